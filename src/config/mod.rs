@@ -1,0 +1,3 @@
+//! Configuration: flywheel.yaml, flags and environment into one checked plan.
+
+pub mod plan;

@@ -1,0 +1,3 @@
+//! Records and datasets, pure and synchronous: bytes in, values out.
+
+pub mod options;

@@ -1,0 +1,90 @@
+//! What the configuration decides about records and datasets: option types only, no behaviour.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Which records become datasets, and by what rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetRequest {
+    /// Where the records come from.
+    pub input: Input,
+    /// Which of them.
+    pub filter: Filter,
+    /// What kind of task the workload is.
+    pub workload_type: TypeChoice,
+    /// How the label of a record is read.
+    pub labels: LabelRules,
+    /// How the kept records are divided.
+    pub split: SplitRules,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Input {
+    /// The local log store below this folder (`logs/` of the state directory).
+    Local(PathBuf),
+    /// JSONL files, in the order given.
+    Files(Vec<PathBuf>),
+    /// Standard input.
+    Stdin,
+}
+
+/// Which records: everything left `None` or empty lets all pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// The one workload; `None`: the only one there is, an error when there are several.
+    pub workload: Option<String>,
+    /// Client ids; empty: all.
+    pub clients: Vec<String>,
+    /// Epoch seconds, inclusive.
+    pub since: Option<i64>,
+    /// Epoch seconds, exclusive.
+    pub until: Option<i64>,
+}
+
+/// What the configuration says about the kind of task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeChoice {
+    /// Decided from the records.
+    Auto,
+    /// Each reply holds one label.
+    Classification,
+    /// Each reply holds tool calls.
+    ToolCalling,
+}
+
+/// How the label of a record is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LabelRules {
+    /// The allowed labels; `None`: any.
+    pub allowed: Option<Vec<String>>,
+    /// A regular expression whose first group (or whole match) is the label; `None`: what stands in double or more
+    /// square brackets.
+    pub pattern: Option<String>,
+}
+
+/// `data_split_config`, checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitRules {
+    /// Rows of the eval set, exactly.
+    pub eval_size: usize,
+    /// Share of the rest that becomes the validation set.
+    pub val_ratio: f64,
+    /// Fewer kept records than this are refused.
+    pub min_total_records: usize,
+    /// Seed of everything drawn.
+    pub random_seed: u64,
+    /// At most this many records after dedup; `None`: all.
+    pub limit: Option<usize>,
+    /// Turn string arguments of tool calls into objects where rows need them.
+    pub parse_function_arguments: bool,
+    /// Class-aware splitting.
+    pub stratify_enabled: bool,
+    /// A class with fewer records than this is treated as rare.
+    pub min_samples_per_class: usize,
+    /// Classes at or below this many records are pooled for stratification.
+    pub rare_class_threshold: usize,
+}

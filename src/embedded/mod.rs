@@ -1,0 +1,1 @@
+//! The NeMo-compatible server inside this process.

@@ -1,0 +1,15 @@
+//! `dfwfd`: an ad-hoc data flywheel. The module list is the map; docs/how-it-works.md walks through it.
+
+pub mod cmd;
+pub mod config;
+pub mod data;
+pub mod embedded;
+pub mod error;
+pub mod nemo;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod source;
+pub mod store;
+pub mod student;
+pub mod ui;

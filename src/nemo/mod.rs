@@ -1,0 +1,1 @@
+//! Typed client of the NeMo microservices: knows HTTP, nothing about runs.

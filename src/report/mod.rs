@@ -1,0 +1,1 @@
+//! A recorded run as table and JSON: values in, text out.

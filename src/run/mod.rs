@@ -1,0 +1,3 @@
+//! The flywheel: one run from datasets to result.
+
+pub mod event;

@@ -1,0 +1,1 @@
+//! The small text models that the embedded platform serves and trains.
