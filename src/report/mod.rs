@@ -1,3 +1,11 @@
 //! What a run came to, for people and machines: values in, text out. Writes to no stream and computes no score.
 
+pub mod data;
+mod layout;
+pub mod model;
+pub mod runs;
+#[cfg(test)]
+mod samples;
+mod serve;
+pub mod table;
 pub mod text;

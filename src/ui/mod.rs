@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::Exit;
+use crate::report::model::{ErrorObject, SCHEMA};
 use crate::report::text::{Tone, clean, clean_styled, paint};
 
 pub use view::{View, Views};
@@ -188,7 +189,7 @@ impl Ui {
         }
         if !self.inner.said_json.load(Ordering::Relaxed) {
             let error = ErrorObject::new(chain, hint);
-            self.json(&json!({"schema": 1, "exit_code": exit.code(), "error": error}));
+            self.json(&json!({"schema": SCHEMA, "exit_code": exit.code(), "error": error}));
         }
     }
 
@@ -263,28 +264,6 @@ impl Write for Stderr {
 
     fn flush(&mut self) -> io::Result<()> {
         lock(&self.0.inner.err).flush()
-    }
-}
-
-/// An `error` of the JSON contract.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorObject {
-    /// What was being done to what.
-    pub message: String,
-    /// Why, outermost first.
-    pub causes: Vec<String>,
-    /// What to type next.
-    pub hint: Option<String>,
-}
-
-impl ErrorObject {
-    /// The chain as the contract shows it.
-    pub fn new(chain: &anyhow::Error, hint: Option<&str>) -> ErrorObject {
-        ErrorObject {
-            message: chain.to_string(),
-            causes: chain.chain().skip(1).map(ToString::to_string).collect(),
-            hint: hint.map(str::to_owned),
-        }
     }
 }
 
