@@ -64,6 +64,13 @@ pub(crate) enum At {
     Default,
 }
 
+impl Entry {
+    /// Where the value is written, to show: the key when both stand in the file.
+    pub(crate) fn place(&self) -> &At {
+        if matches!(self.value.at, At::File(_)) { &self.at } else { &self.value.at }
+    }
+}
+
 impl Node {
     /// An empty section.
     pub(crate) fn empty() -> Node {
@@ -94,14 +101,14 @@ impl Node {
         path.split('.').try_fold(self, |node, step| node.child(step))
     }
 
-    /// Where the key at the end of a dotted key path is written; the item itself for an index of a list.
+    /// Where the value of a dotted key path is written: its key in the file, or the override that put it there.
     pub(crate) fn place_of(&self, path: &str) -> Option<&At> {
         let (parent, last) = match path.rsplit_once('.') {
             Some((parent, last)) => (self.find(parent)?, last),
             None => (self, path),
         };
         match &parent.what {
-            What::Map(entries) => entries.iter().rev().find(|entry| entry.key == last).map(|entry| &entry.at),
+            What::Map(entries) => entries.iter().rev().find(|entry| entry.key == last).map(Entry::place),
             _ => parent.child(last).map(|node| &node.at),
         }
     }
