@@ -1,6 +1,7 @@
 //! `dfwfd cleanup`: gives back what runs without a process still hold, and with `--purge` deletes all that is theirs.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
@@ -10,7 +11,7 @@ use crate::config::plan::Plan;
 use crate::config::{self, Need};
 use crate::error::{self, Exit, Fault};
 use crate::platform;
-use crate::report::model::{CleanupReport, ErrorObject, Released};
+use crate::report::model::{CleanupReport, ErrorObject, Held, SCHEMA};
 use crate::report::runs;
 use crate::run::dead::{self, Depth};
 use crate::run::lock::{self, Lock};
@@ -28,7 +29,7 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
         Some(name) => vec![super::named_run(store.as_ref(), name, &state_dir)?],
         None => store.as_ref().map(Store::runs).transpose()?.unwrap_or_default(),
     };
-    let mut report = CleanupReport::new(args.dry_run);
+    let mut report = CleanupReport { schema: SCHEMA, released: Vec::new(), held: Vec::new(), error: None };
     let mut exit = Exit::Done;
     // A run that starts meanwhile would be mistaken for a dead one; looking needs no lock.
     let running = lock::holder(&state_dir).flatten();
@@ -68,33 +69,26 @@ async fn one(
     environment: &Environment,
     report: &mut CleanupReport,
 ) -> anyhow::Result<()> {
-    let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
-    open.retain(|resource| match depth {
+    let wanted = |resource: &Resource| match depth {
         Depth::Gpus => resource.class() == Class::Gpu,
         Depth::Purge => resource.class() != Class::Record,
-    });
+    };
+    let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
+    open.retain(wanted);
     if open.is_empty() || dry_run {
-        report.held.extend(open.iter().map(|resource| Released::new(&row.id, resource)));
+        report.held.extend(open.iter().map(Held::from));
         return Ok(());
     }
-    let left = release(store, row, open, depth, environment, &|resource| {
-        tracing::info!(kind = resource.kind.as_str(), name = resource.name, "given back");
-    })
-    .await
-    .with_context(|| format!("giving back what run {} holds", row.id));
-    let still: Vec<Resource> = store.open_resources(&row.id)?;
-    for resource in store.all_resources(&row.id)? {
-        let is_open = still.iter().any(|open| open.id == resource.id);
-        let wanted = depth == Depth::Purge || resource.class() == Class::Gpu;
-        if is_open && wanted && resource.class() != Class::Record {
-            report.held.push(Released::new(&row.id, &resource));
-        }
-    }
-    for (resource, _) in left.as_ref().map_or(&[][..], Vec::as_slice) {
-        tracing::debug!(name = resource.name, "still held");
-    }
-    match left?.into_iter().next() {
-        Some((_, error)) => Err(error.context(format!("run {}", row.id))),
+    let released = Mutex::new(Vec::new());
+    let told = |resource: &Resource| {
+        let given_back = Held { state: "released".to_owned(), ..Held::from(resource) };
+        released.lock().unwrap_or_else(PoisonError::into_inner).push(given_back);
+    };
+    let left = release(store, row, open, depth, environment, &told).await;
+    report.released.extend(released.into_inner().unwrap_or_else(PoisonError::into_inner));
+    report.held.extend(store.open_resources(&row.id)?.iter().filter(|resource| wanted(resource)).map(Held::from));
+    match left.with_context(|| format!("giving back what run {} holds", row.id))?.into_iter().next() {
+        Some((_, error)) => Err(error.context(format!("giving back what run {} holds", row.id))),
         None => Ok(()),
     }
 }

@@ -16,7 +16,7 @@ use crate::run::outcome::{
     evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
-use crate::store::{RunRow, Store, now_ms};
+use crate::store::{Resource, RunRow, Store, now_ms};
 
 /// The report of a run, as far as it has come.
 ///
@@ -65,13 +65,17 @@ fn held(store: &Store, row: &RunRow) -> anyhow::Result<Vec<Held>> {
     let held = held.into_iter().filter(|resource| {
         row.state == "running" || !platform::died_with_its_process(&resource.platform)
     });
-    Ok(held
-        .map(|resource| Held {
+    Ok(held.map(|resource| Held::from(&resource)).collect())
+}
+
+impl From<&Resource> for Held {
+    fn from(resource: &Resource) -> Held {
+        Held {
             kind: resource.kind.as_str().to_owned(),
-            name: resource.name,
+            name: resource.name.clone(),
             state: resource.state.as_str().to_owned(),
-        })
-        .collect())
+        }
+    }
 }
 
 fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow::Result<Candidate> {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
-use crate::config::plan::{Candidate, PlatformKind};
+use crate::config::plan::Candidate;
 use crate::store::now_ms;
 
 use cx::Cx;
@@ -77,12 +77,8 @@ pub struct End {
 pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
     cx.tell(What::RunStarted {
         workload: cx.plan.data.filter.workload.clone(),
-        platform: match cx.plan.platform.kind {
-            PlatformKind::Nemo => "nemo",
-            PlatformKind::Embedded => "embedded",
-        }
-        .to_owned(),
-        rehearsal: cx.plan.rehearse,
+        platform: cx.kind.to_owned(),
+        rehearsal: cx.rehearsal,
         resumed,
         candidates: cx.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
         gpus: cx.budget,

@@ -5,6 +5,7 @@
 pub mod jsonl;
 pub mod plain;
 pub mod progress;
+pub mod usage;
 pub mod view;
 
 use std::io::{self, IsTerminal, Write};
@@ -65,6 +66,7 @@ struct Inner {
     out: Mutex<Out>,
     err: Mutex<Box<dyn Write + Send>>,
     out_color: bool,
+    out_terminal: bool,
     err_color: bool,
     err_terminal: bool,
     width: usize,
@@ -92,6 +94,7 @@ impl Ui {
         Ui::over(Inner {
             settings,
             out_color: color(out_terminal),
+            out_terminal: out_terminal && !dumb(),
             err_color: color(err_terminal),
             err_terminal: err_terminal && !dumb(),
             width: terminal_width(out_terminal),
@@ -131,6 +134,15 @@ impl Ui {
         if !self.quiet() && self.format() == Format::Human {
             self.print(&clean_styled(text));
         }
+    }
+
+    /// A result that is shown again when it changes: on a terminal the new one takes the place of the old.
+    pub fn frame(&self, text: &str, again: bool) {
+        if self.quiet() || self.format() != Format::Human {
+            return;
+        }
+        let clear = if again && self.inner.out_terminal { "\x1b[H\x1b[2J" } else { "" };
+        self.print(&format!("{clear}{}", clean_styled(text)));
     }
 
     /// What the command exists to print for a program to read (addresses, a completion script); also with `-q`.
