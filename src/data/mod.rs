@@ -1,9 +1,16 @@
 //! Records and datasets, pure and synchronous: bytes in, values out.
 
 pub mod canonical;
+pub mod corpus;
+pub mod draw;
+pub mod intake;
 pub mod label;
 pub mod options;
 pub mod record;
+pub mod rows;
 pub mod rules;
 pub mod shape;
+pub mod split;
+pub mod text;
 pub mod timestamp;
+pub mod unusable;
