@@ -18,6 +18,8 @@ mod read;
 mod results;
 mod retry;
 mod status;
+#[cfg(test)]
+mod tests;
 mod time;
 mod training;
 
