@@ -130,10 +130,16 @@ impl Resolve<'_> {
     fn within_budget(&mut self, path: &str, candidate: &Candidate) {
         let Some(budget) = self.settings.whole("gpus") else { return };
         let training = candidate.customizer.as_ref().map_or(0, |plan| plan.gpus.saturating_mul(plan.num_nodes));
-        let (path, what, need) = if training > candidate.gpus {
-            (format!("{path}.customizer_configs.gpus"), "training", training)
-        } else {
-            (format!("{path}.gpus"), "the NIM", candidate.gpus)
+        let (path, what, need) = match &candidate.customizer {
+            Some(plan) if training > candidate.gpus && plan.num_nodes > 1 => (
+                format!("{path}.customizer_configs.num_nodes"),
+                format!("training ({} on each of {} nodes)", plan.gpus, plan.num_nodes),
+                training,
+            ),
+            Some(_) if training > candidate.gpus => {
+                (format!("{path}.customizer_configs.gpus"), "training".to_owned(), training)
+            }
+            _ => (format!("{path}.gpus"), "the NIM".to_owned(), candidate.gpus),
         };
         if u64::from(need) > budget {
             let place = self.place_of(&path);

@@ -166,23 +166,25 @@ fn nearest<'a>(
     written: &str,
     keys: &[Key],
     path: &str,
-    mut taken: impl Iterator<Item = &'a str> + Clone,
+    taken: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<String> {
     let lower = written.to_lowercase().replace('-', "_");
+    let is_taken = |name: &str| taken.clone().any(|other| other == name);
     let near = keys
         .iter()
         .map(|key| (strsim::damerau_levenshtein(&lower, key.name), key.name))
         .filter(|(distance, name)| *distance <= (name.len().max(lower.len()) / 3).clamp(1, 4))
-        .min_by_key(|(distance, name)| (taken.clone().any(|other| other == *name), *distance));
+        .min_by_key(|(distance, name)| (is_taken(name), *distance));
     if let Some((_, name)) = near {
         return Some(join(path, name));
     }
-    let part_of = keys.iter().find(|key| {
-        let name = key.name;
-        lower.len() >= 4 && (name.contains(&lower) || lower.contains(name)) && !taken.any(|other| other == name)
-    });
-    if let Some(key) = part_of {
-        return Some(join(path, key.name));
+    let part_of = keys
+        .iter()
+        .map(|key| key.name)
+        .filter(|name| lower.len() >= 4 && (name.contains(&lower) || lower.contains(name)))
+        .min_by_key(|name| (is_taken(name), name.len().abs_diff(lower.len())));
+    if let Some(name) = part_of {
+        return Some(join(path, name));
     }
     let homes = schema::homes(&lower);
     homes.iter().find(|home| !home.contains(".N.") && !home.starts_with("llm_judge")).or(homes.first()).cloned()

@@ -57,7 +57,7 @@ impl Environment {
     }
 
     /// Whether the value of this variable comes from the `.env` file.
-    pub(crate) fn from_file(&self, name: &str) -> bool {
+    pub(crate) fn in_file(&self, name: &str) -> bool {
         self.get(name).is_some() && self.process.get(name).is_none_or(String::is_empty)
     }
 
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(environment.get("B"), Some("from file"));
         assert_eq!(environment.get("C"), Some("file"));
         assert_eq!(environment.get("D"), None);
-        assert!(environment.from_file("B") && !environment.from_file("A"));
+        assert!(environment.in_file("B") && !environment.in_file("A"));
         assert_eq!(environment.iter().count(), 3);
         assert_eq!(environment.warning(), None);
     }

@@ -39,8 +39,8 @@ impl Found {
 
 /// Looks for the configuration file: `--config`, `DFWFD_CONFIG`, then `flywheel.yaml` here or in the nearest folder above.
 pub(crate) fn config(invocation: &Invocation, around: &Surroundings) -> Found {
-    let named = invocation.config.clone().or_else(|| around.process.get("DFWFD_CONFIG").map(PathBuf::from));
-    if let Some(path) = named {
+    let flag = invocation.config.clone().filter(|path| !path.as_os_str().is_empty());
+    if let Some(path) = flag.or_else(|| around.process.get("DFWFD_CONFIG").map(PathBuf::from)) {
         return Found::Named(absolute(&around.cwd, &path));
     }
     let near = around.cwd.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
@@ -68,7 +68,7 @@ pub(crate) fn stated(
     folder: &Path,
     environment: &Environment,
 ) -> Option<PathBuf> {
-    if let Some(path) = &invocation.state_dir {
+    if let Some(path) = invocation.state_dir.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         return Some(absolute(cwd, path));
     }
     let set = invocation.set.iter().rev().find_map(|set| set.strip_prefix("state_dir="));
@@ -77,7 +77,7 @@ pub(crate) fn stated(
     }
     let names = ["DFWFD_STATE_DIR".to_owned(), format!("{}STATE_DIR", layers::PREFIX)];
     let name = names.iter().find(|name| environment.get(name).is_some_and(|path| path != "null"))?;
-    let base = if environment.from_file(name) { folder } else { cwd };
+    let base = if environment.in_file(name) { folder } else { cwd };
     environment.get(name).map(|path| absolute(base, Path::new(path)))
 }
 

@@ -64,7 +64,7 @@ fn put(root: &mut Node, path: &str, text: &str, at: &At) -> Result<(), String> {
             return Err("a step of the key path is empty".to_owned());
         }
         let list = matches!(schema::find(&walked), Some(key) if matches!(key.kind, Kind::Sections(_) | Kind::Texts(_)))
-            && !walked.rsplit('.').next().is_some_and(|last| last.parse::<usize>().is_ok());
+            && !is_index(&walked);
         node = if list { item(node, step, at)? } else { entry(node, step, at)? };
         walked = super::check::join(&walked, step);
     }
@@ -75,8 +75,7 @@ fn put(root: &mut Node, path: &str, text: &str, at: &At) -> Result<(), String> {
 /// The value of an override as its key wants it: text for a single value, YAML for lists and sections.
 fn read(path: &str, text: &str, at: &At) -> Result<Node, String> {
     let key = schema::find(path).filter(|key| {
-        let index = path.rsplit('.').next().is_some_and(|last| last.parse::<usize>().is_ok());
-        !index || matches!(key.kind, Kind::Sections(_))
+        !is_index(path) || matches!(key.kind, Kind::Sections(_))
     });
     let null = matches!(text.trim(), "null" | "~");
     match key {
@@ -86,6 +85,11 @@ fn read(path: &str, text: &str, at: &At) -> Result<Node, String> {
         }
         _ => Ok(Node::raw(text, at.clone())),
     }
+}
+
+/// Whether a key path ends with an index.
+fn is_index(path: &str) -> bool {
+    path.rsplit('.').next().is_some_and(|last| last.parse::<usize>().is_ok())
 }
 
 fn structured(kind: Kind, text: &str) -> bool {

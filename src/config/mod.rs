@@ -17,6 +17,7 @@ pub(crate) mod records;
 pub(crate) mod resolve;
 pub(crate) mod schema;
 pub(crate) mod settings;
+pub mod templates;
 pub(crate) mod time;
 pub(crate) mod values;
 
@@ -162,3 +163,6 @@ fn read(path: &Path, cwd: &Path) -> Result<Document, Problem> {
     })?;
     Document::read(&text).map_err(|broken| wrong(broken.line, format!("not YAML: {}", broken.message)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,7 @@ impl Resolve<'_> {
     pub(crate) fn base_of(&self, at: &At) -> &Path {
         match at {
             At::Set(_) => self.cwd,
-            At::Variable(name) if !self.environment.from_file(name) => self.cwd,
+            At::Variable(name) if !self.environment.in_file(name) => self.cwd,
             _ => self.folder,
         }
     }
@@ -186,7 +186,7 @@ impl Resolve<'_> {
             );
         }
         platform.api_key_env = settings.text("nmp_config.api_key_env");
-        platform.headers = settings.names("nmp_config.headers");
+        platform.headers = self.headers();
         platform.ca_cert = self.ca_cert();
         if invocation.need == Need::Candidates {
             self.variables_set(&platform);
@@ -200,7 +200,8 @@ impl Resolve<'_> {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => {
                 let known = self.settings.good(&path) && self.settings.good("nmp_config.platform");
-                if known && invocation.need == Need::Candidates && self.settings.count("nims") > 0 {
+                let begun = self.file.is_some() || self.settings.count("nims") > 0;
+                if known && begun && invocation.need == Need::Candidates {
                     let place = self.place_of(&path);
                     let needed = format!(
                         "the URL of the cluster's service, such as {example}; or nmp_config.platform: embedded, which needs none"
@@ -223,6 +224,28 @@ impl Resolve<'_> {
             let verb = if given.len() == 1 { "has" } else { "have" };
             self.warnings.push(format!("nmp_config.{} {verb} no effect on the embedded platform", given.join(", ")));
         }
+    }
+
+    fn headers(&mut self) -> std::collections::BTreeMap<String, String> {
+        let path = "nmp_config.headers";
+        let headers = self.settings.names(path);
+        for (name, value) in &headers {
+            let path = check::join(path, name);
+            let lower = name.to_lowercase();
+            let secret = ["auth", "key", "token", "secret", "cookie", "password"].iter().any(|word| lower.contains(word));
+            let wrong = if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+                "found a name that no header can have; allowed: letters, digits, `-` and `_`"
+            } else if secret && !value.contains("${") {
+                "found what looks like a secret; allowed: the name of an environment variable, such as \"Bearer ${MY_TOKEN}\""
+            } else if value.chars().any(char::is_control) {
+                "found a value that no header can have; allowed: one line of text"
+            } else {
+                continue;
+            };
+            let place = self.place_of(&path);
+            self.problems.push(Problem::other(place, &path, wrong));
+        }
+        headers
     }
 
     fn ca_cert(&mut self) -> Option<PathBuf> {

@@ -40,7 +40,7 @@ impl<'a> Settings<'a> {
         self.root.find(path).is_some_and(Node::is_null)
     }
 
-    /// Where the value at this path, or else the section that it would stand in, is written.
+    /// Where the value at this path, or else the section that it would stand in, is written; nowhere for the top.
     pub(crate) fn place(&self, path: &str) -> &'a At {
         let mut path = path;
         loop {
@@ -49,7 +49,7 @@ impl<'a> Settings<'a> {
             }
             match path.rsplit_once('.') {
                 Some((above, _)) => path = above,
-                None => return &self.root.at,
+                None => return &At::Default,
             }
         }
     }

@@ -239,11 +239,11 @@ fn form_allowed(form: Form) -> &'static str {
     match form {
         Form::Any | Form::Loose | Form::Secret => "text",
         Form::Url => "an http or https URL without user name, password and query, such as http://nemo.test",
-        Form::Quantity => "a size in quotes or plain such as 25Gi",
+        Form::Quantity => "a size with its unit, such as 25Gi",
         Form::Pattern => "a regular expression",
         Form::Namespace => "up to 63 letters, digits, `-`, `_` and `.`, starting with a letter or digit",
-        Form::Model => "a model id such as meta/llama-3.2-1b-instruct",
-        Form::Target => "a target with its version such as meta/llama-3.2-1b-instruct@2.0",
+        Form::Model => "a model id, such as meta/llama-3.2-1b-instruct",
+        Form::Target => "a target with its version, such as meta/llama-3.2-1b-instruct@2.0",
         Form::Variable => "the name of an environment variable",
         Form::Level => "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     }
