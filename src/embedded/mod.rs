@@ -20,6 +20,9 @@ mod shelf;
 mod wire;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
