@@ -1,13 +1,13 @@
 //! The NIM proxy: which models answer by now, and their answers in OpenAI's shapes (nemo-wire 7). How a student makes up
 //! its reply is the business of `student`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clock::Mark;
+use super::wire::{Answer, Refusal};
 use super::world::{State as Everything, World};
 use crate::student::{self, Adapter, Message};
 
@@ -81,7 +82,7 @@ fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<
             }
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     ids.retain(|(id, _, _)| seen.insert(id.clone()));
     ids
 }
@@ -101,13 +102,11 @@ async fn models(State(world): State<Arc<World>>) -> Json<Value> {
     Json(json!({"object": "list", "data": listed}))
 }
 
-/// A refusal as the inference server words it.
-fn refuse(status: StatusCode, kind: &str, text: impl Into<String>) -> Response {
-    let body = json!({"object": "error", "message": text.into(), "type": kind, "param": null, "code": status.as_u16()});
-    (status, Json(body)).into_response()
+fn bad_request(text: impl Into<String>) -> Refusal {
+    Refusal::inference(StatusCode::BAD_REQUEST, "BadRequestError", text)
 }
 
-fn find(world: &World, model: &str) -> Result<Served, Response> {
+fn find(world: &World, model: &str) -> Result<Served, Refusal> {
     let mut state = world.state();
     let found = served(world, &mut state).into_iter().find(|(id, _, _)| id == model);
     match found {
@@ -115,7 +114,7 @@ fn find(world: &World, model: &str) -> Result<Served, Response> {
         Some((id, _, None)) => Ok(Served::Base(id)),
         None => {
             let text = format!("The model `{model}` does not exist.");
-            Err(refuse(StatusCode::NOT_FOUND, "NotFoundError", text))
+            Err(Refusal::inference(StatusCode::NOT_FOUND, "NotFoundError", text))
         }
     }
 }
@@ -137,23 +136,22 @@ struct CompletionRequest {
     stream: Option<bool>,
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Response> {
-    serde_json::from_slice(body)
-        .map_err(|error| refuse(StatusCode::BAD_REQUEST, "BadRequestError", format!("invalid request: {error}")))
+fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| bad_request(format!("invalid request: {error}")))
 }
 
-fn not_streamed(stream: Option<bool>) -> Result<(), Response> {
+fn not_streamed(stream: Option<bool>) -> Result<(), Refusal> {
     if stream == Some(true) {
-        return Err(refuse(StatusCode::BAD_REQUEST, "BadRequestError", "this platform does not stream answers"));
+        return Err(bad_request("this platform does not stream answers"));
     }
     Ok(())
 }
 
-async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Response> {
+async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     let request: ChatRequest = parse(&body)?;
     not_streamed(request.stream)?;
     if request.messages.is_empty() {
-        return Err(refuse(StatusCode::BAD_REQUEST, "BadRequestError", "messages must not be empty"));
+        return Err(bad_request("messages must not be empty"));
     }
     let text = find(&world, &request.model)?.reply(&request.messages);
     let prompt: usize = request.messages.iter().map(|message| tokens(&message.content)).sum();
@@ -169,11 +167,10 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
             "finish_reason": "stop",
         }],
         "usage": usage(prompt, tokens(&text)),
-    }))
-    .into_response())
+    })))
 }
 
-async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Response> {
+async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     let request: CompletionRequest = parse(&body)?;
     not_streamed(request.stream)?;
     let prompts: Vec<&str> = match &request.prompt {
@@ -182,7 +179,7 @@ async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Result<Res
         _ => Vec::new(),
     };
     if prompts.is_empty() {
-        return Err(refuse(StatusCode::BAD_REQUEST, "BadRequestError", "prompt must be a string or a list of strings"));
+        return Err(bad_request("prompt must be a string or a list of strings"));
     }
     let model = find(&world, &request.model)?;
     let texts: Vec<String> = prompts.iter().map(|prompt| model.reply(&[Message::new("user", *prompt)])).collect();
@@ -196,8 +193,7 @@ async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Result<Res
         "model": request.model,
         "choices": texts.iter().enumerate().map(choice).collect::<Vec<_>>(),
         "usage": usage(prompt, completion),
-    }))
-    .into_response())
+    })))
 }
 
 fn usage(prompt: usize, completion: usize) -> Value {
@@ -210,7 +206,7 @@ fn tokens(text: &str) -> usize {
     let mut within = false;
     for letter in text.chars() {
         let word = letter.is_alphanumeric();
-        count += usize::from(!letter.is_whitespace() && !(word && within));
+        count += usize::from(!(letter.is_whitespace() || word && within));
         within = word;
     }
     count

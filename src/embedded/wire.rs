@@ -52,6 +52,13 @@ impl Refusal {
         Refusal { status, headers, body: json!({"error": text}) }
     }
 
+    /// A refusal of the inference server.
+    pub(super) fn inference(status: StatusCode, kind: &str, text: impl Into<String>) -> Self {
+        let (text, code) = (text.into(), status.as_u16());
+        let body = json!({"object": "error", "message": text, "type": kind, "param": null, "code": code});
+        Refusal { status, headers: Vec::new(), body }
+    }
+
     /// The refusal with more members in its body.
     pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.body[key] = value.into();

@@ -1,6 +1,6 @@
 //! Repositories as stored: branches, commits, trees and contents. Nothing here knows HTTP but the refusals.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -195,8 +195,7 @@ impl Repositories {
             return false;
         }
         let trees = self.repos.values().flat_map(|repo| repo.commits.values()).map(|commit| &commit.tree);
-        let used: std::collections::HashSet<&str> =
-            trees.flat_map(|tree| tree.values()).filter_map(|file| file.lfs.as_deref()).collect();
+        let used: HashSet<&str> = trees.flat_map(|tree| tree.values()).filter_map(|file| file.lfs.as_deref()).collect();
         self.objects.retain(|oid, _| used.contains(oid.as_str()));
         true
     }

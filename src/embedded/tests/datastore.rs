@@ -76,7 +76,7 @@ async fn commits_are_refused_whole() {
     let stale = r#"{"key":"header","value":{"summary":"s","parentCommit":"0000000000000000000000000000000000000000"}}"#;
     let good = r#"{"key":"file","value":{"path":"b","content":"MQ==","encoding":"base64"}}"#;
     let cases = [
-        (format!("{good}"), 400),
+        (good.to_owned(), 400),
         (format!("{header}\nnot json"), 400),
         (format!("{header}\n{good}\n{{\"key\":\"file\",\"value\":{{\"path\":\"../b\",\"content\":\"\"}}}}"), 400),
         (format!("{header}\n{good}\n{{\"key\":\"file\",\"value\":{{\"path\":\"c\",\"content\":\"*\"}}}}"), 400),
