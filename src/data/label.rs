@@ -1,0 +1,137 @@
+//! The label of a reply: what stands in double or more square brackets, or what the configured pattern finds. The last
+//! match counts. Knows texts, not records.
+
+use regex::Regex;
+
+use crate::data::options::LabelRules;
+
+/// Reads labels out of replies by one workload's rules.
+#[derive(Clone, Debug)]
+pub struct LabelReader {
+    pattern: Option<Regex>,
+    allowed: Option<Vec<String>>,
+}
+
+impl LabelReader {
+    /// A reader by these rules, or what is wrong with the pattern.
+    pub fn new(rules: &LabelRules) -> Result<LabelReader, String> {
+        let pattern = rules.pattern.as_deref().map(Regex::new).transpose().map_err(|e| e.to_string())?;
+        let allowed = rules.allowed.as_ref().map(|labels| labels.iter().map(|label| key(label)).collect());
+        Ok(LabelReader { pattern, allowed })
+    }
+
+    /// The label of a reply, read strictly: the last match, trimmed, never empty, as written.
+    pub fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
+        match &self.pattern {
+            None => last_in_brackets(text),
+            Some(pattern) => pattern
+                .captures_iter(text)
+                .filter_map(|found| found.get(1).or_else(|| found.get(0)))
+                .map(|found| found.as_str().trim())
+                .filter(|label| !label.is_empty())
+                .last(),
+        }
+    }
+
+    /// Whether a label is on the list of allowed ones; without a list, every label is.
+    pub fn allows(&self, label: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&key(label)))
+    }
+
+    /// Which of the `known` labels a reply gives, read strictly.
+    pub fn strict(&self, text: &str, known: &[String]) -> Option<usize> {
+        position(known, self.read(text)?)
+    }
+
+    /// Which of the `known` labels a reply gives, read leniently: strictly, or else the whole trimmed reply is a label
+    /// without brackets.
+    pub fn lenient(&self, text: &str, known: &[String]) -> Option<usize> {
+        match self.read(text) {
+            Some(label) => position(known, label),
+            None => position(known, text),
+        }
+    }
+}
+
+/// What labels are compared by: trimmed and lower case.
+pub fn key(label: &str) -> String {
+    label.trim().to_lowercase()
+}
+
+fn position(known: &[String], label: &str) -> Option<usize> {
+    let wanted = key(label);
+    known.iter().position(|label| key(label) == wanted)
+}
+
+/// The last text between two or more `[` and two or more `]` that holds no bracket itself.
+fn last_in_brackets(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let mut last = None;
+    let mut at = 0;
+    while let Some(found) = memchr::memmem::find(&bytes[at..], b"[[") {
+        let mut start = at + found;
+        while bytes.get(start) == Some(&b'[') {
+            start += 1;
+        }
+        let Some(length) = memchr::memchr2(b'[', b']', &bytes[start..]) else { break };
+        let end = start + length;
+        if bytes[end..].starts_with(b"]]") {
+            let label = text[start..end].trim();
+            if !label.is_empty() {
+                last = Some(label);
+            }
+        }
+        at = end;
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain() -> LabelReader {
+        LabelReader::new(&LabelRules::default()).unwrap()
+    }
+
+    #[test]
+    fn double_or_more_brackets_the_last_match_counts() {
+        for (text, label) in [
+            ("[[[Dividends]]]", Some("Dividends")),
+            ("[[ Dividends ]]", Some("Dividends")),
+            ("[[[[x]]]]", Some("x")),
+            ("first [[A]], no, [[[B]]].", Some("B")),
+            ("[[A]] and [[ ]]", Some("A")),
+            ("[[A]] and [B]", Some("A")),
+            ("[A]", None),
+            ("[[1, 2], [3, 4]]", None),
+            ("[[open", None),
+            ("", None),
+            ("[[é ü]]", Some("é ü")),
+            ("[[[A]]", Some("A")),
+        ] {
+            assert_eq!(plain().read(text), label, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_replaces_the_brackets() {
+        let rules = LabelRules { pattern: Some("label: *(.*)".into()), allowed: None };
+        let reader = LabelReader::new(&rules).unwrap();
+        assert_eq!(reader.read("label: A\nlabel:  B \nlabel: "), Some("B"));
+        assert_eq!(reader.read("[[A]]"), None);
+        assert!(LabelReader::new(&LabelRules { pattern: Some("(".into()), allowed: None }).is_err());
+    }
+
+    #[test]
+    fn the_allow_list_and_the_known_labels_ignore_case() {
+        let rules = LabelRules { pattern: None, allowed: Some(vec!["Stock Moves ".into()]) };
+        let reader = LabelReader::new(&rules).unwrap();
+        assert!(reader.allows("STOCK moves") && !reader.allows("other"));
+        let known = ["Dividends".to_owned(), "Stock Moves".to_owned()];
+        assert_eq!(reader.strict("[[stock moves]]", &known), Some(1));
+        assert_eq!(reader.strict("stock moves", &known), None);
+        assert_eq!(reader.lenient(" stock moves\n", &known), Some(1));
+        assert_eq!(reader.lenient("[[other]] stock moves", &known), None);
+    }
+}

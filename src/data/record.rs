@@ -1,0 +1,383 @@
+//! One log record: a borrowed, typed view of a line of JSON, and the normalised line that the stores keep. Checks what
+//! every record needs; what a workload type needs on top is decided in `intake`.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::data::canonical::{self, Canonical};
+use crate::data::rules::Reject;
+use crate::data::shape::{Object, Shape, Slot};
+use crate::data::timestamp;
+
+/// What fills in a field that a line lacks; it never replaces one that is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Defaults<'a> {
+    /// For `workload_id`.
+    pub workload: Option<&'a str>,
+    /// For `client_id`.
+    pub client: Option<&'a str>,
+    /// For `timestamp`, in epoch seconds; 0 without it.
+    pub timestamp: Option<i64>,
+}
+
+/// A valid record.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// Whole epoch seconds.
+    pub timestamp: i64,
+    /// The task that the record belongs to; never blank.
+    pub workload: Cow<'a, str>,
+    /// Who asked; empty when unknown.
+    pub client: Cow<'a, str>,
+    /// The messages of the request; never empty.
+    pub messages: Vec<Message<'a>>,
+    /// The message of the first choice.
+    pub reply: Reply<'a>,
+}
+
+/// One message of a request.
+#[derive(Debug, Default)]
+pub struct Message<'a> {
+    /// Such as `user`.
+    pub role: Option<Cow<'a, str>>,
+    /// What it says.
+    pub content: Content<'a>,
+    /// Its tool calls; those of another shape are left out.
+    pub tool_calls: Vec<ToolCall<'a>>,
+}
+
+/// What a message says.
+#[derive(Debug, Default)]
+pub enum Content<'a> {
+    /// Nothing: null or absent.
+    #[default]
+    None,
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A list of parts (text, image and so on), each as written.
+    Parts(Vec<&'a RawValue>),
+}
+
+/// What the model answered.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    /// The text.
+    pub content: Option<Cow<'a, str>>,
+    /// The tool calls; an error when the field holds something else.
+    pub tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
+}
+
+/// Marks a `tool_calls` field that holds no list of calls with a function name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// One call of a function.
+#[derive(Debug)]
+pub struct ToolCall<'a> {
+    /// Name of the function.
+    pub name: Cow<'a, str>,
+    /// Its arguments as written: an object, or a text that holds one.
+    pub arguments: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawLine<'a> {
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    workload_id: Slot<Cow<'a, str>>,
+    #[serde(borrow)]
+    client_id: Slot<Cow<'a, str>>,
+    #[serde(borrow)]
+    request: Slot<Object<RawRequest<'a>>>,
+    #[serde(borrow)]
+    response: Slot<Object<RawResponse<'a>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawRequest<'a> {
+    #[serde(borrow)]
+    messages: Slot<Vec<Slot<Object<RawMessage<'a>>>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawMessage<'a> {
+    #[serde(borrow)]
+    role: Slot<Cow<'a, str>>,
+    #[serde(borrow)]
+    content: Slot<Content<'a>>,
+    #[serde(borrow)]
+    tool_calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawResponse<'a> {
+    #[serde(borrow)]
+    choices: Slot<Vec<Slot<Object<RawChoice<'a>>>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawChoice<'a> {
+    #[serde(borrow)]
+    message: Slot<Object<RawReply<'a>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawReply<'a> {
+    #[serde(borrow)]
+    content: Slot<Cow<'a, str>>,
+    #[serde(borrow)]
+    tool_calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawCall<'a> {
+    #[serde(borrow)]
+    function: Slot<Object<RawFunction<'a>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawFunction<'a> {
+    #[serde(borrow)]
+    name: Slot<Cow<'a, str>>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Shape<'de> for Content<'a> {
+    fn from_text(text: Cow<'de, str>) -> Option<Self> {
+        Some(Content::Text(text))
+    }
+
+    fn from_seq<A: serde::de::SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(part) = seq.next_element::<&'de RawValue>()? {
+            parts.push(part);
+        }
+        Ok(Some(Content::Parts(parts)))
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The record that one line holds.
+    pub fn parse(json: &'a [u8]) -> Result<Record<'a>, Reject> {
+        Record::parse_with(json, &Defaults::default())
+    }
+
+    /// The same with what fills in missing fields.
+    pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
+        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        let line: RawLine<'a> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        let timestamp = match line.timestamp {
+            Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
+            None => defaults.timestamp.unwrap_or(0),
+        };
+        let workload = line.workload_id.optional(Reject::BadWorkload)?.filter(|id| !id.trim().is_empty());
+        let workload = workload.or(defaults.workload.map(Cow::Borrowed)).ok_or(Reject::MissingWorkload)?;
+        let client = line.client_id.optional(Reject::BadClient)?.filter(|id| !id.is_empty());
+        let client = client.or(defaults.client.map(Cow::Borrowed)).unwrap_or_default();
+        let messages = messages(line.request)?;
+        let reply = reply(line.response)?;
+        Ok(Record { timestamp, workload, client, messages, reply })
+    }
+}
+
+fn messages<'a>(request: Slot<Object<RawRequest<'a>>>) -> Result<Vec<Message<'a>>, Reject> {
+    let Slot::Is(Object(request)) = request else { return Err(Reject::NoRequest) };
+    let Slot::Is(messages) = request.messages else { return Err(Reject::NoMessages) };
+    if messages.is_empty() {
+        return Err(Reject::NoMessages);
+    }
+    messages
+        .into_iter()
+        .map(|message| {
+            let Slot::Is(Object(message)) = message else { return Err(Reject::BadMessage) };
+            let role = message.role.optional(Reject::BadMessage)?;
+            let content = message.content.optional(Reject::BadMessage)?.unwrap_or_default();
+            let tool_calls = tool_calls(message.tool_calls).unwrap_or_default();
+            Ok(Message { role, content, tool_calls })
+        })
+        .collect()
+}
+
+fn reply<'a>(response: Slot<Object<RawResponse<'a>>>) -> Result<Reply<'a>, Reject> {
+    let Object(response) = response.optional(Reject::BadResponse)?.ok_or(Reject::NoResponse)?;
+    let Slot::Is(choices) = response.choices else { return Err(Reject::NoChoices) };
+    let first = choices.into_iter().next().ok_or(Reject::NoChoices)?;
+    let Slot::Is(Object(RawChoice { message: Slot::Is(Object(message)) })) = first else {
+        return Err(Reject::NoMessage);
+    };
+    let content = message.content.optional(Reject::BadContent)?.filter(|text| !text.trim().is_empty());
+    let tool_calls = tool_calls(message.tool_calls);
+    match (&content, &tool_calls) {
+        (None, Err(Malformed)) => Err(Reject::BadToolCalls),
+        (None, Ok(calls)) if calls.is_empty() => Err(Reject::NoContent),
+        _ => Ok(Reply { content, tool_calls }),
+    }
+}
+
+fn tool_calls<'a>(calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>) -> Result<Vec<ToolCall<'a>>, Malformed> {
+    let calls = calls.optional(Malformed)?.unwrap_or_default();
+    calls
+        .into_iter()
+        .map(|call| match call {
+            Slot::Is(Object(RawCall {
+                function: Slot::Is(Object(RawFunction { name: Slot::Is(name), arguments })),
+            })) if !name.is_empty() => Ok(ToolCall { name, arguments }),
+            _ => Err(Malformed),
+        })
+        .collect()
+}
+
+/// From the row down to arguments: row, response, choices, choice, message, tool calls, call, function.
+const LEVELS_ABOVE_ARGUMENTS: usize = 8;
+
+/// Whether the arguments of a call are an object, or a text that holds one; none or a blank text count as `{}`.
+pub fn arguments_are_object(arguments: Option<&RawValue>) -> bool {
+    let Some(raw) = arguments.map(RawValue::get) else { return true };
+    if !raw.starts_with('"') {
+        return raw.starts_with('{');
+    }
+    let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw) else { return false };
+    let text = text.trim();
+    text.is_empty()
+        || text.starts_with('{')
+            && serde_json::from_str::<IgnoredAny>(text).is_ok()
+            && Canonical::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
+}
+
+/// The reason of a line that the typed reader refused; reads it again, step by step.
+#[cold]
+fn why_unreadable(text: &str) -> Reject {
+    if text.trim().is_empty() {
+        return Reject::EmptyLine;
+    }
+    let is_object = text.trim_start().starts_with('{');
+    let mut reader = serde_json::Deserializer::from_str(text);
+    if IgnoredAny::deserialize(&mut reader).is_err() {
+        return Reject::InvalidJson;
+    }
+    match (is_object, reader.end().is_ok()) {
+        (false, true) => Reject::NotAnObject,
+        (false, false) => Reject::InvalidJson,
+        (true, false) => Reject::TrailingData,
+        (true, true) => Canonical::default().write(text, &mut Vec::new()).err().unwrap_or(Reject::InvalidJson),
+    }
+}
+
+/// A record as the stores keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Normalised {
+    /// 32 lower-case hex digits.
+    pub id: String,
+    /// The task that the record belongs to.
+    pub workload: String,
+    /// Who asked; empty when unknown.
+    pub client: String,
+    /// Whole epoch seconds.
+    pub timestamp: i64,
+    /// One line of canonical JSON without a line end: the five fields normalised, unknown keys kept.
+    pub line: Vec<u8>,
+}
+
+/// Checks one record and brings its five fields into the form that ids are made of.
+pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Reject> {
+    let record = Record::parse_with(json, defaults)?;
+    let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+    let mut canonical = Canonical::default();
+    let mut line = Vec::with_capacity(json.len() + 64);
+    five_fields(&mut canonical, text, &record, |_| true, &mut line)?;
+    let mut five = Vec::with_capacity(line.len());
+    five_fields(&mut canonical, text, &record, is_one_of_five, &mut five)?;
+    Ok(Normalised {
+        id: canonical::hex(canonical::id_of(&five)),
+        workload: record.workload.into_owned(),
+        client: record.client.into_owned(),
+        timestamp: record.timestamp,
+        line,
+    })
+}
+
+/// Appends the canonical JSON of the five normalised fields: what an id is made of, and what an eval row looks like.
+pub fn write_canonical(
+    canonical: &mut Canonical,
+    json: &str,
+    record: &Record<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Reject> {
+    five_fields(canonical, json, record, is_one_of_five, out)
+}
+
+fn is_one_of_five(key: &[u8]) -> bool {
+    matches!(key, b"client_id" | b"request" | b"response" | b"timestamp" | b"workload_id")
+}
+
+fn five_fields(
+    canonical: &mut Canonical,
+    json: &str,
+    record: &Record<'_>,
+    keep: impl Fn(&[u8]) -> bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Reject> {
+    let mut workload = Vec::with_capacity(record.workload.len() + 2);
+    canonical::write_string(&record.workload, &mut workload);
+    let mut client = Vec::with_capacity(record.client.len() + 2);
+    canonical::write_string(&record.client, &mut client);
+    let timestamp = record.timestamp.to_string();
+    let replace =
+        [("client_id", client.as_slice()), ("timestamp", timestamp.as_bytes()), ("workload_id", workload.as_slice())];
+    canonical.rewrite(json, &replace, keep, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"{"workload_id":"w","request":{"messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
+
+    #[test]
+    fn a_record_may_hold_nothing_but_what_is_required() {
+        let record = Record::parse(MINIMAL.as_bytes()).unwrap();
+        assert_eq!((record.timestamp, &*record.workload, &*record.client), (0, "w", ""));
+        assert_eq!(record.reply.content.as_deref(), Some("[[A]]"));
+    }
+
+    #[test]
+    fn nulls_are_as_good_as_absent() {
+        let json = r#"{"timestamp":null,"workload_id":"w","client_id":null,"request":{"messages":[{"role":"user","content":"hi","name":null,"tool_calls":null}],"tools":null},"response":{"id":null,"choices":[{"finish_reason":null,"message":{"content":"[[A]]","tool_calls":null,"refusal":null,"role":null}}],"usage":null}}"#;
+        assert!(Record::parse(json.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn the_id_does_not_depend_on_order_escapes_or_unknown_keys() {
+        let id = |json: &str| normalise(json.as_bytes(), &Defaults::default()).unwrap().id;
+        let a = r#"{"timestamp":1700000000,"workload_id":"w","client_id":"c","request":{"messages":[{"role":"user","content":"é/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
+        let b = r#"{"response": {"choices":[{"message":{"content":"[[A]]"}}]}, "latency_ms": 5, "request":{"messages":[{"content":"\u00e9\/","role":"user"}]},"client_id":"c","workload_id":"\u0077","timestamp":"2023-11-14T22:13:20Z"}"#;
+        assert_eq!(id(a), id(b));
+        assert_ne!(id(a), id(MINIMAL));
+        assert_eq!(id(a).len(), 32);
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        let defaults = Defaults { client: Some("desk"), timestamp: Some(9), ..Defaults::default() };
+        let json = MINIMAL.replacen('{', r#"{"feedback":{"z":1,"a":12345678901234567890},"#, 1);
+        let once = normalise(json.as_bytes(), &defaults).unwrap();
+        let twice = normalise(&once.line, &Defaults::default()).unwrap();
+        assert_eq!(once, twice);
+        assert_eq!((once.client.as_str(), once.timestamp), ("desk", 9));
+        let line = String::from_utf8(once.line).unwrap();
+        assert!(line.contains(r#""feedback":{"a":12345678901234567890,"z":1}"#), "{line}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a record is refused: the closed list of reasons, their stable names and what each means. Does not read JSON.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $meaning:literal;)*) => {
+        /// Why a line is refused. The names are stable: they stand in manifests, rejects files and docs/records.md.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reject {
+            $($(#[$doc])* #[doc = $meaning] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Reject {
+            /// Every reason, in the order in which the rules are tried.
+            pub const ALL: &'static [Reject] = &[$(Reject::$variant,)*];
+
+            /// The stable name of the reason.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reject::$variant => $name,)* }
+            }
+
+            /// What is wrong with such a line, as a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Reject::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    LineTooLong = "line_too_long", "The line is longer than 64 MiB.";
+    InvalidUtf8 = "invalid_utf8", "The line is not UTF-8 text.";
+    EmptyLine = "empty_line", "The line is blank.";
+    InvalidJson = "invalid_json", "The line is not JSON, or was cut off.";
+    TrailingData = "trailing_data", "Something follows the record on the same line.";
+    NotAnObject = "not_an_object", "The line is JSON but not an object.";
+    DuplicateKey = "duplicate_key", "An object holds the same key twice.";
+    LoneSurrogate = "lone_surrogate", "A text holds half of a UTF-16 surrogate pair.";
+    BadNumber = "bad_number", "A number is too large for a double.";
+    TooDeep = "too_deep", "Objects and lists are nested more than 100 levels deep.";
+    BadTimestamp = "bad_timestamp", "`timestamp` is neither a time in the years 1 to 9999 nor null.";
+    MissingWorkload = "missing_workload", "`workload_id` is absent, null or blank, and no default was given.";
+    BadWorkload = "bad_workload", "`workload_id` is not a text.";
+    BadClient = "bad_client", "`client_id` is neither a text nor null.";
+    NoRequest = "no_request", "`request` is absent, null or not an object.";
+    NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
+    BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
+    NoResponse = "no_response", "`response` is absent or null.";
+    BadResponse = "bad_response", "`response` is not an object.";
+    NoChoices = "no_choices", "`response.choices` is absent, null, empty or not a list.";
+    NoMessage = "no_message", "`response.choices[0].message` is absent, null or not an object.";
+    BadContent = "bad_content", "The content of the response is neither a text nor null.";
+    BadToolCalls = "bad_tool_calls", "`tool_calls` of the response is not a list of calls with a function name.";
+    NoContent = "no_content", "The response holds neither content nor tool calls.";
+    BadRow = "bad_row", "Table: the row has another number of cells than the header, or a quote that is never closed.";
+    EmptyText = "empty_text", "Table: the cell of the text column is blank.";
+    NoLabel = "no_label", "Classification: the response (or the label column of a table) holds no label.";
+    OffTaxonomy = "off_taxonomy", "Classification: the label is not one of `labels`.";
+    NoToolCalls = "no_tool_calls", "Tool calling: the response holds no tool calls.";
+    BadToolArguments = "bad_tool_arguments", "Tool calling: the arguments of a call are not a JSON object.";
+}
+
+impl std::fmt::Display for Reject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for Reject {}

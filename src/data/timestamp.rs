@@ -1,0 +1,99 @@
+//! Times as logs write them, brought to whole epoch seconds. Never asks for the present time.
+
+/// Numbers from here on are milliseconds.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// 0001-01-01T00:00:00Z.
+const MIN: i64 = -62_135_596_800;
+/// 9999-12-31T23:59:59Z.
+const MAX: i64 = 253_402_300_799;
+
+/// Whole epoch seconds, rounded down, of a JSON value: a number of seconds (or milliseconds from 1e11 on) or a quoted
+/// ISO 8601 time. `None` when it is neither, or outside the years 1 to 9999.
+pub fn from_json(raw: &str) -> Option<i64> {
+    if raw.starts_with('"') {
+        return from_text(&serde_json::from_str::<String>(raw).ok()?);
+    }
+    from_number(raw)
+}
+
+/// The same of bare text: ISO 8601 with or without a zone (then UTC), a date (midnight UTC), or a number of at least
+/// nine digits before the point (shorter ones would be dates in ISO's basic form).
+pub fn from_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();
+    if digits >= 9 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-')) {
+        return from_number(text);
+    }
+    let nanoseconds = if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        time.as_nanosecond()
+    } else {
+        let civil = match text.parse::<jiff::civil::DateTime>() {
+            Ok(time) => time,
+            Err(_) => text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight()),
+        };
+        civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_nanosecond()
+    };
+    in_range(i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?)
+}
+
+fn from_number(raw: &str) -> Option<i64> {
+    if let Ok(whole) = raw.parse::<i64>() {
+        return in_range(if whole >= MILLISECONDS_FROM { whole.div_euclid(1000) } else { whole });
+    }
+    let number = raw.parse::<f64>().ok().filter(|number| number.is_finite())?;
+    let seconds = if number >= MILLISECONDS_FROM as f64 { (number / 1000.0).floor() } else { number.floor() };
+    // A float cast saturates, so a huge value stays out of range.
+    in_range(seconds as i64)
+}
+
+fn in_range(seconds: i64) -> Option<i64> {
+    (MIN..=MAX).contains(&seconds).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_seconds_or_from_1e11_on_milliseconds_rounded_down() {
+        for (raw, seconds) in [
+            ("0", 0),
+            ("1700000000", 1_700_000_000),
+            ("1700000000.999", 1_700_000_000),
+            ("1.7e9", 1_700_000_000),
+            ("-1.5", -2),
+            ("99999999999", 99_999_999_999),
+            ("100000000000", 100_000_000),
+            ("1700000000123", 1_700_000_000),
+            ("1700000000999.9", 1_700_000_000),
+        ] {
+            assert_eq!(from_json(raw), Some(seconds), "{raw}");
+        }
+    }
+
+    #[test]
+    fn iso_times_with_and_without_zone_and_dates() {
+        for (text, seconds) in [
+            ("2023-11-14T22:13:20Z", 1_700_000_000),
+            ("2023-11-14T22:13:20", 1_700_000_000),
+            ("2023-11-14 22:13:20", 1_700_000_000),
+            ("2023-11-14T23:13:20.987+01:00", 1_700_000_000),
+            ("2023-11-14T22:13:20.987654", 1_700_000_000),
+            ("2023-11-14", 1_699_920_000),
+            ("1969-12-31T23:59:59.5Z", -1),
+            ("1700000000", 1_700_000_000),
+            ("1700000000.5", 1_700_000_000),
+            ("1700000000123", 1_700_000_000),
+        ] {
+            assert_eq!(from_text(text), Some(seconds), "{text}");
+            assert_eq!(from_json(&format!("\"{text}\"")), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for raw in ["true", "[]", "{}", "\"\"", "\"yesterday\"", "1e30", "-1e30", "1700000000000000000", "\"12:00\""] {
+            assert_eq!(from_json(raw), None, "{raw}");
+        }
+    }
+}
