@@ -1,7 +1,8 @@
 //! Lists for people: runs, what the log store holds, what a cleanup gave back. Values in, text out.
 
+use super::answers::{CleanupReport, LogRow, RunRow};
 use super::layout::{Grid, Page, Side};
-use super::model::{CleanupReport, Held, LogRow, RunRow, RunState, metric_label};
+use super::model::{Held, RunState, metric_label};
 use super::text::{Tone, count, counted, duration};
 
 /// What `status` prints without a run.
