@@ -4,6 +4,7 @@ pub mod answers;
 pub mod data;
 mod layout;
 pub mod model;
+pub mod plan;
 pub mod runs;
 #[cfg(test)]
 mod samples;
