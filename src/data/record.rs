@@ -179,6 +179,10 @@ impl<'a> Record<'a> {
     pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
         let line: RawLine<'a> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        if text.trim_ascii_start().starts_with('[') {
+            // serde reads a list as the fields in their order.
+            return Err(Reject::NotAnObject);
+        }
         let timestamp = match line.timestamp {
             Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
             None => defaults.timestamp.unwrap_or(0),
@@ -357,6 +361,13 @@ mod tests {
     fn nulls_are_as_good_as_absent() {
         let json = r#"{"timestamp":null,"workload_id":"w","client_id":null,"request":{"messages":[{"role":"user","content":"hi","name":null,"tool_calls":null}],"tools":null},"response":{"id":null,"choices":[{"finish_reason":null,"message":{"content":"[[A]]","tool_calls":null,"refusal":null,"role":null}}],"usage":null}}"#;
         assert!(Record::parse(json.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_list_is_no_record_even_with_its_fields_in_order() {
+        let list = r#" [1,"w","c",{"messages":[{"content":"hi"}]},{"choices":[{"message":{"content":"[[A]]"}}]}]"#;
+        assert_eq!(Record::parse(list.as_bytes()).err(), Some(Reject::NotAnObject));
+        assert_eq!(Record::parse(b"[]").err(), Some(Reject::NotAnObject));
     }
 
     #[test]
