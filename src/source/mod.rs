@@ -5,3 +5,6 @@ pub mod jsonl;
 pub mod manifest;
 mod output;
 mod pipeline;
+
+#[cfg(test)]
+mod reasons_tests;
