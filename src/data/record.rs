@@ -45,6 +45,8 @@ pub struct Message<'a> {
     pub role: Option<Cow<'a, str>>,
     /// What it says.
     pub content: Content<'a>,
+    /// Its tool calls; those of another shape are left out.
+    pub tool_calls: Vec<ToolCall<'a>>,
 }
 
 /// What a message says.
@@ -110,6 +112,8 @@ struct RawMessage<'a> {
     role: Slot<Cow<'a, str>>,
     #[serde(borrow)]
     content: Slot<Content<'a>>,
+    #[serde(borrow)]
+    tool_calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -201,7 +205,8 @@ fn messages<'a>(request: Slot<Object<RawRequest<'a>>>) -> Result<Vec<Message<'a>
             let Slot::Is(Object(message)) = message else { return Err(Reject::BadMessage) };
             let role = message.role.optional(Reject::BadMessage)?;
             let content = message.content.optional(Reject::BadMessage)?.unwrap_or_default();
-            Ok(Message { role, content })
+            let tool_calls = tool_calls(message.tool_calls).unwrap_or_default();
+            Ok(Message { role, content, tool_calls })
         })
         .collect()
 }
@@ -233,6 +238,23 @@ fn tool_calls<'a>(calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>) -> Result<Vec<Too
             _ => Err(Malformed),
         })
         .collect()
+}
+
+/// From the row down to arguments: row, response, choices, choice, message, tool calls, call, function.
+const LEVELS_ABOVE_ARGUMENTS: usize = 8;
+
+/// Whether the arguments of a call are an object, or a text that holds one; none or a blank text count as `{}`.
+pub fn arguments_are_object(arguments: Option<&RawValue>) -> bool {
+    let Some(raw) = arguments.map(RawValue::get) else { return true };
+    if !raw.starts_with('"') {
+        return raw.starts_with('{');
+    }
+    let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw) else { return false };
+    let text = text.trim();
+    text.is_empty()
+        || text.starts_with('{')
+            && serde_json::from_str::<IgnoredAny>(text).is_ok()
+            && Canonical::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
 }
 
 /// The reason of a line that the typed reader refused; reads it again, step by step.

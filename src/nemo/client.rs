@@ -1,30 +1,24 @@
-//! The HTTP client: options, `send` (the only way out), and reading an answer. Knows no service's bodies.
+//! The HTTP client: options, and `send`, the only way out. Knows no service's bodies.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use jiff::Timestamp;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Response, Url};
-use serde_json::Value;
+use reqwest::{Certificate, Method, Response, Url};
 use tokio::sync::OnceCell;
 
+use super::answer::{Answer, Try, ended, refusal, root, whole};
 use super::call::{Call, Service, To};
-use super::error::{ApiError, Cause, ErrorKind, Refusal};
-use super::{read, retry, retry::Retry};
+use super::error::{ApiError, Cause, ErrorKind};
+use super::retry::{self, Retry};
 
 /// Connecting, name look-up and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the idle timeout of common ingresses (60 s and more), so that a pooled connection is rarely a closed one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest error body that is read.
-const ERROR_BYTES: usize = 64 << 10;
 /// The header that every answer of the embedded platform carries.
 const EMBEDDED: &str = "x-dfwfd-embedded";
 
@@ -36,6 +30,12 @@ impl Secret {
     /// Takes the secret's text.
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Secret {
+        Secret(text)
     }
 }
 
@@ -90,14 +90,6 @@ struct Shared {
     remote: OnceCell<reqwest::Client>,
     retry: Retry,
     instance: Mutex<Option<String>>,
-}
-
-/// A successful answer.
-pub(crate) struct Answer {
-    pub(crate) call: String,
-    pub(crate) service: Option<Service>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 impl fmt::Debug for Client {
@@ -159,12 +151,7 @@ impl Client {
             tries += 1;
             let sent = Instant::now();
             let result = self.try_once(&call, &url, &shown).await;
-            let end = match &result {
-                Ok(_) => "ok".to_owned(),
-                Err((kind, _)) => kind.to_string(),
-            };
-            let ms = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(call = %shown, tries, ms, end = %end, "platform call");
+            log(&shown, tries, sent.elapsed(), &result);
             let (kind, cause) = match result {
                 Ok(answer) => return Ok(answer),
                 Err(end) => end,
@@ -182,21 +169,23 @@ impl Client {
         }
     }
 
-    async fn try_once(&self, call: &Call, url: &Url, shown: &str) -> Result<Answer, (ErrorKind, Option<Cause>)> {
+    async fn try_once(&self, call: &Call, url: &Url, shown: &str) -> Try {
         let (body, length) = call.body.open();
         let mut headers = self.headers(call, url);
+        if call.method != Method::GET {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
         if let Some(media_type) = call.body.media_type() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         let http = self.http(url).await?;
         let request = http.request(call.method.clone(), url.clone()).headers(headers).timeout(call.timeout).body(body);
         let mut response = request.send().await.map_err(|error| ended(call, error))?;
         self.remember_instance(&response);
         let status = response.status();
         if !status.is_success() {
-            return Err((ErrorKind::Status(refusal(&mut response).await), None));
+            return Err((ErrorKind::Status(Box::new(refusal(&mut response).await)), None));
         }
         let answer_headers = response.headers().clone();
         let body = match whole(&mut response, call.limit).await {
@@ -206,7 +195,8 @@ impl Client {
         };
         let start = || String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned();
         tracing::trace!(call = %shown, body = %start(), "platform answer");
-        Ok(Answer { call: shown.to_owned(), service: call.service(), headers: answer_headers, body })
+        let (service, status) = (call.service(), status.as_u16());
+        Ok(Answer { call: shown.to_owned(), status, service, headers: answer_headers, body })
     }
 
     /// The URL of a call, and how it is shown.
@@ -286,20 +276,15 @@ impl Client {
     }
 }
 
-impl Answer {
-    /// The body as JSON; bare `NaN` is read as null.
-    pub(crate) fn json(&self) -> Result<Value, ApiError> {
-        read::json(&self.body).map_err(|error| {
-            let cause = Some(Cause(error.to_string()));
-            let start: String = String::from_utf8_lossy(&self.body[..self.body.len().min(80)]).into_owned();
-            let what = format!("not JSON: {}", start.split_whitespace().collect::<Vec<_>>().join(" "));
-            ApiError::new(self.call.clone(), ErrorKind::Unreadable(what), cause).of(self.service)
-        })
-    }
-
-    /// An error about this answer.
-    pub(crate) fn unreadable(&self, what: impl Into<String>) -> ApiError {
-        ApiError::new(self.call.clone(), ErrorKind::Unreadable(what.into()), None).of(self.service)
+/// One line per try, without bodies and headers.
+fn log(call: &str, tries: u32, took: Duration, result: &Try) {
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match result {
+        Ok(answer) => tracing::debug!(call, status = answer.status, ms, tries, "platform call"),
+        Err((ErrorKind::Status(refusal), _)) => {
+            tracing::debug!(call, status = refusal.status, ms, tries, "platform call refused");
+        }
+        Err((end, _)) => tracing::debug!(call, end = %end, ms, tries, "platform call without an answer"),
     }
 }
 
@@ -350,58 +335,4 @@ fn sensitive(text: &str) -> Result<HeaderValue, reqwest::header::InvalidHeaderVa
 fn unusable(what: String, why: impl ToString) -> ApiError {
     let kind = ErrorKind::Options(format!("{what} cannot be used"));
     ApiError::new("set up the client".to_owned(), kind, Some(Cause(why.to_string())))
-}
-
-/// How a try without a complete answer ended, with the innermost reason.
-fn ended(call: &Call, error: reqwest::Error) -> (ErrorKind, Option<Cause>) {
-    let kind = if error.is_builder() {
-        ErrorKind::Options("the request cannot be built".to_owned())
-    } else if error.is_connect() {
-        ErrorKind::Connect
-    } else if error.is_timeout() {
-        return (ErrorKind::Timeout(call.timeout), None);
-    } else {
-        ErrorKind::Interrupted
-    };
-    (kind, Some(root(&error)))
-}
-
-/// The innermost error of a chain: the layers above it only say that something below went wrong.
-fn root(error: &dyn std::error::Error) -> Cause {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    Cause(innermost.to_string())
-}
-
-async fn refusal(response: &mut Response) -> Refusal {
-    let status = response.status();
-    let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-    let code = header("x-error-code");
-    let retry_after = header("retry-after").and_then(|value| retry::retry_after(&value, Timestamp::now()));
-    let media_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
-    let location = header(LOCATION.as_str()).filter(|_| status.is_redirection());
-    let spoken = header("x-error-message");
-    // The status decides; a body that breaks off or is too long only costs its message.
-    let body = whole(response, ERROR_BYTES).await.ok().flatten().unwrap_or_default();
-    let mut refusal = Refusal { code, retry_after, ..Refusal::read(status.as_u16(), &media_type, &body) };
-    if let Some(location) = location {
-        refusal.message = format!("redirects to {location}; set the base URL to where the service is");
-    } else if refusal.message.is_empty() {
-        refusal.message = spoken.unwrap_or_default();
-    }
-    refusal
-}
-
-/// The whole body, or `None` when it is longer than `limit`.
-async fn whole(response: &mut Response, limit: usize) -> Result<Option<Bytes>, reqwest::Error> {
-    let mut all = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if all.len() + chunk.len() > limit {
-            return Ok(None);
-        }
-        all.extend_from_slice(&chunk);
-    }
-    Ok(Some(all.into()))
 }

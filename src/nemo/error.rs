@@ -42,7 +42,7 @@ pub enum ErrorKind {
     /// The connection broke before the answer was complete.
     Interrupted,
     /// An answer with a status other than success.
-    Status(Refusal),
+    Status(Box<Refusal>),
     /// A success whose body is not what the API says, with what is wrong with it.
     Unreadable(String),
 }
@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn error(service: Service, status: u16, content_type: &str, body: &str) -> ApiError {
-        let kind = ErrorKind::Status(Refusal::read(status, content_type, body.as_bytes()));
+        let kind = ErrorKind::Status(Box::new(Refusal::read(status, content_type, body.as_bytes())));
         ApiError::new("POST http://x/y".into(), kind, None).of(Some(service))
     }
 

@@ -7,7 +7,7 @@ use super::call::{Call, Service};
 use super::client::Client;
 use super::error::ApiError;
 use super::status::JobStatus;
-use super::{Removal, read};
+use super::{Removal, not_cancelled, read};
 
 pub(crate) const JOBS: [&str; 3] = ["v1", "evaluation", "jobs"];
 
@@ -130,7 +130,7 @@ impl Client {
             Ok(_) => Ok(()),
             Err(error) if error.is_unreachable() => Err(error),
             Err(error) => match self.evaluation_job(id).await? {
-                Some(job) if !job.status.is_terminal() => Err(error),
+                Some(job) if !job.status.is_terminal() => Err(not_cancelled(error)),
                 _ => Ok(()),
             },
         }

@@ -9,9 +9,10 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
+use super::answer::Answer;
 use super::body::{Body, Piece};
 use super::call::{Call, Service};
-use super::client::{Answer, Client};
+use super::client::Client;
 use super::error::{ApiError, Cause, ErrorKind};
 use super::{Removal, read};
 

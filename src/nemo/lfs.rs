@@ -8,9 +8,10 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::answer::Answer;
 use super::body::{Body, Piece};
 use super::call::{Call, Service, To};
-use super::client::{Answer, Client};
+use super::client::Client;
 use super::error::{ApiError, ErrorKind, Refusal};
 use super::hf::{BATCH, Source, unreadable_file};
 use super::read;
@@ -147,7 +148,7 @@ fn refusal(answer: &Answer, pointer: &Pointer<'_>, refused: &Value) -> ApiError 
         page: false,
         exists: false,
     };
-    ApiError::new(answer.call.clone(), ErrorKind::Status(refusal), None).of(Some(Service::DataStore))
+    ApiError::new(answer.call.clone(), ErrorKind::Status(Box::new(refusal)), None).of(Some(Service::DataStore))
 }
 
 /// The hash of a file, in hex, read in bounded memory off the async threads.

@@ -1,6 +1,7 @@
 //! Typed client of the NeMo microservices: knows HTTP, nothing about runs. `client::send` is the only way out; the other
 //! files hold one service's calls each. docs/nemo-api.md lists the calls and what is tolerated.
 
+mod answer;
 mod body;
 mod call;
 mod client;
@@ -17,7 +18,10 @@ mod read;
 mod results;
 mod retry;
 mod status;
+#[cfg(test)]
+mod tests;
 mod time;
+mod training;
 
 use std::fmt::Display;
 
@@ -25,10 +29,7 @@ use serde_json::Value;
 
 pub use call::Service;
 pub use client::{Client, Endpoints, Options, Secret};
-pub use customization::{
-    CustomizationConfig, Hyperparameters, LossPoint, NewConfig, NewTraining, Target, TrainingJob, TrainingOption,
-    TrainingStatus,
-};
+pub use customization::{CustomizationConfig, NewConfig, Target, TrainingOption};
 pub use datasets::{Dataset, NewDataset};
 pub use deployments::{Deployment, NewDeployment};
 pub use error::{ApiError, ErrorKind, Refusal};
@@ -37,6 +38,7 @@ pub use hf::{Creation, RepoFile, Upload};
 pub use models::Model;
 pub use results::{Results, RowOutput};
 pub use status::JobStatus;
+pub use training::{Hyperparameters, LossPoint, NewTraining, TrainingJob, TrainingStatus};
 
 /// What a delete found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,12 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A cancel that the service refused although the job goes on. Not a 404 any more: that would read as "it is gone".
+fn not_cancelled(mut error: ApiError) -> ApiError {
+    error.kind = ErrorKind::Unreadable(format!("the job goes on; asked to stop, the service said: {}", error.kind));
+    error
 }
 
 /// Names a field in which what we would send differs from what is there.

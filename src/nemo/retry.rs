@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_create_is_sent_again_only_when_nothing_was_accepted() {
-        let status = |status| ErrorKind::Status(Refusal::read(status, "", b""));
+        let status = |status| ErrorKind::Status(Box::new(Refusal::read(status, "", b"")));
         for again in [ErrorKind::Connect, status(429)] {
             assert!(may_repeat(Effect::Create, &again), "{again:?}");
         }

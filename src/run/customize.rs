@@ -9,7 +9,7 @@ use super::outcome::{LossPoint, TrainingFact, training_key};
 use super::release::looked_for_since;
 use super::{datasets, deploy};
 use crate::config::plan::{Candidate, CustomizerPlan};
-use crate::nemo::{JobStatus, NewConfig, NewTraining, TrainingStatus};
+use crate::nemo::{Hyperparameters, JobStatus, NewConfig, NewTraining, TrainingOption, TrainingStatus};
 use crate::store::{Kind, NewResource, Resource, now_ms};
 
 /// Trains a candidate and returns the id under which its adapter is served.
@@ -61,16 +61,18 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
         name: row.name.clone(),
         description: names::description(&row.name, &cx.owner),
         target: customizer.target.clone(),
-        training_type: cx.plan.training.training_type.clone(),
-        finetuning_type: cx.plan.training.finetuning_type.clone(),
-        num_gpus: customizer.gpus,
-        num_nodes: customizer.num_nodes,
-        tensor_parallel_size: customizer.tensor_parallel_size,
-        data_parallel_size: customizer.data_parallel_size,
-        use_sequence_parallel: customizer.use_sequence_parallel,
-        micro_batch_size: customizer.micro_batch_size,
-        training_precision: customizer.training_precision.clone(),
         max_seq_length: customizer.max_seq_length,
+        training_precision: customizer.training_precision.clone(),
+        option: TrainingOption {
+            training_type: cx.plan.training.training_type.clone(),
+            finetuning_type: cx.plan.training.finetuning_type.clone(),
+            num_gpus: customizer.gpus,
+            num_nodes: customizer.num_nodes,
+            tensor_parallel_size: customizer.tensor_parallel_size,
+            data_parallel_size: customizer.data_parallel_size,
+            use_sequence_parallel: customizer.use_sequence_parallel,
+            micro_batch_size: customizer.micro_batch_size,
+        },
     };
     let look = |row: Resource| async move {
         let Some(there) = cx.nemo.customization_config(&cx.plan.platform.namespace, &row.name).await? else {
@@ -120,7 +122,8 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
         let spent = match cx.nemo.customization_status(&job.id).await?.status {
             JobStatus::Failed(_) | JobStatus::Cancelled => true,
             JobStatus::Done => {
-                cx.nemo.model_repo_files(&cx.plan.platform.namespace, &adapter.name).await?.is_none()
+                let entity = format!("{}@{}", adapter.name, job.id);
+                cx.nemo.model(&cx.plan.platform.namespace, &entity).await?.is_none()
             }
             JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => false,
         };
@@ -133,21 +136,22 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
             .nemo
             .create_customization_job(&NewTraining {
                 ns: namespace.clone(),
-                name: row.name.clone(),
                 description: names::description(&row.name, &cx.owner),
                 config: format!("{namespace}/{}", config.name),
                 dataset_ns: namespace.clone(),
                 dataset: datasets::name(cx, datasets::TRAIN),
                 output_model: format!("{namespace}/{}", adapter.name),
-                training_type: training.training_type.clone(),
-                finetuning_type: training.finetuning_type.clone(),
-                epochs: training.epochs,
-                batch_size: training.batch_size,
-                learning_rate: training.learning_rate,
-                adapter_dim: training.adapter_dim,
-                adapter_dropout: training.adapter_dropout,
-                sequence_packing_enabled: training.sequence_packing_enabled,
-                seed: Some(cx.plan.data.split.random_seed),
+                hyperparameters: Hyperparameters {
+                    training_type: training.training_type.clone(),
+                    finetuning_type: training.finetuning_type.clone(),
+                    epochs: training.epochs,
+                    batch_size: training.batch_size,
+                    learning_rate: training.learning_rate,
+                    adapter_dim: training.adapter_dim,
+                    adapter_dropout: training.adapter_dropout,
+                    sequence_packing_enabled: training.sequence_packing_enabled,
+                    seed: Some(cx.plan.data.split.random_seed),
+                },
             })
             .await?;
         Ok(Some(job.id))
@@ -186,7 +190,7 @@ async fn finish(
 
 fn tell(cx: &Cx, candidate: &Candidate, status: &TrainingStatus) {
     let (percent, waiting) = match status.status {
-        JobStatus::Running(percent) => (percent.map(f64::from).or(status.percentage), false),
+        JobStatus::Running(percent) => (percent.or(status.percentage).map(f64::from), false),
         _ => (None, true),
     };
     let epochs = cx.plan.training.epochs;

@@ -55,8 +55,10 @@ pub struct Cx {
     pub dir: PathBuf,
     /// Short names of the candidates.
     pub slugs: Slugs,
-    /// Use what the operator has deployed.
-    pub adopt: bool,
+    /// `nemo` or `embedded`, as the platform has told.
+    pub kind: &'static str,
+    /// Whether students stand in for the candidates.
+    pub rehearsal: bool,
 }
 
 /// What is to be held: the row that is written before it is created.

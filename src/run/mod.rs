@@ -5,7 +5,7 @@ pub mod candidate;
 pub mod check;
 mod customize;
 pub mod cx;
-mod datasets;
+pub mod datasets;
 pub mod dead;
 mod deploy;
 mod evaluate;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
-use crate::config::plan::{Candidate, PlatformKind};
+use crate::config::plan::Candidate;
 use crate::store::now_ms;
 
 use cx::Cx;
@@ -77,24 +77,19 @@ pub struct End {
 pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
     cx.tell(What::RunStarted {
         workload: cx.plan.data.filter.workload.clone(),
-        platform: match cx.plan.platform.kind {
-            PlatformKind::Nemo => "nemo",
-            PlatformKind::Embedded => "embedded",
-        }
-        .to_owned(),
-        rehearsal: cx.plan.rehearse,
+        platform: cx.kind.to_owned(),
+        rehearsal: cx.rehearsal,
         resumed,
         candidates: cx.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
         gpus: cx.budget,
     });
     let work = flywheel(&cx);
     tokio::pin!(work);
-    let watch = watch_for_cancel(&cx);
-    tokio::pin!(watch);
-    // The watcher never ends, so the work is always the one that is finished.
+    // The watchers never end, so it is always the work that is finished.
     let result = tokio::select! {
         result = &mut work => result,
-        () = &mut watch => Vec::new(),
+        () = watch_for_cancel(&cx) => Vec::new(),
+        () = announce_stop(&cx) => Vec::new(),
     };
     let left = give_back(&cx, None).await;
     let (state, errors) = judge(&cx, result);
@@ -254,10 +249,17 @@ async fn give_back(cx: &Cx, candidate: Option<&str>) -> Vec<Left> {
 async fn watch_for_cancel(cx: &Cx) {
     loop {
         tokio::time::sleep(CANCEL_LOOK).await;
-        if cx.store.cancel_asked(&cx.run).unwrap_or(false) && cx.stop.ask("dfwfd cancel") {
-            cx.tell(What::Stopping { reason: "dfwfd cancel".to_owned() });
+        if cx.store.cancel_asked(&cx.run).unwrap_or(false) {
+            cx.stop.ask("dfwfd cancel");
         }
     }
+}
+
+/// Says that the run stops, and why, as soon as it was asked.
+async fn announce_stop(cx: &Cx) {
+    let Interrupted { reason } = cx.stop.asked().await;
+    cx.tell(What::Stopping { reason });
+    std::future::pending().await
 }
 
 fn judge(cx: &Cx, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Error>) {

@@ -1,10 +1,12 @@
 //! What a run finds out and keeps: the shapes of its facts and the keys they are stored under. Reports are made from
 //! these alone.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::score::Estimate;
-use crate::score::classification::Scores;
+use crate::score::classification::{ClassScore, Confusion};
 
 /// Key of the warnings, a list of sentences.
 pub const WARNINGS: &str = "warnings";
@@ -162,12 +164,12 @@ pub struct EvaluationFact {
     pub unanswered: u64,
     /// From the job's create to its end, as measured here.
     pub seconds: f64,
-    /// Labels read strictly.
-    pub strict: Scores,
-    /// Labels read leniently.
-    pub lenient: Scores,
-    /// NeMo's own token-overlap `f1_score`.
-    pub nemo_f1: Option<Estimate>,
+    /// By the names of the JSON contract: labels read strictly, `*_lenient` leniently, and NeMo's own `nemo_f1`.
+    pub scores: BTreeMap<String, Estimate>,
+    /// Per class, labels read strictly.
+    pub classes: Vec<ClassScore>,
+    /// What was said for what, labels read strictly.
+    pub confusion: Confusion,
     /// Tokens of all prompts, where every reply says so.
     pub prompt_tokens: Option<u64>,
     /// Tokens of all replies, where every reply says so.

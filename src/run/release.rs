@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 
 use super::names;
-use crate::nemo::{ApiError, Client};
+use crate::nemo::{ApiError, Client, Removal};
 use crate::store::{Class, Kind, Resource, State, Store, now_ms};
 
 /// How far back a job is looked for before its intent was written: the clocks of two machines differ.
@@ -102,7 +102,7 @@ impl Releaser<'_> {
             (Kind::Dataset, _) => {
                 self.delete(row, || {
                     Box::pin(async {
-                        gone(self.nemo.delete_dataset(self.namespace, &row.name).await)?;
+                        self.nemo.delete_dataset(self.namespace, &row.name).await?;
                         self.nemo.delete_repo(self.namespace, &row.name).await
                     })
                 })
@@ -121,15 +121,11 @@ impl Releaser<'_> {
     /// appear any more.
     async fn delete<'b, D>(&self, row: &Resource, delete: D) -> anyhow::Result<()>
     where
-        D: Fn() -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send + 'b>>,
+        D: Fn() -> Pin<Box<dyn Future<Output = Result<Removal, ApiError>> + Send + 'b>>,
     {
-        match delete().await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            Err(_) if row.state == State::Intended => {
-                self.settle(row).await?;
-                gone(delete().await)?;
-            }
-            Ok(()) | Err(_) => {}
+        if delete().await? == Removal::Absent && row.state == State::Intended {
+            self.settle(row).await?;
+            delete().await?;
         }
         self.store.released(row.id)?;
         Ok(())
@@ -159,15 +155,7 @@ impl Releaser<'_> {
             Kind::Training => self.nemo.cancel_customization_job(&id).await,
             _ => self.nemo.cancel_evaluation_job(&id).await,
         };
-        match cancelled {
-            Err(error) if error.is_not_found() => {
-                self.store.released(row.id)?;
-                return Ok(());
-            }
-            // Some refuse to cancel what has ended: the status decides.
-            Err(error) if error.is_unreachable() => return Err(error.into()),
-            Err(_) | Ok(()) => {}
-        }
+        cancelled?;
         let started = Instant::now();
         while !self.job_has_ended(row.kind, &id).await? {
             let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
@@ -206,8 +194,8 @@ impl Releaser<'_> {
 
     async fn delete_evaluation(&self, row: &Resource) -> anyhow::Result<()> {
         if let Some(id) = self.job_id(row).await? {
-            gone(self.nemo.delete_evaluation_job(&id).await)?;
-            gone(self.nemo.delete_repo(RESULTS_NAMESPACE, &id).await)?;
+            self.nemo.delete_evaluation_job(&id).await?;
+            self.nemo.delete_repo(RESULTS_NAMESPACE, &id).await?;
         }
         self.store.released(row.id)?;
         Ok(())
@@ -219,10 +207,10 @@ impl Releaser<'_> {
             if let (Kind::Training, Some(job)) = (training.kind, &training.remote_id)
                 && training.candidate == row.candidate
             {
-                gone(self.nemo.delete_model(self.namespace, &format!("{}@{job}", row.name)).await)?;
+                self.nemo.delete_model(self.namespace, &format!("{}@{job}", row.name)).await?;
             }
         }
-        gone(self.nemo.delete_model_repo(self.namespace, &row.name).await)?;
+        self.nemo.delete_model_repo(self.namespace, &row.name).await?;
         self.store.released(row.id)?;
         Ok(())
     }
@@ -231,13 +219,6 @@ impl Releaser<'_> {
 /// When a job that a row stands for can have been made at the earliest, by another machine's clock.
 pub fn looked_for_since(row: &Resource) -> i64 {
     row.intended_ms - CLOCK_SKEW_MS
-}
-
-fn gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
-    match done {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => other,
-    }
 }
 
 fn gpu_order(kind: Kind) -> u8 {

@@ -68,6 +68,16 @@ pub fn bootstrap(counts: &[u64], draws: &mut Draws, mut each: impl FnMut(&[u64])
     }
 }
 
+/// The percentile interval of the mean of these values; `None` without values.
+pub fn mean(values: &[f64], seed: u64, stream: u64) -> Option<(f64, f64)> {
+    let mut means = Vec::with_capacity(ROUNDS);
+    bootstrap(&vec![1; values.len()], &mut Draws::new(seed, stream), |drawn| {
+        let sum: f64 = drawn.iter().zip(values).map(|(&times, value)| times as f64 * value).sum();
+        means.push(sum / values.len() as f64);
+    });
+    percentiles(means)
+}
+
 /// The 2.5 % and 97.5 % points of the values, with linear interpolation between neighbours; `None` without values.
 /// Values that are no number are left out.
 pub fn percentiles(mut values: Vec<f64>) -> Option<(f64, f64)> {

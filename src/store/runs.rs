@@ -16,6 +16,8 @@ pub struct NewRun<'a, P> {
     pub owner: &'a str,
     /// `nemo` or `embedded`.
     pub platform: &'a str,
+    /// Whether students stand in for its candidates.
+    pub rehearsal: bool,
     /// The plan that it runs by.
     pub plan: &'a P,
 }
@@ -83,8 +85,8 @@ impl Store {
         self.with("recording a run", |c| {
             c.execute(
                 "INSERT INTO runs (id, workload, state, owner, platform, rehearsal, plan, started_ms, resumed_ms)
-                 VALUES (?1, ?2, 'running', ?3, ?4, 0, ?5, ?6, ?6)",
-                params![new.id, new.workload, new.owner, new.platform, plan, now_ms()],
+                 VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?7)",
+                params![new.id, new.workload, new.owner, new.platform, new.rehearsal, plan, now_ms()],
             )
         })?;
         Ok(())
@@ -111,16 +113,13 @@ impl Store {
         Ok(())
     }
 
-    /// Records what was learned of a run after its start: its workload and whether it is a rehearsal on which platform.
+    /// Records the workload of a run, once it is known.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn describe_run(&self, run: &str, workload: Option<&str>, platform: &str, rehearsal: bool) -> Result<()> {
-        self.with("describing a run", |c| {
-            c.execute(
-                "UPDATE runs SET workload = coalesce(?2, workload), platform = ?3, rehearsal = ?4 WHERE id = ?1",
-                params![run, workload, platform, rehearsal],
-            )
+    pub fn describe_run(&self, run: &str, workload: Option<&str>) -> Result<()> {
+        self.with("recording the workload of a run", |c| {
+            c.execute("UPDATE runs SET workload = coalesce(?2, workload) WHERE id = ?1", params![run, workload])
         })?;
         Ok(())
     }

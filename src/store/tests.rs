@@ -4,7 +4,14 @@ fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     store
-        .begin_run(&NewRun { id: "abcdefgh", workload: Some("w"), owner: "u@h", platform: "embedded", plan: &7 })
+        .begin_run(&NewRun {
+            id: "abcdefgh",
+            workload: Some("w"),
+            owner: "u@h",
+            platform: "embedded",
+            rehearsal: false,
+            plan: &7,
+        })
         .unwrap();
     (dir, store)
 }

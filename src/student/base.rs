@@ -89,3 +89,61 @@ fn grams(size: Size, text: &str) -> Vec<u64> {
     grams.dedup();
     grams
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYSTEM: &str = "Classify the headline.\n- Earnings: results of a quarter\n- **Analyst Rating**: upgrades\n- Dividends\n\
+        - Answer with exactly one of the labels above and nothing else.\nWrite [[[label]]].";
+
+    fn ask(size: Size, system: &str, user: &str) -> String {
+        base_reply(size, &[Message::new("system", system), Message::new("user", user)])
+    }
+
+    #[test]
+    fn the_label_that_shares_most_with_the_text_is_picked() {
+        for size in [Size::Small, Size::Large] {
+            assert_eq!(ask(size, SYSTEM, "Acme earnings beat"), "[[[Earnings]]]");
+            assert_eq!(ask(size, SYSTEM, "ANALYST lifts its rating of Acme"), "[[[Analyst Rating]]]");
+            assert_eq!(ask(size, SYSTEM, "Special dividend at Acme"), "[[[Dividends]]]");
+        }
+    }
+
+    #[test]
+    fn only_the_large_one_reads_descriptions() {
+        assert_eq!(ask(Size::Large, SYSTEM, "Q4 upgrades"), "[[[Analyst Rating]]]");
+        assert_eq!(ask(Size::Small, SYSTEM, "Q4 upgrades"), PROSE);
+    }
+
+    #[test]
+    fn nothing_in_common_or_no_labels_is_answered_in_prose() {
+        for size in [Size::Small, Size::Large] {
+            assert_eq!(ask(size, SYSTEM, "Ж 99"), PROSE);
+            assert_eq!(ask(size, SYSTEM, ""), PROSE);
+            assert_eq!(ask(size, "Classify the headline.", "Acme earnings beat"), PROSE);
+            assert_eq!(base_reply(size, &[]), PROSE);
+        }
+        assert_eq!(super::super::reply::bracketed(PROSE), None);
+    }
+
+    #[test]
+    fn a_user_message_may_hold_labels_and_text() {
+        let list = "Classify earnings news into one of:\n- Earnings\n- Dividends\n";
+        for user in [
+            format!("{list}\nHeadline: dividend cut\n\nAnswer:"),
+            format!("Text: dividend cut\nLabels:\n{}", &list[36..]),
+        ] {
+            let messages = [Message::new("user", user)];
+            assert_eq!(base_reply(Size::Small, &messages), "[[[Dividends]]]", "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_read_from_their_lines_alone() {
+        let names: Vec<&str> = labels(SYSTEM).map(|label| label.name).collect();
+        assert_eq!(names, ["Earnings", "Analyst Rating", "Dividends"]);
+        let others = labels("-5 %\n-\n- \n- : x\n* A\n  - [[[Indented]]] : b: c").collect::<Vec<_>>();
+        assert_eq!(others, [Label { name: "Indented", description: "b: c" }]);
+    }
+}

@@ -2,7 +2,7 @@
 //! error, never a panic and never an adapter that answers differently.
 //!
 //! Format, little-endian: the magic, a version, a BLAKE3 hash of the rest, then the rest: size, template (line hashes,
-//! prefix, suffix), features (first index of the second block, then hash and weight of each), replies, weights.
+//! prefix, suffix), features (hash and weight of each), replies, weights.
 
 use super::Size;
 use super::adapter::{Adapter, Weights};
@@ -39,7 +39,6 @@ impl Adapter {
         self.template.lines.iter().for_each(|line| body.0.extend(line.to_le_bytes()));
         body.text(&self.template.prefix);
         body.text(&self.template.suffix);
-        body.0.extend(self.vectorizer.second_block.to_le_bytes());
         body.count(self.vectorizer.features.len());
         for (gram, weight) in &self.vectorizer.features {
             body.0.extend(gram.to_le_bytes());
@@ -80,16 +79,15 @@ fn adapter(mut body: Reader) -> Option<Adapter> {
     };
     let lines = (0..body.count(8)?).map(|_| body.u64()).collect::<Option<_>>()?;
     let template = Template { lines, prefix: body.text()?, suffix: body.text()? };
-    let second_block = body.u32()?;
     let features = (0..body.count(12)?).map(|_| Some((body.u64()?, body.f32()?))).collect::<Option<Vec<_>>>()?;
     let replies = (0..body.count(4)?).map(|_| body.text()).collect::<Option<Vec<_>>>()?;
     let expected = (features.len() + 1).checked_mul(replies.len())?;
-    if second_block as usize > features.len() || replies.is_empty() || body.0.len() != expected.checked_mul(4)? {
+    if replies.is_empty() || body.0.len() != expected.checked_mul(4)? {
         return None;
     }
     let values = (0..expected).map(|_| body.f32()).collect::<Option<_>>()?;
     let weights = Weights { classes: replies.len(), values };
-    Some(Adapter { template, vectorizer: Vectorizer::from_features(size, features, second_block), replies, weights })
+    Some(Adapter { template, vectorizer: Vectorizer::from_features(size, features), replies, weights })
 }
 
 struct Writer(Vec<u8>);

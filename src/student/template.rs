@@ -101,3 +101,77 @@ fn shared_start<'a>(a: &'a str, b: &str) -> &'a str {
     }
     shared.trim_end_matches(|c: char| c.is_alphanumeric())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(system: &str, user: &str) -> Vec<Message> {
+        vec![Message::new("system", system), Message::new("user", user)]
+    }
+
+    fn texts(rows: &[Vec<Message>]) -> Vec<String> {
+        let borrowed: Vec<&[Message]> = rows.iter().map(Vec::as_slice).collect();
+        let template = Template::of(&borrowed);
+        rows.iter().map(|row| template.text(row)).collect()
+    }
+
+    const HEADLINES: [&str; 4] = ["Acme profit up", "Borealis pays dividend", "Cobalt strike ends", "Acme — loss (Q1)"];
+
+    #[test]
+    fn what_every_row_has_is_dropped_whatever_the_prompt_looks_like() {
+        let shapes: [fn(&str) -> Vec<Message>; 4] = [
+            |text| asked("Classify.\n- A\n- B", &format!("Headline: {text}")),
+            |text| asked("", &format!("Pick one of:\n- A\n- B\n\nHeadline: {text}\n\nAnswer:")),
+            |text| asked("", &format!("What does the headline '{text}' report? Reply with [[[label]]].")),
+            |text| asked("", text),
+        ];
+        for shape in shapes {
+            assert_eq!(texts(&HEADLINES.map(shape)), HEADLINES);
+        }
+    }
+
+    #[test]
+    fn a_text_of_several_lines_stays_whole() {
+        let rows = ["one\ntwo", "three\n\n  four", "five"].map(|text| asked("S", &format!("Text: {text}\nLabel:")));
+        assert_eq!(texts(&rows), ["one\ntwo", "three\nfour", "five"]);
+    }
+
+    #[test]
+    fn two_versions_of_a_system_prompt_are_both_instruction() {
+        let rows: Vec<Vec<Message>> = (0..20)
+            .map(|n| asked(if n % 3 == 0 { "Old words" } else { "New words" }, &format!("text {n} end{n}")))
+            .collect();
+        assert!(texts(&rows).iter().all(|text| !text.contains("words")), "{:?}", texts(&rows));
+    }
+
+    #[test]
+    fn one_stray_row_does_not_bring_the_instruction_back() {
+        let mut rows: Vec<Vec<Message>> = (10..40).map(|n| asked("S", &format!("Headline: a{n} b{n}"))).collect();
+        rows.push(asked("other", "Please classify: stray"));
+        let texts = texts(&rows);
+        assert_eq!(texts[0], "a10 b10");
+        assert_eq!(texts[30], "other\nPlease classify: stray");
+    }
+
+    #[test]
+    fn a_prompt_that_lacks_the_instruction_is_all_text() {
+        let rows = HEADLINES.map(|text| asked("S", &format!("Headline: {text}")));
+        let borrowed: Vec<&[Message]> = rows.iter().map(Vec::as_slice).collect();
+        assert_eq!(Template::of(&borrowed).text(&[Message::new("user", "Delta profit")]), "Delta profit");
+    }
+
+    #[test]
+    fn words_are_never_cut() {
+        assert_eq!(texts(&["Acme rises", "Acme rose"].map(|text| asked("", text))), ["rises", "rose"]);
+        assert_eq!(texts(&["Äpfel", "Äpfeln"].map(|text| asked("", text))), ["Äpfel", "Äpfeln"]);
+    }
+
+    #[test]
+    fn rows_that_are_all_the_same_or_empty_leave_no_text() {
+        assert_eq!(texts(&[asked("S", "same"), asked("S", "same")]), ["", ""]);
+        assert_eq!(texts(&[asked("S", "only")]), [""]);
+        assert_eq!(texts(&[vec![], vec![]]), ["", ""]);
+        assert_eq!(Template::of(&[]), Template::default());
+    }
+}

@@ -5,6 +5,7 @@
 pub mod jsonl;
 pub mod plain;
 pub mod progress;
+pub mod usage;
 pub mod view;
 
 use std::io::{self, IsTerminal, Write};
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::Exit;
+use crate::report::model::{ErrorObject, SCHEMA};
 use crate::report::text::{Tone, clean, clean_styled, paint};
 
 pub use view::{View, Views};
@@ -64,6 +66,7 @@ struct Inner {
     out: Mutex<Out>,
     err: Mutex<Box<dyn Write + Send>>,
     out_color: bool,
+    out_terminal: bool,
     err_color: bool,
     err_terminal: bool,
     width: usize,
@@ -91,6 +94,7 @@ impl Ui {
         Ui::over(Inner {
             settings,
             out_color: color(out_terminal),
+            out_terminal: out_terminal && !dumb(),
             err_color: color(err_terminal),
             err_terminal: err_terminal && !dumb(),
             width: terminal_width(out_terminal),
@@ -130,6 +134,15 @@ impl Ui {
         if !self.quiet() && self.format() == Format::Human {
             self.print(&clean_styled(text));
         }
+    }
+
+    /// A result that is shown again when it changes: on a terminal the new one takes the place of the old.
+    pub fn frame(&self, text: &str, again: bool) {
+        if self.quiet() || self.format() != Format::Human {
+            return;
+        }
+        let clear = if again && self.inner.out_terminal { "\x1b[H\x1b[2J" } else { "" };
+        self.print(&format!("{clear}{}", clean_styled(text)));
     }
 
     /// What the command exists to print for a program to read (addresses, a completion script); also with `-q`.
@@ -188,7 +201,7 @@ impl Ui {
         }
         if !self.inner.said_json.load(Ordering::Relaxed) {
             let error = ErrorObject::new(chain, hint);
-            self.json(&json!({"schema": 1, "exit_code": exit.code(), "error": error}));
+            self.json(&json!({"schema": SCHEMA, "exit_code": exit.code(), "error": error}));
         }
     }
 
@@ -263,28 +276,6 @@ impl Write for Stderr {
 
     fn flush(&mut self) -> io::Result<()> {
         lock(&self.0.inner.err).flush()
-    }
-}
-
-/// An `error` of the JSON contract.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorObject {
-    /// What was being done to what.
-    pub message: String,
-    /// Why, outermost first.
-    pub causes: Vec<String>,
-    /// What to type next.
-    pub hint: Option<String>,
-}
-
-impl ErrorObject {
-    /// The chain as the contract shows it.
-    pub fn new(chain: &anyhow::Error, hint: Option<&str>) -> ErrorObject {
-        ErrorObject {
-            message: chain.to_string(),
-            causes: chain.chain().skip(1).map(ToString::to_string).collect(),
-            hint: hint.map(str::to_owned),
-        }
     }
 }
 

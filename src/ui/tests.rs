@@ -44,6 +44,7 @@ fn over(settings: Settings, out: Box<dyn Write + Send>) -> (Ui, Buffer) {
         out: Mutex::new(Out { stream: out, closed: false, lost: None }),
         err: Mutex::new(Box::new(err.clone())),
         out_color: false,
+        out_terminal: false,
         err_color: false,
         err_terminal: false,
         width: 80,
