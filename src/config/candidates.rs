@@ -21,7 +21,8 @@ impl Resolve<'_> {
                 let place = self.place_of(&format!("{path}.model_name"));
                 let twin = format!("{}.model_name", paths[twin]);
                 let line = self.place_of(&twin);
-                let line = if let Place::File(_, Some(line)) = line { format!(" on line {line}") } else { String::new() };
+                let line =
+                    if let Place::File(_, Some(line)) = line { format!(" on line {line}") } else { String::new() };
                 let allowed = format!("each model once; it is already {twin}{line}");
                 self.problems.push(Problem::value(
                     place,

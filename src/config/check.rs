@@ -76,11 +76,7 @@ impl Checked {
             let inner = join(path, &entry.key);
             if let Some(first) = entries[..index].iter().find(|before| before.key == entry.key) {
                 self.bad.insert(inner.clone());
-                self.findings.push(Finding {
-                    at: entry.at.clone(),
-                    path: inner,
-                    what: Fault::Twice(first.at.clone()),
-                });
+                self.findings.push(Finding { at: entry.at.clone(), path: inner, what: Fault::Twice(first.at.clone()) });
                 continue;
             }
             match keys.iter().find(|key| key.name == entry.key) {

@@ -8,7 +8,9 @@
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 
 use super::node::{At, Entry, Kind, Node, What};
 
@@ -316,7 +318,8 @@ mod tests {
     #[test]
     fn every_key_and_item_knows_its_line() {
         let document =
-            Document::read("# top\na:\n  b: 1\n\n  c: [x,\n      y]\nlist:\n  - one: 1\n    two: 2\n  -\n    one: 3\n").unwrap();
+            Document::read("# top\na:\n  b: 1\n\n  c: [x,\n      y]\nlist:\n  - one: 1\n    two: 2\n  -\n    one: 3\n")
+                .unwrap();
         let lines: Vec<_> = ["a", "a.b", "a.c", "a.c.1", "list", "list.0", "list.0.two", "list.1", "list.1.one"]
             .map(|path| line(&document, path))
             .into();

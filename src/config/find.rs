@@ -62,12 +62,7 @@ pub(crate) fn state_dir(invocation: &Invocation, around: &Surroundings) -> PathB
 
 /// The state directory that a flag or a variable names. A path on the command line or in a variable of the process is
 /// relative to the working folder, one in a `.env` file to its own.
-pub(crate) fn stated(
-    invocation: &Invocation,
-    cwd: &Path,
-    folder: &Path,
-    environment: &Environment,
-) -> Option<PathBuf> {
+pub(crate) fn stated(invocation: &Invocation, cwd: &Path, folder: &Path, environment: &Environment) -> Option<PathBuf> {
     if let Some(path) = invocation.state_dir.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         return Some(absolute(cwd, path));
     }
@@ -119,7 +114,11 @@ mod tests {
     use super::*;
 
     fn around(cwd: &Path, variables: &[(&str, &str)]) -> Surroundings {
-        Surroundings { cwd: cwd.to_owned(), process: Environment::of(variables.iter().copied()), ..Surroundings::fixed() }
+        Surroundings {
+            cwd: cwd.to_owned(),
+            process: Environment::of(variables.iter().copied()),
+            ..Surroundings::fixed()
+        }
     }
 
     #[test]
@@ -146,7 +145,9 @@ mod tests {
         std::fs::create_dir(&cwd).unwrap();
         let invocation = Invocation { config: Some(file.clone()), ..Invocation::default() };
         assert_eq!(state_dir(&invocation, &around(&cwd, &[])), top.path().join(".dfwfd"));
-        for text in ["state_dir: 'my state'\nnims: 7\n", "nims: [\nstate_dir: my state # here\n", "state_dir: my state\na: ]"] {
+        for text in
+            ["state_dir: 'my state'\nnims: 7\n", "nims: [\nstate_dir: my state # here\n", "state_dir: my state\na: ]"]
+        {
             std::fs::write(&file, text).unwrap();
             assert_eq!(state_dir(&invocation, &around(&cwd, &[])), top.path().join("my state"), "{text}");
         }

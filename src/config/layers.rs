@@ -45,7 +45,11 @@ fn cased(steps: &[&str]) -> String {
 pub(crate) fn sets(root: &mut Node, sets: &[String], problems: &mut Vec<Problem>) {
     for set in sets {
         let Some((path, value)) = set.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
-            problems.push(Problem::other(Place::Set, "", "expected key.path=value, such as data_split_config.limit=500"));
+            problems.push(Problem::other(
+                Place::Set,
+                "",
+                "expected key.path=value, such as data_split_config.limit=500",
+            ));
             continue;
         };
         let path = path.trim();
@@ -74,9 +78,7 @@ fn put(root: &mut Node, path: &str, text: &str, at: &At) -> Result<(), String> {
 
 /// The value of an override as its key wants it: text for a single value, YAML for lists and sections.
 fn read(path: &str, text: &str, at: &At) -> Result<Node, String> {
-    let key = schema::find(path).filter(|key| {
-        !is_index(path) || matches!(key.kind, Kind::Sections(_))
-    });
+    let key = schema::find(path).filter(|key| !is_index(path) || matches!(key.kind, Kind::Sections(_)));
     let null = matches!(text.trim(), "null" | "~");
     match key {
         Some(key) if key.null && null => Ok(Node { what: What::Scalar(text.to_owned(), Is::Null), at: at.clone() }),
@@ -155,7 +157,12 @@ mod tests {
     #[test]
     fn a_flag_is_stronger_than_a_variable_and_that_than_the_file() {
         let (root, problems) = with(
-            &[("DFWFD__NIMS__0__TAG", "1.10"), ("DFWFD__NIMS__0__MODEL_NAME", "b"), ("OTHER", "x"), ("DFWFD__GPUS", "")],
+            &[
+                ("DFWFD__NIMS__0__TAG", "1.10"),
+                ("DFWFD__NIMS__0__MODEL_NAME", "b"),
+                ("OTHER", "x"),
+                ("DFWFD__GPUS", ""),
+            ],
             &["nims.0.model_name=c", "nims.0.model_name=d=e"],
         );
         assert_eq!(problems, []);

@@ -139,13 +139,8 @@ pub(crate) fn load_in(invocation: &Invocation, around: &Surroundings) -> Result<
     let mut problems = Vec::new();
     layers::variables(&mut root, environment.iter(), &mut problems);
     layers::sets(&mut root, &invocation.set, &mut problems);
-    let made = resolve::Made {
-        found: &found,
-        document: document.as_ref(),
-        root: &root,
-        problems,
-        environment: &environment,
-    };
+    let made =
+        resolve::Made { found: &found, document: document.as_ref(), root: &root, problems, environment: &environment };
     resolve::plan(made, invocation, around)
 }
 

@@ -11,7 +11,12 @@ use crate::data::options::{DatasetRequest, Filter, Input, LabelRules, SplitRules
 
 impl Resolve<'_> {
     /// Which records, and how they become datasets.
-    pub(crate) fn request(&mut self, invocation: &Invocation, around: &Surroundings, state_dir: &Path) -> DatasetRequest {
+    pub(crate) fn request(
+        &mut self,
+        invocation: &Invocation,
+        around: &Surroundings,
+        state_dir: &Path,
+    ) -> DatasetRequest {
         let workload_type = match self.settings.text("evaluation_config.workload_type").as_deref() {
             Some("tool_calling") => TypeChoice::ToolCalling,
             Some("auto") => TypeChoice::Auto,
@@ -122,12 +127,7 @@ impl Resolve<'_> {
                     let shown = jiff::Timestamp::from_second(seconds).map_or(text.clone(), |at| at.to_string());
                     this.settings.note(flag.trim_start_matches('-'), shown, Source::Flag);
                 }
-                None => this.problems.push(Problem::value(
-                    Place::Flag(flag),
-                    "",
-                    format!("\"{text}\""),
-                    time::MOMENT,
-                )),
+                None => this.problems.push(Problem::value(Place::Flag(flag), "", format!("\"{text}\""), time::MOMENT)),
             }
             moment
         };
@@ -149,10 +149,8 @@ impl Resolve<'_> {
     }
 
     fn labels(&mut self) -> LabelRules {
-        let allowed: Option<Vec<String>> = self
-            .settings
-            .texts("labels")
-            .map(|labels| labels.iter().map(|label| label.trim().to_owned()).collect());
+        let allowed: Option<Vec<String>> =
+            self.settings.texts("labels").map(|labels| labels.iter().map(|label| label.trim().to_owned()).collect());
         for (index, label) in allowed.iter().flatten().enumerate() {
             let same = |other: &&String| other.to_lowercase() == label.to_lowercase();
             if allowed.iter().flatten().take(index).any(|other| same(&other)) {
@@ -195,7 +193,9 @@ fn unreadable(file: &Path) -> Option<String> {
     match std::fs::metadata(file) {
         Ok(metadata) if metadata.is_dir() => Some(format!("{} is a folder; name the files in it", file.display())),
         Ok(_) => None,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(format!("there is no file {}", file.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some(format!("there is no file {}", file.display()))
+        }
         Err(error) => Some(format!("{} cannot be read: {error}", file.display())),
     }
 }

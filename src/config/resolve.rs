@@ -137,11 +137,12 @@ impl Resolve<'_> {
 
     fn state_dir(&mut self, invocation: &Invocation) -> PathBuf {
         if let Some(path) = find::stated(invocation, self.cwd, self.folder, self.environment) {
-            let from = if invocation.state_dir.is_some() || invocation.set.iter().any(|set| set.starts_with("state_dir=")) {
-                Source::Flag
-            } else {
-                Source::Environment
-            };
+            let from =
+                if invocation.state_dir.is_some() || invocation.set.iter().any(|set| set.starts_with("state_dir=")) {
+                    Source::Flag
+                } else {
+                    Source::Environment
+                };
             self.settings.note("state_dir", path.display().to_string(), from);
             return path;
         }
@@ -167,9 +168,7 @@ impl Resolve<'_> {
             api_key_env: None,
             ca_cert: None,
             headers: Default::default(),
-            nim_parallelism: settings
-                .whole("nmp_config.nim_parallelism")
-                .and_then(|number| u32::try_from(number).ok()),
+            nim_parallelism: settings.whole("nmp_config.nim_parallelism").and_then(|number| u32::try_from(number).ok()),
         };
         if embedded {
             self.unused_on_embedded(invocation);
@@ -232,8 +231,11 @@ impl Resolve<'_> {
         for (name, value) in &headers {
             let path = check::join(path, name);
             let lower = name.to_lowercase();
-            let secret = ["auth", "key", "token", "secret", "cookie", "password"].iter().any(|word| lower.contains(word));
-            let wrong = if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+            let secret =
+                ["auth", "key", "token", "secret", "cookie", "password"].iter().any(|word| lower.contains(word));
+            let wrong = if name.is_empty()
+                || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            {
                 "found a name that no header can have; allowed: letters, digits, `-` and `_`"
             } else if secret && !value.contains("${") {
                 "found what looks like a secret; allowed: the name of an environment variable, such as \"Bearer ${MY_TOKEN}\""

@@ -162,12 +162,9 @@ const CUSTOMIZER: &[Key] = &[
     key("data_parallel_size", Kind::Whole(1, 4096)).nullable(),
     key("use_sequence_parallel", Kind::Switch).or("false"),
     key("micro_batch_size", Kind::Whole(1, MANY)).or("1"),
-    key(
-        "training_precision",
-        Kind::Choice(&["bf16-mixed", "bf16", "fp16", "fp32", "fp8-mixed", "int8"]),
-    )
-    .or("bf16-mixed")
-    .nullable(),
+    key("training_precision", Kind::Choice(&["bf16-mixed", "bf16", "fp16", "fp32", "fp8-mixed", "int8"]))
+        .or("bf16-mixed")
+        .nullable(),
     key("max_seq_length", Kind::Whole(1, MANY)).or("4096"),
 ];
 

@@ -258,14 +258,9 @@ fn a_rehearsal_takes_any_model_and_needs_no_cluster() {
 
 #[test]
 fn only_takes_some_and_names_those_there_are() {
-    let only = |name: &str| {
-        load_in(&Invocation { only: vec![name.into()], ..run("flywheel.yaml") }, &around(&[]))
-    };
+    let only = |name: &str| load_in(&Invocation { only: vec![name.into()], ..run("flywheel.yaml") }, &around(&[]));
     assert_eq!(only("dfwfd/ngram-large").unwrap().candidates.len(), 1);
-    assert_eq!(
-        said(only("large")),
-        ["--only: found \"large\"; allowed: dfwfd/ngram-small, dfwfd/ngram-large"]
-    );
+    assert_eq!(said(only("large")), ["--only: found \"large\"; allowed: dfwfd/ngram-small, dfwfd/ngram-large"]);
 }
 
 #[test]
@@ -367,7 +362,10 @@ fn the_reference_names_every_key_and_every_default() {
     let reference = std::fs::read_to_string(Path::new(ROOT).join("docs/configuration.md")).unwrap();
     for path in schema::paths() {
         let key = schema::find(&path.replace(".N", ".0")).unwrap();
-        let line = reference.lines().find(|line| line.starts_with(&format!("| `{}`", path.replace(".N.", "[].")))).or_else(|| reference.lines().find(|line| line.contains(&format!("`{path}`"))));
+        let line = reference
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}`", path.replace(".N.", "[]."))))
+            .or_else(|| reference.lines().find(|line| line.contains(&format!("`{path}`"))));
         let line = line.unwrap_or_else(|| panic!("docs/configuration.md does not describe {path}"));
         if let Some(default) = key.default {
             assert!(line.contains(&format!("`{default}`")), "{path} has the default {default}, but: {line}");

@@ -55,7 +55,8 @@ pub(crate) fn text(node: &Node, form: Form) -> Read<String> {
 }
 
 fn well_formed(text: &str, form: Form) -> bool {
-    let made_of = |allowed: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || allowed.contains(byte as char));
+    let made_of =
+        |allowed: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || allowed.contains(byte as char));
     match form {
         Form::Any | Form::Loose | Form::Secret => true,
         Form::Url => reqwest::Url::parse(text).is_ok_and(|url| {
@@ -79,7 +80,8 @@ fn well_formed(text: &str, form: Form) -> bool {
         }
         Form::Model => made_of("-_./:") && text.split('/').all(|part| !part.is_empty()),
         Form::Target => {
-            made_of("-_./@+:") && text.split_once('@').is_some_and(|(name, version)| !name.is_empty() && !version.is_empty())
+            made_of("-_./@+:")
+                && text.split_once('@').is_some_and(|(name, version)| !name.is_empty() && !version.is_empty())
         }
         Form::Variable => made_of("_") && !text.starts_with(|first: char| first.is_ascii_digit()),
         Form::Level => LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)),
@@ -261,7 +263,11 @@ mod tests {
     #[test]
     fn forms_take_what_they_should_and_nothing_else() {
         let cases: [(Form, &[&str], &[&str]); 7] = [
-            (Form::Url, &["http://nemo.test", "https://a:8443/nemo"], &["nemo.test", "ftp://a", "http://u:p@a", "http://a/?k=v"]),
+            (
+                Form::Url,
+                &["http://nemo.test", "https://a:8443/nemo"],
+                &["nemo.test", "ftp://a", "http://u:p@a", "http://a/?k=v"],
+            ),
             (Form::Quantity, &["25Gi", "0.5Ti", "100G"], &["25", "Gi", "25gi", "0Gi", "1.2.3Gi"]),
             (Form::Namespace, &["dfwfd", "team-1.a_b"], &["-a", "a/b", "a b"]),
             (Form::Model, &["meta/llama-3.2-1b-instruct", "own"], &["a//b", "/a", "a b", "a@b"]),

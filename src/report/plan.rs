@@ -107,12 +107,8 @@ impl Shown {
         let gpus = self.gpus.map_or_else(|| "unknown".to_owned(), |gpus| gpus.to_string());
         page.plain("", &format!("GPU budget {gpus}: {}", self.gpus_why));
         page.title("candidates");
-        let mut grid = Grid::new(&[
-            ("model", Side::Left),
-            ("mode", Side::Left),
-            ("GPUs", Side::Right),
-            ("trained", Side::Left),
-        ]);
+        let mut grid =
+            Grid::new(&[("model", Side::Left), ("mode", Side::Left), ("GPUs", Side::Right), ("trained", Side::Left)]);
         for planned in &self.candidates {
             let trained = if planned.trained { "yes" } else { "no" };
             let mode = if planned.adopted { format!("{}, adopted", planned.mode) } else { planned.mode.to_owned() };
