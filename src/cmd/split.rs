@@ -9,7 +9,8 @@ use crate::cli::{Global, Split};
 use crate::config::{self, Need};
 use crate::error::{Exit, Fault};
 use crate::report::data;
-use crate::report::model::{Data, SCHEMA, SplitReport};
+use crate::report::answers::SplitReport;
+use crate::report::model::{Data, SCHEMA};
 use crate::source::dataset;
 use crate::ui::Ui;
 

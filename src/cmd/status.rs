@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::cli::{Global, Status};
 use crate::error::Exit;
-use crate::report::model::{RunList, RunState, SCHEMA};
+use crate::report::answers::{self, RunList};
+use crate::report::model::{RunState, SCHEMA};
 use crate::report::{assemble, runs, table};
 use crate::store::Store;
 use crate::ui::Ui;
@@ -55,6 +56,6 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
     Ok(Shown { text: table::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
 }
 
-fn list(store: &Store, state_dir: &Path) -> anyhow::Result<Vec<crate::report::model::RunRow>> {
+fn list(store: &Store, state_dir: &Path) -> anyhow::Result<Vec<answers::RunRow>> {
     store.runs()?.iter().map(|row| Ok(assemble::assemble(store, row, state_dir)?.row())).collect()
 }

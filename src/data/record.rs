@@ -178,11 +178,9 @@ impl<'a> Record<'a> {
     /// The same with what fills in missing fields.
     pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        let line: RawLine<'a> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
-        if text.trim_ascii_start().starts_with('[') {
-            // serde reads a list as the fields in their order.
-            return Err(Reject::NotAnObject);
-        }
+        // Through a slot, because serde's own structs would take a list of values as well.
+        let line: Slot<Object<RawLine<'a>>> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        let Slot::Is(Object(line)) = line else { return Err(Reject::NotAnObject) };
         let timestamp = match line.timestamp {
             Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
             None => defaults.timestamp.unwrap_or(0),
@@ -273,8 +271,7 @@ fn why_unreadable(text: &str) -> Reject {
         return Reject::InvalidJson;
     }
     match (is_object, reader.end().is_ok()) {
-        (false, true) => Reject::NotAnObject,
-        (false, false) => Reject::InvalidJson,
+        (false, _) => Reject::InvalidJson,
         (true, false) => Reject::TrailingData,
         (true, true) => Canonical::default().write(text, &mut Vec::new()).err().unwrap_or(Reject::InvalidJson),
     }

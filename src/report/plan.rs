@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::layout::{Grid, Page, Side};
+use super::layout::{Grid, Overflow, Page, Side};
 use super::model::SCHEMA;
 use super::text::Tone;
 use crate::config::plan::{Origin, Plan, PlatformKind, Source};
@@ -116,7 +116,7 @@ impl Shown {
         }
         page.grid(&grid);
         page.title("values");
-        let mut grid = Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]);
+        let mut grid = Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]).overflow(Overflow::Wrap);
         for value in &self.values {
             let from = match value.from {
                 Source::Flag => "flag",

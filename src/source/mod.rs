@@ -8,3 +8,6 @@ pub mod local;
 pub mod manifest;
 mod output;
 mod pipeline;
+
+#[cfg(test)]
+mod reasons_tests;
