@@ -35,9 +35,14 @@ impl Canonical {
     /// Appends the canonical form of one JSON text to `out`. The text has been read by serde_json before: grammar is
     /// checked only as far as copying needs it.
     pub fn write(&mut self, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
+        self.write_below(0, json, out)
+    }
+
+    /// The same of a text that is to stand below this many levels of other objects and lists.
+    pub fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         self.members.clear();
         let mut reader = Reader { text: json, at: 0 };
-        self.value(&mut reader, out, 0)?;
+        self.value(&mut reader, out, levels)?;
         reader.skip_space();
         if reader.at == json.len() { Ok(()) } else { Err(Reject::TrailingData) }
     }

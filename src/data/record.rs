@@ -45,6 +45,8 @@ pub struct Message<'a> {
     pub role: Option<Cow<'a, str>>,
     /// What it says.
     pub content: Content<'a>,
+    /// Its tool calls; those of another shape are left out.
+    pub tool_calls: Vec<ToolCall<'a>>,
 }
 
 /// What a message says.
@@ -110,6 +112,8 @@ struct RawMessage<'a> {
     role: Slot<Cow<'a, str>>,
     #[serde(borrow)]
     content: Slot<Content<'a>>,
+    #[serde(borrow)]
+    tool_calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -174,7 +178,9 @@ impl<'a> Record<'a> {
     /// The same with what fills in missing fields.
     pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        let line: RawLine<'a> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        // Through a slot, because serde's own structs would take a list of values as well.
+        let line: Slot<Object<RawLine<'a>>> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        let Slot::Is(Object(line)) = line else { return Err(Reject::NotAnObject) };
         let timestamp = match line.timestamp {
             Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
             None => defaults.timestamp.unwrap_or(0),
@@ -201,7 +207,8 @@ fn messages<'a>(request: Slot<Object<RawRequest<'a>>>) -> Result<Vec<Message<'a>
             let Slot::Is(Object(message)) = message else { return Err(Reject::BadMessage) };
             let role = message.role.optional(Reject::BadMessage)?;
             let content = message.content.optional(Reject::BadMessage)?.unwrap_or_default();
-            Ok(Message { role, content })
+            let tool_calls = tool_calls(message.tool_calls).unwrap_or_default();
+            Ok(Message { role, content, tool_calls })
         })
         .collect()
 }
@@ -235,6 +242,23 @@ fn tool_calls<'a>(calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>) -> Result<Vec<Too
         .collect()
 }
 
+/// From the row down to arguments: row, response, choices, choice, message, tool calls, call, function.
+const LEVELS_ABOVE_ARGUMENTS: usize = 8;
+
+/// Whether the arguments of a call are an object, or a text that holds one; none or a blank text count as `{}`.
+pub fn arguments_are_object(arguments: Option<&RawValue>) -> bool {
+    let Some(raw) = arguments.map(RawValue::get) else { return true };
+    if !raw.starts_with('"') {
+        return raw.starts_with('{');
+    }
+    let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw) else { return false };
+    let text = text.trim();
+    text.is_empty()
+        || text.starts_with('{')
+            && serde_json::from_str::<IgnoredAny>(text).is_ok()
+            && Canonical::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
+}
+
 /// The reason of a line that the typed reader refused; reads it again, step by step.
 #[cold]
 fn why_unreadable(text: &str) -> Reject {
@@ -247,8 +271,7 @@ fn why_unreadable(text: &str) -> Reject {
         return Reject::InvalidJson;
     }
     match (is_object, reader.end().is_ok()) {
-        (false, true) => Reject::NotAnObject,
-        (false, false) => Reject::InvalidJson,
+        (false, _) => Reject::InvalidJson,
         (true, false) => Reject::TrailingData,
         (true, true) => Canonical::default().write(text, &mut Vec::new()).err().unwrap_or(Reject::InvalidJson),
     }
@@ -335,6 +358,13 @@ mod tests {
     fn nulls_are_as_good_as_absent() {
         let json = r#"{"timestamp":null,"workload_id":"w","client_id":null,"request":{"messages":[{"role":"user","content":"hi","name":null,"tool_calls":null}],"tools":null},"response":{"id":null,"choices":[{"finish_reason":null,"message":{"content":"[[A]]","tool_calls":null,"refusal":null,"role":null}}],"usage":null}}"#;
         assert!(Record::parse(json.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_list_is_no_record_even_with_its_fields_in_order() {
+        let list = r#" [1,"w","c",{"messages":[{"content":"hi"}]},{"choices":[{"message":{"content":"[[A]]"}}]}]"#;
+        assert_eq!(Record::parse(list.as_bytes()).err(), Some(Reject::NotAnObject));
+        assert_eq!(Record::parse(b"[]").err(), Some(Reject::NotAnObject));
     }
 
     #[test]

@@ -1,0 +1,405 @@
+//! From lines to a corpus: each line is examined on its own (by any number of threads), the findings are absorbed in
+//! order, and at the end the workload type is decided and duplicates go. Draws nothing and knows no files: a line's
+//! place is an [`Origin`] that the caller gives and gets back.
+
+use std::collections::HashMap;
+
+use crate::data::canonical::{Canonical, id_of};
+use crate::data::corpus::Corpus;
+use crate::data::label::LabelReader;
+use crate::data::options::{DatasetRequest, Filter, TypeChoice};
+use crate::data::record::{self, Record, Reply};
+use crate::data::rules::Reject;
+use crate::data::text::Keys;
+use crate::data::unusable::Unusable;
+
+/// Where a line stands, so that it can be read again and named in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Number of the source (file), in the order of reading.
+    pub source: u32,
+    /// Bytes before the line.
+    pub offset: u64,
+    /// Bytes of the line, without its end.
+    pub length: u32,
+    /// Number of the line, from 1.
+    pub line: u64,
+}
+
+/// Distinct workloads that are told apart in counts; the rest are only counted together.
+const NAMED_WORKLOADS: usize = 1000;
+
+/// What is remembered of a record that passed the filter: about 90 bytes, whatever the record's length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: u128,
+    pub(crate) text: u128,
+    pub(crate) masked: u64,
+    pub(crate) timestamp: i64,
+    pub(crate) origin: Origin,
+    label: Verdict,
+    tool: Verdict,
+}
+
+impl Entry {
+    fn verdict(&self, kind: WorkloadType) -> Verdict {
+        match kind {
+            WorkloadType::Classification => self.label,
+            WorkloadType::ToolCalling => self.tool,
+        }
+    }
+
+    /// Number of the label's (function's) name; only for entries that have one.
+    pub(crate) fn name(&self, kind: WorkloadType) -> usize {
+        self.verdict(kind).0 as usize
+    }
+}
+
+/// A spelling of a label or a function's name (an index), or why there is none. One word instead of a `Result`'s two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict(u32);
+
+impl Verdict {
+    fn new(found: Result<u32, Reject>) -> Verdict {
+        Verdict(found.unwrap_or_else(|reject| u32::MAX - reject as u32))
+    }
+
+    fn get(self) -> Result<u32, Reject> {
+        let reject = Reject::ALL.get((u32::MAX - self.0) as usize);
+        reject.map_or(Ok(self.0), |&reject| Err(reject))
+    }
+
+    fn map(self, names: &[u32]) -> Verdict {
+        Verdict::new(self.get().map(|local| names.get(local as usize).copied().unwrap_or_default()))
+    }
+}
+
+/// Texts numbered in the order of their first appearance.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    numbers: HashMap<String, u32>,
+    list: Vec<String>,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.list.len() as u32;
+        self.numbers.insert(name.to_owned(), number);
+        self.list.push(name.to_owned());
+        number
+    }
+}
+
+/// How lines are examined; shared by all threads.
+#[derive(Clone, Debug)]
+pub struct Examiner {
+    filter: Filter,
+    labels: LabelReader,
+    choice: TypeChoice,
+}
+
+/// Scratch space of one examining thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    keys: Keys,
+    canonical: Canonical,
+    text: Vec<u8>,
+}
+
+/// The findings of some consecutive lines.
+#[derive(Debug, Default)]
+pub struct Batch {
+    read: u64,
+    other: u64,
+    rejected: Vec<(Origin, Reject)>,
+    workloads: HashMap<String, u64>,
+    entries: Vec<Entry>,
+    names: Names,
+}
+
+impl Batch {
+    /// Counts a line that was refused before it could be examined.
+    pub fn reject(&mut self, at: Origin, reason: Reject) {
+        self.read += 1;
+        self.rejected.push((at, reason));
+    }
+
+    /// Adds `lines` to every line number, for findings that were numbered from the start of a block.
+    pub fn shift_lines(&mut self, lines: u64) {
+        self.rejected.iter_mut().for_each(|(at, _)| at.line += lines);
+        self.entries.iter_mut().for_each(|entry| entry.origin.line += lines);
+    }
+
+    /// How many lines the findings are of.
+    pub fn lines(&self) -> u64 {
+        self.read
+    }
+}
+
+impl Examiner {
+    /// An examiner for this request, or what is wrong with its label pattern.
+    pub fn new(request: &DatasetRequest) -> Result<Examiner, String> {
+        let labels = LabelReader::new(&request.labels)?;
+        Ok(Examiner { filter: request.filter.clone(), labels, choice: request.workload_type })
+    }
+
+    /// Examines one line and notes what was found.
+    pub fn examine(&self, at: Origin, json: &[u8], scratch: &mut Scratch, batch: &mut Batch) {
+        match self.entry(at, json, scratch, batch) {
+            Ok(Some(entry)) => {
+                batch.read += 1;
+                batch.entries.push(entry);
+            }
+            Ok(None) => {
+                batch.read += 1;
+                batch.other += 1;
+            }
+            Err(reason) => batch.reject(at, reason),
+        }
+    }
+
+    fn entry(
+        &self,
+        at: Origin,
+        json: &[u8],
+        scratch: &mut Scratch,
+        batch: &mut Batch,
+    ) -> Result<Option<Entry>, Reject> {
+        let record = Record::parse(json)?;
+        // Every key is looked at, also in a record that is not selected: what is refused must not depend on the filter.
+        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        scratch.text.clear();
+        record::write_canonical(&mut scratch.canonical, text, &record, &mut scratch.text)?;
+        count(&mut batch.workloads, &record.workload);
+        if !self.selects(&record) {
+            return Ok(None);
+        }
+        let keys = scratch.keys.of(&record.messages);
+        let label = match self.choice {
+            TypeChoice::ToolCalling => Err(Reject::NoLabel),
+            TypeChoice::Auto | TypeChoice::Classification => self.label(&record.reply),
+        };
+        let tool = tool(&record);
+        Ok(Some(Entry {
+            id: id_of(&scratch.text),
+            text: keys.exact,
+            masked: keys.masked,
+            timestamp: record.timestamp,
+            origin: at,
+            label: Verdict::new(label.map(|label| batch.names.number(label))),
+            tool: Verdict::new(tool.map(|name| batch.names.number(name))),
+        }))
+    }
+
+    fn selects(&self, record: &Record<'_>) -> bool {
+        let Filter { workload, clients, since, until } = &self.filter;
+        workload.as_deref().is_none_or(|wanted| wanted == record.workload)
+            && (clients.is_empty() || clients.iter().any(|client| *client == record.client))
+            && since.is_none_or(|since| record.timestamp >= since)
+            && until.is_none_or(|until| record.timestamp < until)
+    }
+
+    fn label<'r>(&self, reply: &'r Reply<'_>) -> Result<&'r str, Reject> {
+        let label = reply.content.as_deref().and_then(|text| self.labels.read(text)).ok_or(Reject::NoLabel)?;
+        if self.labels.allows(label) { Ok(label) } else { Err(Reject::OffTaxonomy) }
+    }
+}
+
+/// The name of the function that a reply calls first, once all calls of the record are found in order.
+fn tool<'r>(record: &'r Record<'_>) -> Result<&'r str, Reject> {
+    let calls = record.reply.tool_calls.as_ref().map_err(|_| Reject::BadToolCalls)?;
+    let first = calls.first().ok_or(Reject::NoToolCalls)?;
+    let history = record.messages.iter().flat_map(|message| &message.tool_calls);
+    if calls.iter().chain(history).all(|call| record::arguments_are_object(call.arguments)) {
+        Ok(&first.name)
+    } else {
+        Err(Reject::BadToolArguments)
+    }
+}
+
+fn count(counts: &mut HashMap<String, u64>, name: &str) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(name.to_owned(), 1);
+        }
+    }
+}
+
+/// How many lines went where; `read` is the sum of the others and of what the split makes of the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines.
+    pub read: u64,
+    /// Refused lines by reason.
+    pub rejected: std::collections::BTreeMap<Reject, u64>,
+    /// Valid records of another workload, client or time.
+    pub other: u64,
+    /// Records whose user messages a newer one has.
+    pub duplicates: u64,
+}
+
+impl Counts {
+    /// All refused lines.
+    pub fn all_rejected(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}
+
+/// How many selected records have what; the grounds on which `auto` decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TypeCounts {
+    /// Selected records.
+    pub records: u64,
+    /// Whose reply holds tool calls.
+    pub tool_calls: u64,
+    /// Whose reply holds a label.
+    pub labels: u64,
+}
+
+/// Takes lines in order and ends in a corpus.
+#[derive(Debug)]
+pub struct Intake {
+    examiner: Examiner,
+    scratch: Scratch,
+    counts: Counts,
+    workloads: std::collections::BTreeMap<String, u64>,
+    more_workloads: u64,
+    entries: Vec<Entry>,
+    names: Names,
+}
+
+impl Intake {
+    /// An empty intake for this request, or what is wrong with its label pattern.
+    pub fn new(request: &DatasetRequest) -> Result<Intake, String> {
+        Ok(Intake {
+            examiner: Examiner::new(request)?,
+            scratch: Scratch::default(),
+            counts: Counts::default(),
+            workloads: std::collections::BTreeMap::new(),
+            more_workloads: 0,
+            entries: Vec::new(),
+            names: Names::default(),
+        })
+    }
+
+    /// The examiner that other threads use to make batches for [`Intake::absorb`].
+    pub fn examiner(&self) -> Examiner {
+        self.examiner.clone()
+    }
+
+    /// Examines and absorbs one line; says why when it is refused.
+    pub fn push(&mut self, at: Origin, json: &[u8]) -> Option<Reject> {
+        let mut batch = Batch::default();
+        self.examiner.examine(at, json, &mut self.scratch, &mut batch);
+        self.absorb(batch).first().map(|&(_, reason)| reason)
+    }
+
+    /// Absorbs the findings of some lines and hands back the refused ones.
+    pub fn absorb(&mut self, batch: Batch) -> Vec<(Origin, Reject)> {
+        self.counts.read += batch.read;
+        self.counts.other += batch.other;
+        for (_, reason) in &batch.rejected {
+            *self.counts.rejected.entry(*reason).or_default() += 1;
+        }
+        for (workload, records) in batch.workloads {
+            if self.workloads.len() < NAMED_WORKLOADS || self.workloads.contains_key(&workload) {
+                *self.workloads.entry(workload).or_default() += records;
+            } else {
+                self.more_workloads += records;
+            }
+        }
+        if self.is_ambiguous() {
+            self.entries = Vec::new();
+        } else {
+            let numbers: Vec<u32> = batch.names.list.iter().map(|name| self.names.number(name)).collect();
+            self.entries.extend(batch.entries.into_iter().map(|entry| Entry {
+                label: entry.label.map(&numbers),
+                tool: entry.tool.map(&numbers),
+                ..entry
+            }));
+        }
+        batch.rejected
+    }
+
+    /// No workload was asked for, and there are several.
+    fn is_ambiguous(&self) -> bool {
+        self.examiner.filter.workload.is_none() && self.workloads.len() > 1
+    }
+
+    /// Decides the type, refuses what it cannot use and drops duplicates.
+    pub fn finish(mut self) -> Result<Corpus, Unusable> {
+        if self.is_ambiguous() {
+            return Err(Unusable::Ambiguous { workloads: self.workloads.into_iter().collect() });
+        }
+        let workload = self.examiner.filter.workload.clone();
+        let Some(workload) = workload.or_else(|| self.workloads.keys().next().cloned()) else {
+            return Err(Unusable::NoRecords { counts: self.counts });
+        };
+        if self.entries.is_empty() {
+            let workloads = self.workloads.into_iter().collect();
+            return Err(Unusable::NoneSelected { workload, counts: self.counts, workloads });
+        }
+        let types = self.type_counts();
+        let kind = decide(self.examiner.choice, types)?;
+        let mut late = Vec::new();
+        self.entries.retain(|entry| match entry.verdict(kind).get() {
+            Ok(_) => true,
+            Err(reason) => {
+                late.push((entry.origin, reason));
+                false
+            }
+        });
+        for (_, reason) in &late {
+            *self.counts.rejected.entry(*reason).or_default() += 1;
+        }
+        Ok(Corpus::new(workload, kind, types, self.counts, &self.names.list, self.entries, late))
+    }
+
+    fn type_counts(&self) -> TypeCounts {
+        let mut counts = TypeCounts { records: self.entries.len() as u64, ..TypeCounts::default() };
+        for entry in &self.entries {
+            let tool = entry.tool.get();
+            counts.tool_calls += u64::from(!matches!(tool, Err(Reject::NoToolCalls | Reject::BadToolCalls)));
+            counts.labels += u64::from(entry.label.get() != Err(Reject::NoLabel));
+        }
+        counts
+    }
+}
+
+/// What kind of task a workload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadType {
+    /// Each reply holds one label.
+    Classification,
+    /// Each reply holds tool calls.
+    ToolCalling,
+}
+
+impl WorkloadType {
+    /// As in configuration and manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WorkloadType::Classification => "classification",
+            WorkloadType::ToolCalling => "tool_calling",
+        }
+    }
+}
+
+/// Most of the records decide; what is asked for and cannot be is an error.
+fn decide(choice: TypeChoice, types: TypeCounts) -> Result<WorkloadType, Unusable> {
+    let mostly_tools = types.tool_calls * 2 > types.records;
+    let mostly_labels = types.labels * 2 > types.records;
+    match choice {
+        TypeChoice::Classification if mostly_tools && !mostly_labels => Err(Unusable::ToolCalls { types }),
+        TypeChoice::Classification => Ok(WorkloadType::Classification),
+        TypeChoice::ToolCalling => Ok(WorkloadType::ToolCalling),
+        TypeChoice::Auto if mostly_tools => Ok(WorkloadType::ToolCalling),
+        TypeChoice::Auto if mostly_labels => Ok(WorkloadType::Classification),
+        TypeChoice::Auto => Err(Unusable::FreeText { types }),
+    }
+}

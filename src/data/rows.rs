@@ -1,0 +1,311 @@
+//! Rows of the datasets, in one documented form (docs/records.md): canonical JSON (RFC 8785), so that the same record
+//! gives the same bytes whatever store it came from.
+//!
+//! - An eval row is the record: `client_id`, `request`, `response`, `timestamp`, `workload_id`. Arguments of tool calls
+//!   are texts in `request.messages` and objects in `response` (NeMo's evaluator compares them as they are).
+//! - A training row is `{"messages": [..., reply], "tools"?}`. Messages keep role, content, name, tool calls and tool
+//!   call id; nulls go, and a content that is null or absent becomes "". Arguments are objects.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::data::canonical::{self, Canonical, Part};
+use crate::data::record::{self, Record};
+use crate::data::rules::Reject;
+
+/// Renders rows; holds scratch space, so reuse one for many.
+#[derive(Debug, Default)]
+pub struct Renderer {
+    canonical: Canonical,
+    /// Turn arguments of tool calls into the form each place needs; otherwise they stay as logged.
+    parse_arguments: bool,
+}
+
+/// The form of the arguments of tool calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Object,
+    Text,
+    AsLogged,
+}
+
+impl Renderer {
+    /// A renderer; `parse_arguments` is `data_split_config.parse_function_arguments`.
+    pub fn new(parse_arguments: bool) -> Renderer {
+        Renderer { canonical: Canonical::default(), parse_arguments }
+    }
+
+    /// Appends the eval row of a record, without a line end.
+    pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+        let record = Record::parse(json)?;
+        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        let has_calls = record.messages.iter().any(|message| !message.tool_calls.is_empty())
+            || record.reply.tool_calls.as_ref().is_ok_and(|calls| !calls.is_empty());
+        if !(has_calls && self.parse_arguments) {
+            return record::write_canonical(&mut self.canonical, text, &record, out);
+        }
+        let mut plain = Vec::with_capacity(json.len() + 64);
+        record::write_canonical(&mut self.canonical, text, &record, &mut plain)?;
+        let plain = std::str::from_utf8(&plain).map_err(|_| Reject::InvalidUtf8)?;
+        let row = edit(plain, &mut |key, value| match key {
+            "request" => edit(value, &mut |key, value| match key {
+                "messages" => edit_items(value, &mut |_, message| self.with_calls(message, Form::Text)),
+                _ => Ok(value.to_owned()),
+            }),
+            "response" => edit(value, &mut |key, value| match key {
+                "choices" => edit_items(value, &mut |_, choice| {
+                    edit(choice, &mut |key, value| match key {
+                        "message" => self.with_calls(value, Form::Object),
+                        _ => Ok(value.to_owned()),
+                    })
+                }),
+                _ => Ok(value.to_owned()),
+            }),
+            _ => Ok(value.to_owned()),
+        })?;
+        self.canonical.write(&row, out)
+    }
+
+    /// Appends the training row of a record, without a line end.
+    pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        let line = members(text)?;
+        let request = members(line.get("request").ok_or(Reject::NoRequest)?)?;
+        let response = members(line.get("response").ok_or(Reject::NoResponse)?)?;
+        let choices = items(response.get("choices").ok_or(Reject::NoChoices)?)?;
+        let first = members(choices.first().ok_or(Reject::NoChoices)?.get())?;
+        let reply = first.get("message").ok_or(Reject::NoMessage)?;
+        let messages = items(request.get("messages").ok_or(Reject::NoMessages)?)?;
+        out.extend_from_slice(b"{\"messages\":[");
+        for message in messages {
+            self.training_message(message.get(), None, out)?;
+            out.push(b',');
+        }
+        self.training_message(reply, Some("assistant"), out)?;
+        out.push(b']');
+        if let Some(tools) = request.get("tools").filter(|tools| items(tools).is_ok_and(|tools| !tools.is_empty())) {
+            out.extend_from_slice(b",\"tools\":");
+            self.canonical.write(tools, out)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn training_message(&mut self, json: &str, role: Option<&str>, out: &mut Vec<u8>) -> Result<(), Reject> {
+        let message = members(json)?;
+        let quoted = role.map(|role| format!("\"{role}\""));
+        let calls = match message.get("tool_calls") {
+            Some(calls) if items(calls).is_ok_and(|calls| !calls.is_empty()) => {
+                Some(self.calls(calls, if self.parse_arguments { Form::Object } else { Form::AsLogged })?)
+            }
+            _ => None,
+        };
+        let mut parts = vec![("content", Part::Json(message.get("content").unwrap_or("\"\"")))];
+        parts.extend(quoted.as_deref().or(message.get("role")).map(|role| ("role", Part::Json(role))));
+        if role.is_none() {
+            for key in ["name", "tool_call_id"] {
+                parts.extend(message.get(key).map(|value| (key, Part::Json(value))));
+            }
+        }
+        parts.extend(calls.as_deref().map(|calls| ("tool_calls", Part::Json(calls))));
+        self.canonical.object(&parts, out)
+    }
+
+    /// A message with the arguments of its calls in this form.
+    fn with_calls(&mut self, message: &str, form: Form) -> Result<String, Reject> {
+        edit(message, &mut |key, value| match key {
+            "tool_calls" if value.starts_with('[') => edit_items(value, &mut |_, call| self.call(call, form)),
+            _ => Ok(value.to_owned()),
+        })
+    }
+
+    /// The calls with their arguments in this form and without nulls.
+    fn calls(&mut self, calls: &str, form: Form) -> Result<String, Reject> {
+        edit_items(calls, &mut |_, call| {
+            let call = without_nulls(call)?;
+            self.call(&call, form)
+        })
+    }
+
+    fn call(&mut self, call: &str, form: Form) -> Result<String, Reject> {
+        edit(call, &mut |key, value| match key {
+            "function" if value.starts_with('{') => {
+                let mut function = members(value)?;
+                let arguments = self.arguments(function.get("arguments"), form)?;
+                function.set("arguments", arguments);
+                Ok(function.to_json())
+            }
+            _ => Ok(value.to_owned()),
+        })
+    }
+
+    fn arguments(&mut self, raw: Option<&str>, form: Form) -> Result<String, Reject> {
+        match (raw, form) {
+            (None, Form::Object) => Ok("{}".to_owned()),
+            (None, _) => Ok("null".to_owned()),
+            (Some(raw), Form::Object) if raw.starts_with('"') => {
+                let text: String = serde_json::from_str(raw).map_err(|_| Reject::BadToolArguments)?;
+                let inner: Option<&RawValue> = serde_json::from_str(&text).ok();
+                Ok(match inner {
+                    Some(object) if object.get().starts_with('{') => object.get().to_owned(),
+                    None if text.trim().is_empty() => "{}".to_owned(),
+                    // Only in the history of a classification record: kept as it is rather than lost.
+                    _ => raw.to_owned(),
+                })
+            }
+            (Some(raw), Form::Text) if !raw.starts_with('"') => {
+                let mut object = Vec::with_capacity(raw.len());
+                self.canonical.write(raw, &mut object)?;
+                let mut text = Vec::with_capacity(raw.len() + 16);
+                canonical::write_string(&String::from_utf8_lossy(&object), &mut text);
+                Ok(String::from_utf8_lossy(&text).into_owned())
+            }
+            (Some(raw), _) => Ok(raw.to_owned()),
+        }
+    }
+}
+
+/// The members of a JSON object, each value as its text.
+struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl Members<'_> {
+    /// The value of a key; null is as good as absent.
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value).filter(|value| *value != "null")
+    }
+
+    fn set(&mut self, key: &str, value: String) {
+        match self.0.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = Cow::Owned(value),
+            None => self.0.push((Cow::Owned(key.to_owned()), Cow::Owned(value))),
+        }
+    }
+
+    fn to_json(&self) -> String {
+        let mut out = b"{".to_vec();
+        for (n, (key, value)) in self.0.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            canonical::write_string(key, &mut out);
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.push(b'}');
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    members.push((key, Cow::Borrowed(value.get())));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A key, borrowed where it holds no escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn members(json: &str) -> Result<Members<'_>, Reject> {
+    serde_json::from_str(json).map_err(|_| Reject::InvalidJson)
+}
+
+fn items(json: &str) -> Result<Vec<&RawValue>, Reject> {
+    serde_json::from_str(json).map_err(|_| Reject::InvalidJson)
+}
+
+/// The JSON object `json` with every value replaced by what `change` makes of it; what is no object stays as it is.
+fn edit(json: &str, change: &mut dyn FnMut(&str, &str) -> Result<String, Reject>) -> Result<String, Reject> {
+    if !json.starts_with('{') {
+        return Ok(json.to_owned());
+    }
+    let mut object = members(json)?;
+    for (key, value) in &mut object.0 {
+        *value = Cow::Owned(change(key, value)?);
+    }
+    Ok(object.to_json())
+}
+
+/// The JSON list `json` with every item replaced by what `change` makes of it.
+fn edit_items(json: &str, change: &mut dyn FnMut(usize, &str) -> Result<String, Reject>) -> Result<String, Reject> {
+    let items = items(json)?;
+    let changed: Result<Vec<String>, Reject> =
+        items.iter().enumerate().map(|(n, item)| change(n, item.get())).collect();
+    Ok(format!("[{}]", changed?.join(",")))
+}
+
+fn without_nulls(json: &str) -> Result<String, Reject> {
+    let mut object = members(json)?;
+    object.0.retain(|(_, value)| value != "null");
+    Ok(object.to_json())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOOLS: &str = r#"{"timestamp":1700000000500,"workload_id":"w","client_id":"c","request":{"model":"m","messages":[
+        {"role":"user","content":"quote ACME","refusal":null},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","index":null,"function":{"name":"find","arguments":{"b":1,"a":12345678901234567890}}}]},
+        {"role":"tool","tool_call_id":"1","content":"ACME.N"}],"tools":[{"type":"function","function":{"name":"quote"}}]},
+        "response":{"choices":[{"message":{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"2","type":"function","function":{"name":"quote","arguments":"{\"ticker\": \"ACME.N\"}"}}]}},null]}}"#;
+
+    fn row(json: &str, parse: bool, of: impl Fn(&mut Renderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>) -> String {
+        let mut out = Vec::new();
+        of(&mut Renderer::new(parse), json.as_bytes(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_eval_row_is_the_record_with_texts_in_the_history_and_objects_in_the_reply() {
+        let row = row(TOOLS, true, Renderer::eval_row);
+        assert_eq!(
+            row,
+            r#"{"client_id":"c","request":{"messages":[{"content":"quote ACME","refusal":null,"role":"user"},{"content":null,"role":"assistant","tool_calls":[{"function":{"arguments":"{\"a\":12345678901234567890,\"b\":1}","name":"find"},"id":"1","index":null,"type":"function"}]},{"content":"ACME.N","role":"tool","tool_call_id":"1"}],"model":"m","tools":[{"function":{"name":"quote"},"type":"function"}]},"response":{"choices":[{"message":{"content":null,"refusal":null,"role":"assistant","tool_calls":[{"function":{"arguments":{"ticker":"ACME.N"},"name":"quote"},"id":"2","type":"function"}]}},null]},"timestamp":1700000000,"workload_id":"w"}"#
+        );
+    }
+
+    #[test]
+    fn a_training_row_has_objects_everywhere_and_no_nulls() {
+        let row = row(TOOLS, true, Renderer::training_row);
+        assert_eq!(
+            row,
+            r#"{"messages":[{"content":"quote ACME","role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"a":12345678901234567890,"b":1},"name":"find"},"id":"1","type":"function"}]},{"content":"ACME.N","role":"tool","tool_call_id":"1"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"ticker":"ACME.N"},"name":"quote"},"id":"2","type":"function"}]}],"tools":[{"function":{"name":"quote"},"type":"function"}]}"#
+        );
+    }
+
+    #[test]
+    fn arguments_stay_as_logged_when_they_are_not_to_be_parsed() {
+        let row = row(TOOLS, false, Renderer::training_row);
+        assert!(row.contains(r#""arguments":"{\"ticker\": \"ACME.N\"}""#), "{row}");
+        assert!(row.contains(r#""arguments":{"a":12345678901234567890,"b":1}"#), "{row}");
+    }
+
+    #[test]
+    fn the_form_does_not_depend_on_how_the_record_was_written() {
+        let a = r#"{"workload_id":"w","request":{"messages":[{"role":"user","content":"é/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
+        let b = r#"{"response":{"choices":[{"message":{"\u0063ontent":"[[A]]"}}]},"metadata":{},"request":{"messages":[{"content":"\u00e9\/","role":"user"}]},"workload_id":"w","timestamp":0,"client_id":null}"#;
+        for of in [Renderer::eval_row, Renderer::training_row] {
+            assert_eq!(row(a, true, of), row(b, true, of));
+        }
+    }
+}

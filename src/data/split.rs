@@ -1,0 +1,274 @@
+//! Which rows go where: sampling, near-duplicate groups, stratified eval and validation sets. Indexes in, indexes out.
+
+use crate::data::corpus::Corpus;
+use crate::data::draw::{Draw, Purpose};
+use crate::data::options::SplitRules;
+use crate::data::unusable::Unusable;
+
+/// The rows of each dataset: indexes into [`Corpus::rows`], ascending, so in canonical order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// What the models are measured on.
+    pub eval: Vec<u32>,
+    /// What they are trained on.
+    pub train: Vec<u32>,
+    /// What training is watched with.
+    pub validation: Vec<u32>,
+    /// In no dataset: near-duplicates of eval rows that did not fit.
+    pub held_back: Vec<u32>,
+    /// Records that `limit` left out.
+    pub over_limit: usize,
+}
+
+impl Split {
+    /// Records that were to be divided.
+    pub fn kept(&self) -> usize {
+        self.eval.len() + self.train.len() + self.validation.len() + self.held_back.len()
+    }
+}
+
+/// Near-duplicates, which go to one dataset together.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// Where its rows start in the list of rows ordered by group; within a group they are in canonical order.
+    start: u32,
+    rows: u32,
+}
+
+/// Groups that share the class by which the split is stratified.
+#[derive(Clone, Debug, Default)]
+struct Stratum {
+    /// Numbers of the groups that are not taken yet, in random order.
+    groups: Vec<u32>,
+    rows: u64,
+    /// Whether it is a class of its own, of which something should be left to train on.
+    is_class: bool,
+    quota: u64,
+}
+
+/// Divides a corpus by the rules; everything drawn depends on the rules' seed only.
+pub fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
+    let (rows, over_limit) = sample(corpus, rules);
+    let kept = rows.len();
+    if kept < rules.min_total_records {
+        return Err(Unusable::TooFew {
+            workload: corpus.workload.clone(),
+            counts: corpus.counts.clone(),
+            over_limit,
+            kept,
+            needed: rules.min_total_records,
+        });
+    }
+    let too_large = |held_back| Unusable::EvalTooLarge {
+        workload: corpus.workload.clone(),
+        eval_size: rules.eval_size,
+        kept,
+        held_back,
+    };
+    if rules.eval_size >= kept {
+        return Err(too_large(0));
+    }
+    let mut division = Division::new(corpus, rules, rows);
+    division.shuffle(&mut Draw::new(rules.random_seed, Purpose::Eval));
+    let (eval, held_back) = division.take_exactly(rules.eval_size as u64);
+    let rest = kept - eval.len() - held_back.len();
+    if rest == 0 {
+        return Err(too_large(held_back.len()));
+    }
+    division.shuffle(&mut Draw::new(rules.random_seed, Purpose::Validation));
+    let validation = division.take_about(validation_size(rest, rules.val_ratio));
+    let train = division.remaining();
+    Ok(Split { eval, train, validation, held_back, over_limit })
+}
+
+/// Rows of the validation set: the rounded share, at least one when one is asked for, never all.
+fn validation_size(rest: usize, ratio: f64) -> u64 {
+    if ratio <= 0.0 || rest < 2 {
+        return 0;
+    }
+    ((rest as f64 * ratio).round() as u64).clamp(1, rest as u64 - 1)
+}
+
+/// The rows that stay under `limit`, ascending, and how many do not.
+fn sample(corpus: &Corpus, rules: &SplitRules) -> (Vec<u32>, usize) {
+    let mut rows: Vec<u32> = (0..corpus.rows.len() as u32).collect();
+    let limit = rules.limit.unwrap_or(usize::MAX);
+    let over = rows.len().saturating_sub(limit);
+    if over > 0 {
+        Draw::new(rules.random_seed, Purpose::Limit).choose_front(&mut rows, limit);
+        rows.truncate(limit);
+        rows.sort_unstable();
+    }
+    (rows, over)
+}
+
+/// What is still to be divided.
+struct Division {
+    /// Rows ordered by group.
+    rows: Vec<u32>,
+    groups: Vec<Group>,
+    strata: Vec<Stratum>,
+}
+
+impl Division {
+    fn new(corpus: &Corpus, rules: &SplitRules, mut rows: Vec<u32>) -> Division {
+        let group_of = |row: u32| corpus.rows[row as usize].group;
+        let class_of = |row: u32| corpus.rows[row as usize].class as usize;
+        let mut sizes = vec![0_usize; corpus.classes.len()];
+        rows.iter().for_each(|&row| sizes[class_of(row)] += 1);
+        rows.sort_unstable_by_key(|&row| (group_of(row), row));
+        let pool = corpus.classes.len();
+        let mut strata = vec![Stratum { is_class: true, ..Stratum::default() }; pool];
+        strata.push(Stratum::default());
+        let mut groups = Vec::new();
+        let mut start = 0;
+        for together in rows.chunk_by(|&a, &b| group_of(a) == group_of(b)) {
+            let class = majority(together.iter().map(|&row| class_of(row)));
+            let rare = sizes[class] <= rules.rare_class_threshold || sizes[class] < rules.min_samples_per_class;
+            let stratum = if rare || !rules.stratify_enabled { pool } else { class };
+            let group = Group { start, rows: together.len() as u32 };
+            strata[stratum].groups.push(groups.len() as u32);
+            strata[stratum].rows += u64::from(group.rows);
+            groups.push(group);
+            start += group.rows;
+        }
+        Division { rows, groups, strata }
+    }
+
+    fn shuffle(&mut self, draw: &mut Draw) {
+        for stratum in &mut self.strata {
+            stratum.groups.sort_unstable();
+            draw.shuffle(&mut stratum.groups);
+        }
+    }
+
+    /// Takes `target` rows: whole groups, and where a class has only larger ones left, the newest rows of one; the
+    /// others of that group are held back.
+    fn take_exactly(&mut self, target: u64) -> (Vec<u32>, Vec<u32>) {
+        self.set_quotas(target);
+        let mut taken = Vec::new();
+        let mut held_back = Vec::new();
+        for stratum in 0..self.strata.len() {
+            self.take_whole(stratum, self.strata[stratum].quota, true, &mut taken);
+            let missing = self.strata[stratum].quota;
+            // A class with one group left keeps it for training; other classes make up for it below.
+            if missing > 0 && self.strata[stratum].groups.len() > 1 {
+                self.cut(stratum, missing, &mut taken, &mut held_back);
+            }
+        }
+        let missing = |taken: &Vec<u32>| target - taken.len() as u64;
+        for leave_one in [true, false] {
+            for stratum in self.by_missing() {
+                self.take_whole(stratum, missing(&taken), leave_one, &mut taken);
+            }
+        }
+        if missing(&taken) > 0 {
+            let smallest =
+                |&stratum: &usize| self.strata[stratum].groups.iter().map(|&g| self.groups[g as usize].rows).min();
+            let with_groups = (0..self.strata.len()).filter(|stratum| !self.strata[*stratum].groups.is_empty());
+            if let Some(stratum) = with_groups.min_by_key(smallest) {
+                self.cut(stratum, missing(&taken), &mut taken, &mut held_back);
+            }
+        }
+        taken.sort_unstable();
+        held_back.sort_unstable();
+        (taken, held_back)
+    }
+
+    /// Takes at most `target` rows in whole groups, as near to it as that gets, and leaves something of every class.
+    fn take_about(&mut self, target: u64) -> Vec<u32> {
+        self.set_quotas(target);
+        let mut taken = Vec::new();
+        for stratum in 0..self.strata.len() {
+            self.take_whole(stratum, self.strata[stratum].quota, true, &mut taken);
+        }
+        for stratum in self.by_missing() {
+            self.take_whole(stratum, target - taken.len() as u64, true, &mut taken);
+        }
+        taken.sort_unstable();
+        taken
+    }
+
+    /// All rows that nothing has taken.
+    fn remaining(&self) -> Vec<u32> {
+        let groups = self.strata.iter().flat_map(|stratum| &stratum.groups);
+        let mut rows: Vec<u32> = groups.flat_map(|&group| self.rows_of(group)).copied().collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    fn rows_of(&self, group: u32) -> &[u32] {
+        let Group { start, rows, .. } = self.groups[group as usize];
+        &self.rows[start as usize..(start + rows) as usize]
+    }
+
+    /// Shares `target` out by the largest remainder; of equal remainders the earlier stratum wins.
+    fn set_quotas(&mut self, target: u64) {
+        let total: u64 = self.strata.iter().map(|stratum| stratum.rows).sum();
+        if total == 0 {
+            return;
+        }
+        let share = |rows: u64| u128::from(target) * u128::from(rows);
+        let mut left = target;
+        for stratum in &mut self.strata {
+            stratum.quota = (share(stratum.rows) / u128::from(total)) as u64;
+            left -= stratum.quota;
+        }
+        let mut order: Vec<usize> = (0..self.strata.len()).collect();
+        order.sort_by_key(|&at| std::cmp::Reverse(share(self.strata[at].rows) % u128::from(total)));
+        for at in order.into_iter().take(left as usize) {
+            self.strata[at].quota += 1;
+        }
+    }
+
+    /// Strata with the largest unmet quota first.
+    fn by_missing(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.strata.len()).collect();
+        order.sort_by_key(|&at| std::cmp::Reverse(self.strata[at].quota));
+        order
+    }
+
+    /// Takes groups of a stratum that fit into `room`, in their random order; `leave_one` leaves one of a class.
+    fn take_whole(&mut self, at: usize, mut room: u64, leave_one: bool, taken: &mut Vec<u32>) {
+        let mut groups = std::mem::take(&mut self.strata[at].groups);
+        let least = usize::from(leave_one && self.strata[at].is_class);
+        let mut left = groups.len();
+        groups.retain(|&group| {
+            let rows = u64::from(self.groups[group as usize].rows);
+            let take = rows <= room && left > least;
+            if take {
+                room -= rows;
+                left -= 1;
+                taken.extend_from_slice(self.rows_of(group));
+                self.strata[at].quota = self.strata[at].quota.saturating_sub(rows);
+                self.strata[at].rows -= rows;
+            }
+            !take
+        });
+        self.strata[at].groups = groups;
+    }
+
+    /// Takes the newest `room` rows of the smallest group of a stratum and holds back the others.
+    fn cut(&mut self, at: usize, room: u64, taken: &mut Vec<u32>, held_back: &mut Vec<u32>) {
+        let sizes = self.strata[at].groups.iter().map(|&group| self.groups[group as usize].rows);
+        let Some((position, _)) = sizes.enumerate().min_by_key(|&(_, rows)| rows) else { return };
+        let group = self.strata[at].groups.remove(position);
+        let rows = self.rows_of(group).to_vec();
+        let (older, newest) = rows.split_at(rows.len().saturating_sub(room as usize));
+        held_back.extend_from_slice(older);
+        taken.extend_from_slice(newest);
+        self.strata[at].rows -= rows.len() as u64;
+        self.strata[at].quota = self.strata[at].quota.saturating_sub(newest.len() as u64);
+    }
+}
+
+/// The most frequent class; of equals the first in the order of classes.
+fn majority(mut classes: impl ExactSizeIterator<Item = usize>) -> usize {
+    if classes.len() == 1 {
+        return classes.next().unwrap_or_default();
+    }
+    let mut sorted: Vec<usize> = classes.collect();
+    sorted.sort_unstable();
+    let runs = sorted.chunk_by(|a, b| a == b);
+    runs.rev().max_by_key(|run| run.len()).and_then(|run| run.first().copied()).unwrap_or_default()
+}

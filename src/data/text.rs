@@ -1,0 +1,178 @@
+//! What makes two records the same or nearly the same: keys of the user's messages, on unescaped text.
+
+use serde::Deserialize;
+
+use crate::data::canonical::{self, Canonical};
+use crate::data::record::{Content, Message};
+use crate::data::shape::{Object, Slot};
+
+/// Makes keys; holds scratch space, so reuse one for many records.
+#[derive(Debug, Default)]
+pub struct Keys {
+    exact: Vec<u8>,
+    masked: String,
+    canonical: Canonical,
+}
+
+/// The keys of one record's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextKeys {
+    /// Equal when the user's messages are the same.
+    pub exact: u128,
+    /// Equal when they are the same once digits and punctuation are masked.
+    pub masked: u64,
+}
+
+/// One part of a message's content.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawPart<'a> {
+    #[serde(borrow)]
+    text: Slot<std::borrow::Cow<'a, str>>,
+}
+
+impl Keys {
+    /// The keys of the user's messages, or of all messages with their roles when none is the user's.
+    pub fn of(&mut self, messages: &[Message<'_>]) -> TextKeys {
+        self.exact.clear();
+        self.masked.clear();
+        let is_user = |message: &&Message<'_>| message.role.as_deref() == Some("user");
+        if messages.iter().any(|message| is_user(&message)) {
+            messages.iter().filter(is_user).for_each(|message| self.add(&message.content));
+        } else {
+            for message in messages {
+                self.exact.push(b'r');
+                self.exact.extend_from_slice(message.role.as_deref().unwrap_or_default().as_bytes());
+                self.add(&message.content);
+            }
+        }
+        let exact = canonical::id_of(&self.exact);
+        // Texts without a single letter are masked to nothing and would all be one group.
+        let letters = self.masked.bytes().any(|b| b != b' ' && b != b'\n');
+        let masked = if letters { canonical::id_of(self.masked.as_bytes()) } else { exact };
+        TextKeys { exact, masked: masked as u64 }
+    }
+
+    fn add(&mut self, content: &Content<'_>) {
+        let start = self.exact.len();
+        match content {
+            Content::None => {}
+            Content::Text(text) => {
+                self.exact.extend_from_slice(text.as_bytes());
+                mask(text, &mut self.masked);
+            }
+            Content::Parts(parts) => {
+                for part in parts {
+                    self.add_part(part.get());
+                }
+            }
+        }
+        // The length behind the text keeps ("ab", "c") and ("a", "bc") apart.
+        let length = (self.exact.len() - start) as u64;
+        self.exact.extend_from_slice(&length.to_le_bytes());
+        self.masked.push('\n');
+    }
+
+    fn add_part(&mut self, json: &str) {
+        match serde_json::from_str::<Slot<Object<RawPart<'_>>>>(json) {
+            Ok(Slot::Is(Object(RawPart { text: Slot::Is(text) }))) => {
+                self.exact.extend_from_slice(text.as_bytes());
+                mask(&text, &mut self.masked);
+            }
+            _ => {
+                let start = self.exact.len();
+                if self.canonical.write(json, &mut self.exact).is_err() {
+                    self.exact.truncate(start);
+                    self.exact.extend_from_slice(json.as_bytes());
+                }
+                // An image or a file has no text to mask: it only equals itself.
+                let key = canonical::id_of(&self.exact[start..]);
+                self.masked.push_str(&canonical::hex(key));
+            }
+        }
+    }
+}
+
+/// Appends `text` with every run of what is not a letter as one space, none at its ends.
+fn mask(text: &str, out: &mut String) {
+    let mut gap = false;
+    let start = out.len();
+    let mut from = None;
+    for (at, c) in text.char_indices() {
+        let letter = if c.is_ascii() { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
+        match (letter, from) {
+            (true, None) => {
+                if gap && out.len() > start {
+                    out.push(' ');
+                }
+                from = Some(at);
+            }
+            (false, Some(begin)) => {
+                out.push_str(&text[begin..at]);
+                from = None;
+                gap = true;
+            }
+            (false, None) => gap = true,
+            (true, Some(_)) => {}
+        }
+    }
+    if let Some(begin) = from {
+        out.push_str(&text[begin..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(text: &str) -> String {
+        let mut out = String::new();
+        mask(text, &mut out);
+        out
+    }
+
+    fn user(text: &str) -> Message<'_> {
+        Message { role: Some("user".into()), content: Content::Text(text.into()), ..Message::default() }
+    }
+
+    #[test]
+    fn digits_and_punctuation_are_masked() {
+        assert_eq!(masked("ACME up 5% on Q3!"), "ACME up on Q");
+        assert_eq!(masked("ACME up 12.5 % on Q1"), "ACME up on Q");
+        assert_eq!(masked(" É—ü, 東京 3"), "É ü 東京");
+        assert_eq!(masked("12:30"), "");
+    }
+
+    #[test]
+    fn keys_follow_the_users_messages_only() {
+        let mut keys = Keys::default();
+        let system = Message { role: Some("system".into()), content: Content::Text("s".into()), ..Message::default() };
+        let with_system = keys.of(&[system, user("up 5%")]);
+        let near = keys.of(&[user("up 6%")]);
+        assert_eq!(with_system, keys.of(&[user("up 5%")]));
+        assert_ne!(with_system.exact, near.exact);
+        assert_eq!(with_system.masked, near.masked);
+        assert_ne!(keys.of(&[user("ab"), user("c")]), keys.of(&[user("a"), user("bc")]));
+    }
+
+    #[test]
+    fn texts_without_letters_are_not_one_group() {
+        let mut keys = Keys::default();
+        assert_ne!(keys.of(&[user("1 + 1")]).masked, keys.of(&[user("2 + 2")]).masked);
+    }
+
+    #[test]
+    fn parts_of_text_equal_the_text_and_images_differ() {
+        let mut keys = Keys::default();
+        let mut of = |json: &str| {
+            let parts: Vec<&serde_json::value::RawValue> = serde_json::from_str(json).unwrap();
+            keys.of(&[Message { role: Some("user".into()), content: Content::Parts(parts), ..Message::default() }])
+        };
+        let text = of(r#"[{"type":"text","text":"hi"}]"#);
+        let one = of(r#"[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"a"}}]"#);
+        let two = of(r#"[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"b"}}]"#);
+        assert_ne!(one, two);
+        assert_ne!(one.masked, two.masked);
+        assert_eq!(text, Keys::default().of(&[user("hi")]));
+    }
+}

@@ -1,0 +1,391 @@
+//! From a request to a dataset folder: reads the sources, lets `data` decide and writes the datasets with their manifest.
+//! Memory grows with selected records, not with bytes: rows are read again when they are written.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::data::corpus::Corpus;
+use crate::data::intake::{Batch, Intake, Origin, Scratch, WorkloadType};
+use crate::data::label::{self, LabelReader};
+use crate::data::options::{DatasetRequest, Input};
+use crate::data::rows::Renderer;
+use crate::data::rules::Reject;
+use crate::data::split::{self, Split};
+pub use crate::data::unusable::Unusable;
+use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
+use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
+pub use crate::source::manifest::{DatasetFile, Manifest};
+use crate::source::output::Output;
+use crate::source::pipeline;
+
+/// The eval set, below the dataset folder.
+pub const EVAL: &str = "eval/eval_data.jsonl";
+/// The training set, below the dataset folder.
+pub const TRAIN: &str = "train/training/train_data.jsonl";
+/// The validation set, below the dataset folder; not there when it would be empty.
+pub const VALIDATION: &str = "train/validation/val_data.jsonl";
+/// Texts that stand with different labels, below the dataset folder; not there when there are none.
+pub const CONFLICTS: &str = "conflicts.jsonl";
+/// A copy of standard input while it is needed.
+const SPOOL: &str = ".stdin.jsonl";
+
+/// Rows rendered at once by one thread.
+const ROWS_AT_ONCE: usize = 512;
+
+/// Builds the datasets of a workload in the folder `out` and says what became of every line. Refused lines are written to
+/// `rejects` as JSON lines (`file`, `line`, `reason`, `text`). An [`Unusable`] stands at the bottom of the error when the
+/// records are to blame.
+pub fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
+    build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE)
+}
+
+/// The same with what stands in for standard input, and the longest line that is read.
+fn build_from(
+    request: &DatasetRequest,
+    out: &Path,
+    rejects: Option<&mut dyn Write>,
+    stdin: &mut dyn Read,
+    max_line: usize,
+) -> Result<Manifest> {
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    // From here on until the new one is written, the folder counts as incomplete.
+    remove_if_there(&out.join(MANIFEST))?;
+    let mut sources = Sources::open(&request.input, out)?;
+    let built = sources.build(request, out, Rejects { to: rejects }, stdin, max_line);
+    if sources.spooled {
+        remove_if_there(&out.join(SPOOL))?;
+    }
+    built
+}
+
+/// The places that records come from.
+struct Sources {
+    name: &'static str,
+    /// Where a source can be read again, by its number.
+    paths: Vec<PathBuf>,
+    /// What a source is called, by its number.
+    names: Vec<PathBuf>,
+    spooled: bool,
+}
+
+impl Sources {
+    fn open(input: &Input, out: &Path) -> Result<Sources> {
+        let (name, paths) = match input {
+            Input::Files(paths) => ("jsonl", paths.clone()),
+            Input::Local(dir) => ("local", segments(dir)?),
+            Input::Stdin => ("stdin", vec![out.join(SPOOL)]),
+        };
+        let spooled = *input == Input::Stdin;
+        let names = if spooled { vec![PathBuf::from("-")] } else { paths.clone() };
+        Ok(Sources { name, paths, names, spooled })
+    }
+
+    fn build(
+        &mut self,
+        request: &DatasetRequest,
+        out: &Path,
+        mut rejects: Rejects<'_>,
+        stdin: &mut dyn Read,
+        max_line: usize,
+    ) -> Result<Manifest> {
+        let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
+        let mut inputs = Vec::new();
+        for source in 0..self.paths.len() {
+            let path = &self.paths[source];
+            let input = if self.spooled {
+                let copy = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+                self.read(source, &mut *stdin, Some(copy), max_line, &mut intake, &mut rejects)
+            } else {
+                let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+                self.read(source, file, None, max_line, &mut intake, &mut rejects)
+            };
+            inputs.push(input?);
+        }
+        let corpus = intake.finish()?;
+        let mut lines = Lines::new(&self.paths);
+        for (at, reason) in &corpus.late {
+            let text = lines.read(at).with_context(|| format!("reading {}", self.name_of(at)))?;
+            rejects.write(&self.name_of(at), at, *reason, text)?;
+        }
+        rejects.finish()?;
+        let split = split::split(&corpus, &request.split)?;
+        let files = self.write_datasets(request, &corpus, &split, out)?;
+        self.write_conflicts(&corpus, out)?;
+        for (path, input) in self.paths.iter().zip(&inputs) {
+            let now = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
+            if now < input.bytes {
+                bail!("{} was cut while it was read", path.display());
+            }
+        }
+        let manifest = manifest(request, self.name, &corpus, &split, files, inputs);
+        let mut output = Output::new(out, MANIFEST)?;
+        output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
+        output.finish()?;
+        Ok(manifest)
+    }
+
+    fn name_of(&self, at: &Origin) -> String {
+        self.names.get(at.source as usize).map(|name| name.display().to_string()).unwrap_or_default()
+    }
+
+    /// Reads one source to its end.
+    fn read(
+        &self,
+        source: usize,
+        reader: impl Read,
+        copy: Option<File>,
+        max_line: usize,
+        intake: &mut Intake,
+        rejects: &mut Rejects<'_>,
+    ) -> Result<InputFile> {
+        let name = &self.names[source];
+        let context = || format!("reading {}", name.display());
+        let mut blocks = Blocks::new(reader, source as u32, copy, max_line);
+        let examiner = intake.examiner();
+        let buffers = std::cell::RefCell::new(Vec::new());
+        let mut lines = 0;
+        pipeline::in_order(
+            || {
+                let buffer = buffers.borrow_mut().pop().unwrap_or_default();
+                blocks.next(buffer).with_context(context)
+            },
+            Scratch::default,
+            |scratch: &mut Scratch, block: Block| {
+                let batch = block.examine(&examiner, scratch);
+                (block, batch)
+            },
+            |(block, mut batch): (Block, Batch)| {
+                batch.shift_lines(lines);
+                lines += batch.lines();
+                for (at, reason) in intake.absorb(batch) {
+                    rejects.write(&self.name_of(&at), &at, reason, block.line(&at))?;
+                }
+                buffers.borrow_mut().push(block.into_buffer());
+                Ok(())
+            },
+        )?;
+        let digest = blocks.digest();
+        Ok(InputFile { path: name.clone(), bytes: digest.bytes, lines, blake3: digest.blake3 })
+    }
+
+    fn write_datasets(
+        &self,
+        request: &DatasetRequest,
+        corpus: &Corpus,
+        split: &Split,
+        out: &Path,
+    ) -> Result<Vec<DatasetFile>> {
+        let parse = request.split.parse_function_arguments;
+        let mut files = Vec::new();
+        for (name, rows) in [(EVAL, &split.eval), (TRAIN, &split.train), (VALIDATION, &split.validation)] {
+            if rows.is_empty() {
+                remove_if_there(&out.join(name))?;
+                continue;
+            }
+            let mut output = Output::new(out, name)?;
+            let mut jobs = rows.chunks(ROWS_AT_ONCE);
+            pipeline::in_order(
+                || Ok(jobs.next()),
+                || (Lines::new(&self.paths), Renderer::new(parse)),
+                |(lines, renderer), rows| {
+                    let mut text = Vec::with_capacity(rows.len() * 1024);
+                    for &row in rows {
+                        if !text.is_empty() {
+                            text.push(b'\n');
+                        }
+                        let at = &corpus.rows[row as usize].origin;
+                        self.render(lines, renderer, at, name == EVAL, &mut text)?;
+                    }
+                    Ok((text, rows.len() as u64))
+                },
+                |rendered: Result<(Vec<u8>, u64)>| {
+                    let (text, rows) = rendered?;
+                    output.rows(&text, rows)
+                },
+            )?;
+            files.push(output.finish()?);
+        }
+        Ok(files)
+    }
+
+    fn render(
+        &self,
+        lines: &mut Lines<'_>,
+        renderer: &mut Renderer,
+        at: &Origin,
+        eval: bool,
+        text: &mut Vec<u8>,
+    ) -> Result<()> {
+        let context = || format!("reading line {} of {} again", at.line, self.name_of(at));
+        let json = lines.read(at).with_context(context)?;
+        let rendered = if eval { renderer.eval_row(json, text) } else { renderer.training_row(json, text) };
+        rendered.with_context(context)
+    }
+
+    fn write_conflicts(&self, corpus: &Corpus, out: &Path) -> Result<()> {
+        if corpus.conflicts.is_empty() {
+            return remove_if_there(&out.join(CONFLICTS));
+        }
+        let mut output = Output::new(out, CONFLICTS)?;
+        let mut lines = Lines::new(&self.paths);
+        let mut renderer = Renderer::new(true);
+        for conflict in &corpus.conflicts {
+            let mut row = Vec::new();
+            self.render(&mut lines, &mut renderer, &conflict.kept, true, &mut row)?;
+            let record: serde_json::Value = serde_json::from_slice(&row)?;
+            let line = serde_json::json!({
+                "kept": conflict.label,
+                "labels": conflict.labels,
+                "timestamp": record["timestamp"],
+                "messages": record["request"]["messages"],
+            });
+            output.rows(line.to_string().as_bytes(), 1)?;
+        }
+        output.finish().map(drop)
+    }
+}
+
+/// The segments of a local log store, by name; none when there is no store yet.
+fn segments(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("listing {}", dir.display()))?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("listing {}", dir.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where refused lines are written to, if anywhere.
+struct Rejects<'a> {
+    to: Option<&'a mut dyn Write>,
+}
+
+impl Rejects<'_> {
+    fn write(&mut self, file: &str, at: &Origin, reason: Reject, text: &[u8]) -> Result<()> {
+        let Some(to) = &mut self.to else { return Ok(()) };
+        let text = (reason != Reject::LineTooLong).then(|| String::from_utf8_lossy(text));
+        let line = serde_json::json!({"file": file, "line": at.line, "reason": reason, "text": text});
+        writeln!(to, "{line}").context("writing the refused lines")
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.to.as_mut().map_or(Ok(()), |to| to.flush()).context("writing the refused lines")
+    }
+}
+
+fn manifest(
+    request: &DatasetRequest,
+    source: &str,
+    corpus: &Corpus,
+    split: &Split,
+    files: Vec<DatasetFile>,
+    inputs: Vec<InputFile>,
+) -> Manifest {
+    let mut classes: BTreeMap<String, ClassCounts> =
+        corpus.classes.iter().map(|label| (label.clone(), ClassCounts::default())).collect();
+    let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
+        for &row in rows {
+            let label = &corpus.classes[corpus.rows[row as usize].class as usize];
+            if let Some(counts) = classes.get_mut(label) {
+                *field(counts) += 1;
+            }
+        }
+    };
+    tally(&split.eval, |counts| &mut counts.eval);
+    tally(&split.train, |counts| &mut counts.train);
+    tally(&split.validation, |counts| &mut counts.validation);
+    Manifest {
+        workload: corpus.workload.clone(),
+        workload_type: corpus.kind,
+        source: source.to_owned(),
+        read: corpus.counts.read,
+        rejected: corpus.counts.rejected.clone(),
+        other: corpus.counts.other,
+        duplicates: corpus.counts.duplicates,
+        over_limit: split.over_limit as u64,
+        kept: split.kept() as u64,
+        eval: split.eval.len() as u64,
+        train: split.train.len() as u64,
+        validation: split.validation.len() as u64,
+        held_back: split.held_back.len() as u64,
+        conflicts: corpus.conflicts.len() as u64,
+        seed: request.split.random_seed,
+        warnings: warnings(corpus, &classes),
+        classes,
+        files,
+        inputs,
+        types: corpus.types,
+        labels: request.labels.clone(),
+    }
+}
+
+/// What a user should know before trusting a score.
+fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let rejected = corpus.counts.all_rejected();
+    if rejected * 10 > corpus.counts.read {
+        warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
+    }
+    if let [only] = corpus.classes.as_slice() {
+        warnings.push(format!("every record has the same label, {only}"));
+    }
+    let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
+    let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
+    if !untrained.is_empty() {
+        warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
+    }
+    warnings
+}
+
+/// One row of an eval set, as scores need it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalRow {
+    /// Its label as the manifest shows it; for tool calling the name of the function called first.
+    pub label: Option<String>,
+    /// The row.
+    pub item: serde_json::Value,
+}
+
+/// The rows of the eval set of a dataset folder, in their order.
+pub fn eval_rows(dir: &Path) -> Result<Vec<EvalRow>> {
+    let manifest = Manifest::read(dir)?;
+    let reader = LabelReader::new(&manifest.labels).map_err(|e| anyhow!("label_pattern: {e}"))?;
+    let shown: BTreeMap<String, &String> = manifest.classes.keys().map(|label| (label::key(label), label)).collect();
+    let path = dir.join(EVAL);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let parse = |line: &str| -> Result<EvalRow> {
+        let item: serde_json::Value = serde_json::from_str(line)?;
+        let message = &item["response"]["choices"][0]["message"];
+        let label = match manifest.workload_type {
+            WorkloadType::Classification => message["content"].as_str().and_then(|text| reader.read(text)),
+            WorkloadType::ToolCalling => message["tool_calls"][0]["function"]["name"].as_str(),
+        };
+        let label = label.map(|label| shown.get(&label::key(label)).map_or(label, |shown| shown.as_str()).to_owned());
+        Ok(EvalRow { label, item })
+    };
+    text.lines().map(|line| parse(line).with_context(|| format!("reading {}", path.display()))).collect()
+}
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+//! What was made of which records: the manifest of a dataset folder. Stored beside the datasets, shown by `split` and in
+//! reports (product field names).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::data::intake::{TypeCounts, WorkloadType};
+use crate::data::options::LabelRules;
+use crate::data::rules::Reject;
+
+/// Name of the manifest in a dataset folder; it is written last, so a folder with one is complete.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The manifest. `read` = `rejected` + `other` + `duplicates` + `over_limit` + `kept`, and `kept` = `eval` + `train` +
+/// `validation` + `held_back`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The workload.
+    pub workload: String,
+    /// What kind of task it is.
+    pub workload_type: WorkloadType,
+    /// `jsonl`, `stdin` or `local`.
+    pub source: String,
+    /// Lines.
+    pub read: u64,
+    /// Refused lines by reason.
+    pub rejected: BTreeMap<Reject, u64>,
+    /// Valid records of another workload, client or time.
+    pub other: u64,
+    /// Records whose user messages a newer one has.
+    pub duplicates: u64,
+    /// Records left out by `limit`.
+    pub over_limit: u64,
+    /// Records that were divided.
+    pub kept: u64,
+    /// Rows of the eval set.
+    pub eval: u64,
+    /// Rows of the training set.
+    pub train: u64,
+    /// Rows of the validation set.
+    pub validation: u64,
+    /// Records in no dataset: near-duplicates of eval rows.
+    pub held_back: u64,
+    /// Texts that stand with different labels.
+    pub conflicts: u64,
+    /// Seed of everything drawn.
+    pub seed: u64,
+    /// Rows of each label (function) per dataset.
+    pub classes: BTreeMap<String, ClassCounts>,
+    /// The datasets.
+    pub files: Vec<DatasetFile>,
+    /// What was read.
+    pub inputs: Vec<InputFile>,
+    /// What the selected records hold; the grounds of `auto`.
+    pub types: TypeCounts,
+    /// How labels are read.
+    pub labels: LabelRules,
+    /// What a user should know before trusting a score.
+    pub warnings: Vec<String>,
+}
+
+/// Rows of one class per dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCounts {
+    /// Rows of the eval set.
+    pub eval: u64,
+    /// Rows of the training set.
+    pub train: u64,
+    /// Rows of the validation set.
+    pub validation: u64,
+}
+
+/// One dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetFile {
+    /// Below the dataset folder, with `/`.
+    pub path: String,
+    /// Lines.
+    pub rows: u64,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+}
+
+/// One file that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// As given; `-` for standard input.
+    pub path: PathBuf,
+    /// Bytes.
+    pub bytes: u64,
+    /// Lines.
+    pub lines: u64,
+    /// BLAKE3 of its bytes, lower-case hex.
+    pub blake3: String,
+}
+
+impl Manifest {
+    /// The manifest of a dataset folder.
+    pub fn read(dir: &Path) -> Result<Manifest> {
+        let path = dir.join(MANIFEST);
+        let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// All refused lines.
+    pub fn all_rejected(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}
