@@ -1,6 +1,8 @@
 //! The NeMo client against the embedded platform: every call that a run makes, in its order, in both upload modes. The
 //! two sides own their wire types apart, so a spelling that only one of them knows fails here.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
