@@ -8,7 +8,7 @@ mod completions;
 //mod load;
 //mod logs;
 mod run;
-//mod serve;
+mod serve;
 mod split;
 mod status;
 mod trace;
@@ -42,7 +42,7 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
         //Command::Logs(args) => logs::run(global, &args, ui),
-        //Command::Serve(args) => serve::run(global, &args, ui).await,
+        Command::Serve(args) => serve::run(global, &args, ui).await,
         //Command::Init(args) => init::run(global, &args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         _ => Ok(Exit::Failed),
