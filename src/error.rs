@@ -34,6 +34,8 @@ pub enum Exit {
     Locked,
     /// Cancelled.
     Cancelled,
+    /// What a command that was run ended with.
+    Child(u8),
 }
 
 impl Exit {
@@ -49,6 +51,7 @@ impl Exit {
             Exit::Data => 6,
             Exit::Locked => 75,
             Exit::Cancelled => 130,
+            Exit::Child(code) => code,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::embedded;
 use crate::nemo::{Client, Endpoints, Options, Secret};
 use crate::student;
 
+pub use crate::embedded::{Clock, Options as ServeOptions, Server, UploadMode};
+
 /// What a ledger row of an in-process platform begins with.
 const IN_PROCESS: &str = "embedded:";
 

@@ -4,11 +4,11 @@
 mod cancel;
 mod cleanup;
 mod completions;
-//mod init;
+mod init;
 mod load;
 mod logs;
 mod run;
-//mod serve;
+mod serve;
 mod split;
 mod status;
 mod trace;
@@ -42,10 +42,9 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
         Command::Logs(args) => logs::run(global, &args, ui),
-        //Command::Serve(args) => serve::run(global, &args, ui).await,
-        //Command::Init(args) => init::run(global, &args, ui),
+        Command::Serve(args) => serve::run(global, &args, ui).await,
+        Command::Init(args) => init::run(global, &args, ui),
         Command::Completions(args) => completions::run(&args, ui),
-        _ => Ok(Exit::Failed),
     }
 }
 
