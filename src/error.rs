@@ -10,7 +10,7 @@ use crate::run::datasets::ToolCalling;
 use crate::run::lock::Locked;
 use crate::run::stop::Interrupted;
 use crate::run::{End, RunState};
-use crate::source::Unusable;
+use crate::source::dataset::Unusable;
 use crate::store::StoreError;
 
 /// The exit codes of product section 7, in the order in which the stronger wins.
@@ -109,7 +109,7 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     }
     if let Some(unusable) = error.downcast_ref::<Unusable>() {
         let exit = if unusable.is_usage() { Exit::Usage } else { Exit::Data };
-        return (exit, unusable.hint());
+        return (exit, Some(unusable.hint()));
     }
     if let Some(api) = error.downcast_ref::<ApiError>() {
         if api.is_refused() {
@@ -133,9 +133,7 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
     let (exit, hint) = match obstacle {
         Obstacle::AllBusy => (Exit::Service, "wait for a GPU, or set `gpus` to the budget that you want".to_owned()),
         Obstacle::TooSmall { .. } => (Exit::Usage, "raise `gpus`, or lower the candidate's GPUs".to_owned()),
-        Obstacle::NoStudent { .. } => {
-            (Exit::Usage, "--rehearse lets its students stand in for any model".to_owned())
-        }
+        Obstacle::NoStudent { .. } => (Exit::Usage, "--rehearse lets its students stand in for any model".to_owned()),
         Obstacle::NoTarget { enabled, .. } => (
             Exit::Usage,
             match enabled.len() {

@@ -58,7 +58,8 @@ fn start(gpus: u32) -> anyhow::Result<Platform> {
     let (nemo, nim, datastore) = server.base_urls();
     let identity = format!("{IN_PROCESS}{}", server.instance());
     let endpoints = Endpoints { nemo, nim: nim.clone(), datastore };
-    let nemo = Client::new(Options { endpoints, ..Options::default() }).context("connecting to the embedded platform")?;
+    let options = Options { endpoints, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
+    let nemo = Client::new(options).context("connecting to the embedded platform")?;
     Ok(Platform { nemo, identity, kind: PlatformKind::Embedded, nim, server: Some(server) })
 }
 

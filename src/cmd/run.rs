@@ -168,9 +168,12 @@ fn resumable(store: &Store, name: &str, state_dir: &Path) -> anyhow::Result<RunR
         if dead::can_resume(&row) {
             return Ok(row);
         }
-        return Err(Fault::new(Exit::Usage, format!("run {} was neither killed nor cancelled: it is {}", row.id, row.state))
-            .hint("start a new run without --resume")
-            .into());
+        return Err(Fault::new(
+            Exit::Usage,
+            format!("run {} was neither killed nor cancelled: it is {}", row.id, row.state),
+        )
+        .hint("start a new run without --resume")
+        .into());
     }
     store.runs()?.into_iter().find(dead::can_resume).ok_or_else(|| {
         Fault::new(Exit::Usage, format!("no run in {} was killed or cancelled", state_dir.display()))
@@ -189,9 +192,12 @@ fn warn(plan: &Plan, resumed: bool, ui: &Ui) {
 
 fn refuse_tool_calling(plan: &Plan) -> anyhow::Result<()> {
     if plan.data.workload_type == TypeChoice::ToolCalling {
-        return Err(Fault::new(Exit::Usage, "evaluation_config.workload_type is tool_calling, which `run` does not do yet")
-            .hint("`dfwfd split` makes the datasets of a tool-calling workload")
-            .into());
+        return Err(Fault::new(
+            Exit::Usage,
+            "evaluation_config.workload_type is tool_calling, which `run` does not do yet",
+        )
+        .hint("`dfwfd split` makes the datasets of a tool-calling workload")
+        .into());
     }
     Ok(())
 }

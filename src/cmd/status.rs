@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::cli::{Global, Status};
 use crate::error::Exit;
-use crate::report::model::{RunList, RunState, SCHEMA};
+use crate::report::answers::{self, RunList};
+use crate::report::model::{RunState, SCHEMA};
 use crate::report::{assemble, runs, table};
 use crate::store::Store;
 use crate::ui::Ui;
@@ -52,13 +53,9 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
     let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has gone", state_dir.display()))?;
     let report = assemble::assemble(&store, &row, state_dir)?;
     let goes_on = report.state == RunState::Running;
-    Ok(Shown {
-        text: table::full(&report, ui.width(), ui.color()),
-        json: serde_json::to_value(&report)?,
-        goes_on,
-    })
+    Ok(Shown { text: table::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
 }
 
-fn list(store: &Store, state_dir: &Path) -> anyhow::Result<Vec<crate::report::model::RunRow>> {
+fn list(store: &Store, state_dir: &Path) -> anyhow::Result<Vec<answers::RunRow>> {
     store.runs()?.iter().map(|row| Ok(assemble::assemble(store, row, state_dir)?.row())).collect()
 }

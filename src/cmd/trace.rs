@@ -57,7 +57,8 @@ pub(super) fn start(verbose: u8, level: LogLevel, ui: &Ui) -> RunLog {
     let start = match level {
         LogLevel::Error => 0,
         LogLevel::Warning => 1,
-        LogLevel::Info => 2,
+        // Steps are told by the views of a run, not by log lines.
+        LogLevel::Info => 1,
         LogLevel::Debug => 3,
     };
     let shown = match start + if ui.quiet() { 0 } else { verbose } {

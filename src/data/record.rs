@@ -178,7 +178,9 @@ impl<'a> Record<'a> {
     /// The same with what fills in missing fields.
     pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        let line: RawLine<'a> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        // Through a slot, because serde's own structs would take a list of values as well.
+        let line: Slot<Object<RawLine<'a>>> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        let Slot::Is(Object(line)) = line else { return Err(Reject::NotAnObject) };
         let timestamp = match line.timestamp {
             Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
             None => defaults.timestamp.unwrap_or(0),
@@ -269,8 +271,7 @@ fn why_unreadable(text: &str) -> Reject {
         return Reject::InvalidJson;
     }
     match (is_object, reader.end().is_ok()) {
-        (false, true) => Reject::NotAnObject,
-        (false, false) => Reject::InvalidJson,
+        (false, _) => Reject::InvalidJson,
         (true, false) => Reject::TrailingData,
         (true, true) => Canonical::default().write(text, &mut Vec::new()).err().unwrap_or(Reject::InvalidJson),
     }
@@ -357,6 +358,13 @@ mod tests {
     fn nulls_are_as_good_as_absent() {
         let json = r#"{"timestamp":null,"workload_id":"w","client_id":null,"request":{"messages":[{"role":"user","content":"hi","name":null,"tool_calls":null}],"tools":null},"response":{"id":null,"choices":[{"finish_reason":null,"message":{"content":"[[A]]","tool_calls":null,"refusal":null,"role":null}}],"usage":null}}"#;
         assert!(Record::parse(json.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_list_is_no_record_even_with_its_fields_in_order() {
+        let list = r#" [1,"w","c",{"messages":[{"content":"hi"}]},{"choices":[{"message":{"content":"[[A]]"}}]}]"#;
+        assert_eq!(Record::parse(list.as_bytes()).err(), Some(Reject::NotAnObject));
+        assert_eq!(Record::parse(b"[]").err(), Some(Reject::NotAnObject));
     }
 
     #[test]

@@ -4,11 +4,24 @@
 //! This file owns what the rest of the crate sees (`Options`, `Server`) and the server's life. The wire is described
 //! once more here than in `nemo/`, on purpose: a typo shared with the client would pass every test.
 
+mod clock;
 mod control;
+mod customizer;
+mod datastore;
+mod deployments;
+mod entities;
+mod evaluator;
+mod fields;
 mod gate;
+mod listing;
+mod nim;
 mod routes;
+mod shelf;
 mod wire;
 mod world;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::Ipv4Addr;

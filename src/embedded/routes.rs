@@ -8,11 +8,17 @@ use axum::{Router, middleware};
 
 use super::wire::Refusal;
 use super::world::World;
-use super::{control, gate};
+use super::{control, customizer, datastore, deployments, entities, evaluator, gate, nim};
 
 /// All routes of the platform, behind the gate.
 pub(super) fn router(world: &Arc<World>) -> Router {
-    let mut router = Router::new();
+    let nemo = Router::new()
+        .merge(entities::routes())
+        .merge(deployments::routes())
+        .merge(customizer::routes())
+        .merge(evaluator::routes());
+    let mut router =
+        Router::new().nest("/nemo", nemo).nest("/nim", nim::routes()).nest("/datastore", datastore::routes());
     if world.options.control {
         router = router.nest("/control", control::routes());
     }

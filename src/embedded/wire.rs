@@ -52,6 +52,13 @@ impl Refusal {
         Refusal { status, headers, body: json!({"error": text}) }
     }
 
+    /// A refusal of the inference server.
+    pub(super) fn inference(status: StatusCode, kind: &str, text: impl Into<String>) -> Self {
+        let (text, code) = (text.into(), status.as_u16());
+        let body = json!({"object": "error", "message": text, "type": kind, "param": null, "code": code});
+        Refusal { status, headers: Vec::new(), body }
+    }
+
     /// The refusal with more members in its body.
     pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.body[key] = value.into();
@@ -70,6 +77,9 @@ impl IntoResponse for Refusal {
         answer
     }
 }
+
+/// What a handler answers: JSON, or a refusal.
+pub(super) type Answer = Result<Json<Value>, Refusal>;
 
 /// A new id: the prefix, and a random UUID in base 58 (nemo-wire 1.4).
 pub(super) fn new_id(prefix: &str) -> String {

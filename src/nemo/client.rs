@@ -193,8 +193,6 @@ impl Client {
             Ok(None) => return Err((ErrorKind::Unreadable(format!("more than {} bytes", call.limit)), None)),
             Err(error) => return Err(ended(call, error)),
         };
-        let start = || String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned();
-        tracing::trace!(call = %shown, body = %start(), "platform answer");
         let (service, status) = (call.service(), status.as_u16());
         Ok(Answer { call: shown.to_owned(), status, service, headers: answer_headers, body })
     }

@@ -178,8 +178,8 @@ impl Client {
 
     /// A configuration, unless there is none.
     pub async fn customization_config(&self, ns: &str, name: &str) -> Result<Option<CustomizationConfig>, ApiError> {
-        let answer = self.find(Call::get(Service::Customizer, &[&CONFIGS[..], &[ns, name]].concat())).await?;
-        Ok(answer.as_ref().map(CustomizationConfig::read))
+        let call = Call::get(Service::Customizer, &[&CONFIGS[..], &[ns, name]].concat());
+        self.find(call, |value| Some(CustomizationConfig::read(value))).await
     }
 
     /// Makes a configuration; one of that name already there is an error for which `already_exists` holds.

@@ -124,8 +124,8 @@ impl Client {
 
     /// A dataset entity, unless there is none.
     pub async fn dataset(&self, ns: &str, name: &str) -> Result<Option<Dataset>, ApiError> {
-        let answer = self.find(Call::get(Service::EntityStore, &["v1", "datasets", ns, name])).await?;
-        Ok(answer.as_ref().map(Dataset::read))
+        let call = Call::get(Service::EntityStore, &["v1", "datasets", ns, name]);
+        self.find(call, |value| Some(Dataset::read(value))).await
     }
 
     /// Registers a dataset; its files need not be there yet.

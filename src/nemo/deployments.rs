@@ -135,13 +135,19 @@ impl NewDeployment {
 impl Client {
     /// A deployment, unless there is none.
     pub async fn deployment(&self, ns: &str, name: &str) -> Result<Option<Deployment>, ApiError> {
-        let answer = self.find(Call::get(Service::Deployments, &[&PATH[..], &[ns, name]].concat())).await?;
-        Ok(answer.as_ref().map(Deployment::read))
+        let call = Call::get(Service::Deployments, &[&PATH[..], &[ns, name]].concat());
+        self.find(call, |value| Some(Deployment::read(value))).await
     }
 
     /// All deployments of the platform, of every namespace.
     pub async fn deployments(&self) -> Result<Vec<Deployment>, ApiError> {
-        Ok(self.all(Service::Deployments, &PATH).await?.iter().map(Deployment::read).collect())
+        Ok(self
+            .all(Service::Deployments, &PATH)
+            .await?
+            .iter()
+            .filter(|item| item.is_object())
+            .map(Deployment::read)
+            .collect())
     }
 
     /// Asks for a deployment; one of that name already there is an error for which `already_exists` holds.

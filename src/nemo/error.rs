@@ -149,10 +149,10 @@ impl ApiError {
     }
 
     /// The service cannot be used at present (exit code 3): no connection, no answer, 5xx, a page of an ingress, a
-    /// redirect, or 401 and 403.
+    /// redirect, 401 and 403, or an answer that is not of this API.
     pub fn is_unreachable(&self) -> bool {
         match &self.kind {
-            ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted => true,
+            ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted | ErrorKind::Unreadable(_) => true,
             ErrorKind::Status(refusal) => {
                 !self.already_exists()
                     && (refusal.page || matches!(refusal.status, 300..=399 | 401 | 403 | 408 | 429 | 500..=599))
@@ -168,8 +168,8 @@ impl ApiError {
             ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted => true,
             ErrorKind::Status(refusal) => {
                 let starting = self.service == Some(Service::Nim) && refusal.status == 404;
-                let away = refusal.page || matches!(refusal.status, 408 | 429 | 500..=599);
-                starting || (away && !self.is_refused() && !self.already_exists())
+                let away = matches!(refusal.status, 408 | 429 | 500..=599) || (refusal.page && refusal.status == 404);
+                starting || (away && !self.already_exists())
             }
             ErrorKind::Unreadable(_) => self.service == Some(Service::Nim),
             _ => false,

@@ -119,8 +119,7 @@ impl Client {
 
     /// A job, unless there is none.
     pub async fn evaluation_job(&self, id: &str) -> Result<Option<EvaluationJob>, ApiError> {
-        let answer = self.find(Call::get(Service::Evaluator, &[&JOBS[..], &[id]].concat())).await?;
-        Ok(answer.as_ref().and_then(EvaluationJob::read))
+        self.find(Call::get(Service::Evaluator, &[&JOBS[..], &[id]].concat()), EvaluationJob::read).await
     }
 
     /// Asks a job to stop; it has stopped when its status is terminal. That it has ended or is not there is success.

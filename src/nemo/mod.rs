@@ -50,12 +50,18 @@ pub enum Removal {
 }
 
 impl Client {
-    /// Reads one thing as JSON; `None` when the service says that it is not there.
-    pub(crate) async fn find(&self, call: call::Call) -> Result<Option<Value>, ApiError> {
-        match self.send(call).await {
-            Ok(answer) => answer.json().map(Some),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+    /// Reads one thing; `None` when the service says that it is not there. An answer that is no such thing is an error:
+    /// it must not be taken for absence.
+    pub(crate) async fn find<T>(&self, call: call::Call, read: fn(&Value) -> Option<T>) -> Result<Option<T>, ApiError> {
+        let answer = match self.send(call).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let thing = Some(answer.json()?).filter(Value::is_object);
+        match thing.as_ref().and_then(read) {
+            Some(thing) => Ok(Some(thing)),
+            None => Err(answer.unreadable("not the thing asked for")),
         }
     }
 

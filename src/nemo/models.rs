@@ -20,16 +20,22 @@ pub struct Model {
     pub artifact_status: Option<String>,
 }
 
-impl Client {
-    /// A model entity by name and revision, unless there is none.
-    pub async fn model(&self, ns: &str, name_at_rev: &str) -> Result<Option<Model>, ApiError> {
-        let answer = self.find(Call::get(Service::EntityStore, &["v1", "models", ns, name_at_rev])).await?;
-        Ok(answer.as_ref().map(|value| Model {
+impl Model {
+    fn read(value: &Value) -> Model {
+        Model {
             namespace: read::text(value, &["namespace"]).unwrap_or_default(),
             name: read::text(value, &["name"]).unwrap_or_default(),
             base_model: read::urn(value, &["base_model"]),
             artifact_status: read::text(value, &["artifact", "status"]),
-        }))
+        }
+    }
+}
+
+impl Client {
+    /// A model entity by name and revision, unless there is none.
+    pub async fn model(&self, ns: &str, name_at_rev: &str) -> Result<Option<Model>, ApiError> {
+        let call = Call::get(Service::EntityStore, &["v1", "models", ns, name_at_rev]);
+        self.find(call, |value| Some(Model::read(value))).await
     }
 
     /// Deletes a model entity; its repository and a loaded adapter stay.

@@ -197,8 +197,7 @@ impl Client {
 
     /// A job, unless there is none.
     pub async fn customization_job(&self, id: &str) -> Result<Option<TrainingJob>, ApiError> {
-        let answer = self.find(Call::get(Service::Customizer, &[&JOBS[..], &[id]].concat())).await?;
-        Ok(answer.as_ref().and_then(TrainingJob::read))
+        self.find(Call::get(Service::Customizer, &[&JOBS[..], &[id]].concat()), TrainingJob::read).await
     }
 
     /// How a job goes.

@@ -62,9 +62,9 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
 /// What a run holds of class GPU; what died with an in-process platform is not held.
 fn held(store: &Store, row: &RunRow) -> anyhow::Result<Vec<Held>> {
     let held = store.held(&row.id)?;
-    let held = held.into_iter().filter(|resource| {
-        row.state == "running" || !platform::died_with_its_process(&resource.platform)
-    });
+    let held = held
+        .into_iter()
+        .filter(|resource| row.state == "running" || !platform::died_with_its_process(&resource.platform));
     Ok(held.map(|resource| Held::from(&resource)).collect())
 }
 
@@ -105,9 +105,7 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
         state,
         gpus: fact.as_ref().map(|fact| fact.gpus),
         seconds,
-        error: fact
-            .and_then(|fact| fact.error)
-            .map(|error| Failure { message: error.message, causes: error.causes }),
+        error: fact.and_then(|fact| fact.error).map(|error| Failure { message: error.message, causes: error.causes }),
         training: training.map(|fact| Training {
             job: Some(fact.job),
             adapter: Some(fact.adapter),

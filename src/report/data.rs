@@ -1,7 +1,8 @@
 //! The counts of datasets and loads for people: where every record went, and the classes. Values in, text out.
 
+use super::answers::LoadCounts;
 use super::layout::{Grid, Page, Side};
-use super::model::{Data, LoadCounts};
+use super::model::Data;
 use super::text::{Tone, count, counted};
 
 /// What `split` prints: counts, rejects and classes.

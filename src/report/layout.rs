@@ -87,11 +87,22 @@ pub(super) enum Side {
     Right,
 }
 
+/// What gives way when a grid is wider than its page; whatever it is, wrapping within cells comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overflow {
+    /// The first column goes above its row.
+    LiftFirst,
+    /// The last column goes below its row.
+    SpillLast,
+    /// The widest columns wrap.
+    Wrap,
+}
+
 /// Rows under a header; the first column says what a row is about.
 pub(super) struct Grid {
     header: Vec<(String, Side)>,
     rows: Vec<Row>,
-    spills: bool,
+    overflow: Overflow,
 }
 
 struct Row {
@@ -104,7 +115,7 @@ impl Grid {
         Grid {
             header: header.iter().map(|(name, side)| ((*name).to_owned(), *side)).collect(),
             rows: Vec::new(),
-            spills: false,
+            overflow: Overflow::LiftFirst,
         }
     }
 
@@ -121,9 +132,9 @@ impl Grid {
         }
     }
 
-    /// Where there is no room, the last column goes below its row, rather than the first above it.
-    pub(super) fn spilling(mut self) -> Grid {
-        self.spills = true;
+    /// What gives way where there is no room.
+    pub(super) fn overflow(mut self, overflow: Overflow) -> Grid {
+        self.overflow = overflow;
         self
     }
 
@@ -137,9 +148,9 @@ impl Grid {
         let room = |columns: Range<usize>| widths[columns].iter().map(|width| width + GAP).sum::<usize>();
         if room(0..all) <= width + GAP {
             self.drawn(0..all, 0, color)
-        } else if self.spills && room(0..all - 1) <= width + GAP {
+        } else if self.overflow == Overflow::SpillLast && room(0..all - 1) <= width + GAP {
             self.spilled(width, color)
-        } else if all > 1 && room(1..all) <= width {
+        } else if self.overflow != Overflow::Wrap && all > 1 && room(1..all) <= width {
             self.stacked(width, color)
         } else {
             trimmed(&self.table(0..all, Some(width)))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::layout::{Grid, Page, Side};
+use super::layout::{Grid, Overflow, Page, Side};
 use super::model::SCHEMA;
 use super::text::Tone;
 use crate::config::plan::{Origin, Plan, PlatformKind, Source};
@@ -107,12 +107,8 @@ impl Shown {
         let gpus = self.gpus.map_or_else(|| "unknown".to_owned(), |gpus| gpus.to_string());
         page.plain("", &format!("GPU budget {gpus}: {}", self.gpus_why));
         page.title("candidates");
-        let mut grid = Grid::new(&[
-            ("model", Side::Left),
-            ("mode", Side::Left),
-            ("GPUs", Side::Right),
-            ("trained", Side::Left),
-        ]);
+        let mut grid =
+            Grid::new(&[("model", Side::Left), ("mode", Side::Left), ("GPUs", Side::Right), ("trained", Side::Left)]);
         for planned in &self.candidates {
             let trained = if planned.trained { "yes" } else { "no" };
             let mode = if planned.adopted { format!("{}, adopted", planned.mode) } else { planned.mode.to_owned() };
@@ -120,7 +116,7 @@ impl Shown {
         }
         page.grid(&grid);
         page.title("values");
-        let mut grid = Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]);
+        let mut grid = Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]).overflow(Overflow::Wrap);
         for value in &self.values {
             let from = match value.from {
                 Source::Flag => "flag",

@@ -1,7 +1,8 @@
 //! Lists for people: runs, what the log store holds, what a cleanup gave back. Values in, text out.
 
-use super::layout::{Grid, Page, Side};
-use super::model::{CleanupReport, Held, LogRow, RunRow, RunState, metric_label};
+use super::answers::{CleanupReport, LogRow, RunRow};
+use super::layout::{Grid, Overflow, Page, Side};
+use super::model::{Held, RunState, metric_label};
 use super::text::{Tone, count, counted, duration};
 
 /// What `status` prints without a run.
@@ -19,7 +20,7 @@ pub fn runs(rows: &[RunRow], width: usize, color: bool) -> String {
         ("runtime", Side::Right),
         ("best", Side::Left),
     ])
-    .spilling();
+    .overflow(Overflow::SpillLast);
     for row in rows {
         let best = row.headline.as_ref().map_or_else(
             || "-".to_owned(),

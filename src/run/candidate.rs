@@ -59,13 +59,12 @@ async fn base_only(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
 async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::Result<()> {
     let nim = deploy::deploy(cx, candidate).await?;
     // Both are awaited even when one fails: a create in flight is never dropped.
-    let (base, adapter) =
-        tokio::join!(evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name), async {
-            let adapter = customize::customize(cx, candidate).await?;
-            lease.shrink(candidate.gpus);
-            customize::adapter_served(cx, candidate, &adapter).await?;
-            anyhow::Ok(adapter)
-        });
+    let (base, adapter) = tokio::join!(evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name), async {
+        let adapter = customize::customize(cx, candidate).await?;
+        lease.shrink(candidate.gpus);
+        customize::adapter_served(cx, candidate, &adapter).await?;
+        anyhow::Ok(adapter)
+    });
     let adapter = adapter?;
     base?;
     evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;

@@ -54,8 +54,7 @@ fn of(cx: &Cx, candidate: &Candidate, kind: &str) -> String {
 
 async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan) -> anyhow::Result<Resource> {
     let base = format!("{}@v1", of(cx, candidate, "config"));
-    let spec =
-        Spec { kind: Kind::TrainingConfig, base: &base, candidate: Some(&candidate.model_name), by_name: true };
+    let spec = Spec { kind: Kind::TrainingConfig, base: &base, candidate: Some(&candidate.model_name), by_name: true };
     let wanted = |row: &Resource| NewConfig {
         ns: cx.plan.platform.namespace.clone(),
         name: row.name.clone(),
@@ -83,8 +82,7 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
         }
         Ok(Look::There(None))
     };
-    let create =
-        |row: Resource| async move { cx.nemo.create_customization_config(&wanted(&row)).await.map(|_| None) };
+    let create = |row: Resource| async move { cx.nemo.create_customization_config(&wanted(&row)).await.map(|_| None) };
     cx.hold(spec, look, create).await.with_context(|| format!("making the customization config of {base}"))
 }
 

@@ -152,14 +152,7 @@ impl Cx {
     /// Tells how a step goes on.
     pub fn progress(&self, candidate: Option<&str>, step: Step, percent: Option<f64>, detail: Option<String>) {
         let candidate = candidate.map(str::to_owned);
-        self.tell(What::StepProgress {
-            candidate,
-            step,
-            percent,
-            detail,
-            train_loss: None,
-            validation_loss: None,
-        });
+        self.tell(What::StepProgress { candidate, step, percent, detail, train_loss: None, validation_loss: None });
     }
 
     /// Holds a remote resource: the row of an earlier process is looked up, else an intent is written and `create` is
@@ -378,6 +371,9 @@ mod tests {
     #[test]
     fn limits_read_as_people_say_them() {
         let of = |seconds| humane(Duration::from_secs(seconds));
-        assert_eq!((of(10_800), of(1800), of(90), of(30)), ("3 h".into(), "30 min".into(), "1 min 30 s".into(), "30 s".into()));
+        assert_eq!(
+            (of(10_800), of(1800), of(90), of(30)),
+            ("3 h".into(), "30 min".into(), "1 min 30 s".into(), "30 s".into())
+        );
     }
 }

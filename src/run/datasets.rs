@@ -6,7 +6,7 @@ use super::cx::{Cx, Look, Spec};
 use super::event::Step;
 use super::names;
 use super::outcome::MANIFEST;
-use crate::data::options::TypeChoice;
+use crate::data::intake::WorkloadType;
 use crate::nemo::{ApiError, NewDataset, Upload};
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Kind, Resource};
@@ -50,12 +50,9 @@ pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
     let upload = async {
         let namespace = &cx.plan.platform.namespace;
         cx.nemo.ensure_namespace(namespace).await.with_context(|| format!("making the namespace {namespace}"))?;
-        hold(cx, EVAL, &[(&cx.dir.join("eval/eval_data.jsonl"), "eval_data.jsonl")]).await?;
-        let train = cx.dir.join("train");
-        let files = [
-            (&train.join("training/train_data.jsonl"), "training/train_data.jsonl"),
-            (&train.join("validation/val_data.jsonl"), "validation/val_data.jsonl"),
-        ];
+        hold(cx, EVAL, &[(&cx.dir.join(dataset::EVAL), "eval_data.jsonl")]).await?;
+        let (train, validation) = (cx.dir.join(dataset::TRAIN), cx.dir.join(dataset::VALIDATION));
+        let files = [(&train, "training/train_data.jsonl"), (&validation, "validation/val_data.jsonl")];
         // A validation set of no rows is left out: the customizer then splits off its own.
         let files = if manifest.validation == 0 { &files[..1] } else { &files[..] };
         hold(cx, TRAIN, files).await
@@ -68,10 +65,10 @@ async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
     let work = async {
         let request = cx.plan.data.clone();
         let dir = cx.dir.clone();
-        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &dir));
+        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &dir, None));
         let manifest = built.await.context("the task that makes the datasets")??;
-        if manifest.workload_type == TypeChoice::ToolCalling {
-            let tool_calls = manifest.decided_from.tool_calls;
+        if manifest.workload_type == WorkloadType::ToolCalling {
+            let tool_calls = manifest.types.tool_calls;
             return Err(ToolCalling { workload: manifest.workload, tool_calls }.into());
         }
         Ok(manifest)
@@ -106,10 +103,8 @@ async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> any
     };
     let create = |row: Resource| async move {
         cx.nemo.create_repo(namespace, &row.name).await?;
-        let uploads: Vec<Upload> = files
-            .iter()
-            .map(|(local, path)| Upload { path: (*path).to_owned(), local: local.to_path_buf() })
-            .collect();
+        let uploads: Vec<Upload> =
+            files.iter().map(|(local, path)| Upload { path: (*path).to_owned(), local: local.to_path_buf() }).collect();
         cx.nemo.upload(namespace, &row.name, &uploads).await?;
         match cx.nemo.create_dataset(&wanted(&row)).await {
             // A killed process may have come this far; what is there is compared on the next look.

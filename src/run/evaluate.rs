@@ -18,7 +18,7 @@ use crate::data::label::LabelReader;
 use crate::nemo::{JobStatus, NewEvaluation, Results, RowOutput};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
-use crate::source::dataset::Manifest;
+use crate::source::dataset::{self, Manifest};
 use crate::store::{Kind, Resource, now_ms};
 
 /// Nearly greedy: two evaluations of one model should agree. Some services refuse exactly 0.
@@ -61,7 +61,7 @@ async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> any
     let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
     let manifest: Manifest = cx.store.fact(&cx.run, MANIFEST)?.context("the manifest of this run is gone")?;
     let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
-    let golds = golds(&cx.dir.join("eval/eval_data.jsonl"), &reader, &manifest)?;
+    let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;
     let seed = cx.plan.data.split.random_seed;
     let mut fact = scored(&golds, &rows, &reader, &manifest, &results, seed)
         .with_context(|| format!("scoring the rows of evaluation job {job}"))?;
@@ -106,7 +106,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
                 model: model.to_owned(),
                 files_url: datasets::eval_url(cx),
                 limit: None,
-                parallelism: Some(cx.plan.platform.nim_parallelism),
+                parallelism: cx.plan.platform.nim_parallelism,
                 temperature: Some(TEMPERATURE),
                 max_tokens: None,
             })
@@ -162,9 +162,9 @@ fn golds(path: &Path, reader: &LabelReader, manifest: &Manifest) -> anyhow::Resu
             let row: Value = serde_json::from_str(line)
                 .with_context(|| format!("reading row {} of {}", index + 1, path.display()))?;
             let reply = row.pointer("/response/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
-            let label = reader.strict(reply, &labels).with_context(|| {
-                format!("row {} of {} has no label of the manifest", index + 1, path.display())
-            })?;
+            let label = reader
+                .strict(reply, &labels)
+                .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
             Ok(Gold { users: user_texts(&row), label })
         })
         .collect()

@@ -196,8 +196,9 @@ fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<Err
         CandidateState::Running => Some(now_ms()),
         _ => known.and_then(|fact| fact.started_ms),
     };
-    let ended_ms =
-        (!matches!(state, CandidateState::Waiting | CandidateState::Running)).then(now_ms).filter(|_| started_ms.is_some());
+    let ended_ms = (!matches!(state, CandidateState::Waiting | CandidateState::Running))
+        .then(now_ms)
+        .filter(|_| started_ms.is_some());
     let fact = CandidateFact { state, error, gpus, overlap: mode == candidate::Mode::Overlap, started_ms, ended_ms };
     cx.store.remember(&cx.run, &key, &fact)?;
     Ok(())

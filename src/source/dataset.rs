@@ -385,3 +385,7 @@ pub fn eval_rows(dir: &Path) -> Result<Vec<EvalRow>> {
     };
     text.lines().map(|line| parse(line).with_context(|| format!("reading {}", path.display()))).collect()
 }
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

@@ -46,7 +46,7 @@ async fn another_generation_of_the_api_is_told_apart() {
     let fake = Fake::replies(vec![missing()]).await;
     let error = fake.client().check_api().await.unwrap_err();
     assert!(error.to_string().contains("not the v1 API"), "{error}");
-    assert!(!error.is_transient() && !error.is_unreachable());
+    assert!(!error.is_transient() && error.is_unreachable());
     let fake = Fake::replies(vec![ok(json!({ "data": null }))]).await;
     fake.client().check_api().await.unwrap();
     let fake = Fake::start(|_, _| reply(404, "<html>default backend</html>")).await;
@@ -121,6 +121,19 @@ async fn nulls_everywhere_are_read() {
     let deployment = client.deployment("n", "d").await.unwrap().unwrap();
     assert_eq!(deployment.status, JobStatus::Unknown(String::new()));
     assert_eq!((deployment.model, deployment.gpu, deployment.created_at_ms), (None, None, None));
+}
+
+#[tokio::test]
+async fn nonsense_is_not_taken_for_absence() {
+    for body in ["null", "[]", "\"ok\"", "<html>sign in</html>", ""] {
+        let fake = Fake::start(move |_, _| reply(200, body)).await;
+        let client = fake.client();
+        assert!(client.dataset("n", "d").await.is_err(), "{body}");
+        assert!(client.deployment("n", "d").await.is_err(), "{body}");
+    }
+    let fake = Fake::start(|_, _| ok(json!({ "status": "running" }))).await;
+    assert!(fake.client().customization_job("cust-1").await.is_err());
+    assert!(fake.client().evaluation_job("eval-1").await.is_err());
 }
 
 fn new_deployment() -> NewDeployment {

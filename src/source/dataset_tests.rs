@@ -1,0 +1,375 @@
+//! Datasets built from generated logs: nothing is lost, nothing depends on order or store, nothing leaks.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::data::options::{Filter, LabelRules, SplitRules, TypeChoice};
+use crate::data::record;
+
+fn request(paths: Vec<PathBuf>) -> DatasetRequest {
+    DatasetRequest {
+        input: Input::Files(paths),
+        filter: Filter { workload: Some("news".into()), ..Filter::default() },
+        workload_type: TypeChoice::Auto,
+        labels: LabelRules::default(),
+        split: SplitRules {
+            eval_size: 10,
+            val_ratio: 0.2,
+            min_total_records: 20,
+            random_seed: 42,
+            limit: None,
+            parse_function_arguments: true,
+            stratify_enabled: true,
+            min_samples_per_class: 2,
+            rare_class_threshold: 1,
+        },
+    }
+}
+
+fn line(workload: &str, timestamp: i64, text: &str, reply: &str) -> String {
+    json!({
+        "timestamp": timestamp, "workload_id": workload, "client_id": "desk",
+        "request": {"messages": [{"role": "system", "content": "Classify."}, {"role": "user", "content": text}]},
+        "response": {"choices": [{"message": {"role": "assistant", "content": reply}}]},
+    })
+    .to_string()
+}
+
+fn words(n: usize) -> String {
+    let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
+    format!("story {}{}{}", letter(n), letter(n / 26), letter(n / 676))
+}
+
+/// Sixty records of three labels, each with a text of its own.
+fn sixty() -> Vec<String> {
+    (0..60).map(|n| line("news", n as i64, &words(n), ["[[A]]", "[[B]]", "[[C]]"][n % 3])).collect()
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, lines: &[String]) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        path
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+fn unusable(result: Result<Manifest>) -> Unusable {
+    result.unwrap_err().downcast_ref::<Unusable>().unwrap().clone()
+}
+
+fn dataset(out: &Path, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(out.join(name)).unwrap_or_default();
+    assert!(!text.ends_with('\n'));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn eval_texts(out: &Path) -> Vec<String> {
+    let user = |row: &Value| row["request"]["messages"][1]["content"].as_str().unwrap().to_owned();
+    dataset(out, EVAL).iter().map(user).collect()
+}
+
+fn training_texts(out: &Path, name: &str) -> Vec<String> {
+    dataset(out, name).iter().map(|row| row["messages"][1]["content"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_line_is_somewhere() {
+    let folder = Folder::new();
+    let mut lines = sixty();
+    lines.push(line("other", 1, "x", "[[A]]"));
+    lines.push("{".into());
+    lines.push(line("news", 5, "unlabelled", "no label"));
+    lines.push(line("news", 99, &words(0), "[[B]]"));
+    let mut refused = Vec::new();
+    let logs = folder.file("logs.jsonl", &lines);
+    let out = folder.out("out");
+    let manifest = build(&request(vec![logs.clone()]), &out, Some(&mut refused)).unwrap();
+    assert_eq!((manifest.read, manifest.other, manifest.duplicates, manifest.kept), (64, 1, 1, 60));
+    assert_eq!(manifest.rejected, BTreeMap::from([(Reject::InvalidJson, 1), (Reject::NoLabel, 1)]));
+    assert_eq!((manifest.eval, manifest.validation, manifest.train, manifest.held_back), (10, 10, 40, 0));
+    assert_eq!((manifest.conflicts, manifest.workload_type), (1, WorkloadType::Classification));
+    let refused: Vec<Value> =
+        String::from_utf8(refused).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(refused[0], json!({"file": logs, "line": 62, "reason": "invalid_json", "text": "{"}));
+    assert_eq!((&refused[1]["line"], &refused[1]["reason"]), (&json!(63), &json!("no_label")));
+    assert_eq!(dataset(&out, CONFLICTS)[0]["labels"], json!({"A": 1, "B": 1}));
+    assert_eq!(dataset(&out, CONFLICTS)[0]["kept"], "B");
+    assert_eq!(Manifest::read(&out).unwrap(), manifest);
+    for file in &manifest.files {
+        let bytes = std::fs::read(out.join(&file.path)).unwrap();
+        assert_eq!(bytes.split(|&b| b == b'\n').count() as u64, file.rows);
+    }
+    assert_eq!(manifest.inputs[0].blake3, blake3::hash(&std::fs::read(logs).unwrap()).to_hex().to_string());
+}
+
+#[test]
+fn eval_rows_carry_the_label_as_it_is_shown() {
+    let folder = Folder::new();
+    let mut lines = sixty();
+    lines.extend((60..90).map(|n| line("news", n as i64, &words(n), "maybe [[x]], no: [[ a ]]")));
+    let out = folder.out("out");
+    let manifest = build(&request(vec![folder.file("logs.jsonl", &lines)]), &out, None).unwrap();
+    // Written "a" 30 times and "A" 20 times.
+    assert_eq!(manifest.classes.keys().collect::<Vec<_>>(), ["B", "C", "a"]);
+    let rows = eval_rows(&out).unwrap();
+    assert_eq!(rows.len(), 10);
+    assert!(rows.iter().all(|row| manifest.classes.contains_key(row.label.as_deref().unwrap())));
+    assert!(
+        rows.iter().any(|row| row.item["response"].to_string().contains("[[A]]") && row.label.as_deref() == Some("a"))
+    );
+}
+
+#[test]
+fn the_same_bytes_from_any_order_and_any_store() {
+    let folder = Folder::new();
+    let mut lines = sixty();
+    lines.extend((0..20).map(|n| line("news", 7, &format!("{} {n}!", words(n)), "[[A]]")));
+    lines.push("garbage".into());
+    let text = lines.join("\n") + "\n";
+    let mut backwards = lines.clone();
+    backwards.reverse();
+    let stored: Vec<String> = lines
+        .iter()
+        .filter_map(|line| record::normalise(line.as_bytes(), &record::Defaults::default()).ok())
+        .map(|normal| String::from_utf8(normal.line).unwrap())
+        .collect();
+    folder.file("store/news.jsonl", &stored);
+    let files = |paths| (Input::Files(paths), Vec::new());
+    let (head, tail) = backwards.split_at(33);
+    let inputs = [
+        files(vec![folder.file("a.jsonl", &lines)]),
+        files(vec![folder.file("b.jsonl", &backwards)]),
+        files(vec![folder.file("tail.jsonl", tail), folder.file("head.jsonl", head)]),
+        (Input::Stdin, text.into_bytes()),
+        (Input::Local(folder.out("store")), Vec::new()),
+    ];
+    let mut first: Option<Vec<DatasetFile>> = None;
+    for (n, (input, stdin)) in inputs.into_iter().enumerate() {
+        let request = DatasetRequest { input, ..request(Vec::new()) };
+        let out = folder.out(&format!("out{n}"));
+        let manifest = build_from(&request, &out, None, &mut stdin.as_slice(), MAX_LINE).unwrap();
+        assert!(!out.join(SPOOL).exists());
+        assert_eq!(first.get_or_insert_with(|| manifest.files.clone()), &manifest.files, "input {n}");
+    }
+    let another = DatasetRequest {
+        split: SplitRules { random_seed: 43, ..request(Vec::new()).split },
+        ..request(vec![folder.out("a.jsonl")])
+    };
+    let manifest = build(&another, &folder.out("another"), None).unwrap();
+    assert_ne!(first.unwrap()[0], manifest.files[0]);
+}
+
+#[test]
+fn a_second_build_leaves_nothing_of_the_first() {
+    let folder = Folder::new();
+    let mut lines = sixty();
+    lines.push(line("news", 99, &words(0), "[[B]]"));
+    let out = folder.out("out");
+    let mut wanted = request(vec![folder.file("logs.jsonl", &lines)]);
+    build(&wanted, &out, None).unwrap();
+    assert!(out.join(CONFLICTS).exists() && out.join(VALIDATION).exists());
+    folder.file("logs.jsonl", &sixty());
+    wanted.split.val_ratio = 0.0;
+    let manifest = build(&wanted, &out, None).unwrap();
+    assert_eq!((manifest.files.len(), manifest.validation), (2, 0));
+    assert!(!out.join(CONFLICTS).exists() && !out.join(VALIDATION).exists());
+    wanted.split.eval_size = 60;
+    assert!(build(&wanted, &out, None).is_err());
+    assert!(!out.join(MANIFEST).exists());
+}
+
+#[test]
+fn what_cannot_be_used_says_why() {
+    let folder = Folder::new();
+    let logs = folder.file("logs.jsonl", &sixty());
+    let mut wanted = request(vec![logs.clone()]);
+    wanted.split.eval_size = 60;
+    let problem = unusable(build(&wanted, &folder.out("out"), None));
+    assert!(matches!(problem, Unusable::EvalTooLarge { eval_size: 60, kept: 60, .. }), "{problem}");
+    assert!(problem.hint().contains("eval_size=30"));
+
+    let mut wanted = request(vec![logs.clone()]);
+    wanted.split.limit = Some(19);
+    let problem = unusable(build(&wanted, &folder.out("out"), None));
+    assert!(matches!(problem, Unusable::TooFew { kept: 19, needed: 20, over_limit: 41, .. }), "{problem}");
+
+    let mut wanted = request(vec![logs.clone()]);
+    wanted.filter.workload = Some("nwes".into());
+    let problem = unusable(build(&wanted, &folder.out("out"), None));
+    assert!(problem.to_string().contains("the logs hold news (60)") && !problem.is_usage(), "{problem}");
+
+    let two = folder.file("two.jsonl", &[line("b", 1, "x", "[[A]]")]);
+    let mut wanted = request(vec![logs.clone(), two]);
+    wanted.filter.workload = None;
+    let problem = unusable(build(&wanted, &folder.out("out"), None));
+    assert_eq!(problem, Unusable::Ambiguous { workloads: vec![("b".into(), 1), ("news".into(), 60)] });
+    assert!(problem.is_usage());
+
+    wanted.input = Input::Files(vec![logs]);
+    assert_eq!(build(&wanted, &folder.out("out"), None).unwrap().workload, "news");
+
+    wanted.input = Input::Local(folder.out("nowhere"));
+    assert!(matches!(unusable(build(&wanted, &folder.out("out"), None)), Unusable::NoRecords { .. }));
+}
+
+#[test]
+fn tool_calls_are_found_and_not_taken_for_classification() {
+    let folder = Folder::new();
+    let call = |n: usize| {
+        json!({
+            "workload_id": "news", "request": {"messages": [{"role": "user", "content": words(n)}], "tools": [{}]},
+            "response": {"choices": [{"message": {"content": null, "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": (["buy", "sell"][n % 2]), "arguments": "{\"n\": 1}"}}]}}]},
+        })
+        .to_string()
+    };
+    let lines: Vec<String> = (0..40).map(call).collect();
+    let mut wanted = request(vec![folder.file("logs.jsonl", &lines)]);
+    let out = folder.out("out");
+    let manifest = build(&wanted, &out, None).unwrap();
+    assert_eq!(manifest.workload_type, WorkloadType::ToolCalling);
+    assert_eq!((manifest.types.tool_calls, manifest.types.labels, manifest.types.records), (40, 0, 40));
+    assert_eq!(manifest.classes.keys().collect::<Vec<_>>(), ["buy", "sell"]);
+    let row = &dataset(&out, TRAIN)[0];
+    assert_eq!(row["messages"][1]["content"], "");
+    assert_eq!(row["messages"][1]["tool_calls"][0]["function"]["arguments"], json!({"n": 1}));
+    assert!(["buy", "sell"].contains(&eval_rows(&out).unwrap()[0].label.as_deref().unwrap()));
+
+    wanted.workload_type = TypeChoice::Classification;
+    let problem = unusable(build(&wanted, &out, None));
+    assert_eq!(problem.to_string(), "40 of 40 records hold tool calls, and workload_type is classification");
+    assert!(problem.hint().contains("tool_calling"));
+    wanted.workload_type = TypeChoice::Auto;
+    wanted.input = Input::Files(vec![
+        folder.file("text.jsonl", &(0..40).map(|n| line("news", 0, &words(n), "prose")).collect::<Vec<_>>()),
+    ]);
+    assert!(matches!(unusable(build(&wanted, &out, None)), Unusable::FreeText { .. }));
+}
+
+#[test]
+fn clients_and_times_select() {
+    let folder = Folder::new();
+    let lines = sixty();
+    let mut wanted = request(vec![folder.file("logs.jsonl", &lines)]);
+    wanted.filter.since = Some(10);
+    wanted.filter.until = Some(50);
+    let manifest = build(&wanted, &folder.out("out"), None).unwrap();
+    assert_eq!((manifest.kept, manifest.other), (40, 20));
+    wanted.filter.clients = vec!["desk".into(), "else".into()];
+    assert_eq!(build(&wanted, &folder.out("out"), None).unwrap().kept, 40);
+    wanted.filter.clients = vec!["else".into()];
+    assert!(matches!(unusable(build(&wanted, &folder.out("out"), None)), Unusable::NoneSelected { .. }));
+}
+
+/// One generated line: workload, text, copy of the text that differs in a digit, label, timestamp; or garbage.
+type Spec = Option<(usize, usize, usize, usize, i64)>;
+
+fn spec() -> impl Strategy<Value = Spec> {
+    prop_oneof![9 => (0..12_usize, 0..60_usize, 0..4_usize, 0..5_usize, 0..6_i64).prop_map(Some), 1 => Just(None)]
+}
+
+fn log(specs: &[Spec]) -> Vec<String> {
+    let label = |n: usize| ["[[A]]", "[[a]]", "[[B]]", "[[Rare One]]", "none"][n];
+    let line = |spec: &Spec| match *spec {
+        None => "{\"timestamp\":".to_owned(),
+        Some((workload, text, copy, reply, timestamp)) => line(
+            if workload == 0 { "old" } else { "news" },
+            timestamp,
+            &format!("{}: {copy}%", words(text)),
+            label(reply),
+        ),
+    };
+    specs.iter().map(line).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sums_are_exact_groups_whole_and_order_does_not_matter(
+        specs in prop::collection::vec(spec(), 40..200), eval_size in 1..20_usize, seed: u64, val_ratio in 0.0..0.5,
+        stratify: bool, limit in prop::option::of(25..80_usize),
+    ) {
+        let folder = Folder::new();
+        let mut wanted = request(vec![folder.file("a.jsonl", &log(&specs))]);
+        wanted.split = SplitRules {
+            eval_size, random_seed: seed, val_ratio, stratify_enabled: stratify, limit, ..wanted.split
+        };
+        let out = folder.out("out");
+        let manifest = match build(&wanted, &out, None) {
+            Ok(manifest) => manifest,
+            Err(e) => {
+                prop_assert!(e.downcast_ref::<Unusable>().is_some(), "{e:#}");
+                return Ok(());
+            }
+        };
+        prop_assert_eq!(manifest.read as usize, specs.len());
+        prop_assert_eq!(
+            manifest.read,
+            manifest.all_rejected() + manifest.other + manifest.duplicates + manifest.over_limit + manifest.kept
+        );
+        prop_assert_eq!(manifest.kept, manifest.eval + manifest.train + manifest.validation + manifest.held_back);
+        prop_assert_eq!(manifest.eval as usize, eval_size);
+        prop_assert!(manifest.train > 0);
+        let texts = [eval_texts(&out), training_texts(&out, TRAIN), training_texts(&out, VALIDATION)];
+        prop_assert_eq!(texts.each_ref().map(|texts| texts.len() as u64), [manifest.eval, manifest.train, manifest.validation]);
+        let all: HashSet<&String> = texts.iter().flatten().collect();
+        prop_assert_eq!(all.len(), texts.iter().map(Vec::len).sum::<usize>(), "a text stands twice");
+        let groups = texts.each_ref().map(|texts| {
+            texts.iter().map(|text| text.split(':').next().unwrap()).collect::<BTreeSet<_>>()
+        });
+        for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+            prop_assert!(groups[a].is_disjoint(&groups[b]), "a group straddles two datasets");
+        }
+        let mut shuffled = specs.clone();
+        shuffled.reverse();
+        shuffled.rotate_left(specs.len() / 3);
+        wanted.input = Input::Files(vec![folder.file("b.jsonl", &log(&shuffled))]);
+        let again = build(&wanted, &folder.out("again"), None).unwrap();
+        prop_assert_eq!(again.files, manifest.files);
+        prop_assert_eq!(again.conflicts, manifest.conflicts);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut intake = Intake::new(&request(Vec::new())).unwrap();
+        let mut blocks = Blocks::new(bytes.as_slice(), 0, None, 100);
+        while let Some(block) = blocks.next(Vec::new()).unwrap() {
+            intake.absorb(block.examine(&intake.examiner(), &mut Scratch::default()));
+        }
+        let _ = intake.finish();
+    }
+
+    #[test]
+    fn no_damage_to_a_record_makes_it_panic(cut in 0..400_usize, at in 0..400_usize, byte: u8, with: u8) {
+        let whole = line("news", 1_700_000_000, "caf\u{e9} \\ud83d\\ude00 \"x\"", "[[A]]").into_bytes();
+        let mut damaged = whole.clone();
+        let place = at % whole.len();
+        damaged[place] = byte;
+        damaged.insert(place, with);
+        for bytes in [&whole[..cut.min(whole.len())], damaged.as_slice()] {
+            if let Ok(normal) = record::normalise(bytes, &record::Defaults::default()) {
+                let again = record::normalise(&normal.line, &record::Defaults::default());
+                prop_assert_eq!(again.as_ref(), Ok(&normal));
+                let mut row = Vec::new();
+                prop_assert_eq!(Renderer::new(true).eval_row(bytes, &mut row), Ok(()));
+                prop_assert_eq!(Renderer::new(true).training_row(bytes, &mut row), Ok(()));
+            }
+        }
+    }
+}
