@@ -4,7 +4,7 @@
 mod cancel;
 mod cleanup;
 mod completions;
-//mod init;
+mod init;
 //mod load;
 //mod logs;
 mod run;
@@ -43,7 +43,7 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
         //Command::Logs(args) => logs::run(global, &args, ui),
         //Command::Serve(args) => serve::run(global, &args, ui).await,
-        //Command::Init(args) => init::run(global, &args, ui),
+        Command::Init(args) => init::run(global, &args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         _ => Ok(Exit::Failed),
     }
