@@ -22,6 +22,12 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
     };
     let mut files: Vec<(&Path, &[u8])> = vec![(&config, text.as_bytes())];
     files.extend(sample.as_deref().map(|path| (path, templates::SAMPLE_LOGS)));
+    let folder = folder_of(&config);
+    if !folder.is_dir() {
+        return Err(Fault::new(Exit::Usage, format!("there is no folder {} to write into", folder.display()))
+            .hint(format!("mkdir -p {}", folder.display()))
+            .into());
+    }
     if !args.force {
         refuse_existing(&files)?;
     }
@@ -60,13 +66,16 @@ fn refuse_existing(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
         .into())
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The whole file or none: what stands there is replaced only by a complete one.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(folder_of(path))?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())

@@ -393,6 +393,11 @@ proptest! {
     }
 
     #[test]
+    fn nor_does_any_other(text in "\\PC{0,60}(\n\\PC{0,40}){0,6}") {
+        let _ = load_text(&text, |_, _| {});
+    }
+
+    #[test]
     fn no_override_makes_it_panic(set in "[a-z_.0-9=\\[\\]{}:]{0,30}", value in "[-a-z0-9.\\[\\]{}:, ]{0,12}", path in prop::sample::select(schema::paths())) {
         let sets = vec![set, format!("{}={value}", path.replace(".N", ".0"))];
         let _ = load_text(SMALL, |invocation, _| invocation.set = sets);
