@@ -39,7 +39,7 @@ nims:
     gpus: 1
     customization_enabled: true
     customizer_configs:
-      target: {0}
+      target: {0}@1.0
       gpus: 1
 """.format(name) for name in STUDENTS
 )

@@ -1,8 +1,10 @@
-//! How long the students take on the shipped news log: training, a trained reply, an untrained reply. Medians of 15 rounds.
-//! `cargo bench --bench students`
+//! The students on the shipped news log. Speed: training, a trained reply, an untrained reply, medians of 15 rounds. Quality:
+//! mean, lowest and highest over 60 stratified divisions. `cargo bench --bench students`
 
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/students/quality.rs"]
+mod quality;
 #[path = "../tests/students/sample.rs"]
 mod sample;
 
@@ -11,7 +13,11 @@ use std::time::Instant;
 
 use dfwfd::student::{Size, TrainOptions, base_reply, train};
 
+use quality::{gold, macro_f1, outcome};
+
 const ROUNDS: usize = 15;
+const EVAL: usize = 100;
+const DIVISIONS: u64 = 60;
 
 /// Median seconds of one call of `work`.
 fn median(mut work: impl FnMut()) -> f64 {
@@ -28,7 +34,7 @@ fn median(mut work: impl FnMut()) -> f64 {
 
 fn main() {
     let rows = sample::rows();
-    let [eval, validation, training] = sample::divide(&rows, 100, 42);
+    let [eval, validation, training] = sample::divide(&rows, EVAL, 42);
     let (validation, training) = (sample::examples(&validation), sample::examples(&training));
     println!("{} training rows, {} replies", training.len(), eval.len());
     for size in [Size::Small, Size::Large] {
@@ -47,4 +53,34 @@ fn main() {
             adapter.to_bytes().len() / 1000
         );
     }
+    compare(&rows);
+}
+
+/// Prints how well both sizes do over many divisions.
+fn compare(rows: &[sample::Row]) {
+    let divisions: Vec<_> = (0..DIVISIONS).map(|seed| sample::divide(rows, EVAL, seed)).collect();
+    let majority = |eval: &[&sample::Row]| macro_f1(&gold(eval), &vec![Some("earnings".to_string()); eval.len()]);
+    print("always the most frequent class, macro F1", divisions.iter().map(|[eval, ..]| majority(eval)));
+    let of = |size| divisions.iter().map(|division| outcome(size, division)).collect::<Vec<_>>();
+    let outcomes = [of(Size::Small), of(Size::Large)];
+    for (name, of_size) in ["small", "large"].iter().zip(&outcomes) {
+        print(&format!("{name}, untrained, macro F1"), of_size.iter().map(|one| one.base));
+        print(&format!("{name}, untrained, parseable"), of_size.iter().map(|one| one.parseable));
+        print(&format!("{name}, trained, macro F1"), of_size.iter().map(|one| one.customized));
+    }
+    let [small, large] = &outcomes;
+    let differing = small.iter().zip(large).map(|(small, large)| {
+        let rows = small.replies.iter().zip(&large.replies).filter(|(a, b)| a != b).count();
+        rows as f64 / small.replies.len() as f64
+    });
+    print("trained, answered differently by the two", differing);
+}
+
+/// Prints mean, lowest and highest.
+fn print(what: &str, values: impl Iterator<Item = f64>) {
+    let values: Vec<f64> = values.collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let (low, high) =
+        (values.iter().copied().fold(f64::MAX, f64::min), values.iter().copied().fold(f64::MIN, f64::max));
+    println!("{what}: {mean:.3} [{low:.3}, {high:.3}]");
 }

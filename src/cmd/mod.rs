@@ -4,9 +4,9 @@
 mod cancel;
 mod cleanup;
 mod completions;
-//mod init;
-//mod load;
-//mod logs;
+mod init;
+mod load;
+mod logs;
 mod run;
 mod serve;
 mod split;
@@ -35,17 +35,16 @@ pub fn settings(global: &Global) -> Settings {
 pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
-        //Command::Load(args) => load::run(global, &args, ui),
+        Command::Load(args) => load::run(global, &args, ui),
         Command::Split(args) => split::run(global, &args, ui),
         Command::Run(args) => run::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
-        //Command::Logs(args) => logs::run(global, &args, ui),
+        Command::Logs(args) => logs::run(global, &args, ui),
         Command::Serve(args) => serve::run(global, &args, ui).await,
-        //Command::Init(args) => init::run(global, &args, ui),
+        Command::Init(args) => init::run(global, &args, ui),
         Command::Completions(args) => completions::run(&args, ui),
-        _ => Ok(Exit::Failed),
     }
 }
 

@@ -14,6 +14,9 @@ use serde::de::{
 
 use super::node::{At, Entry, Kind, Node, What};
 
+/// No more lines than this are looked up in one document.
+const MOST_LOOKUPS: u32 = 200;
+
 /// Why a text is not YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
@@ -28,6 +31,7 @@ pub(crate) struct Broken {
 pub(crate) struct Document {
     text: String,
     shape: Option<Shape>,
+    looked_up: Cell<u32>,
     /// The tree, with merge keys applied.
     pub root: Node,
 }
@@ -48,11 +52,16 @@ impl Document {
                 walk.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| broken(&error))?
             }
         };
-        Ok(Document { text: text.to_owned(), shape, root: merged(root) })
+        Ok(Document { text: text.to_owned(), shape, looked_up: Cell::new(0), root: merged(root) })
     }
 
-    /// The line, from 1, of what [`At::File`] numbers.
+    /// The line, from 1, of what [`At::File`] numbers. Each look-up reads the text again, so after many there are no
+    /// more: who has that many problems has another.
     pub(crate) fn line(&self, number: usize) -> Option<usize> {
+        self.looked_up.set(self.looked_up.get() + 1);
+        if self.looked_up.get() > MOST_LOOKUPS {
+            return None;
+        }
         let count = Cell::new(0);
         let walk = Walk { shape: self.shape.as_ref()?, count: &count, stop: Some(number) };
         let error = walk.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;

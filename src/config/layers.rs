@@ -67,7 +67,7 @@ fn put(root: &mut Node, path: &str, text: &str, at: &At) -> Result<(), String> {
         if step.is_empty() {
             return Err("a step of the key path is empty".to_owned());
         }
-        let list = matches!(schema::find(&walked), Some(key) if matches!(key.kind, Kind::Sections(_) | Kind::Texts(_)))
+        let list = matches!(schema::find(&walked), Some(key) if matches!(key.kind, Kind::Sections(_) | Kind::Texts(_) | Kind::TextOrTexts(_)))
             && !is_index(&walked);
         node = if list { item(node, step, at)? } else { entry(node, step, at)? };
         walked = super::check::join(&walked, step);
@@ -177,10 +177,17 @@ mod tests {
     fn the_key_decides_how_a_value_is_read() {
         let (root, problems) = with(
             &[("DFWFD__NMP_CONFIG__HEADERS__X-Team", "a: b")],
-            &["labels=[1.10, b]", "data_split_config.limit=null", "label_pattern=[a-z]+", "logs.path=a*.jsonl"],
+            &[
+                "labels=[1.10, b]",
+                "labels.1=c: d",
+                "data_split_config.limit=null",
+                "label_pattern=[a-z]+",
+                "logs.path=a*.jsonl",
+            ],
         );
         assert_eq!(problems, []);
         assert_eq!(text(&root, "labels.0").unwrap(), "1.10");
+        assert_eq!(text(&root, "labels.1").unwrap(), "c: d");
         assert!(root.find("data_split_config.limit").unwrap().is_null());
         assert_eq!(text(&root, "label_pattern").unwrap(), "[a-z]+");
         assert_eq!(text(&root, "logs.path").unwrap(), "a*.jsonl");

@@ -32,7 +32,7 @@ pub use problem::Problems;
 use problem::{Place, Problem};
 
 /// No configuration is longer than this; a longer file is something else.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 256 << 10;
 
 /// The flags of a command that decide what it does.
 #[derive(Clone, Debug, Default)]

@@ -36,7 +36,6 @@ impl Resolve<'_> {
         if !invocation.logs.is_empty() {
             return self.flagged(&invocation.logs, &around.cwd);
         }
-        let paths = self.settings.texts("logs.path");
         let stated = self.settings.text("logs.source");
         let jsonl = match stated.as_deref() {
             Some(word) => word == "jsonl",
@@ -49,7 +48,7 @@ impl Resolve<'_> {
         if !jsonl {
             return local;
         }
-        match (invocation.need, paths) {
+        match (invocation.need, self.settings.texts("logs.path")) {
             (Need::Store, _) => {
                 let key = if stated.is_some() { "logs.source" } else { "logs.path" };
                 let (place, found) = (self.place_of(key), if stated.is_some() { "jsonl" } else { "JSONL files" });

@@ -23,11 +23,24 @@ struct Member {
     start: usize,
     key_end: usize,
     end: usize,
+    /// Whether the key is ASCII without escapes, so that its bytes sort as its UTF-16 units do.
+    plain: bool,
 }
 
 impl Member {
+    /// The key stands from `start` to `key_end` of `out`, quotes included, the value behind its colon to the end.
+    fn new(start: usize, key_end: usize, out: &[u8]) -> Member {
+        let plain = out[start..key_end].iter().all(|&byte| byte.is_ascii() && byte != b'\\');
+        Member { start, key_end, end: out.len(), plain }
+    }
+
     fn key(self) -> Range<usize> {
         self.start + 1..self.key_end - 1
+    }
+
+    fn compare(&self, other: &Member, out: &[u8]) -> Ordering {
+        let (a, b) = (&out[self.key()], &out[other.key()]);
+        if self.plain && other.plain { a.cmp(b) } else { unescaped(a).encode_utf16().cmp(unescaped(b).encode_utf16()) }
     }
 }
 
@@ -96,6 +109,9 @@ impl Canonical {
     }
 
     fn append(&mut self, key: &str, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), Reject> {
+        if matches!(part, Part::Absent) {
+            return Ok(());
+        }
         let start = out.len();
         out.push(b'"');
         out.extend_from_slice(key.as_bytes());
@@ -108,8 +124,9 @@ impl Canonical {
                 self.value(&mut reader, out, 1)?;
             }
             Part::Done(bytes) => out.extend_from_slice(bytes),
+            Part::Absent => {}
         }
-        self.members.push(Member { start, key_end, end: out.len() });
+        self.members.push(Member::new(start, key_end, out));
         Ok(())
     }
 
@@ -181,7 +198,7 @@ impl Canonical {
         reader.expect(b':')?;
         out.push(b':');
         self.value(reader, out, depth)?;
-        Ok(Member { start, key_end, end: out.len() })
+        Ok(Member::new(start, key_end, out))
     }
 
     /// Puts the members from `first` on into order, with commas between them, and closes the object. They stand
@@ -189,7 +206,7 @@ impl Canonical {
     fn close_object(&mut self, first: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
         let members = &mut self.members[first..];
         if let Some(base) = members.first().map(|member| member.start) {
-            members.sort_by(|a, b| compare_keys(&out[a.key()], &out[b.key()]));
+            members.sort_by(|a, b| a.compare(b, out));
             if members.windows(2).any(|pair| out[pair[0].key()] == out[pair[1].key()]) {
                 return Err(Reject::DuplicateKey);
             }
@@ -216,16 +233,11 @@ pub enum Part<'a> {
     Json(&'a str),
     /// Canonical already.
     Done(&'a [u8]),
+    /// No such member.
+    Absent,
 }
 
-/// Keys in their canonical, escaped form, ordered by their UTF-16 code units.
-fn compare_keys(a: &[u8], b: &[u8]) -> Ordering {
-    if a.is_ascii() && b.is_ascii() && memchr::memchr(b'\\', a).is_none() && memchr::memchr(b'\\', b).is_none() {
-        return a.cmp(b);
-    }
-    unescaped(a).encode_utf16().cmp(unescaped(b).encode_utf16())
-}
-
+/// A key in its canonical, escaped form as the text it stands for.
 fn unescaped(key: &[u8]) -> String {
     let quoted = [b"\"", key, b"\""].concat();
     serde_json::from_slice(&quoted).unwrap_or_default()

@@ -9,12 +9,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::canonical::{self, Canonical, Part};
 use crate::data::record::{self, Record};
 use crate::data::rules::Reject;
+use crate::data::shape::{Object, Slot};
 
 /// Renders rows; holds scratch space, so reuse one for many.
 #[derive(Debug, Default)]
@@ -72,21 +74,19 @@ impl Renderer {
     /// Appends the training row of a record, without a line end.
     pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        let line = members(text)?;
-        let request = members(line.get("request").ok_or(Reject::NoRequest)?)?;
-        let response = members(line.get("response").ok_or(Reject::NoResponse)?)?;
-        let choices = items(response.get("choices").ok_or(Reject::NoChoices)?)?;
-        let first = members(choices.first().ok_or(Reject::NoChoices)?.get())?;
-        let reply = first.get("message").ok_or(Reject::NoMessage)?;
-        let messages = items(request.get("messages").ok_or(Reject::NoMessages)?)?;
+        let line: TrainingLine<'_> = serde_json::from_str(text).map_err(|_| Reject::InvalidJson)?;
+        let first = line.response.choices.first().and_then(Slot::get);
+        let Some(Object(reply)) = first.and_then(|Object(choice)| choice.message.get()) else {
+            return Err(Reject::NoMessage);
+        };
         out.extend_from_slice(b"{\"messages\":[");
-        for message in messages {
-            self.training_message(message.get(), None, out)?;
+        for message in &line.request.messages {
+            self.training_message(message, None, out)?;
             out.push(b',');
         }
-        self.training_message(reply, Some("assistant"), out)?;
+        self.training_message(reply, Some("\"assistant\""), out)?;
         out.push(b']');
-        if let Some(tools) = request.get("tools").filter(|tools| items(tools).is_ok_and(|tools| !tools.is_empty())) {
+        if let Some(tools) = line.request.tools.map(RawValue::get).filter(|tools| is_filled_list(tools)) {
             out.extend_from_slice(b",\"tools\":");
             self.canonical.write(tools, out)?;
         }
@@ -94,23 +94,24 @@ impl Renderer {
         Ok(())
     }
 
-    fn training_message(&mut self, json: &str, role: Option<&str>, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let message = members(json)?;
-        let quoted = role.map(|role| format!("\"{role}\""));
-        let calls = match message.get("tool_calls") {
-            Some(calls) if items(calls).is_ok_and(|calls| !calls.is_empty()) => {
-                Some(self.calls(calls, if self.parse_arguments { Form::Object } else { Form::AsLogged })?)
-            }
-            _ => None,
-        };
-        let mut parts = vec![("content", Part::Json(message.get("content").unwrap_or("\"\"")))];
-        parts.extend(quoted.as_deref().or(message.get("role")).map(|role| ("role", Part::Json(role))));
-        if role.is_none() {
-            for key in ["name", "tool_call_id"] {
-                parts.extend(message.get(key).map(|value| (key, Part::Json(value))));
-            }
-        }
-        parts.extend(calls.as_deref().map(|calls| ("tool_calls", Part::Json(calls))));
+    /// A message of a training row; the reply's `role` is given.
+    fn training_message(
+        &mut self,
+        message: &TrainingMessage<'_>,
+        role: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
+        let form = if self.parse_arguments { Form::Object } else { Form::AsLogged };
+        let calls = message.tool_calls.map(RawValue::get).filter(|calls| is_filled_list(calls));
+        let calls = calls.map(|calls| self.calls(calls, form)).transpose()?;
+        let extra = |value| if role.is_none() { part(value) } else { Part::Absent };
+        let parts = [
+            ("content", Part::Json(message.content.map_or("\"\"", RawValue::get))),
+            ("name", extra(message.name)),
+            ("role", role.map_or(part(message.role), |role| Part::Done(role.as_bytes()))),
+            ("tool_call_id", extra(message.tool_call_id)),
+            ("tool_calls", calls.as_deref().map_or(Part::Absent, Part::Json)),
+        ];
         self.canonical.object(&parts, out)
     }
 
@@ -168,6 +169,58 @@ impl Renderer {
     }
 }
 
+/// What a training row needs of a record; null is as good as absent.
+#[derive(Deserialize)]
+struct TrainingLine<'a> {
+    #[serde(borrow)]
+    request: TrainingRequest<'a>,
+    #[serde(borrow)]
+    response: TrainingResponse<'a>,
+}
+
+#[derive(Deserialize)]
+struct TrainingRequest<'a> {
+    #[serde(borrow)]
+    messages: Vec<TrainingMessage<'a>>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct TrainingResponse<'a> {
+    /// Only the first one has been checked.
+    #[serde(borrow)]
+    choices: Vec<Slot<Object<TrainingChoice<'a>>>>,
+}
+
+#[derive(Deserialize)]
+struct TrainingChoice<'a> {
+    #[serde(borrow, default)]
+    message: Slot<Object<TrainingMessage<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct TrainingMessage<'a> {
+    #[serde(borrow)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_call_id: Option<&'a RawValue>,
+}
+
+fn part(value: Option<&RawValue>) -> Part<'_> {
+    value.map_or(Part::Absent, |value| Part::Json(value.get()))
+}
+
+fn is_filled_list(json: &str) -> bool {
+    json.starts_with('[') && items(json).is_ok_and(|items| !items.is_empty())
+}
+
 /// The members of a JSON object, each value as its text.
 struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
@@ -222,7 +275,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 /// A key, borrowed where it holds no escapes.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn members(json: &str) -> Result<Members<'_>, Reject> {

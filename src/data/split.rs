@@ -272,3 +272,7 @@ fn majority(mut classes: impl ExactSizeIterator<Item = usize>) -> usize {
     let runs = sorted.chunk_by(|a, b| a == b);
     runs.rev().max_by_key(|run| run.len()).and_then(|run| run.first().copied()).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "split_tests.rs"]
+mod tests;

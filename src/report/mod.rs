@@ -1,7 +1,7 @@
 //! What a run came to, for people and machines: values in, text out. Writes to no stream and computes no score.
 
-pub mod assemble;
 pub mod answers;
+pub mod assemble;
 pub mod data;
 mod layout;
 pub mod model;

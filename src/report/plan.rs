@@ -116,7 +116,8 @@ impl Shown {
         }
         page.grid(&grid);
         page.title("values");
-        let mut grid = Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]).overflow(Overflow::Wrap);
+        let mut grid =
+            Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]).overflow(Overflow::Wrap);
         for value in &self.values {
             let from = match value.from {
                 Source::Flag => "flag",

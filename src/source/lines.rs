@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead};
 
-/// Longer lines are cut while they are read, so that no input can fill the memory.
-pub const LONGEST: usize = 64 << 20;
+use crate::source::jsonl::MAX_LINE;
 
 /// Reads a stream line by line.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub struct Line {
     pub end: u64,
     /// Whether a line end closes it; only the last line may lack one.
     pub ended: bool,
-    /// Whether it was longer than [`LONGEST`]; the bytes are its beginning then.
+    /// Whether it was longer than [`MAX_LINE`]; the bytes are its beginning then, so that no input fills the memory.
     pub too_long: bool,
 }
 
@@ -49,7 +48,7 @@ impl<R: BufRead> Lines<R> {
             };
             let found = memchr::memchr(b'\n', chunk);
             let text = &chunk[..found.unwrap_or(chunk.len())];
-            let room = LONGEST - bytes.len();
+            let room = MAX_LINE - bytes.len();
             too_long |= text.len() > room;
             bytes.extend_from_slice(&text[..text.len().min(room)]);
             let used = text.len() + usize::from(found.is_some());
@@ -92,12 +91,12 @@ mod tests {
 
     #[test]
     fn a_line_beyond_the_limit_is_cut_and_the_next_is_whole() {
-        let mut text = vec![b'x'; LONGEST + 1];
+        let mut text = vec![b'x'; MAX_LINE + 1];
         text.extend_from_slice(b"\nnext\n");
         let mut lines = Lines::new(text.as_slice(), 0);
         let mut bytes = Vec::new();
         assert!(lines.next(&mut bytes).unwrap().unwrap().too_long);
-        assert_eq!(bytes.len(), LONGEST);
+        assert_eq!(bytes.len(), MAX_LINE);
         assert!(!lines.next(&mut bytes).unwrap().unwrap().too_long);
         assert_eq!(bytes, b"next");
     }

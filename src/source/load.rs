@@ -88,7 +88,7 @@ pub struct Located {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Compressed files are no lines.
-    #[error("{file} is compressed; unpack it first, such as with `gzip -dc` or `zstd -dc` into `dfwfd load -`")]
+    #[error("{file} is compressed; unpack it first")]
     Compressed {
         /// The file as it was named.
         file: String,
@@ -100,6 +100,14 @@ pub enum LoadError {
         file: String,
         /// What is not clear.
         source: TableError,
+    },
+    /// A file that cannot be opened.
+    #[error("opening {file}")]
+    Open {
+        /// The file as it was named.
+        file: String,
+        /// Why.
+        source: io::Error,
     },
     /// A folder where a file should be.
     #[error("{file} is a folder; name the files in it")]
@@ -145,14 +153,14 @@ pub fn load<'a>(
     Ok(loader.loaded)
 }
 
-fn open(path: &PathBuf) -> anyhow::Result<(String, Box<dyn BufRead>)> {
+fn open(path: &PathBuf) -> Result<(String, Box<dyn BufRead>), LoadError> {
     if path.as_os_str() == "-" {
         return Ok(("<stdin>".to_owned(), Box::new(BufReader::with_capacity(1 << 18, io::stdin()))));
     }
     let name = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("opening {name}"))?;
+    let file = File::open(path).map_err(|source| LoadError::Open { file: name.clone(), source })?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(LoadError::Folder { file: name }.into());
+        return Err(LoadError::Folder { file: name });
     }
     Ok((name, Box::new(BufReader::with_capacity(1 << 18, file))))
 }

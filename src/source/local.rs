@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::data::options::Filter;
+use crate::data::record::Record;
 pub use delete::Deleted;
 pub use list::{Contents, Listing};
 use segment::Segment;
@@ -141,6 +143,13 @@ pub fn segment_name(workload: &str) -> String {
         "" => format!("workload-{}.jsonl", &hash[..12]),
         slug => format!("{slug}-{}.jsonl", &hash[..12]),
     }
+}
+
+fn passes(record: &Record<'_>, filter: &Filter) -> bool {
+    filter.workload.as_ref().is_none_or(|workload| *workload == *record.workload)
+        && (filter.clients.is_empty() || filter.clients.iter().any(|client| *client == *record.client))
+        && filter.since.is_none_or(|since| record.timestamp >= since)
+        && filter.until.is_none_or(|until| record.timestamp < until)
 }
 
 fn segments(dir: &Path) -> io::Result<Vec<PathBuf>> {

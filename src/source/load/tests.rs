@@ -190,7 +190,7 @@ fn empty_files_hold_nothing() {
 }
 
 #[test]
-fn what_cannot_be_read_at_all_is_said_before_anything_is_loaded() {
+fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
     let trial = Trial::new();
     let good = trial.file("a.jsonl", GOOD);
     let fails = |second: PathBuf| {
@@ -198,7 +198,7 @@ fn what_cannot_be_read_at_all_is_said_before_anything_is_loaded() {
         (format!("{error:#}"), error.downcast::<LoadError>().ok(), trial.lines().len())
     };
     let missing = fails(trial.dir.path().join("missing"));
-    assert!(missing.0.starts_with("opening ") && missing.1.is_none() && missing.2 == 0);
+    assert!(matches!(missing.1, Some(LoadError::Open { .. })) && missing.2 == 0);
     let folder = fails(trial.dir.path().to_owned());
     assert!(matches!(folder.1, Some(LoadError::Folder { .. })) && folder.2 == 0);
     let packed = fails(trial.file("b.jsonl.gz", b"\x1f\x8b\x08\x00rest"));

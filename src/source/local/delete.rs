@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::segment::ids_path;
-use super::{LogStore, lock, segments};
+use super::{LogStore, lock, passes, segments};
 use crate::data::options::Filter;
 use crate::data::record::Record;
 use crate::source::lines::Lines;
@@ -91,9 +91,5 @@ fn rewrite_beside(path: &Path, kept: &Path, filter: &Filter) -> io::Result<Delet
 }
 
 fn matches(line: &[u8], filter: &Filter) -> bool {
-    let Ok(record) = Record::parse(line) else { return false };
-    filter.workload.as_ref().is_none_or(|workload| *workload == *record.workload)
-        && (filter.clients.is_empty() || filter.clients.iter().any(|client| *client == *record.client))
-        && filter.since.is_none_or(|since| record.timestamp >= since)
-        && filter.until.is_none_or(|until| record.timestamp < until)
+    Record::parse(line).is_ok_and(|record| passes(&record, filter))
 }

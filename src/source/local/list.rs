@@ -7,8 +7,9 @@ use std::io::BufReader;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::LogStore;
+use super::{LogStore, passes};
 use crate::data::label::{self, LabelReader};
+use crate::data::options::Filter;
 use crate::data::record::Record;
 use crate::source::lines::Lines;
 
@@ -50,8 +51,8 @@ struct Counts {
 }
 
 impl LogStore {
-    /// Counts what the store holds, reading labels with `labels`.
-    pub fn list(&self, labels: &LabelReader) -> anyhow::Result<Contents> {
+    /// Counts the records that `filter` lets pass, reading their labels with `labels`.
+    pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<Contents> {
         let reading = self.read()?;
         let mut workloads: BTreeMap<String, Counts> = BTreeMap::new();
         let mut unreadable = 0;
@@ -65,6 +66,9 @@ impl LogStore {
                     unreadable += 1;
                     continue;
                 };
+                if !passes(&record, filter) {
+                    continue;
+                }
                 if !workloads.contains_key(&*record.workload) {
                     workloads.insert(record.workload.to_string(), Counts::default());
                 }

@@ -81,7 +81,7 @@ fn workloads_have_segments_of_their_own() {
     assert_eq!(store.read().unwrap().files.len(), 2);
     assert_eq!(numbers(&store, "新聞"), [1, 2]);
     let labels = LabelReader::new(&LabelRules::default()).unwrap();
-    let contents = store.list(&labels).unwrap();
+    let contents = store.list(&labels, &Filter::default()).unwrap();
     let found: Vec<_> = contents.workloads.iter().map(|one| (one.workload.as_str(), one.records)).collect();
     assert_eq!(found, [("ニュース", 1), ("新聞", 2)]);
 }
@@ -90,7 +90,7 @@ fn workloads_have_segments_of_their_own() {
 fn a_store_that_was_never_written_to_is_empty_and_stays_away() {
     let (_dir, store) = store();
     let labels = LabelReader::new(&LabelRules::default()).unwrap();
-    assert_eq!(store.list(&labels).unwrap(), Contents::default());
+    assert_eq!(store.list(&labels, &Filter::default()).unwrap(), Contents::default());
     assert_eq!(store.delete(&Filter::default()).unwrap(), Deleted::default());
     assert!(!store.dir().exists());
 }
@@ -154,7 +154,7 @@ fn lines_added_by_hand_count_too() {
     assert_eq!(append(&store, "w", [2, 3]), (1, 1));
     assert_eq!(append(&store, "w", [1, 2, 3]), (0, 3));
     let labels = LabelReader::new(&LabelRules::default()).unwrap();
-    let contents = store.list(&labels).unwrap();
+    let contents = store.list(&labels, &Filter::default()).unwrap();
     assert_eq!((contents.workloads[0].records, contents.unreadable), (3, 1));
 }
 
@@ -195,7 +195,7 @@ fn listing_counts_clients_labels_and_range() {
     }
     store.writer().append("w", &more).unwrap();
     let labels = LabelReader::new(&LabelRules::default()).unwrap();
-    let listing = store.list(&labels).unwrap().workloads.remove(0);
+    let listing = store.list(&labels, &Filter::default()).unwrap().workloads.remove(0);
     let pairs = |list: &[(&str, u64)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
     let want = Listing {
         workload: "w".to_owned(),
@@ -208,6 +208,10 @@ fn listing_counts_clients_labels_and_range() {
         tool_calls: 1,
     };
     assert_eq!(listing, want);
+    let since = Filter { since: Some(5), clients: vec!["c1".to_owned()], ..Filter::default() };
+    assert_eq!(store.list(&labels, &since).unwrap().workloads[0].records, 3);
+    let other = Filter { workload: Some("v".to_owned()), ..Filter::default() };
+    assert_eq!(store.list(&labels, &other).unwrap(), Contents::default());
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! Splits of made-up corpora: shares, groups, pools and what is held back.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::data::corpus::Row;
+use crate::data::intake::{Counts, Origin, TypeCounts, WorkloadType};
+
+/// A corpus of rows given as (class, group), in canonical order.
+fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
+    let rows: Vec<Row> =
+        rows.into_iter().map(|(class, group)| Row { origin: Origin::default(), class, group }).collect();
+    let classes = rows.iter().map(|row| row.class).max().map_or(0, |last| last + 1);
+    Corpus {
+        workload: "w".into(),
+        kind: WorkloadType::Classification,
+        types: TypeCounts::default(),
+        counts: Counts::default(),
+        classes: (0..classes).map(|class| format!("class {class}")).collect(),
+        rows,
+        conflicts: Vec::new(),
+        late: Vec::new(),
+    }
+}
+
+fn rules(eval_size: usize) -> SplitRules {
+    SplitRules {
+        eval_size,
+        val_ratio: 0.1,
+        min_total_records: 2,
+        random_seed: 42,
+        limit: None,
+        parse_function_arguments: true,
+        stratify_enabled: true,
+        min_samples_per_class: 2,
+        rare_class_threshold: 1,
+    }
+}
+
+/// Rows of every class, each a group of its own.
+fn singles(sizes: &[u64]) -> Vec<(u32, u64)> {
+    let rows = sizes.iter().enumerate().flat_map(|(class, &size)| (0..size).map(move |_| class as u32));
+    rows.enumerate().map(|(group, class)| (class, group as u64)).collect()
+}
+
+fn per_class(corpus: &Corpus, rows: &[u32]) -> Vec<usize> {
+    let mut counts = vec![0; corpus.classes.len()];
+    rows.iter().for_each(|&row| counts[corpus.rows[row as usize].class as usize] += 1);
+    counts
+}
+
+#[test]
+fn classes_share_by_the_largest_remainder() {
+    // Quotas of 10 of 100: 4.7, 1.6, 1.58, 1.2, 0.61 and 0.31 of 470, 160, 158, 120, 61 and 31 of 1000 rows.
+    let corpus = corpus(singles(&[470, 160, 158, 120, 61, 31]));
+    let split = split(&corpus, &rules(10)).unwrap();
+    assert_eq!(per_class(&corpus, &split.eval), [5, 2, 1, 1, 1, 0]);
+    // A tenth of the other 990: 465, 158, 157, 119, 60 and 31 rows of 990 share 99.
+    assert_eq!(per_class(&corpus, &split.validation), [46, 16, 16, 12, 6, 3]);
+    assert_eq!(split.train.len(), 891);
+}
+
+#[test]
+fn rare_classes_are_pooled() {
+    let mut sizes = vec![80];
+    sizes.extend([1; 20]);
+    let corpus = corpus(singles(&sizes));
+    let split = split(&corpus, &rules(10)).unwrap();
+    let eval = per_class(&corpus, &split.eval);
+    assert_eq!((eval[0], eval[1..].iter().sum::<usize>()), (8, 2));
+}
+
+#[test]
+fn without_strata_only_the_size_is_kept() {
+    let corpus = corpus(singles(&[50, 50]));
+    let mut sizes = std::collections::BTreeSet::new();
+    for random_seed in 0..20 {
+        let rules = SplitRules { random_seed, stratify_enabled: false, ..rules(10) };
+        let split = split(&corpus, &rules).unwrap();
+        assert_eq!(split.eval.len(), 10);
+        sizes.insert(per_class(&corpus, &split.eval)[0]);
+    }
+    assert!(sizes.len() > 1, "twenty seeds gave the same share");
+}
+
+#[test]
+fn of_a_group_that_does_not_fit_the_newest_rows_stay() {
+    // Two groups of ten in one class and 80 single rows of another: the first class owes two rows.
+    let rows = (0..20).map(|n| (0, n / 10)).chain((0..80).map(|n| (1, 100 + n)));
+    let corpus = corpus(rows);
+    let split = split(&corpus, &rules(10)).unwrap();
+    let cut: Vec<u32> = split.eval.iter().copied().filter(|&row| row < 20).collect();
+    assert!(cut == [8, 9] || cut == [18, 19], "{cut:?}");
+    assert_eq!(split.held_back, (cut[0] - 8..cut[0]).collect::<Vec<_>>());
+    assert_eq!((split.eval.len(), split.kept()), (10, 100));
+}
+
+#[test]
+fn a_class_with_one_group_keeps_it_for_training() {
+    let corpus = corpus((0..20).map(|_| (0, 0)).chain((0..80).map(|n| (1, 100 + n))));
+    let split = split(&corpus, &rules(10)).unwrap();
+    assert_eq!(per_class(&corpus, &split.eval), [0, 10]);
+    assert_eq!(per_class(&corpus, &split.train)[0], 20);
+    assert!(split.held_back.is_empty());
+}
+
+#[test]
+fn a_group_counts_as_its_majority() {
+    // Nine rows of class 0 and one of class 1 in each of ten groups: no stratum of class 1.
+    let corpus = corpus((0..100).map(|n| (u32::from(n % 10 == 0), n / 10)));
+    let split = split(&corpus, &rules(20)).unwrap();
+    assert_eq!(per_class(&corpus, &split.eval), [18, 2]);
+    assert!(split.held_back.is_empty());
+}
+
+#[test]
+fn one_group_of_everything_cannot_be_split() {
+    let corpus = corpus((0..100).map(|_| (0, 0)));
+    let problem = split(&corpus, &rules(10)).unwrap_err();
+    assert!(matches!(problem, Unusable::EvalTooLarge { held_back: 90, kept: 100, .. }), "{problem}");
+}
+
+#[test]
+fn a_limit_samples_evenly_and_the_rest_is_counted() {
+    let corpus = corpus(singles(&[1000]));
+    let rules = SplitRules { limit: Some(100), ..rules(10) };
+    let split = split(&corpus, &rules).unwrap();
+    assert_eq!((split.kept(), split.over_limit), (100, 900));
+    let all: Vec<u32> = [split.eval, split.train, split.validation].concat();
+    let late = all.iter().filter(|&&row| row >= 500).count();
+    assert!((30..70).contains(&late), "{late} of 100 from the later half");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_row_is_in_one_place_and_groups_are_whole(
+        rows in prop::collection::vec((0..5_u32, 0..40_u64), 2..150), eval_size in 0..60_usize, val_ratio in 0.0..0.9,
+        random_seed: u64, stratify_enabled: bool, rare_class_threshold in 0..6_usize,
+    ) {
+        let corpus = corpus(rows);
+        let rules = SplitRules { val_ratio, random_seed, stratify_enabled, rare_class_threshold, ..rules(eval_size) };
+        let Ok(split) = split(&corpus, &rules) else { return Ok(()) };
+        prop_assert_eq!(split.eval.len(), eval_size);
+        prop_assert!(!split.train.is_empty());
+        let mut all = [split.eval.clone(), split.train.clone(), split.validation.clone(), split.held_back.clone()].concat();
+        prop_assert!([&split.eval, &split.train, &split.validation].iter().all(|rows| rows.is_sorted()));
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..corpus.rows.len() as u32).collect::<Vec<_>>());
+        let groups = |rows: &[u32]| -> std::collections::BTreeSet<u64> {
+            rows.iter().map(|&row| corpus.rows[row as usize].group).collect()
+        };
+        prop_assert!(groups(&split.eval).is_disjoint(&groups(&split.train)));
+        prop_assert!(groups(&split.eval).is_disjoint(&groups(&split.validation)));
+        prop_assert!(groups(&split.train).is_disjoint(&groups(&split.validation)));
+        prop_assert!(groups(&split.held_back).is_subset(&groups(&split.eval)));
+        // Of a group that was cut, no row that stayed is older than one that went.
+        for &back in &split.held_back {
+            let group = corpus.rows[back as usize].group;
+            prop_assert!(split.eval.iter().all(|&row| corpus.rows[row as usize].group != group || row > back));
+        }
+    }
+}
