@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+use crate::config::Problems;
+use crate::nemo::ApiError;
+use crate::run::check::Obstacle;
+use crate::run::cx::TooLong;
+use crate::run::datasets::ToolCalling;
+use crate::run::lock::Locked;
+use crate::run::stop::Interrupted;
+use crate::run::{End, RunState};
+use crate::source::dataset::Unusable;
+use crate::store::StoreError;
+
 /// The exit codes of product section 7, in the order in which the stronger wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Exit {
@@ -23,6 +34,8 @@ pub enum Exit {
     Locked,
     /// Cancelled.
     Cancelled,
+    /// What a command that was run ended with.
+    Child(u8),
 }
 
 impl Exit {
@@ -38,6 +51,7 @@ impl Exit {
             Exit::Data => 6,
             Exit::Locked => 75,
             Exit::Cancelled => 130,
+            Exit::Child(code) => code,
         }
     }
 }
@@ -74,3 +88,83 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// The exit code of an error, and what to type next: decided on the types in its chain, never on its text.
+pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return (fault.exit, fault.hint.clone());
+    }
+    if error.is::<Interrupted>() {
+        return (Exit::Cancelled, Some("`dfwfd run --resume` continues the run".to_owned()));
+    }
+    if error.is::<Problems>() {
+        return (Exit::Usage, None);
+    }
+    if let Some(locked) = error.downcast_ref::<Locked>() {
+        let run = locked.run.as_deref().map(|run| format!(" {run}")).unwrap_or_default();
+        return (Exit::Locked, Some(format!("wait for it with --wait, or stop it: dfwfd cancel{run}")));
+    }
+    if let Some(obstacle) = error.downcast_ref::<Obstacle>() {
+        return obstacle_exit(obstacle);
+    }
+    if error.is::<ToolCalling>() {
+        return (Exit::Data, Some("`dfwfd split` makes the datasets of a tool-calling workload".to_owned()));
+    }
+    if let Some(unusable) = error.downcast_ref::<Unusable>() {
+        let exit = if unusable.is_usage() { Exit::Usage } else { Exit::Data };
+        return (exit, Some(unusable.hint()));
+    }
+    if let Some(api) = error.downcast_ref::<ApiError>() {
+        if api.is_refused() {
+            let hint = "set nmp_config.api_key_env to the name of a variable with a valid key";
+            return (Exit::Service, Some(hint.to_owned()));
+        }
+        if api.is_unreachable() {
+            return (Exit::Service, Some("check the base URLs under nmp_config and that the cluster is up".to_owned()));
+        }
+    }
+    if let Some(StoreError::Newer { .. }) = error.downcast_ref::<StoreError>() {
+        return (Exit::Failed, Some("use the newer dfwfd, or another --state-dir".to_owned()));
+    }
+    if let Some(long) = error.downcast_ref::<TooLong>() {
+        return (Exit::Failed, Some(format!("raise limits.{} if it may take longer", long.key)));
+    }
+    (Exit::Failed, None)
+}
+
+fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
+    let (exit, hint) = match obstacle {
+        Obstacle::AllBusy => (Exit::Service, "wait for a GPU, or set `gpus` to the budget that you want".to_owned()),
+        Obstacle::TooSmall { .. } => (Exit::Usage, "raise `gpus`, or lower the candidate's GPUs".to_owned()),
+        Obstacle::NoStudent { .. } => (Exit::Usage, "--rehearse lets its students stand in for any model".to_owned()),
+        Obstacle::NoTarget { enabled, .. } => (
+            Exit::Usage,
+            match enabled.len() {
+                0 => "no target is enabled: ask the administrator of the customizer".to_owned(),
+                _ => format!("set customizer_configs.target to one of: {}", enabled.join(", ")),
+            },
+        ),
+        Obstacle::Operator { .. } => {
+            (Exit::Usage, "--adopt uses it and never deletes it; or take it down first".to_owned())
+        }
+        Obstacle::Others { .. } => {
+            (Exit::Locked, "wait for it, or run beside it with --share when both fit".to_owned())
+        }
+    };
+    (exit, Some(hint))
+}
+
+/// The exit code of a run that has ended, and the error that stands for it.
+pub fn of_run(end: &End) -> Exit {
+    let codes = || end.errors.iter().map(|error| classify(error).0);
+    match end.state {
+        RunState::Completed => Exit::Done,
+        RunState::Partial => Exit::Partial,
+        RunState::Cancelled => Exit::Cancelled,
+        // The stronger code, if it is that of every candidate.
+        RunState::Failed => {
+            let first = codes().next().unwrap_or(Exit::Failed);
+            if codes().all(|code| code == first) { first } else { Exit::Failed }
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! `dfwfd`: an ad-hoc data flywheel. The module list is the map; docs/how-it-works.md walks through it.
 
+pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod data;
 pub mod embedded;
 pub mod error;
 pub mod nemo;
+pub mod platform;
 pub mod report;
 pub mod run;
 pub mod score;

@@ -1,3 +1,34 @@
-//! Entry point.
+//! Entry point: parse, build the runtime, run the command, print the error, return the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use dfwfd::cli::Cli;
+use dfwfd::error::{self, Exit};
+use dfwfd::ui::Ui;
+use dfwfd::{cmd, ui};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ui::usage::show(&error),
+    };
+    let ui = Ui::new(cmd::settings(&cli.global));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = anyhow::Error::new(error).context("starting the runtime");
+            ui.error(&error, Exit::Failed, None);
+            return Exit::Failed.code().into();
+        }
+    };
+    let outcome = runtime.block_on(cmd::dispatch(cli, &ui));
+    // A second Ctrl-C must not wait for anything.
+    runtime.shutdown_background();
+    let exit = outcome.unwrap_or_else(|chain| {
+        let (exit, hint) = error::classify(&chain);
+        ui.error(&chain, exit, hint.as_deref());
+        exit
+    });
+    exit.code().into()
+}

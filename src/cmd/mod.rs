@@ -1,1 +1,113 @@
-//! The subcommands: open things, call one domain function, hand the result to ui or report.
+//! The subcommands: open things, call one domain function, hand the result to ui or report. Each file is one command;
+//! this one holds what several share.
+
+mod cancel;
+mod cleanup;
+mod completions;
+mod init;
+mod load;
+mod logs;
+mod run;
+mod serve;
+mod split;
+mod status;
+mod trace;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cli::{Cli, Command, Global, Records};
+use crate::config::{self, Invocation, Need};
+use crate::error::{Exit, Fault};
+use crate::store::{RunRow, Store, StoreError};
+use crate::ui::{Settings, Ui};
+
+/// What the global flags say about output.
+pub fn settings(global: &Global) -> Settings {
+    Settings { format: global.format, quiet: global.quiet, color: global.color }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What the command says; `error::classify` finds its exit code.
+pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Load(args) => load::run(global, &args, ui),
+        Command::Split(args) => split::run(global, &args, ui),
+        Command::Run(args) => run::run(global, &args, ui).await,
+        Command::Status(args) => status::run(global, &args, ui).await,
+        Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
+        Command::Cancel(args) => cancel::run(global, &args, ui).await,
+        Command::Logs(args) => logs::run(global, &args, ui),
+        Command::Serve(args) => serve::run(global, &args, ui).await,
+        Command::Init(args) => init::run(global, &args, ui),
+        Command::Completions(args) => completions::run(&args, ui),
+    }
+}
+
+/// The flags that decide what a command does with the configuration.
+pub(crate) fn invocation(global: &Global, need: Need) -> Invocation {
+    Invocation {
+        config: global.config.clone(),
+        state_dir: global.state_dir.clone(),
+        set: global.set.clone(),
+        need,
+        ..Invocation::default()
+    }
+}
+
+/// The same with the flags that choose records.
+pub(crate) fn invocation_for(global: &Global, records: &Records, need: Need) -> Invocation {
+    Invocation {
+        logs: records.logs.clone(),
+        workload: records.workload.clone(),
+        clients: records.clients.clone(),
+        since: records.since.clone(),
+        until: records.until.clone(),
+        ..invocation(global, need)
+    }
+}
+
+/// The state directory, which need not exist. Needs nothing of the configuration but that one key.
+pub(crate) fn state_dir(global: &Global) -> PathBuf {
+    config::state_dir(&invocation(global, Need::Settings))
+}
+
+/// Makes the state directory, readable by its owner alone: it holds prompts and replies.
+pub(crate) fn make_state_dir(dir: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).with_context(|| format!("making the state directory {}", dir.display()))
+}
+
+/// The store of a state directory in which something has run, or `None`.
+pub(crate) fn existing_store(state_dir: &Path) -> anyhow::Result<Option<Store>> {
+    match Store::open_existing(state_dir) {
+        Ok(store) => Ok(Some(store)),
+        Err(StoreError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The run that a user names: a unique prefix of its id, or `latest`.
+pub(crate) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> anyhow::Result<RunRow> {
+    let runs = store.map(Store::runs).transpose()?.unwrap_or_default();
+    let mut matching: Vec<RunRow> = match name {
+        "latest" => runs.into_iter().take(1).collect(),
+        prefix => runs.into_iter().filter(|row| row.id.starts_with(prefix)).collect(),
+    };
+    match (matching.len(), matching.pop()) {
+        (1, Some(row)) => Ok(row),
+        (0, _) => Err(Fault::new(Exit::Usage, format!("there is no run {name} in {}", state_dir.display()))
+            .hint("`dfwfd status` lists the runs; --state-dir or --config says where")
+            .into()),
+        (many, _) => Err(Fault::new(Exit::Usage, format!("{many} runs begin with {name}"))
+            .hint("`dfwfd status` lists their ids")
+            .into()),
+    }
+}

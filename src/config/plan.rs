@@ -31,6 +31,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Where each value that matters came from, by key path, in display order of `--plan`.
     pub origins: BTreeMap<String, Origin>,
+    /// How much to say on stderr, before `-v` and `-q` shift it (`logging_config.level`).
+    pub log_level: LogLevel,
     /// Accepted but noteworthy: keys whose feature is not built, readable `.env` files, literal keys.
     pub warnings: Vec<String>,
 }
@@ -54,8 +56,8 @@ pub struct PlatformPlan {
     pub ca_cert: Option<PathBuf>,
     /// Extra request headers; a value may hold `${NAME}`, filled from the environment at connect time.
     pub headers: BTreeMap<String, String>,
-    /// How many rows the evaluator asks a NIM about at once (`nim_parallelism`).
-    pub nim_parallelism: u32,
+    /// At most this many candidates hold a NIM at once (`nim_parallelism`); `None`: as many as the GPU budget allows.
+    pub nim_parallelism: Option<u32>,
 }
 
 /// Where NeMo is.
@@ -146,6 +148,21 @@ pub struct Limits {
     pub release_ms: u64,
     /// How long an unanswered create may still appear.
     pub settle_ms: u64,
+}
+
+/// `logging_config.level`, most quiet first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// `ERROR` and `CRITICAL`: only what went wrong.
+    Error,
+    /// `WARNING`: and what is worth a look.
+    Warning,
+    /// `INFO`, the default: and each step.
+    #[default]
+    Info,
+    /// `DEBUG`: and every request.
+    Debug,
 }
 
 /// Where a value came from.

@@ -1,6 +1,7 @@
 //! Records and datasets, pure and synchronous: bytes in, values out.
 
 pub mod canonical;
+pub mod chat;
 pub mod corpus;
 pub mod draw;
 pub mod intake;
@@ -11,6 +12,8 @@ pub mod rows;
 pub mod rules;
 pub mod shape;
 pub mod split;
+pub mod table;
+pub mod template;
 pub mod text;
 pub mod timestamp;
 pub mod unusable;

@@ -404,6 +404,13 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_no_record_even_with_its_fields_in_order() {
+        let list = r#" [1,"w","c",{"messages":[{"content":"hi"}]},{"choices":[{"message":{"content":"[[A]]"}}]}]"#;
+        assert_eq!(Record::parse(list.as_bytes()).err(), Some(Reject::NotAnObject));
+        assert_eq!(Record::parse(b"[]").err(), Some(Reject::NotAnObject));
+    }
+
+    #[test]
     fn the_id_does_not_depend_on_order_escapes_or_unknown_keys() {
         let id = |json: &str| normalise(json.as_bytes(), &Defaults::default()).unwrap().id;
         let a = r#"{"timestamp":1700000000,"workload_id":"w","client_id":"c","request":{"messages":[{"role":"user","content":"é/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;

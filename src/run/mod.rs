@@ -1,3 +1,287 @@
-//! The flywheel: one run from datasets to result.
+//! The flywheel: one run from records to scores, as a straight line of async code that can be run again from the top.
+//! Remote resources are rows of the ledger before they exist, and what has been found out is remembered.
 
+pub mod candidate;
+pub mod check;
+mod customize;
+pub mod cx;
+pub mod datasets;
+pub mod dead;
+mod deploy;
+mod evaluate;
 pub mod event;
+pub mod gpus;
+pub mod lock;
+pub mod names;
+pub mod outcome;
+pub mod release;
+pub mod stop;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+
+use crate::config::plan::Candidate;
+use crate::store::now_ms;
+
+use cx::Cx;
+use event::{Step, What};
+use outcome::{CandidateFact, CandidateState, ErrorFact, candidate_key};
+use release::{Left, Releaser};
+use stop::Interrupted;
+
+/// How often a run looks whether `dfwfd cancel` has asked it to stop.
+const CANCEL_LOOK: Duration = Duration::from_millis(250);
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// All candidates are done.
+    Completed,
+    /// Some are, others failed.
+    Partial,
+    /// None is.
+    Failed,
+    /// It was asked to stop.
+    Cancelled,
+}
+
+impl RunState {
+    /// The word for it in the store, in reports and events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Completed => "completed",
+            RunState::Partial => "partial",
+            RunState::Failed => "failed",
+            RunState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The end of a run.
+#[derive(Debug)]
+pub struct End {
+    /// How it ended.
+    pub state: RunState,
+    /// Why, unless it completed. With several failed candidates: that of each.
+    pub errors: Vec<anyhow::Error>,
+    /// What could not be given back.
+    pub left: Vec<Left>,
+}
+
+/// Runs everything: datasets, then the candidates side by side within the GPU budget; gives back class GPU at the end,
+/// whatever happened.
+pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
+    cx.tell(What::RunStarted {
+        workload: cx.plan.data.filter.workload.clone(),
+        platform: cx.kind.to_owned(),
+        rehearsal: cx.rehearsal,
+        resumed,
+        candidates: cx.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
+        gpus: cx.budget,
+    });
+    let work = flywheel(&cx);
+    tokio::pin!(work);
+    // The watchers never end, so it is always the work that is finished.
+    let result = tokio::select! {
+        result = &mut work => result,
+        () = watch_for_cancel(&cx) => Vec::new(),
+        () = announce_stop(&cx) => Vec::new(),
+    };
+    let left = give_back(&cx, None).await;
+    let (state, errors) = judge(&cx, result);
+    End { state, errors, left }
+}
+
+/// The straight line. Returns each candidate's end; an error before the candidates is the end of all.
+async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
+    for candidate in &cx.plan.candidates {
+        if let Err(error) = note(cx, candidate, CandidateState::Waiting, None) {
+            return vec![Err(error)];
+        }
+    }
+    let sets = match datasets::make(cx).await {
+        Ok(sets) => sets,
+        Err(error) => {
+            let state = if error.is::<Interrupted>() { CandidateState::Cancelled } else { CandidateState::Skipped };
+            for candidate in &cx.plan.candidates {
+                if let Err(error) = note(cx, candidate, state, None) {
+                    tracing::warn!(error = format!("{error:#}"), "recording the end of a candidate");
+                }
+            }
+            return vec![Err(error)];
+        }
+    };
+    tracing::debug!(eval = sets.eval, train = sets.train, "datasets are on the platform");
+    let mut order: Vec<usize> = (0..cx.plan.candidates.len()).collect();
+    // The longest expected goes first: the one with the larger need, else in the order of the file.
+    order.sort_by_key(|&index| {
+        let candidate = &cx.plan.candidates[index];
+        std::cmp::Reverse(candidate.gpus + candidate::training_gpus(candidate))
+    });
+    let mut tasks = JoinSet::new();
+    for (rank, index) in order.into_iter().enumerate() {
+        let cx = Arc::clone(cx);
+        tasks.spawn(async move { one_candidate(&cx, index, rank).await });
+    }
+    let mut ends = Vec::new();
+    while let Some(end) = tasks.join_next().await {
+        ends.push(end.unwrap_or_else(|error| Err(anyhow::anyhow!("a candidate's task ended early: {error}"))));
+    }
+    ends
+}
+
+/// One candidate with its GPUs, given back before the lease is dropped, also when a step panics.
+async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()> {
+    let candidate = &cx.plan.candidates[index];
+    let (mode, need) = candidate::mode(candidate, cx.budget);
+    let lease = cx.gpus.lease(need, rank);
+    tokio::pin!(lease);
+    let granted = match lease.as_mut().now_or_never() {
+        Some(granted) => Ok(granted),
+        None => {
+            cx.tell(What::GpusAwaited { candidate: candidate.model_name.clone(), gpus: need });
+            tokio::select! {
+                granted = lease => Ok(granted),
+                interrupted = cx.stop.asked() => Err(interrupted),
+            }
+        }
+    };
+    let result = match granted {
+        Err(interrupted) => Err(interrupted.into()),
+        Ok(mut lease) => {
+            note(cx, candidate, CandidateState::Running, None)?;
+            let work = AssertUnwindSafe(candidate::drive(cx, candidate, mode, &mut lease)).catch_unwind().await;
+            let result = work.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            for (row, error) in give_back(cx, Some(&candidate.model_name)).await {
+                tracing::warn!(error = format!("{error:#}"), name = row.name, "still held");
+            }
+            result
+        }
+    };
+    let state = match &result {
+        Ok(()) => CandidateState::Completed,
+        Err(error) if error.is::<Interrupted>() => CandidateState::Cancelled,
+        Err(_) => CandidateState::Failed,
+    };
+    let error = result.as_ref().err().filter(|_| state == CandidateState::Failed).map(ErrorFact::new);
+    note(cx, candidate, state, error.clone())?;
+    cx.tell(What::CandidateDone {
+        candidate: candidate.model_name.clone(),
+        state: state.as_str().to_owned(),
+        error: result.as_ref().err().map(|error| format!("{error:#}")),
+    });
+    result.map_err(|error| error.context(candidate.model_name.clone()))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    anyhow::anyhow!("a step panicked: {message} (this is a bug in dfwfd)")
+}
+
+/// Records how a candidate fares.
+fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<ErrorFact>) -> anyhow::Result<()> {
+    let key = candidate_key(&candidate.model_name);
+    let (mode, gpus) = candidate::mode(candidate, cx.budget);
+    let known: Option<CandidateFact> = cx.store.fact(&cx.run, &key)?;
+    let started_ms = match state {
+        CandidateState::Waiting => None,
+        CandidateState::Running => Some(now_ms()),
+        _ => known.and_then(|fact| fact.started_ms),
+    };
+    let ended_ms = (!matches!(state, CandidateState::Waiting | CandidateState::Running))
+        .then(now_ms)
+        .filter(|_| started_ms.is_some());
+    let fact = CandidateFact { state, error, gpus, overlap: mode == candidate::Mode::Overlap, started_ms, ended_ms };
+    cx.store.remember(&cx.run, &key, &fact)?;
+    Ok(())
+}
+
+/// Gives back what a candidate (or the whole run) holds of class GPU.
+async fn give_back(cx: &Cx, candidate: Option<&str>) -> Vec<Left> {
+    let mut held = match cx.store.held(&cx.run) {
+        Ok(held) => held,
+        Err(error) => {
+            tracing::error!(%error, "what is still held cannot be read");
+            return Vec::new();
+        }
+    };
+    held.retain(|row| candidate.is_none() || row.candidate.as_deref() == candidate);
+    if held.is_empty() {
+        return Vec::new();
+    }
+    let told = |row: &crate::store::Resource| {
+        cx.tell(What::ResourceReleased { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
+    };
+    let releaser = Releaser {
+        nemo: &cx.nemo,
+        store: &cx.store,
+        namespace: &cx.plan.platform.namespace,
+        owner: &cx.owner,
+        settle: names::millis(cx.plan.limits.settle_ms),
+        told: &told,
+    };
+    let candidate = candidate.map(str::to_owned);
+    cx.tell(What::StepStarted { candidate: candidate.clone(), step: Step::Release });
+    let started = tokio::time::Instant::now();
+    let left = releaser.gpus(held, names::millis(cx.plan.limits.release_ms)).await;
+    match left.first() {
+        None => cx.tell(What::StepDone {
+            candidate,
+            step: Step::Release,
+            seconds: started.elapsed().as_secs_f64(),
+            detail: None,
+        }),
+        Some((_, error)) => {
+            cx.tell(What::StepFailed { candidate, step: Step::Release, error: format!("{error:#}") });
+        }
+    }
+    left
+}
+
+/// Turns a request of another process into one of this process.
+async fn watch_for_cancel(cx: &Cx) {
+    loop {
+        tokio::time::sleep(CANCEL_LOOK).await;
+        if cx.store.cancel_asked(&cx.run).unwrap_or(false) {
+            cx.stop.ask("dfwfd cancel");
+        }
+    }
+}
+
+/// Says that the run stops, and why, as soon as it was asked.
+async fn announce_stop(cx: &Cx) {
+    let Interrupted { reason } = cx.stop.asked().await;
+    cx.tell(What::Stopping { reason });
+    std::future::pending().await
+}
+
+fn judge(cx: &Cx, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Error>) {
+    let total = ends.len();
+    let mut errors: Vec<anyhow::Error> = ends.into_iter().filter_map(Result::err).collect();
+    // A stop that came after the last step has cancelled nothing.
+    if errors.iter().any(is_interrupted) {
+        let reason = cx.stop.check().err();
+        errors.retain(|error| !is_interrupted(error));
+        errors.insert(0, reason.map_or_else(|| anyhow::anyhow!("cancelled"), anyhow::Error::from));
+        return (RunState::Cancelled, errors);
+    }
+    let state = match errors.len() {
+        0 => RunState::Completed,
+        failed if failed < total => RunState::Partial,
+        _ => RunState::Failed,
+    };
+    (state, errors)
+}
+
+/// Whether an error means that the run was asked to stop.
+pub fn is_interrupted(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Interrupted>().is_some()
+}

@@ -2,6 +2,9 @@
 
 pub mod dataset;
 pub mod jsonl;
+pub mod lines;
+pub mod load;
+pub mod local;
 pub mod manifest;
 mod output;
 mod pipeline;

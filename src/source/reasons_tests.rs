@@ -7,6 +7,8 @@ use crate::data::intake::Intake;
 use crate::data::options::{DatasetRequest, Filter, Input, LabelRules, SplitRules, TypeChoice};
 use crate::data::rules::Reject;
 use crate::source::jsonl::Blocks;
+use crate::source::load::{LoadRequest, load};
+use crate::source::local::LogStore;
 
 /// Shorter than what `build` reads, so that the fixture of a line that is too long need not be.
 const MAX_LINE: usize = 4096;
@@ -35,6 +37,10 @@ fn request(kind: TypeChoice) -> DatasetRequest {
 fn every_reason_has_a_fixture_that_gives_it() {
     for &reason in Reject::ALL {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/rejects/{reason}.jsonl"));
+        if matches!(reason, Reject::BadRow | Reject::EmptyText) {
+            loaded_table_gives(&path.with_extension("csv"), reason);
+            continue;
+        }
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let kind = match reason {
             Reject::NoToolCalls | Reject::BadToolArguments => TypeChoice::ToolCalling,
@@ -50,6 +56,16 @@ fn every_reason_has_a_fixture_that_gives_it() {
         assert_eq!((corpus.counts.read, corpus.rows.len()), (2, 1), "{reason}");
         assert_eq!(corpus.counts.rejected.into_iter().collect::<Vec<_>>(), [(reason, 1)]);
     }
+}
+
+/// The same for what only `load` reads.
+fn loaded_table_gives(path: &Path, reason: Reject) {
+    let dir = tempfile::tempdir().unwrap();
+    let request =
+        LoadRequest { files: vec![path.to_owned()], workload: Some("w".to_owned()), ..LoadRequest::default() };
+    let loaded = load(&request, &LogStore::at(dir.path()), None, &mut |_| {}).unwrap();
+    assert_eq!((loaded.read, loaded.added), (2, 1), "{reason}");
+    assert_eq!(loaded.rejected.into_iter().collect::<Vec<_>>(), [(reason, 1)]);
 }
 
 #[test]

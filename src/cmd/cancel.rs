@@ -1,0 +1,28 @@
+//! `dfwfd cancel`: asks a running run, in another process, to stop and give everything back.
+
+use crate::cli::{Cancel, Global};
+use crate::error::{Exit, Fault};
+use crate::run::{dead, lock};
+use crate::ui::Ui;
+
+/// Asks, and says so.
+pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Result<Exit> {
+    let state_dir = super::state_dir(global);
+    let store = super::existing_store(&state_dir)?;
+    let name = match &args.run {
+        Some(name) => Some(name.clone()),
+        None => lock::holder(&state_dir).flatten(),
+    };
+    let nothing = || Fault::new(Exit::Usage, format!("no run is running in {}", state_dir.display()));
+    let row = super::named_run(store.as_ref(), &name.ok_or_else(nothing)?, &state_dir)?;
+    let Some(store) = store.filter(|_| dead::is_alive(&row, &state_dir)) else {
+        let state = dead::shown_state(&row, &state_dir);
+        return Err(Fault::new(Exit::Usage, format!("run {} is not running: it is {state}", row.id))
+            .hint(format!("`dfwfd cleanup {}` gives back what it may still hold", row.id))
+            .into());
+    };
+    store.ask_to_cancel(&row.id)?;
+    ui.json(&serde_json::json!({"schema": 1, "run": row.id, "asked": true}));
+    ui.result(&format!("run {} was asked to stop; `dfwfd status {}` shows how it goes", row.id, row.id));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,140 @@
+//! `dfwfd cleanup`: gives back what runs without a process still hold, and with `--purge` deletes all that is theirs.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+
+use crate::cli::{Cleanup, Global};
+use crate::config::env::Environment;
+use crate::config::plan::Plan;
+use crate::config::{self, Need};
+use crate::error::{self, Exit, Fault};
+use crate::platform;
+use crate::report::answers::CleanupReport;
+use crate::report::model::{ErrorObject, Held, SCHEMA};
+use crate::report::runs;
+use crate::run::dead::{self, Depth};
+use crate::run::lock::{self, Lock};
+use crate::run::release::Left;
+use crate::store::{Class, Resource, RunRow, Store};
+use crate::ui::Ui;
+
+/// Gives back, and says what.
+pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Result<Exit> {
+    let state_dir = super::state_dir(global);
+    let environment = config::environment(&super::invocation(global, Need::Settings));
+    let store = super::existing_store(&state_dir)?;
+    let depth = if args.purge { Depth::Purge } else { Depth::Gpus };
+    let rows = match &args.run {
+        Some(name) => vec![super::named_run(store.as_ref(), name, &state_dir)?],
+        None => store.as_ref().map(Store::runs).transpose()?.unwrap_or_default(),
+    };
+    let mut report = CleanupReport { schema: SCHEMA, released: Vec::new(), held: Vec::new(), error: None };
+    let mut exit = Exit::Done;
+    // A run that starts meanwhile would be mistaken for a dead one; looking needs no lock.
+    let running = lock::holder(&state_dir).flatten();
+    let _lock = match args.dry_run || running.is_some() || store.is_none() {
+        true => None,
+        false => Some(Lock::take(&state_dir)?),
+    };
+    if let Some(store) = &store {
+        for row in rows {
+            if running.as_deref() == Some(row.id.as_str()) {
+                if args.run.is_some() {
+                    return Err(Fault::new(Exit::Locked, format!("run {} is running", row.id))
+                        .hint(format!("dfwfd cancel {}", row.id))
+                        .into());
+                }
+                continue;
+            }
+            if let Err(error) = one(store, &row, depth, args.dry_run, &environment, &mut report).await {
+                let (code, hint) = error::classify(&error);
+                exit = if code == Exit::Service { Exit::Service } else { Exit::Failed };
+                ui.warn(&format!("{error:#}"));
+                report.error.get_or_insert(ErrorObject::new(&error, hint.as_deref()));
+            }
+        }
+    }
+    ui.json(&report);
+    ui.result(&runs::cleanup(&report, ui.width(), ui.color()));
+    Ok(exit)
+}
+
+/// One run. What could not be given back is in the report, and its first cause is the error.
+async fn one(
+    store: &Store,
+    row: &RunRow,
+    depth: Depth,
+    dry_run: bool,
+    environment: &Environment,
+    report: &mut CleanupReport,
+) -> anyhow::Result<()> {
+    let wanted = |resource: &Resource| match depth {
+        Depth::Gpus => resource.class() == Class::Gpu,
+        Depth::Purge => resource.class() != Class::Record,
+    };
+    let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
+    open.retain(wanted);
+    if open.is_empty() || dry_run {
+        report.held.extend(open.iter().map(Held::from));
+        return Ok(());
+    }
+    let released = Mutex::new(Vec::new());
+    let told = |resource: &Resource| {
+        let given_back = Held { state: "released".to_owned(), ..Held::from(resource) };
+        released.lock().unwrap_or_else(PoisonError::into_inner).push(given_back);
+    };
+    let left = release(store, row, open, depth, environment, &told).await;
+    report.released.extend(released.into_inner().unwrap_or_else(PoisonError::into_inner));
+    report.held.extend(store.open_resources(&row.id)?.iter().filter(|resource| wanted(resource)).map(Held::from));
+    match left.with_context(|| format!("giving back what run {} holds", row.id))?.into_iter().next() {
+        Some((_, error)) => Err(error.context(format!("giving back what run {} holds", row.id))),
+        None => Ok(()),
+    }
+}
+
+/// Connects as the run did, by its own plan, and gives back.
+async fn release(
+    store: &Store,
+    row: &RunRow,
+    open: Vec<Resource>,
+    depth: Depth,
+    environment: &Environment,
+    told: &(dyn Fn(&Resource) + Send + Sync),
+) -> anyhow::Result<Vec<Left>> {
+    let plan: Plan = store.plan(&row.id)?;
+    let platform = platform::connect(&plan, environment, 0)?;
+    Ok(dead::release(store, &platform.nemo, &plan, row, open, depth, told).await)
+}
+
+/// Gives back what all dead runs but one hold, before a run starts. What cannot be is told and left for later.
+pub(super) async fn before_a_run(
+    store: &Store,
+    state_dir: &Path,
+    except: Option<&str>,
+    environment: &Environment,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    for row in store.runs()? {
+        if except == Some(row.id.as_str()) || dead::is_alive(&row, state_dir) {
+            continue;
+        }
+        let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
+        open.retain(|resource| resource.class() == Class::Gpu);
+        if open.is_empty() {
+            continue;
+        }
+        ui.note(&format!("run {} has left something on the platform; giving it back", row.id));
+        let told = |resource: &Resource| tracing::info!(name = resource.name, "given back");
+        let left = release(store, &row, open, Depth::Gpus, environment, &told).await;
+        match left.map(|left| left.into_iter().next()) {
+            Ok(None) => {}
+            Ok(Some((_, error))) | Err(error) => {
+                ui.warn(&format!("run {} still holds something: {error:#}", row.id));
+                ui.hint(&format!("dfwfd cleanup {}", row.id));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `dfwfd init`: writes a commented configuration, and the sample logs on request. What it writes is in
+//! `config::templates`; here it is put into files, none of which is replaced without `--force`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cli::{Global, Init};
+use crate::config::templates;
+use crate::error::{Exit, Fault};
+use crate::ui::Ui;
+
+/// Writes the files and says what to type next.
+pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit> {
+    let config = global.config.clone().unwrap_or_else(|| PathBuf::from("flywheel.yaml"));
+    let sample = args.sample.then(|| config.with_file_name(templates::SAMPLE_NAME));
+    let text = match (args.nemo, &sample) {
+        (true, _) => templates::NEMO.to_owned(),
+        (false, Some(_)) => templates::embedded(Some(templates::SAMPLE_NAME)),
+        (false, None) => templates::embedded(None),
+    };
+    let mut files: Vec<(&Path, &[u8])> = vec![(&config, text.as_bytes())];
+    files.extend(sample.as_deref().map(|path| (path, templates::SAMPLE_LOGS)));
+    let folder = folder_of(&config);
+    if !folder.is_dir() {
+        return Err(Fault::new(Exit::Usage, format!("there is no folder {} to write into", folder.display()))
+            .hint(format!("mkdir -p {}", folder.display()))
+            .into());
+    }
+    if !args.force {
+        refuse_existing(&files)?;
+    }
+    for (path, bytes) in &files {
+        write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let written: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
+    ui.json(&serde_json::json!({"schema": 1, "written": written}));
+    ui.result(&format!("wrote {}", written.join(" and ")));
+    let flag = global.config.as_ref().map(|path| format!(" --config {}", path.display())).unwrap_or_default();
+    ui.hint(&next(args, sample.as_deref(), &flag));
+    Ok(Exit::Done)
+}
+
+/// What to type next.
+fn next(args: &Init, sample: Option<&Path>, flag: &str) -> String {
+    let logs = sample.map_or("FILE".to_owned(), |path| path.display().to_string());
+    match (args.nemo, sample) {
+        (false, Some(_)) => format!("dfwfd{flag} run --workload news_classifier"),
+        (false, None) => format!("dfwfd{flag} load {logs}, then dfwfd{flag} run"),
+        (true, _) => format!(
+            "put the cluster's base URLs into the file, then dfwfd{flag} load {logs}, then dfwfd{flag} run --plan"
+        ),
+    }
+}
+
+fn refuse_existing(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
+    let existing: Vec<String> =
+        files.iter().filter(|(path, _)| path.exists()).map(|(path, _)| path.display().to_string()).collect();
+    if existing.is_empty() {
+        return Ok(());
+    }
+    let verb = if existing.len() == 1 { "is" } else { "are" };
+    Err(Fault::new(Exit::Usage, format!("{} {verb} already there", existing.join(" and ")))
+        .hint("--force replaces what is there, --config FILE writes somewhere else")
+        .into())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The whole file or none: what stands there is replaced only by a complete one.
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder_of(path))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! `dfwfd load`: files or standard input into the local log store.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use anyhow::Context as _;
+
+use crate::cli::{Global, InputFormat, Load};
+use crate::config::{self, Need};
+use crate::data::options::Input;
+use crate::data::rules::Reject;
+use crate::data::table::TableOptions;
+use crate::data::timestamp;
+use crate::error::{Exit, Fault};
+use crate::report::answers::{LoadCounts, LoadReport};
+use crate::report::data;
+use crate::report::model::SCHEMA;
+use crate::report::text::{count, counted};
+use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded};
+use crate::source::local::LogStore;
+use crate::ui::Ui;
+
+/// Lines between two notes of progress.
+const NOTE_EVERY: u64 = 250_000;
+
+/// Loads and prints the counts.
+pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
+    let request = request(args)?;
+    let plan = config::load(&super::invocation(global, Need::Store))?;
+    super::trace::start(global.verbose, plan.log_level, ui);
+    for warning in &plan.warnings {
+        ui.warn(warning);
+    }
+    super::make_state_dir(&plan.state_dir)?;
+    let store = LogStore::at(match &plan.data.input {
+        Input::Local(dir) => dir.clone(),
+        Input::Files(_) | Input::Stdin => plan.state_dir.join("logs"),
+    });
+    let mut rejects = args
+        .rejects
+        .as_ref()
+        .map(|path| File::create(path).with_context(|| format!("writing rejects to {}", path.display())))
+        .transpose()?
+        .map(BufWriter::new);
+    let mut progress = |read: u64| {
+        if read.is_multiple_of(NOTE_EVERY) {
+            ui.note(&format!("{} lines read", count(read)));
+        }
+    };
+    let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
+    let loaded = load::load(&request, &store, writer, &mut progress).map_err(explained)?;
+    if let Some(rejects) = &mut rejects {
+        rejects.flush().context("writing the rejects file")?;
+    }
+    show(&loaded, args, ui);
+    if args.strict && loaded.rejects() > 0 {
+        let rejected = counted(loaded.rejects(), "line");
+        return Err(Fault::new(Exit::Data, format!("--strict was given, and {rejected} could not be loaded"))
+            .hint("--rejects FILE lists them with their reasons")
+            .into());
+    }
+    Ok(Exit::Done)
+}
+
+fn request(args: &Load) -> anyhow::Result<LoadRequest> {
+    let stdin = args.files.iter().filter(|path| path.as_os_str() == "-").count();
+    if stdin > 1 {
+        return Err(Fault::new(Exit::Usage, "`-` (standard input) is given more than once").into());
+    }
+    let when = |text: &String| {
+        timestamp::from_text(text).or_else(|| timestamp::from_json(text)).ok_or_else(|| {
+            Fault::new(Exit::Usage, format!("--timestamp `{text}` is no time"))
+                .hint("a date (2025-06-01), a time (2025-06-01T12:30:00Z) or epoch seconds")
+        })
+    };
+    Ok(LoadRequest {
+        files: args.files.clone(),
+        format: match args.input {
+            InputFormat::Auto => None,
+            InputFormat::Jsonl => Some(Format::Jsonl),
+            InputFormat::Csv => Some(Format::Table(None)),
+            InputFormat::Tsv => Some(Format::Table(Some(b'\t'))),
+        },
+        table: TableOptions {
+            text_column: args.text_column.clone(),
+            label_column: args.label_column.clone(),
+            system: args.system.clone(),
+            prompt: args.prompt.clone(),
+            delimiter: None,
+        },
+        workload: args.workload.clone(),
+        client: args.client.clone(),
+        timestamp: args.timestamp.as_ref().map(when).transpose()?,
+    })
+}
+
+fn show(loaded: &Loaded, args: &Load, ui: &Ui) {
+    let rejected = loaded.rejected.iter().map(|(reason, n)| (reason.as_str().to_owned(), *n)).collect();
+    let counts = LoadCounts { read: loaded.read, added: loaded.added, present: loaded.present, rejected };
+    ui.result(&data::load(&counts, ui.width(), ui.color()));
+    ui.json(&LoadReport { schema: SCHEMA, data: counts });
+    if loaded.repaired > 0 {
+        let lines = counted(loaded.repaired, "torn line");
+        ui.warn(&format!("cut off {lines} that an interrupted load had left; load its file again to be sure"));
+    }
+    if let Some(first) = loaded.located.first() {
+        let rejected = counted(loaded.rejects(), "line");
+        let meaning = first.reason.meaning();
+        ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
+        if args.rejects.is_none() {
+            ui.hint("--rejects FILE lists them with their reasons");
+        }
+    }
+    if loaded.rejected.contains_key(&Reject::MissingWorkload) {
+        ui.hint("--workload NAME is for rows that name none");
+    }
+}
+
+/// What cannot be loaded at all, with its exit code and a remedy.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    let Some(known) = error.downcast_ref::<LoadError>() else { return error };
+    let what = known.to_string();
+    match known {
+        LoadError::Table { source, .. } => {
+            let fault = Fault::new(Exit::Usage, source.to_string());
+            anyhow::Error::new(fault.hint("dfwfd load --help says which options tables have")).context(what)
+        }
+        LoadError::Compressed { file } => {
+            Fault::new(Exit::Data, what).hint(format!("gzip -dc {file} | dfwfd load -")).into()
+        }
+        LoadError::Folder { file } => Fault::new(Exit::Usage, what).hint(format!("dfwfd load {file}/*.jsonl")).into(),
+        LoadError::Open { source, .. } => {
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            let exit = if missing { Exit::Usage } else { Exit::Failed };
+            anyhow::Error::new(Fault::new(exit, source.to_string())).context(what)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `dfwfd logs`: what the local log store holds, and deleting from it.
+
+use crate::cli::{Global, Logs};
+use crate::config::{self, Invocation, Need};
+use crate::data::label::LabelReader;
+use crate::data::options::{Filter, Input};
+use crate::error::{Exit, Fault};
+use crate::report::answers::{LogList, LogRow};
+use crate::report::model::SCHEMA;
+use crate::report::runs;
+use crate::report::text::counted;
+use crate::source::local::{Listing, LogStore};
+use crate::ui::Ui;
+
+/// Lists, or deletes what the flags choose.
+pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit> {
+    let plan = config::load(&Invocation {
+        workload: args.workload.clone(),
+        since: args.since.clone(),
+        until: args.until.clone(),
+        ..super::invocation(global, Need::Settings)
+    })?;
+    super::trace::start(global.verbose, plan.log_level, ui);
+    for warning in &plan.warnings {
+        ui.warn(warning);
+    }
+    let store = LogStore::at(plan.state_dir.join("logs"));
+    let filter = plan.data.filter;
+    if args.delete {
+        return delete(&store, &filter, ui);
+    }
+    let labels = LabelReader::new(&plan.data.labels)
+        .map_err(|problem| Fault::new(Exit::Usage, format!("reading `label_pattern`: {problem}")))?;
+    let contents = store.list(&labels, &filter)?;
+    let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
+    ui.result(&runs::logs(&rows, ui.width(), ui.color()));
+    if contents.unreadable > 0 {
+        let lines = counted(contents.unreadable, "line");
+        ui.warn(&format!("{lines} of the log store {} hold no record", store.dir().display()));
+    }
+    if matches!(plan.data.input, Input::Files(_)) {
+        ui.note("the configuration reads JSONL files (logs.path); this is the local log store");
+    } else if rows.is_empty() {
+        ui.hint("dfwfd load FILE brings records in");
+    }
+    ui.json(&LogList { schema: SCHEMA, workloads: rows });
+    Ok(Exit::Done)
+}
+
+fn delete(store: &LogStore, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
+    if filter.workload.is_none() && filter.since.is_none() && filter.until.is_none() {
+        return Err(Fault::new(Exit::Usage, "--delete needs --workload, --since or --until")
+            .hint("dfwfd logs --delete --workload NAME")
+            .into());
+    }
+    let deleted = store.delete(filter)?;
+    ui.result(&format!("{} deleted, {} kept.", counted(deleted.records, "record"), deleted.kept));
+    ui.json(&serde_json::json!({"schema": SCHEMA, "deleted": deleted.records, "kept": deleted.kept}));
+    Ok(Exit::Done)
+}
+
+fn row(listing: Listing) -> LogRow {
+    let time = |seconds: i64| jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string());
+    LogRow {
+        workload: listing.workload,
+        records: listing.records,
+        clients: listing.clients.into_iter().collect(),
+        labels: listing.labels.into_iter().collect(),
+        first: time(listing.first),
+        last: time(listing.last),
+    }
+}

@@ -1,0 +1,52 @@
+//! `dfwfd split`: the datasets of a workload, written to a folder; touches no platform.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use anyhow::Context as _;
+
+use crate::cli::{Global, Split};
+use crate::config::{self, Need};
+use crate::error::{Exit, Fault};
+use crate::report::answers::SplitReport;
+use crate::report::data;
+use crate::report::model::{Data, SCHEMA};
+use crate::source::dataset;
+use crate::ui::Ui;
+
+/// Makes them and prints their counts.
+pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
+    let plan = config::load(&super::invocation_for(global, &args.records, Need::Data))?;
+    super::trace::start(global.verbose, plan.log_level, ui);
+    for warning in &plan.warnings {
+        ui.warn(warning);
+    }
+    let occupied = std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied {
+        return Err(Fault::new(Exit::Usage, format!("{} is not empty", args.out.display()))
+            .hint("name another folder with --out, or empty it")
+            .into());
+    }
+    std::fs::create_dir_all(&args.out).with_context(|| format!("making the folder {}", args.out.display()))?;
+    let mut rejects = args
+        .rejects
+        .as_ref()
+        .map(|path| File::create(path).with_context(|| format!("writing rejects to {}", path.display())))
+        .transpose()?
+        .map(BufWriter::new);
+    let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
+    let manifest = dataset::build(&plan.data, &args.out, writer)?;
+    for warning in &manifest.warnings {
+        ui.warn(warning);
+    }
+    let data = Data::of(&manifest).context("reading the manifest")?;
+    ui.json(&SplitReport { schema: SCHEMA, data: data.clone() });
+    ui.result(&data::split(&data, ui.width(), ui.color()));
+    let rejected = manifest.all_rejected();
+    if args.strict && rejected > 0 {
+        return Err(Fault::new(Exit::Data, format!("{rejected} lines were rejected, and --strict was given"))
+            .hint("--rejects FILE lists them")
+            .into());
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,61 @@
+//! `dfwfd status`: the runs of a state directory, newest first, or one of them in detail; `--watch` shows it again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cli::{Global, Status};
+use crate::error::Exit;
+use crate::report::answers::{self, RunList};
+use crate::report::model::{RunState, SCHEMA};
+use crate::report::{assemble, runs, table};
+use crate::store::Store;
+use crate::ui::Ui;
+
+/// How often a watched state directory is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Shows once, or whenever something has changed until no run is running.
+pub(super) async fn run(global: &Global, args: &Status, ui: &Ui) -> anyhow::Result<Exit> {
+    let state_dir = super::state_dir(global);
+    let mut last = String::new();
+    loop {
+        let shown = show(args.run.as_deref(), &state_dir, ui)?;
+        if shown.text != last {
+            ui.frame(&shown.text, args.watch && !last.is_empty());
+            last.clone_from(&shown.text);
+        }
+        if !args.watch || !shown.goes_on {
+            ui.json(&shown.json);
+            return Ok(Exit::Done);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+struct Shown {
+    text: String,
+    json: serde_json::Value,
+    goes_on: bool,
+}
+
+fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
+    let store = super::existing_store(state_dir)?;
+    let Some(name) = run else {
+        let rows = match &store {
+            Some(store) => list(store, state_dir)?,
+            None => Vec::new(),
+        };
+        let goes_on = rows.iter().any(|row| row.state == RunState::Running);
+        let text = runs::runs(&rows, ui.width(), ui.color());
+        return Ok(Shown { text, json: serde_json::to_value(RunList { schema: SCHEMA, runs: rows })?, goes_on });
+    };
+    let row = super::named_run(store.as_ref(), name, state_dir)?;
+    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has gone", state_dir.display()))?;
+    let report = assemble::assemble(&store, &row, state_dir)?;
+    let goes_on = report.state == RunState::Running;
+    Ok(Shown { text: table::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
+}
+
+fn list(store: &Store, state_dir: &Path) -> anyhow::Result<Vec<answers::RunRow>> {
+    store.runs()?.iter().map(|row| Ok(assemble::assemble(store, row, state_dir)?.row())).collect()
+}

@@ -1,0 +1,141 @@
+//! The environment of one invocation: variables of the process, then those of a `.env` file beside the configuration,
+//! which never override. Nothing is written back to the process; values are never shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Variables of the process and of a `.env` file.
+#[derive(Clone, Default)]
+pub struct Environment {
+    process: BTreeMap<String, String>,
+    file: BTreeMap<String, String>,
+    path: Option<PathBuf>,
+    unreadable: Option<String>,
+    exposed: bool,
+}
+
+impl Environment {
+    /// The variables of this process; those that are not valid UTF-8 are not there.
+    pub fn process() -> Environment {
+        let process = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Environment { process, ..Environment::default() }
+    }
+
+    /// These variables and no others.
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Environment {
+        let process = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Environment { process, ..Environment::default() }
+    }
+
+    /// The same with the variables of `.env` in this folder, when there is one.
+    #[must_use]
+    pub fn beside(mut self, folder: &Path) -> Environment {
+        let path = folder.join(".env");
+        if !path.is_file() {
+            return self;
+        }
+        // The parser's message quotes the line, which may hold a secret: only that there is one is said.
+        let read = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<BTreeMap<_, _>, _>>);
+        match read {
+            Ok(file) => self.file = file,
+            Err(dotenvy::Error::Io(error)) => self.unreadable = Some(format!("cannot be read: {error}")),
+            Err(_) => self.unreadable = Some("a line is not NAME=value".to_owned()),
+        }
+        self.exposed = exposed(&path);
+        self.path = Some(path);
+        self
+    }
+
+    /// The value of a variable; one that is empty is not there.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let set_in = |variables: &BTreeMap<String, String>| variables.get(name).is_some_and(|value| !value.is_empty());
+        let variables = if set_in(&self.process) { &self.process } else { &self.file };
+        variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the value of this variable comes from the `.env` file.
+    pub(crate) fn in_file(&self, name: &str) -> bool {
+        self.get(name).is_some() && self.process.get(name).is_none_or(String::is_empty)
+    }
+
+    /// Every variable that is set.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names: std::collections::BTreeSet<&str> =
+            self.process.keys().chain(self.file.keys()).map(String::as_str).collect();
+        names.into_iter().filter_map(|name| self.get(name).map(|value| (name, value)))
+    }
+
+    /// The `.env` file and why it cannot be used, when it cannot.
+    pub(crate) fn broken(&self) -> Option<(&Path, &str)> {
+        Some((self.path.as_deref()?, self.unreadable.as_deref()?))
+    }
+
+    /// What is worth saying about the `.env` file.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let path = self.path.as_ref().filter(|_| self.exposed)?;
+        Some(format!("others can read {}, which may hold secrets; chmod 600 it", path.display()))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("variables", &self.iter().count()).field("file", &self.path).finish()
+    }
+}
+
+#[cfg(unix)]
+fn exposed(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o044 != 0)
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(text: &str, mode: u32) -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_file_adds_but_never_overrides() {
+        let folder = folder("A=file\nB='from file'\n# note\nC=file\n", 0o600);
+        let environment = Environment::of([("A", "process"), ("C", "")]).beside(folder.path());
+        assert_eq!(environment.get("A"), Some("process"));
+        assert_eq!(environment.get("B"), Some("from file"));
+        assert_eq!(environment.get("C"), Some("file"));
+        assert_eq!(environment.get("D"), None);
+        assert!(environment.in_file("B") && !environment.in_file("A"));
+        assert_eq!(environment.iter().count(), 3);
+        assert_eq!(environment.warning(), None);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_warned_about() {
+        let folder = folder("A=1\n", 0o640);
+        let warning = Environment::default().beside(folder.path()).warning().unwrap();
+        assert!(warning.contains("chmod 600"), "{warning}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_never_shows_its_content() {
+        let folder = folder("KEY='hunter2\n", 0o600);
+        let environment = Environment::of([("OTHER", "hunter2")]).beside(folder.path());
+        let (_, why) = environment.broken().unwrap();
+        assert!(!why.contains("hunter2"), "{why}");
+        assert!(!format!("{environment:?}").contains("hunter2"));
+    }
+}

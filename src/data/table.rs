@@ -1,0 +1,383 @@
+//! CSV and TSV rows with a text and a label column as log records: columns, default prompts, and rows that are broken.
+//! Works on a whole table in memory, because the default prompt lists the labels that the table holds.
+
+use std::collections::BTreeMap;
+
+use crate::data::canonical::write_string;
+use crate::data::label;
+use crate::data::rules::Reject;
+use crate::data::template::{Meaning, Template, UnknownPlaceholder};
+
+/// Names of text columns that are known without being told, the likeliest first.
+const TEXT_COLUMNS: &[&str] =
+    &["text", "headline", "title", "sentence", "content", "message", "body", "input", "question", "query", "prompt"];
+/// The same for label columns.
+const LABEL_COLUMNS: &[&str] =
+    &["label", "labels", "class", "category", "event", "topic", "sentiment", "intent", "target", "answer", "output"];
+/// With more labels than this the default prompt lists none.
+const MOST_LISTED: usize = 100;
+const DEFAULT_PROMPT: &str = "{text}";
+const DEFAULT_SYSTEM: &str = "Classify the text. Choose exactly one of these classes:\n{labels}\nAnswer with the class in triple square brackets, \
+     such as [[[{example}]]], and nothing else.";
+const DEFAULT_SYSTEM_UNLISTED: &str =
+    "Classify the text. Answer with its class in triple square brackets, and nothing else.";
+
+/// How a table becomes records; whatever is `None` is found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Header of the column with the text.
+    pub text_column: Option<String>,
+    /// Header of the column with the label.
+    pub label_column: Option<String>,
+    /// Template of the system message; empty for none.
+    pub system: Option<String>,
+    /// Template of the user message.
+    pub prompt: Option<String>,
+    /// The byte between cells; `None`: found from the header.
+    pub delimiter: Option<u8>,
+}
+
+/// Why a table cannot be read at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// The first row is no text.
+    #[error("the header is not UTF-8 text")]
+    Header,
+    /// An option names a column that is not there.
+    #[error("no column is named `{name}`; the header has: {}", columns.join(", "))]
+    NoColumn {
+        /// The name asked for.
+        name: String,
+        /// The names in the header.
+        columns: Vec<String>,
+    },
+    /// No option and no known name says which column it is.
+    #[error("which column holds the {what} is not clear; name it with {flag}; the header has: {}", columns.join(", "))]
+    Unclear {
+        /// `text` or `label`.
+        what: &'static str,
+        /// The option that names it.
+        flag: &'static str,
+        /// The names in the header.
+        columns: Vec<String>,
+    },
+    /// A template holds a placeholder that stands for nothing.
+    #[error("{flag} holds `{{{name}}}`, which is neither {{text}} nor {{labels}} nor a column: {}", columns.join(", "))]
+    Placeholder {
+        /// The option with the template.
+        flag: &'static str,
+        /// The placeholder.
+        name: String,
+        /// The names in the header.
+        columns: Vec<String>,
+    },
+    /// A template shows the label to the model that is asked for it.
+    #[error("{0} holds the label column, so that the question would give the answer away")]
+    Leak(&'static str),
+    /// The user message would be the same in every row.
+    #[error("--prompt holds no column, so that every row would ask the same; write {{text}} where the text belongs")]
+    Constant,
+}
+
+/// A table whose columns and prompts are settled.
+#[derive(Debug)]
+pub struct Table<'a> {
+    bytes: &'a [u8],
+    columns: Vec<String>,
+    text: usize,
+    label: usize,
+    system: Option<Template>,
+    prompt: Template,
+    delimiter: u8,
+    body: usize,
+}
+
+/// One row of a table.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// The line of the file on which it starts, from 1.
+    pub line: u64,
+    /// The row as written, without its line end.
+    pub raw: &'a [u8],
+    /// A log record as JSON, or why there is none.
+    pub record: Result<Vec<u8>, Reject>,
+}
+
+impl<'a> Table<'a> {
+    /// Reads the header and settles columns and prompts; `None` for a table without a header (an empty file).
+    pub fn read(bytes: &'a [u8], options: &TableOptions) -> Result<Option<Table<'a>>, TableError> {
+        let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(bytes));
+        let mut rows = RawRows::new(bytes, delimiter, 0, None);
+        let Some(header) = rows.next() else { return Ok(None) };
+        let columns = (header.cells.iter())
+            .map(|cell| std::str::from_utf8(cell).map(|name| name.trim().to_owned()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| TableError::Header)?;
+        let text = named(&columns, options.text_column.as_deref())?;
+        let label = named(&columns, options.label_column.as_deref())?;
+        let text_known = text.or_else(|| known(&columns, TEXT_COLUMNS, label));
+        let label_known = label.or_else(|| known(&columns, LABEL_COLUMNS, text_known));
+        let other = |taken: Option<usize>| taken.filter(|_| columns.len() == 2).map(|taken| 1 - taken);
+        let unclear = |what, flag| TableError::Unclear { what, flag, columns: columns.clone() };
+        let text = text_known.or_else(|| other(label_known)).ok_or_else(|| unclear("text", "--text-column"))?;
+        let label = label_known.or_else(|| other(Some(text))).ok_or_else(|| unclear("label", "--label-column"))?;
+        let body = rows.at;
+        let prompt = Template::constant("");
+        let mut table = Table { bytes, columns, text, label, system: None, prompt, delimiter, body };
+        table.settle_prompts(options)?;
+        Ok(Some(table))
+    }
+
+    fn settle_prompts(&mut self, options: &TableOptions) -> Result<(), TableError> {
+        let labels = self.labels();
+        let listed: Vec<String> = labels.iter().map(|label| format!("- {label}")).collect();
+        let system = match options.system.as_deref() {
+            Some(given) => self.template(given, "--system", &listed.join("\n"))?,
+            None if labels.is_empty() || labels.len() > MOST_LISTED => Template::constant(DEFAULT_SYSTEM_UNLISTED),
+            None => {
+                let text = DEFAULT_SYSTEM.replace("{example}", &labels[0]);
+                Template::constant(&text.replace("{labels}", &listed.join("\n")))
+            }
+        };
+        self.system = Some(system).filter(|system| !system.is_empty());
+        let prompt = options.prompt.as_deref().unwrap_or(DEFAULT_PROMPT);
+        self.prompt = self.template(prompt, "--prompt", &listed.join("\n"))?;
+        if self.prompt.varies() { Ok(()) } else { Err(TableError::Constant) }
+    }
+
+    fn template(&self, text: &str, flag: &'static str, labels: &str) -> Result<Template, TableError> {
+        let template = Template::parse(text, |name| match name {
+            "text" => Some(Meaning::Cell(self.text)),
+            "labels" => Some(Meaning::Constant(labels.to_owned())),
+            _ => position(&self.columns, name).map(Meaning::Cell),
+        });
+        let template = template.map_err(|UnknownPlaceholder(name)| TableError::Placeholder {
+            flag,
+            name,
+            columns: self.columns.clone(),
+        })?;
+        if template.shows(self.label) { Err(TableError::Leak(flag)) } else { Ok(template) }
+    }
+
+    /// The labels of the table, each as written most often, in order of their case-folded form.
+    fn labels(&self) -> Vec<String> {
+        let mut spellings: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        for row in self.raw_rows() {
+            if let Ok(cells) = self.cells(&row)
+                && let label = cells[self.label].trim()
+                && !label.is_empty()
+            {
+                *spellings.entry(label::key(label)).or_default().entry(label.to_owned()).or_default() += 1;
+            }
+        }
+        let most = |spellings: BTreeMap<String, u64>| spellings.into_iter().rev().max_by_key(|(_, count)| *count);
+        spellings.into_values().filter_map(most).map(|(label, _)| label).collect()
+    }
+
+    /// The rows below the header, in order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'a>> + '_ {
+        self.raw_rows().map(|row| {
+            let record = self.cells(&row).and_then(|cells| self.record(&cells));
+            Row { line: row.line, raw: row.raw, record }
+        })
+    }
+
+    fn raw_rows(&self) -> RawRows<'a> {
+        RawRows::new(self.bytes, self.delimiter, self.body, Some(self.columns.len()))
+    }
+
+    fn cells<'r>(&self, row: &'r RawRow<'a>) -> Result<Vec<&'r str>, Reject> {
+        if row.broken || row.cells.len() != self.columns.len() {
+            return Err(Reject::BadRow);
+        }
+        row.cells.iter().map(|cell| std::str::from_utf8(cell).map_err(|_| Reject::InvalidUtf8)).collect()
+    }
+
+    fn record(&self, cells: &[&str]) -> Result<Vec<u8>, Reject> {
+        if cells[self.text].trim().is_empty() {
+            return Err(Reject::EmptyText);
+        }
+        let label = cells[self.label].trim();
+        if label.is_empty() {
+            return Err(Reject::NoLabel);
+        }
+        let mut out = Vec::with_capacity(512);
+        out.extend_from_slice(b"{\"request\":{\"messages\":[");
+        if let Some(system) = &self.system {
+            push_message("system", &system.fill(cells), &mut out);
+            out.push(b',');
+        }
+        push_message("user", &self.prompt.fill(cells), &mut out);
+        out.extend_from_slice(b"]},\"response\":{\"choices\":[{\"message\":");
+        push_message("assistant", &format!("[[[{label}]]]"), &mut out);
+        out.extend_from_slice(b"}]}");
+        let mut metadata = Vec::new();
+        for (at, name) in self.columns.iter().enumerate() {
+            let cell = cells[at].trim();
+            if at == self.text || at == self.label || cell.is_empty() || position(&self.columns, name) != Some(at) {
+                continue;
+            }
+            let own = ["timestamp", "workload_id", "client_id"].into_iter().find(|own| name.eq_ignore_ascii_case(own));
+            push_member(own.unwrap_or(name), cell, if own.is_some() { &mut out } else { &mut metadata });
+        }
+        if let Some((_, members)) = metadata.split_first() {
+            out.extend_from_slice(b",\"metadata\":{");
+            out.extend_from_slice(members);
+            out.push(b'}');
+        }
+        out.push(b'}');
+        Ok(out)
+    }
+}
+
+fn push_message(role: &str, content: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"role\":\"");
+    out.extend_from_slice(role.as_bytes());
+    out.extend_from_slice(b"\",\"content\":");
+    write_string(content, out);
+    out.push(b'}');
+}
+
+fn push_member(key: &str, value: &str, out: &mut Vec<u8>) {
+    out.push(b',');
+    write_string(key, out);
+    out.push(b':');
+    write_string(value, out);
+}
+
+fn position(columns: &[String], name: &str) -> Option<usize> {
+    let exact = columns.iter().position(|column| column == name);
+    exact.or_else(|| columns.iter().position(|column| label::key(column) == label::key(name)))
+}
+
+fn named(columns: &[String], name: Option<&str>) -> Result<Option<usize>, TableError> {
+    let Some(name) = name else { return Ok(None) };
+    let no_column = || TableError::NoColumn { name: name.to_owned(), columns: columns.to_vec() };
+    position(columns, name).map(Some).ok_or_else(no_column)
+}
+
+fn known(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usize> {
+    names.iter().find_map(|name| position(columns, name).filter(|at| Some(*at) != taken))
+}
+
+/// The likeliest delimiter: of tab, comma, semicolon and bar the one that stands most often in the first line, outside
+/// quotes.
+pub fn find_delimiter(bytes: &[u8]) -> u8 {
+    let line = bytes.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let mut quoted = false;
+    let mut counts = [(b',', 0), (b'\t', 0), (b';', 0), (b'|', 0)];
+    for byte in line {
+        quoted ^= *byte == b'"';
+        if let Some((_, count)) = counts.iter_mut().find(|(delimiter, _)| delimiter == byte && !quoted) {
+            *count += 1;
+        }
+    }
+    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| *delimiter)
+}
+
+struct RawRow<'a> {
+    line: u64,
+    raw: &'a [u8],
+    cells: csv::ByteRecord,
+    broken: bool,
+}
+
+/// The rows of a table as written. A quote that is never closed would swallow the rows behind it: such a row ends with
+/// its first line, and reading goes on with the next.
+struct RawRows<'a> {
+    bytes: &'a [u8],
+    delimiter: u8,
+    /// Cells of a good row, once the header is known.
+    width: Option<usize>,
+    reader: csv::Reader<&'a [u8]>,
+    /// Where `reader` began.
+    base: usize,
+    /// Where the next row begins, blank lines before it included.
+    at: usize,
+    /// The line number of `counted`.
+    line: u64,
+    counted: usize,
+}
+
+impl<'a> RawRows<'a> {
+    fn new(bytes: &'a [u8], delimiter: u8, from: usize, width: Option<usize>) -> RawRows<'a> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let reader = reader(&bytes[from..], delimiter);
+        RawRows { bytes, delimiter, width, reader, base: from, at: from, line: 1, counted: 0 }
+    }
+
+    fn line_of(&mut self, at: usize) -> u64 {
+        self.line += memchr::memchr_iter(b'\n', &self.bytes[self.counted..at]).count() as u64;
+        self.counted = at;
+        self.line
+    }
+}
+
+impl<'a> Iterator for RawRows<'a> {
+    type Item = RawRow<'a>;
+
+    fn next(&mut self) -> Option<RawRow<'a>> {
+        let mut cells = csv::ByteRecord::new();
+        if !self.reader.read_byte_record(&mut cells).unwrap_or(false) {
+            self.at = self.bytes.len();
+            return None;
+        }
+        let end = self.base + usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
+        let before = &self.bytes[self.at..end];
+        let blank = before.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let start = self.at + blank;
+        let line = self.line_of(start);
+        let raw = without_line_end(&self.bytes[start..end]);
+        self.at = end;
+        let first = memchr::memchr(b'\n', raw);
+        let wrong_width = self.width.is_some_and(|width| width != cells.len());
+        let suspect = first.is_some() || end == self.bytes.len();
+        let broken = suspect && (!well_quoted(raw, self.delimiter) || (wrong_width && first.is_some()));
+        if let Some(first) = first.filter(|_| broken) {
+            self.at = start + first + 1;
+            self.base = self.at;
+            self.reader = reader(&self.bytes[self.at..], self.delimiter);
+            return Some(RawRow { line, raw: without_line_end(&raw[..first]), cells, broken });
+        }
+        Some(RawRow { line, raw, cells, broken })
+    }
+}
+
+fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes)
+}
+
+fn without_line_end(raw: &[u8]) -> &[u8] {
+    let end = raw.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    &raw[..end]
+}
+
+/// Whether every quoted cell of a row is closed, and followed by a delimiter or the end.
+fn well_quoted(raw: &[u8], delimiter: u8) -> bool {
+    let mut at = 0;
+    loop {
+        if raw.get(at) == Some(&b'"') {
+            at += 1;
+            loop {
+                let Some(found) = memchr::memchr(b'"', &raw[at..]) else { return false };
+                at += found + 1;
+                if raw.get(at) != Some(&b'"') {
+                    break;
+                }
+                at += 1;
+            }
+            if raw.get(at).is_some_and(|b| *b != delimiter) {
+                return false;
+            }
+        } else {
+            at += memchr::memchr(delimiter, &raw[at..]).unwrap_or(raw.len() - at);
+        }
+        if at >= raw.len() {
+            return true;
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

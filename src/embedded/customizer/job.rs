@@ -1,0 +1,276 @@
+//! A training job: its states, and how it is answered (nemo-wire 5.3, 5.4). What it does while it runs is in `work`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::work::Work;
+use crate::embedded::wire::naive_now;
+use crate::embedded::world::State;
+
+/// One training job.
+#[derive(Debug)]
+pub(in crate::embedded) struct Training {
+    pub(in crate::embedded) id: String,
+    pub(in crate::embedded) ticket: u64,
+    pub(in crate::embedded) gpus: u32,
+    pub(super) namespace: String,
+    pub(super) output_model: Option<String>,
+    pub(super) base_model: String,
+    pub(super) files_url: String,
+    pub(super) epochs: u32,
+    pub(super) seed: u64,
+    pub(super) log_every: u32,
+    /// Members that are answered as they were accepted.
+    pub(super) body: Value,
+    phase: Phase,
+    /// Status reads since it got its GPUs, for `Clock::Polls`.
+    pub(super) reads: u32,
+    created_at: String,
+    updated_at: String,
+    log: Vec<Value>,
+    /// What was learnt of its progress, kept when it has ended.
+    last: Option<Series>,
+}
+
+/// Where a job stands.
+#[derive(Debug)]
+enum Phase {
+    /// No GPU yet.
+    Waiting,
+    Working(Arc<Work>),
+    Cancelling(Arc<Work>),
+    Ended(Ending),
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Completed,
+    Failed(String),
+    Cancelled,
+}
+
+/// The progress of a training as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series {
+    pub(super) epoch: u32,
+    pub(super) step: u32,
+    pub(super) steps: u32,
+    pub(super) steps_per_epoch: u32,
+    /// Step (from 0), time, loss.
+    pub(super) train: Vec<(u32, String, f64)>,
+    pub(super) validation: Vec<(u32, String, f64)>,
+}
+
+impl Series {
+    /// The epoch with the least validation loss, counted from 1.
+    fn best_epoch(&self) -> Option<usize> {
+        let epochs = self.validation.iter().enumerate();
+        epochs.min_by(|(_, a), (_, b)| a.2.total_cmp(&b.2)).map(|(epoch, _)| epoch + 1)
+    }
+}
+
+impl Training {
+    pub(super) fn new(id: String, ticket: u64, gpus: u32, created_at: String) -> Self {
+        let mut training = Training {
+            id,
+            ticket,
+            gpus,
+            namespace: String::new(),
+            output_model: None,
+            base_model: String::new(),
+            files_url: String::new(),
+            epochs: 1,
+            seed: 0,
+            log_every: 1,
+            body: Value::Null,
+            phase: Phase::Waiting,
+            reads: 0,
+            updated_at: created_at.clone(),
+            created_at,
+            log: Vec::new(),
+            last: None,
+        };
+        training.note("created", None);
+        training
+    }
+
+    /// Whether it waits for GPUs.
+    pub(in crate::embedded) fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Waiting)
+    }
+
+    /// Whether it holds GPUs.
+    pub(in crate::embedded) fn holds_gpus(&self) -> bool {
+        matches!(self.phase, Phase::Working(_) | Phase::Cancelling(_))
+    }
+
+    /// Whether it has ended.
+    pub(in crate::embedded) fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// The work under way, when there is any.
+    pub(super) fn work(&self) -> Option<&Arc<Work>> {
+        match &self.phase {
+            Phase::Working(work) | Phase::Cancelling(work) => Some(work),
+            _ => None,
+        }
+    }
+
+    /// Whether it was asked to stop and has not yet.
+    pub(super) fn is_cancelling(&self) -> bool {
+        matches!(self.phase, Phase::Cancelling(_))
+    }
+
+    /// It has its GPUs: the work to be started.
+    pub(in crate::embedded) fn begin(&mut self) -> Arc<Work> {
+        let work = Arc::new(Work::new(self));
+        self.phase = Phase::Working(Arc::clone(&work));
+        for message in ["PVCCreated", "EntityHandler_0_Created", "EntityHandler_0_Completed", "TrainingJobCreated"] {
+            self.note(message, None);
+        }
+        self.note("TrainingJobRunning", None);
+        work
+    }
+
+    /// Asks it to stop; a job that has ended stays as it is.
+    pub(super) fn cancel(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Waiting) {
+            Phase::Waiting => self.end(Ending::Cancelled),
+            Phase::Working(work) => {
+                work.cancel();
+                self.note("Cancelling", None);
+                self.phase = Phase::Cancelling(work);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if let Some(work) = self.work() {
+            self.last = Some(work.series());
+        }
+        match &ending {
+            Ending::Completed => {
+                self.note("TrainingJobCompleted", None);
+                self.note("EntityHandler_1_Completed", None);
+                self.note("Completed", None);
+            }
+            Ending::Failed(reason) => self.note("TrainingJobFailed", Some(reason)),
+            Ending::Cancelled => self.note("Cancelled", None),
+        }
+        self.phase = Phase::Ended(ending);
+    }
+
+    fn note(&mut self, message: &str, detail: Option<&str>) {
+        self.updated_at = naive_now();
+        self.log.push(json!({"updated_at": self.updated_at, "message": message, "detail": detail}));
+    }
+
+    fn status(&self, polled: bool) -> &'static str {
+        match &self.phase {
+            Phase::Waiting if self.reads == 0 && self.log.len() == 1 => "created",
+            Phase::Waiting => "pending",
+            Phase::Working(_) if polled && self.reads == 0 => "created",
+            Phase::Working(_) if polled && self.reads == 1 => "pending",
+            Phase::Working(_) => "running",
+            Phase::Cancelling(_) => "cancelling",
+            Phase::Ended(Ending::Completed) => "completed",
+            Phase::Ended(Ending::Failed(_)) => "failed",
+            Phase::Ended(Ending::Cancelled) => "cancelled",
+        }
+    }
+
+    /// A status read found it waiting: it says so.
+    pub(super) fn seen_waiting(&mut self) {
+        if self.log.len() == 1 {
+            let reason = format!("{} GPUs are needed, fewer are free", self.gpus);
+            self.note("NotEnoughResources", Some(&reason));
+        }
+    }
+
+    /// What is known of the progress; while reads are the clock, the real progress shows at the end only.
+    fn series(&self, polled: bool) -> Series {
+        match (&self.last, self.work()) {
+            (Some(last), _) => last.clone(),
+            (None, Some(work)) if !polled => work.series(),
+            _ => Series::default(),
+        }
+    }
+
+    /// The status object of `/status`.
+    pub(super) fn details(&self, polled: bool) -> Value {
+        let series = self.series(polled);
+        let status = self.status(polled);
+        let percentage = match status {
+            "completed" => 100.0,
+            "running" if polled => 50.0,
+            _ if series.steps > 0 => f64::from(series.step) / f64::from(series.steps) * 100.0,
+            _ => 0.0,
+        };
+        let known = series.steps > 0;
+        let points = |points: &[(u32, String, f64)]| -> Vec<Value> {
+            let point =
+                |(step, time, value): &(u32, String, f64)| json!({"step": step, "timestamp": time, "value": value});
+            points.iter().map(point).collect()
+        };
+        json!({
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "status": status,
+            "elapsed_time": 0.0,
+            "percentage_done": percentage,
+            "epochs_completed": series.epoch,
+            "steps_completed": series.step,
+            "steps_per_epoch": known.then_some(series.steps_per_epoch),
+            "best_epoch": series.best_epoch(),
+            "train_loss": series.train.last().map(|point| point.2),
+            "val_loss": series.validation.last().map(|point| point.2),
+            "metrics": {
+                "keys": ["train_loss", "val_loss"],
+                "metrics": {"train_loss": points(&series.train), "val_loss": points(&series.validation)},
+            },
+            "status_logs": self.log,
+        })
+    }
+
+    /// The job as it is answered.
+    pub(super) fn answer(&self, polled: bool) -> Value {
+        let mut details = self.details(polled);
+        if let Some(details) = details.as_object_mut() {
+            details.shift_remove("status");
+        }
+        let mut answer = json!({
+            "id": self.id,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "namespace": self.namespace,
+            "output_model": self.output_model,
+            "files_url": self.files_url,
+            "status": self.status(polled),
+            "status_details": details,
+        });
+        if let (Some(answer), Some(body)) = (answer.as_object_mut(), self.body.as_object()) {
+            answer.extend(body.clone());
+        }
+        answer
+    }
+
+    /// For `/control/state`.
+    pub(in crate::embedded) fn summary(&self) -> Value {
+        json!({
+            "id": self.id, "namespace": self.namespace, "status": self.status(false), "gpus": self.gpus,
+            "description": self.body["description"], "output_model": self.output_model,
+        })
+    }
+}
+
+impl State {
+    /// A training job by id.
+    pub(super) fn training(&self, id: &str) -> Option<&Training> {
+        self.trainings.iter().find(|job| job.id == id)
+    }
+}

@@ -1,0 +1,133 @@
+//! The rows of a training dataset: files under `training/` and `validation/`, each row checked (nemo-wire 5.5). The
+//! first bad row fails the job, with its place.
+
+use axum::body::Bytes;
+use serde_json::Value;
+
+use crate::student::{Example, Message};
+
+/// What a job trains on.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) training: Vec<Example>,
+    pub(super) validation: Vec<Example>,
+}
+
+/// Every so many training rows one is held out when there is no validation file: a tenth.
+const HELD_OUT: usize = 10;
+
+/// Reads and checks all rows; the error is what the job fails with.
+pub(super) fn read(files: &[(String, Bytes)]) -> Result<Rows, String> {
+    let mut training = below(files, "training/")?;
+    let mut validation = below(files, "validation/")?;
+    if training.is_empty() {
+        return Err("the dataset holds no rows under training/".into());
+    }
+    if validation.is_empty() {
+        let mut at = 0;
+        let split = |_: &mut Example| {
+            at += 1;
+            at % HELD_OUT == 0
+        };
+        validation = training.extract_if(.., split).collect();
+    }
+    Ok(Rows { training, validation })
+}
+
+fn below(files: &[(String, Bytes)], folder: &str) -> Result<Vec<Example>, String> {
+    let mut rows = Vec::new();
+    for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with(folder)) {
+        if path.ends_with(".jsonl") {
+            let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+            for (at, line) in lines.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace)) {
+                let row = serde_json::from_slice::<Value>(line).map_err(|error| error.to_string());
+                rows.push(row.and_then(|row| example(&row)).map_err(|why| format!("{path}, line {}: {why}", at + 1))?);
+            }
+        } else if path.ends_with(".json") {
+            let all = serde_json::from_slice::<Vec<Value>>(bytes).map_err(|error| format!("{path}: {error}"))?;
+            for (at, row) in all.iter().enumerate() {
+                rows.push(example(row).map_err(|why| format!("{path}, row {}: {why}", at + 1))?);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// One row as the student takes it.
+fn example(row: &Value) -> Result<Example, String> {
+    if let (Some(prompt), Some(completion)) = (row["prompt"].as_str(), row["completion"].as_str()) {
+        return Ok(Example { messages: vec![Message::new("user", prompt)], reply: completion.to_owned() });
+    }
+    let Some(messages) = row["messages"].as_array() else {
+        return Err("neither messages nor prompt and completion".into());
+    };
+    let Some((last, before)) = messages.split_last() else { return Err("messages is empty".into()) };
+    if before.is_empty() {
+        return Err("messages holds nothing before the reply".into());
+    }
+    if last["role"] != "assistant" {
+        return Err("the last message is not the assistant's".into());
+    }
+    if last["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
+        return Err("the reply calls tools, which the students of this platform do not learn".into());
+    }
+    let Some(reply) = last["content"].as_str() else {
+        return Err("the content of the assistant's message is not a string".into());
+    };
+    let mut read = Vec::with_capacity(before.len());
+    for (at, message) in before.iter().enumerate() {
+        if message["role"].as_str().is_none() {
+            return Err(format!("messages[{at}] has no role"));
+        }
+        read.push(serde_json::from_value(message.clone()).map_err(|error| format!("messages[{at}]: {error}"))?);
+    }
+    Ok(Example { messages: read, reply: reply.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> (String, Bytes) {
+        (path.to_owned(), Bytes::from(text.to_owned()))
+    }
+
+    const GOOD: &str = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
+
+    #[test]
+    fn merges_files_and_ignores_other_folders() {
+        let rows = read(&[
+            file("training/a.jsonl", &format!("{GOOD}\n\n{GOOD}\n")),
+            file("training/b.json", &format!("[{GOOD}]")),
+            file("validation/v.jsonl", r#"{"prompt":"p","completion":"c"}"#),
+            file("testing/t.jsonl", "broken"),
+        ])
+        .unwrap();
+        assert_eq!((rows.training.len(), rows.validation.len()), (3, 1));
+        assert_eq!(rows.validation[0].reply, "c");
+    }
+
+    #[test]
+    fn holds_a_tenth_out_without_a_validation_file() {
+        let rows = read(&[file("training/a.jsonl", &[GOOD; 25].join("\n"))]).unwrap();
+        assert_eq!((rows.training.len(), rows.validation.len()), (23, 2));
+    }
+
+    #[test]
+    fn says_where_a_bad_row_is() {
+        let cases = [
+            ("{", "training/a.jsonl, line 2: EOF"),
+            (r#"{"messages":[]}"#, "line 2: messages is empty"),
+            (r#"{"text":"x"}"#, "line 2: neither"),
+            (r#"{"messages":[{"role":"user","content":"a"}]}"#, "nothing before the reply"),
+            (r#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#, "not the assistant's"),
+            (r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null}]}"#, "not a string"),
+            (r#"{"messages":[{"content":"a"},{"role":"assistant","content":"b"}]}"#, "messages[0] has no role"),
+        ];
+        for (row, expected) in cases {
+            let problem = read(&[file("training/a.jsonl", &format!("{GOOD}\n{row}"))]).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+        }
+        assert!(read(&[]).unwrap_err().contains("no rows under training/"));
+    }
+}

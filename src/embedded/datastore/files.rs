@@ -1,0 +1,216 @@
+//! Reading from a repository: info, refs, tree, and files with ranges (nemo-wire 3.6).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::repos::{File, Repo, RepoKind, RepoName, no_revision, not_found};
+use crate::embedded::listing::parameter;
+use crate::embedded::wire::{Answer, Refusal};
+use crate::embedded::world::World;
+
+pub(super) fn routes() -> Router<Arc<World>> {
+    Router::new()
+        .route("/v1/hf/api/{kind}/{namespace}/{name}", get(head_info))
+        .route("/v1/hf/api/{kind}/{namespace}/{name}/refs", get(refs))
+        .route("/v1/hf/api/{kind}/{namespace}/{name}/revision/{revision}", get(revision_info))
+        .route("/v1/hf/api/{kind}/{namespace}/{name}/tree/{revision}", get(whole_tree))
+        .route("/v1/hf/api/{kind}/{namespace}/{name}/tree/{revision}/{*path}", get(tree_below))
+        .route("/v1/hf/datasets/{namespace}/{name}/resolve/{revision}/{*path}", get(dataset_file))
+        .route("/v1/hf/{namespace}/{name}/resolve/{revision}/{*path}", get(model_file))
+}
+
+async fn head_info(State(world): State<Arc<World>>, Path(path): Path<(String, String, String)>) -> Answer {
+    answer_info(&world, RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2), "main")
+}
+
+async fn revision_info(State(world): State<Arc<World>>, Path(path): Path<(String, String, String, String)>) -> Answer {
+    answer_info(&world, RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2), &path.3)
+}
+
+fn answer_info(world: &World, name: RepoName, revision: &str) -> Answer {
+    let state = world.state();
+    let repo = state.store.find(&name).ok_or_else(|| not_found(&name))?;
+    info(&name, repo, revision).map(Json).ok_or_else(|| no_revision(revision))
+}
+
+/// What clients want to know about a repository at a revision.
+pub(super) fn info(name: &RepoName, repo: &Repo, revision: &str) -> Option<Value> {
+    let (sha, commit) = repo.resolve(revision)?;
+    let siblings: Vec<Value> = commit.tree.keys().map(|path| json!({"rfilename": path})).collect();
+    // Clients want milliseconds here.
+    let millis = |time: &str| time.replace('Z', ".000Z");
+    let mut info = json!({
+        "_id": repo.id, "id": name.id(), "author": name.namespace, "sha": sha, "lastModified": millis(&commit.date),
+        "createdAt": millis(&repo.created_at), "private": false, "gated": false, "disabled": false, "downloads": 0,
+        "likes": 0, "tags": [], "siblings": siblings, "xetEnabled": false,
+    });
+    if name.kind == RepoKind::Model {
+        info["modelId"] = json!(name.id());
+    }
+    Some(info)
+}
+
+async fn refs(State(world): State<Arc<World>>, Path(path): Path<(String, String, String)>) -> Answer {
+    let name = RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2);
+    let state = world.state();
+    let repo = state.store.find(&name).ok_or_else(|| not_found(&name))?;
+    let branch = |(name, oid): (&String, &String)| json!({"name": name, "ref": format!("refs/heads/{name}"), "targetCommit": oid});
+    Ok(Json(json!({"branches": repo.branches.iter().map(branch).collect::<Vec<_>>(), "tags": [], "converts": []})))
+}
+
+async fn whole_tree(
+    State(world): State<Arc<World>>,
+    Path(path): Path<(String, String, String, String)>,
+    uri: Uri,
+) -> Answer {
+    let name = RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2);
+    tree(&world, &name, &path.3, "", &uri)
+}
+
+async fn tree_below(
+    State(world): State<Arc<World>>,
+    Path(path): Path<(String, String, String, String, String)>,
+    uri: Uri,
+) -> Answer {
+    let name = RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2);
+    tree(&world, &name, &path.3, path.4.trim_end_matches('/'), &uri)
+}
+
+fn tree(world: &World, name: &RepoName, revision: &str, below: &str, uri: &Uri) -> Answer {
+    let recursive = parameter(uri, "recursive").is_some_and(|given| given.eq_ignore_ascii_case("true"));
+    let state = world.state();
+    let repo = state.store.find(name).ok_or_else(|| not_found(name))?;
+    let (_, commit) = repo.resolve(revision).ok_or_else(|| no_revision(revision))?;
+    let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
+    let mut folders = BTreeSet::new();
+    let mut files = Vec::new();
+    for (path, file) in commit.tree.iter() {
+        let Some(rest) = path.strip_prefix(&prefix) else { continue };
+        let mut inside = rest.match_indices('/').map(|(at, _)| &path[..prefix.len() + at]);
+        if recursive {
+            folders.extend(inside);
+            files.push(entry(path, file));
+        } else if let Some(folder) = inside.next() {
+            folders.insert(folder);
+        } else {
+            files.push(entry(path, file));
+        }
+    }
+    if files.is_empty() && folders.is_empty() && !below.is_empty() {
+        return Err(no_entry(below));
+    }
+    let folder = |path: &&str| json!({"type": "directory", "oid": repo.id, "size": 0, "path": path});
+    Ok(Json(folders.iter().map(folder).chain(files).collect()))
+}
+
+fn entry(path: &str, file: &File) -> Value {
+    let mut entry = json!({"type": "file", "oid": file.oid, "size": file.bytes.len(), "path": path});
+    if let Some(sha256) = &file.lfs {
+        entry["lfs"] = json!({"oid": sha256, "size": file.bytes.len(), "pointerSize": 134});
+    }
+    entry
+}
+
+fn no_entry(path: &str) -> Refusal {
+    Refusal::datastore(StatusCode::NOT_FOUND, Some("EntryNotFound"), format!("{path} does not exist"))
+}
+
+type FilePath = Path<(String, String, String, String)>;
+
+async fn dataset_file(
+    State(world): State<Arc<World>>,
+    Path(path): FilePath,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    resolve(&world, &RepoName::new(RepoKind::Dataset, &path.0, &path.1), &path.2, &path.3, &headers)
+}
+
+async fn model_file(
+    State(world): State<Arc<World>>,
+    Path(path): FilePath,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    resolve(&world, &RepoName::new(RepoKind::Model, &path.0, &path.1), &path.2, &path.3, &headers)
+}
+
+/// Answers GET and HEAD alike: the server leaves the body out of the latter.
+fn resolve(
+    world: &World,
+    name: &RepoName,
+    revision: &str,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let state = world.state();
+    let repo = state.store.find(name).ok_or_else(|| not_found(name))?;
+    let (sha, commit) = repo.resolve(revision).ok_or_else(|| no_revision(revision))?;
+    let file = commit.tree.get(path).ok_or_else(|| no_entry(path))?;
+    let size = file.bytes.len();
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| span(range, size));
+    let (status, bytes) = match range {
+        None => (StatusCode::OK, file.bytes.clone()),
+        Some(None) => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new()),
+        Some(Some((from, to))) => (StatusCode::PARTIAL_CONTENT, file.bytes.slice(from..to)),
+    };
+    let etag = format!("\"{}\"", file.lfs.as_ref().unwrap_or(&file.oid));
+    let mut answer = (
+        status,
+        [
+            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (header::CONTENT_LENGTH, bytes.len().to_string()),
+            (header::ACCEPT_RANGES, "bytes".to_owned()),
+            (header::ETAG, etag),
+        ],
+        [("x-repo-commit", sha.to_owned())],
+    )
+        .into_response();
+    let span = match range {
+        Some(Some((from, to))) => Some(format!("bytes {from}-{}/{size}", to - 1)),
+        Some(None) => Some(format!("bytes */{size}")),
+        None => None,
+    };
+    if let Some(span) = span.and_then(|span| span.parse().ok()) {
+        answer.headers_mut().insert(header::CONTENT_RANGE, span);
+    }
+    *answer.body_mut() = bytes.into();
+    Ok(answer)
+}
+
+/// The half-open span of a `Range` header: `None` when it is not understood (and so ignored), `Some(None)` when it
+/// lies outside.
+fn span(range: &str, size: usize) -> Option<Option<(usize, usize)>> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    if first.is_empty() {
+        let length: usize = last.parse().ok()?;
+        return Some((length > 0 && size > 0).then(|| (size.saturating_sub(length), size)));
+    }
+    let first: usize = first.parse().ok()?;
+    let last: usize = if last.is_empty() { usize::MAX } else { last.parse().ok()? };
+    Some((first < size && first <= last).then(|| (first, last.saturating_add(1).min(size))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn reads_the_forms_of_a_range() {
+        assert_eq!(span("bytes=0-", 10), Some(Some((0, 10))));
+        assert_eq!(span("bytes=4-6", 10), Some(Some((4, 7))));
+        assert_eq!(span("bytes=4-60", 10), Some(Some((4, 10))));
+        assert_eq!(span("bytes=-3", 10), Some(Some((7, 10))));
+        assert_eq!(span("bytes=-30", 10), Some(Some((0, 10))));
+        assert_eq!(span("bytes=10-", 10), Some(None));
+        assert_eq!(span("bytes=6-4", 10), Some(None));
+        assert_eq!(span("lines=1-2", 10), None);
+        assert_eq!(span("bytes=1-2,4-5", 10), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! The Data Store: namespaces, and repositories of files behind an API that Hugging Face's client accepts (nemo-wire 3).
+//! This file owns namespaces and the life of repositories; commits, LFS and downloads have files of their own.
+
+mod commits;
+mod files;
+mod lfs;
+pub(super) mod repos;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::fields::{Fields, object, text_or};
+use super::listing::{Columns, ListQuery, pairs, parameter};
+use super::wire::{Answer, Refusal};
+use super::world::World;
+use repos::{RepoKind, RepoName};
+
+/// The routes of the Data Store.
+pub(super) fn routes() -> Router<Arc<World>> {
+    Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/datastore/namespaces", get(list_namespaces).post(create_namespace))
+        .route("/v1/datastore/namespaces/{namespace}", get(get_namespace).delete(delete_namespace))
+        .route("/v1/hf/api/repos/create", post(create_repo))
+        .route("/v1/hf/api/repos/delete", axum::routing::delete(delete_repo))
+        .route("/v1/hf/api/{kind}", get(list_repos))
+        .merge(commits::routes())
+        .merge(lfs::routes())
+        .merge(files::routes())
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({"status": "healthy"}))
+}
+
+const NAMESPACES: Columns = Columns { sort: &["created_at", "namespace"], derived: |_, _| None };
+
+async fn list_namespaces(State(world): State<Arc<World>>, uri: Uri) -> Answer {
+    let query = ListQuery::parse(&uri, NAMESPACES)?;
+    Ok(Json(query.answer(world.state().store.namespaces.values().cloned(), NAMESPACES)))
+}
+
+async fn create_namespace(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
+    // A form by the book; JSON from some clients.
+    let named = match serde_json::from_slice::<Value>(&body) {
+        Ok(body) => body["namespace"].as_str().map(str::to_owned),
+        Err(_) => {
+            let form = pairs(&String::from_utf8_lossy(&body));
+            form.into_iter().find(|(key, _)| key == "namespace").map(|(_, value)| value)
+        }
+    };
+    let Some(name) = named.filter(|name| !name.is_empty() && !name.contains('/')) else {
+        return Err(Refusal::datastore(StatusCode::BAD_REQUEST, None, "namespace is required"));
+    };
+    match world.state().store.add_namespace(&name) {
+        Some(namespace) => Ok((StatusCode::CREATED, Json(namespace)).into_response()),
+        None => Err(Refusal::datastore(StatusCode::CONFLICT, None, format!("namespace {name} already exists"))),
+    }
+}
+
+fn no_namespace(name: &str) -> Refusal {
+    Refusal::datastore(StatusCode::NOT_FOUND, None, format!("namespace {name} does not exist"))
+}
+
+async fn get_namespace(State(world): State<Arc<World>>, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let namespace = world.state().store.namespaces.get(&name).cloned().ok_or_else(|| no_namespace(&name))?;
+    // 201 on a read, as the real service does.
+    Ok((StatusCode::CREATED, Json(namespace)).into_response())
+}
+
+async fn delete_namespace(State(world): State<Arc<World>>, Path(name): Path<String>) -> Answer {
+    let mut state = world.state();
+    if state.store.names().any(|repo| repo.namespace == name) {
+        let text = format!("namespace {name} still holds repositories");
+        return Err(Refusal::datastore(StatusCode::CONFLICT, None, text));
+    }
+    state.store.namespaces.remove(&name).ok_or_else(|| no_namespace(&name))?;
+    Ok(Json(json!({"message": "Resource deleted successfully."})))
+}
+
+/// The repository that the body of `repos/create` and `repos/delete` names.
+fn named(body: &Bytes) -> Result<RepoName, Refusal> {
+    let body = object(body)?;
+    let mut fields = Fields::of(&body);
+    fields.require("name");
+    fields.not_empty("name");
+    for key in ["name", "organization", "type"] {
+        fields.text(key);
+    }
+    fields.done()?;
+    let kind = match body.get("type").and_then(Value::as_str).unwrap_or("model") {
+        "dataset" => RepoKind::Dataset,
+        "model" => RepoKind::Model,
+        other => {
+            let text = format!("repositories of type {other} are not kept here");
+            return Err(Refusal::datastore(StatusCode::BAD_REQUEST, None, text));
+        }
+    };
+    let name = text_or(&body, "name", "");
+    let (namespace, name) = match name.split_once('/') {
+        Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
+        None => (text_or(&body, "organization", "default"), name),
+    };
+    Ok(RepoName { kind, namespace, name })
+}
+
+async fn create_repo(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    let name = named(&body)?;
+    let mut state = world.state();
+    if !state.store.namespaces.contains_key(&name.namespace) {
+        return Err(no_namespace(&name.namespace));
+    }
+    // A relative URL: of the forms that the real service and the clients know, the one that all of them take.
+    let url = name.path();
+    if !state.store.create(&name) {
+        let text = format!("You already created this {} repo", name.kind.noun());
+        return Err(Refusal::datastore(StatusCode::CONFLICT, None, text).with("url", url));
+    }
+    Ok(Json(json!({"url": url, "name": name.id(), "id": name.id()})))
+}
+
+async fn delete_repo(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    let name = named(&body)?;
+    let mut state = world.state();
+    if !state.store.delete(&name) {
+        return Err(repos::not_found(&name));
+    }
+    if name.kind == RepoKind::Model {
+        // A NIM loads adapters from here: without files there is nothing to serve.
+        let revisions = format!("{}@", name.id());
+        state.adapters.retain(|adapter| !adapter.id.starts_with(&revisions));
+    }
+    Ok(Json(json!({})))
+}
+
+async fn list_repos(State(world): State<Arc<World>>, Path(kind): Path<String>, uri: Uri) -> Answer {
+    let kind = RepoKind::of_segment(&kind)?;
+    let author = parameter(&uri, "author");
+    let state = world.state();
+    let repos = state.store.all().filter(|(name, _)| name.kind == kind);
+    let repos = repos.filter(|(name, _)| author.as_ref().is_none_or(|author| *author == name.namespace));
+    Ok(Json(repos.filter_map(|(name, repo)| files::info(name, repo, "main")).collect()))
+}

@@ -1,0 +1,151 @@
+//! The Evaluator: routes of jobs, their results, and stored configs and targets (nemo-wire 6). Accepting a job is in
+//! `request`, its states in `job`, the asking and scoring in `work`, what is reported in `results`.
+
+pub(super) mod job;
+mod metrics;
+mod request;
+mod results;
+mod templates;
+mod work;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::Value;
+
+use super::datastore::repos::{RepoKind, RepoName};
+use super::entities::{self, Creating, Kind};
+use super::fields::object;
+use super::listing::{Columns, ListQuery, parameter};
+use super::wire::{Answer, Refusal};
+use super::world::World;
+
+const CONFIG: Kind = Kind {
+    noun: "Evaluation config",
+    prefix: "eval-config",
+    members: &["description", "type", "params", "tasks", "groups", "project", "custom_fields", "ownership"],
+    check: |fields, creating| {
+        if creating == Creating::Yes {
+            fields.require("type");
+        }
+        fields.text("type");
+        fields.object("tasks");
+        fields.object("params");
+    },
+    shelf: |state| &mut state.evaluation_configs,
+    columns: Columns::plain(&["created_at", "updated_at", "name"]),
+};
+
+const TARGET: Kind = Kind {
+    noun: "Evaluation target",
+    prefix: "eval-target",
+    members: &[
+        "description",
+        "type",
+        "model",
+        "cached_outputs",
+        "retriever",
+        "rag",
+        "rows",
+        "dataset",
+        "project",
+        "custom_fields",
+        "ownership",
+    ],
+    check: |fields, creating| {
+        if creating == Creating::Yes {
+            fields.require("type");
+        }
+        fields.text("type");
+    },
+    shelf: |state| &mut state.evaluation_targets,
+    columns: Columns::plain(&["created_at", "updated_at", "name"]),
+};
+
+const JOBS: Columns = Columns::plain(&["created_at", "updated_at"]);
+
+/// The routes of the Evaluator.
+pub(super) fn routes() -> Router<Arc<World>> {
+    Router::new()
+        .route("/v1/evaluation/jobs", get(list).post(create))
+        .route("/v1/evaluation/jobs/{id}", get(read).delete(delete))
+        .route("/v1/evaluation/jobs/{id}/status", get(status))
+        .route("/v1/evaluation/jobs/{id}/cancel", post(cancel))
+        .route("/v1/evaluation/jobs/{id}/results", get(read_results))
+        .route("/v1/evaluation/jobs/{id}/download-results", get(download))
+        .merge(entities::crud("/v1/evaluation/configs", &CONFIG))
+        .merge(entities::crud("/v1/evaluation/targets", &TARGET))
+}
+
+fn no_job(id: &str) -> Refusal {
+    Refusal::not_found(format!("Evaluation job {id} not found"))
+}
+
+async fn create(State(world): State<Arc<World>>, uri: Uri, body: Bytes) -> Answer {
+    let unchecked = parameter(&uri, "skip_validation_checks").is_some_and(|given| given.eq_ignore_ascii_case("true"));
+    let body = object(&body)?;
+    let mut state = world.state();
+    let (job, plan) = request::accept(&world, &state, &body, !unchecked)?;
+    let answer = job.answer(&world);
+    work::spawn(Arc::clone(&world), Arc::clone(job.work()), plan);
+    state.evaluations.push(job);
+    Ok(Json(answer))
+}
+
+async fn list(State(world): State<Arc<World>>, uri: Uri) -> Answer {
+    let query = ListQuery::parse(&uri, JOBS)?;
+    let state = world.state();
+    Ok(Json(query.answer(state.evaluations.iter().map(|job| job.answer(&world)), JOBS)))
+}
+
+async fn read(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
+    work::observe(&world, &id).await;
+    let state = world.state();
+    Ok(Json(state.evaluation(&id).ok_or_else(|| no_job(&id))?.answer(&world)))
+}
+
+async fn status(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
+    work::observe(&world, &id).await;
+    let state = world.state();
+    Ok(Json(state.evaluation(&id).ok_or_else(|| no_job(&id))?.details(&world)))
+}
+
+async fn cancel(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
+    let mut state = world.state();
+    let job = state.evaluations.iter_mut().find(|job| job.id == id).ok_or_else(|| no_job(&id))?;
+    // Cancelling a job that has ended changes nothing and is no error.
+    job.cancel();
+    Ok(Json(job.answer(&world)))
+}
+
+async fn delete(State(world): State<Arc<World>>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+    let mut state = world.state();
+    let at = state.evaluations.iter().position(|job| job.id == id).ok_or_else(|| no_job(&id))?;
+    state.evaluations.remove(at).cancel();
+    state.store.delete(&RepoName::new(RepoKind::Dataset, results::NAMESPACE, &id));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn finished(state: &super::world::State, id: &str) -> Result<results::Results, Refusal> {
+    let job = state.evaluation(id).ok_or_else(|| no_job(id))?;
+    job.results().cloned().ok_or_else(|| Refusal::not_found(format!("Evaluation job {id} has no results yet")))
+}
+
+async fn read_results(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
+    finished(&world.state(), &id).map(|results| Json(Value::clone(&results.summary)))
+}
+
+/// A zip for everyone, whatever the request accepts: some ask for JSON and want the zip.
+async fn download(State(world): State<Arc<World>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let results = finished(&world.state(), &id)?;
+    let zip = results.zip();
+    let zip = zip.map_err(|error| Refusal::detail(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let name = format!("attachment; filename=\"evaluation_results-{id}.zip\"");
+    let headers = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, zip).into_response())
+}

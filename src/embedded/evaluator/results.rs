@@ -1,0 +1,157 @@
+//! What an evaluation found, as it is reported: scores with their statistics (nemo-wire 6.5), rows in a zip (6.6), and
+//! a repository of its own in the Data Store.
+
+use std::io::{Cursor, Write};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::embedded::datastore::repos::{Change, File, RepoKind, RepoName};
+use crate::embedded::wire::{naive_now, new_id};
+use crate::embedded::world::State;
+
+/// The Data Store namespace of results.
+pub(super) const NAMESPACE: &str = "evaluation-results";
+
+/// One evaluated row.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) item: Value,
+    /// Null when the model was not asked.
+    pub(super) sample: Value,
+    /// One per metric; none where it could not be computed.
+    pub(super) scores: Vec<Option<f64>>,
+    /// Why a score is missing.
+    pub(super) error: Option<String>,
+}
+
+/// The rows of one task.
+#[derive(Debug)]
+pub(super) struct TaskRows {
+    pub(super) name: String,
+    /// Name of the metric, name of its score.
+    pub(super) metrics: Vec<(String, &'static str)>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// What an evaluation found; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Results {
+    /// The answer of `/results`.
+    pub(super) summary: Arc<Value>,
+    /// Task to rows.
+    rows: Arc<Value>,
+}
+
+impl Results {
+    pub(super) fn new(job: &str, namespace: &str, created_at: &str, tasks: &[TaskRows]) -> Self {
+        let summary = json!({
+            "created_at": created_at,
+            "updated_at": naive_now(),
+            "id": new_id("evaluation_result"),
+            "job": job,
+            "files_url": format!("hf://datasets/{NAMESPACE}/{job}"),
+            "tasks": tasks.iter().map(|task| (task.name.clone(), task.summary())).collect::<Map<_, _>>(),
+            "groups": {},
+            "namespace": namespace,
+            "custom_fields": {},
+        });
+        let rows = tasks.iter().map(|task| (task.name.clone(), task.rows())).collect::<Map<_, _>>();
+        Results { summary: Arc::new(summary), rows: Arc::new(Value::Object(rows)) }
+    }
+
+    /// The archive of `/download-results`.
+    pub(super) fn zip(&self) -> zip::result::ZipResult<Vec<u8>> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let files = [("results/results.json", &self.rows), ("results/summary.json", &self.summary)];
+        for (path, content) in files {
+            zip.start_file(path, SimpleFileOptions::default())?;
+            zip.write_all(content.to_string().as_bytes())?;
+        }
+        Ok(zip.finish()?.into_inner())
+    }
+}
+
+impl TaskRows {
+    fn summary(&self) -> Value {
+        let mut metrics = Map::new();
+        for (at, (metric, score)) in self.metrics.iter().enumerate() {
+            let scores: Vec<f64> = self.rows.iter().filter_map(|row| row.scores[at]).collect();
+            let (count, sum) = (scores.len(), scores.iter().sum::<f64>());
+            let mean = (count > 0).then(|| sum / count as f64);
+            let mut stats = json!({"count": count, "sum": sum, "mean": mean});
+            if count < self.rows.len() {
+                stats["nan_count"] = json!(self.rows.len() - count);
+            }
+            metrics.insert(metric.clone(), json!({"scores": {*score: {"value": mean, "stats": stats}}}));
+        }
+        json!({"metrics": metrics})
+    }
+
+    fn rows(&self) -> Value {
+        let row = |row: &Row| {
+            let scores = self.metrics.iter().zip(&row.scores);
+            let metrics: Map<String, Value> = scores
+                .map(|((metric, score), value)| (metric.clone(), json!({"scores": {*score: {"value": value}}})))
+                .collect();
+            let mut shown = json!({"item": row.item, "sample": row.sample, "metrics": metrics});
+            if let Some(error) = &row.error {
+                shown["error"] = json!(error);
+            }
+            shown
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+/// Stores the results as files of a repository, one per job.
+pub(super) fn store(state: &mut State, job: &str, results: &Results) {
+    let name = RepoName::new(RepoKind::Dataset, NAMESPACE, job);
+    state.store.add_namespace(NAMESPACE);
+    state.store.create(&name);
+    if let Some(repo) = state.store.find_mut(&name) {
+        let file = |content: &Value| File::regular(content.to_string().into());
+        let files = vec![
+            Change::Put("results.json".into(), file(&results.rows)),
+            Change::Put("summary.json".into(), file(&results.summary)),
+        ];
+        repo.commit("main", "Upload the results", files);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn results() -> Results {
+        let row = |score: Option<f64>| Row {
+            item: json!({"n": 1}),
+            sample: json!({"output_text": "x"}),
+            scores: vec![score],
+            error: score.is_none().then(|| "undefined".to_owned()),
+        };
+        let rows = vec![row(Some(1.0)), row(None), row(Some(0.5))];
+        let task = TaskRows { name: "t".into(), metrics: vec![("f1".into(), "f1_score")], rows };
+        Results::new("eval-1", "ns", "2025-01-01T00:00:00.000000", &[task])
+    }
+
+    #[test]
+    fn a_row_without_a_score_leaves_the_mean() {
+        let scores = &results().summary["tasks"]["t"]["metrics"]["f1"]["scores"]["f1_score"];
+        assert_eq!(*scores, json!({"value": 0.75, "stats": {"count": 2, "sum": 1.5, "mean": 0.75, "nan_count": 1}}));
+    }
+
+    #[test]
+    fn the_archive_holds_rows_by_task() {
+        let mut zip = zip::ZipArchive::new(Cursor::new(results().zip().unwrap())).unwrap();
+        let mut text = String::new();
+        zip.by_name("results/results.json").unwrap().read_to_string(&mut text).unwrap();
+        let rows: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(rows["t"][0]["metrics"]["f1"]["scores"]["f1_score"]["value"], 1.0);
+        assert_eq!(rows["t"][1]["metrics"]["f1"]["scores"]["f1_score"]["value"], Value::Null);
+        assert_eq!(rows["t"][1]["error"], "undefined");
+    }
+}

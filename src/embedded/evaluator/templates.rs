@@ -1,0 +1,210 @@
+//! The templates of evaluation tasks, rendered as the evaluator renders them (nemo-wire 6.3): Jinja with strict
+//! undefined, native values for a lone expression, JSON parsed back after `tojson`.
+
+use minijinja::value::Kwargs;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Rendered, filters};
+use serde_json::{Map, Value};
+
+/// Renders templates; one serves a whole job.
+#[derive(Debug)]
+pub(super) struct Templates {
+    jinja: Environment<'static>,
+}
+
+/// What a template sees: the row's and the sample's members by their bare names, and both as `item` and `sample`.
+pub(super) struct Context(Rendered);
+
+impl Context {
+    /// The context of one row, with its sample once there is one; on a clash the sample's member wins.
+    pub(super) fn new(item: &Value, sample: Option<&Value>) -> Self {
+        let mut context = Map::new();
+        for source in [Some(item), sample].into_iter().flatten().filter_map(Value::as_object) {
+            context.extend(source.clone());
+        }
+        context.insert("item".into(), item.clone());
+        if let Some(sample) = sample {
+            context.insert("sample".into(), sample.clone());
+        }
+        Context(Rendered::from_serialize(context))
+    }
+}
+
+impl Templates {
+    pub(super) fn new() -> Self {
+        let mut jinja = Environment::new();
+        jinja.set_undefined_behavior(UndefinedBehavior::Strict);
+        jinja.add_filter("tojson", tojson);
+        Templates { jinja }
+    }
+
+    /// The body of an inference request: an object as it is rendered, a text as its prompt.
+    pub(super) fn request(&self, template: &Value, context: &Context) -> Result<Map<String, Value>, String> {
+        match template {
+            Value::Array(_) => Err("a template is an object or a text, not a list".into()),
+            Value::String(_) => Ok(Map::from_iter([("prompt".to_owned(), self.render(template, context)?)])),
+            _ => match self.render(template, context)? {
+                Value::Object(request) => Ok(request),
+                _ => Err("a template is an object or a text".into()),
+            },
+        }
+    }
+
+    /// A template of any shape: strings are rendered wherever they stand, everything else passes.
+    pub(super) fn render(&self, template: &Value, context: &Context) -> Result<Value, String> {
+        match template {
+            Value::String(text) => self.text(text, context),
+            Value::Array(items) => items.iter().map(|item| self.render(item, context)).collect(),
+            Value::Object(members) => {
+                let mut rendered = Map::new();
+                for (key, member) in members {
+                    rendered.insert(key.clone(), self.render(member, context)?);
+                }
+                Ok(Value::Object(rendered))
+            }
+            other => Ok(other.clone()),
+        }
+    }
+
+    fn text(&self, text: &str, context: &Context) -> Result<Value, String> {
+        let rendered = match lone_expression(text) {
+            Some(expression) => self.evaluate(expression, context),
+            None => self.jinja.render_str(text, &context.0).map(Value::String),
+        };
+        let rendered = rendered.map_err(|error| describe(&error))?;
+        match rendered {
+            // What went through `tojson` is meant as JSON; text around it may be no JSON, and stays text.
+            Value::String(json) if text.contains("tojson") => {
+                Ok(serde_json::from_str(&json).unwrap_or(Value::String(json)))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn evaluate(&self, expression: &str, context: &Context) -> Result<Value, Error> {
+        let value = self.jinja.compile_expression(expression)?.eval(&context.0)?;
+        if value.is_undefined() {
+            return Err(Error::new(ErrorKind::UndefinedError, format!("{} is undefined", expression.trim())));
+        }
+        serde_json::to_value(&value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    }
+}
+
+/// The expression of a template that is nothing but one `{{ expression }}`.
+fn lone_expression(text: &str) -> Option<&str> {
+    let lone = text.matches("{{").count() == 1 && text.matches("}}").count() == 1;
+    if !lone || text.contains("{%") || text.contains("{#") {
+        return None;
+    }
+    let inside = text.strip_prefix("{{")?.strip_suffix("}}")?;
+    let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
+    Some(inside.strip_suffix(['-', '+']).unwrap_or(inside))
+}
+
+/// `tojson`, but undefined is an error as in Jinja2: minijinja would write `null`.
+fn tojson(value: &Rendered, indent: Option<Rendered>, options: Kwargs) -> Result<Rendered, Error> {
+    if value.is_undefined() {
+        return Err(Error::new(ErrorKind::UndefinedError, "an undefined value has no JSON"));
+    }
+    filters::tojson(value, indent, options)
+}
+
+fn describe(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn item() -> Value {
+        json!({
+            "request": {"messages": [{"role": "user", "content": "é <a> 'b'"}], "z": 1, "a": 2},
+            "response": {"choices": [{"message": {"content": "  [[[Up]]] \n", "tool_calls": null}}]},
+            "tools": [{"name": "f"}], "n": 3, "f": 1.0, "yes": true, "none": null, "prompt": "from item",
+            "list": ["x", "y"],
+        })
+    }
+
+    fn render(template: Value) -> Result<Value, String> {
+        let sample = json!({"output_text": "Down", "prompt": "from sample", "response": {"choices": [{"message": {"content": "Down"}}]}});
+        Templates::new().render(&template, &Context::new(&item(), Some(&sample)))
+    }
+
+    #[test]
+    fn renders_as_the_table_of_the_wire_reference_says() {
+        let cases = [
+            // A lone expression keeps its type.
+            (json!("{{ item.n }}"), json!(3)),
+            (json!("{{item.request.messages}}"), item()["request"]["messages"].clone()),
+            (json!("{{ item.none }}"), json!(null)),
+            (json!("{{ item.tools[0] }}"), json!({"name": "f"})),
+            (json!("{{- item.yes -}}"), json!(true)),
+            // After tojson the text is parsed back.
+            (json!("{{ item.request.messages | tojson }}"), item()["request"]["messages"].clone()),
+            (json!("{{ item.response.choices[0].message.tool_calls | tojson }}"), json!(null)),
+            (json!("  {{ item.tools|tojson }}\n"), json!([{"name": "f"}])),
+            (json!("Tools: {{ item.list | tojson }}"), json!("Tools: [\"x\",\"y\"]")),
+            // Everything else is text.
+            (json!("n={{ item.n }}"), json!("n=3")),
+            (json!(" {{ item.n }}"), json!(" 3")),
+            (json!("{{ item.n }}{{ item.n }}"), json!("33")),
+            (json!("{{ item.response.choices[0].message.content | trim }}"), json!("[[[Up]]]")),
+            (json!("{{ item.response.choices[-1]['message'].content | trim | lower }}"), json!("[[[up]]]")),
+            (json!("<{{ item.request.messages[0].content }}>"), json!("<é <a> 'b'>")),
+            (json!("{% for x in item.list %}{{ x }};{% endfor %}"), json!("x;y;")),
+            (json!("{% if item.yes %}a{% else %}b{% endif %}"), json!("a")),
+            (json!("{{ item.list | join('-') }}/{{ item.list | length }}"), json!("x-y/2")),
+            // Printed as Jinja2 prints them.
+            (json!("{{ item.none }} {{ item.yes }} {{ item.f }}"), json!("None True 1.0")),
+            (json!("{{ item.none | trim }}"), json!("None")),
+            // Bare names; the sample wins.
+            (json!("{{ n }}"), json!(3)),
+            (json!("{{ prompt | trim }}"), json!("from sample")),
+            (json!("{{ item.prompt }}"), json!("from item")),
+            (json!("{{ sample.output_text }} {{ output_text }}"), json!("Down Down")),
+            (json!("{{ item.absent | default('d') }}"), json!("d")),
+            // Structures are walked; what is no string passes.
+            (
+                json!({"messages": ["{{ item.n }}", 1], "max_tokens": 200, "t": {"x": "{{ item.f }}"}}),
+                json!({"messages": [3, 1], "max_tokens": 200, "t": {"x": 1.0}}),
+            ),
+        ];
+        for (template, expected) in cases {
+            assert_eq!(render(template.clone()).as_ref(), Ok(&expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn undefined_is_an_error_everywhere() {
+        for template in [
+            "{{ item.absent }}",
+            "{{ absent }}",
+            "x {{ item.absent }}",
+            "{{ item.absent | trim }}",
+            "{{ item.absent | tojson }}",
+            "x {{ item.absent | tojson }}",
+            "{{ item.list[99] }}",
+            "{{ item.absent.deeper }}",
+            "{{ item.none.deeper }}",
+            "{{ unclosed",
+            "{{ item.n | no_such_filter }}",
+        ] {
+            assert!(render(json!(template)).is_err(), "{template}");
+        }
+        assert!(render(json!({"tools": ["{{ item.absent | tojson }}"]})).is_err());
+    }
+
+    #[test]
+    fn a_request_is_an_object_or_a_prompt() {
+        let (templates, context) = (Templates::new(), Context::new(&item(), None));
+        let request = |template: Value| templates.request(&template, &context);
+        assert_eq!(request(json!("Say {{ item.n }}")), Ok(Map::from_iter([("prompt".into(), json!("Say 3"))])));
+        assert!(request(json!(["{{ item.n }}"])).is_err());
+        assert!(request(json!(7)).is_err());
+        assert!(request(json!({"messages": "{{ sample.output_text }}"})).is_err(), "there is no sample yet");
+    }
+}

@@ -1,0 +1,155 @@
+//! The gate that every request passes: it counts platform calls, holds one of them on command, marks the answer with
+//! the instance, and lets a handler run to its end when its client is gone. What the calls do is not known here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::world::World;
+
+/// The answer header that carries the instance.
+const INSTANCE: &str = "x-dfwfd-embedded";
+
+/// The request header by which the platform knows its own calls; they are neither counted nor held.
+pub(super) const INTERNAL: &str = "x-dfwfd-internal";
+
+/// The largest request body, in bytes.
+const LARGEST_BODY: usize = 256 << 20;
+
+/// On which side of its effect a call is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum When {
+    Before,
+    After,
+}
+
+/// One platform call, as `/control/calls` lists it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Call {
+    n: u64,
+    method: String,
+    path: String,
+}
+
+/// Counts platform calls and holds one of them.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    ledger: Mutex<Ledger>,
+    released: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    calls: Vec<Call>,
+    armed: Option<(u64, When)>,
+    held: bool,
+}
+
+impl Gate {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts from zero again and holds the `call`-th platform call from now; a call held until now goes on.
+    pub(super) fn arm(&self, call: u64, when: When) {
+        let mut ledger = self.ledger();
+        *ledger = Ledger { calls: Vec::new(), armed: Some((call, when)), held: false };
+        self.released.notify_waiters();
+    }
+
+    /// Lets the held call go on, and holds none any more.
+    pub(super) fn release(&self) {
+        let mut ledger = self.ledger();
+        ledger.armed = None;
+        ledger.held = false;
+        self.released.notify_waiters();
+    }
+
+    /// The calls since the last `arm`, and whether one is being held.
+    pub(super) fn calls(&self) -> (Vec<Call>, bool) {
+        let ledger = self.ledger();
+        (ledger.calls.clone(), ledger.held)
+    }
+
+    fn arrive(&self, request: &Request) -> u64 {
+        let mut ledger = self.ledger();
+        let n = ledger.calls.len() as u64 + 1;
+        let path = request.uri().path_and_query().map_or_else(|| request.uri().path(), |all| all.as_str());
+        ledger.calls.push(Call { n, method: request.method().to_string(), path: path.to_owned() });
+        n
+    }
+
+    async fn hold(&self, n: u64, when: When) {
+        let released = self.released.notified();
+        tokio::pin!(released);
+        {
+            let mut ledger = self.ledger();
+            if ledger.armed != Some((n, when)) {
+                return;
+            }
+            ledger.held = true;
+            // Waits from here on, while the lock is held: a release cannot slip in between.
+            released.as_mut().enable();
+        }
+        released.await;
+    }
+}
+
+/// The middleware around every route.
+pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let mut answer = match whole(request).await {
+        Ok(request) => {
+            // A task of its own: dropping this future (the client hung up) does not stop it.
+            let through = tokio::spawn(go(Arc::clone(&world), request, next));
+            through.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        }
+        Err(status) => status.into_response(),
+    };
+    if let Ok(instance) = HeaderValue::from_str(&world.instance) {
+        answer.headers_mut().insert(INSTANCE, instance);
+    }
+    answer
+}
+
+async fn go(world: Arc<World>, mut request: Request, next: Next) -> Response {
+    let own = request.headers_mut().remove(INTERNAL).is_some_and(|key| key.as_bytes() == world.key.as_bytes());
+    if !world.options.control || own || request.uri().path().starts_with("/control/") {
+        return next.run(request).await;
+    }
+    let n = world.gate.arrive(&request);
+    world.gate.hold(n, When::Before).await;
+    let answer = next.run(request).await;
+    world.gate.hold(n, When::After).await;
+    answer
+}
+
+/// The request with its body read: what happens next does not depend on the client staying.
+async fn whole(request: Request) -> Result<Request, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let announced = length(&parts.headers);
+    if announced.is_some_and(|length| length > LARGEST_BODY) {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(1 << 20));
+    let mut stream = body.into_data_stream();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
+        if bytes.len() + piece.len() > LARGEST_BODY {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(Request::from_parts(parts, Body::from(Bytes::from(bytes))))
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

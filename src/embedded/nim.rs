@@ -1,0 +1,225 @@
+//! The NIM proxy: which models answer by now, and their answers in OpenAI's shapes (nemo-wire 7). How a student makes up
+//! its reply is the business of `student`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::clock::Mark;
+use super::wire::{Answer, Refusal};
+use super::world::{State as Everything, World};
+use crate::student::{self, Adapter, Message};
+
+/// How long a ready deployment takes to be listed, on `Clock::Real`.
+const LISTED_AFTER: Duration = Duration::from_millis(20);
+
+/// How long a published adapter takes to be listed, on `Clock::Real`.
+const SYNCED_AFTER: Duration = Duration::from_millis(100);
+
+/// An adapter in the model repository, as a NIM loads it.
+#[derive(Debug)]
+pub(super) struct ServedAdapter {
+    /// `ns/name@revision`.
+    pub(super) id: String,
+    /// The model that it was trained on.
+    pub(super) base: String,
+    pub(super) weights: Arc<Adapter>,
+    pub(super) published: Mark,
+}
+
+/// The routes of the NIM proxy.
+pub(super) fn routes() -> Router<Arc<World>> {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/completions", post(completions))
+        .route("/v1/health/ready", get(ready))
+        .route("/v1/health/live", get(ready))
+}
+
+async fn ready() -> Json<Value> {
+    Json(json!({"object": "health-response", "message": "Service is ready."}))
+}
+
+/// What answers under an id.
+enum Served {
+    Base(String),
+    Adapter(Arc<Adapter>),
+}
+
+impl Served {
+    fn reply(&self, messages: &[Message]) -> String {
+        match self {
+            Served::Base(model) => student::base_reply(student::stand_in(model), messages),
+            Served::Adapter(adapter) => adapter.reply(messages),
+        }
+    }
+}
+
+/// The ids that answer by now, each with the model below it.
+fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<usize>)> {
+    world.settle_deployments(state);
+    let mut ids: Vec<(String, String, Option<usize>)> = Vec::new();
+    for deployment in &state.deployments {
+        let Some(ready) = deployment.ready.filter(|ready| world.shows(state, *ready, LISTED_AFTER)) else { continue };
+        ids.push((deployment.model.clone(), deployment.model.clone(), None));
+        let adapters =
+            state.adapters.iter().enumerate().filter(|(_, one)| deployment.lora && one.base == deployment.model);
+        for (at, adapter) in adapters {
+            let since =
+                Mark { at: ready.at.max(adapter.published.at), lists: ready.lists.max(adapter.published.lists) };
+            if world.shows(state, since, SYNCED_AFTER) {
+                ids.push((adapter.id.clone(), deployment.model.clone(), Some(at)));
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    ids.retain(|(id, _, _)| seen.insert(id.clone()));
+    ids
+}
+
+async fn models(State(world): State<Arc<World>>) -> Json<Value> {
+    let mut state = world.state();
+    let created = Timestamp::now().as_second();
+    let listed: Vec<Value> = served(&world, &mut state)
+        .into_iter()
+        .map(|(id, root, adapter)| {
+            let parent = adapter.map(|_| root.clone());
+            json!({"id": id, "object": "model", "created": created, "owned_by": "system", "root": root,
+                "parent": parent, "permission": []})
+        })
+        .collect();
+    state.lists += 1;
+    Json(json!({"object": "list", "data": listed}))
+}
+
+fn bad_request(text: impl Into<String>) -> Refusal {
+    Refusal::inference(StatusCode::BAD_REQUEST, "BadRequestError", text)
+}
+
+fn find(world: &World, model: &str) -> Result<Served, Refusal> {
+    let mut state = world.state();
+    let found = served(world, &mut state).into_iter().find(|(id, _, _)| id == model);
+    match found {
+        Some((_, _, Some(at))) => Ok(Served::Adapter(Arc::clone(&state.adapters[at].weights))),
+        Some((id, _, None)) => Ok(Served::Base(id)),
+        None => {
+            let text = format!("The model `{model}` does not exist.");
+            Err(Refusal::inference(StatusCode::NOT_FOUND, "NotFoundError", text))
+        }
+    }
+}
+
+/// What of a chat request decides the answer; the sampling parameters do not, for a student has no sampling.
+#[derive(Deserialize)]
+struct ChatRequest {
+    model: String,
+    messages: Vec<Message>,
+    #[serde(default)]
+    stream: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct CompletionRequest {
+    model: String,
+    prompt: Value,
+    #[serde(default)]
+    stream: Option<bool>,
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| bad_request(format!("invalid request: {error}")))
+}
+
+fn not_streamed(stream: Option<bool>) -> Result<(), Refusal> {
+    if stream == Some(true) {
+        return Err(bad_request("this platform does not stream answers"));
+    }
+    Ok(())
+}
+
+async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    let request: ChatRequest = parse(&body)?;
+    not_streamed(request.stream)?;
+    if request.messages.is_empty() {
+        return Err(bad_request("messages must not be empty"));
+    }
+    let text = find(&world, &request.model)?.reply(&request.messages);
+    let prompt: usize = request.messages.iter().map(|message| tokens(&message.content)).sum();
+    Ok(Json(json!({
+        "id": format!("chatcmpl-{}", uuid::Uuid::new_v4().simple()),
+        "object": "chat.completion",
+        "created": Timestamp::now().as_second(),
+        "model": request.model,
+        "choices": [{
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "tool_calls": []},
+            "logprobs": null,
+            "finish_reason": "stop",
+        }],
+        "usage": usage(prompt, tokens(&text)),
+    })))
+}
+
+async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    let request: CompletionRequest = parse(&body)?;
+    not_streamed(request.stream)?;
+    let prompts: Vec<&str> = match &request.prompt {
+        Value::String(prompt) => vec![prompt],
+        Value::Array(prompts) => prompts.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if prompts.is_empty() {
+        return Err(bad_request("prompt must be a string or a list of strings"));
+    }
+    let model = find(&world, &request.model)?;
+    let texts: Vec<String> = prompts.iter().map(|prompt| model.reply(&[Message::new("user", *prompt)])).collect();
+    let prompt = prompts.iter().map(|prompt| tokens(prompt)).sum();
+    let completion = texts.iter().map(|text| tokens(text)).sum();
+    let choice = |(index, text): (usize, &String)| json!({"index": index, "text": text, "logprobs": null, "finish_reason": "stop"});
+    Ok(Json(json!({
+        "id": format!("cmpl-{}", uuid::Uuid::new_v4().simple()),
+        "object": "text_completion",
+        "created": Timestamp::now().as_second(),
+        "model": request.model,
+        "choices": texts.iter().enumerate().map(choice).collect::<Vec<_>>(),
+        "usage": usage(prompt, completion),
+    })))
+}
+
+fn usage(prompt: usize, completion: usize) -> Value {
+    json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
+}
+
+/// Tokens, as far as a student has any: its words and signs.
+fn tokens(text: &str) -> usize {
+    let mut count = 0;
+    let mut within = false;
+    for letter in text.chars() {
+        let word = letter.is_alphanumeric();
+        count += usize::from(!(letter.is_whitespace() || word && within));
+        within = word;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tokens;
+
+    #[test]
+    fn counts_words_and_signs() {
+        assert_eq!(tokens(""), 0);
+        assert_eq!(tokens("[[[Stock Split]]]"), 8);
+        assert_eq!(tokens("up 3.5 %"), 5);
+    }
+}

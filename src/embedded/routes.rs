@@ -1,0 +1,39 @@
+//! The routing table: which service answers below which prefix, and what an unknown path gets.
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::{Router, middleware};
+
+use super::wire::Refusal;
+use super::world::World;
+use super::{control, customizer, datastore, deployments, entities, evaluator, gate, nim};
+
+/// All routes of the platform, behind the gate.
+pub(super) fn router(world: &Arc<World>) -> Router {
+    let nemo = Router::new()
+        .merge(entities::routes())
+        .merge(deployments::routes())
+        .merge(customizer::routes())
+        .merge(evaluator::routes());
+    let mut router =
+        Router::new().nest("/nemo", nemo).nest("/nim", nim::routes()).nest("/datastore", datastore::routes());
+    if world.options.control {
+        router = router.nest("/control", control::routes());
+    }
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::clone(world), gate::pass))
+        .with_state(Arc::clone(world))
+}
+
+async fn unknown() -> Refusal {
+    Refusal::not_found("Not Found")
+}
+
+async fn not_allowed() -> Refusal {
+    Refusal::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}

@@ -1,0 +1,166 @@
+//! Each service on its own: envelopes, statuses, refusals.
+
+use super::*;
+
+fn nim(name: &str, model: &str, gpus: u32) -> Value {
+    json!({"name": name, "namespace": "ns", "description": "d (u@h)", "config": {"model": model, "nim_deployment": {
+        "image_name": "nvcr.io/nim/x", "image_tag": "1.8.3", "pvc_size": "25Gi", "gpu": gpus}}})
+}
+
+const DEPLOYMENTS: &str = "/nemo/v1/deployment/model-deployments";
+
+#[tokio::test]
+async fn entities_are_created_read_changed_listed_and_deleted() {
+    let p = Platform::polled();
+    let (status, namespace) = p.post("/nemo/v1/namespaces", json!({"id": "ns"})).await;
+    assert_eq!((status, &namespace["id"]), (StatusCode::OK, &json!("ns")));
+    assert_eq!(p.post("/nemo/v1/namespaces", json!({"id": "ns"})).await.0, StatusCode::CONFLICT);
+    assert_eq!(p.get("/nemo/v1/namespaces/other").await.0, StatusCode::NOT_FOUND);
+
+    let dataset = json!({"name": "d1", "namespace": "ns", "files_url": "hf://datasets/ns/d1", "description": "x", "project": "p"});
+    let made = p.make("/nemo/v1/datasets", dataset.clone()).await;
+    assert!(made["id"].as_str().unwrap().starts_with("dataset-"));
+    assert_eq!(made["custom_fields"], json!({}));
+    assert_eq!(p.post("/nemo/v1/datasets", dataset).await.0, StatusCode::CONFLICT);
+    let change = json!({"name": "d1", "namespace": "ns", "description": "y"});
+    let changed = p.send(Method::PATCH, "/nemo/v1/datasets/ns/d1", Some(&change)).await.1;
+    assert_eq!((&changed["description"], &changed["files_url"]), (&json!("y"), &made["files_url"]));
+    assert_eq!(p.read("/nemo/v1/datasets/ns/d1").await["description"], "y");
+    let listed = p.read("/nemo/v1/datasets?filter%5Bnamespace%5D=ns&sort=-created_at").await;
+    assert_eq!((&listed["object"], &listed["pagination"]["total_results"]), (&json!("list"), &json!(1)));
+    assert_eq!(p.read("/nemo/v1/datasets?page=7").await["data"], json!([]));
+    assert_eq!(p.delete("/nemo/v1/datasets/ns/d1").await, StatusCode::OK);
+    assert_eq!(p.delete("/nemo/v1/datasets/ns/d1").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_fit_names_every_problem() {
+    let p = Platform::polled();
+    let (status, answer) = p.post("/nemo/v1/datasets", json!({"name": 7, "limit": "x"})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let places: Vec<&Value> = answer["detail"].as_array().unwrap().iter().map(|one| &one["loc"][1]).collect();
+    assert_eq!(places, [&json!("name"), &json!("files_url"), &json!("limit")]);
+    for body in ["", "{", "[]", "7", "\u{fffd}"] {
+        for path in [
+            "/nemo/v1/namespaces",
+            DEPLOYMENTS,
+            "/nemo/v1/customization/jobs",
+            "/nemo/v1/evaluation/jobs",
+            "/nemo/v1/customization/configs",
+            "/datastore/v1/hf/api/repos/create",
+            "/nim/v1/chat/completions",
+        ] {
+            let status = p.http.post(p.url(path)).body(body).send().await.unwrap().status();
+            assert!(status.is_client_error(), "{path} {body:?}: {status}");
+        }
+    }
+    assert_eq!(p.get("/nemo/v1/nothing").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(p.send(Method::PUT, "/nemo/v1/datasets", None).await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_deployment_becomes_ready_and_serves_its_model() {
+    let p = Platform::polled();
+    assert_eq!(p.read(DEPLOYMENTS).await["data"], Value::Null, "null, not [], when there is none");
+    let made = p.make(DEPLOYMENTS, nim("a", "dfwfd/ngram-small", 1)).await;
+    assert_eq!((&made["status_details"]["status"], &made["deployed"]), (&json!("pending"), &json!(false)));
+    let (status, again) = p.post(DEPLOYMENTS, nim("a", "dfwfd/ngram-small", 1)).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(again["detail"].as_str().unwrap().contains("model deployment already exists"));
+
+    let path = format!("{DEPLOYMENTS}/ns/a");
+    assert_eq!(p.read(&path).await["status_details"]["status"], "pending");
+    let ready = p.read(&path).await;
+    assert_eq!((&ready["status_details"]["status"], &ready["deployed"]), (&json!("ready"), &json!(true)));
+    assert_eq!(ready["description"], "d (u@h)");
+    assert_eq!(p.read("/nim/v1/models").await["data"], json!([]), "one reading late");
+    assert_eq!(p.read("/nim/v1/models").await["data"][0]["id"], "dfwfd/ngram-small");
+
+    let ask = json!({"model": "dfwfd/ngram-small", "messages": [
+        {"role": "user", "content": "Classify:\n- Up: it rises\n- Down: it falls\nHeadline: shares fall and go down"}]});
+    let answer = p.make("/nim/v1/chat/completions", ask).await;
+    assert_eq!(answer["choices"][0]["message"]["role"], "assistant");
+    assert!(answer["usage"]["prompt_tokens"].as_u64() > Some(0));
+    let (status, unknown) =
+        p.post("/nim/v1/chat/completions", json!({"model": "x", "messages": [{"role": "user"}]})).await;
+    assert_eq!((status, &unknown["type"]), (StatusCode::NOT_FOUND, &json!("NotFoundError")));
+
+    assert_eq!(p.delete(&path).await, StatusCode::OK);
+    assert_eq!(p.get(&path).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(p.read("/nim/v1/models").await["data"], json!([]));
+}
+
+#[tokio::test]
+async fn deployments_share_the_gpus_of_the_pool() {
+    let p = Platform::start(Options { clock: Clock::Polls, gpus: 2, ..Options::default() });
+    for (name, gpus) in [("a", 1), ("b", 2), ("c", 1), ("d", 3)] {
+        p.make(DEPLOYMENTS, nim(name, "m/x-1b", gpus)).await;
+    }
+    let mut states = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        p.read(&format!("{DEPLOYMENTS}/ns/{name}")).await;
+        p.read(&format!("{DEPLOYMENTS}/ns/{name}")).await;
+        states.push(p.read(&format!("{DEPLOYMENTS}/ns/{name}")).await["status_details"]["status"].clone());
+    }
+    assert_eq!(states, ["ready", "pending", "ready", "pending"], "one that fits overtakes one that does not");
+    p.delete(&format!("{DEPLOYMENTS}/ns/a")).await;
+    p.delete(&format!("{DEPLOYMENTS}/ns/c")).await;
+    p.read(&format!("{DEPLOYMENTS}/ns/b")).await;
+    assert_eq!(p.read(&format!("{DEPLOYMENTS}/ns/b")).await["status_details"]["status"], "ready");
+    assert_eq!(
+        p.read(&format!("{DEPLOYMENTS}/ns/d")).await["status_details"]["status"],
+        "pending",
+        "larger than the pool"
+    );
+}
+
+#[tokio::test]
+async fn any_model_name_with_a_version_is_a_target() {
+    let p = Platform::polled();
+    let targets = p.read("/nemo/v1/customization/targets?page_size=100").await;
+    let names: Vec<&str> =
+        targets["data"].as_array().unwrap().iter().filter_map(|t| t["base_model"].as_str()).collect();
+    assert!(names.contains(&"dfwfd/ngram-small") && names.contains(&"dfwfd/ngram-large"), "{names:?}");
+    let any = p.read("/nemo/v1/customization/targets/acme/tiny-1b@v3").await;
+    assert_eq!((&any["enabled"], &any["base_model"]), (&json!(true), &json!("acme/tiny-1b")));
+    assert_eq!(p.get("/nemo/v1/customization/targets/acme/tiny-1b").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn training_jobs_are_checked_against_what_exists() {
+    let p = Platform::polled();
+    let option = json!({"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1});
+    let config = json!({"name": "c@v1", "namespace": "ns", "target": "acme/x-1b@v1", "max_seq_length": 100,
+        "training_options": [option]});
+    p.make("/nemo/v1/customization/configs", config.clone()).await;
+    assert_eq!(p.post("/nemo/v1/customization/configs", config).await.0, StatusCode::CONFLICT);
+    p.make("/nemo/v1/datasets", json!({"name": "d", "namespace": "ns", "files_url": "hf://datasets/ns/d"})).await;
+    let off = json!({"name": "off@1", "namespace": "ns", "num_parameters": 1, "precision": "bf16", "enabled": false});
+    p.make("/nemo/v1/customization/targets", off).await;
+    let disabled = json!({"name": "off@v1", "namespace": "ns", "target": "ns/off@1", "max_seq_length": 100,
+        "training_options": [{"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1}]});
+    p.make("/nemo/v1/customization/configs", disabled).await;
+    let job = |config: &str, dataset: &str, finetuning: &str| json!({"config": config, "dataset": dataset, "hyperparameters": {"finetuning_type": finetuning}});
+    let cases = [
+        (job("ns/c", "ns/d", "lora"), 422, "Version is not specified in the config URN: ns/c"),
+        (job("ns/none@v1", "ns/d", "lora"), 404, "Config ns/none@v1 not found"),
+        (job("ns/c@v1", "ns/none", "lora"), 404, "Dataset ns/none not found"),
+        (job("ns/off@v1", "ns/d", "lora"), 422, "Model off@1 is not enabled for customization"),
+        (job("ns/c@v1", "ns/d", "all_weights"), 422, "no training option"),
+    ];
+    for (body, status, detail) in cases {
+        let (got, answer) = p.post("/nemo/v1/customization/jobs", body).await;
+        assert_eq!(got.as_u16(), status);
+        assert!(answer["detail"].as_str().unwrap().contains(detail), "{answer}");
+    }
+    // The dataset is registered but holds nothing: that fails the job, not the create.
+    let made = p.make("/nemo/v1/customization/jobs", job("ns/c@v1", "ns/d", "lora")).await;
+    let path = format!("/nemo/v1/customization/jobs/{}/status", made["id"].as_str().unwrap());
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(p.read(&path).await["status"].clone());
+    }
+    assert_eq!(seen, ["pending", "running", "failed"]);
+    let log = p.read(&path).await["status_logs"].clone();
+    assert_eq!(log.as_array().unwrap().last().unwrap()["detail"], "hf://datasets/ns/d holds no files");
+}

@@ -1,0 +1,155 @@
+//! The platform of a plan: remote endpoints, or the embedded server on 127.0.0.1. The only file that knows both the
+//! client and the embedded platform.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::config::env::Environment;
+use crate::config::plan::{Candidate, Plan, PlatformKind};
+use crate::embedded;
+use crate::nemo::{Client, Endpoints, Options, Secret};
+use crate::student;
+
+pub use crate::embedded::{Clock, Options as ServeOptions, Server, UploadMode};
+
+/// What a ledger row of an in-process platform begins with.
+const IN_PROCESS: &str = "embedded:";
+
+/// A platform that can be talked to.
+#[derive(Debug)]
+pub struct Platform {
+    /// The client.
+    pub nemo: Client,
+    /// Its identity, as rows of the ledger carry it: the base URLs, or the instance of an in-process platform.
+    pub identity: String,
+    /// What it is, whatever the configuration says: every answer of an embedded platform tells.
+    pub kind: PlatformKind,
+    /// Base URL of the NIM proxy.
+    pub nim: String,
+    /// The server inside this process; it ends when this is dropped.
+    server: Option<embedded::Server>,
+}
+
+/// Whether rows of this platform are gone with the process that made them.
+pub fn died_with_its_process(identity: &str) -> bool {
+    identity.starts_with(IN_PROCESS)
+}
+
+/// Whether every candidate is a student under its own name.
+pub fn all_students(candidates: &[Candidate]) -> bool {
+    candidates.iter().all(|candidate| student::NAMES.contains(&candidate.model_name.as_str()))
+}
+
+/// Reaches the platform of a plan, or starts it inside this process with `gpus` GPUs. A remote platform is only talked
+/// to by the first call.
+///
+/// # Errors
+/// When the server cannot be started, a secret that the plan names is not set, or a certificate cannot be read.
+pub fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Result<Platform> {
+    match plan.platform.kind {
+        _ if plan.rehearse => start(gpus),
+        PlatformKind::Embedded => start(gpus),
+        PlatformKind::Nemo => remote(plan, environment),
+    }
+}
+
+fn start(gpus: u32) -> anyhow::Result<Platform> {
+    let options = embedded::Options { gpus, ..embedded::Options::default() };
+    let server = embedded::Server::start(options).context("starting the embedded platform")?;
+    let (nemo, nim, datastore) = server.base_urls();
+    let identity = format!("{IN_PROCESS}{}", server.instance());
+    let endpoints = Endpoints { nemo, nim: nim.clone(), datastore };
+    let options = Options { endpoints, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
+    let nemo = Client::new(options).context("connecting to the embedded platform")?;
+    Ok(Platform { nemo, identity, kind: PlatformKind::Embedded, nim, server: Some(server) })
+}
+
+fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
+    let platform = &plan.platform;
+    let endpoints = Endpoints {
+        nemo: platform.nemo_base_url.clone(),
+        nim: platform.nim_base_url.clone(),
+        datastore: platform.datastore_base_url.clone(),
+    };
+    let identity = format!("{} {} {}", endpoints.nemo, endpoints.nim, endpoints.datastore);
+    let bearer = match &platform.api_key_env {
+        Some(name) => {
+            let key = environment.get(name).with_context(|| format!("nmp_config.api_key_env: {name} is not set"))?;
+            Some(Secret::new(key))
+        }
+        None => None,
+    };
+    let headers = platform
+        .headers
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), Secret::new(filled(name, value, environment)?))))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let nim = endpoints.nim.clone();
+    let nemo = Client::new(Options {
+        endpoints,
+        bearer,
+        hf_token: environment.get("HF_TOKEN").map(Secret::new),
+        headers,
+        ca_cert: platform.ca_cert.as_deref().map(Path::to_path_buf),
+    })
+    .context("preparing the connection to NeMo")?;
+    Ok(Platform { nemo, identity, kind: PlatformKind::Nemo, nim, server: None })
+}
+
+/// Fills `${NAME}` from the environment.
+fn filled(header: &str, value: &str, environment: &Environment) -> anyhow::Result<String> {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else { break };
+        let name = &rest[start + 2..start + length];
+        let filling =
+            environment.get(name).with_context(|| format!("nmp_config.headers.{header}: {name} is not set"))?;
+        text.push_str(&rest[..start]);
+        text.push_str(filling);
+        rest = &rest[start + length + 1..];
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+impl Platform {
+    /// Takes note of what the first answers have told: a remote platform may be an embedded one.
+    pub fn recognise(&mut self) {
+        if self.nemo.embedded_instance().is_some() {
+            self.kind = PlatformKind::Embedded;
+        }
+    }
+
+    /// Whether the server runs inside this process.
+    pub fn is_in_process(&self) -> bool {
+        self.server.is_some()
+    }
+}
+
+/// GPUs of this machine on which nothing runs, as NVML sees them; `None` where there is no NVML.
+pub fn free_gpus() -> Option<u32> {
+    let nvml = nvml_wrapper::Nvml::init().ok()?;
+    let count = nvml.device_count().ok()?;
+    let is_free = |index: &u32| {
+        nvml.device_by_index(*index)
+            .and_then(|device| Ok(device.running_compute_processes()?.is_empty()))
+            .unwrap_or(false)
+    };
+    u32::try_from((0..count).filter(is_free).count()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_values_are_filled_from_the_environment() {
+        let environment = Environment::of([("TOKEN", "t0p")]);
+        assert_eq!(filled("x", "Bearer ${TOKEN}!", &environment).unwrap(), "Bearer t0p!");
+        assert_eq!(filled("x", "plain $ {TOKEN}", &environment).unwrap(), "plain $ {TOKEN}");
+        let missing = filled("x-key", "${NOPE}", &environment).unwrap_err();
+        assert!(format!("{missing:#}").contains("nmp_config.headers.x-key: NOPE is not set"));
+    }
+}

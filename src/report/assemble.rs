@@ -1,0 +1,162 @@
+//! A report from what the store remembers of a run: its row, its facts and its ledger.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::model::{
+    Candidate, Data, ErrorObject, Evaluation, Evaluations, Failure, Held, LossPoint, Report, RunState, SCHEMA, State,
+    Training, Usage,
+};
+use crate::config::plan::Plan;
+use crate::platform;
+use crate::run::dead;
+use crate::run::outcome::{
+    CandidateFact, CandidateState, EvaluationFact, MANIFEST, TrainingFact, WARNINGS, Which, candidate_key,
+    evaluation_key, training_key,
+};
+use crate::source::dataset::Manifest;
+use crate::store::{Resource, RunRow, Store, now_ms};
+
+/// The report of a run, as far as it has come.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result<Report> {
+    let plan: Plan = store.plan(&row.id)?;
+    let state = match dead::shown_state(row, state_dir) {
+        "running" => RunState::Running,
+        "interrupted" => RunState::Interrupted,
+        "completed" => RunState::Completed,
+        "partial" => RunState::Partial,
+        "cancelled" => RunState::Cancelled,
+        _ => RunState::Failed,
+    };
+    let manifest: Option<Manifest> = store.fact(&row.id, MANIFEST)?;
+    let error: Option<ErrorObject> =
+        row.error.as_deref().map(serde_json::from_str).transpose().context("reading the error of the run")?;
+    let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
+    let nim_base_url = Some(plan.platform.nim_base_url.clone()).filter(|url| !url.is_empty() && !plan.rehearse);
+    Ok(Report {
+        schema: SCHEMA,
+        run: row.id.clone(),
+        workload: row.workload.clone(),
+        state,
+        exit_code: row.exit_code.filter(|_| state != RunState::Interrupted),
+        platform: row.platform.clone(),
+        rehearsal: row.rehearsal,
+        started_at: rfc3339(row.started_ms),
+        seconds: seconds(row, state),
+        owner: row.owner.clone(),
+        nim_base_url,
+        data: manifest.as_ref().map(Data::of).transpose().context("reading the manifest of the run")?,
+        candidates: candidates.collect::<anyhow::Result<_>>()?,
+        comparisons: Vec::new(),
+        verdict: None,
+        held: held(store, row)?,
+        warnings: store.fact(&row.id, WARNINGS)?.unwrap_or_default(),
+        error,
+    })
+}
+
+/// What a run holds of class GPU; what died with an in-process platform is not held.
+fn held(store: &Store, row: &RunRow) -> anyhow::Result<Vec<Held>> {
+    let held = store.held(&row.id)?;
+    let held = held
+        .into_iter()
+        .filter(|resource| row.state == "running" || !platform::died_with_its_process(&resource.platform));
+    Ok(held.map(|resource| Held::from(&resource)).collect())
+}
+
+impl From<&Resource> for Held {
+    fn from(resource: &Resource) -> Held {
+        Held {
+            kind: resource.kind.as_str().to_owned(),
+            name: resource.name.clone(),
+            state: resource.state.as_str().to_owned(),
+        }
+    }
+}
+
+fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow::Result<Candidate> {
+    let fact: Option<CandidateFact> = store.fact(&row.id, &candidate_key(model))?;
+    let training: Option<TrainingFact> = store.fact(&row.id, &training_key(model))?;
+    let evaluation = |which| -> anyhow::Result<Option<Evaluation>> {
+        let fact: Option<EvaluationFact> = store.fact(&row.id, &evaluation_key(model, which))?;
+        Ok(fact.map(evaluation))
+    };
+    let state = match fact.as_ref().map(|fact| fact.state) {
+        // Nobody works on it any more.
+        Some(CandidateState::Running) if run != RunState::Running => State::Cancelled,
+        None | Some(CandidateState::Waiting) if run != RunState::Running => State::Skipped,
+        None | Some(CandidateState::Waiting) => State::Waiting,
+        Some(CandidateState::Running) => State::Running,
+        Some(CandidateState::Completed) => State::Completed,
+        Some(CandidateState::Failed) => State::Failed,
+        Some(CandidateState::Skipped) => State::Skipped,
+        Some(CandidateState::Cancelled) => State::Cancelled,
+    };
+    let seconds = fact.as_ref().and_then(|fact| {
+        let end = fact.ended_ms.or((state == State::Running).then(now_ms))?;
+        Some(millis_to_seconds(end - fact.started_ms?))
+    });
+    Ok(Candidate {
+        model: model.to_owned(),
+        state,
+        gpus: fact.as_ref().map(|fact| fact.gpus),
+        seconds,
+        error: fact.and_then(|fact| fact.error).map(|error| Failure { message: error.message, causes: error.causes }),
+        training: training.map(|fact| Training {
+            job: Some(fact.job),
+            adapter: Some(fact.adapter),
+            seconds: Some(fact.seconds),
+            loss: fact
+                .loss
+                .into_iter()
+                .map(|point| LossPoint { step: point.step, train: point.train, validation: point.validation })
+                .collect(),
+        }),
+        evaluations: Evaluations {
+            base: evaluation(Which::Base)?,
+            icl: None,
+            customized: evaluation(Which::Customized)?,
+        },
+    })
+}
+
+fn evaluation(fact: EvaluationFact) -> Evaluation {
+    let usage = (fact.prompt_tokens.is_some() || fact.completion_tokens.is_some()).then(|| Usage {
+        prompt_tokens: fact.prompt_tokens,
+        completion_tokens: fact.completion_tokens,
+        ..Usage::default()
+    });
+    Evaluation {
+        state: State::Completed,
+        job: Some(fact.job),
+        rows: Some(fact.rows),
+        seconds: Some(fact.seconds),
+        scores: fact.scores,
+        classes: fact.classes,
+        confusion: Some(fact.confusion),
+        usage,
+    }
+}
+
+fn seconds(row: &RunRow, state: RunState) -> Option<f64> {
+    let end = match state {
+        RunState::Running => Some(now_ms()),
+        // When its process died is not known.
+        RunState::Interrupted => None,
+        _ => row.ended_ms,
+    };
+    Some(millis_to_seconds(row.worked_ms + end? - row.resumed_ms))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "durations of days at most")]
+fn millis_to_seconds(ms: i64) -> f64 {
+    ms.max(0) as f64 / 1000.0
+}
+
+fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}

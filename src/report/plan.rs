@@ -1,0 +1,133 @@
+//! The checked plan, as `run --plan` shows it: what would run where, and every value that matters with its origin.
+
+use serde::Serialize;
+
+use super::layout::{Grid, Overflow, Page, Side};
+use super::model::SCHEMA;
+use super::text::Tone;
+use crate::config::plan::{Origin, Plan, PlatformKind, Source};
+use crate::run::candidate::Mode;
+use crate::run::check::{Budget, Findings};
+
+/// The object that `run --plan --format json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// The version of the contract.
+    pub schema: u32,
+    /// `nemo` or `embedded`.
+    pub platform: String,
+    /// Whether students stand in for the candidates.
+    pub rehearsal: bool,
+    /// The workload, when it is named.
+    pub workload: Option<String>,
+    /// The GPU budget; null: unknown, one candidate at a time.
+    pub gpus: Option<u32>,
+    /// Why it is that.
+    pub gpus_why: String,
+    /// How each candidate runs.
+    pub candidates: Vec<Planned>,
+    /// Every value that matters, with its origin.
+    pub values: Vec<Value>,
+    /// Worth knowing.
+    pub warnings: Vec<String>,
+}
+
+/// How one candidate runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Planned {
+    /// The candidate.
+    pub model: String,
+    /// `overlap` or `in turn`.
+    pub mode: &'static str,
+    /// GPUs that it leases.
+    pub gpus: u32,
+    /// Whether it is trained.
+    pub trained: bool,
+    /// Whether the operator's NIM is used.
+    pub adopted: bool,
+}
+
+/// One value.
+#[derive(Clone, Debug, Serialize)]
+pub struct Value {
+    /// Its key path.
+    pub key: String,
+    /// The value; a secret is masked.
+    pub value: String,
+    /// `flag`, `environment`, `file` or `default`.
+    pub from: Source,
+}
+
+impl Shown {
+    /// The plan as the check found it.
+    pub fn new(plan: &Plan, budget: &Budget, findings: &Findings) -> Shown {
+        let trained = |model: &str| {
+            plan.candidates.iter().any(|candidate| candidate.model_name == model && candidate.customizer.is_some())
+        };
+        let planned = findings.modes.iter().map(|(model, mode, gpus)| Planned {
+            model: model.clone(),
+            mode: match mode {
+                Mode::Overlap => "overlap",
+                Mode::InTurn => "in turn",
+            },
+            gpus: *gpus,
+            trained: trained(model),
+            adopted: findings.adopted.contains(model),
+        });
+        let value = |(key, origin): (&String, &Origin)| Value {
+            key: key.clone(),
+            value: origin.value.clone(),
+            from: origin.from,
+        };
+        let platform = match plan.platform.kind {
+            PlatformKind::Nemo if !plan.rehearse => "nemo",
+            _ => "embedded",
+        };
+        Shown {
+            schema: SCHEMA,
+            platform: platform.to_owned(),
+            rehearsal: plan.rehearse,
+            workload: plan.data.filter.workload.clone(),
+            gpus: budget.gpus,
+            gpus_why: budget.why.clone(),
+            candidates: planned.collect(),
+            values: plan.origins.iter().map(value).collect(),
+            warnings: plan.warnings.iter().chain(&findings.warnings).cloned().collect(),
+        }
+    }
+
+    /// The same for people.
+    pub fn text(&self, width: usize, color: bool) -> String {
+        let mut page = Page::new(width, color);
+        if self.rehearsal {
+            page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");
+        }
+        let workload = self.workload.as_deref().unwrap_or("the only one in the logs");
+        page.plain("", &format!("workload {workload}, on platform {}", self.platform));
+        let gpus = self.gpus.map_or_else(|| "unknown".to_owned(), |gpus| gpus.to_string());
+        page.plain("", &format!("GPU budget {gpus}: {}", self.gpus_why));
+        page.title("candidates");
+        let mut grid =
+            Grid::new(&[("model", Side::Left), ("mode", Side::Left), ("GPUs", Side::Right), ("trained", Side::Left)]);
+        for planned in &self.candidates {
+            let trained = if planned.trained { "yes" } else { "no" };
+            let mode = if planned.adopted { format!("{}, adopted", planned.mode) } else { planned.mode.to_owned() };
+            grid.row([planned.model.clone(), mode, planned.gpus.to_string(), trained.to_owned()]);
+        }
+        page.grid(&grid);
+        page.title("values");
+        let mut grid =
+            Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]).overflow(Overflow::Wrap);
+        for value in &self.values {
+            let from = match value.from {
+                Source::Flag => "flag",
+                Source::Environment => "environment",
+                Source::File => "file",
+                Source::Default => "default",
+            };
+            grid.row([value.key.clone(), value.value.clone(), from.to_owned()]);
+        }
+        page.grid(&grid);
+        page.text()
+    }
+}

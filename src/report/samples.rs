@@ -1,0 +1,219 @@
+//! Reports that the snapshots show: every state a run can be in, with numbers that a real scoring gave.
+
+use std::collections::BTreeMap;
+
+use super::model::*;
+use crate::score::classification::{Judged, Prediction, score};
+
+/// Classes of a news workload, most frequent first, with their rows in an eval set of 100.
+const NEWS: [(&str, u64); 13] = [
+    ("Earnings Release", 19),
+    ("Analyst Rating Change", 14),
+    ("Merger or Acquisition", 12),
+    ("Guidance Update", 11),
+    ("Dividend Announcement", 9),
+    ("Executive Change", 8),
+    ("Product Launch", 7),
+    ("Regulatory Action", 6),
+    ("Legal Proceeding", 5),
+    ("Share Buyback", 4),
+    ("Credit Rating Change", 3),
+    ("Bankruptcy", 1),
+    ("Macroeconomic Data", 1),
+];
+
+/// An evaluation where of every ten rows of a class `right` are right, one is unparseable when `odd`, the rest are taken
+/// for the next class.
+fn evaluation(right: u64, odd: bool) -> Evaluation {
+    let mut rows = Vec::new();
+    for (gold, (_, support)) in NEWS.iter().enumerate() {
+        for row in 0..*support {
+            let predicted = match row % 10 {
+                at if at < right => Prediction::Label(gold),
+                9 if odd => Prediction::Unparseable,
+                8 if odd => Prediction::OffTaxonomy,
+                _ => Prediction::Label((gold + 1) % (NEWS.len() - 1)),
+            };
+            rows.push(Judged { gold, predicted });
+        }
+    }
+    let labels: Vec<String> = NEWS.iter().map(|(label, _)| (*label).to_owned()).collect();
+    let strict = score(&rows, &labels, 42).unwrap();
+    // Leniently, two of the unparseable replies are right.
+    for row in rows.iter_mut().filter(|row| row.predicted == Prediction::Unparseable).take(2) {
+        row.predicted = Prediction::Label(row.gold);
+    }
+    let lenient = score(&rows, &labels, 42).unwrap();
+    let mut evaluation = Evaluation::classified(strict, Some(&lenient), Some(0.7312));
+    evaluation.job = Some("eval-1".into());
+    evaluation.seconds = Some(1.5);
+    evaluation
+}
+
+fn candidate(model: &str, base: u64, customized: u64) -> Candidate {
+    Candidate {
+        model: model.into(),
+        state: State::Completed,
+        error: None,
+        gpus: Some(2),
+        seconds: Some(4.12),
+        training: Some(Training {
+            job: Some("cust-1".into()),
+            adapter: Some(format!("dfwfd/abcd2345-{}@cust-1", model.replace('/', "-"))),
+            seconds: Some(1.9),
+            loss: vec![LossPoint { step: 10, train: Some(0.41), validation: None }],
+        }),
+        evaluations: Evaluations {
+            base: Some(evaluation(base, true)),
+            icl: None,
+            customized: Some(evaluation(customized, false)),
+        },
+    }
+}
+
+fn counts() -> Data {
+    let class = |(label, n): &(&str, u64)| {
+        let rows = ClassRows { eval: *n, train: n * 10, validation: *n };
+        ((*label).to_owned(), rows)
+    };
+    Data {
+        workload_type: "classification".into(),
+        source: "testdata/logs.jsonl".into(),
+        read: 1_503,
+        rejected: BTreeMap::from([("not_json".into(), 3), ("no_label".into(), 12)]),
+        other: 0,
+        duplicates: 282,
+        over_limit: 0,
+        kept: 1_206,
+        eval: 100,
+        train: 993,
+        validation: 110,
+        held_back: 3,
+        conflicts: 4,
+        seed: 42,
+        classes: NEWS.iter().map(class).collect(),
+        files: vec![DataFile { path: "eval/eval_data.jsonl".into(), rows: 100, sha256: "00".repeat(32) }],
+        more: serde_json::Map::new(),
+    }
+}
+
+/// Two students, both done, on a platform inside the process.
+pub fn completed() -> Report {
+    Report {
+        schema: SCHEMA,
+        run: "abcd2345".into(),
+        workload: Some("news_classifier".into()),
+        state: RunState::Completed,
+        exit_code: Some(0),
+        platform: "embedded".into(),
+        rehearsal: false,
+        started_at: "2026-03-01T02:00:00.000Z".into(),
+        seconds: Some(8.1),
+        owner: "quant@desk".into(),
+        nim_base_url: None,
+        data: Some(counts()),
+        candidates: vec![candidate("dfwfd/ngram-small", 5, 7), candidate("dfwfd/ngram-large", 6, 9)],
+        comparisons: Vec::new(),
+        verdict: None,
+        held: Vec::new(),
+        warnings: Vec::new(),
+        error: None,
+    }
+}
+
+/// A rehearsal of three models with long names; the platform stays.
+pub fn long_names() -> Report {
+    let names = [
+        "nvidia/llama-3.1-nemotron-nano-8b-instruct-with-a-name-longer-than-a-narrow-terminal-is-wide-v1.5",
+        "meta/llama-3.2-1b-instruct",
+        "meta/llama-3.2-3b-instruct",
+    ];
+    Report {
+        rehearsal: true,
+        nim_base_url: Some("http://127.0.0.1:8090/nim".into()),
+        candidates: names.iter().zip([9, 5, 4]).map(|(name, right)| candidate(name, 5, right)).collect(),
+        ..completed()
+    }
+}
+
+/// One candidate failed before it was deployed, on a cluster.
+pub fn partial() -> Report {
+    let mut report = Report {
+        state: RunState::Partial,
+        exit_code: Some(4),
+        platform: "nemo".into(),
+        nim_base_url: Some("http://nim.test".into()),
+        seconds: Some(7_620.0),
+        warnings: vec!["mlflow_config is accepted and has no effect yet".into()],
+        ..completed()
+    };
+    report.candidates[1] = Candidate {
+        state: State::Failed,
+        error: Some(Failure {
+            message: "deploying meta/llama-3.1-8b-instruct as dfwfd-abcd2345-meta-llama-3-1-8b-instruct-nim".into(),
+            causes: vec![
+                "POST http://nemo.test/v1/deployment/model-deployments: 422 Unprocessable Entity".into(),
+                "image nvcr.io/nim/meta/llama-3.1-8b-instruct:9.9 was not found\u{1b}[2J\nsee the registry".into(),
+            ],
+        }),
+        seconds: Some(12.0),
+        training: None,
+        evaluations: Evaluations::default(),
+        ..candidate("meta/llama-3.1-8b-instruct", 5, 5)
+    };
+    report.candidates[0] = candidate("meta/llama-3.2-1b-instruct", 5, 7);
+    report
+}
+
+/// Stopped while the second candidate trained.
+pub fn cancelled() -> Report {
+    let mut report = Report { state: RunState::Cancelled, exit_code: Some(130), ..completed() };
+    report.candidates[1].state = State::Cancelled;
+    report.candidates[1].training = None;
+    report.candidates[1].evaluations.customized = None;
+    report.error = Some(ErrorObject {
+        message: "the run was cancelled".into(),
+        causes: vec!["Ctrl-C".into()],
+        hint: Some("dfwfd run --resume abcd2345".into()),
+    });
+    report
+}
+
+/// The first candidate is being evaluated, the second waits.
+pub fn running() -> Report {
+    let mut report = Report { state: RunState::Running, exit_code: None, ..completed() };
+    report.candidates[0].state = State::Running;
+    if let Some(evaluation) = &mut report.candidates[0].evaluations.customized {
+        *evaluation = Evaluation {
+            state: State::Running,
+            rows: None,
+            scores: BTreeMap::new(),
+            classes: Vec::new(),
+            confusion: None,
+            ..evaluation.clone()
+        };
+    }
+    report.candidates[1] = Candidate {
+        state: State::Waiting,
+        seconds: None,
+        training: None,
+        evaluations: Evaluations::default(),
+        ..report.candidates[1].clone()
+    };
+    report.held =
+        vec![Held { kind: "deployment".into(), name: "dfwfd-abcd2345-small-nim".into(), state: "live".into() }];
+    report
+}
+
+/// The process died and a deployment may still be there.
+pub fn held() -> Report {
+    let mut report = Report { state: RunState::Interrupted, exit_code: None, seconds: None, ..running() };
+    report.data = None;
+    report.candidates = Vec::new();
+    report.held.push(Held {
+        kind: "training".into(),
+        name: "dfwfd-abcd2345-meta-llama-3-1-nemotron-nano-8b-instruct-1f3a-cust".into(),
+        state: "intended".into(),
+    });
+    report
+}

@@ -1,0 +1,128 @@
+//! One candidate from deploy to undeploy, readable top to bottom: in *overlap* training runs beside the base evaluation,
+//! *in turn* each has the GPUs for itself.
+
+use super::cx::Cx;
+use super::gpus::Lease;
+use super::outcome::{EvaluationFact, Which, evaluation_key};
+use super::{customize, deploy, evaluate};
+use crate::config::plan::Candidate;
+
+/// How a candidate uses its GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// NIM and training at once.
+    Overlap,
+    /// One after the other.
+    InTurn,
+}
+
+/// GPUs of a candidate's training job; 0 when it is not trained.
+pub fn training_gpus(candidate: &Candidate) -> u32 {
+    candidate.customizer.as_ref().map_or(0, |customizer| customizer.gpus * customizer.num_nodes.max(1))
+}
+
+/// The mode that a budget allows, and the GPUs that the candidate leases in it.
+pub fn mode(candidate: &Candidate, budget: Option<u32>) -> (Mode, u32) {
+    let (nim, training) = (candidate.gpus, training_gpus(candidate));
+    match budget {
+        Some(budget) if nim + training <= budget => (Mode::Overlap, nim + training),
+        // Without a budget one candidate runs at a time, and leases all there is.
+        Some(_) | None => (Mode::InTurn, nim.max(training)),
+    }
+}
+
+/// Takes a candidate through all its steps. What a step has finished in an earlier process is not repeated.
+///
+/// # Errors
+/// What the first step that fails says; steps side by side are all awaited first.
+pub async fn drive(cx: &Cx, candidate: &Candidate, mode: Mode, lease: &mut Lease) -> anyhow::Result<()> {
+    if is_evaluated(cx, candidate, Which::Base)? && is_evaluated(cx, candidate, Which::Customized)? {
+        return Ok(());
+    }
+    match (&candidate.customizer, mode) {
+        (None, _) => base_only(cx, candidate).await,
+        (Some(_), Mode::Overlap) => overlap(cx, candidate, lease).await,
+        (Some(_), Mode::InTurn) => in_turn(cx, candidate).await,
+    }
+}
+
+/// A candidate that is not trained.
+async fn base_only(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
+    if is_evaluated(cx, candidate, Which::Base)? {
+        return Ok(());
+    }
+    let nim = deploy::deploy(cx, candidate).await?;
+    evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
+    deploy::undeploy(cx, candidate, nim).await
+}
+
+async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::Result<()> {
+    let nim = deploy::deploy(cx, candidate).await?;
+    // Both are awaited even when one fails: a create in flight is never dropped.
+    let (base, adapter) = tokio::join!(evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name), async {
+        let adapter = customize::customize(cx, candidate).await?;
+        lease.shrink(candidate.gpus);
+        customize::adapter_served(cx, candidate, &adapter).await?;
+        anyhow::Ok(adapter)
+    });
+    let adapter = adapter?;
+    base?;
+    evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;
+    deploy::undeploy(cx, candidate, nim).await
+}
+
+async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
+    if !is_evaluated(cx, candidate, Which::Base)? {
+        let nim = deploy::deploy(cx, candidate).await?;
+        evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
+        deploy::undeploy(cx, candidate, nim).await?;
+    }
+    // A deployment that a killed process left must not stand beside the training job.
+    deploy::undeploy_left(cx, candidate).await?;
+    let adapter = customize::customize(cx, candidate).await?;
+    let nim = deploy::deploy(cx, candidate).await?;
+    customize::adapter_served(cx, candidate, &adapter).await?;
+    evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;
+    deploy::undeploy(cx, candidate, nim).await
+}
+
+fn is_evaluated(cx: &Cx, candidate: &Candidate, which: Which) -> anyhow::Result<bool> {
+    let key = evaluation_key(&candidate.model_name, which);
+    Ok(cx.store.fact::<EvaluationFact>(&cx.run, &key)?.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::plan::CustomizerPlan;
+
+    fn candidate(nim: u32, training: u32) -> Candidate {
+        Candidate {
+            model_name: "m".into(),
+            context_length: 8192,
+            gpus: nim,
+            pvc_size: None,
+            tag: None,
+            registry_base: None,
+            customizer: Some(CustomizerPlan {
+                target: "m@1".into(),
+                gpus: training,
+                num_nodes: 1,
+                tensor_parallel_size: 1,
+                data_parallel_size: None,
+                use_sequence_parallel: false,
+                micro_batch_size: 1,
+                training_precision: None,
+                max_seq_length: 4096,
+            }),
+        }
+    }
+
+    #[test]
+    fn the_budget_decides_the_mode() {
+        assert_eq!(mode(&candidate(1, 1), Some(2)), (Mode::Overlap, 2));
+        assert_eq!(mode(&candidate(1, 2), Some(2)), (Mode::InTurn, 2));
+        assert_eq!(mode(&candidate(1, 1), Some(1)), (Mode::InTurn, 1));
+        assert_eq!(mode(&candidate(1, 1), None), (Mode::InTurn, 1));
+    }
+}

@@ -1,0 +1,231 @@
+//! The plan held against the platform before anything is spent: services, targets, GPUs, and who else is there.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+
+use super::candidate::{self, Mode};
+use super::names;
+use crate::config::plan::{Candidate, Plan, PlatformKind};
+use crate::nemo::{ApiError, Client, Deployment, Service};
+
+/// GPUs that the embedded platform offers when nothing else is said.
+pub const VIRTUAL_GPUS: u32 = 4;
+
+/// The GPU budget of a run, and why it is that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many; `None`: unknown, one candidate at a time.
+    pub gpus: Option<u32>,
+    /// Why, in a few words.
+    pub why: String,
+}
+
+/// What the check found.
+#[derive(Debug)]
+pub struct Findings {
+    /// How each candidate runs, in the order of the plan.
+    pub modes: Vec<(String, Mode, u32)>,
+    /// Candidates whose NIM the operator has deployed; only with `--adopt`.
+    pub adopted: Vec<String>,
+    /// Worth knowing.
+    pub warnings: Vec<String>,
+}
+
+/// Why a plan cannot be run on a platform.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// All GPUs of this machine are busy.
+    #[error("no GPU is free: NVML sees other processes on all GPUs of this machine")]
+    AllBusy,
+    /// A candidate needs more than there is.
+    #[error("{model} needs {need} GPUs, the budget is {budget}")]
+    TooSmall {
+        /// The candidate.
+        model: String,
+        /// What it needs.
+        need: u32,
+        /// What there is.
+        budget: u32,
+    },
+    /// The embedded platform has no such model.
+    #[error("the embedded platform has no model {model}; it has {}", crate::run::check::student_names())]
+    NoStudent {
+        /// The candidate.
+        model: String,
+    },
+    /// The customizer does not offer a target.
+    #[error("{model}: the customizer has no target {target} that is enabled")]
+    NoTarget {
+        /// The candidate.
+        model: String,
+        /// The configured target.
+        target: String,
+        /// Those that it has.
+        enabled: Vec<String>,
+    },
+    /// The operator runs a NIM for a candidate.
+    #[error("{model} is already served: {by}")]
+    Operator {
+        /// The candidate.
+        model: String,
+        /// By what.
+        by: String,
+    },
+    /// Another dfwfd is at work on the platform.
+    #[error("another dfwfd run is on this platform: {}", .resources.join(", "))]
+    Others {
+        /// Its live deployments, with owner.
+        resources: Vec<String>,
+    },
+}
+
+/// The names of the students, for messages.
+fn student_names() -> String {
+    crate::student::NAMES.join(" and ")
+}
+
+/// Whom the check is for.
+pub struct Who<'a> {
+    /// Runs of this state directory.
+    pub own: &'a BTreeSet<String>,
+    /// `--adopt`.
+    pub adopt: bool,
+    /// `--share`.
+    pub share: bool,
+}
+
+/// The GPU budget of a plan: as configured, else virtual, else what NVML sees free.
+///
+/// # Errors
+/// [`Obstacle::AllBusy`].
+pub fn budget(plan: &Plan, free: impl FnOnce() -> Option<u32>) -> Result<Budget, Obstacle> {
+    if let Some(gpus) = plan.gpus {
+        return Ok(Budget { gpus: Some(gpus), why: "configured".to_owned() });
+    }
+    let largest = plan.candidates.iter().map(|c| c.gpus.max(candidate::training_gpus(c))).max().unwrap_or(0);
+    if plan.rehearse || plan.platform.kind == PlatformKind::Embedded {
+        let gpus = VIRTUAL_GPUS.max(largest);
+        return Ok(Budget { gpus: Some(gpus), why: "virtual GPUs of the embedded platform".to_owned() });
+    }
+    match free() {
+        Some(0) => Err(Obstacle::AllBusy),
+        Some(gpus) => Ok(Budget { gpus: Some(gpus), why: "GPUs of this machine on which nothing runs".to_owned() }),
+        None => Ok(Budget { gpus: None, why: "no NVML on this machine: one candidate at a time".to_owned() }),
+    }
+}
+
+/// Checks a plan against the platform; every service is asked once.
+///
+/// # Errors
+/// [`Obstacle`], or what a service says.
+pub async fn check(plan: &Plan, nemo: &Client, budget: &Budget, who: &Who<'_>) -> anyhow::Result<Findings> {
+    let mut modes = Vec::new();
+    for candidate in &plan.candidates {
+        let (mode, gpus) = candidate::mode(candidate, budget.gpus);
+        if let Some(budget) = budget.gpus.filter(|&budget| gpus > budget) {
+            return Err(Obstacle::TooSmall { model: candidate.model_name.clone(), need: gpus, budget }.into());
+        }
+        modes.push((candidate.model_name.clone(), mode, gpus));
+    }
+    nemo.check_api().await.context("reaching the Entity Store (nmp_config.nemo_base_url)")?;
+    for (service, name) in [
+        (Service::DataStore, "the Data Store (nmp_config.datastore_base_url)"),
+        (Service::Customizer, "the Customizer (nmp_config.nemo_base_url)"),
+        (Service::Evaluator, "the Evaluator (nmp_config.nemo_base_url)"),
+    ] {
+        reach(nemo.probe(service).await).with_context(|| format!("reaching {name}"))?;
+    }
+    let mut warnings = Vec::new();
+    let deployments = nemo.deployments().await.context("reaching Deployment Management (nmp_config.nemo_base_url)")?;
+    others(&deployments, who, &mut warnings)?;
+    let served = match nemo.served_models().await {
+        Ok(served) => served,
+        // A proxy without any NIM behind it may answer with anything but a list.
+        Err(error) if error.is_transient() && error.status().is_some() => {
+            warnings.push(format!("the NIM proxy does not list its models yet: {error}"));
+            Vec::new()
+        }
+        Err(error) => return Err(error).context("reaching the NIM proxy (nmp_config.nim_base_url)"),
+    };
+    let mut adopted = Vec::new();
+    for candidate in &plan.candidates {
+        if let Some(by) = operator(candidate, &deployments, &served, who.own) {
+            if !who.adopt {
+                return Err(Obstacle::Operator { model: candidate.model_name.clone(), by }.into());
+            }
+            adopted.push(candidate.model_name.clone());
+        }
+    }
+    targets(plan, nemo).await?;
+    Ok(Findings { modes, adopted, warnings })
+}
+
+/// A service that answers without the list is there; one that is away or refuses is not.
+fn reach(answer: Result<(), ApiError>) -> Result<(), ApiError> {
+    match answer {
+        Err(error) if error.is_unreachable() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Deployments of other state directories: another machine, another user.
+fn others(deployments: &[Deployment], who: &Who<'_>, warnings: &mut Vec<String>) -> Result<(), Obstacle> {
+    let resources: Vec<String> = deployments
+        .iter()
+        .filter_map(|deployment| {
+            let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
+            let (run, owner) = names::parse(text.unwrap_or(&deployment.name))?;
+            let owner = owner.unwrap_or("owner unknown");
+            (!who.own.contains(run)).then(|| format!("{} ({owner})", deployment.name))
+        })
+        .collect();
+    match (resources.is_empty(), who.share) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            warnings.push(format!("sharing the platform with {}", resources.join(", ")));
+            Ok(())
+        }
+        (false, false) => Err(Obstacle::Others { resources }),
+    }
+}
+
+/// What serves a candidate's model that dfwfd did not deploy.
+fn operator(
+    candidate: &Candidate,
+    deployments: &[Deployment],
+    served: &[String],
+    own: &BTreeSet<String>,
+) -> Option<String> {
+    let model = candidate.model_name.as_str();
+    let ours = |deployment: &&Deployment| names::parse(&deployment.name).is_some_and(|(run, _)| own.contains(run));
+    let of_model = |deployment: &&Deployment| deployment.model.as_deref() == Some(model);
+    let mut theirs = deployments.iter().filter(|deployment| of_model(deployment) && !ours(deployment));
+    if let Some(deployment) = theirs.next() {
+        return Some(format!("deployment {}/{}", deployment.namespace, deployment.name));
+    }
+    let by_us = deployments.iter().any(|deployment| of_model(&deployment) && ours(&deployment));
+    (!by_us && served.iter().any(|id| id == model)).then(|| "the NIM proxy lists it".to_owned())
+}
+
+/// Every target must be there and enabled; a customizer that does not list targets is asked by the job itself.
+async fn targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
+    if plan.candidates.iter().all(|candidate| candidate.customizer.is_none()) {
+        return Ok(());
+    }
+    let targets = match nemo.targets().await {
+        Ok(targets) if !targets.is_empty() => targets,
+        Err(error) if error.is_unreachable() => return Err(error).context("listing the customizer's targets"),
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    let enabled: Vec<String> =
+        targets.iter().filter(|target| target.enabled).map(|target| target.name.clone()).collect();
+    for candidate in &plan.candidates {
+        let Some(customizer) = &candidate.customizer else { continue };
+        if !enabled.contains(&customizer.target) {
+            let (model, target) = (candidate.model_name.clone(), customizer.target.clone());
+            return Err(Obstacle::NoTarget { model, target, enabled }.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The datasets of a run: made once from the records, then held on the platform.
+
+use anyhow::{Context as _, bail};
+
+use super::cx::{Cx, Look, Spec};
+use super::event::Step;
+use super::names;
+use super::outcome::MANIFEST;
+use crate::data::intake::WorkloadType;
+use crate::nemo::{ApiError, NewDataset, Upload};
+use crate::source::dataset::{self, Manifest};
+use crate::store::{Kind, Resource};
+
+/// The kind in the name of the eval set.
+pub const EVAL: &str = "eval";
+
+/// The kind in the name of the training and validation sets.
+pub const TRAIN: &str = "train";
+
+/// The word that groups what dfwfd registers.
+const PROJECT: &str = "dfwfd";
+
+/// The workload is of a kind that a run cannot work on yet.
+#[derive(Debug, thiserror::Error)]
+#[error("workload {workload} is tool calling by {tool_calls} of its records, which `run` does not do yet")]
+pub struct ToolCalling {
+    /// The workload.
+    pub workload: String,
+    /// Records with tool calls.
+    pub tool_calls: u64,
+}
+
+/// The name of a dataset of this run on the platform.
+pub fn name(cx: &Cx, kind: &str) -> String {
+    names::of_run(&cx.run, kind)
+}
+
+/// Where the evaluator finds the eval set.
+pub fn eval_url(cx: &Cx) -> String {
+    format!("hf://datasets/{}/{}/eval_data.jsonl", cx.plan.platform.namespace, name(cx, EVAL))
+}
+
+/// Makes the datasets, unless an earlier process has, and holds them on the platform.
+///
+/// # Errors
+/// When the records cannot be used, or the platform does not take them.
+pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
+    let manifest = cx.once(MANIFEST, split(cx)).await?;
+    cx.store.describe_run(&cx.run, Some(&manifest.workload))?;
+    let upload = async {
+        let namespace = &cx.plan.platform.namespace;
+        cx.nemo.ensure_namespace(namespace).await.with_context(|| format!("making the namespace {namespace}"))?;
+        hold(cx, EVAL, &[(&cx.dir.join(dataset::EVAL), "eval_data.jsonl")]).await?;
+        let (train, validation) = (cx.dir.join(dataset::TRAIN), cx.dir.join(dataset::VALIDATION));
+        let files = [(&train, "training/train_data.jsonl"), (&validation, "validation/val_data.jsonl")];
+        // A validation set of no rows is left out: the customizer then splits off its own.
+        let files = if manifest.validation == 0 { &files[..1] } else { &files[..] };
+        hold(cx, TRAIN, files).await
+    };
+    cx.step(None, Step::Upload, upload, |_| None).await?;
+    Ok(manifest)
+}
+
+async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
+    let work = async {
+        let request = cx.plan.data.clone();
+        let dir = cx.dir.clone();
+        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &dir, None));
+        let manifest = built.await.context("the task that makes the datasets")??;
+        if manifest.workload_type == WorkloadType::ToolCalling {
+            let tool_calls = manifest.types.tool_calls;
+            return Err(ToolCalling { workload: manifest.workload, tool_calls }.into());
+        }
+        Ok(manifest)
+    };
+    cx.step(None, Step::Split, work, |manifest| {
+        Some(format!("{} eval, {} train, {} validation", manifest.eval, manifest.train, manifest.validation))
+    })
+    .await
+}
+
+async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> anyhow::Result<Resource> {
+    let base = name(cx, kind);
+    let namespace = &cx.plan.platform.namespace;
+    let wanted = |row: &Resource| NewDataset {
+        ns: namespace.clone(),
+        name: row.name.clone(),
+        description: names::description(&row.name, &cx.owner),
+        files_url: format!("hf://datasets/{namespace}/{}", row.name),
+        project: PROJECT.to_owned(),
+    };
+    let look = |row: Resource| async move {
+        let Some(there) = cx.nemo.dataset(namespace, &row.name).await? else { return Ok(Look::Absent) };
+        if let Some(difference) = wanted(&row).differs_from(&there) {
+            bail!("a dataset named {} is there and is not the wanted one: {difference}", row.name);
+        }
+        let Some(stored) = cx.nemo.repo_files(namespace, &row.name).await? else { return Ok(Look::Absent) };
+        let complete = files.iter().all(|(local, path)| {
+            let size = std::fs::metadata(local).map(|meta| meta.len()).ok();
+            stored.iter().any(|file| file.path == *path && Some(file.size) == size)
+        });
+        Ok(if complete { Look::There(None) } else { Look::Absent })
+    };
+    let create = |row: Resource| async move {
+        cx.nemo.create_repo(namespace, &row.name).await?;
+        let uploads: Vec<Upload> =
+            files.iter().map(|(local, path)| Upload { path: (*path).to_owned(), local: local.to_path_buf() }).collect();
+        cx.nemo.upload(namespace, &row.name, &uploads).await?;
+        match cx.nemo.create_dataset(&wanted(&row)).await {
+            // A killed process may have come this far; what is there is compared on the next look.
+            Err(error) if ApiError::already_exists(&error) => Ok(None),
+            other => other.map(|_| None),
+        }
+    };
+    let spec = Spec { kind: Kind::Dataset, base: &base, candidate: None, by_name: true };
+    cx.hold(spec, look, create).await.with_context(|| format!("uploading the dataset {base}"))
+}

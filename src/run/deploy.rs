@@ -1,0 +1,163 @@
+//! The NIM of a candidate: deployed, served, given back.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+
+use super::cx::{Cx, Look, Spec};
+use super::event::{Step, What};
+use super::names;
+use super::outcome::adopted_key;
+use super::release::Releaser;
+use crate::config::plan::Candidate;
+use crate::nemo::{JobStatus, NewDeployment};
+use crate::store::{Kind, Resource};
+
+/// Where NIM images are when the configuration does not say.
+const REGISTRY: &str = "nvcr.io/nim";
+
+/// A NIM that serves a candidate.
+#[derive(Debug)]
+pub enum Nim {
+    /// Deployed by this run.
+    Ours(Resource),
+    /// Deployed by the operator, used with `--adopt`, never deleted.
+    Adopted,
+}
+
+fn base_name(cx: &Cx, candidate: &Candidate) -> String {
+    names::of_candidate(&cx.run, cx.slugs.of(&candidate.model_name), "nim")
+}
+
+/// Deploys the NIM of a candidate and waits until the proxy serves its model.
+///
+/// # Errors
+/// When the deployment ends badly, takes too long, or one of that name is there that is not ours.
+pub async fn deploy(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Nim> {
+    let model = &candidate.model_name;
+    let work = async {
+        if cx.store.fact::<bool>(&cx.run, &adopted_key(model))? == Some(true) {
+            served(cx, candidate, model, Step::Deploy, cx.plan.limits.deploy_ms, "deploy").await?;
+            return Ok(Nim::Adopted);
+        }
+        let base = base_name(cx, candidate);
+        let spec = Spec { kind: Kind::Deployment, base: &base, candidate: Some(model), by_name: true };
+        let row = cx
+            .hold(
+                spec,
+                |row| look(cx, candidate, row),
+                |row| async move { cx.nemo.create_deployment(&wanted(cx, candidate, &row)).await.map(|_| None) },
+            )
+            .await
+            .with_context(|| format!("deploying the NIM of {model}"))?;
+        rolled_out(cx, candidate, &row).await?;
+        served(cx, candidate, model, Step::Deploy, cx.plan.limits.deploy_ms, "deploy").await?;
+        Ok(Nim::Ours(row))
+    };
+    cx.step(Some(model), Step::Deploy, work, |_| None).await
+}
+
+/// Gives the NIM of a candidate back.
+///
+/// # Errors
+/// When the platform does not take it.
+pub async fn undeploy(cx: &Cx, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+    let Nim::Ours(row) = nim else { return Ok(()) };
+    let work = async {
+        let told = |row: &Resource| {
+            cx.tell(What::ResourceReleased { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
+        };
+        let releaser = Releaser {
+            nemo: &cx.nemo,
+            store: &cx.store,
+            namespace: &cx.plan.platform.namespace,
+            owner: &cx.owner,
+            settle: names::millis(cx.plan.limits.settle_ms),
+            told: &told,
+        };
+        match releaser.gpus(vec![row], names::millis(cx.plan.limits.release_ms)).await.pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    };
+    cx.step(Some(&candidate.model_name), Step::Undeploy, work, |()| None).await
+}
+
+/// Gives back a deployment that an earlier process of this run left, if there is one.
+///
+/// # Errors
+/// When the platform does not take it.
+pub async fn undeploy_left(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
+    match cx.store.open_resource(&cx.run, Kind::Deployment, &base_name(cx, candidate))? {
+        Some(row) if row.platform == cx.platform => undeploy(cx, candidate, Nim::Ours(row)).await,
+        _ => Ok(()),
+    }
+}
+
+/// Waits until the proxy lists a model.
+///
+/// # Errors
+/// When it takes longer than the limit of that key.
+pub async fn served(
+    cx: &Cx,
+    candidate: &Candidate,
+    id: &str,
+    step: Step,
+    limit_ms: u64,
+    key: &str,
+) -> anyhow::Result<()> {
+    let what = format!("{id} to be served");
+    cx.wait(&what, names::millis(limit_ms), key, || async {
+        if cx.nemo.served_models().await?.iter().any(|served| served == id) {
+            return Ok(Some(()));
+        }
+        cx.progress(Some(&candidate.model_name), step, None, Some("waiting for the NIM proxy".to_owned()));
+        Ok(None)
+    })
+    .await
+}
+
+async fn rolled_out(cx: &Cx, candidate: &Candidate, row: &Resource) -> anyhow::Result<()> {
+    let namespace = &cx.plan.platform.namespace;
+    let what = format!("deployment {}", row.name);
+    cx.wait(&what, names::millis(cx.plan.limits.deploy_ms), "deploy", || async {
+        let Some(deployment) = cx.nemo.deployment(namespace, &row.name).await? else {
+            bail!("deployment {} has gone from the platform", row.name);
+        };
+        match deployment.status {
+            JobStatus::Done => Ok(Some(())),
+            JobStatus::Failed(why) => bail!("deployment {} failed: {why}", row.name),
+            JobStatus::Cancelled => bail!("deployment {} was cancelled", row.name),
+            JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => {
+                cx.progress(Some(&candidate.model_name), Step::Deploy, None, deployment.detail);
+                Ok(None)
+            }
+        }
+    })
+    .await
+}
+
+async fn look(cx: &Cx, candidate: &Candidate, row: Resource) -> anyhow::Result<Look> {
+    let Some(there) = cx.nemo.deployment(&cx.plan.platform.namespace, &row.name).await? else {
+        return Ok(Look::Absent);
+    };
+    if let Some(difference) = wanted(cx, candidate, &row).differs_from(&there) {
+        bail!("a deployment named {} is there and is not the one that is wanted: {difference}", row.name);
+    }
+    Ok(Look::There(None))
+}
+
+fn wanted(cx: &Cx, candidate: &Candidate, row: &Resource) -> NewDeployment {
+    let registry = candidate.registry_base.as_deref().unwrap_or(REGISTRY).trim_end_matches('/');
+    NewDeployment {
+        ns: cx.plan.platform.namespace.clone(),
+        name: row.name.clone(),
+        model: candidate.model_name.clone(),
+        image_name: format!("{registry}/{}", candidate.model_name),
+        image_tag: candidate.tag.clone().unwrap_or_else(|| "latest".to_owned()),
+        pvc_size: candidate.pvc_size.clone(),
+        gpu: candidate.gpus,
+        envs: BTreeMap::new(),
+        description: names::description(&row.name, &cx.owner),
+    }
+}

@@ -1,0 +1,296 @@
+//! One evaluation of a candidate: the job, its rows, their scores.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::cx::{Cx, Look, Spec};
+use super::datasets;
+use super::event::Step;
+use super::names;
+use super::outcome::{EvaluationFact, MANIFEST, Which, evaluation_key};
+use super::release::looked_for_since;
+use crate::config::plan::Candidate;
+use crate::data::label::LabelReader;
+use crate::nemo::{JobStatus, NewEvaluation, Results, RowOutput};
+use crate::score::classification::{Judged, Prediction, score};
+use crate::score::{Estimate, interval};
+use crate::source::dataset::{self, Manifest};
+use crate::store::{Kind, Resource, now_ms};
+
+/// Nearly greedy: two evaluations of one model should agree. Some services refuse exactly 0.
+const TEMPERATURE: f64 = 0.01;
+
+/// The bootstrap's stream for NeMo's own score, apart from those of ours.
+const NEMO_STREAM: u64 = 0xf1;
+
+/// Evaluates one model of a candidate, unless an earlier process has.
+///
+/// # Errors
+/// When the job ends badly or takes too long, or its rows are not those of the eval set.
+pub async fn evaluate(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
+    let key = evaluation_key(&candidate.model_name, which);
+    cx.once(&key, async {
+        let work = judge(cx, candidate, which, model);
+        cx.step(Some(&candidate.model_name), step(which), work, |fact| {
+            fact.scores.get("macro_f1").map(|score| format!("macro F1 {:.3}", score.value))
+        })
+        .await
+    })
+    .await
+}
+
+fn step(which: Which) -> Step {
+    match which {
+        Which::Base => Step::BaseEvaluation,
+        Which::Customized => Step::CustomizedEvaluation,
+    }
+}
+
+async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
+    let row = hold_job(cx, candidate, which, model).await?;
+    let job = row.remote_id.clone().context("the evaluation job has no id")?;
+    finish(cx, candidate, which, &row, &job).await?;
+    cx.store.finished(row.id)?;
+    #[expect(clippy::cast_precision_loss, reason = "a few hours in milliseconds")]
+    let seconds = (now_ms() - row.intended_ms).max(0) as f64 / 1000.0;
+    let results = cx.nemo.evaluation_results(&job).await.with_context(|| format!("reading the results of {job}"))?;
+    let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
+    let manifest: Manifest = cx.store.fact(&cx.run, MANIFEST)?.context("the manifest of this run is gone")?;
+    let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
+    let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;
+    let seed = cx.plan.data.split.random_seed;
+    let mut fact = scored(&golds, &rows, &reader, &manifest, &results, seed)
+        .with_context(|| format!("scoring the rows of evaluation job {job}"))?;
+    fact.job = job;
+    fact.seconds = seconds;
+    fact.file = format!("rows/{}-{}.jsonl", cx.slugs.of(&candidate.model_name), which.as_str());
+    cx.folder("rows")?;
+    write_rows(&cx.dir.join(&fact.file), &golds, &rows, &reader)?;
+    if fact.unanswered > 0 {
+        cx.warn(format!(
+            "{model}: the evaluator returned no reply for {} of {} rows; they count as wrong",
+            fact.unanswered, fact.rows
+        ))?;
+    }
+    Ok(fact)
+}
+
+async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<Resource> {
+    let slug = cx.slugs.of(&candidate.model_name);
+    let base = names::of_candidate(&cx.run, slug, &format!("{}-eval", which.as_str()));
+    let spec = Spec { kind: Kind::Evaluation, base: &base, candidate: Some(&candidate.model_name), by_name: false };
+    let look = |row: Resource| async move {
+        let job = match &row.remote_id {
+            Some(id) => cx.nemo.evaluation_job(id).await?,
+            None => {
+                let description = names::description(&row.name, &cx.owner);
+                cx.nemo.find_evaluation_job(&description, looked_for_since(&row)).await?
+            }
+        };
+        Ok(match job {
+            None => Look::Absent,
+            Some(job) if matches!(job.status, JobStatus::Failed(_) | JobStatus::Cancelled) => Look::Spent(Some(job.id)),
+            Some(job) => Look::There(Some(job.id)),
+        })
+    };
+    let create = |row: Resource| async move {
+        let job = cx
+            .nemo
+            .create_evaluation_job(&NewEvaluation {
+                ns: cx.plan.platform.namespace.clone(),
+                description: names::description(&row.name, &cx.owner),
+                model: model.to_owned(),
+                files_url: datasets::eval_url(cx),
+                limit: None,
+                parallelism: cx.plan.platform.nim_parallelism,
+                temperature: Some(TEMPERATURE),
+                max_tokens: None,
+            })
+            .await?;
+        Ok(Some(job.id))
+    };
+    cx.hold(spec, look, create).await.with_context(|| format!("starting the evaluation of {model}"))
+}
+
+async fn finish(cx: &Cx, candidate: &Candidate, which: Which, row: &Resource, job: &str) -> anyhow::Result<()> {
+    let what = format!("evaluation job {job}");
+    cx.wait(&what, names::millis(cx.plan.limits.evaluate_ms), "evaluate", || async {
+        let Some(there) = cx.nemo.evaluation_job(job).await? else {
+            cx.store.released(row.id)?;
+            bail!("evaluation job {job} has gone from the platform");
+        };
+        match there.status {
+            JobStatus::Done => return Ok(Some(())),
+            JobStatus::Failed(why) => {
+                cx.store.finished(row.id)?;
+                bail!("evaluation job {job} failed: {why}");
+            }
+            JobStatus::Cancelled => {
+                cx.store.finished(row.id)?;
+                bail!("evaluation job {job} was cancelled by somebody else");
+            }
+            JobStatus::Waiting | JobStatus::Unknown(_) => {
+                cx.progress(Some(&candidate.model_name), step(which), None, Some("pending".to_owned()));
+            }
+            JobStatus::Running(percent) => {
+                let percent = percent.or(there.progress).map(f64::from);
+                cx.progress(Some(&candidate.model_name), step(which), percent, None);
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+/// A row of the eval set: how it is recognised among the evaluator's rows, and its true label.
+struct Gold {
+    users: String,
+    label: usize,
+}
+
+/// The rows of the eval set, in the order of its file.
+fn golds(path: &Path, reader: &LabelReader, manifest: &Manifest) -> anyhow::Result<Vec<Gold>> {
+    let labels: Vec<String> = manifest.classes.keys().cloned().collect();
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| {
+            let row: Value = serde_json::from_str(line)
+                .with_context(|| format!("reading row {} of {}", index + 1, path.display()))?;
+            let reply = row.pointer("/response/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
+            let label = reader
+                .strict(reply, &labels)
+                .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
+            Ok(Gold { users: user_texts(&row), label })
+        })
+        .collect()
+}
+
+/// What a request asked: its user messages. After dedup no two rows of a dataset share it.
+fn user_texts(row: &Value) -> String {
+    let messages = row.pointer("/request/messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let users = messages.iter().filter(|message| message["role"] == "user").map(|message| &message["content"]);
+    Value::Array(users.cloned().collect()).to_string()
+}
+
+/// Scores the evaluator's rows against the eval set. A row without a reply is a wrong answer.
+fn scored(
+    golds: &[Gold],
+    rows: &[RowOutput],
+    reader: &LabelReader,
+    manifest: &Manifest,
+    results: &Results,
+    seed: u64,
+) -> anyhow::Result<EvaluationFact> {
+    let labels: Vec<String> = manifest.classes.keys().cloned().collect();
+    let replies = replies(golds, rows)?;
+    let judged = |read: &dyn Fn(&str) -> Prediction| -> Vec<Judged> {
+        let predict = |reply: &Option<&RowOutput>| {
+            reply.and_then(|row| row.output_text.as_deref()).map_or(Prediction::Unparseable, read)
+        };
+        golds.iter().zip(&replies).map(|(gold, reply)| Judged { gold: gold.label, predicted: predict(reply) }).collect()
+    };
+    let strict = judged(&|text| prediction(reader.strict(text, &labels), reader.read(text).is_some()));
+    let lenient = judged(&|text| prediction(reader.lenient(text, &labels), reader.read(text).is_some()));
+    let strict = score(&strict, &labels, seed).context("the eval set has no rows")?;
+    let lenient = score(&lenient, &labels, seed).context("the eval set has no rows")?;
+    let mut scores = strict.named("");
+    scores.extend(lenient.named("_lenient"));
+    if let Some(nemo) = nemo_f1(&replies, results, seed) {
+        scores.insert("nemo_f1".to_owned(), nemo);
+    }
+    let sum = |tokens: fn(&RowOutput) -> Option<u64>| -> Option<u64> {
+        replies.iter().map(|row| row.and_then(tokens)).sum::<Option<u64>>()
+    };
+    Ok(EvaluationFact {
+        job: String::new(),
+        rows: golds.len() as u64,
+        unanswered: replies.iter().filter(|row| row.is_none_or(|row| row.output_text.is_none())).count() as u64,
+        seconds: 0.0,
+        scores,
+        classes: strict.classes,
+        confusion: strict.confusion,
+        prompt_tokens: sum(|row| row.prompt_tokens),
+        completion_tokens: sum(|row| row.completion_tokens),
+        file: String::new(),
+    })
+}
+
+fn prediction(label: Option<usize>, has_label: bool) -> Prediction {
+    match (label, has_label) {
+        (Some(label), _) => Prediction::Label(label),
+        (None, true) => Prediction::OffTaxonomy,
+        (None, false) => Prediction::Unparseable,
+    }
+}
+
+/// The evaluator's row of each row of the eval set, `None` where it returned none.
+fn replies<'r>(golds: &[Gold], rows: &'r [RowOutput]) -> anyhow::Result<Vec<Option<&'r RowOutput>>> {
+    let mut by_users: HashMap<String, &RowOutput> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        by_users.insert(user_texts(&row.item), row);
+    }
+    let replies: Vec<Option<&RowOutput>> = golds.iter().map(|gold| by_users.remove(&gold.users)).collect();
+    if replies.iter().all(Option::is_none) || !by_users.is_empty() {
+        bail!(
+            "the evaluator returned {} rows, of which {} are not in the eval set of {} rows",
+            rows.len(),
+            by_users.len(),
+            golds.len()
+        );
+    }
+    Ok(replies)
+}
+
+/// NeMo's own score as the service tells it, with an interval from its row scores where all rows have one.
+fn nemo_f1(replies: &[Option<&RowOutput>], results: &Results, seed: u64) -> Option<Estimate> {
+    let value = results.token_f1()?;
+    let of = |row: &RowOutput| row.scores.get("f1").and_then(|f1| f1.get("f1_score").or_else(|| f1.get("f1"))).copied();
+    let each: Option<Vec<f64>> = replies.iter().map(|row| row.and_then(of)).collect();
+    let ends = each.and_then(|each| interval::mean(&each, seed, NEMO_STREAM));
+    Some(Estimate::between(value, ends))
+}
+
+/// A line of the row-level outputs.
+#[derive(Serialize)]
+struct Line<'a> {
+    row: usize,
+    gold: &'a str,
+    predicted: Option<&'a str>,
+    reply: Option<&'a str>,
+    user: &'a str,
+    scores: BTreeMap<&'a str, &'a BTreeMap<String, f64>>,
+}
+
+/// Writes the row-level outputs, complete or not at all.
+fn write_rows(path: &Path, golds: &[Gold], rows: &[RowOutput], reader: &LabelReader) -> anyhow::Result<()> {
+    let replies = replies(golds, rows)?;
+    let mut text = String::new();
+    for (index, (gold, reply)) in golds.iter().zip(&replies).enumerate() {
+        let truth = reply
+            .and_then(|row| row.item.pointer("/response/choices/0/message/content"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let said = reply.and_then(|row| row.output_text.as_deref());
+        let line = Line {
+            row: index,
+            gold: reader.read(truth).unwrap_or_default(),
+            predicted: said.and_then(|text| reader.read(text)),
+            reply: said,
+            user: &gold.users,
+            scores: reply
+                .map(|row| row.scores.iter().map(|(name, scores)| (name.as_str(), scores)).collect())
+                .unwrap_or_default(),
+        };
+        text.push_str(&serde_json::to_string(&line).context("writing a row")?);
+        text.push('\n');
+    }
+    let act = || format!("writing {}", path.display());
+    let partial = path.with_extension("part");
+    std::fs::write(&partial, text).with_context(act)?;
+    std::fs::rename(&partial, path).with_context(act)
+}

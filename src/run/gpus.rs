@@ -1,0 +1,186 @@
+//! The GPU budget: a candidate leases its whole need at once, so no two can wait on each other. The first in line that
+//! fits goes; the training share of a lease can be given back early.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// GPUs that the candidates of a run share. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Gpus {
+    inner: Arc<Mutex<Inner>>,
+    total: u32,
+}
+
+#[derive(Debug)]
+struct Inner {
+    free: u32,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    rank: usize,
+    need: u32,
+    grant: oneshot::Sender<()>,
+}
+
+/// GPUs held until dropped.
+#[derive(Debug)]
+pub struct Lease {
+    gpus: Gpus,
+    held: u32,
+}
+
+impl Gpus {
+    /// A budget of that many.
+    pub fn new(total: u32) -> Gpus {
+        Gpus { inner: Arc::new(Mutex::new(Inner { free: total, waiting: Vec::new() })), total }
+    }
+
+    /// The whole budget.
+    pub fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// Waits for `need` GPUs; a smaller `rank` is served first among those that fit. A need above the budget takes all
+    /// of it (the plan has refused that where it matters).
+    pub async fn lease(&self, need: u32, rank: usize) -> Lease {
+        let need = need.min(self.total);
+        let granted = {
+            let mut inner = self.lock();
+            let (grant, granted) = oneshot::channel();
+            inner.waiting.push(Waiting { rank, need, grant });
+            inner.waiting.sort_by_key(|waiting| waiting.rank);
+            serve(&mut inner);
+            granted
+        };
+        // From here on a grant that nobody takes is given back by the guard.
+        let mut guard = Granted { gpus: self.clone(), need, granted: Some(granted) };
+        if let Some(granted) = guard.granted.as_mut() {
+            let _ = granted.await;
+        }
+        guard.granted = None;
+        Lease { gpus: self.clone(), held: need }
+    }
+
+    fn give_back(&self, count: u32) {
+        let mut inner = self.lock();
+        inner.free += count;
+        serve(&mut inner);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Grants to everybody who fits, in order of rank. Whoever has gone away is passed over.
+fn serve(inner: &mut Inner) {
+    let mut index = 0;
+    while index < inner.waiting.len() {
+        if inner.waiting[index].need > inner.free {
+            index += 1;
+            continue;
+        }
+        let waiting = inner.waiting.remove(index);
+        if waiting.grant.send(()).is_ok() {
+            inner.free -= waiting.need;
+        }
+    }
+}
+
+/// Gives a grant back when the wait for it was dropped after it was made.
+struct Granted {
+    gpus: Gpus,
+    need: u32,
+    granted: Option<oneshot::Receiver<()>>,
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        if let Some(mut granted) = self.granted.take()
+            && granted.try_recv().is_ok()
+        {
+            self.gpus.give_back(self.need);
+        }
+    }
+}
+
+impl Lease {
+    /// Gives back what is above `keep`.
+    pub fn shrink(&mut self, keep: u32) {
+        let surplus = self.held.saturating_sub(keep);
+        if surplus > 0 {
+            self.held -= surplus;
+            self.gpus.give_back(surplus);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.held > 0 {
+            self.gpus.give_back(self.held);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn leases_come_back_when_dropped() {
+        let gpus = Gpus::new(2);
+        let first = gpus.lease(2, 0).await;
+        assert!(gpus.lease(1, 1).now_or_never().is_none());
+        drop(first);
+        let _second = gpus.lease(2, 1).await;
+    }
+
+    #[tokio::test]
+    async fn one_that_fits_overtakes_and_rank_decides_among_equals() {
+        let gpus = Gpus::new(3);
+        let first = gpus.lease(2, 0).await;
+        let large = gpus.lease(2, 1);
+        let small = gpus.lease(1, 2);
+        tokio::pin!(large);
+        assert!(large.as_mut().now_or_never().is_none());
+        let small = small.now_or_never().expect("one GPU is free");
+        drop(first);
+        let large = large.now_or_never().expect("two GPUs are free");
+        drop((large, small));
+        assert!(gpus.lease(3, 0).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn shrinking_gives_the_training_share_to_the_next() {
+        let gpus = Gpus::new(2);
+        let mut lease = gpus.lease(2, 0).await;
+        assert!(gpus.lease(1, 1).now_or_never().is_none());
+        lease.shrink(1);
+        let other = gpus.lease(1, 1).await;
+        drop((lease, other));
+        assert!(gpus.lease(2, 0).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_takes_nothing() {
+        let gpus = Gpus::new(1);
+        let lease = gpus.lease(1, 0).await;
+        {
+            let waiting = gpus.lease(1, 1);
+            tokio::pin!(waiting);
+            assert!(waiting.as_mut().now_or_never().is_none());
+            drop(lease);
+        }
+        assert!(gpus.lease(1, 2).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_need_above_the_budget_takes_all_of_it() {
+        assert!(Gpus::new(1).lease(5, 0).now_or_never().is_some());
+    }
+}

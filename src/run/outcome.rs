@@ -1,0 +1,179 @@
+//! What a run finds out and keeps: the shapes of its facts and the keys they are stored under. Reports are made from
+//! these alone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::score::Estimate;
+use crate::score::classification::{ClassScore, Confusion};
+
+/// Key of the warnings, a list of sentences.
+pub const WARNINGS: &str = "warnings";
+
+/// Key of the datasets' manifest.
+pub const MANIFEST: &str = "manifest";
+
+/// Key of how one candidate fares.
+pub fn candidate_key(model: &str) -> String {
+    format!("candidate/{model}")
+}
+
+/// Key of a candidate's training.
+pub fn training_key(model: &str) -> String {
+    format!("training/{model}")
+}
+
+/// Key of one evaluation of a candidate.
+pub fn evaluation_key(model: &str, which: Which) -> String {
+    format!("evaluation/{model}/{}", which.as_str())
+}
+
+/// Key of the mark that a candidate's NIM is the operator's.
+pub fn adopted_key(model: &str) -> String {
+    format!("adopted/{model}")
+}
+
+/// Which model of a candidate is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// As it comes.
+    Base,
+    /// With the adapter.
+    Customized,
+}
+
+impl Which {
+    /// Both, in the order they are made and shown.
+    pub const ALL: [Which; 2] = [Which::Base, Which::Customized];
+
+    /// The word for it in keys, names and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Which::Base => "base",
+            Which::Customized => "customized",
+        }
+    }
+}
+
+/// How far a candidate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CandidateState {
+    /// Waits for GPUs or for the datasets.
+    Waiting,
+    /// Is being worked on.
+    Running,
+    /// All its steps are done.
+    Completed,
+    /// A step failed.
+    Failed,
+    /// Nothing of it was tried.
+    Skipped,
+    /// The run was asked to stop.
+    Cancelled,
+}
+
+impl CandidateState {
+    /// The word for it in reports and events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CandidateState::Waiting => "waiting",
+            CandidateState::Running => "running",
+            CandidateState::Completed => "completed",
+            CandidateState::Failed => "failed",
+            CandidateState::Skipped => "skipped",
+            CandidateState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why something failed, as the JSON contract shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorFact {
+    /// What was being done to what.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to type next.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+impl ErrorFact {
+    /// The chain of an error.
+    pub fn new(error: &anyhow::Error) -> ErrorFact {
+        ErrorFact {
+            message: error.to_string(),
+            causes: error.chain().skip(1).map(ToString::to_string).collect(),
+            hint: None,
+        }
+    }
+}
+
+/// How one candidate fares.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CandidateFact {
+    /// How far it is.
+    pub state: CandidateState,
+    /// Why it failed.
+    pub error: Option<ErrorFact>,
+    /// GPUs that it leases.
+    pub gpus: u32,
+    /// Whether NIM and training run at once.
+    pub overlap: bool,
+    /// When it got its GPUs, ms UTC.
+    pub started_ms: Option<i64>,
+    /// When it ended, ms UTC.
+    pub ended_ms: Option<i64>,
+}
+
+/// A point of the loss curves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossPoint {
+    /// Optimizer step, from 0.
+    pub step: u64,
+    /// Training loss there.
+    pub train: Option<f64>,
+    /// Validation loss there.
+    pub validation: Option<f64>,
+}
+
+/// A finished training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrainingFact {
+    /// The customization job.
+    pub job: String,
+    /// The id under which the adapter is served, `namespace/name@job`.
+    pub adapter: String,
+    /// From the job's create to its end, as measured here.
+    pub seconds: f64,
+    /// The loss curves.
+    pub loss: Vec<LossPoint>,
+}
+
+/// A finished evaluation with its scores.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EvaluationFact {
+    /// The evaluation job.
+    pub job: String,
+    /// Rows that were judged: all of the eval set.
+    pub rows: u64,
+    /// Of them, rows for which the evaluator returned no reply; they count as unparseable.
+    pub unanswered: u64,
+    /// From the job's create to its end, as measured here.
+    pub seconds: f64,
+    /// By the names of the JSON contract: labels read strictly, `*_lenient` leniently, and NeMo's own `nemo_f1`.
+    pub scores: BTreeMap<String, Estimate>,
+    /// Per class, labels read strictly.
+    pub classes: Vec<ClassScore>,
+    /// What was said for what, labels read strictly.
+    pub confusion: Confusion,
+    /// Tokens of all prompts, where every reply says so.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of all replies, where every reply says so.
+    pub completion_tokens: Option<u64>,
+    /// The row-level outputs, a path inside the run's folder.
+    pub file: String,
+}

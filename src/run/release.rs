@@ -1,0 +1,239 @@
+//! Giving back: the only code that takes anything off a platform. It works from rows of the ledger alone, so a run that
+//! ends, a later run and `cleanup` give back the same way.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use super::names;
+use crate::nemo::{ApiError, Client, Removal};
+use crate::store::{Class, Kind, Resource, State, Store, now_ms};
+
+/// How far back a job is looked for before its intent was written: the clocks of two machines differ.
+const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
+
+/// Where the evaluator keeps the results of its jobs.
+const RESULTS_NAMESPACE: &str = "evaluation-results";
+
+/// What giving back needs to know.
+pub struct Releaser<'a> {
+    /// The platform that the rows are on.
+    pub nemo: &'a Client,
+    /// The ledger.
+    pub store: &'a Store,
+    /// The namespace that the rows are in.
+    pub namespace: &'a str,
+    /// Who made them, as in their descriptions.
+    pub owner: &'a str,
+    /// How long an unanswered create may still appear.
+    pub settle: Duration,
+    /// Told about each row that was given back.
+    pub told: &'a (dyn Fn(&Resource) + Send + Sync),
+}
+
+/// A row that could not be given back, and why.
+pub type Left = (Resource, anyhow::Error);
+
+impl Releaser<'_> {
+    /// Gives back rows of class GPU: per candidate evaluation, training, deployment; candidates side by side; nothing
+    /// stops early. What is not done by the deadline is left.
+    pub async fn gpus(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<Left> {
+        self.give_back(rows, deadline, |row| row.class() == Class::Gpu, gpu_order).await
+    }
+
+    /// Deletes everything else that rows stand for: evaluations, adapters, configs, datasets.
+    pub async fn storage(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<Left> {
+        self.give_back(rows, deadline, |row| row.class() != Class::Gpu, storage_order).await
+    }
+
+    async fn give_back(
+        &self,
+        rows: Vec<Resource>,
+        deadline: Duration,
+        wanted: fn(&Resource) -> bool,
+        order: fn(Kind) -> u8,
+    ) -> Vec<Left> {
+        let until = Instant::now() + deadline;
+        let mut groups: BTreeMap<Option<String>, Vec<Resource>> = BTreeMap::new();
+        for row in rows.into_iter().filter(wanted) {
+            groups.entry(row.candidate.clone()).or_default().push(row);
+        }
+        // What belongs to the whole run serves all candidates: it goes last.
+        let whole = groups.remove(&None);
+        let group = |mut rows: Vec<Resource>| async move {
+            rows.sort_by_key(|row| (order(row.kind), -row.id));
+            let mut left = Vec::new();
+            for row in rows {
+                if let Err(error) = self.one_until(&row, until).await {
+                    left.push((row, error));
+                }
+            }
+            left
+        };
+        let mut left: Vec<Left> =
+            futures_util::future::join_all(groups.into_values().map(group)).await.into_iter().flatten().collect();
+        if let Some(rows) = whole {
+            left.extend(group(rows).await);
+        }
+        left
+    }
+
+    async fn one_until(&self, row: &Resource, until: Instant) -> anyhow::Result<()> {
+        let act = || format!("giving back {} {}", row.kind.as_str().replace('_', " "), row.name);
+        match tokio::time::timeout_at(until, self.one(row)).await {
+            Ok(done) => done.with_context(act)?,
+            Err(_) => return Err(anyhow::anyhow!("the deadline of limits.release has passed")).with_context(act),
+        }
+        (self.told)(row);
+        Ok(())
+    }
+
+    async fn one(&self, row: &Resource) -> anyhow::Result<()> {
+        match (row.kind, row.class()) {
+            (Kind::Deployment, _) => {
+                self.delete(row, || Box::pin(self.nemo.delete_deployment(self.namespace, &row.name))).await
+            }
+            (Kind::Training | Kind::Evaluation, Class::Gpu) => self.end_job(row).await,
+            (Kind::Evaluation, _) => self.delete_evaluation(row).await,
+            (Kind::Dataset, _) => {
+                self.delete(row, || {
+                    Box::pin(async {
+                        self.nemo.delete_dataset(self.namespace, &row.name).await?;
+                        self.nemo.delete_repo(self.namespace, &row.name).await
+                    })
+                })
+                .await
+            }
+            (Kind::TrainingConfig, _) => {
+                self.delete(row, || Box::pin(self.nemo.delete_customization_config(self.namespace, &row.name))).await
+            }
+            (Kind::Adapter, _) => self.delete_adapter(row).await,
+            // Records of finished training jobs cannot be deleted: NeMo has no call for it.
+            (Kind::Training, _) => Ok(()),
+        }
+    }
+
+    /// Deletes by name. A row that was never answered is ticked off only when it is still not there once it could not
+    /// appear any more.
+    async fn delete<'b, D>(&self, row: &Resource, delete: D) -> anyhow::Result<()>
+    where
+        D: Fn() -> Pin<Box<dyn Future<Output = Result<Removal, ApiError>> + Send + 'b>>,
+    {
+        if delete().await? == Removal::Absent && row.state == State::Intended {
+            self.settle(row).await?;
+            delete().await?;
+        }
+        self.store.released(row.id)?;
+        Ok(())
+    }
+
+    /// Waits until an intent that was looked up in vain could not appear any more.
+    async fn settle(&self, row: &Resource) -> anyhow::Result<()> {
+        let first = self.store.looked_in_vain(row.id)?;
+        let passed = Duration::from_millis(u64::try_from(now_ms() - first).unwrap_or(0));
+        tokio::time::sleep(self.settle.saturating_sub(passed)).await;
+        Ok(())
+    }
+
+    /// Cancels a job and waits until its status is an end.
+    async fn end_job(&self, row: &Resource) -> anyhow::Result<()> {
+        let mut id = self.job_id(row).await?;
+        if id.is_none() && row.state == State::Intended {
+            self.settle(row).await?;
+            id = self.job_id(row).await?;
+        }
+        let Some(id) = id else {
+            self.store.released(row.id)?;
+            return Ok(());
+        };
+        self.store.live(row.id, Some(&id))?;
+        let cancelled = match row.kind {
+            Kind::Training => self.nemo.cancel_customization_job(&id).await,
+            _ => self.nemo.cancel_evaluation_job(&id).await,
+        };
+        cancelled?;
+        let started = Instant::now();
+        while !self.job_has_ended(row.kind, &id).await? {
+            let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
+            tokio::time::sleep(pause).await;
+        }
+        self.store.finished(row.id)?;
+        Ok(())
+    }
+
+    async fn job_has_ended(&self, kind: Kind, id: &str) -> anyhow::Result<bool> {
+        let status = match kind {
+            Kind::Training => match self.nemo.customization_status(id).await {
+                Ok(status) => status.status,
+                Err(error) if error.is_not_found() => return Ok(true),
+                Err(error) => return Err(error.into()),
+            },
+            _ => match self.nemo.evaluation_job(id).await? {
+                Some(job) => job.status,
+                None => return Ok(true),
+            },
+        };
+        Ok(status.is_terminal())
+    }
+
+    async fn job_id(&self, row: &Resource) -> Result<Option<String>, ApiError> {
+        if let Some(id) = &row.remote_id {
+            return Ok(Some(id.clone()));
+        }
+        let description = names::description(&row.name, self.owner);
+        let since = looked_for_since(row);
+        Ok(match row.kind {
+            Kind::Training => self.nemo.find_customization_job(&description, since).await?.map(|job| job.id),
+            _ => self.nemo.find_evaluation_job(&description, since).await?.map(|job| job.id),
+        })
+    }
+
+    async fn delete_evaluation(&self, row: &Resource) -> anyhow::Result<()> {
+        if let Some(id) = self.job_id(row).await? {
+            self.nemo.delete_evaluation_job(&id).await?;
+            self.nemo.delete_repo(RESULTS_NAMESPACE, &id).await?;
+        }
+        self.store.released(row.id)?;
+        Ok(())
+    }
+
+    /// An adapter is a repository of its own and one entity per job that wrote to it.
+    async fn delete_adapter(&self, row: &Resource) -> anyhow::Result<()> {
+        for training in self.store.all_resources(&row.run)? {
+            if let (Kind::Training, Some(job)) = (training.kind, &training.remote_id)
+                && training.candidate == row.candidate
+            {
+                self.nemo.delete_model(self.namespace, &format!("{}@{job}", row.name)).await?;
+            }
+        }
+        self.nemo.delete_model_repo(self.namespace, &row.name).await?;
+        self.store.released(row.id)?;
+        Ok(())
+    }
+}
+
+/// When a job that a row stands for can have been made at the earliest, by another machine's clock.
+pub fn looked_for_since(row: &Resource) -> i64 {
+    row.intended_ms - CLOCK_SKEW_MS
+}
+
+fn gpu_order(kind: Kind) -> u8 {
+    match kind {
+        Kind::Evaluation => 0,
+        Kind::Training => 1,
+        _ => 2,
+    }
+}
+
+fn storage_order(kind: Kind) -> u8 {
+    match kind {
+        Kind::Evaluation => 0,
+        Kind::Adapter => 1,
+        Kind::TrainingConfig => 2,
+        _ => 3,
+    }
+}

@@ -1,0 +1,173 @@
+//! Stopping: the first Ctrl-C, a SIGTERM or `dfwfd cancel` asks every wait to end; a second Ctrl-C ends the process.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Whether a run was asked to stop, and why. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    sender: Arc<watch::Sender<State>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    reason: Option<String>,
+    forced: bool,
+}
+
+/// The run was asked to stop.
+#[derive(Clone, Debug)]
+pub struct Interrupted {
+    /// Such as `Ctrl-C`.
+    pub reason: String,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cancelled by {}", self.reason)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop { sender: Arc::new(watch::Sender::new(State::default())) }
+    }
+}
+
+impl Stop {
+    /// Asks to stop; the first reason is the one that is told. Returns whether it was the first.
+    pub fn ask(&self, reason: &str) -> bool {
+        self.sender.send_if_modified(|state| {
+            let first = state.reason.is_none();
+            if first {
+                state.reason = Some(reason.to_owned());
+            }
+            first
+        })
+    }
+
+    /// Asks to end at once, whatever is still held.
+    pub fn force(&self) {
+        self.sender.send_modify(|state| state.forced = true);
+    }
+
+    /// An error once it was asked to stop.
+    ///
+    /// # Errors
+    /// [`Interrupted`], with the reason.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        match &self.sender.borrow().reason {
+            Some(reason) => Err(Interrupted { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Resolves once it was asked to stop.
+    pub async fn asked(&self) -> Interrupted {
+        let mut receiver = self.sender.subscribe();
+        loop {
+            if let Some(reason) = receiver.borrow_and_update().reason.clone() {
+                return Interrupted { reason };
+            }
+            if receiver.changed().await.is_err() {
+                // The sender lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Resolves once it was asked to end at once.
+    pub async fn forced(&self) {
+        let mut receiver = self.sender.subscribe();
+        while !receiver.borrow_and_update().forced {
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Turns signals into requests for as long as it is polled: Ctrl-C and SIGTERM ask, a second Ctrl-C forces.
+    pub async fn watch_signals(&self) {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be caught: Ctrl-C will end the process without giving back");
+                return std::future::pending().await;
+            }
+        };
+        loop {
+            let signal = signals.next().await;
+            if !self.ask(signal) && signal == "Ctrl-C" {
+                self.force();
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "a closed terminal",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_stays_and_everybody_hears_it() {
+        let stop = Stop::default();
+        assert!(stop.check().is_ok());
+        let waiting = stop.clone();
+        let (heard, ()) = tokio::join!(waiting.asked(), async {
+            assert!(stop.ask("Ctrl-C"));
+            assert!(!stop.ask("SIGTERM"));
+        });
+        assert_eq!(heard.reason, "Ctrl-C");
+        assert_eq!(stop.check().unwrap_err().to_string(), "cancelled by Ctrl-C");
+        stop.force();
+        stop.forced().await;
+    }
+}

@@ -1,0 +1,256 @@
+//! Tests of loading.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: &str = r#"{"timestamp":1,"workload_id":"w","request":{"messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
+const CHAT: &str = r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"[[A]]"}]}"#;
+
+struct Trial {
+    dir: tempfile::TempDir,
+    store: LogStore,
+}
+
+impl Trial {
+    fn new() -> Trial {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::at(dir.path().join("logs"));
+        Trial { dir, store }
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn load(&self, request: &LoadRequest) -> Loaded {
+        let loaded = load(request, &self.store, None, &mut |_| {}).unwrap();
+        assert_eq!(loaded.read, loaded.added + loaded.present + loaded.rejects());
+        loaded
+    }
+
+    fn load_file(&self, name: &str, bytes: impl AsRef<[u8]>) -> Loaded {
+        self.load(&request(&[self.file(name, bytes)]))
+    }
+
+    fn lines(&self) -> BTreeSet<String> {
+        let files = self.store.read().unwrap().files;
+        let text = |path: &PathBuf| fs::read_to_string(path).unwrap();
+        files.iter().flat_map(|path| text(path).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+}
+
+fn request(files: &[PathBuf]) -> LoadRequest {
+    LoadRequest { files: files.to_vec(), workload: Some("filled".to_owned()), ..LoadRequest::default() }
+}
+
+fn counts(loaded: &Loaded) -> (u64, u64, u64, u64) {
+    (loaded.read, loaded.added, loaded.present, loaded.rejects())
+}
+
+fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+#[test]
+fn log_records_and_chat_rows_may_stand_in_one_file() {
+    let trial = Trial::new();
+    let loaded = trial.load_file("a.jsonl", format!("\u{feff}{GOOD}\r\n{CHAT}\r\n{GOOD}"));
+    assert_eq!(counts(&loaded), (3, 2, 1, 0));
+    let workloads: Vec<_> = loaded.workloads.into_iter().collect();
+    assert_eq!(workloads, [("filled".to_owned(), 1), ("w".to_owned(), 1)]);
+}
+
+#[test]
+fn defaults_fill_in_and_never_filter() {
+    let trial = Trial::new();
+    let path = trial.file("a.jsonl", format!("{GOOD}\n{CHAT}\n"));
+    let loaded = trial.load(&LoadRequest { client: Some("c".to_owned()), timestamp: Some(9), ..request(&[path]) });
+    assert_eq!(loaded.added, 2);
+    let lines = trial.lines();
+    assert!(lines.iter().any(|line| line.contains(r#""client_id":"c""#) && line.contains(r#""timestamp":1,"#)));
+    assert!(lines.iter().any(|line| line.contains(r#""timestamp":9,"workload_id":"filled""#)));
+}
+
+#[test]
+fn a_row_left_without_a_workload_is_refused() {
+    let trial = Trial::new();
+    let path = trial.file("a.jsonl", format!("{GOOD}\n{CHAT}\n"));
+    let loaded = trial.load(&LoadRequest { files: vec![path], ..LoadRequest::default() });
+    assert_eq!(counts(&loaded), (2, 1, 0, 1));
+    assert_eq!(loaded.rejected[&Reject::MissingWorkload], 1);
+}
+
+#[test]
+fn loading_again_adds_nothing_and_order_does_not_matter() {
+    let trial = Trial::new();
+    let news = testdata("news_logs.jsonl");
+    let tools = testdata("tools_logs.jsonl");
+    let first = trial.load(&request(&[news.clone(), tools.clone()]));
+    let again = trial.load(&request(&[tools.clone(), news.clone()]));
+    assert_eq!((again.added, again.present), (0, first.added + first.present));
+    let other = Trial::new();
+    let text = fs::read_to_string(&news).unwrap();
+    let reversed: Vec<&str> = text.lines().rev().collect();
+    other.load(&request(&[tools, other.file("news.jsonl", reversed.join("\n"))]));
+    assert_eq!(trial.lines(), other.lines());
+}
+
+#[test]
+fn the_shipped_news_log_holds_its_broken_lines_on_purpose() {
+    let trial = Trial::new();
+    let loaded = trial.load(&LoadRequest { files: vec![testdata("news_logs.jsonl")], ..LoadRequest::default() });
+    assert_eq!(counts(&loaded), (1510, 1500, 0, 10));
+    let rejected: Vec<_> = loaded.rejected.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
+    let want = [
+        ("invalid_json", 3),
+        ("not_an_object", 1),
+        ("no_messages", 1),
+        ("no_response", 2),
+        ("no_choices", 1),
+        ("no_content", 2),
+    ];
+    assert_eq!(rejected, want);
+    let tools = trial.load(&LoadRequest { files: vec![testdata("tools_logs.jsonl")], ..LoadRequest::default() });
+    assert_eq!(counts(&tools), (301, 299, 0, 2));
+}
+
+#[test]
+fn the_shipped_table_loads_without_options() {
+    let trial = Trial::new();
+    let loaded = trial.load(&request(&[testdata("headlines_sample.csv")]));
+    assert_eq!(counts(&loaded), (100, 100, 0, 0));
+}
+
+#[test]
+fn rejects_are_located_and_written_out() {
+    let trial = Trial::new();
+    let lines = trial.file("a.jsonl", format!("{GOOD}\n\n{{\"cut\n\u{e9}\n{GOOD}\n[]\n"));
+    let table = trial.file("b.csv", "text,label\nx,Y\n\"y\nz\",\nq\n");
+    let mut out = Vec::new();
+    let loaded = load(&request(&[lines.clone(), table.clone()]), &trial.store, Some(&mut out), &mut |_| {}).unwrap();
+    assert_eq!(counts(&loaded), (9, 2, 1, 6));
+    let (a, b) = (lines.display().to_string(), table.display().to_string());
+    let text = String::from_utf8(out).unwrap();
+    let found: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let want = [
+        (&a, 2, "empty_line", ""),
+        (&a, 3, "invalid_json", "{\"cut"),
+        (&a, 4, "invalid_json", "\u{e9}"),
+        (&a, 6, "not_an_object", "[]"),
+        (&b, 3, "no_label", "\"y\nz\","),
+        (&b, 5, "bad_row", "q"),
+    ];
+    let want = want.map(
+        |(file, line, reason, text)| serde_json::json!({"file": file, "line": line, "reason": reason, "text": text}),
+    );
+    assert_eq!(found, want);
+    assert_eq!(loaded.located[0], Located { file: a, line: 2, reason: Reject::EmptyLine });
+    assert_eq!(loaded.located.len(), LOCATED);
+}
+
+#[test]
+fn formats_are_known_by_name_then_by_content() {
+    for (name, beginning, want) in [
+        ("x.jsonl", "text,label", Format::Jsonl),
+        ("x.CSV", "{", Format::Table(None)),
+        ("x.tsv", "", Format::Table(Some(b'\t'))),
+        ("<stdin>", "\u{feff}\n {\"a\":1,", Format::Jsonl),
+        ("<stdin>", "[1,2]", Format::Jsonl),
+        ("<stdin>", "", Format::Jsonl),
+        ("<stdin>", "words", Format::Jsonl),
+        ("x.txt", "\ntext\tlabel\n", Format::Table(Some(b'\t'))),
+        ("x", "\"a;b\",label", Format::Table(Some(b','))),
+    ] {
+        assert_eq!(detect(name, beginning.as_bytes()), want, "{name} {beginning}");
+    }
+}
+
+#[test]
+fn a_table_on_an_unnamed_stream_is_found_behind_blank_lines() {
+    let trial = Trial::new();
+    assert_eq!(counts(&trial.load_file("table", "\n\n text;label\nx;Y\n")), (1, 1, 0, 0));
+    let forced = LoadRequest { format: Some(Format::Jsonl), ..request(&[trial.file("b.csv", CHAT)]) };
+    assert_eq!(trial.load(&forced).added, 1);
+}
+
+#[test]
+fn empty_files_hold_nothing() {
+    let trial = Trial::new();
+    for (name, text) in [("a.jsonl", ""), ("b.csv", ""), ("c", ""), ("d.csv", "text,label\n"), ("e.tsv", "\u{feff}")] {
+        assert_eq!(counts(&trial.load_file(name, text)), (0, 0, 0, 0), "{name}");
+    }
+    assert_eq!(counts(&trial.load(&LoadRequest::default())), (0, 0, 0, 0));
+}
+
+#[test]
+fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
+    let trial = Trial::new();
+    let good = trial.file("a.jsonl", GOOD);
+    let fails = |second: PathBuf| {
+        let error = load(&request(&[good.clone(), second]), &trial.store, None, &mut |_| {}).unwrap_err();
+        (format!("{error:#}"), error.downcast::<LoadError>().ok(), trial.lines().len())
+    };
+    let missing = fails(trial.dir.path().join("missing"));
+    assert!(matches!(missing.1, Some(LoadError::Open { .. })) && missing.2 == 0);
+    let folder = fails(trial.dir.path().to_owned());
+    assert!(matches!(folder.1, Some(LoadError::Folder { .. })) && folder.2 == 0);
+    let packed = fails(trial.file("b.jsonl.gz", b"\x1f\x8b\x08\x00rest"));
+    assert!(matches!(packed.1, Some(LoadError::Compressed { .. })) && packed.2 == 1);
+    let unclear = fails(trial.file("c.csv", "a,b,c\n"));
+    let Some(LoadError::Table { source, .. }) = unclear.1 else { unreachable!("{}", unclear.0) };
+    assert!(matches!(source, TableError::Unclear { what: "text", .. }));
+}
+
+#[test]
+fn loads_at_once_add_every_record_once() {
+    let trial = Trial::new();
+    let news = request(&[testdata("news_logs.jsonl")]);
+    let added: u64 = std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..3).map(|_| scope.spawn(|| trial.load(&news).added)).collect();
+        loads.into_iter().map(|load| load.join().unwrap()).sum()
+    });
+    assert_eq!(added, 1500);
+    assert_eq!(trial.lines().len(), 1500);
+}
+
+#[test]
+fn large_loads_are_appended_in_parts() {
+    let trial = Trial::new();
+    let filler = "x".repeat(4000);
+    let line = |n: usize| GOOD.replace("hi", &format!("{} {filler}", n % 3000));
+    let text: Vec<String> = (0..6000).map(line).collect();
+    let path = trial.file("big.jsonl", text.join("\n"));
+    let mut reports = Vec::new();
+    let files = [path.clone(), path];
+    let loaded = load(&request(&files), &trial.store, None, &mut |read| reports.push(read)).unwrap();
+    assert_eq!(counts(&loaded), (12_000, 3000, 9000, 0));
+    assert_eq!(reports, [10_000]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn broken_lines_cost_no_good_one(lines in prop::collection::vec(
+        prop_oneof![
+            (0u8..5).prop_map(|n| GOOD.replace("hi", &n.to_string())),
+            (0usize..GOOD.len()).prop_map(|cut| GOOD[..cut].to_owned()),
+            "[ -~é]{0,20}",
+            Just(CHAT.to_owned()),
+        ], 0..20))
+    {
+        let trial = Trial::new();
+        let loaded = trial.load_file("a.jsonl", lines.join("\n"));
+        let good: BTreeSet<&String> = lines.iter().filter(|line| line.ends_with("}]}}") || *line == CHAT).collect();
+        prop_assert_eq!(loaded.added, good.len() as u64);
+        let blank_tail = lines.last().is_some_and(String::is_empty);
+        prop_assert_eq!(loaded.read, lines.len() as u64 - u64::from(blank_tail));
+    }
+}

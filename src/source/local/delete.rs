@@ -1,0 +1,95 @@
+//! Deleting from the log store by workload, client or time. Segments are rewritten beside the old ones and renamed.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::segment::ids_path;
+use super::{LogStore, lock, passes, segments};
+use crate::data::options::Filter;
+use crate::data::record::Record;
+use crate::source::lines::Lines;
+
+/// What a deletion did, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Deleted {
+    /// Records that matched.
+    pub records: u64,
+    /// Records and other lines that stay.
+    pub kept: u64,
+}
+
+impl LogStore {
+    /// Deletes the records that `filter` lets pass, which is all of them when it is empty.
+    pub fn delete(&self, filter: &Filter) -> anyhow::Result<Deleted> {
+        let mut deleted = Deleted::default();
+        if !self.dir().is_dir() {
+            return Ok(deleted);
+        }
+        let files = lock(self.dir()).and_then(|lock| Ok((lock, segments(self.dir())?)));
+        let (_lock, files) = files.with_context(|| format!("opening the log store {}", self.dir().display()))?;
+        for path in files {
+            let one = rewrite(&path, filter).with_context(|| format!("deleting from {}", path.display()))?;
+            deleted.records += one.records;
+            deleted.kept += one.kept;
+        }
+        Ok(deleted)
+    }
+}
+
+fn rewrite(path: &Path, filter: &Filter) -> io::Result<Deleted> {
+    let kept = path.with_extension("kept");
+    let done = rewrite_beside(path, &kept, filter);
+    if done.is_err() {
+        // What was written of the new segment is of no use; the old one is whole.
+        let _ = fs::remove_file(&kept);
+    }
+    done
+}
+
+fn rewrite_beside(path: &Path, kept: &Path, filter: &Filter) -> io::Result<Deleted> {
+    let mut out = BufWriter::with_capacity(1 << 18, File::create(kept)?);
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, File::open(path)?), 0);
+    let mut bytes = Vec::new();
+    let mut deleted = Deleted::default();
+    while let Some(line) = lines.next(&mut bytes)? {
+        if line.too_long {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("line {} is longer than 64 MiB", line.number),
+            ));
+        }
+        if matches(&bytes, filter) {
+            deleted.records += 1;
+        } else {
+            deleted.kept += 1;
+            bytes.push(b'\n');
+            out.write_all(&bytes)?;
+        }
+    }
+    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    if deleted.records == 0 {
+        fs::remove_file(kept)?;
+        return Ok(deleted);
+    }
+    out.sync_all()?;
+    drop(out);
+    match fs::remove_file(ids_path(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if deleted.kept == 0 {
+        fs::remove_file(path)?;
+        fs::remove_file(kept)?;
+    } else {
+        fs::rename(kept, path)?;
+    }
+    Ok(deleted)
+}
+
+fn matches(line: &[u8], filter: &Filter) -> bool {
+    Record::parse(line).is_ok_and(|record| passes(&record, filter))
+}

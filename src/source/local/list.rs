@@ -1,0 +1,116 @@
+//! What the log store holds: counts by workload, client and label. Reads every record once, keeps only counts.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::{LogStore, passes};
+use crate::data::label::{self, LabelReader};
+use crate::data::options::Filter;
+use crate::data::record::Record;
+use crate::source::lines::Lines;
+
+/// What the store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// The workloads, by name.
+    pub workloads: Vec<Listing>,
+    /// Lines that are no records (only a hand that wrote into the store leaves any).
+    pub unreadable: u64,
+}
+
+/// One workload of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    /// Its name.
+    pub workload: String,
+    /// Its records.
+    pub records: u64,
+    /// Epoch seconds of the oldest.
+    pub first: i64,
+    /// Epoch seconds of the newest.
+    pub last: i64,
+    /// Records by client, by name; the empty name stands for records without one.
+    pub clients: Vec<(String, u64)>,
+    /// Records by label (or called function), the most frequent first, each as written most often.
+    pub labels: Vec<(String, u64)>,
+    /// Records with neither label nor tool calls.
+    pub unlabelled: u64,
+    /// Records whose response calls tools.
+    pub tool_calls: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    listing: Listing,
+    clients: BTreeMap<String, u64>,
+    labels: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl LogStore {
+    /// Counts the records that `filter` lets pass, reading their labels with `labels`.
+    pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<Contents> {
+        let reading = self.read()?;
+        let mut workloads: BTreeMap<String, Counts> = BTreeMap::new();
+        let mut unreadable = 0;
+        let mut bytes = Vec::new();
+        for path in &reading.files {
+            let reading = || format!("reading {}", path.display());
+            let file = File::open(path).with_context(reading)?;
+            let mut lines = Lines::new(BufReader::with_capacity(1 << 18, file), 0);
+            while lines.next(&mut bytes).with_context(reading)?.is_some() {
+                let Ok(record) = Record::parse(&bytes) else {
+                    unreadable += 1;
+                    continue;
+                };
+                if !passes(&record, filter) {
+                    continue;
+                }
+                if !workloads.contains_key(&*record.workload) {
+                    workloads.insert(record.workload.to_string(), Counts::default());
+                }
+                if let Some(counts) = workloads.get_mut(&*record.workload) {
+                    counts.count(&record, labels);
+                }
+            }
+        }
+        let workloads = workloads.into_iter().map(|(workload, counts)| counts.finish(workload)).collect();
+        Ok(Contents { workloads, unreadable })
+    }
+}
+
+impl Counts {
+    fn count(&mut self, record: &Record<'_>, labels: &LabelReader) {
+        let listing = &mut self.listing;
+        if listing.records == 0 {
+            (listing.first, listing.last) = (record.timestamp, record.timestamp);
+        }
+        listing.records += 1;
+        listing.first = listing.first.min(record.timestamp);
+        listing.last = listing.last.max(record.timestamp);
+        *self.clients.entry(record.client.to_string()).or_default() += 1;
+        let called = record.reply.tool_calls.as_ref().ok().and_then(|calls| calls.first());
+        listing.tool_calls += u64::from(called.is_some());
+        let said = record.reply.content.as_deref().and_then(|content| labels.read(content));
+        match called.map(|call| &*call.name).or(said) {
+            Some(found) => {
+                *self.labels.entry(label::key(found)).or_default().entry(found.to_owned()).or_default() += 1;
+            }
+            None => listing.unlabelled += 1,
+        }
+    }
+
+    fn finish(self, workload: String) -> Listing {
+        let shown = |spellings: BTreeMap<String, u64>| {
+            let all = spellings.values().sum();
+            let most = spellings.into_iter().rev().max_by_key(|(_, count)| *count);
+            most.map(|(label, _)| (label, all))
+        };
+        let mut labels: Vec<(String, u64)> = self.labels.into_values().filter_map(shown).collect();
+        labels.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Listing { workload, clients: self.clients.into_iter().collect(), labels, ..self.listing }
+    }
+}

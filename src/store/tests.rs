@@ -1,0 +1,105 @@
+use super::*;
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store
+        .begin_run(&NewRun {
+            id: "abcdefgh",
+            workload: Some("w"),
+            owner: "u@h",
+            platform: "embedded",
+            rehearsal: false,
+            plan: &7,
+        })
+        .unwrap();
+    (dir, store)
+}
+
+fn intent<'a>(kind: Kind, base: &'a str) -> NewResource<'a> {
+    NewResource { run: "abcdefgh", candidate: Some("m"), kind, base, platform: "http://x" }
+}
+
+#[test]
+fn a_run_keeps_its_plan_and_its_end() {
+    let (dir, store) = store();
+    assert_eq!(store.plan::<i32>("abcdefgh").unwrap(), 7);
+    store.end_run("abcdefgh", "partial", 4, Some("{}")).unwrap();
+    drop(store);
+    let row = Store::open_existing(dir.path()).unwrap().run("abcdefgh").unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.exit_code, row.error.as_deref()), ("partial", Some(4), Some("{}")));
+    assert!(row.ended_ms.is_some());
+}
+
+#[test]
+fn a_resource_goes_from_intent_to_released() {
+    let (_dir, store) = store();
+    let row = store.intend(&intent(Kind::Training, "dfwfd-abcdefgh-m-train")).unwrap();
+    assert_eq!((row.state, row.class()), (State::Intended, Class::Gpu));
+    store.live(row.id, Some("cust-1")).unwrap();
+    let held = store.held("abcdefgh").unwrap();
+    assert_eq!((held.len(), held[0].remote_id.as_deref()), (1, Some("cust-1")));
+    store.finished(row.id).unwrap();
+    assert!(store.held("abcdefgh").unwrap().is_empty());
+    assert_eq!(store.open_resources("abcdefgh").unwrap()[0].class(), Class::Record);
+    store.released(row.id).unwrap();
+    assert!(store.open_resources("abcdefgh").unwrap().is_empty());
+}
+
+#[test]
+fn another_attempt_gets_another_name() {
+    let (_dir, store) = store();
+    let first = store.intend(&intent(Kind::TrainingConfig, "c@v1")).unwrap();
+    store.released(first.id).unwrap();
+    let second = store.intend(&intent(Kind::TrainingConfig, "c@v1")).unwrap();
+    assert_eq!((first.name.as_str(), second.name.as_str()), ("c@v1", "c-2@v1"));
+    assert_eq!(store.open_resource("abcdefgh", Kind::TrainingConfig, "c@v1").unwrap(), Some(second));
+}
+
+#[test]
+fn looking_in_vain_remembers_the_first_time() {
+    let (_dir, store) = store();
+    let row = store.intend(&intent(Kind::Deployment, "d")).unwrap();
+    let first = store.looked_in_vain(row.id).unwrap();
+    assert_eq!(store.looked_in_vain(row.id).unwrap(), first);
+    store.live(row.id, None).unwrap();
+    assert_eq!(store.open_resources("abcdefgh").unwrap()[0].looked_ms, None);
+}
+
+#[test]
+fn facts_are_remembered_by_key() {
+    let (_dir, store) = store();
+    assert_eq!(store.fact::<u32>("abcdefgh", "k").unwrap(), None);
+    store.remember("abcdefgh", "k", &1).unwrap();
+    store.remember("abcdefgh", "k", &2).unwrap();
+    assert_eq!(store.fact::<u32>("abcdefgh", "k").unwrap(), Some(2));
+    let damaged = store.fact::<String>("abcdefgh", "k").unwrap_err();
+    assert!(matches!(damaged, StoreError::Damaged { .. }));
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let (dir, store) = store();
+    drop(store);
+    let raw = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    raw.pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
+    drop(raw);
+    assert!(matches!(Store::open(dir.path()).unwrap_err(), StoreError::Newer { .. }));
+}
+
+#[test]
+fn a_missing_or_broken_database_is_an_error_not_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(Store::open_existing(dir.path()).unwrap_err(), StoreError::Missing { .. }));
+    std::fs::write(dir.path().join(FILE), b"this is no database, whatever its name says it would be").unwrap();
+    assert!(matches!(Store::open(dir.path()).unwrap_err(), StoreError::Sqlite { .. }));
+}
+
+#[test]
+fn cancelling_is_seen_and_forgotten_on_resume() {
+    let (_dir, store) = store();
+    store.ask_to_cancel("abcdefgh").unwrap();
+    assert!(store.cancel_asked("abcdefgh").unwrap());
+    store.continue_run("abcdefgh").unwrap();
+    assert!(!store.cancel_asked("abcdefgh").unwrap());
+}

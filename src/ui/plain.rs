@@ -1,0 +1,130 @@
+//! The view for a pipe or a log file: one line per step, when it ends. With `-q` only what went wrong.
+
+use crate::report::text::{counted, duration, one_line};
+use crate::run::event::{Event, What};
+
+use super::{Ui, View};
+
+/// One line per step on stderr.
+pub struct Plain {
+    ui: Ui,
+}
+
+impl Plain {
+    /// Lines through this ui.
+    pub fn new(ui: &Ui) -> Plain {
+        Plain { ui: ui.clone() }
+    }
+}
+
+impl View for Plain {
+    fn event(&mut self, event: &Event) {
+        match (&event.what, line(event)) {
+            (What::Warning { message }, _) => self.ui.note(&format!("warning: {}", one_line(message))),
+            (_, Some(Line::Wrong(text))) => self.ui.warn(&text),
+            (_, Some(Line::Note(text))) => self.ui.note(&text),
+            (_, None) => {}
+        }
+    }
+
+    fn close(&mut self) {}
+}
+
+/// A line, and whether it says that something went wrong.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line {
+    /// All is well.
+    Note(String),
+    /// Something failed; shown also with `-q`.
+    Wrong(String),
+}
+
+/// The line for an event that deserves one.
+pub(super) fn line(event: &Event) -> Option<Line> {
+    Some(match &event.what {
+        What::RunStarted { .. } => Line::Note(heading(event)?),
+        What::StepDone { candidate, step, seconds, detail } => {
+            let detail = detail.as_deref().map_or_else(String::new, |text| format!(": {}", one_line(text)));
+            Line::Note(format!(
+                "{}{} done in {}{detail}",
+                scope(candidate.as_deref()),
+                step.label(),
+                duration(*seconds)
+            ))
+        }
+        What::StepFailed { candidate, step, error } => {
+            Line::Wrong(format!("{}{} failed: {}", scope(candidate.as_deref()), step.label(), one_line(error)))
+        }
+        What::GpusAwaited { candidate, gpus } => {
+            Line::Note(format!("{}waits for {}", scope(Some(candidate)), counted(u64::from(*gpus), "GPU")))
+        }
+        What::CandidateDone { candidate, state, .. } => {
+            Line::Note(format!("{}{}", scope(Some(candidate)), one_line(state)))
+        }
+        What::Stopping { reason } => Line::Note(format!("stopping ({}): giving everything back", one_line(reason))),
+        What::RunDone { state, seconds, .. } => {
+            Line::Note(format!("run {} {} in {}", one_line(&event.run), one_line(state), duration(*seconds)))
+        }
+        What::StepStarted { .. }
+        | What::StepProgress { .. }
+        | What::ResourceLive { .. }
+        | What::ResourceReleased { .. }
+        | What::Warning { .. } => return None,
+    })
+}
+
+/// `run abcd2345: news_classifier on the embedded platform, 2 candidates, 4 GPUs`.
+pub(super) fn heading(event: &Event) -> Option<String> {
+    let What::RunStarted { workload, platform, rehearsal, resumed, candidates, gpus } = &event.what else {
+        return None;
+    };
+    let mut text = if *rehearsal { "REHEARSAL run ".to_owned() } else { "run ".to_owned() };
+    text += &one_line(&event.run);
+    text += if *resumed { " continued: " } else { ": " };
+    if let Some(workload) = workload {
+        text += &format!("{} on ", one_line(workload));
+    }
+    text += if platform == "embedded" { "the embedded platform" } else { "NeMo" };
+    text += &format!(", {}", counted(candidates.len() as u64, "candidate"));
+    text += &match gpus {
+        Some(gpus) => format!(", {}", counted(u64::from(*gpus), "GPU")),
+        None => ", one at a time".to_owned(),
+    };
+    Some(text)
+}
+
+fn scope(candidate: Option<&str>) -> String {
+    candidate.map_or_else(String::new, |name| format!("{}: ", one_line(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::event::Step;
+    use crate::ui::tests::{buffered, event, sample_run};
+
+    #[test]
+    fn a_line_per_step_and_nothing_for_progress() {
+        let (ui, out, err) = buffered(false);
+        let mut view = Plain::new(&ui);
+        for event in sample_run() {
+            view.event(&event);
+        }
+        view.close();
+        insta::assert_snapshot!(err.text());
+        assert_eq!(out.text(), "");
+    }
+
+    #[test]
+    fn quiet_says_only_what_went_wrong() {
+        let (ui, _, err) = buffered(true);
+        let mut view = Plain::new(&ui);
+        for event in sample_run() {
+            view.event(&event);
+        }
+        assert_eq!(err.text(), "");
+        let candidate = Some("meta/x\u{1b}[2J".to_owned());
+        view.event(&event(What::StepFailed { candidate, step: Step::Train, error: "job\nlost".into() }));
+        assert_eq!(err.text(), "warning: meta/x\u{fffd}[2J: train failed: job lost\n");
+    }
+}

@@ -1,0 +1,36 @@
+//! What the command-line parser has to say: help and version on stdout, mistakes on stderr; with `--format json` a
+//! mistake is also the one object on stdout, as any other error.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::error::Exit;
+
+/// Shows it; the exit code to end with.
+pub fn show(error: &clap::Error) -> ExitCode {
+    // A reader that went away is no error.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done.code().into();
+    }
+    if wants_json() {
+        let text = error.render().to_string();
+        let mut parts = text.trim().splitn(2, "\n\n");
+        let message = parts.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let object = json!({
+            "schema": 1, "exit_code": Exit::Usage.code(),
+            "error": {"message": message, "causes": [], "hint": "dfwfd --help"},
+        });
+        let _ = writeln!(std::io::stdout(), "{object}");
+    }
+    Exit::Usage.code().into()
+}
+
+/// Whether the command line asked for JSON, as far as can be told from one that does not parse.
+fn wants_json() -> bool {
+    let arguments: Vec<String> = std::env::args().collect();
+    arguments.iter().any(|argument| argument == "--format=json")
+        || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}

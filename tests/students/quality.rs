@@ -1,0 +1,60 @@
+//! How well the students do on one division of the sample: macro F1 before and after training, and what was answered.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use dfwfd::student::{Size, TrainOptions, base_reply, train};
+
+use super::sample::{Row, examples};
+
+/// The labels of `rows`.
+pub fn gold<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
+    rows.iter().map(|row| row.label.as_str()).collect()
+}
+
+/// What a reply says, lower case; none when it holds no label.
+fn said(reply: &str) -> Option<String> {
+    Some(reply.strip_prefix("[[[")?.strip_suffix("]]]")?.to_lowercase())
+}
+
+/// Macro F1 over the classes of `gold`, by its definition.
+pub fn macro_f1(gold: &[&str], said: &[Option<String>]) -> f64 {
+    let classes: BTreeSet<&str> = gold.iter().copied().collect();
+    let f1 = |class: &&str| {
+        let of_class = gold.iter().filter(|label| *label == class).count();
+        let said_so = said.iter().filter(|label| label.as_deref() == Some(class)).count();
+        let both =
+            gold.iter().zip(said).filter(|(gold, said)| *gold == class && said.as_deref() == Some(class)).count();
+        2.0 * both as f64 / (of_class + said_so) as f64
+    };
+    classes.iter().map(f1).sum::<f64>() / classes.len() as f64
+}
+
+/// What one size did in one division.
+pub struct Outcome {
+    /// Macro F1 untrained.
+    pub base: f64,
+    /// Share of the untrained replies that hold a label.
+    pub parseable: f64,
+    /// Macro F1 trained.
+    pub customized: f64,
+    /// The trained replies.
+    pub replies: Vec<String>,
+}
+
+/// Lets a student of `size` answer the eval rows, untrained and trained.
+pub fn outcome(size: Size, [eval, validation, training]: &[Vec<&Row>; 3]) -> Outcome {
+    let gold = gold(eval);
+    let base: Vec<_> = eval.iter().map(|row| said(&base_reply(size, &row.example.messages))).collect();
+    let adapter = train(size, &examples(training), &examples(validation), &TrainOptions::default(), &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .expect("the sample log can be learnt");
+    let replies: Vec<String> = eval.iter().map(|row| adapter.reply(&row.example.messages)).collect();
+    Outcome {
+        base: macro_f1(&gold, &base),
+        parseable: base.iter().flatten().count() as f64 / gold.len() as f64,
+        customized: macro_f1(&gold, &replies.iter().map(|reply| said(reply)).collect::<Vec<_>>()),
+        replies,
+    }
+}
