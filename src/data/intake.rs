@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 
-use crate::data::canonical::{Canonical, id_of};
 use crate::data::corpus::Corpus;
 use crate::data::label::LabelReader;
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
@@ -32,6 +31,7 @@ const NAMED_WORKLOADS: usize = 1000;
 /// What is remembered of a record that passed the filter: about 90 bytes, whatever the record's length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
+    /// Only known (not 0) for records that share their second with others: nothing else depends on it.
     pub(crate) id: u128,
     pub(crate) text: u128,
     pub(crate) masked: u64,
@@ -105,8 +105,6 @@ pub struct Examiner {
 #[derive(Debug, Default)]
 pub struct Scratch {
     keys: Keys,
-    canonical: Canonical,
-    text: Vec<u8>,
 }
 
 /// The findings of some consecutive lines.
@@ -169,10 +167,6 @@ impl Examiner {
         batch: &mut Batch,
     ) -> Result<Option<Entry>, Reject> {
         let record = Record::parse(json)?;
-        // Every key is looked at, also in a record that is not selected: what is refused must not depend on the filter.
-        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        scratch.text.clear();
-        record::write_canonical(&mut scratch.canonical, text, &record, &mut scratch.text)?;
         count(&mut batch.workloads, &record.workload);
         if !self.selects(&record) {
             return Ok(None);
@@ -184,7 +178,7 @@ impl Examiner {
         };
         let tool = tool(&record);
         Ok(Some(Entry {
-            id: id_of(&scratch.text),
+            id: 0,
             text: keys.exact,
             masked: keys.masked,
             timestamp: record.timestamp,
@@ -269,6 +263,8 @@ pub struct Intake {
     workloads: std::collections::BTreeMap<String, u64>,
     more_workloads: u64,
     entries: Vec<Entry>,
+    /// Indexes into `entries`, in the order of [`Intake::ties`].
+    tied: Vec<u32>,
     names: Names,
 }
 
@@ -282,6 +278,7 @@ impl Intake {
             workloads: std::collections::BTreeMap::new(),
             more_workloads: 0,
             entries: Vec::new(),
+            tied: Vec::new(),
             names: Names::default(),
         })
     }
@@ -325,12 +322,36 @@ impl Intake {
         batch.rejected
     }
 
+    /// Records that share their second with others, in the order of reading: their ids decide which is newer, and making
+    /// ids is too much work to do it for every record. Hand the ids in with [`Intake::settle`] before finishing.
+    pub fn ties(&mut self) -> Vec<Origin> {
+        self.entries.sort_unstable_by_key(|entry| (entry.timestamp, entry.origin));
+        let mut start = 0;
+        self.tied.clear();
+        for second in self.entries.chunk_by(|a, b| a.timestamp == b.timestamp) {
+            let end = start + second.len() as u32;
+            if second.len() > 1 {
+                self.tied.extend(start..end);
+            }
+            start = end;
+        }
+        self.tied.sort_unstable_by_key(|&at| self.entries[at as usize].origin);
+        self.tied.iter().map(|&at| self.entries[at as usize].origin).collect()
+    }
+
+    /// Takes the ids of the records that [`Intake::ties`] gave, in its order.
+    pub fn settle(&mut self, ids: &[u128]) {
+        for (&at, &id) in self.tied.iter().zip(ids) {
+            self.entries[at as usize].id = id;
+        }
+    }
+
     /// No workload was asked for, and there are several.
     fn is_ambiguous(&self) -> bool {
         self.examiner.filter.workload.is_none() && self.workloads.len() > 1
     }
 
-    /// Decides the type, refuses what it cannot use and drops duplicates.
+    /// Decides the type, refuses what it cannot use and drops duplicates. Ties must be settled before.
     pub fn finish(mut self) -> Result<Corpus, Unusable> {
         if self.is_ambiguous() {
             return Err(Unusable::Ambiguous { workloads: self.workloads.into_iter().collect() });
@@ -353,6 +374,7 @@ impl Intake {
                 false
             }
         });
+        late.sort_unstable();
         for (_, reason) in &late {
             *self.counts.rejected.entry(*reason).or_default() += 1;
         }

@@ -2,12 +2,14 @@
 //! every record needs; what a workload type needs on top is decided in `intake`.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::data::canonical::{self, Canonical};
+use crate::data::canonical::{self, Canonical, MAX_DEPTH};
 use crate::data::rules::Reject;
 use crate::data::shape::{Object, Shape, Slot};
 use crate::data::timestamp;
@@ -179,7 +181,7 @@ impl<'a> Record<'a> {
     pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
         // Through a slot, because serde's own structs would take a list of values as well.
-        let line: Slot<Object<RawLine<'a>>> = serde_json::from_str(text).map_err(|_| why_unreadable(text))?;
+        let line: Slot<Object<RawLine<'a>>> = serde_json::from_str(text).map_err(|e| why_unreadable(text, &e))?;
         let Slot::Is(Object(line)) = line else { return Err(Reject::NotAnObject) };
         let timestamp = match line.timestamp {
             Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
@@ -189,6 +191,7 @@ impl<'a> Record<'a> {
         let workload = workload.or(defaults.workload.map(Cow::Borrowed)).ok_or(Reject::MissingWorkload)?;
         let client = line.client_id.optional(Reject::BadClient)?.filter(|id| !id.is_empty());
         let client = client.or(defaults.client.map(Cow::Borrowed)).unwrap_or_default();
+        check_unseen(text)?;
         let messages = messages(line.request)?;
         let reply = reply(line.response)?;
         Ok(Record { timestamp, workload, client, messages, reply })
@@ -247,10 +250,11 @@ const LEVELS_ABOVE_ARGUMENTS: usize = 8;
 
 /// Whether the arguments of a call are an object, or a text that holds one; none or a blank text count as `{}`.
 pub fn arguments_are_object(arguments: Option<&RawValue>) -> bool {
-    let Some(raw) = arguments.map(RawValue::get) else { return true };
-    if !raw.starts_with('"') {
-        return raw.starts_with('{');
-    }
+    arguments.map(RawValue::get).is_none_or(|raw| raw.starts_with('{') || text_is_object(raw))
+}
+
+/// Whether a JSON text holds an object, or nothing.
+pub(crate) fn text_is_object(raw: &str) -> bool {
     let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw) else { return false };
     let text = text.trim();
     text.is_empty()
@@ -261,7 +265,7 @@ pub fn arguments_are_object(arguments: Option<&RawValue>) -> bool {
 
 /// The reason of a line that the typed reader refused; reads it again, step by step.
 #[cold]
-fn why_unreadable(text: &str) -> Reject {
+fn why_unreadable(text: &str, error: &serde_json::Error) -> Reject {
     if text.trim().is_empty() {
         return Reject::EmptyLine;
     }
@@ -273,8 +277,29 @@ fn why_unreadable(text: &str) -> Reject {
     match (is_object, reader.end().is_ok()) {
         (false, _) => Reject::InvalidJson,
         (true, false) => Reject::TrailingData,
-        (true, true) => Canonical::default().write(text, &mut Vec::new()).err().unwrap_or(Reject::InvalidJson),
+        // The slots take any type, so what is wrong with the data can only be a key that stands twice.
+        (true, true) => check(text).err().unwrap_or(match error.is_data() {
+            true => Reject::DuplicateKey,
+            false => Reject::InvalidJson,
+        }),
     }
+}
+
+/// Refuses what the typed reader does not see but nobody could write a row of.
+pub fn check_unseen(json: &str) -> Result<(), Reject> {
+    // Both signs are rare in real logs, and looking for them costs a tenth of looking properly.
+    static HALVES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [Finder::new(b"\\ud"), Finder::new(b"\\uD")]);
+    let bytes = json.as_bytes();
+    if HALVES.iter().any(|half| half.find(bytes).is_some())
+        || memchr::memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_some()
+    {
+        return check(json);
+    }
+    Ok(())
+}
+
+fn check(json: &str) -> Result<(), Reject> {
+    Canonical::default().write(json, &mut Vec::new())
 }
 
 /// A record as the stores keep it.
@@ -308,6 +333,24 @@ pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Rej
         timestamp: record.timestamp,
         line,
     })
+}
+
+/// Makes ids; holds scratch space, so reuse one for many records.
+#[derive(Debug, Default)]
+pub struct Identifier {
+    canonical: Canonical,
+    text: Vec<u8>,
+}
+
+impl Identifier {
+    /// The id of a record.
+    pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
+        let record = Record::parse(json)?;
+        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        self.text.clear();
+        write_canonical(&mut self.canonical, text, &record, &mut self.text)?;
+        Ok(canonical::id_of(&self.text))
+    }
 }
 
 /// Appends the canonical JSON of the five normalised fields: what an id is made of, and what an eval row looks like.

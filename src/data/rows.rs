@@ -147,15 +147,11 @@ impl Renderer {
         match (raw, form) {
             (None, Form::Object) => Ok("{}".to_owned()),
             (None, _) => Ok("null".to_owned()),
-            (Some(raw), Form::Object) if raw.starts_with('"') => {
+            // What is no object stays as it is: only in a classification record, which has other merits.
+            (Some(raw), Form::Object) if raw.starts_with('"') && record::text_is_object(raw) => {
                 let text: String = serde_json::from_str(raw).map_err(|_| Reject::BadToolArguments)?;
-                let inner: Option<&RawValue> = serde_json::from_str(&text).ok();
-                Ok(match inner {
-                    Some(object) if object.get().starts_with('{') => object.get().to_owned(),
-                    None if text.trim().is_empty() => "{}".to_owned(),
-                    // Only in the history of a classification record: kept as it is rather than lost.
-                    _ => raw.to_owned(),
-                })
+                let text = text.trim();
+                Ok(if text.is_empty() { "{}" } else { text }.to_owned())
             }
             (Some(raw), Form::Text) if !raw.starts_with('"') => {
                 let mut object = Vec::with_capacity(raw.len());

@@ -34,9 +34,8 @@ reasons! {
     InvalidJson = "invalid_json", "The line is not JSON, or was cut off.";
     TrailingData = "trailing_data", "Something follows the record on the same line.";
     NotAnObject = "not_an_object", "The line is JSON but not an object.";
-    DuplicateKey = "duplicate_key", "An object holds the same key twice.";
+    DuplicateKey = "duplicate_key", "A key that is read here stands twice in its object.";
     LoneSurrogate = "lone_surrogate", "A text holds half of a UTF-16 surrogate pair.";
-    BadNumber = "bad_number", "A number is too large for a double.";
     TooDeep = "too_deep", "Objects and lists are nested more than 100 levels deep.";
     BadTimestamp = "bad_timestamp", "`timestamp` is neither a time in the years 1 to 9999 nor null.";
     MissingWorkload = "missing_workload", "`workload_id` is absent, null or blank, and no default was given.";

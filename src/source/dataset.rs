@@ -12,6 +12,7 @@ use crate::data::corpus::Corpus;
 use crate::data::intake::{Batch, Intake, Origin, Scratch, WorkloadType};
 use crate::data::label::{self, LabelReader};
 use crate::data::options::{DatasetRequest, Input};
+use crate::data::record::Identifier;
 use crate::data::rows::Renderer;
 use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
@@ -105,6 +106,8 @@ impl Sources {
             };
             inputs.push(input?);
         }
+        let ids = self.ids(&intake.ties())?;
+        intake.settle(&ids);
         let corpus = intake.finish()?;
         let mut lines = Lines::new(&self.paths);
         for (at, reason) in &corpus.late {
@@ -170,6 +173,29 @@ impl Sources {
         )?;
         let digest = blocks.digest();
         Ok(InputFile { path: name.clone(), bytes: digest.bytes, lines, blake3: digest.blake3 })
+    }
+
+    /// The ids of the records at these places.
+    fn ids(&self, places: &[Origin]) -> Result<Vec<u128>> {
+        let mut ids = Vec::with_capacity(places.len());
+        let mut jobs = places.chunks(ROWS_AT_ONCE);
+        pipeline::in_order(
+            || Ok(jobs.next()),
+            || (Lines::new(&self.paths), Identifier::default()),
+            |(lines, identifier), places| -> Result<Vec<u128>> {
+                let mut ids = Vec::with_capacity(places.len());
+                for at in places {
+                    let context = || format!("reading line {} of {} again", at.line, self.name_of(at));
+                    ids.push(identifier.id(lines.read(at).with_context(context)?).with_context(context)?);
+                }
+                Ok(ids)
+            },
+            |some: Result<Vec<u128>>| {
+                ids.extend(some?);
+                Ok(())
+            },
+        )?;
+        Ok(ids)
     }
 
     fn write_datasets(
