@@ -106,7 +106,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
                 model: model.to_owned(),
                 files_url: datasets::eval_url(cx),
                 limit: None,
-                parallelism: cx.plan.platform.nim_parallelism,
+                parallelism: None,
                 temperature: Some(TEMPERATURE),
                 max_tokens: None,
             })
