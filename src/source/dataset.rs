@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::data::corpus::Corpus;
-use crate::data::intake::{Batch, Intake, Origin, Scratch, WorkloadType};
-use crate::data::label::{self, LabelReader};
+use crate::data::intake::{Batch, Intake, Origin, Scratch};
 use crate::data::options::{DatasetRequest, Input};
 use crate::data::record::Identifier;
 use crate::data::rows::Renderer;
@@ -381,35 +380,6 @@ fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<Str
         warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
     }
     warnings
-}
-
-/// One row of an eval set, as scores need it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EvalRow {
-    /// Its label as the manifest shows it; for tool calling the name of the function called first.
-    pub label: Option<String>,
-    /// The row.
-    pub item: serde_json::Value,
-}
-
-/// The rows of the eval set of a dataset folder, in their order.
-pub fn eval_rows(dir: &Path) -> Result<Vec<EvalRow>> {
-    let manifest = Manifest::read(dir)?;
-    let reader = LabelReader::new(&manifest.labels).map_err(|e| anyhow!("label_pattern: {e}"))?;
-    let shown: BTreeMap<String, &String> = manifest.classes.keys().map(|label| (label::key(label), label)).collect();
-    let path = dir.join(EVAL);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let parse = |line: &str| -> Result<EvalRow> {
-        let item: serde_json::Value = serde_json::from_str(line)?;
-        let message = &item["response"]["choices"][0]["message"];
-        let label = match manifest.workload_type {
-            WorkloadType::Classification => message["content"].as_str().and_then(|text| reader.read(text)),
-            WorkloadType::ToolCalling => message["tool_calls"][0]["function"]["name"].as_str(),
-        };
-        let label = label.map(|label| shown.get(&label::key(label)).map_or(label, |shown| shown.as_str()).to_owned());
-        Ok(EvalRow { label, item })
-    };
-    text.lines().map(|line| parse(line).with_context(|| format!("reading {}", path.display()))).collect()
 }
 
 #[cfg(test)]
