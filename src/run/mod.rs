@@ -177,7 +177,7 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
         state: state.as_str().to_owned(),
         error: result.as_ref().err().map(|error| format!("{error:#}")),
     });
-    result.map_err(|error| error.context(candidate.model_name.clone()))
+    result.map_err(|error| error.context(format!("taking candidate {} through its steps", candidate.model_name)))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {

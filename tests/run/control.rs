@@ -135,8 +135,12 @@ impl Platform {
     /// What a purge has to take away: everything but records of finished training jobs and namespaces.
     pub fn purgeable(&self) -> Vec<String> {
         let state = self.state();
-        let kinds = ["deployments", "unfinished_jobs", "evaluation_jobs", "datasets", "repos", "configs", "models", "adapters"];
-        kinds.iter().flat_map(|kind| names(&state[*kind]).into_iter().map(move |name| format!("{kind}: {name}"))).collect()
+        let kinds =
+            ["deployments", "unfinished_jobs", "evaluation_jobs", "datasets", "repos", "configs", "models", "adapters"];
+        kinds
+            .iter()
+            .flat_map(|kind| names(&state[*kind]).into_iter().map(move |name| format!("{kind}: {name}")))
+            .collect()
     }
 
     /// The command for a process against this platform.
@@ -176,7 +180,9 @@ fn text(value: &Value) -> &str {
 
 fn names(value: &Value) -> Vec<String> {
     match value {
-        Value::Array(items) => items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect(),
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
+        }
         Value::Object(items) => items.keys().cloned().collect(),
         _ => Vec::new(),
     }

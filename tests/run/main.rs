@@ -8,7 +8,7 @@
     reason = "a test that cannot go on says so"
 )]
 
-mod crash;
 mod control;
+mod crash;
 mod lifecycle;
 mod signals;
