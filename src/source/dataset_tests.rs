@@ -171,6 +171,26 @@ fn the_same_bytes_from_any_order_and_any_store() {
 }
 
 #[test]
+fn the_newest_of_a_text_wins_and_within_a_second_the_greater_id() {
+    let folder = Folder::new();
+    let same_second: Vec<String> = (0..4).map(|n| line("news", 500, "the same text", &format!("[[S{n}]]"))).collect();
+    let id = |line: &String| record::normalise(line.as_bytes(), &record::Defaults::default()).unwrap().id;
+    let winner = (0..4).max_by_key(|&n| id(&same_second[n])).unwrap();
+    let mut lines = sixty();
+    lines.push(line("news", 499, "the same text", "[[Older]]"));
+    for turn in 0..4 {
+        lines.push(same_second[turn].clone());
+        let mut turned = lines.clone();
+        turned.extend((1..4).map(|more| same_second[(turn + more) % 4].clone()));
+        let out = folder.out("out");
+        let manifest = build(&request(vec![folder.file("logs.jsonl", &turned)]), &out, None).unwrap();
+        assert_eq!((manifest.kept, manifest.duplicates, manifest.conflicts), (61, 4, 1), "turn {turn}");
+        assert_eq!(dataset(&out, CONFLICTS)[0]["kept"], format!("S{winner}"));
+        lines.pop();
+    }
+}
+
+#[test]
 fn a_second_build_leaves_nothing_of_the_first() {
     let folder = Folder::new();
     let mut lines = sixty();
