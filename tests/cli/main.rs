@@ -6,4 +6,5 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-mod run;
+mod broken;
+mod load;
