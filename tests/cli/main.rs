@@ -8,3 +8,4 @@ mod harness;
 
 mod broken;
 mod load;
+mod split;
