@@ -7,5 +7,6 @@
 mod harness;
 
 mod broken;
+mod config;
 mod load;
 mod split;
