@@ -57,7 +57,8 @@ fn five_planted_errors_are_five_problems_with_their_lines() {
 #[test]
 fn every_invalid_file_says_what_it_promises() {
     for file in configurations("invalid") {
-        let text = std::fs::read_to_string(&file).unwrap();
+        // One of them is no UTF-8.
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
         let wanted: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# expect: ")).collect();
         assert!(!wanted.is_empty(), "{}", file.display());
         let name = file.file_name().unwrap();
