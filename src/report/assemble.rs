@@ -36,6 +36,9 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("reading the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
+    let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
+    let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
+    let warnings = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
     let nim_base_url = Some(plan.platform.nim_base_url.clone()).filter(|url| !url.is_empty() && !plan.rehearse);
     Ok(Report {
         schema: SCHEMA,
@@ -54,7 +57,7 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         comparisons: Vec::new(),
         verdict: None,
         held: held(store, row)?,
-        warnings: store.fact(&row.id, WARNINGS)?.unwrap_or_default(),
+        warnings,
         error,
     })
 }
@@ -159,4 +162,30 @@ fn millis_to_seconds(ms: i64) -> f64 {
 
 fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Databases of released schema versions stay readable, plan and facts included.
+    #[test]
+    fn a_database_of_every_version_makes_reports() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/databases");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let state_dir = tempfile::tempdir().unwrap();
+            std::fs::copy(entry.unwrap().path(), state_dir.path().join(crate::store::FILE)).unwrap();
+            let store = Store::open_existing(state_dir.path()).unwrap();
+            let rows = store.runs().unwrap();
+            assert_eq!(rows.len(), 1);
+            let report = assemble(&store, &rows[0], state_dir.path()).unwrap();
+            assert_eq!(report.state, RunState::Completed);
+            assert_eq!(report.candidates.len(), 1);
+            assert!(report.candidates[0].evaluations.customized.is_some());
+            assert!(report.data.is_some_and(|data| data.kept > 1000));
+            seen += 1;
+        }
+        assert!(seen >= 1);
+    }
 }
