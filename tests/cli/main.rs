@@ -9,4 +9,6 @@ mod harness;
 mod broken;
 mod config;
 mod load;
+mod run;
+mod schema;
 mod split;
