@@ -9,6 +9,8 @@ mod harness;
 mod broken;
 mod config;
 mod load;
+mod output;
 mod run;
 mod schema;
+mod serve;
 mod split;

@@ -110,6 +110,7 @@ pub struct Dfwfd {
     command: Command,
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
+    unread: bool,
 }
 
 impl Dfwfd {
@@ -122,7 +123,7 @@ impl Dfwfd {
                 command.env(name, value);
             }
         }
-        Dfwfd { command, arguments: Vec::new(), input: None }
+        Dfwfd { command, arguments: Vec::new(), input: None, unread: false }
     }
 
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Dfwfd {
@@ -160,6 +161,12 @@ impl Dfwfd {
         self
     }
 
+    /// With a standard output whose reader has gone.
+    pub fn unread(mut self) -> Dfwfd {
+        self.unread = true;
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Output {
         self.spawn().wait()
@@ -171,6 +178,11 @@ impl Dfwfd {
         self.command.args(&self.arguments);
         self.command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.unread {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            self.command.stdout(writer);
+        }
         let mut child = self.command.spawn().unwrap();
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             // In a thread of its own, so that a full pipe on either side holds nobody up; a program that ends without
@@ -209,7 +221,7 @@ impl Running {
 
     /// Reads its output to the end and awaits it.
     pub fn wait(mut self) -> Output {
-        let mut stdout = self.child.stdout.take().unwrap();
+        let stdout = self.child.stdout.take();
         let mut stderr = self.child.stderr.take().unwrap();
         let told = std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -217,7 +229,9 @@ impl Running {
             bytes
         });
         let mut said = Vec::new();
-        stdout.read_to_end(&mut said).unwrap();
+        if let Some(mut stdout) = stdout {
+            stdout.read_to_end(&mut said).unwrap();
+        }
         let told = told.join().unwrap();
         let status = self.child.wait().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");

@@ -1,0 +1,54 @@
+//! `serve`: what it prints, the file it writes, the command it runs.
+
+use crate::harness::{Folder, Server, log};
+
+#[test]
+fn it_says_where_it_is_and_answers_there() {
+    let server = Server::start(&[]);
+    let names: Vec<&str> = server.variables().iter().map(|(name, _)| name.as_str()).collect();
+    let prefix = "DFWFD__NMP_CONFIG__";
+    let wanted =
+        ["PLATFORM", "NEMO_BASE_URL", "NIM_BASE_URL", "DATASTORE_BASE_URL"].map(|name| format!("{prefix}{name}"));
+    assert_eq!(names, wanted);
+    assert_eq!(server.get("/nim/v1/models").0, 200);
+    assert_ne!(server.get("/control/calls").0, 200, "only when asked for");
+}
+
+#[test]
+fn a_run_against_it_says_embedded_and_a_stranger_is_rehearsed() {
+    let server = Server::start(&[]);
+    let folder = Folder::with_config("nims: [{model_name: dfwfd/ngram-small}]\ngpus: 2\n");
+    folder.write("logs.jsonl", log("w", 150));
+    let run = |flags: &[&str]| {
+        let run = folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).args(flags);
+        run.envs(server.variables()).run().code(0).json()
+    };
+    let report = run(&[]);
+    assert_eq!((&report["platform"], &report["rehearsal"]), (&"embedded".into(), &false.into()));
+    assert_eq!(report["nim_base_url"].as_str(), Some(server.variables()[2].1.as_str()));
+    let report = run(&["--set", "nims.0.model_name=meta/llama-3.2-1b-instruct"]);
+    assert_eq!((&report["platform"], &report["rehearsal"]), (&"embedded".into(), &true.into()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_runs_against_it_and_gives_its_exit_code() {
+    let folder = Folder::new();
+    let printed = folder.dfwfd(["serve", "--", "sh", "-c", "echo $DFWFD__NMP_CONFIG__PLATFORM; exit 7"]).run();
+    assert_eq!(printed.code(7).stdout, "nemo\n");
+    folder.dfwfd(["serve", "--", "sh", "-c", "kill -9 $$"]).run().code(137);
+    folder.dfwfd(["serve", "--", "no-such-program-here"]).run().code(2).says("no-such-program-here").hints();
+    // The file is there by the time the command runs, and holds what the command gets.
+    let command = "cat serve.env; test -n \"$DFWFD__NMP_CONFIG__NIM_BASE_URL\"";
+    let printed = folder.dfwfd(["serve", "--env-file", "serve.env", "--", "sh", "-c", command]).run();
+    assert_eq!(printed.code(0).stdout.lines().count(), 4, "{printed}");
+    assert!(printed.stdout.lines().all(|line| line.starts_with("DFWFD__NMP_CONFIG__")), "{printed}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = Folder::new().dfwfd(["serve", "--port", &port]).run();
+    output.code(1).says(&port).says("--port 0").hints();
+}
