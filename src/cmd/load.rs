@@ -52,14 +52,9 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     if let Some(rejects) = &mut rejects {
         rejects.flush().context("writing the rejects file")?;
     }
-    show(&loaded, args, ui);
-    if args.strict && loaded.rejects() > 0 {
-        let rejected = counted(loaded.rejects(), "line");
-        return Err(Fault::new(Exit::Data, format!("--strict was given, and {rejected} could not be loaded"))
-            .hint("--rejects FILE lists them with their reasons")
-            .into());
-    }
-    Ok(Exit::Done)
+    let strict = args.strict.then(|| super::not_strict(loaded.rejects())).flatten();
+    show(&loaded, args, strict.as_ref(), ui);
+    strict.map_or(Ok(Exit::Done), Err)
 }
 
 fn request(args: &Load) -> anyhow::Result<LoadRequest> {
@@ -94,11 +89,16 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
     })
 }
 
-fn show(loaded: &Loaded, args: &Load, ui: &Ui) {
+fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     let rejected = loaded.rejected.iter().map(|(reason, n)| (reason.as_str().to_owned(), *n)).collect();
     let counts = LoadCounts { read: loaded.read, added: loaded.added, present: loaded.present, rejected };
     ui.result(&data::load(&counts, ui.width(), ui.color()));
-    ui.json(&LoadReport { schema: SCHEMA, data: counts });
+    ui.json(&LoadReport {
+        schema: SCHEMA,
+        data: counts,
+        exit_code: strict.map(|_| Exit::Data.code()),
+        error: strict.map(super::error_object),
+    });
     if loaded.repaired > 0 {
         let lines = counted(loaded.repaired, "torn line");
         ui.warn(&format!("cut off {lines} that an interrupted load had left; load its file again to be sure"));
@@ -109,7 +109,7 @@ fn show(loaded: &Loaded, args: &Load, ui: &Ui) {
         ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
         if loaded.rejected.contains_key(&Reject::MissingWorkload) {
             ui.hint("--workload NAME is for rows that name none");
-        } else if args.rejects.is_none() {
+        } else if args.rejects.is_none() && strict.is_none() {
             ui.hint("--rejects FILE lists them with their reasons");
         }
     }

@@ -21,7 +21,9 @@ use crate::cli::{Cli, Command, Global, Records};
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
-use crate::error::{Exit, Fault};
+use crate::error::{Exit, Fault, classify};
+use crate::report::model::ErrorObject;
+use crate::report::text::counted;
 use crate::store::{RunRow, Store, StoreError};
 use crate::ui::{Settings, Ui};
 
@@ -121,4 +123,19 @@ pub(crate) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> 
             .hint("`dfwfd status` lists their ids")
             .into()),
     }
+}
+
+/// What `--strict` makes of rejected lines, if there are any.
+pub(crate) fn not_strict(rejected: u64) -> Option<anyhow::Error> {
+    (rejected > 0).then(|| {
+        let rejected = counted(rejected, "line");
+        Fault::new(Exit::Data, format!("--strict was given, and {rejected} could not be used"))
+            .hint("--rejects FILE lists them with their reasons")
+            .into()
+    })
+}
+
+/// An error inside the object of a command that has something to show all the same.
+pub(crate) fn error_object(error: &anyhow::Error) -> ErrorObject {
+    ErrorObject::new(error, classify(error).1.as_deref())
 }

@@ -40,13 +40,14 @@ pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit
         ui.warn(warning);
     }
     let data = Data::of(&manifest).context("reading the manifest")?;
-    ui.json(&SplitReport { schema: SCHEMA, data: data.clone() });
-    ui.result(&data::split(&data, ui.width(), ui.color()));
     let rejected = manifest.all_rejected();
-    if args.strict && rejected > 0 {
-        return Err(Fault::new(Exit::Data, format!("{rejected} lines were rejected, and --strict was given"))
-            .hint("--rejects FILE lists them")
-            .into());
-    }
-    Ok(Exit::Done)
+    let strict = args.strict.then(|| super::not_strict(rejected)).flatten();
+    ui.json(&SplitReport {
+        schema: SCHEMA,
+        data: data.clone(),
+        exit_code: strict.as_ref().map(|_| Exit::Data.code()),
+        error: strict.as_ref().map(super::error_object),
+    });
+    ui.result(&data::split(&data, ui.width(), ui.color()));
+    strict.map_or(Ok(Exit::Done), Err)
 }

@@ -50,6 +50,12 @@ pub struct SplitReport {
     pub schema: u32,
     /// The counts.
     pub data: Data,
+    /// The code that the process ends with, when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// Why it fails all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
 }
 
 /// What `load` prints.
@@ -59,6 +65,12 @@ pub struct LoadReport {
     pub schema: u32,
     /// The counts.
     pub data: LoadCounts,
+    /// The code that the process ends with, when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// Why it fails all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
 }
 
 /// The counts of a load: read = added + present + rejected.

@@ -66,7 +66,7 @@ async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> any
     fact.seconds = seconds;
     fact.file = format!("rows/{}-{}.jsonl", cx.slugs.of(&candidate.model_name), which.as_str());
     cx.folder("rows")?;
-    write_rows(&cx.dir.join(&fact.file), &golds, &rows, &reader)?;
+    write_rows(&cx.dir.join(&fact.file), &golds, &rows, &reader, &manifest)?;
     if fact.unanswered > 0 {
         cx.warn(format!(
             "{model}: the evaluator returned no reply for {} of {} rows; they count as wrong",
@@ -281,20 +281,26 @@ struct Line<'a> {
     scores: BTreeMap<&'a str, &'a BTreeMap<String, f64>>,
 }
 
-/// Writes the row-level outputs, complete or not at all.
-fn write_rows(path: &Path, golds: &[Gold], rows: &[RowOutput], reader: &LabelReader) -> anyhow::Result<()> {
+/// Writes the row-level outputs, complete or not at all. Labels are written as the manifest shows them.
+fn write_rows(
+    path: &Path,
+    golds: &[Gold],
+    rows: &[RowOutput],
+    reader: &LabelReader,
+    manifest: &Manifest,
+) -> anyhow::Result<()> {
+    let labels: Vec<String> = manifest.classes.keys().cloned().collect();
     let replies = replies(golds, rows)?;
     let mut text = String::new();
     for (index, (gold, reply)) in golds.iter().zip(&replies).enumerate() {
-        let truth = reply
-            .and_then(|row| row.item.pointer("/response/choices/0/message/content"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
         let said = reply.and_then(|row| row.output_text.as_deref());
         let line = Line {
             row: index,
-            gold: reader.read(truth).unwrap_or_default(),
-            predicted: said.and_then(|text| reader.read(text)),
+            gold: &labels[gold.label],
+            predicted: said.and_then(|text| match reader.strict(text, &labels) {
+                Some(label) => Some(labels[label].as_str()),
+                None => reader.read(text),
+            }),
             reply: said,
             user: &gold.users,
             scores: reply

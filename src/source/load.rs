@@ -177,7 +177,8 @@ pub fn detect(name: &str, beginning: &[u8]) -> Format {
             let line = text.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
             let first = line.trim_ascii_start().first();
             let delimiter = table::find_delimiter(text);
-            if matches!(first, Some(b'{' | b'[') | None) || !line.contains(&delimiter) {
+            let is_text = std::str::from_utf8(line).map_or_else(|error| error.error_len().is_none(), |_| true);
+            if matches!(first, Some(b'{' | b'[') | None) || !line.contains(&delimiter) || !is_text {
                 Format::Jsonl
             } else {
                 Format::Table(Some(delimiter))

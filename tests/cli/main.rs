@@ -6,4 +6,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod broken;
+mod config;
+mod load;
 mod run;
+mod schema;
+mod split;
