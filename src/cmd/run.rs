@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use tokio::sync::Semaphore;
 
 use super::{cleanup, trace};
 use crate::cli::{Global, Run};
@@ -110,6 +111,7 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Res
         stop: stop.clone(),
         budget: budget.gpus,
         gpus: Gpus::new(budget.gpus.unwrap_or(1)),
+        nims: Semaphore::new(plan.platform.nim_parallelism.map_or(Semaphore::MAX_PERMITS, |most| most.max(1) as usize)),
         owner: resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone()),
         dir,
         slugs: Slugs::new(plan.candidates.iter().map(|candidate| candidate.model_name.as_str())),

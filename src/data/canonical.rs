@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::data::rules::Reject;
+use crate::data::scan::Reader;
+pub use crate::data::scan::write_string;
 
 /// Deepest nesting of objects and lists that is read; under the limits of the JSON readers further down the road.
 pub const MAX_DEPTH: usize = 100;
@@ -63,10 +65,10 @@ impl Canonical {
     /// The same of a text that is to stand below this many levels of other objects and lists.
     pub fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         self.members.clear();
-        let mut reader = Reader { text: json, at: 0 };
+        let mut reader = Reader::new(json);
         self.value(&mut reader, out, levels)?;
         reader.skip_space();
-        if reader.at == json.len() { Ok(()) } else { Err(Reject::TrailingData) }
+        if reader.at_end() { Ok(()) } else { Err(Reject::TrailingData) }
     }
 
     /// Appends the canonical form of the JSON object `json`, without the members whose (escaped) key `keep` turns down
@@ -79,7 +81,7 @@ impl Canonical {
         out: &mut Vec<u8>,
     ) -> Result<(), Reject> {
         self.members.clear();
-        let mut reader = Reader { text: json, at: 0 };
+        let mut reader = Reader::new(json);
         reader.skip_space();
         reader.expect(b'{')?;
         out.push(b'{');
@@ -129,7 +131,7 @@ impl Canonical {
         out.push(b':');
         match part {
             Part::Json(json) => {
-                let mut reader = Reader { text: json, at: 0 };
+                let mut reader = Reader::new(json);
                 self.value(&mut reader, out, 1)?;
             }
             Part::Done(bytes) => out.extend_from_slice(bytes),
@@ -146,11 +148,11 @@ impl Canonical {
         reader.skip_space();
         match reader.peek() {
             Some(b'{') => {
-                reader.at += 1;
+                reader.skip(1);
                 self.members_of_object(reader, out, depth)
             }
             Some(b'[') => {
-                reader.at += 1;
+                reader.skip(1);
                 self.items_of_list(reader, out, depth)
             }
             Some(b'"') => reader.string(out),
@@ -255,29 +257,6 @@ fn unescaped(key: &[u8]) -> String {
     serde_json::from_slice(&quoted).unwrap_or_default()
 }
 
-/// Appends `text` as a canonical JSON string, quotes included.
-pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for c in text.chars() {
-        push_char(c, out);
-    }
-    out.push(b'"');
-}
-
-fn push_char(c: char, out: &mut Vec<u8>) {
-    match c {
-        '"' => out.extend_from_slice(b"\\\""),
-        '\\' => out.extend_from_slice(b"\\\\"),
-        '\u{8}' => out.extend_from_slice(b"\\b"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\u{c}' => out.extend_from_slice(b"\\f"),
-        '\r' => out.extend_from_slice(b"\\r"),
-        c if c < ' ' => out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
-        c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
-}
-
 /// The id of a record from the canonical form of its five normalised fields: the first 128 bits of BLAKE3.
 pub fn id_of(canonical: &[u8]) -> u128 {
     let hash = blake3::hash(canonical);
@@ -291,201 +270,6 @@ pub fn hex(id: u128) -> String {
     format!("{id:032x}")
 }
 
-/// Strings up to this length are searched byte by byte, which is faster than calling a wide search.
-const SHORT: usize = 24;
-
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn rest(&self) -> &[u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
-    }
-
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    #[inline]
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    #[inline]
-    fn take(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
-    }
-
-    #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), Reject> {
-        if self.take(byte) { Ok(()) } else { Err(Reject::InvalidJson) }
-    }
-
-    fn word(&mut self, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let word = match self.peek() {
-            Some(b'n') => "null",
-            Some(b't') => "true",
-            _ => "false",
-        };
-        if !self.rest().starts_with(word.as_bytes()) {
-            return Err(Reject::InvalidJson);
-        }
-        out.extend_from_slice(word.as_bytes());
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn number(&mut self, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let rest = self.rest();
-        let is_part = |b: &u8| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let length = rest.iter().position(|b| !is_part(b)).unwrap_or(rest.len());
-        let digits = &self.text[self.at..self.at + length];
-        if digits == "-0" {
-            out.push(b'0');
-        } else if digits.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
-            out.extend_from_slice(digits.as_bytes());
-        } else {
-            let number: f64 = digits.parse().map_err(|_| Reject::InvalidJson)?;
-            let number = number.clamp(f64::MIN, f64::MAX);
-            out.extend_from_slice(ryu_js::Buffer::new().format_finite(number).as_bytes());
-        }
-        self.at += length;
-        Ok(())
-    }
-
-    /// Copies the string that starts here, with its quotes, in the RFC's escapes.
-    fn string(&mut self, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let bytes = self.text.as_bytes();
-        let mut from = self.at;
-        self.at += 1;
-        loop {
-            let short = bytes.iter().skip(self.at).take(SHORT).position(|&b| b == b'"' || b == b'\\');
-            let stop = match short {
-                Some(stop) => self.at + stop,
-                None => self.at + memchr::memchr2(b'"', b'\\', self.rest()).ok_or(Reject::InvalidJson)?,
-            };
-            self.at = stop + 1;
-            if bytes[stop] == b'"' {
-                out.extend_from_slice(&bytes[from..self.at]);
-                return Ok(());
-            }
-            if matches!(bytes.get(self.at), Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) {
-                // The RFC's own form: goes with the run.
-                self.at += 1;
-                continue;
-            }
-            out.extend_from_slice(&bytes[from..stop]);
-            self.escape(out)?;
-            from = self.at;
-        }
-    }
-
-    /// An escape that the RFC writes in another way; its backslash has been read.
-    fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let kind = self.peek().ok_or(Reject::InvalidJson)?;
-        self.at += 1;
-        match kind {
-            b'/' => out.push(b'/'),
-            b'u' => {
-                let unit = self.hex4()?;
-                push_char(self.code_point(unit)?, out);
-            }
-            _ => return Err(Reject::InvalidJson),
-        }
-        Ok(())
-    }
-
-    fn code_point(&mut self, unit: u16) -> Result<char, Reject> {
-        if let Some(c) = char::from_u32(u32::from(unit)) {
-            return Ok(c);
-        }
-        if !self.rest().starts_with(b"\\u") {
-            return Err(Reject::LoneSurrogate);
-        }
-        self.at += 2;
-        let low = self.hex4()?;
-        char::decode_utf16([unit, low]).next().and_then(Result::ok).ok_or(Reject::LoneSurrogate)
-    }
-
-    fn hex4(&mut self) -> Result<u16, Reject> {
-        let digits = self.text.get(self.at..self.at + 4).ok_or(Reject::InvalidJson)?;
-        if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(Reject::InvalidJson);
-        }
-        self.at += 4;
-        u16::from_str_radix(digits, 16).map_err(|_| Reject::InvalidJson)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn canonical(json: &str) -> Result<String, Reject> {
-        let mut out = Vec::new();
-        Canonical::default().write(json, &mut out)?;
-        Ok(String::from_utf8(out).unwrap())
-    }
-
-    #[test]
-    fn the_example_of_the_rfc() {
-        // RFC 8785 section 3.2.2, its own example and result, but for the integer that is kept digit for digit.
-        let json = r#"{
-          "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
-          "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
-          "literals": [null, true, false]
-        }"#;
-        let want = "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],\
-                    \"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
-        assert_eq!(canonical(json).unwrap(), want);
-    }
-
-    #[test]
-    fn keys_are_sorted_by_utf16_units() {
-        // RFC 8785 section 3.2.3.
-        let json = r#"{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh","1":"One",
-            "\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"}"#;
-        let text = canonical(json).unwrap();
-        let values: Vec<&str> = text.split(['"', ':', ',', '{', '}']).filter(|part| part.len() > 6).collect();
-        let order = ["Carriage Return", "Control", "Latin Small Letter O With Diaeresis", "Euro Sign"];
-        assert_eq!(values[..4], order);
-        assert!(text.find("Grinning").unwrap() < text.find("Hebrew").unwrap());
-    }
-
-    #[test]
-    fn integers_keep_their_digits_and_other_numbers_are_doubles() {
-        assert_eq!(
-            canonical("[12345678901234567890123, -7, -0, 1.0, 1e2]").unwrap(),
-            "[12345678901234567890123,-7,0,1,100]"
-        );
-        assert_eq!(canonical("[-1e999]").unwrap(), "[-1.7976931348623157e+308]");
-    }
-
-    #[test]
-    fn what_no_id_can_be_made_of_is_refused() {
-        assert_eq!(canonical(r#""\ud800""#), Err(Reject::LoneSurrogate));
-        assert_eq!(canonical(r#""\ud800\u0041""#), Err(Reject::LoneSurrogate));
-        assert_eq!(canonical(&"[".repeat(10_000)), Err(Reject::TooDeep));
-        assert_eq!(canonical("{} {}"), Err(Reject::TrailingData));
-    }
-
-    #[test]
-    fn of_a_key_that_stands_twice_the_last_value_counts() {
-        assert_eq!(canonical(r#"{"b":0,"a":1,"\u0061":2,"a":{"c":3}}"#).unwrap(), r#"{"a":{"c":3},"b":0}"#);
-    }
-
-    #[test]
-    fn objects_within_objects_and_lists_are_all_sorted() {
-        assert_eq!(
-            canonical(r#"{"b":[{"z":1,"y":{"d":0,"c":[]}}],"a":{}}"#).unwrap(),
-            r#"{"a":{},"b":[{"y":{"c":[],"d":0},"z":1}]}"#
-        );
-    }
-}
+#[path = "canonical_tests.rs"]
+mod tests;

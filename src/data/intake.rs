@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 
 use crate::data::corpus::Corpus;
+use crate::data::kind::decide;
+pub use crate::data::kind::{TypeCounts, WorkloadType};
 use crate::data::label::LabelReader;
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
 use crate::data::record::{self, Record, Reply};
@@ -243,17 +245,6 @@ impl Counts {
     }
 }
 
-/// How many selected records have what; the grounds on which `auto` decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct TypeCounts {
-    /// Selected records.
-    pub records: u64,
-    /// Whose reply holds tool calls.
-    pub tool_calls: u64,
-    /// Whose reply holds a label.
-    pub labels: u64,
-}
-
 /// Takes lines in order and ends in a corpus.
 #[derive(Debug)]
 pub struct Intake {
@@ -389,39 +380,5 @@ impl Intake {
             counts.labels += u64::from(entry.label.get() != Err(Reject::NoLabel));
         }
         counts
-    }
-}
-
-/// What kind of task a workload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WorkloadType {
-    /// Each reply holds one label.
-    Classification,
-    /// Each reply holds tool calls.
-    ToolCalling,
-}
-
-impl WorkloadType {
-    /// As in configuration and manifest.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            WorkloadType::Classification => "classification",
-            WorkloadType::ToolCalling => "tool_calling",
-        }
-    }
-}
-
-/// Most of the records decide; what is asked for and cannot be is an error.
-fn decide(choice: TypeChoice, types: TypeCounts) -> Result<WorkloadType, Unusable> {
-    let mostly_tools = types.tool_calls * 2 > types.records;
-    let mostly_labels = types.labels * 2 > types.records;
-    match choice {
-        TypeChoice::Classification if mostly_tools && !mostly_labels => Err(Unusable::ToolCalls { types }),
-        TypeChoice::Classification => Ok(WorkloadType::Classification),
-        TypeChoice::ToolCalling => Ok(WorkloadType::ToolCalling),
-        TypeChoice::Auto if mostly_tools => Ok(WorkloadType::ToolCalling),
-        TypeChoice::Auto if mostly_labels => Ok(WorkloadType::Classification),
-        TypeChoice::Auto => Err(Unusable::FreeText { types }),
     }
 }

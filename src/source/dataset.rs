@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::data::corpus::Corpus;
-use crate::data::intake::{Batch, Intake, Origin, Scratch, WorkloadType};
-use crate::data::label::{self, LabelReader};
+use crate::data::intake::{Batch, Intake, Origin, Scratch};
 use crate::data::options::{DatasetRequest, Input};
 use crate::data::record::Identifier;
 use crate::data::rows::Renderer;
@@ -18,6 +18,7 @@ use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
+use crate::source::local::{LogStore, Reading};
 use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
 use crate::source::output::Output;
@@ -71,18 +72,21 @@ struct Sources {
     /// What a source is called, by its number.
     names: Vec<PathBuf>,
     spooled: bool,
+    /// Keeps writers out of a log store that is read.
+    _store: Option<Reading>,
 }
 
 impl Sources {
     fn open(input: &Input, out: &Path) -> Result<Sources> {
+        let mut store = None;
         let (name, paths) = match input {
             Input::Files(paths) => ("jsonl", paths.clone()),
-            Input::Local(dir) => ("local", segments(dir)?),
+            Input::Local(dir) => ("local", store.insert(LogStore::at(dir).read()?).files.clone()),
             Input::Stdin => ("stdin", vec![out.join(SPOOL)]),
         };
         let spooled = *input == Input::Stdin;
         let names = if spooled { vec![PathBuf::from("-")] } else { paths.clone() };
-        Ok(Sources { name, paths, names, spooled })
+        Ok(Sources { name, paths, names, spooled, _store: store })
     }
 
     fn build(
@@ -95,6 +99,7 @@ impl Sources {
     ) -> Result<Manifest> {
         let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
         let mut inputs = Vec::new();
+        let mut identities = Vec::new();
         for source in 0..self.paths.len() {
             let path = &self.paths[source];
             let input = if self.spooled {
@@ -105,6 +110,7 @@ impl Sources {
                 self.read(source, file, None, max_line, &mut intake, &mut rejects)
             };
             inputs.push(input?);
+            identities.push(identity(path)?.0);
         }
         let ids = self.ids(&intake.ties())?;
         intake.settle(&ids);
@@ -118,10 +124,10 @@ impl Sources {
         let split = split::split(&corpus, &request.split)?;
         let files = self.write_datasets(request, &corpus, &split, out)?;
         self.write_conflicts(&corpus, out)?;
-        for (path, input) in self.paths.iter().zip(&inputs) {
-            let now = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
-            if now < input.bytes {
-                bail!("{} was cut while it was read", path.display());
+        for ((path, input), before) in self.paths.iter().zip(&inputs).zip(identities) {
+            let (now, bytes) = identity(path)?;
+            if now != before || bytes < input.bytes {
+                bail!("{} was cut or replaced while it was read", path.display());
             }
         }
         let manifest = manifest(request, self.name, &corpus, &split, files, inputs);
@@ -275,21 +281,10 @@ impl Sources {
     }
 }
 
-/// The segments of a local log store, by name; none when there is no store yet.
-fn segments(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(|| format!("listing {}", dir.display()))?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.with_context(|| format!("listing {}", dir.display()))?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
-            paths.push(path);
-        }
-    }
-    paths.sort_unstable();
-    Ok(paths)
+/// Which file a path leads to (device and inode), and its bytes. Growing is fine, as live logs do.
+fn identity(path: &Path) -> Result<((u64, u64), u64)> {
+    let file = std::fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?;
+    Ok(((file.dev(), file.ino()), file.len()))
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {
@@ -381,35 +376,6 @@ fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<Str
         warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
     }
     warnings
-}
-
-/// One row of an eval set, as scores need it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EvalRow {
-    /// Its label as the manifest shows it; for tool calling the name of the function called first.
-    pub label: Option<String>,
-    /// The row.
-    pub item: serde_json::Value,
-}
-
-/// The rows of the eval set of a dataset folder, in their order.
-pub fn eval_rows(dir: &Path) -> Result<Vec<EvalRow>> {
-    let manifest = Manifest::read(dir)?;
-    let reader = LabelReader::new(&manifest.labels).map_err(|e| anyhow!("label_pattern: {e}"))?;
-    let shown: BTreeMap<String, &String> = manifest.classes.keys().map(|label| (label::key(label), label)).collect();
-    let path = dir.join(EVAL);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let parse = |line: &str| -> Result<EvalRow> {
-        let item: serde_json::Value = serde_json::from_str(line)?;
-        let message = &item["response"]["choices"][0]["message"];
-        let label = match manifest.workload_type {
-            WorkloadType::Classification => message["content"].as_str().and_then(|text| reader.read(text)),
-            WorkloadType::ToolCalling => message["tool_calls"][0]["function"]["name"].as_str(),
-        };
-        let label = label.map(|label| shown.get(&label::key(label)).map_or(label, |shown| shown.as_str()).to_owned());
-        Ok(EvalRow { label, item })
-    };
-    text.lines().map(|line| parse(line).with_context(|| format!("reading {}", path.display()))).collect()
 }
 
 #[cfg(test)]

@@ -71,7 +71,11 @@ mod tests {
     fn results_come_in_the_order_of_the_jobs() {
         let mut jobs = 0..1000;
         let mut got = Vec::new();
-        in_order(|| Ok(jobs.next()), || 0, |_, job| job * 2, |result| Ok(got.push(result))).unwrap();
+        let sink = |result| {
+            got.push(result);
+            Ok(())
+        };
+        in_order(|| Ok(jobs.next()), || 0, |_, job| job * 2, sink).unwrap();
         assert_eq!(got, (0..1000).map(|job| job * 2).collect::<Vec<_>>());
     }
 

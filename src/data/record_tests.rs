@@ -1,0 +1,47 @@
+//! Records as logs write them, and what makes their ids.
+
+use super::*;
+
+const MINIMAL: &str = r#"{"workload_id":"w","request":{"messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
+
+#[test]
+fn a_record_may_hold_nothing_but_what_is_required() {
+    let record = Record::parse(MINIMAL.as_bytes()).unwrap();
+    assert_eq!((record.timestamp, &*record.workload, &*record.client), (0, "w", ""));
+    assert_eq!(record.reply.content.as_deref(), Some("[[A]]"));
+}
+
+#[test]
+fn nulls_are_as_good_as_absent() {
+    let json = r#"{"timestamp":null,"workload_id":"w","client_id":null,"request":{"messages":[{"role":"user","content":"hi","name":null,"tool_calls":null}],"tools":null},"response":{"id":null,"choices":[{"finish_reason":null,"message":{"content":"[[A]]","tool_calls":null,"refusal":null,"role":null}}],"usage":null}}"#;
+    assert!(Record::parse(json.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_list_is_no_record_even_with_its_fields_in_order() {
+    let list = r#" [1,"w","c",{"messages":[{"content":"hi"}]},{"choices":[{"message":{"content":"[[A]]"}}]}]"#;
+    assert_eq!(Record::parse(list.as_bytes()).err(), Some(Reject::NotAnObject));
+    assert_eq!(Record::parse(b"[]").err(), Some(Reject::NotAnObject));
+}
+
+#[test]
+fn the_id_does_not_depend_on_order_escapes_or_unknown_keys() {
+    let id = |json: &str| normalise(json.as_bytes(), &Defaults::default()).unwrap().id;
+    let a = r#"{"timestamp":1700000000,"workload_id":"w","client_id":"c","request":{"messages":[{"role":"user","content":"é/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
+    let b = r#"{"response": {"choices":[{"message":{"content":"[[A]]"}}]}, "latency_ms": 5, "request":{"messages":[{"content":"\u00e9\/","role":"user"}]},"client_id":"c","workload_id":"\u0077","timestamp":"2023-11-14T22:13:20Z"}"#;
+    assert_eq!(id(a), id(b));
+    assert_ne!(id(a), id(MINIMAL));
+    assert_eq!(id(a).len(), 32);
+}
+
+#[test]
+fn normalising_twice_changes_nothing() {
+    let defaults = Defaults { client: Some("desk"), timestamp: Some(9), ..Defaults::default() };
+    let json = MINIMAL.replacen('{', r#"{"feedback":{"z":1,"a":12345678901234567890},"#, 1);
+    let once = normalise(json.as_bytes(), &defaults).unwrap();
+    let twice = normalise(&once.line, &Defaults::default()).unwrap();
+    assert_eq!(once, twice);
+    assert_eq!((once.client.as_str(), once.timestamp), ("desk", 9));
+    let line = String::from_utf8(once.line).unwrap();
+    assert!(line.contains(r#""feedback":{"a":12345678901234567890,"z":1}"#), "{line}");
+}
