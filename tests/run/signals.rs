@@ -20,9 +20,11 @@ fn interrupted_at(n: u64, signal: &str) -> Option<(Home, Platform, Outcome, Stri
     let call = platform.calls().2.last().cloned().unwrap_or_default();
     let begun = || std::fs::read_to_string(&events).is_ok_and(|text| text.contains("run_started"));
     if !begun() {
-        // Before the run proper a signal simply ends the process; nothing was made yet.
+        // Before the run proper nothing was made: the process ends without waiting for the call.
+        run.signal(signal);
+        run.outcome().expect(130);
         platform.release();
-        run.kill();
+        assert_eq!(platform.purgeable(), Vec::<String>::new(), "{signal} during call {n} ({call})");
         return None;
     }
     run.signal(signal);
