@@ -163,3 +163,29 @@ fn millis_to_seconds(ms: i64) -> f64 {
 fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Databases of released schema versions stay readable, plan and facts included.
+    #[test]
+    fn a_database_of_every_version_makes_reports() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/databases");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let state_dir = tempfile::tempdir().unwrap();
+            std::fs::copy(entry.unwrap().path(), state_dir.path().join(crate::store::FILE)).unwrap();
+            let store = Store::open_existing(state_dir.path()).unwrap();
+            let rows = store.runs().unwrap();
+            assert_eq!(rows.len(), 1);
+            let report = assemble(&store, &rows[0], state_dir.path()).unwrap();
+            assert_eq!(report.state, RunState::Completed);
+            assert_eq!(report.candidates.len(), 1);
+            assert!(report.candidates[0].evaluations.customized.is_some());
+            assert!(report.data.is_some_and(|data| data.kept > 1000));
+            seen += 1;
+        }
+        assert!(seen >= 1);
+    }
+}
