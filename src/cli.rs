@@ -134,10 +134,10 @@ pub struct Load {
     /// What the files hold
     #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
     pub input: InputFormat,
-    /// CSV column with the text [default: text, headline, title, prompt or input, else the first]
+    /// CSV column with the text [default: text, headline, title and the like; else name it]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
-    /// CSV column with the label [default: label, class, category or target, else the last]
+    /// CSV column with the label [default: label, class, category and the like; else name it]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
     /// System prompt of CSV rows [default: a classifier's, listing the labels of the file]

@@ -80,3 +80,49 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     file.persist(path)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::config::{Invocation, Need, load};
+    use crate::error::classify;
+    use crate::ui::Settings;
+
+    fn init(config: &Path, flags: &[&str]) -> anyhow::Result<Exit> {
+        let config = config.to_str().unwrap();
+        let cli = Cli::try_parse_from(["dfwfd", "-q", "--config", config, "init"].iter().chain(flags)).unwrap();
+        let Command::Init(args) = cli.command else { panic!() };
+        run(&cli.global, &args, &Ui::new(Settings { quiet: true, ..Settings::default() }))
+    }
+
+    #[test]
+    fn what_it_writes_can_be_run_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("flywheel.yaml");
+        for flags in [&["--sample"][..], &["--force"], &["--nemo", "--force"]] {
+            init(&config, flags).unwrap();
+            let invocation =
+                Invocation { config: Some(config.clone()), need: Need::Candidates, ..Invocation::default() };
+            assert!(!load(&invocation).unwrap().candidates.is_empty(), "{flags:?}");
+        }
+        assert_eq!(std::fs::read(folder.path().join("news_logs.jsonl")).unwrap(), templates::SAMPLE_LOGS);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn nothing_is_replaced_unless_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("flywheel.yaml");
+        let logs = folder.path().join("news_logs.jsonl");
+        std::fs::write(&logs, "mine").unwrap();
+        let error = init(&config, &["--sample"]).unwrap_err();
+        assert_eq!(classify(&error).0, Exit::Usage);
+        assert!(!config.exists(), "all files or none");
+        assert_eq!(std::fs::read_to_string(&logs).unwrap(), "mine");
+        let error = init(&folder.path().join("none/flywheel.yaml"), &[]).unwrap_err();
+        assert_eq!(classify(&error).0, Exit::Usage);
+    }
+}

@@ -107,12 +107,11 @@ fn show(loaded: &Loaded, args: &Load, ui: &Ui) {
         let rejected = counted(loaded.rejects(), "line");
         let meaning = first.reason.meaning();
         ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
-        if args.rejects.is_none() {
+        if loaded.rejected.contains_key(&Reject::MissingWorkload) {
+            ui.hint("--workload NAME is for rows that name none");
+        } else if args.rejects.is_none() {
             ui.hint("--rejects FILE lists them with their reasons");
         }
-    }
-    if loaded.rejected.contains_key(&Reject::MissingWorkload) {
-        ui.hint("--workload NAME is for rows that name none");
     }
 }
 

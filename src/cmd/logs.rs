@@ -8,7 +8,7 @@ use crate::error::{Exit, Fault};
 use crate::report::answers::{LogList, LogRow};
 use crate::report::model::SCHEMA;
 use crate::report::runs;
-use crate::report::text::counted;
+use crate::report::text::{count, counted};
 use crate::source::local::{Listing, LogStore};
 use crate::ui::Ui;
 
@@ -33,14 +33,18 @@ pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit>
         .map_err(|problem| Fault::new(Exit::Usage, format!("reading `label_pattern`: {problem}")))?;
     let contents = store.list(&labels, &filter)?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
-    ui.result(&runs::logs(&rows, ui.width(), ui.color()));
+    if rows.is_empty() && filter != Filter::default() {
+        ui.result("No record of the log store matches.");
+    } else {
+        ui.result(&runs::logs(&rows, ui.width(), ui.color()));
+    }
     if contents.unreadable > 0 {
         let lines = counted(contents.unreadable, "line");
         ui.warn(&format!("{lines} of the log store {} hold no record", store.dir().display()));
     }
     if matches!(plan.data.input, Input::Files(_)) {
         ui.note("the configuration reads JSONL files (logs.path); this is the local log store");
-    } else if rows.is_empty() {
+    } else if rows.is_empty() && filter == Filter::default() {
         ui.hint("dfwfd load FILE brings records in");
     }
     ui.json(&LogList { schema: SCHEMA, workloads: rows });
@@ -54,7 +58,7 @@ fn delete(store: &LogStore, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
             .into());
     }
     let deleted = store.delete(filter)?;
-    ui.result(&format!("{} deleted, {} kept.", counted(deleted.records, "record"), deleted.kept));
+    ui.result(&format!("{} deleted, {} kept.", counted(deleted.records, "record"), count(deleted.kept)));
     ui.json(&serde_json::json!({"schema": SCHEMA, "deleted": deleted.records, "kept": deleted.kept}));
     Ok(Exit::Done)
 }

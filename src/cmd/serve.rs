@@ -51,7 +51,15 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
         },
         control: args.control,
     };
-    Server::start(options).with_context(|| format!("listening on 127.0.0.1:{}", args.port))
+    Server::start(options).map_err(|error| {
+        let listening = format!("listening on 127.0.0.1:{}", args.port);
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
+                .hint("--port 0 takes a free one")
+                .into(),
+            _ => anyhow::Error::new(error).context(listening),
+        }
+    })
 }
 
 /// What another process needs to know, as environment variables that `dfwfd` reads.

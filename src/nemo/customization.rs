@@ -161,19 +161,28 @@ impl CustomizationConfig {
     }
 }
 
+impl Target {
+    fn read(value: &Value) -> Option<Target> {
+        Some(Target {
+            name: read::urn(value, &[])?,
+            enabled: read::truth(value, &["enabled"]).unwrap_or(true),
+            base_model: read::urn(value, &["base_model"]),
+            status: read::text(value, &["status"]),
+        })
+    }
+}
+
 impl Client {
-    /// Everything that can be trained.
+    /// Everything that is listed as trainable.
     pub async fn targets(&self) -> Result<Vec<Target>, ApiError> {
         let all = self.all(Service::Customizer, &TARGETS).await?;
-        let read = |value: &Value| {
-            Some(Target {
-                name: read::urn(value, &[])?,
-                enabled: read::truth(value, &["enabled"]).unwrap_or(true),
-                base_model: read::urn(value, &["base_model"]),
-                status: read::text(value, &["status"]),
-            })
-        };
-        Ok(all.iter().filter_map(read).collect())
+        Ok(all.iter().filter_map(Target::read).collect())
+    }
+
+    /// One target, unless there is none; `urn` is `namespace/name@version`.
+    pub async fn target(&self, urn: &str) -> Result<Option<Target>, ApiError> {
+        let (ns, name) = urn.split_once('/').unwrap_or(("default", urn));
+        self.find(Call::get(Service::Customizer, &[&TARGETS[..], &[ns, name]].concat()), Target::read).await
     }
 
     /// A configuration, unless there is none.

@@ -36,6 +36,9 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("reading the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
+    let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
+    let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
+    let warnings = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
     let nim_base_url = Some(plan.platform.nim_base_url.clone()).filter(|url| !url.is_empty() && !plan.rehearse);
     Ok(Report {
         schema: SCHEMA,
@@ -54,7 +57,7 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         comparisons: Vec::new(),
         verdict: None,
         held: held(store, row)?,
-        warnings: store.fact(&row.id, WARNINGS)?.unwrap_or_default(),
+        warnings,
         error,
     })
 }

@@ -117,7 +117,7 @@ impl Shown {
         page.grid(&grid);
         page.title("values");
         let mut grid =
-            Grid::new(&[("key", Side::Left), ("value", Side::Left), ("from", Side::Left)]).overflow(Overflow::Wrap);
+            Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)]).overflow(Overflow::Wrap);
         for value in &self.values {
             let from = match value.from {
                 Source::Flag => "flag",
@@ -125,7 +125,7 @@ impl Shown {
                 Source::File => "file",
                 Source::Default => "default",
             };
-            grid.row([value.key.clone(), value.value.clone(), from.to_owned()]);
+            grid.row([value.key.clone(), from.to_owned(), value.value.clone()]);
         }
         page.grid(&grid);
         page.text()

@@ -208,22 +208,23 @@ fn operator(
     (!by_us && served.iter().any(|id| id == model)).then(|| "the NIM proxy lists it".to_owned())
 }
 
-/// Every target must be there and enabled; a customizer that does not list targets is asked by the job itself.
+/// Every target must be there and enabled. One that no list shows is asked for by name; a customizer that does not tell
+/// its targets at all is asked by the job itself.
 async fn targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
-    if plan.candidates.iter().all(|candidate| candidate.customizer.is_none()) {
-        return Ok(());
-    }
-    let targets = match nemo.targets().await {
-        Ok(targets) if !targets.is_empty() => targets,
-        Err(error) if error.is_unreachable() => return Err(error).context("listing the customizer's targets"),
-        Ok(_) | Err(_) => return Ok(()),
-    };
-    let enabled: Vec<String> =
-        targets.iter().filter(|target| target.enabled).map(|target| target.name.clone()).collect();
-    for candidate in &plan.candidates {
-        let Some(customizer) = &candidate.customizer else { continue };
-        if !enabled.contains(&customizer.target) {
-            let (model, target) = (candidate.model_name.clone(), customizer.target.clone());
+    let wanted = plan.candidates.iter().filter_map(|candidate| Some((candidate, candidate.customizer.as_ref()?)));
+    for (candidate, customizer) in wanted {
+        let target = &customizer.target;
+        let found = match nemo.target(target).await {
+            Ok(found) => found,
+            Err(error) if error.is_unreachable() => {
+                return Err(error).with_context(|| format!("asking the customizer for the target {target}"));
+            }
+            Err(_) => continue,
+        };
+        if found.is_none_or(|found| !found.enabled) {
+            let listed = nemo.targets().await.unwrap_or_default();
+            let enabled = listed.into_iter().filter(|target| target.enabled).map(|target| target.name).collect();
+            let (model, target) = (candidate.model_name.clone(), target.clone());
             return Err(Obstacle::NoTarget { model, target, enabled }.into());
         }
     }

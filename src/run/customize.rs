@@ -127,6 +127,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
         };
         Ok(if spent { Look::Spent(Some(job.id)) } else { Look::There(Some(job.id)) })
     };
+    let dataset = &datasets::name(cx, datasets::TRAIN)?;
     let create = |row: Resource| async move {
         let training = &cx.plan.training;
         let namespace = &cx.plan.platform.namespace;
@@ -137,7 +138,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
                 description: names::description(&row.name, &cx.owner),
                 config: format!("{namespace}/{}", config.name),
                 dataset_ns: namespace.clone(),
-                dataset: datasets::name(cx, datasets::TRAIN),
+                dataset: dataset.clone(),
                 output_model: format!("{namespace}/{}", adapter.name),
                 hyperparameters: Hyperparameters {
                     training_type: training.training_type.clone(),

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use rand::RngExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::event::{Event, Step, What};
@@ -49,6 +50,8 @@ pub struct Cx {
     pub budget: Option<u32>,
     /// What the candidates lease from; without a budget a single place.
     pub gpus: Gpus,
+    /// How many candidates may hold a NIM at once (`nim_parallelism`).
+    pub nims: Semaphore,
     /// `user@host`.
     pub owner: String,
     /// `runs/ID` of the state directory.

@@ -30,14 +30,21 @@ pub struct ToolCalling {
     pub tool_calls: u64,
 }
 
-/// The name of a dataset of this run on the platform.
-pub fn name(cx: &Cx, kind: &str) -> String {
-    names::of_run(&cx.run, kind)
+/// The name of a dataset of this run on the platform: with an attempt number, if it had to be made again.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn name(cx: &Cx, kind: &str) -> anyhow::Result<String> {
+    let base = names::of_run(&cx.run, kind);
+    Ok(cx.store.open_resource(&cx.run, Kind::Dataset, &base)?.map_or(base, |row| row.name))
 }
 
 /// Where the evaluator finds the eval set.
-pub fn eval_url(cx: &Cx) -> String {
-    format!("hf://datasets/{}/{}/eval_data.jsonl", cx.plan.platform.namespace, name(cx, EVAL))
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn eval_url(cx: &Cx) -> anyhow::Result<String> {
+    Ok(format!("hf://datasets/{}/{}/eval_data.jsonl", cx.plan.platform.namespace, name(cx, EVAL)?))
 }
 
 /// Makes the datasets, unless an earlier process has, and holds them on the platform.
@@ -80,7 +87,7 @@ async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
 }
 
 async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> anyhow::Result<Resource> {
-    let base = name(cx, kind);
+    let base = names::of_run(&cx.run, kind);
     let namespace = &cx.plan.platform.namespace;
     let wanted = |row: &Resource| NewDataset {
         ns: namespace.clone(),

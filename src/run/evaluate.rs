@@ -97,6 +97,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
             Some(job) => Look::There(Some(job.id)),
         })
     };
+    let files_url = &datasets::eval_url(cx)?;
     let create = |row: Resource| async move {
         let job = cx
             .nemo
@@ -104,9 +105,9 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
                 ns: cx.plan.platform.namespace.clone(),
                 description: names::description(&row.name, &cx.owner),
                 model: model.to_owned(),
-                files_url: datasets::eval_url(cx),
+                files_url: files_url.clone(),
                 limit: None,
-                parallelism: cx.plan.platform.nim_parallelism,
+                parallelism: None,
                 temperature: Some(TEMPERATURE),
                 max_tokens: None,
             })

@@ -138,7 +138,10 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
 async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()> {
     let candidate = &cx.plan.candidates[index];
     let (mode, need) = candidate::mode(candidate, cx.budget);
-    let lease = cx.gpus.lease(need, rank);
+    let lease = async {
+        let place = cx.nims.acquire().await;
+        (place, cx.gpus.lease(need, rank).await)
+    };
     tokio::pin!(lease);
     let granted = match lease.as_mut().now_or_never() {
         Some(granted) => Ok(granted),
@@ -152,7 +155,7 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
     };
     let result = match granted {
         Err(interrupted) => Err(interrupted.into()),
-        Ok(mut lease) => {
+        Ok((_place, mut lease)) => {
             note(cx, candidate, CandidateState::Running, None)?;
             let work = AssertUnwindSafe(candidate::drive(cx, candidate, mode, &mut lease)).catch_unwind().await;
             let result = work.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
@@ -174,7 +177,7 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
         state: state.as_str().to_owned(),
         error: result.as_ref().err().map(|error| format!("{error:#}")),
     });
-    result.map_err(|error| error.context(candidate.model_name.clone()))
+    result.map_err(|error| error.context(format!("taking candidate {} through its steps", candidate.model_name)))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {

@@ -34,15 +34,26 @@ pub(super) fn publish(world: &World, state: &mut State, at: usize, adapter: Adap
         ];
         repo.commit(revision, "Upload the adapter", files);
     }
-    if let Some((namespace, name)) = id.split_once('/')
-        && let Some(entity) = state.models.find_mut(namespace, name)
-    {
-        entity["artifact"]["status"] = json!("upload_completed");
-        entity["updated_at"] = json!(naive_now());
-    }
+    mark(state, &id, "upload_completed");
     let published = world.now(state);
     state.adapters.retain(|other| other.id != id);
     state.adapters.push(ServedAdapter { id, base, weights: Arc::new(adapter), published });
+}
+
+/// Says in the model entity that there will be no adapter.
+pub(super) fn give_up(state: &mut State, at: usize) {
+    if let Some(id) = state.trainings[at].output_model.clone() {
+        mark(state, &id, "upload_failed");
+    }
+}
+
+fn mark(state: &mut State, id: &str, status: &str) {
+    if let Some((namespace, name)) = id.split_once('/')
+        && let Some(entity) = state.models.find_mut(namespace, name)
+    {
+        entity["artifact"]["status"] = json!(status);
+        entity["updated_at"] = json!(naive_now());
+    }
 }
 
 fn adapter_config(job: &Training) -> Value {

@@ -249,9 +249,14 @@ async fn job_status(State(world): State<Arc<World>>, Path(id): Path<String>) -> 
 async fn cancel_job(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
     let answer = {
         let mut state = world.state();
-        let job = state.trainings.iter_mut().find(|job| job.id == id).ok_or_else(|| no_job(&id))?;
+        let at = state.trainings.iter().position(|job| job.id == id).ok_or_else(|| no_job(&id))?;
+        let waited = state.trainings[at].waits();
         // Cancelling a job that has ended changes nothing and is no error.
-        job.cancel();
+        state.trainings[at].cancel();
+        if waited {
+            artifact::give_up(&mut state, at);
+        }
+        let job = &state.trainings[at];
         job.answer(world.polled())
     };
     world.grant();

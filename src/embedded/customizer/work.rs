@@ -161,6 +161,9 @@ fn finish(world: &Arc<World>, id: &str) {
                 Ending::Completed
             }
         };
+        if ending != Ending::Completed {
+            artifact::give_up(&mut state, at);
+        }
         state.trainings[at].end(ending);
     }
     world.grant();

@@ -1,0 +1,9 @@
+//! The commands end to end: the real binary, its files, its output and its exit codes. Crashes, resuming, cleaning up and
+//! signals are in tests/run/.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not what they share")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod run;

@@ -1,0 +1,14 @@
+//! A run against a platform that survives it: killed at every platform call, resumed, cleaned up, stopped by signals, on
+//! one GPU. Everything goes through the real binary and the real embedded server in a second process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test that cannot go on says so"
+)]
+
+mod control;
+mod crash;
+mod lifecycle;
+mod signals;
