@@ -6,7 +6,7 @@
 # Silent when all is well, so that cron sends no mail; anything on stderr is worth reading. No lock file: dfwfd has its
 # own lock, which the kernel frees with the process, and answers a second run with exit code 75.
 #
-# DFWFD names the binary when it is not on the PATH; RESULTS the file that one line of JSON per night is added to
+# DFWFD names the binary when it is not on the PATH; RESULTS the file that one line of JSON per run is added to
 # (results.jsonl beside the configuration); KEEP_FROM how far back records are taken (30d).
 set -u
 
@@ -18,37 +18,46 @@ config=$1
 workload=$2
 shift 2
 dfwfd=${DFWFD:-dfwfd}
-results=${RESULTS:-$(dirname "$config")/results.jsonl}
+folder=$(dirname "$config")
+results=${RESULTS:-$folder/results.jsonl}
+said=$(mktemp) || exit 1
+trap 'rm -f "$said"' EXIT
 
-# Records that are there already are not added again, so yesterday's files may be named again. A broken line is counted,
-# not fatal; a log store that cannot be written is.
+# Records that are there already are not added again, so yesterday's files may be named again. A broken line stops
+# nothing: it is in rejects.jsonl, with its reason, and the counts are in loads.jsonl. A log store that cannot be written
+# is worth a mail.
 if [ "$#" -gt 0 ]; then
-    "$dfwfd" --config "$config" -q load "$@" --workload "$workload" || exit $?
+    line=$("$dfwfd" --config "$config" -q --format json load "$@" --workload "$workload" \
+        --rejects "$folder/rejects.jsonl" 2>"$said")
+    code=$?
+    [ -z "$line" ] || printf '%s\n' "$line" >>"$folder/loads.jsonl"
+    if [ "$code" -ne 0 ]; then
+        cat "$said" >&2
+        echo "the logs could not be loaded, so nothing was run" >&2
+        exit "$code"
+    fi
 fi
 
-line=$("$dfwfd" --config "$config" -q --format json run --workload "$workload" --since "${KEEP_FROM:-30d}")
+line=$("$dfwfd" --config "$config" -q --format json run --workload "$workload" --since "${KEEP_FROM:-30d}" 2>"$said")
 code=$?
+if [ "$code" -eq 75 ]; then
+    # Last night's run is still going: not an error, the next night tries again.
+    exit 0
+fi
+# The report of the run, or what was wrong: one line either way.
+[ -z "$line" ] || printf '%s\n' "$line" >>"$results"
+cat "$said" >&2
 
 case $code in
-    0)
-        printf '%s\n' "$line" >>"$results"
+    3)
+        # The cluster went away in the middle: what is still held there is given back now, or by the next run.
+        "$dfwfd" --config "$config" -q cleanup
         ;;
     4)
-        # Finished, but some candidates failed: keep the numbers, and say so.
-        printf '%s\n' "$line" >>"$results"
-        echo "some candidates failed; dfwfd --config $config status latest" >&2
-        ;;
-    75)
-        # Last night's run is still going: not an error, the next night tries again.
-        exit 0
+        echo "some candidates failed: dfwfd --config $config status latest" >&2
         ;;
     6)
-        echo "too few or too broken records for $workload tonight; nothing was deployed" >&2
-        ;;
-    3)
-        # The cluster went away in the middle: whatever is still held there is given back now or by the next run.
-        echo "a service cannot be reached; dfwfd has said which" >&2
-        "$dfwfd" --config "$config" -q cleanup
+        echo "too few or too broken records of $workload tonight; nothing was deployed" >&2
         ;;
 esac
 exit "$code"

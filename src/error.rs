@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::config::Problems;
 use crate::nemo::ApiError;
+use crate::platform::Unset;
 use crate::run::check::Obstacle;
 use crate::run::cx::TooLong;
 use crate::run::datasets::ToolCalling;
@@ -123,6 +124,9 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
             return (Exit::Service, Some("check the base URLs under nmp_config and that the cluster is up".to_owned()));
         }
     }
+    if error.is::<Unset>() {
+        return (Exit::Usage, Some("set it in the environment or in a .env beside the configuration file".to_owned()));
+    }
     if let Some(StoreError::Newer { .. }) = error.downcast_ref::<StoreError>() {
         return (Exit::Failed, Some("use the newer dfwfd, or another --state-dir".to_owned()));
     }
@@ -154,17 +158,19 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
     (exit, Some(hint))
 }
 
-/// The exit code of a run that has ended, and the error that stands for it.
+/// Exit codes of errors, the stronger first.
+const STRENGTH: [Exit; 5] = [Exit::Usage, Exit::Locked, Exit::Service, Exit::Data, Exit::Failed];
+
+/// The exit code of a run that has ended.
 pub fn of_run(end: &End) -> Exit {
     let codes = || end.errors.iter().map(|error| classify(error).0);
     match end.state {
         RunState::Completed => Exit::Done,
         RunState::Partial => Exit::Partial,
         RunState::Cancelled => Exit::Cancelled,
-        // The stronger code, if it is that of every candidate.
+        // Where several apply, the strongest.
         RunState::Failed => {
-            let first = codes().next().unwrap_or(Exit::Failed);
-            if codes().all(|code| code == first) { first } else { Exit::Failed }
+            STRENGTH.into_iter().find(|strong| codes().any(|code| code == *strong)).unwrap_or(Exit::Failed)
         }
     }
 }

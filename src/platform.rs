@@ -31,6 +31,16 @@ pub struct Platform {
     server: Option<embedded::Server>,
 }
 
+/// A variable that the configuration names is not set.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} names the environment variable {name}, which is not set")]
+pub struct Unset {
+    /// The key that names it.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// Whether rows of this platform are gone with the process that made them.
 pub fn died_with_its_process(identity: &str) -> bool {
     identity.starts_with(IN_PROCESS)
@@ -75,7 +85,8 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
     let identity = format!("{} {} {}", endpoints.nemo, endpoints.nim, endpoints.datastore);
     let bearer = match &platform.api_key_env {
         Some(name) => {
-            let key = environment.get(name).with_context(|| format!("nmp_config.api_key_env: {name} is not set"))?;
+            let unset = || Unset { key: "nmp_config.api_key_env".to_owned(), name: name.clone() };
+            let key = environment.get(name).ok_or_else(unset)?;
             Some(Secret::new(key))
         }
         None => None,
@@ -104,8 +115,8 @@ fn filled(header: &str, value: &str, environment: &Environment) -> anyhow::Resul
     while let Some(start) = rest.find("${") {
         let Some(length) = rest[start..].find('}') else { break };
         let name = &rest[start + 2..start + length];
-        let filling =
-            environment.get(name).with_context(|| format!("nmp_config.headers.{header}: {name} is not set"))?;
+        let unset = || Unset { key: format!("nmp_config.headers.{header}"), name: name.to_owned() };
+        let filling = environment.get(name).ok_or_else(unset)?;
         text.push_str(&rest[..start]);
         text.push_str(filling);
         rest = &rest[start + length + 1..];
@@ -150,6 +161,6 @@ mod tests {
         assert_eq!(filled("x", "Bearer ${TOKEN}!", &environment).unwrap(), "Bearer t0p!");
         assert_eq!(filled("x", "plain $ {TOKEN}", &environment).unwrap(), "plain $ {TOKEN}");
         let missing = filled("x-key", "${NOPE}", &environment).unwrap_err();
-        assert!(format!("{missing:#}").contains("nmp_config.headers.x-key: NOPE is not set"));
+        assert!(format!("{missing:#}").contains("nmp_config.headers.x-key names the environment variable NOPE"));
     }
 }

@@ -6,9 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 
 use crate::cli::{Cleanup, Global};
-use crate::config::env::Environment;
 use crate::config::plan::Plan;
-use crate::config::{self, Need};
 use crate::error::{self, Exit, Fault};
 use crate::platform;
 use crate::report::answers::CleanupReport;
@@ -23,7 +21,6 @@ use crate::ui::Ui;
 /// Gives back, and says what.
 pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir(global);
-    let environment = config::environment(&super::invocation(global, Need::Settings));
     let store = super::existing_store(&state_dir)?;
     let depth = if args.purge { Depth::Purge } else { Depth::Gpus };
     let rows = match &args.run {
@@ -48,9 +45,9 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
                 }
                 continue;
             }
-            if let Err(error) = one(store, &row, depth, args.dry_run, &environment, &mut report).await {
+            if let Err(error) = one(store, &row, depth, args.dry_run, &mut report).await {
                 let (code, hint) = error::classify(&error);
-                exit = if code == Exit::Service { Exit::Service } else { Exit::Failed };
+                exit = if code == Exit::Service || exit == Exit::Service { Exit::Service } else { Exit::Failed };
                 ui.warn(&format!("{error:#}"));
                 report.error.get_or_insert(ErrorObject::new(&error, hint.as_deref()));
             }
@@ -67,7 +64,6 @@ async fn one(
     row: &RunRow,
     depth: Depth,
     dry_run: bool,
-    environment: &Environment,
     report: &mut CleanupReport,
 ) -> anyhow::Result<()> {
     let wanted = |resource: &Resource| match depth {
@@ -76,8 +72,12 @@ async fn one(
     };
     let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
     open.retain(wanted);
-    if open.is_empty() || dry_run {
+    if dry_run {
         report.held.extend(open.iter().map(Held::from));
+        return Ok(());
+    }
+    dead::tick_off_the_dead(store, &row.id, platform::died_with_its_process)?;
+    if open.is_empty() {
         return Ok(());
     }
     let released = Mutex::new(Vec::new());
@@ -85,7 +85,7 @@ async fn one(
         let given_back = Held { state: "released".to_owned(), ..Held::from(resource) };
         released.lock().unwrap_or_else(PoisonError::into_inner).push(given_back);
     };
-    let left = release(store, row, open, depth, environment, &told).await;
+    let left = release(store, row, open, depth, &told).await;
     report.released.extend(released.into_inner().unwrap_or_else(PoisonError::into_inner));
     report.held.extend(store.open_resources(&row.id)?.iter().filter(|resource| wanted(resource)).map(Held::from));
     match left.with_context(|| format!("giving back what run {} holds", row.id))?.into_iter().next() {
@@ -100,26 +100,20 @@ async fn release(
     row: &RunRow,
     open: Vec<Resource>,
     depth: Depth,
-    environment: &Environment,
     told: &(dyn Fn(&Resource) + Send + Sync),
 ) -> anyhow::Result<Vec<Left>> {
     let plan: Plan = store.plan(&row.id)?;
-    let platform = platform::connect(&plan, environment, 0)?;
-    Ok(dead::release(store, &platform.nemo, &plan, row, open, depth, told).await)
+    let platform = platform::connect(&plan, &super::environment_of(&plan), 0)?;
+    dead::release(store, &platform.nemo, &plan, row, open, depth, told).await
 }
 
 /// Gives back what all dead runs but one hold, before a run starts. What cannot be is told and left for later.
-pub(super) async fn before_a_run(
-    store: &Store,
-    state_dir: &Path,
-    except: Option<&str>,
-    environment: &Environment,
-    ui: &Ui,
-) -> anyhow::Result<()> {
+pub(super) async fn before_a_run(store: &Store, state_dir: &Path, except: Option<&str>, ui: &Ui) -> anyhow::Result<()> {
     for row in store.runs()? {
         if except == Some(row.id.as_str()) || dead::is_alive(&row, state_dir) {
             continue;
         }
+        dead::tick_off_the_dead(store, &row.id, platform::died_with_its_process)?;
         let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
         open.retain(|resource| resource.class() == Class::Gpu);
         if open.is_empty() {
@@ -127,7 +121,7 @@ pub(super) async fn before_a_run(
         }
         ui.note(&format!("run {} has left something on the platform; giving it back", row.id));
         let told = |resource: &Resource| tracing::info!(name = resource.name, "given back");
-        let left = release(store, &row, open, Depth::Gpus, environment, &told).await;
+        let left = release(store, &row, open, Depth::Gpus, &told).await;
         match left.map(|left| left.into_iter().next()) {
             Ok(None) => {}
             Ok(Some((_, error))) | Err(error) => {

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::{Cli, Command, Global, Records};
+use crate::config::env::Environment;
+use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::error::{Exit, Fault, classify};
 use crate::report::model::ErrorObject;
@@ -70,6 +72,15 @@ pub(crate) fn invocation_for(global: &Global, records: &Records, need: Need) -> 
         since: records.since.clone(),
         until: records.until.clone(),
         ..invocation(global, need)
+    }
+}
+
+/// The variables that a recorded plan runs with: the process's own, and the `.env` beside its configuration file.
+pub(crate) fn environment_of(plan: &Plan) -> Environment {
+    let environment = Environment::process();
+    match plan.config_file.as_deref().and_then(Path::parent) {
+        Some(folder) => environment.beside(folder),
+        None => environment,
     }
 }
 

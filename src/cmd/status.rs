@@ -42,7 +42,7 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
     let store = super::existing_store(state_dir)?;
     let Some(name) = run else {
         let rows = match &store {
-            Some(store) => list(store, state_dir)?,
+            Some(store) => list(store, state_dir, ui)?,
             None => Vec::new(),
         };
         let goes_on = rows.iter().any(|row| row.state == RunState::Running);
@@ -56,6 +56,14 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
     Ok(Shown { text: table::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
 }
 
-fn list(store: &Store, state_dir: &Path) -> anyhow::Result<Vec<answers::RunRow>> {
-    store.runs()?.iter().map(|row| Ok(assemble::assemble(store, row, state_dir)?.row())).collect()
+fn list(store: &Store, state_dir: &Path, ui: &Ui) -> anyhow::Result<Vec<answers::RunRow>> {
+    let mut rows = Vec::new();
+    for row in store.runs()? {
+        match assemble::assemble(store, &row, state_dir) {
+            Ok(report) => rows.push(report.row()),
+            // One run that cannot be read must not hide the others.
+            Err(error) => ui.warn(&format!("run {}: {error:#}", row.id)),
+        }
+    }
+    Ok(rows)
 }

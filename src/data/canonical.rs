@@ -72,7 +72,7 @@ impl Canonical {
     }
 
     /// Appends the canonical form of the JSON object `json`, without the members whose (escaped) key `keep` turns down
-    /// and with those of `replace` in place of its own.
+    /// and with those of `replace` (keys without escapes, values canonical) in place of its own.
     pub fn rewrite(
         &mut self,
         json: &str,
@@ -103,42 +103,21 @@ impl Canonical {
             }
         }
         for (key, value) in replace {
-            self.append(key, Part::Done(value), out)?;
+            self.append(key, value, out);
         }
-        self.close_object(0, out)
+        self.close_object(0, out);
+        Ok(())
     }
 
-    /// Appends an object of `members` (key without characters that need escapes, JSON text), each made canonical, in
-    /// canonical order.
-    pub fn object(&mut self, members: &[(&str, Part<'_>)], out: &mut Vec<u8>) -> Result<(), Reject> {
-        self.members.clear();
-        out.push(b'{');
-        for (key, part) in members {
-            self.append(key, *part, out)?;
-        }
-        self.close_object(0, out)
-    }
-
-    fn append(&mut self, key: &str, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), Reject> {
-        if matches!(part, Part::Absent) {
-            return Ok(());
-        }
+    fn append(&mut self, key: &str, value: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         out.push(b'"');
         out.extend_from_slice(key.as_bytes());
         out.push(b'"');
         let key_end = out.len();
         out.push(b':');
-        match part {
-            Part::Json(json) => {
-                let mut reader = Reader::new(json);
-                self.value(&mut reader, out, 1)?;
-            }
-            Part::Done(bytes) => out.extend_from_slice(bytes),
-            Part::Absent => {}
-        }
+        out.extend_from_slice(value);
         self.members.push(Member::new(start, key_end, out));
-        Ok(())
     }
 
     fn value(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Reject> {
@@ -194,7 +173,8 @@ impl Canonical {
                 reader.expect(b',')?;
             }
         }
-        self.close_object(first, out)
+        self.close_object(first, out);
+        Ok(())
     }
 
     fn member(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<Member, Reject> {
@@ -214,7 +194,7 @@ impl Canonical {
 
     /// Puts the members from `first` on into order, with commas between them, and closes the object. They stand
     /// directly behind each other at the end of `out`.
-    fn close_object(&mut self, first: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
+    fn close_object(&mut self, first: usize, out: &mut Vec<u8>) {
         let members = &mut self.members[first..];
         if let [only] = members {
             // In place already.
@@ -236,19 +216,7 @@ impl Canonical {
         }
         out.push(b'}');
         self.members.truncate(first);
-        Ok(())
     }
-}
-
-/// The value of a member given to [`Canonical::object`].
-#[derive(Clone, Copy, Debug)]
-pub enum Part<'a> {
-    /// JSON text, to be made canonical.
-    Json(&'a str),
-    /// Canonical already.
-    Done(&'a [u8]),
-    /// No such member.
-    Absent,
 }
 
 /// A key in its canonical, escaped form as the text it stands for.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess};
 use serde_json::value::RawValue;
 
 use crate::data::canonical::{self, Canonical, MAX_DEPTH};
@@ -68,11 +68,11 @@ pub enum Content<'a> {
 pub struct Reply<'a> {
     /// The text.
     pub content: Option<Cow<'a, str>>,
-    /// The tool calls; an error when the field holds something else.
+    /// The tool calls; an error when the field holds no list of calls with a function name.
     pub tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
 }
 
-/// Marks a `tool_calls` field that holds no list of calls with a function name.
+/// Marks messages or tool calls of another shape than the API's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -104,8 +104,11 @@ struct RawLine<'a> {
 #[serde(default)]
 struct RawRequest<'a> {
     #[serde(borrow)]
-    messages: Slot<Vec<Slot<Object<RawMessage<'a>>>>>,
+    messages: Slot<Messages<'a>>,
 }
+
+/// The messages of a request; an error when one of them is malformed.
+struct Messages<'a>(Result<Vec<Message<'a>>, Malformed>);
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -122,8 +125,11 @@ struct RawMessage<'a> {
 #[serde(default)]
 struct RawResponse<'a> {
     #[serde(borrow)]
-    choices: Slot<Vec<Slot<Object<RawChoice<'a>>>>>,
+    choices: Slot<First<Object<RawChoice<'a>>>>,
 }
+
+/// The first item of a list; the others are not looked at.
+struct First<T>(Option<Slot<T>>);
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -162,7 +168,7 @@ impl<'de: 'a, 'a> Shape<'de> for Content<'a> {
         Some(Content::Text(text))
     }
 
-    fn from_seq<A: serde::de::SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
         let mut parts = Vec::new();
         while let Some(part) = seq.next_element::<&'de RawValue>()? {
             parts.push(part);
@@ -198,28 +204,46 @@ impl<'a> Record<'a> {
     }
 }
 
+impl<'de: 'a, 'a> Shape<'de> for Messages<'a> {
+    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut messages = Ok(Vec::with_capacity(4));
+        while let Some(raw) = seq.next_element::<Slot<Object<RawMessage<'a>>>>()? {
+            match (&mut messages, message(raw)) {
+                (Ok(messages), Ok(message)) => messages.push(message),
+                (_, Err(malformed)) => messages = Err(malformed),
+                (Err(Malformed), Ok(_)) => {}
+            }
+        }
+        Ok(Some(Messages(messages)))
+    }
+}
+
+impl<'de, T: Shape<'de>> Shape<'de> for First<T> {
+    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let first = seq.next_element()?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Some(First(first)))
+    }
+}
+
+fn message<'a>(raw: Slot<Object<RawMessage<'a>>>) -> Result<Message<'a>, Malformed> {
+    let Slot::Is(Object(raw)) = raw else { return Err(Malformed) };
+    let role = raw.role.optional(Malformed)?;
+    let content = raw.content.optional(Malformed)?.unwrap_or_default();
+    let tool_calls = tool_calls(raw.tool_calls).unwrap_or_default();
+    Ok(Message { role, content, tool_calls })
+}
+
 fn messages<'a>(request: Slot<Object<RawRequest<'a>>>) -> Result<Vec<Message<'a>>, Reject> {
     let Slot::Is(Object(request)) = request else { return Err(Reject::NoRequest) };
-    let Slot::Is(messages) = request.messages else { return Err(Reject::NoMessages) };
-    if messages.is_empty() {
-        return Err(Reject::NoMessages);
-    }
-    messages
-        .into_iter()
-        .map(|message| {
-            let Slot::Is(Object(message)) = message else { return Err(Reject::BadMessage) };
-            let role = message.role.optional(Reject::BadMessage)?;
-            let content = message.content.optional(Reject::BadMessage)?.unwrap_or_default();
-            let tool_calls = tool_calls(message.tool_calls).unwrap_or_default();
-            Ok(Message { role, content, tool_calls })
-        })
-        .collect()
+    let Slot::Is(Messages(messages)) = request.messages else { return Err(Reject::NoMessages) };
+    let messages = messages.map_err(|Malformed| Reject::BadMessage)?;
+    if messages.is_empty() { Err(Reject::NoMessages) } else { Ok(messages) }
 }
 
 fn reply<'a>(response: Slot<Object<RawResponse<'a>>>) -> Result<Reply<'a>, Reject> {
     let Object(response) = response.optional(Reject::BadResponse)?.ok_or(Reject::NoResponse)?;
-    let Slot::Is(choices) = response.choices else { return Err(Reject::NoChoices) };
-    let first = choices.into_iter().next().ok_or(Reject::NoChoices)?;
+    let Slot::Is(First(Some(first))) = response.choices else { return Err(Reject::NoChoices) };
     let Slot::Is(Object(RawChoice { message: Slot::Is(Object(message)) })) = first else {
         return Err(Reject::NoMessage);
     };

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::data::canonical::{self, Canonical, Part};
+use crate::data::canonical::{self, Canonical};
 use crate::data::record::{self, Record};
 use crate::data::rules::Reject;
 use crate::data::shape::{Object, Slot};
@@ -95,24 +95,32 @@ impl Renderer {
     }
 
     /// A message of a training row; the reply's `role` is given.
-    fn training_message(
+    fn training_message<'a>(
         &mut self,
-        message: &TrainingMessage<'_>,
-        role: Option<&str>,
+        message: &TrainingMessage<'a>,
+        role: Option<&'a str>,
         out: &mut Vec<u8>,
     ) -> Result<(), Reject> {
         let form = if self.parse_arguments { Form::Object } else { Form::AsLogged };
         let calls = message.tool_calls.map(RawValue::get).filter(|calls| is_filled_list(calls));
         let calls = calls.map(|calls| self.calls(calls, form)).transpose()?;
-        let extra = |value| if role.is_none() { part(value) } else { Part::Absent };
-        let parts = [
-            ("content", Part::Json(message.content.map_or("\"\"", RawValue::get))),
-            ("name", extra(message.name)),
-            ("role", role.map_or(part(message.role), |role| Part::Done(role.as_bytes()))),
-            ("tool_call_id", extra(message.tool_call_id)),
-            ("tool_calls", calls.as_deref().map_or(Part::Absent, Part::Json)),
-        ];
-        self.canonical.object(&parts, out)
+        // In the order of their keys, so nothing has to be sorted.
+        out.extend_from_slice(b"{\"content\":");
+        self.canonical.write(message.content.map_or("\"\"", RawValue::get), out)?;
+        let extra = |value: Option<&'a RawValue>| value.filter(|_| role.is_none()).map(RawValue::get);
+        for (key, value) in [
+            (&b",\"name\":"[..], extra(message.name)),
+            (b",\"role\":", role.or(message.role.map(RawValue::get))),
+            (b",\"tool_call_id\":", extra(message.tool_call_id)),
+            (b",\"tool_calls\":", calls.as_deref()),
+        ] {
+            if let Some(value) = value {
+                out.extend_from_slice(key);
+                self.canonical.write(value, out)?;
+            }
+        }
+        out.push(b'}');
+        Ok(())
     }
 
     /// A message with the arguments of its calls in this form.
@@ -207,10 +215,6 @@ struct TrainingMessage<'a> {
     tool_calls: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_call_id: Option<&'a RawValue>,
-}
-
-fn part(value: Option<&RawValue>) -> Part<'_> {
-    value.map_or(Part::Absent, |value| Part::Json(value.get()))
 }
 
 fn is_filled_list(json: &str) -> bool {

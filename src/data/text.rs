@@ -1,6 +1,8 @@
-//! What makes two records the same or nearly the same: keys of the user's messages, on unescaped text.
+//! What makes two records the same or nearly the same: keys of the user's messages, on unescaped text. The keys are
+//! XXH3, whose results are fixed by its specification: groups are drawn in the order of their keys.
 
 use serde::Deserialize;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::data::canonical::{self, Canonical};
 use crate::data::record::{Content, Message};
@@ -46,11 +48,11 @@ impl Keys {
                 self.add(&message.content);
             }
         }
-        let exact = canonical::id_of(&self.exact);
+        let exact = xxh3_128(&self.exact);
         // Texts without a single letter are masked to nothing and would all be one group.
         let letters = self.masked.bytes().any(|b| b != b' ' && b != b'\n');
-        let masked = if letters { canonical::id_of(self.masked.as_bytes()) } else { exact };
-        TextKeys { exact, masked: masked as u64 }
+        let masked = if letters { xxh3_64(self.masked.as_bytes()) } else { exact as u64 };
+        TextKeys { exact, masked }
     }
 
     fn add(&mut self, content: &Content<'_>) {

@@ -56,18 +56,18 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         candidates: candidates.collect::<anyhow::Result<_>>()?,
         comparisons: Vec::new(),
         verdict: None,
-        held: held(store, row)?,
+        held: held(store, row, state)?,
         warnings,
         error,
     })
 }
 
 /// What a run holds of class GPU; what died with an in-process platform is not held.
-fn held(store: &Store, row: &RunRow) -> anyhow::Result<Vec<Held>> {
+fn held(store: &Store, row: &RunRow, state: RunState) -> anyhow::Result<Vec<Held>> {
     let held = store.held(&row.id)?;
     let held = held
         .into_iter()
-        .filter(|resource| row.state == "running" || !platform::died_with_its_process(&resource.platform));
+        .filter(|resource| state == RunState::Running || !platform::died_with_its_process(&resource.platform));
     Ok(held.map(|resource| Held::from(&resource)).collect())
 }
 
@@ -112,7 +112,7 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
         training: training.map(|fact| Training {
             job: Some(fact.job),
             adapter: Some(fact.adapter),
-            seconds: Some(fact.seconds),
+            seconds: fact.seconds,
             loss: fact
                 .loss
                 .into_iter()
@@ -137,7 +137,7 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
         state: State::Completed,
         job: Some(fact.job),
         rows: Some(fact.rows),
-        seconds: Some(fact.seconds),
+        seconds: fact.seconds,
         scores: fact.scores,
         classes: fact.classes,
         confusion: Some(fact.confusion),

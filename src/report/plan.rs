@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::layout::{Grid, Overflow, Page, Side};
 use super::model::SCHEMA;
-use super::text::Tone;
+use super::text::{Tone, count};
 use crate::config::plan::{Origin, Plan, PlatformKind, Source};
 use crate::run::candidate::Mode;
 use crate::run::check::{Budget, Findings};
+use crate::source::dataset::Manifest;
 
 /// The object that `run --plan --format json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -18,8 +19,16 @@ pub struct Shown {
     pub platform: String,
     /// Whether students stand in for the candidates.
     pub rehearsal: bool,
-    /// The workload, when it is named.
-    pub workload: Option<String>,
+    /// The workload.
+    pub workload: String,
+    /// Records that datasets are made of.
+    pub kept: u64,
+    /// Rows of the eval set.
+    pub eval: u64,
+    /// Rows of the training set.
+    pub train: u64,
+    /// Rows of the validation set.
+    pub validation: u64,
     /// The GPU budget; null: unknown, one candidate at a time.
     pub gpus: Option<u32>,
     /// Why it is that.
@@ -60,7 +69,7 @@ pub struct Value {
 
 impl Shown {
     /// The plan as the check found it.
-    pub fn new(plan: &Plan, budget: &Budget, findings: &Findings) -> Shown {
+    pub fn new(plan: &Plan, budget: &Budget, findings: &Findings, manifest: &Manifest) -> Shown {
         let trained = |model: &str| {
             plan.candidates.iter().any(|candidate| candidate.model_name == model && candidate.customizer.is_some())
         };
@@ -83,16 +92,21 @@ impl Shown {
             PlatformKind::Nemo if !plan.rehearse => "nemo",
             _ => "embedded",
         };
+        let warnings = plan.warnings.iter().chain(&findings.warnings).chain(&manifest.warnings);
         Shown {
             schema: SCHEMA,
             platform: platform.to_owned(),
             rehearsal: plan.rehearse,
-            workload: plan.data.filter.workload.clone(),
+            workload: manifest.workload.clone(),
+            kept: manifest.kept,
+            eval: manifest.eval,
+            train: manifest.train,
+            validation: manifest.validation,
             gpus: budget.gpus,
             gpus_why: budget.why.clone(),
             candidates: planned.collect(),
             values: plan.origins.iter().map(value).collect(),
-            warnings: plan.warnings.iter().chain(&findings.warnings).cloned().collect(),
+            warnings: warnings.cloned().collect(),
         }
     }
 
@@ -102,8 +116,11 @@ impl Shown {
         if self.rehearsal {
             page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");
         }
-        let workload = self.workload.as_deref().unwrap_or("the only one in the logs");
-        page.plain("", &format!("workload {workload}, on platform {}", self.platform));
+        page.plain("", &format!("workload {}, on platform {}", self.workload, self.platform));
+        let rows =
+            [(self.kept, "kept:"), (self.eval, "eval,"), (self.train, "train,"), (self.validation, "validation")];
+        let rows: Vec<String> = rows.iter().map(|(rows, what)| format!("{} {what}", count(*rows))).collect();
+        page.plain("", &rows.join(" "));
         let gpus = self.gpus.map_or_else(|| "unknown".to_owned(), |gpus| gpus.to_string());
         page.plain("", &format!("GPU budget {gpus}: {}", self.gpus_why));
         page.title("candidates");

@@ -3,7 +3,7 @@
 
 use super::cx::Cx;
 use super::gpus::Lease;
-use super::outcome::{EvaluationFact, Which, evaluation_key};
+use super::outcome::{EvaluationFact, TrainingFact, Which, evaluation_key, training_key};
 use super::{customize, deploy, evaluate};
 use crate::config::plan::Candidate;
 
@@ -53,7 +53,7 @@ async fn base_only(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
     }
     let nim = deploy::deploy(cx, candidate).await?;
     evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
-    deploy::undeploy(cx, candidate, nim).await
+    deploy::undeploy_at_the_end(cx, candidate, nim).await
 }
 
 async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::Result<()> {
@@ -68,7 +68,7 @@ async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::R
     let adapter = adapter?;
     base?;
     evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;
-    deploy::undeploy(cx, candidate, nim).await
+    deploy::undeploy_at_the_end(cx, candidate, nim).await
 }
 
 async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
@@ -77,13 +77,15 @@ async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
         evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
         deploy::undeploy(cx, candidate, nim).await?;
     }
-    // A deployment that a killed process left must not stand beside the training job.
-    deploy::undeploy_left(cx, candidate).await?;
+    // A deployment that a killed process left must not stand beside the training job; once trained, it is of use.
+    if cx.store.fact::<TrainingFact>(&cx.run, &training_key(&candidate.model_name))?.is_none() {
+        deploy::undeploy_left(cx, candidate).await?;
+    }
     let adapter = customize::customize(cx, candidate).await?;
     let nim = deploy::deploy(cx, candidate).await?;
     customize::adapter_served(cx, candidate, &adapter).await?;
     evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;
-    deploy::undeploy(cx, candidate, nim).await
+    deploy::undeploy_at_the_end(cx, candidate, nim).await
 }
 
 fn is_evaluated(cx: &Cx, candidate: &Candidate, which: Which) -> anyhow::Result<bool> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 use super::candidate::{self, Mode};
 use super::names;
@@ -13,7 +14,7 @@ use crate::nemo::{ApiError, Client, Deployment, Service};
 pub const VIRTUAL_GPUS: u32 = 4;
 
 /// The GPU budget of a run, and why it is that.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// How many; `None`: unknown, one candidate at a time.
     pub gpus: Option<u32>,
@@ -138,7 +139,7 @@ pub async fn check(plan: &Plan, nemo: &Client, budget: &Budget, who: &Who<'_>) -
     }
     let mut warnings = Vec::new();
     let deployments = nemo.deployments().await.context("reaching Deployment Management (nmp_config.nemo_base_url)")?;
-    others(&deployments, who, &mut warnings)?;
+    others(plan, &deployments, budget, who, &mut warnings)?;
     let served = match nemo.served_models().await {
         Ok(served) => served,
         // A proxy without any NIM behind it may answer with anything but a list.
@@ -169,18 +170,28 @@ fn reach(answer: Result<(), ApiError>) -> Result<(), ApiError> {
     }
 }
 
-/// Deployments of other state directories: another machine, another user.
-fn others(deployments: &[Deployment], who: &Who<'_>, warnings: &mut Vec<String>) -> Result<(), Obstacle> {
-    let resources: Vec<String> = deployments
-        .iter()
-        .filter_map(|deployment| {
-            let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
-            let (run, owner) = names::parse(text.unwrap_or(&deployment.name))?;
-            let owner = owner.unwrap_or("owner unknown");
-            (!who.own.contains(run)).then(|| format!("{} ({owner})", deployment.name))
-        })
-        .collect();
-    match (resources.is_empty(), who.share) {
+/// Deployments of other state directories: another machine, another user. Beside them there must be room for at least
+/// the smallest way in which each candidate can run.
+fn others(
+    plan: &Plan,
+    deployments: &[Deployment],
+    budget: &Budget,
+    who: &Who<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Obstacle> {
+    let mut resources = Vec::new();
+    let mut taken = 0;
+    for deployment in deployments {
+        let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
+        let Some((run, owner)) = names::parse(text.unwrap_or(&deployment.name)) else { continue };
+        if !who.own.contains(run) {
+            resources.push(format!("{} ({})", deployment.name, owner.unwrap_or("owner unknown")));
+            taken += deployment.gpu.unwrap_or(1);
+        }
+    }
+    let needed = plan.candidates.iter().map(|c| c.gpus.max(candidate::training_gpus(c))).max().unwrap_or(0);
+    let both_fit = budget.gpus.is_none_or(|budget| taken + needed <= budget);
+    match (resources.is_empty(), who.share && both_fit) {
         (true, _) => Ok(()),
         (false, true) => {
             warnings.push(format!("sharing the platform with {}", resources.join(", ")));

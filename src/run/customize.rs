@@ -5,12 +5,12 @@ use anyhow::{Context as _, bail};
 use super::cx::{Cx, Look, Spec};
 use super::event::{Step, What};
 use super::names;
-use super::outcome::{LossPoint, TrainingFact, training_key};
+use super::outcome::{JobCancelled, LossPoint, TrainingFact, training_key};
 use super::release::looked_for_since;
 use super::{datasets, deploy};
 use crate::config::plan::{Candidate, CustomizerPlan};
 use crate::nemo::{Hyperparameters, JobStatus, NewConfig, NewTraining, TrainingOption, TrainingStatus};
-use crate::store::{Kind, NewResource, Resource, now_ms};
+use crate::store::{Kind, NewResource, Resource};
 
 /// Trains a candidate and returns the id under which its adapter is served.
 ///
@@ -22,9 +22,7 @@ pub async fn customize(cx: &Cx, candidate: &Candidate) -> anyhow::Result<String>
     let work = async {
         let config = hold_config(cx, candidate, customizer).await?;
         let adapter = intend_adapter(cx, candidate)?;
-        let row = hold_job(cx, candidate, &config, &adapter).await?;
-        let job = row.remote_id.clone().context("the customization job has no id")?;
-        let (status, output) = finish(cx, candidate, &row, &job).await?;
+        let (row, job, status, output) = job(cx, candidate, &config, &adapter).await?;
         cx.store.finished(row.id)?;
         let output = output.unwrap_or_else(|| format!("{}/{}@{job}", cx.plan.platform.namespace, adapter.name));
         cx.store.live(adapter.id, Some(&output))?;
@@ -104,6 +102,25 @@ fn intend_adapter(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Resource> {
     })?)
 }
 
+/// The finished job. One of an earlier process that ends cancelled was being given back when that process died: then
+/// another one is started.
+async fn job(
+    cx: &Cx,
+    candidate: &Candidate,
+    config: &Resource,
+    adapter: &Resource,
+) -> anyhow::Result<(Resource, String, TrainingStatus, Option<String>)> {
+    loop {
+        let row = hold_job(cx, candidate, config, adapter).await?;
+        let job = row.remote_id.clone().context("the customization job has no id")?;
+        match finish(cx, candidate, &row, &job).await {
+            Ok((status, output)) => return Ok((row, job, status, output)),
+            Err(error) if error.is::<JobCancelled>() && row.intended_ms < cx.started_ms => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &Resource) -> anyhow::Result<Resource> {
     let base = of(cx, candidate, "train");
     let spec = Spec { kind: Kind::Training, base: &base, candidate: Some(&candidate.model_name), by_name: false };
@@ -176,7 +193,7 @@ async fn finish(
                 }
                 JobStatus::Cancelled => {
                     cx.store.finished(row.id)?;
-                    bail!("customization job {job} was cancelled by somebody else");
+                    return Err(JobCancelled { job: format!("customization job {job}") }.into());
                 }
                 JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => tell(cx, candidate, &status),
             }
@@ -225,9 +242,7 @@ fn remember(
         .iter()
         .map(|point| LossPoint { step: point.step, train: point.train, validation: point.validation })
         .collect();
-    // Precise to the millisecond; a few hours at most.
-    #[expect(clippy::cast_precision_loss, reason = "a few hours in milliseconds")]
-    let seconds = (now_ms() - row.intended_ms).max(0) as f64 / 1000.0;
+    let seconds = cx.seconds_of(row);
     let fact = TrainingFact { job: job.to_owned(), adapter: adapter.to_owned(), seconds, loss };
     cx.store.remember(&cx.run, &key, &fact)?;
     Ok(fact)

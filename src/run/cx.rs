@@ -10,16 +10,16 @@ use anyhow::Context as _;
 use rand::RngExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::event::{Event, Step, What};
 use super::gpus::Gpus;
 use super::names::{self, Slugs};
+use super::release::Releaser;
 use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
 use crate::nemo::{ApiError, Client};
-use crate::store::{Kind, NewResource, Resource, State, Store};
+use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
 
 /// How long a service may be unreachable before a wait gives up on it.
 const OUTAGE: Duration = Duration::from_secs(120);
@@ -50,8 +50,8 @@ pub struct Cx {
     pub budget: Option<u32>,
     /// What the candidates lease from; without a budget a single place.
     pub gpus: Gpus,
-    /// How many candidates may hold a NIM at once (`nim_parallelism`).
-    pub nims: Semaphore,
+    /// When this process began to work on the run, ms UTC.
+    pub started_ms: i64,
     /// `user@host`.
     pub owner: String,
     /// `runs/ID` of the state directory.
@@ -172,10 +172,10 @@ impl Cx {
         CF: Future<Output = Result<Option<String>, ApiError>>,
     {
         self.stop.check()?;
-        if let Some(row) = self.store.open_resource(&self.run, spec.kind, spec.base)? {
-            if let Some(row) = self.find_again(&row, spec, &look).await? {
-                return Ok(row);
-            }
+        if let Some(row) = self.store.open_resource(&self.run, spec.kind, spec.base)?
+            && let Some(row) = self.find_again(&row, spec, &look).await?
+        {
+            return Ok(row);
         }
         self.stop.check()?;
         let intent = NewResource {
@@ -186,7 +186,10 @@ impl Cx {
             platform: &self.platform,
         };
         let row = match self.store.open_resource(&self.run, spec.kind, spec.base)? {
-            Some(row) if row.state == State::Intended && !row.finished => row,
+            Some(row) if row.state == State::Intended && !row.finished => {
+                self.store.renew(row.id)?;
+                row
+            }
             _ => self.store.intend(&intent)?,
         };
         match create(row.clone()).await {
@@ -198,8 +201,10 @@ impl Cx {
                 }
             }
             Err(error) => {
-                // Refused, or never sent: nothing of it exists.
-                self.store.released(row.id)?;
+                // Refused, or never sent: nothing of it exists; but of a dataset the repository may.
+                if spec.kind != Kind::Dataset {
+                    self.store.released(row.id)?;
+                }
                 Err(error.into())
             }
         }
@@ -282,7 +287,12 @@ impl Cx {
         let mut away_since: Option<Instant> = None;
         loop {
             self.stop.check()?;
-            match probe().await {
+            // A probe only reads, so it may be dropped.
+            let looked = tokio::select! {
+                looked = probe() => looked,
+                interrupted = self.stop.asked() => return Err(interrupted.into()),
+            };
+            match looked {
                 Ok(Some(value)) => return Ok(value),
                 Ok(None) => away_since = None,
                 Err(error) => {
@@ -299,6 +309,30 @@ impl Cx {
             }
             self.pause(pause_after(waited).min(limit - waited)).await?;
         }
+    }
+
+    /// What gives back for this run; `told` hears of each row.
+    pub fn releaser<'a>(&'a self, told: &'a (dyn Fn(&Resource) + Send + Sync)) -> Releaser<'a> {
+        Releaser {
+            nemo: &self.nemo,
+            store: &self.store,
+            namespace: &self.plan.platform.namespace,
+            owner: &self.owner,
+            settle: names::millis(self.plan.limits.settle_ms),
+            told,
+        }
+    }
+
+    /// Tells that something was given back.
+    pub fn tell_released(&self, row: &Resource) {
+        self.tell(What::ResourceReleased { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
+    }
+
+    /// How long a job has taken; not known when an earlier process began it.
+    pub fn seconds_of(&self, job: &Resource) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a few hours in milliseconds")]
+        let seconds = (now_ms() - job.intended_ms).max(0) as f64 / 1000.0;
+        (job.intended_ms >= self.started_ms).then_some(seconds)
     }
 
     /// Sleeps, unless asked to stop.

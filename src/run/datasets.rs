@@ -73,7 +73,11 @@ async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
         let request = cx.plan.data.clone();
         let dir = cx.dir.clone();
         let built = tokio::task::spawn_blocking(move || dataset::build(&request, &dir, None));
-        let manifest = built.await.context("the task that makes the datasets")??;
+        // Records may come from a pipe that never ends.
+        let manifest = tokio::select! {
+            built = built => built.context("the task that makes the datasets")??,
+            interrupted = cx.stop.asked() => return Err(interrupted.into()),
+        };
         if manifest.workload_type == WorkloadType::ToolCalling {
             let tool_calls = manifest.types.tool_calls;
             return Err(ToolCalling { workload: manifest.workload, tool_calls }.into());

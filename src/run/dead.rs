@@ -40,21 +40,25 @@ pub fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
     Ok(store.runs()?.into_iter().map(|row| row.id).collect())
 }
 
-/// The rows of a run that still stand for something: those of an in-process platform went with its process, and are
-/// ticked off here.
+/// The rows of a run that still stand for something: what was on an in-process platform went with its process.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn open_rows(store: &Store, run: &str, died: fn(&str) -> bool) -> anyhow::Result<Vec<Resource>> {
+    let mut open = store.open_resources(run)?;
+    open.retain(|row| !died(&row.platform));
+    Ok(open)
+}
+
+/// Ticks off what went with an in-process platform.
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub fn open_rows(store: &Store, run: &str, died: fn(&str) -> bool) -> anyhow::Result<Vec<Resource>> {
-    let mut open = Vec::new();
-    for row in store.open_resources(run)? {
-        if died(&row.platform) {
-            store.released(row.id)?;
-        } else {
-            open.push(row);
-        }
+pub fn tick_off_the_dead(store: &Store, run: &str, died: fn(&str) -> bool) -> anyhow::Result<()> {
+    for row in store.open_resources(run)?.iter().filter(|row| died(&row.platform)) {
+        store.released(row.id)?;
     }
-    Ok(open)
+    Ok(())
 }
 
 /// What to take off a platform.
@@ -67,6 +71,9 @@ pub enum Depth {
 }
 
 /// Gives back what a run without a process has on the platform. `told` hears of each row.
+///
+/// # Errors
+/// When the store cannot be read.
 pub async fn release(
     store: &Store,
     nemo: &Client,
@@ -75,7 +82,7 @@ pub async fn release(
     open: Vec<Resource>,
     depth: Depth,
     told: &(dyn Fn(&Resource) + Send + Sync),
-) -> Vec<Left> {
+) -> anyhow::Result<Vec<Left>> {
     let releaser = Releaser {
         nemo,
         store,
@@ -88,9 +95,9 @@ pub async fn release(
     let mut left = releaser.gpus(open, deadline).await;
     if depth == Depth::Purge && left.is_empty() {
         // Read again: what was a running job is a finished one now.
-        let rest = store.open_resources(&row.id).unwrap_or_default();
+        let rest = store.open_resources(&row.id)?;
         let rest = rest.into_iter().filter(|row| row.class() != Class::Record).collect();
         left = releaser.storage(rest, deadline).await;
     }
-    left
+    Ok(left)
 }

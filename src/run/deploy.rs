@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 
 use super::cx::{Cx, Look, Spec};
-use super::event::{Step, What};
+use super::event::Step;
 use super::names;
 use super::outcome::adopted_key;
-use super::release::Releaser;
 use crate::config::plan::Candidate;
 use crate::nemo::{JobStatus, NewDeployment};
 use crate::store::{Kind, Resource};
@@ -64,23 +63,25 @@ pub async fn deploy(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Nim> {
 pub async fn undeploy(cx: &Cx, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
     let Nim::Ours(row) = nim else { return Ok(()) };
     let work = async {
-        let told = |row: &Resource| {
-            cx.tell(What::ResourceReleased { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
-        };
-        let releaser = Releaser {
-            nemo: &cx.nemo,
-            store: &cx.store,
-            namespace: &cx.plan.platform.namespace,
-            owner: &cx.owner,
-            settle: names::millis(cx.plan.limits.settle_ms),
-            told: &told,
-        };
-        match releaser.gpus(vec![row], names::millis(cx.plan.limits.release_ms)).await.pop() {
+        let told = |row: &Resource| cx.tell_released(row);
+        match cx.releaser(&told).gpus(vec![row], names::millis(cx.plan.limits.release_ms)).await.pop() {
             Some((_, error)) => Err(error),
             None => Ok(()),
         }
     };
     cx.step(Some(&candidate.model_name), Step::Undeploy, work, |()| None).await
+}
+
+/// Gives the NIM of a candidate back after its last step. What does not succeed now is tried again with all else that is
+/// held, and takes nothing from the scores.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn undeploy_at_the_end(cx: &Cx, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+    match undeploy(cx, candidate, nim).await {
+        Ok(()) => Ok(()),
+        Err(error) => cx.warn(format!("{}: {error:#}", candidate.model_name)),
+    }
 }
 
 /// Gives back a deployment that an earlier process of this run left, if there is one.

@@ -11,7 +11,7 @@ use super::cx::{Cx, Look, Spec};
 use super::datasets;
 use super::event::Step;
 use super::names;
-use super::outcome::{EvaluationFact, MANIFEST, Which, evaluation_key};
+use super::outcome::{EvaluationFact, JobCancelled, MANIFEST, Which, evaluation_key};
 use super::release::looked_for_since;
 use crate::config::plan::Candidate;
 use crate::data::label::LabelReader;
@@ -19,7 +19,7 @@ use crate::nemo::{JobStatus, NewEvaluation, Results, RowOutput};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::{self, Manifest};
-use crate::store::{Kind, Resource, now_ms};
+use crate::store::{Kind, Resource};
 
 /// Nearly greedy: two evaluations of one model should agree. Some services refuse exactly 0.
 const TEMPERATURE: f64 = 0.01;
@@ -51,12 +51,9 @@ fn step(which: Which) -> Step {
 }
 
 async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
-    let row = hold_job(cx, candidate, which, model).await?;
-    let job = row.remote_id.clone().context("the evaluation job has no id")?;
-    finish(cx, candidate, which, &row, &job).await?;
+    let (row, job) = finished_job(cx, candidate, which, model).await?;
     cx.store.finished(row.id)?;
-    #[expect(clippy::cast_precision_loss, reason = "a few hours in milliseconds")]
-    let seconds = (now_ms() - row.intended_ms).max(0) as f64 / 1000.0;
+    let seconds = cx.seconds_of(&row);
     let results = cx.nemo.evaluation_results(&job).await.with_context(|| format!("reading the results of {job}"))?;
     let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
     let manifest: Manifest = cx.store.fact(&cx.run, MANIFEST)?.context("the manifest of this run is gone")?;
@@ -77,6 +74,20 @@ async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> any
         ))?;
     }
     Ok(fact)
+}
+
+/// The finished job. One of an earlier process that ends cancelled was being given back when that process died: then
+/// another one is started.
+async fn finished_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<(Resource, String)> {
+    loop {
+        let row = hold_job(cx, candidate, which, model).await?;
+        let job = row.remote_id.clone().context("the evaluation job has no id")?;
+        match finish(cx, candidate, which, &row, &job).await {
+            Ok(()) => return Ok((row, job)),
+            Err(error) if error.is::<JobCancelled>() && row.intended_ms < cx.started_ms => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<Resource> {
@@ -132,7 +143,7 @@ async fn finish(cx: &Cx, candidate: &Candidate, which: Which, row: &Resource, jo
             }
             JobStatus::Cancelled => {
                 cx.store.finished(row.id)?;
-                bail!("evaluation job {job} was cancelled by somebody else");
+                return Err(JobCancelled { job: format!("evaluation job {job}") }.into());
             }
             JobStatus::Waiting | JobStatus::Unknown(_) => {
                 cx.progress(Some(&candidate.model_name), step(which), None, Some("pending".to_owned()));
@@ -171,13 +182,14 @@ fn golds(path: &Path, reader: &LabelReader, manifest: &Manifest) -> anyhow::Resu
         .collect()
 }
 
-/// What a request asked: its user messages, or all where none is the user's. After dedup no two rows of a dataset share
-/// it.
+/// What a request asked: its user messages, or all messages when none is the user's. After dedup no two rows of a
+/// dataset share it.
 fn user_texts(row: &Value) -> String {
     let messages = row.pointer("/request/messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let users = messages.iter().filter(|message| message["role"] == "user").map(|message| &message["content"]);
-    let users: Vec<Value> = users.cloned().collect();
-    Value::Array(if users.is_empty() { messages.to_vec() } else { users }).to_string()
+    let of_user = |message: &&Value| message["role"] == "user";
+    let any = messages.iter().any(|message| of_user(&message));
+    let asked = messages.iter().filter(|message| !any || of_user(message)).map(|message| &message["content"]);
+    Value::Array(asked.cloned().collect()).to_string()
 }
 
 /// Scores the evaluator's rows against the eval set. A row without a reply is a wrong answer.
@@ -213,7 +225,7 @@ fn scored(
         job: String::new(),
         rows: golds.len() as u64,
         unanswered: replies.iter().filter(|row| row.is_none_or(|row| row.output_text.is_none())).count() as u64,
-        seconds: 0.0,
+        seconds: None,
         scores,
         classes: strict.classes,
         confusion: strict.confusion,

@@ -1,5 +1,5 @@
-//! The GPU budget: a candidate leases its whole need at once, so no two can wait on each other. The first in line that
-//! fits goes; the training share of a lease can be given back early.
+//! The GPU budget: a candidate leases its whole need at once, and a place among those that may hold a NIM, so no two can
+//! wait on each other. The first in line that fits goes; the training share of a lease can be given back early.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ pub struct Gpus {
 #[derive(Debug)]
 struct Inner {
     free: u32,
+    places: u32,
     waiting: Vec<Waiting>,
 }
 
@@ -33,9 +34,10 @@ pub struct Lease {
 }
 
 impl Gpus {
-    /// A budget of that many.
-    pub fn new(total: u32) -> Gpus {
-        Gpus { inner: Arc::new(Mutex::new(Inner { free: total, waiting: Vec::new() })), total }
+    /// A budget of that many, for at most `places` candidates at once; `None`: as many as fit.
+    pub fn new(total: u32, places: Option<u32>) -> Gpus {
+        let places = places.map_or(u32::MAX, |places| places.max(1));
+        Gpus { inner: Arc::new(Mutex::new(Inner { free: total, places, waiting: Vec::new() })), total }
     }
 
     /// The whole budget.
@@ -64,9 +66,10 @@ impl Gpus {
         Lease { gpus: self.clone(), held: need }
     }
 
-    fn give_back(&self, count: u32) {
+    fn give_back(&self, count: u32, places: u32) {
         let mut inner = self.lock();
         inner.free += count;
+        inner.places = inner.places.saturating_add(places);
         serve(&mut inner);
     }
 
@@ -79,13 +82,14 @@ impl Gpus {
 fn serve(inner: &mut Inner) {
     let mut index = 0;
     while index < inner.waiting.len() {
-        if inner.waiting[index].need > inner.free {
+        if inner.places == 0 || inner.waiting[index].need > inner.free {
             index += 1;
             continue;
         }
         let waiting = inner.waiting.remove(index);
         if waiting.grant.send(()).is_ok() {
             inner.free -= waiting.need;
+            inner.places -= 1;
         }
     }
 }
@@ -102,7 +106,7 @@ impl Drop for Granted {
         if let Some(mut granted) = self.granted.take()
             && granted.try_recv().is_ok()
         {
-            self.gpus.give_back(self.need);
+            self.gpus.give_back(self.need, 1);
         }
     }
 }
@@ -113,16 +117,14 @@ impl Lease {
         let surplus = self.held.saturating_sub(keep);
         if surplus > 0 {
             self.held -= surplus;
-            self.gpus.give_back(surplus);
+            self.gpus.give_back(surplus, 0);
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.held > 0 {
-            self.gpus.give_back(self.held);
-        }
+        self.gpus.give_back(self.held, 1);
     }
 }
 
@@ -133,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn leases_come_back_when_dropped() {
-        let gpus = Gpus::new(2);
+        let gpus = Gpus::new(2, None);
         let first = gpus.lease(2, 0).await;
         assert!(gpus.lease(1, 1).now_or_never().is_none());
         drop(first);
@@ -142,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_fits_overtakes_and_rank_decides_among_equals() {
-        let gpus = Gpus::new(3);
+        let gpus = Gpus::new(3, None);
         let first = gpus.lease(2, 0).await;
         let large = gpus.lease(2, 1);
         let small = gpus.lease(1, 2);
@@ -157,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn shrinking_gives_the_training_share_to_the_next() {
-        let gpus = Gpus::new(2);
+        let gpus = Gpus::new(2, None);
         let mut lease = gpus.lease(2, 0).await;
         assert!(gpus.lease(1, 1).now_or_never().is_none());
         lease.shrink(1);
@@ -168,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_takes_nothing() {
-        let gpus = Gpus::new(1);
+        let gpus = Gpus::new(1, None);
         let lease = gpus.lease(1, 0).await;
         {
             let waiting = gpus.lease(1, 1);
@@ -180,7 +182,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn places_bound_the_candidates_whatever_they_need() {
+        let gpus = Gpus::new(8, Some(1));
+        let first = gpus.lease(1, 0).await;
+        assert!(gpus.lease(1, 1).now_or_never().is_none());
+        drop(first);
+        assert!(gpus.lease(1, 1).now_or_never().is_some());
+    }
+
+    #[tokio::test]
     async fn a_need_above_the_budget_takes_all_of_it() {
-        assert!(Gpus::new(1).lease(5, 0).now_or_never().is_some());
+        assert!(Gpus::new(1, None).lease(5, 0).now_or_never().is_some());
     }
 }

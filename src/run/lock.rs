@@ -53,7 +53,11 @@ impl Lock {
         // An onlooker holds it for an instant; a run holds it longer than this.
         for _ in 0..5 {
             match file.try_lock() {
-                Ok(()) => return Ok(Lock { file }),
+                Ok(()) => {
+                    // The name of the last holder must not pass for this one's.
+                    file.set_len(0).with_context(|| format!("emptying the lock file {}", path.display()))?;
+                    return Ok(Lock { file });
+                }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
                 Err(TryLockError::Error(error)) => {
                     return Err(error)

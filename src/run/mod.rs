@@ -25,12 +25,12 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 use crate::config::plan::Candidate;
-use crate::store::now_ms;
+use crate::store::{Resource, now_ms};
 
 use cx::Cx;
 use event::{Step, What};
 use outcome::{CandidateFact, CandidateState, ErrorFact, candidate_key};
-use release::{Left, Releaser};
+use release::Left;
 use stop::Interrupted;
 
 /// How often a run looks whether `dfwfd cancel` has asked it to stop.
@@ -83,11 +83,11 @@ pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
         candidates: cx.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
         gpus: cx.budget,
     });
-    let work = flywheel(&cx);
+    let work = AssertUnwindSafe(flywheel(&cx)).catch_unwind();
     tokio::pin!(work);
     // The watchers never end, so it is always the work that is finished.
     let result = tokio::select! {
-        result = &mut work => result,
+        result = &mut work => result.unwrap_or_else(|panic| vec![Err(panicked(panic.as_ref()))]),
         () = watch_for_cancel(&cx) => Vec::new(),
         () = announce_stop(&cx) => Vec::new(),
     };
@@ -98,8 +98,10 @@ pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
 
 /// The straight line. Returns each candidate's end; an error before the candidates is the end of all.
 async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
-    for candidate in &cx.plan.candidates {
-        if let Err(error) = note(cx, candidate, CandidateState::Waiting, None) {
+    let (done, todo): (Vec<usize>, Vec<usize>) =
+        (0..cx.plan.candidates.len()).partition(|&index| is_completed(cx, &cx.plan.candidates[index]));
+    for &index in &todo {
+        if let Err(error) = note(cx, &cx.plan.candidates[index], CandidateState::Waiting, None) {
             return vec![Err(error)];
         }
     }
@@ -107,8 +109,8 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
         Ok(sets) => sets,
         Err(error) => {
             let state = if error.is::<Interrupted>() { CandidateState::Cancelled } else { CandidateState::Skipped };
-            for candidate in &cx.plan.candidates {
-                if let Err(error) = note(cx, candidate, state, None) {
+            for &index in &todo {
+                if let Err(error) = note(cx, &cx.plan.candidates[index], state, None) {
                     tracing::warn!(error = format!("{error:#}"), "recording the end of a candidate");
                 }
             }
@@ -116,7 +118,7 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
         }
     };
     tracing::debug!(eval = sets.eval, train = sets.train, "datasets are on the platform");
-    let mut order: Vec<usize> = (0..cx.plan.candidates.len()).collect();
+    let mut order = todo;
     // The longest expected goes first: the one with the larger need, else in the order of the file.
     order.sort_by_key(|&index| {
         let candidate = &cx.plan.candidates[index];
@@ -127,7 +129,7 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
         let cx = Arc::clone(cx);
         tasks.spawn(async move { one_candidate(&cx, index, rank).await });
     }
-    let mut ends = Vec::new();
+    let mut ends: Vec<anyhow::Result<()>> = done.iter().map(|_| Ok(())).collect();
     while let Some(end) = tasks.join_next().await {
         ends.push(end.unwrap_or_else(|error| Err(anyhow::anyhow!("a candidate's task ended early: {error}"))));
     }
@@ -138,10 +140,7 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
 async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()> {
     let candidate = &cx.plan.candidates[index];
     let (mode, need) = candidate::mode(candidate, cx.budget);
-    let lease = async {
-        let place = cx.nims.acquire().await;
-        (place, cx.gpus.lease(need, rank).await)
-    };
+    let lease = cx.gpus.lease(need, rank);
     tokio::pin!(lease);
     let granted = match lease.as_mut().now_or_never() {
         Some(granted) => Ok(granted),
@@ -155,7 +154,7 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
     };
     let result = match granted {
         Err(interrupted) => Err(interrupted.into()),
-        Ok((_place, mut lease)) => {
+        Ok(mut lease) => {
             note(cx, candidate, CandidateState::Running, None)?;
             let work = AssertUnwindSafe(candidate::drive(cx, candidate, mode, &mut lease)).catch_unwind().await;
             let result = work.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
@@ -189,6 +188,12 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
     anyhow::anyhow!("a step panicked: {message} (this is a bug in dfwfd)")
 }
 
+/// Whether an earlier process has taken a candidate to its end.
+fn is_completed(cx: &Cx, candidate: &Candidate) -> bool {
+    let fact = cx.store.fact::<CandidateFact>(&cx.run, &candidate_key(&candidate.model_name));
+    fact.is_ok_and(|fact| fact.is_some_and(|fact| fact.state == CandidateState::Completed))
+}
+
 /// Records how a candidate fares.
 fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<ErrorFact>) -> anyhow::Result<()> {
     let key = candidate_key(&candidate.model_name);
@@ -220,17 +225,8 @@ async fn give_back(cx: &Cx, candidate: Option<&str>) -> Vec<Left> {
     if held.is_empty() {
         return Vec::new();
     }
-    let told = |row: &crate::store::Resource| {
-        cx.tell(What::ResourceReleased { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
-    };
-    let releaser = Releaser {
-        nemo: &cx.nemo,
-        store: &cx.store,
-        namespace: &cx.plan.platform.namespace,
-        owner: &cx.owner,
-        settle: names::millis(cx.plan.limits.settle_ms),
-        told: &told,
-    };
+    let told = |row: &Resource| cx.tell_released(row);
+    let releaser = cx.releaser(&told);
     let candidate = candidate.map(str::to_owned);
     cx.tell(What::StepStarted { candidate: candidate.clone(), step: Step::Release });
     let started = tokio::time::Instant::now();

@@ -34,6 +34,17 @@ pub fn adopted_key(model: &str) -> String {
     format!("adopted/{model}")
 }
 
+/// Key of the GPU budget that the run was started with.
+pub const BUDGET: &str = "budget";
+
+/// A job that an earlier process had begun to cancel has ended so: another one is due.
+#[derive(Debug, thiserror::Error)]
+#[error("{job} was cancelled by somebody else")]
+pub struct JobCancelled {
+    /// Which job.
+    pub job: String,
+}
+
 /// Which model of a candidate is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,8 +158,8 @@ pub struct TrainingFact {
     pub job: String,
     /// The id under which the adapter is served, `namespace/name@job`.
     pub adapter: String,
-    /// From the job's create to its end, as measured here.
-    pub seconds: f64,
+    /// From the job's create to its end, as measured here; not known across processes.
+    pub seconds: Option<f64>,
     /// The loss curves.
     pub loss: Vec<LossPoint>,
 }
@@ -162,8 +173,8 @@ pub struct EvaluationFact {
     pub rows: u64,
     /// Of them, rows for which the evaluator returned no reply; they count as unparseable.
     pub unanswered: u64,
-    /// From the job's create to its end, as measured here.
-    pub seconds: f64,
+    /// From the job's create to its end, as measured here; not known across processes.
+    pub seconds: Option<f64>,
     /// By the names of the JSON contract: labels read strictly, `*_lenient` leniently, and NeMo's own `nemo_f1`.
     pub scores: BTreeMap<String, Estimate>,
     /// Per class, labels read strictly.

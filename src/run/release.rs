@@ -67,8 +67,12 @@ impl Releaser<'_> {
         let group = |mut rows: Vec<Resource>| async move {
             rows.sort_by_key(|row| (order(row.kind), -row.id));
             let mut left = Vec::new();
+            let mut rest = u32::try_from(rows.len()).unwrap_or(u32::MAX);
             for row in rows {
-                if let Err(error) = self.one_until(&row, until).await {
+                // Each has its share of what is left, so that one that never ends does not take it all.
+                let share = until.saturating_duration_since(Instant::now()) / rest.max(1);
+                rest = rest.saturating_sub(1);
+                if let Err(error) = self.one_until(&row, Instant::now() + share).await {
                     left.push((row, error));
                 }
             }
@@ -151,13 +155,16 @@ impl Releaser<'_> {
             return Ok(());
         };
         self.store.live(row.id, Some(&id))?;
-        let cancelled = match row.kind {
-            Kind::Training => self.nemo.cancel_customization_job(&id).await,
-            _ => self.nemo.cancel_evaluation_job(&id).await,
-        };
-        cancelled?;
         let started = Instant::now();
-        while !self.job_has_ended(row.kind, &id).await? {
+        let mut cancelled = false;
+        loop {
+            match self.cancel_and_look(row.kind, &id, &mut cancelled).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                // The deadline bounds how long a service that is away is waited for.
+                Err(error) if error.is_transient() => tracing::warn!(%error, "giving back a job: trying again"),
+                Err(error) => return Err(error.into()),
+            }
             let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
             tokio::time::sleep(pause).await;
         }
@@ -165,12 +172,20 @@ impl Releaser<'_> {
         Ok(())
     }
 
-    async fn job_has_ended(&self, kind: Kind, id: &str) -> anyhow::Result<bool> {
+    /// Cancels once, and says whether the job has ended.
+    async fn cancel_and_look(&self, kind: Kind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
+        if !*cancelled {
+            match kind {
+                Kind::Training => self.nemo.cancel_customization_job(id).await?,
+                _ => self.nemo.cancel_evaluation_job(id).await?,
+            }
+            *cancelled = true;
+        }
         let status = match kind {
             Kind::Training => match self.nemo.customization_status(id).await {
                 Ok(status) => status.status,
                 Err(error) if error.is_not_found() => return Ok(true),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             },
             _ => match self.nemo.evaluation_job(id).await? {
                 Some(job) => job.status,

@@ -1,7 +1,7 @@
 //! The ledger: every remote resource is a row before it is created, and is ticked off when it is gone.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Result, Store, now_ms};
@@ -187,7 +187,8 @@ impl Store {
     /// When the database cannot be written.
     pub fn intend(&self, new: &NewResource<'_>) -> Result<Resource> {
         self.with("writing an intent", |c| {
-            let transaction = c.transaction()?;
+            // Immediate: a read that turns into a write is refused at once while another process writes.
+            let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let earlier: i64 = transaction.query_row(
                 "SELECT count(*) FROM resources WHERE run = ?1 AND kind = ?2 AND base = ?3",
                 params![new.run, new.kind, new.base],
@@ -222,6 +223,17 @@ impl Store {
             )
             .optional()
         })
+    }
+
+    /// An intent is acted on again: what was looked for before says nothing about what may appear from now on.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn renew(&self, id: i64) -> Result<()> {
+        self.with("renewing an intent", |c| {
+            c.execute("UPDATE resources SET looked_ms = NULL, intended_ms = ?2 WHERE id = ?1", params![id, now_ms()])
+        })?;
+        Ok(())
     }
 
     /// The platform has it, under this id.

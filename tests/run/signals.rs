@@ -67,22 +67,33 @@ fn ctrl_c_in_every_phase_leaves_nothing_of_class_gpu() {
 
 #[test]
 fn a_second_ctrl_c_ends_at_once_and_says_how_to_clean_up() {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
-    let events = home.folder().join("events.jsonl");
-    // The 20th call comes while the deployment is up; it is never answered.
-    platform.hold(20, "before");
-    let run = Running::start(platform.command(&home, &["run", "--events", events.to_str().unwrap()]));
-    until("the held call", || platform.calls().1.then_some(()));
-    assert!(!platform.gpus_held().is_empty(), "nothing is deployed at call 20");
-    run.signal("INT");
-    until("the run to stop", || std::fs::read_to_string(&events).ok().filter(|text| text.contains("\"stopping\"")));
-    run.signal("INT");
-    let outcome = run.outcome().expect(130);
-    assert!(outcome.stderr.contains("dfwfd cleanup"), "{outcome:#?}");
-    platform.release();
-    platform.dfwfd(&home, &["cleanup"]).expect(0);
-    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+    // A create that is under way is awaited after the first Ctrl-C: the call to hold is one.
+    let tried = (15..40).find(|&n| {
+        let home = Home::new(1, "");
+        let platform = Platform::start(home.folder(), &[]);
+        let events = home.folder().join("events.jsonl");
+        platform.hold(n, "before");
+        let mut run = Running::start(platform.command(&home, &["run", "--events", events.to_str().unwrap()]));
+        until("the held call", || (platform.calls().1 || run.ended().is_some()).then_some(()));
+        let is_create = platform.calls().2.last().is_some_and(|call| call == "POST /nemo/v1/customization/jobs");
+        if !is_create || !platform.calls().1 {
+            run.kill();
+            return false;
+        }
+        assert!(!platform.gpus_held().is_empty(), "nothing is deployed while a job is created");
+        run.signal("INT");
+        until("the run to stop", || std::fs::read_to_string(&events).ok().filter(|text| text.contains("\"stopping\"")));
+        run.signal("INT");
+        let outcome = run.outcome().expect(130);
+        assert!(outcome.stderr.contains("dfwfd cleanup"), "{outcome:#?}");
+        let runs = platform.dfwfd(&home, &["status", "--format", "json"]).expect(0).json();
+        assert_eq!(runs["runs"][0]["state"], "cancelled");
+        platform.release();
+        platform.dfwfd(&home, &["cleanup"]).expect(0);
+        assert_eq!(platform.gpus_held(), Vec::<String>::new());
+        true
+    });
+    assert!(tried.is_some(), "no call between 15 and 40 creates a job");
 }
 
 #[test]

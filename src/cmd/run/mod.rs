@@ -4,11 +4,10 @@
 mod finish;
 mod prepare;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
 
 use crate::cli::{Global, Run};
 use crate::error::{Exit, Fault};
@@ -18,7 +17,7 @@ use crate::run::gpus::Gpus;
 use crate::run::names::{self, Slugs};
 use crate::run::stop::Stop;
 use crate::run::{self, outcome};
-use crate::store::{NewRun, now_ms};
+use crate::store::{NewRun, Store, now_ms};
 use crate::ui::jsonl::Jsonl;
 use crate::ui::{Ui, View as _, Views};
 
@@ -27,15 +26,28 @@ use prepare::{Prepared, Start};
 /// Runs or resumes, until the end or a second Ctrl-C.
 pub(super) async fn run(global: &Global, args: &Run, ui: &Ui) -> anyhow::Result<Exit> {
     let stop = Stop::default();
-    let forced = "ended by a second Ctrl-C, before everything was given back";
+    let begun = OnceLock::new();
     tokio::select! {
-        exit = start(global, args, ui, &stop) => exit,
-        () = stop.watch_signals() => Ok(Exit::Cancelled),
-        () = stop.forced() => Err(Fault::new(Exit::Cancelled, forced).hint("dfwfd cleanup").into()),
+        exit = start(global, args, ui, &stop, &begun) => return exit,
+        () = stop.watch_signals() => {}
+        () = stop.forced() => {}
     }
+    let mut cleanup = "dfwfd cleanup".to_owned();
+    if let Some((state_dir, id)) = begun.get() {
+        cleanup.push_str(&format!(" {id}"));
+        let code = Exit::Cancelled.code();
+        if let Err(error) = Store::open(state_dir).and_then(|store| store.end_run(id, "cancelled", code, None)) {
+            tracing::warn!(%error, "recording the end of the run");
+        }
+    }
+    let forced = "ended by a second Ctrl-C, before everything was given back";
+    Err(Fault::new(Exit::Cancelled, forced).hint(cleanup).into())
 }
 
-async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<Exit> {
+/// The state directory and the id of a run that has begun.
+type Begun = OnceLock<(PathBuf, String)>;
+
+async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {
     // Nothing is made before the run begins: there a stop simply ends the command.
     let prepared = tokio::select! {
         prepared = prepare::prepare(global, args, ui, stop) => prepared?,
@@ -43,13 +55,14 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Res
     };
     match prepared {
         Start::Shown => Ok(Exit::Done),
-        Start::Run(prepared) => flywheel(*prepared, args, ui, stop).await,
+        Start::Run(prepared) => flywheel(*prepared, args, ui, stop, begun).await,
     }
 }
 
-async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<Exit> {
+async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {
     let Prepared { plan, id, resumed, store, lock, platform, budget, findings, kind, rehearsal, dir, state_dir } =
         prepared;
+    let views = Arc::new(Mutex::new(views(args, &dir, ui)?));
     match &resumed {
         Some(row) => store.continue_run(&row.id)?,
         None => store.begin_run(&NewRun {
@@ -64,9 +77,9 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop) -> anyho
     for model in &findings.adopted {
         store.remember(&id, &outcome::adopted_key(model), &true)?;
     }
-    let views = Arc::new(Mutex::new(views(args, &dir, ui)?));
+    begun.set((state_dir.clone(), id.clone())).ok();
+    store.remember(&id, outcome::BUDGET, &budget)?;
     let started_ms = now_ms();
-    let places = plan.platform.nim_parallelism.map_or(Semaphore::MAX_PERMITS, |most| most.max(1) as usize);
     let cx = Arc::new(Cx {
         run: id,
         nemo: platform.nemo.clone(),
@@ -75,8 +88,8 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop) -> anyho
         sink: sink(&views),
         stop: stop.clone(),
         budget: budget.gpus,
-        gpus: Gpus::new(budget.gpus.unwrap_or(1)),
-        nims: Semaphore::new(places),
+        gpus: Gpus::new(budget.gpus.unwrap_or(1), plan.platform.nim_parallelism),
+        started_ms,
         owner: resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone()),
         dir,
         slugs: Slugs::new(plan.candidates.iter().map(|candidate| candidate.model_name.as_str())),

@@ -6,18 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::{Global, Run};
-use crate::cmd::{cleanup, existing_store, invocation_for, make_state_dir, named_run, state_dir, trace};
-use crate::config::env::Environment;
+use crate::cmd::{
+    cleanup, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir, trace,
+};
 use crate::config::plan::{Plan, PlatformKind};
 use crate::config::{self, Need};
+use crate::data::intake::WorkloadType;
 use crate::data::options::{Input, TypeChoice};
 use crate::error::{Exit, Fault};
 use crate::platform::{self, Platform};
 use crate::report::plan as plan_report;
 use crate::run::check::{self, Budget, Findings, Obstacle, Who};
+use crate::run::datasets::ToolCalling;
 use crate::run::lock::Lock;
 use crate::run::stop::Stop;
 use crate::run::{dead, names, outcome};
+use crate::source::dataset;
 use crate::store::{RunRow, Store};
 use crate::ui::Ui;
 
@@ -50,8 +54,12 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     let mut invocation = invocation_for(global, &args.records, Need::Candidates);
     invocation.only.clone_from(&args.only);
     invocation.rehearse = args.rehearse;
-    let environment = config::environment(&invocation);
     let (plan, state_dir) = match args.resume {
+        Some(_) if !global.set.is_empty() => {
+            return Err(Fault::new(Exit::Usage, "--set cannot be used with --resume: a run goes on as it was started")
+                .hint("start a new run to use other settings")
+                .into());
+        }
         Some(_) => (None, state_dir(global)),
         None => {
             let plan = config::load(&invocation)?;
@@ -60,7 +68,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         }
     };
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
-        show_plan(plan, args, &environment, ui).await?;
+        show_plan(plan, args, ui).await?;
         return Ok(Start::Shown);
     }
     make_state_dir(&state_dir)?;
@@ -83,14 +91,13 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     refuse_tool_calling(&plan)?;
     let id = resumed.as_ref().map_or_else(names::new_run_id, |row| row.id.clone());
     lock.name(&id)?;
-    cleanup::before_a_run(&store, &state_dir, Some(&id), &environment, ui).await?;
-    let budget = check::budget(&plan, platform::free_gpus)?;
-    let mut platform = reach(&plan, &environment, &budget)?;
-    let mut own = dead::own_runs(&store)?;
-    own.insert(id.clone());
-    let who = Who { own: &own, adopt: args.adopt, share: args.share };
-    let findings = check::check(&plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
-    platform.recognise();
+    cleanup::before_a_run(&store, &state_dir, Some(&id), ui).await?;
+    let checked = check_plan(&plan, &store, &id, args).await;
+    if checked.is_err() && !dead::open_rows(&store, &id, platform::died_with_its_process)?.is_empty() {
+        ui.warn(&format!("run {id} still has something on the platform"));
+        ui.hint(&format!("dfwfd cleanup {id}"));
+    }
+    let (platform, budget, findings) = checked?;
     let kind = match platform.kind {
         PlatformKind::Nemo => "nemo",
         PlatformKind::Embedded => "embedded",
@@ -113,6 +120,26 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         dir,
         state_dir,
     })))
+}
+
+/// Reaches the platform and holds the plan against it. A run that goes on keeps its budget: what it holds itself must
+/// not count as taken by others.
+async fn check_plan(plan: &Plan, store: &Store, id: &str, args: &Run) -> anyhow::Result<(Platform, Budget, Findings)> {
+    let budget = match store.fact::<Budget>(id, outcome::BUDGET)? {
+        Some(budget) => budget,
+        None => check::budget(plan, platform::free_gpus)?,
+    };
+    let mut platform = reach(plan, &budget)?;
+    let mut own = dead::own_runs(store)?;
+    own.insert(id.to_owned());
+    let mut adopted = args.adopt;
+    for candidate in &plan.candidates {
+        adopted |= store.fact::<bool>(id, &outcome::adopted_key(&candidate.model_name))?.unwrap_or(false);
+    }
+    let who = Who { own: &own, adopt: adopted, share: args.share };
+    let findings = check::check(plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
+    platform.recognise();
+    Ok((platform, budget, findings))
 }
 
 /// The run to continue: the one named, else the newest that was killed or cancelled.
@@ -171,25 +198,32 @@ fn refuse_tool_calling(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// Reaches or starts the platform; the embedded one knows its students, unless they stand in.
-fn reach(plan: &Plan, environment: &Environment, budget: &Budget) -> anyhow::Result<Platform> {
+fn reach(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> {
     if plan.platform.kind == PlatformKind::Embedded && !plan.rehearse {
         let known = |model: &str| crate::student::NAMES.contains(&model);
         if let Some(stranger) = plan.candidates.iter().find(|candidate| !known(&candidate.model_name)) {
             return Err(Obstacle::NoStudent { model: stranger.model_name.clone() }.into());
         }
     }
-    platform::connect(plan, environment, budget.gpus.unwrap_or(check::VIRTUAL_GPUS))
+    platform::connect(plan, &environment_of(plan), budget.gpus.unwrap_or(check::VIRTUAL_GPUS))
 }
 
-async fn show_plan(plan: &Plan, args: &Run, environment: &Environment, ui: &Ui) -> anyhow::Result<()> {
+async fn show_plan(plan: &Plan, args: &Run, ui: &Ui) -> anyhow::Result<()> {
     warn(plan, ui);
     refuse_tool_calling(plan)?;
     let budget = check::budget(plan, platform::free_gpus)?;
-    let platform = reach(plan, environment, &budget)?;
+    let platform = reach(plan, &budget)?;
     let own = existing_store(&plan.state_dir)?.as_ref().map(dead::own_runs).transpose()?.unwrap_or_default();
     let who = Who { own: &own, adopt: args.adopt, share: args.share };
     let findings = check::check(plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
-    let shown = plan_report::Shown::new(plan, &budget, &findings);
+    // Whether the records are enough is found out as the run would, and thrown away.
+    let folder = tempfile::tempdir().context("making a temporary folder")?;
+    let manifest = dataset::build(&plan.data, folder.path(), None)?;
+    if manifest.workload_type == WorkloadType::ToolCalling {
+        let tool_calls = manifest.types.tool_calls;
+        return Err(ToolCalling { workload: manifest.workload, tool_calls }.into());
+    }
+    let shown = plan_report::Shown::new(plan, &budget, &findings, &manifest);
     ui.json(&shown);
     ui.result(&shown.text(ui.width(), ui.color()));
     Ok(())

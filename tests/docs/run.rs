@@ -1,0 +1,99 @@
+//! Blocks marked `sh run`: all of a page in one folder, in order, through a shell; and the output that the page shows.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+
+use crate::harness::{Folder, project, testdata};
+use crate::markdown::Page;
+
+/// What the README calls through cargo is the binary under test.
+const PREAMBLE: &str = r#"
+cargo() {
+    [ "$1 $2 $3" = "run --release --" ] || { echo "cargo $*: not a call of the program" >&2; exit 99; }
+    shift 3
+    dfwfd "$@"
+}
+"#;
+
+/// Runs a script in a folder, `dfwfd` on its path; what it has printed, both streams as one text.
+pub fn sh(folder: &Path, shell: &str, script: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let binary = Path::new(env!("CARGO_BIN_EXE_dfwfd")).parent().unwrap();
+    let path = std::env::join_paths(
+        [binary.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let mut command = Command::new(shell);
+    command.arg("-eu").arg("-c").arg(format!("exec 2>&1\n{script}")).current_dir(folder).env_clear();
+    command.env("PATH", path.unwrap()).stdin(Stdio::null());
+    command.envs(["HOME", "TMPDIR", "USER"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// A line without what differs from run to run: ids, times, and the spaces that they shift.
+fn masked(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (pattern, mask) in [
+        (r"cust-[0-9A-Za-z]+", "cust-JOB"),
+        (r"\b[a-z2-7]{8}\b", "RUN"),
+        (r"\d[\d.]* (s|min)\b", "TIME"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME"),
+        (r"─+", "─"),
+        (r" +", " "),
+    ] {
+        line = Regex::new(pattern).unwrap().replace_all(&line, mask).into_owned();
+    }
+    line.trim().to_owned()
+}
+
+/// Runs the page; asserts that it ends well and that each line it shows was printed.
+fn check(page: &str, folder: &Folder) {
+    let page = Page::read(&project().join(page));
+    let runnable = |info: &str| info == "sh run";
+    let script: String =
+        page.blocks.iter().filter(|block| runnable(&block.info)).map(|block| block.text.as_str()).collect();
+    assert!(!script.is_empty());
+    let (code, printed) = sh(folder.path(), "sh", &format!("{PREAMBLE}\n{script}"), &[]);
+    assert_eq!(code, Some(0), "{}: its commands ended with {code:?}\n{script}\n{printed}", page.name());
+    let known: HashSet<String> = printed.lines().map(masked).collect();
+    let mut shown = 0;
+    for pair in page.blocks.windows(2) {
+        if !runnable(&pair[0].info) || pair[1].info != "text" {
+            continue;
+        }
+        for (offset, line) in pair[1].text.lines().enumerate() {
+            shown += 1;
+            let at = pair[1].line + offset;
+            assert!(
+                known.contains(&masked(line)),
+                "{}:{at} shows what is not printed:\n{line}\nprinted:\n{printed}",
+                page.name()
+            );
+        }
+    }
+    assert!(shown > 5, "{} shows only {shown} lines of output", page.name());
+}
+
+#[test]
+fn the_readme_runs_and_prints_what_it_shows() {
+    let folder = Folder::new();
+    folder.write("flywheel.yaml", std::fs::read(project().join("flywheel.yaml")).unwrap());
+    folder.write("testdata/news_logs.jsonl", std::fs::read(testdata("news_logs.jsonl")).unwrap());
+    check("README.md", &folder);
+}
+
+#[test]
+fn the_quickstart_runs_and_prints_what_it_shows() {
+    check("docs/quickstart.md", &Folder::new());
+}
+
+#[test]
+fn masks_hide_what_differs_and_nothing_else() {
+    assert_eq!(
+        masked("run gvgk7bfw: news_classifier, completed after 3.1 s, on  it"),
+        masked("run abcdefgh: news_classifier, completed after 12 min, on it")
+    );
+    assert_ne!(masked("m  0.150  0.839  2.2 s"), masked("m  0.150  0.840  2.2 s"));
+}
