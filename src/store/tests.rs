@@ -1,3 +1,5 @@
+//! The store as the rest of the crate uses it: runs, facts and the ledger, and what a newer schema does.
+
 use super::*;
 
 fn store() -> (tempfile::TempDir, Store) {

@@ -1,0 +1,253 @@
+//! Who may import whom, and the house rules that a parser can check. Read from the sources, so that no exception goes
+//! unnoticed; code under `#[cfg(test)]` is free.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not what they share")]
+
+mod paths;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use paths::Used;
+
+/// What each part of the crate may name of the others: a module with all below it. Downwards only.
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
+    ("data", &[]),
+    ("score", &[]),
+    ("student", &[]),
+    ("nemo", &[]),
+    ("store", &[]),
+    ("config", &["data", "student"]),
+    ("source", &["data"]),
+    ("embedded", &["student"]),
+    ("platform", &["nemo", "embedded", "student", "config::plan", "config::env"]),
+    ("run", &["config::plan", "nemo", "store", "score", "student", "source", "data"]),
+    (
+        "report",
+        &[
+            "config::plan",
+            "run::event",
+            "run::outcome",
+            "run::dead",
+            "run::check",
+            "run::candidate",
+            "store",
+            "score",
+            "source::dataset",
+            "data::options",
+            "platform",
+        ],
+    ),
+    ("error", &["config", "run", "source::dataset", "nemo", "store", "platform"]),
+    ("ui", &["report::text", "report::model", "error", "run::event"]),
+    ("cli", &["ui"]),
+    (
+        "cmd",
+        &[
+            "cli", "config", "data", "error", "nemo", "platform", "report", "run", "score", "source", "store",
+            "student", "ui",
+        ],
+    ),
+    ("main", &["cli", "cmd", "error", "ui"]),
+    ("lib", &[]),
+];
+
+/// Crates that one place alone may use.
+const ONLY_IN: [(&str, &str); 7] = [
+    ("serde_yaml", "config/file.rs"),
+    ("rusqlite", "store/"),
+    ("axum", "embedded/"),
+    ("minijinja", "embedded/"),
+    ("indicatif", "ui/"),
+    ("comfy_table", "report/"),
+    ("csv", "data/"),
+];
+
+/// The parts that may wait for something remote.
+const ASYNC: [&str; 6] = ["nemo", "run", "platform", "embedded", "cmd", "main"];
+
+/// Names that say nothing about their subject.
+const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "manager"];
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every file of the crate, with its path below src/ and whether it is a test.
+fn files() -> Vec<(String, syn::File, String, bool)> {
+    let root = sources();
+    let mut paths = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    assert!(paths.len() > 100, "the sources are there");
+    let mut tests = BTreeSet::new();
+    let mut files = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        tests.extend(paths::test_modules(&path, &file));
+        files.push((path, file, text));
+    }
+    files
+        .into_iter()
+        .map(|(path, file, text)| {
+            let is_test =
+                path.ancestors().any(|part| tests.contains(part) || tests.contains(&part.with_extension("rs")));
+            (path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), file, text, is_test)
+        })
+        .collect()
+}
+
+/// The part of the crate that a file belongs to.
+fn part(name: &str) -> &str {
+    name.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// Whether `allowed` covers the path: itself, or something below it.
+fn covers(allowed: &str, path: &[String]) -> bool {
+    let allowed: Vec<&str> = allowed.split("::").collect();
+    // A use of the bare parent of what is allowed, such as `crate::run`, names more than it.
+    path.len() >= allowed.len() && allowed.iter().zip(path).all(|(allowed, segment)| allowed == segment)
+}
+
+#[test]
+fn imports_go_downwards_only() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (name, file, _, is_test) in files() {
+        let part = part(&name);
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == part) else {
+            wrong.push(format!("src/{name} is in no part of the design"));
+            continue;
+        };
+        if is_test {
+            continue;
+        }
+        for used in paths::of_the_crate(&name, &file) {
+            seen += 1;
+            let other = used.path.first().map_or("", String::as_str);
+            if other != part && !allowed.iter().any(|allowed| covers(allowed, &used.path)) {
+                wrong.push(format!("src/{name} names crate::{}", used.path.join("::")));
+            }
+        }
+    }
+    assert!(seen > 200, "uses are found: {seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_one_place_alone_may_use() {
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, file, _, is_test) in files() {
+        for used in paths::of_other_crates(&file) {
+            let Some((krate, place)) = ONLY_IN.iter().find(|(krate, _)| used.path[0] == *krate) else { continue };
+            seen.insert(*krate);
+            if !name.starts_with(place) && !is_test {
+                wrong.push(format!("src/{name} uses {krate}, which is for {place}"));
+            }
+        }
+    }
+    assert_eq!(seen.len(), ONLY_IN.len(), "each is used: {seen:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_what_is_remote_is_async() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (name, file, _, is_test) in files() {
+        let waits = paths::is_async(&file);
+        seen += usize::from(waits);
+        if waits && !is_test && !ASYNC.contains(&part(&name)) {
+            wrong.push(name);
+        }
+    }
+    assert!(seen > 20, "async code is found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_says_what_it_owns_is_short_and_named_by_its_subject() {
+    let mut wrong = Vec::new();
+    for (name, _, text, is_test) in files() {
+        if !text.starts_with("//! ") {
+            wrong.push(format!("src/{name} does not open with what it owns"));
+        }
+        let lines = text.lines().count();
+        if lines > 500 && !is_test {
+            wrong.push(format!("src/{name} has {lines} lines"));
+        }
+        let stem = Path::new(&name).file_stem().unwrap().to_str().unwrap();
+        if EMPTY_NAMES.iter().any(|empty| stem.split('_').any(|word| word == *empty)) {
+            wrong.push(format!("src/{name} is named after no subject"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_map_lists_every_module() {
+    let lib = std::fs::read_to_string(sources().join("lib.rs")).unwrap();
+    let listed: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let mut designed: Vec<&str> =
+        MAY_IMPORT.iter().map(|(module, _)| *module).filter(|module| !["main", "lib"].contains(module)).collect();
+    designed.sort_unstable();
+    assert_eq!(listed, designed);
+}
+
+#[test]
+fn the_reader_of_paths_misses_nothing() {
+    let source = "
+        //! Text.
+        use crate::{alpha::{One, two::Three as Other}, beta};
+        use super::super::gamma::*;
+        pub use super::inner;
+        fn f(x: crate::delta::D) -> Option<super::super::epsilon::E> { crate::zeta::call(format!(\"{}\", crate::eta::X)) }
+        impl crate::theta::T for U { const C: V = <crate::iota::I as crate::kappa::K>::Z; }
+        #[derive(A)] struct S { #[serde(with = \"x\")] field: Box<dyn Fn(crate::lambda::L)> }
+        mod deeper { use super::super::super::mu; }
+        #[cfg(test)] mod tests { use crate::hidden; }
+        #[cfg(test)] use crate::hidden;
+        #[test] fn t() { crate::hidden::f(); }
+    ";
+    let file = syn::parse_str(source).unwrap();
+    let mut found: Vec<String> =
+        paths::of_the_crate("part/file.rs", &file).into_iter().map(|Used { path }| path.join("::")).collect();
+    found.sort();
+    found.dedup();
+    let wanted = [
+        "alpha::One",
+        "alpha::two::Three",
+        "beta",
+        "delta::D",
+        "epsilon::E",
+        "eta::X",
+        "gamma",
+        "iota::I",
+        "kappa::K::Z",
+        "lambda::L",
+        "mu",
+        "part::inner",
+        "theta::T",
+        "zeta::call",
+    ];
+    assert_eq!(found, wanted);
+    let other = "use serde_yaml::Value; fn f() { serde_yaml::from_str(x); log!(rusqlite::Error); }";
+    let found = paths::of_other_crates(&syn::parse_str(other).unwrap());
+    for krate in ["serde_yaml", "rusqlite"] {
+        assert!(found.iter().any(|used| used.path[0] == krate), "{krate}");
+    }
+    assert!(covers("run::event", &["run".into(), "event".into(), "Event".into()]));
+    assert!(!covers("run::event", &["run".into()]));
+}
