@@ -29,7 +29,7 @@ const SMALL_UP_TO_BILLION: f64 = 2.0;
 /// The two sizes of student: what they see of a text differs, not how they learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// Single words and character runs of three and four, of each kind only the 650 that stand in most training rows.
+    /// Single words and character runs of three and four, of each kind only the 750 that stand in most training rows.
     Small,
     /// Words, word pairs and character runs of two to five, nearly without limit.
     Large,
