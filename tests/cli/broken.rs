@@ -330,3 +330,47 @@ fn mutated_lines_are_counted_and_both_commands_agree() {
     assert_eq!(stored["files"], direct["files"]);
     assert_eq!(present, 0);
 }
+
+#[test]
+fn a_rejects_file_never_replaces_a_log() {
+    let folder = Folder::new();
+    let bytes = log("w", 60);
+    folder.write("logs.jsonl", &bytes);
+    for name in ["logs.jsonl", "./logs.jsonl"] {
+        for command in [&["load", "logs.jsonl"][..], &["split", "--logs", "logs.jsonl", "--out", "d"]] {
+            folder.dfwfd(command).args(["--rejects", name]).run().code(2).says("--rejects").hints();
+            assert_eq!(folder.read("logs.jsonl"), bytes, "{command:?}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_can_be_named_as_a_file() {
+    let folder = Folder::new();
+    folder.write("logs.jsonl", log("w", 60) + "{\n");
+    let made = std::process::Command::new("mkfifo").arg(folder.at("pipe")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        crate::harness::skip("a_pipe_can_be_named_as_a_file", "mkfifo", "there is no mkfifo");
+        return;
+    }
+    let wanted = split(&folder, &["--logs", "logs.jsonl"]);
+    let feed = |target: std::path::PathBuf| {
+        let bytes = folder.bytes("logs.jsonl");
+        std::thread::spawn(move || std::fs::write(target, bytes).unwrap())
+    };
+    let feeding = feed(folder.at("pipe"));
+    let split = folder
+        .dfwfd(["split", "--logs", "pipe", "--out", "piped", "--rejects", "bad.jsonl", "--format", "json"])
+        .args(["--set", "data_split_config.eval_size=5", "--set", "data_split_config.min_total_records=10"])
+        .run();
+    assert_eq!(split.code(0).json()["data"]["files"], wanted.code(0).json()["data"]["files"]);
+    feeding.join().unwrap();
+    assert_eq!(rejects(&folder, "bad.jsonl", "pipe"), [(61, "invalid_json".to_owned())]);
+    let hidden = std::fs::read_dir(folder.at("piped")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(hidden.into_iter().all(|name| !name.to_string_lossy().starts_with('.')), "no copy is left");
+    let feeding = feed(folder.at("pipe"));
+    let loaded = folder.dfwfd(["load", "pipe", "--format", "json"]).run();
+    assert_eq!(counts(loaded.code(0)), [61, 60, 0, 1]);
+    feeding.join().unwrap();
+}
