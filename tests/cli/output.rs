@@ -322,3 +322,19 @@ fn every_completion_script_knows_every_command() {
     }
     folder.dfwfd(["completions", "csh"]).run().code(2);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_is_lost_is_no_success() {
+    let folder = ready();
+    folder.dfwfd(["load", "logs.jsonl"]).run().code(0);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for call in
+        [&["logs"][..], &["logs", "--format", "json"], &["run", "--plan"], &["--help"], &["completions", "bash"]]
+    {
+        let output = folder.dfwfd(call).stdout(full()).run();
+        assert_eq!(output.code, Some(1), "{output}");
+    }
+    // What does not answer loses nothing.
+    folder.dfwfd(["-q", "load", "logs.jsonl"]).stdout(full()).run().code(0);
+}

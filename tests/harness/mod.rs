@@ -110,7 +110,7 @@ pub struct Dfwfd {
     command: Command,
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
-    unread: bool,
+    stdout: Option<Stdio>,
 }
 
 impl Dfwfd {
@@ -123,7 +123,7 @@ impl Dfwfd {
                 command.env(name, value);
             }
         }
-        Dfwfd { command, arguments: Vec::new(), input: None, unread: false }
+        Dfwfd { command, arguments: Vec::new(), input: None, stdout: None }
     }
 
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Dfwfd {
@@ -162,8 +162,15 @@ impl Dfwfd {
     }
 
     /// With a standard output whose reader has gone.
-    pub fn unread(mut self) -> Dfwfd {
-        self.unread = true;
+    pub fn unread(self) -> Dfwfd {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        self.stdout(writer)
+    }
+
+    /// With this standard output, which is then nobody's to read.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Dfwfd {
+        self.stdout = Some(stdout.into());
         self
     }
 
@@ -177,12 +184,7 @@ impl Dfwfd {
         let line: Vec<String> = self.arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
         self.command.args(&self.arguments);
         self.command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        if self.unread {
-            let (reader, writer) = std::io::pipe().unwrap();
-            drop(reader);
-            self.command.stdout(writer);
-        }
+        self.command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             // In a thread of its own, so that a full pipe on either side holds nobody up; a program that ends without
