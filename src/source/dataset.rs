@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
+use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
 use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
@@ -62,6 +63,14 @@ fn build_from(
         remove_if_there(path)?;
     }
     built
+}
+
+/// Whether a file begins as gzip or zstd does. Its position is left at the beginning.
+fn is_compressed(mut file: &File) -> Result<bool> {
+    let mut beginning = [0; 4];
+    let read = file.read(&mut beginning)?;
+    file.rewind()?;
+    Ok(lines::is_compressed(&beginning[..read]))
 }
 
 /// The places that records come from.
@@ -113,6 +122,9 @@ impl Sources {
             } else {
                 let name = &self.names[source];
                 let file = File::open(name).with_context(|| format!("opening {}", name.display()))?;
+                if !self.spooled[source] && is_compressed(&file)? {
+                    return Err(Unusable::Compressed { file: name.display().to_string() }.into());
+                }
                 self.read(source, file, copy, max_line, &mut intake, &mut rejects)
             };
             inputs.push(input?);

@@ -374,3 +374,16 @@ fn a_pipe_can_be_named_as_a_file() {
     assert_eq!(counts(loaded.code(0)), [61, 60, 0, 1]);
     feeding.join().unwrap();
 }
+
+#[test]
+fn a_compressed_log_is_named_as_such_by_every_command_that_reads_logs() {
+    let folder = Folder::shipped();
+    folder.write("logs.jsonl.gz", b"\x1f\x8b\x08\x00and so on");
+    for command in
+        [&["split", "--out", "sets", "--logs"][..], &["run", "-q", "--logs"], &["load", "--set", "logs.source=local"]]
+    {
+        let output = folder.dfwfd(command.iter().chain(&["logs.jsonl.gz"])).run();
+        output.code(6).says("logs.jsonl.gz is compressed").hints();
+        assert_eq!(output.stderr.matches("is compressed").count(), 1, "{}", output.stderr);
+    }
+}

@@ -208,6 +208,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// SIGKILL, and its end awaited.
     pub fn kill(mut self) {
         let _ = self.child.kill();
@@ -260,6 +265,13 @@ pub struct Output {
 
 impl Output {
     /// Asserts the exit code, and that nothing panicked whatever the code; shows everything when not.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Output {
+        self.code(code);
+        self
+    }
+
+    /// The same on what is still needed.
     #[track_caller]
     pub fn code(&self, code: i32) -> &Output {
         assert!(!self.stderr.contains("panicked"), "it panicked: {self}");

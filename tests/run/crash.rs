@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use super::control::{Home, Platform, Running, scores, until};
+use super::control::{Home, Platform, scores, until};
 
 /// What is done about a killed run.
 #[derive(Clone, Copy, Debug)]
@@ -18,15 +18,15 @@ enum Then {
 /// Kills a run of `candidates` at call `n`; `false` when it has ended before that call.
 fn case(candidates: usize, n: u64, when: &str, then: Then, reference: &Value) -> bool {
     let home = Home::new(candidates, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let platform = Platform::start(&[]);
     platform.hold(n, when);
-    let mut run = Running::start(platform.command(&home, &["run", "--format", "json", "-q"]));
+    let mut run = platform.command(&home, &["run", "--format", "json", "-q"]).spawn();
     let held = until("the held call", || match platform.calls().1 {
         true => Some(true),
-        false => run.ended().map(|_| false),
+        false => run.has_ended().then_some(false),
     });
     if !held {
-        run.outcome().expect(0);
+        run.wait().expect(0);
         return false;
     }
     let call = platform.calls().2.last().cloned().unwrap_or_default();
@@ -43,27 +43,27 @@ fn case(candidates: usize, n: u64, when: &str, then: Then, reference: &Value) ->
     match then {
         Then::Resume => {
             let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]);
-            assert_eq!(resumed.code, Some(0), "{}: {resumed:#?}", context());
+            assert_eq!(resumed.code, Some(0), "{}: {resumed:?}", context());
             let report = resumed.json();
             assert_eq!(scores(&report), *reference, "{}", context());
             assert_eq!(report["held"], Value::Array(Vec::new()), "{}", context());
         }
         Then::Cleanup => {
             let cleaned = platform.dfwfd(&home, &["cleanup", "--format", "json"]);
-            assert_eq!(cleaned.code, Some(0), "{}: {cleaned:#?}", context());
+            assert_eq!(cleaned.code, Some(0), "{}: {cleaned:?}", context());
         }
     }
     assert_eq!(platform.gpus_held(), Vec::<String>::new(), "{}", context());
     let run = recorded["runs"][0]["run"].as_str().unwrap();
     let purged = platform.dfwfd(&home, &["cleanup", run, "--purge", "--format", "json"]);
-    assert_eq!(purged.code, Some(0), "{}: {purged:#?}", context());
-    assert_eq!(platform.purgeable(), Vec::<String>::new(), "{}: {purged:#?}", context());
+    assert_eq!(purged.code, Some(0), "{}: {purged:?}", context());
+    assert_eq!(platform.purgeable(), Vec::<String>::new(), "{}: {purged:?}", context());
     true
 }
 
 fn reference(candidates: usize) -> (Value, u64) {
     let home = Home::new(candidates, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let platform = Platform::start(&[]);
     let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
     let run = report["run"].as_str().unwrap().to_owned();
     let count = platform.calls().0;
