@@ -140,8 +140,8 @@ pub struct Home {
 }
 
 impl Home {
-    /// One with that many candidates; `more` is appended to the configuration.
-    pub fn new(candidates: usize, more: &str) -> Home {
+    /// One with that many candidates and this GPU budget.
+    pub fn new(candidates: usize, gpus: &str) -> Home {
         let folder = tempfile::tempdir().unwrap();
         write_logs(&folder.path().join("logs.jsonl"));
         let models = ["dfwfd/ngram-small", "dfwfd/ngram-large", "acme/third-1b"];
@@ -159,7 +159,7 @@ impl Home {
             &config,
             format!(
                 "nmp_config:\n  platform: nemo\nlogs:\n  source: jsonl\n  path: logs.jsonl\ndata_split_config:\n  \
-                 eval_size: 20\n  min_total_records: 30\nlimits:\n  settle: 0s\ngpus: 8\n{more}nims:\n{nims}"
+                 eval_size: 20\n  min_total_records: 30\nlimits:\n  settle: 0s\ngpus: {gpus}\nnims:\n{nims}"
             ),
         )
         .unwrap();

@@ -23,7 +23,7 @@ fn events(path: &std::path::Path, event: &str) -> Vec<Value> {
 #[test]
 fn both_upload_modes_give_the_same_scores() {
     let of = |mode: &str| {
-        let home = Home::new(2, "");
+        let home = Home::new(2, "8");
         let platform = Platform::start(&["--upload-mode", mode]);
         let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
         assert_eq!(report["platform"], "embedded", "the platform tells what it is");
@@ -38,7 +38,7 @@ fn both_upload_modes_give_the_same_scores() {
 
 #[test]
 fn one_gpu_is_enough() {
-    let home = Home::new(2, "");
+    let home = Home::new(2, "8");
     let platform = Platform::start(&["--gpus", "1"]);
     let path = home.folder().join("events.jsonl");
     let report =
@@ -57,7 +57,7 @@ fn one_gpu_is_enough() {
 
 #[test]
 fn a_budget_below_one_candidate_is_refused_before_anything_is_made() {
-    let home = Home::new(1, "");
+    let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     let refused = platform.dfwfd(&home, &["run", "--set", "gpus=1", "--set", "nims.0.gpus=2"]).expect(2);
     assert!(refused.stderr.contains("gpus"), "{refused:?}");
@@ -66,7 +66,7 @@ fn a_budget_below_one_candidate_is_refused_before_anything_is_made() {
 
 #[test]
 fn a_second_run_of_the_same_state_directory_waits_or_is_refused() {
-    let home = Home::new(1, "");
+    let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     platform.hold(15, "before");
     let first = platform.command(&home, &["run", "--format", "json"]).spawn();
@@ -85,7 +85,7 @@ fn a_second_run_of_the_same_state_directory_waits_or_is_refused() {
 
 #[test]
 fn a_run_elsewhere_on_the_platform_is_respected() {
-    let (here, elsewhere) = (Home::new(1, ""), Home::new(1, ""));
+    let (here, elsewhere) = (Home::new(1, "8"), Home::new(1, "8"));
     let platform = Platform::start(&[]);
     platform.hold(25, "before");
     let first = platform.command(&here, &["run"]).spawn();
@@ -99,7 +99,7 @@ fn a_run_elsewhere_on_the_platform_is_respected() {
 
 #[test]
 fn a_dead_run_is_given_back_by_the_next_one() {
-    let home = Home::new(1, "");
+    let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     platform.hold(25, "before");
     let first = platform.command(&home, &["run"]).spawn();
@@ -120,7 +120,7 @@ fn a_dead_run_is_given_back_by_the_next_one() {
 
 #[test]
 fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
-    let home = Home::new(1, "");
+    let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     let path = home.folder().join("events.jsonl");
     let mut run = platform.command(&home, &["run", "--events", path.to_str().unwrap()]).spawn();
@@ -150,7 +150,7 @@ fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
 
 #[test]
 fn an_in_process_platform_is_rebuilt_on_resume() {
-    let home = Home::new(2, "");
+    let home = Home::new(2, "8");
     std::fs::write(
         &home.config,
         std::fs::read_to_string(&home.config).unwrap().replace("platform: nemo", "platform: embedded"),
@@ -173,7 +173,7 @@ fn an_in_process_platform_is_rebuilt_on_resume() {
 
 #[test]
 fn a_failing_candidate_does_not_stop_the_others() {
-    let home = Home::new(2, "");
+    let home = Home::new(2, "8");
     let text = std::fs::read_to_string(&home.config).unwrap();
     // More GPUs than the platform has: the deployment stays pending until its limit.
     let text = text
@@ -196,7 +196,7 @@ fn a_failing_candidate_does_not_stop_the_others() {
 
 #[test]
 fn a_platform_that_is_away_is_exit_3_and_the_lock_is_75() {
-    let home = Home::new(1, "");
+    let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     let closed = "nmp_config.datastore_base_url=http://127.0.0.1:9/datastore";
     let away = platform.dfwfd(&home, &["run", "--set", closed, "--format", "json"]).expect(3);

@@ -7,7 +7,7 @@ use crate::harness::Output;
 
 /// Interrupts a run while call `n` is under way, and lets the call go on. `None` when the run has ended before.
 fn interrupted_at(n: u64, signal: Signal) -> Option<(Home, Platform, Output, String)> {
-    let home = Home::new(1, "");
+    let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     platform.hold(n, "after");
     let events = home.folder().join("events.jsonl");
@@ -39,7 +39,7 @@ fn interrupted_at(n: u64, signal: Signal) -> Option<(Home, Platform, Output, Str
 #[test]
 fn ctrl_c_in_every_phase_leaves_nothing_of_class_gpu() {
     let reference = {
-        let home = Home::new(1, "");
+        let home = Home::new(1, "8");
         let platform = Platform::start(&[]);
         let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
         scores(&report)
@@ -72,7 +72,7 @@ fn ctrl_c_in_every_phase_leaves_nothing_of_class_gpu() {
 fn a_second_ctrl_c_ends_at_once_and_says_how_to_clean_up() {
     // A create that is under way is awaited after the first Ctrl-C: the call to hold is one.
     let tried = (15..40).find(|&n| {
-        let home = Home::new(1, "");
+        let home = Home::new(1, "8");
         let platform = Platform::start(&[]);
         let events = home.folder().join("events.jsonl");
         platform.hold(n, "before");
@@ -101,7 +101,7 @@ fn a_second_ctrl_c_ends_at_once_and_says_how_to_clean_up() {
 
 #[test]
 fn cancel_stops_a_run_of_another_process() {
-    let home = Home::new(2, "");
+    let home = Home::new(2, "8");
     let platform = Platform::start(&[]);
     platform.hold(25, "before");
     let events = home.folder().join("events.jsonl");
