@@ -322,10 +322,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `serve --port 0` with further flags and returns once it accepts connections.
+    /// Starts `serve` with these flags, on a free port unless they name one, and returns once it accepts connections.
     pub fn start(flags: &[&str]) -> Server {
         let folder = std::env::temp_dir();
-        let mut running = Dfwfd::new(&folder).args(["serve", "--port", "0"]).args(flags).spawn();
+        let mut running = Dfwfd::new(&folder)
+            .args(if flags.contains(&"--port") { &["serve"][..] } else { &["serve", "--port", "0"] })
+            .args(flags)
+            .spawn();
         let stdout = running.child.stdout.take().unwrap();
         let mut variables = Vec::new();
         // The lines come once it accepts connections; what follows them is nobody's business.

@@ -62,11 +62,18 @@ impl Platform {
         Platform(Server::start(&[&["--clock", "polls", "--control"], extra].concat()))
     }
 
-    fn post(&self, path: &str, body: &Value) {
+    /// The port, for another one at the same address.
+    pub fn port(&self) -> String {
+        self.0.address().port().to_string()
+    }
+
+    /// A POST that must succeed.
+    pub fn post(&self, path: &str, body: &Value) {
         assert_eq!(self.0.post(path, body).0, 200, "POST {path}");
     }
 
-    fn get(&self, path: &str) -> Value {
+    /// A GET that must succeed.
+    pub fn get(&self, path: &str) -> Value {
         let (status, answer) = self.0.get(path);
         assert_eq!(status, 200, "GET {path}: {answer}");
         answer

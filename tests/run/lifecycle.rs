@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::control::{Home, Platform, scores, until};
 
@@ -208,4 +208,59 @@ fn a_platform_that_is_away_is_exit_3_and_the_lock_is_75() {
     platform.dfwfd(&home, &["run"]).expect(75);
     drop(lock);
     platform.dfwfd(&home, &["run", "-q"]).expect(0);
+}
+
+#[test]
+fn a_nim_of_the_operator_is_named_and_only_adopted_on_request() {
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
+    let theirs = json!({"name": "theirs", "namespace": "ops", "config": {"model": "dfwfd/ngram-small", "nim_deployment":
+        {"image_name": "nvcr.io/nim/dfwfd/ngram-small", "image_tag": "1", "gpu": 1}}});
+    platform.post("/nemo/v1/deployment/model-deployments", &theirs);
+    until("their deployment", || {
+        let there = platform.get("/nemo/v1/deployment/model-deployments/ops/theirs");
+        (there["status_details"]["status"] == "ready").then_some(())
+    });
+    let refused = platform.dfwfd(&home, &["run"]).expect(2);
+    refused.says("ops/theirs").says("--adopt");
+    let report = platform.dfwfd(&home, &["run", "--adopt", "--format", "json"]).expect(0).json();
+    assert!(report["candidates"][0]["evaluations"]["customized"]["scores"]["macro_f1"]["value"].is_number());
+    let run = report["run"].as_str().unwrap();
+    platform.dfwfd(&home, &["cleanup", run, "--purge"]).expect(0);
+    let held = platform.gpus_held();
+    assert!(held.len() == 1 && held[0].contains("theirs"), "{held:?}");
+}
+
+#[test]
+fn sharing_a_platform_is_possible_where_both_fit() {
+    let (here, elsewhere) = (Home::new(1, "8"), Home::new(2, "8"));
+    let platform = Platform::start(&["--gpus", "8"]);
+    platform.hold(25, "before");
+    let first = platform.command(&here, &["run"]).spawn();
+    until("the held call", || platform.calls().1.then_some(()));
+    let other = ["run", "--only", "dfwfd/ngram-large", "--share", "--format", "json"];
+    let tight = platform.dfwfd(&elsewhere, &[&other[..], &["--set", "gpus=1"]].concat()).expect(75);
+    tight.says("another dfwfd run");
+    let shared = platform.dfwfd(&elsewhere, &other).expect(0).json();
+    assert!(shared["warnings"].to_string().contains("sharing the platform"), "{shared:#}");
+    platform.release();
+    first.wait().expect(0);
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+}
+
+#[test]
+fn the_state_of_a_platform_that_was_restarted_is_rebuilt() {
+    // The same address, and nothing of what was there: as after the loss of a cluster's storage.
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
+    platform.hold(30, "before");
+    let run = platform.command(&home, &["run"]).spawn();
+    until("the held call", || platform.calls().1.then_some(()));
+    run.kill();
+    let port = platform.port();
+    drop(platform);
+    let platform = Platform::start(&["--port", &port]);
+    let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
+    assert_eq!(resumed["state"], "completed");
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }
