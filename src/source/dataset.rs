@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
+use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
 use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
@@ -32,8 +33,8 @@ pub const TRAIN: &str = "train/training/train_data.jsonl";
 pub const VALIDATION: &str = "train/validation/val_data.jsonl";
 /// Texts that stand with different labels, below the dataset folder; not there when there are none.
 pub const CONFLICTS: &str = "conflicts.jsonl";
-/// A copy of standard input while it is needed.
-const SPOOL: &str = ".stdin.jsonl";
+/// Copies of what cannot be read twice (standard input, pipes) while they are needed; the source's number follows.
+const SPOOL: &str = ".spool-";
 
 /// Rows rendered at once by one thread.
 const ROWS_AT_ONCE: usize = 512;
@@ -58,10 +59,18 @@ fn build_from(
     remove_if_there(&out.join(MANIFEST))?;
     let mut sources = Sources::open(&request.input, out)?;
     let built = sources.build(request, out, Rejects { to: rejects }, stdin, max_line);
-    if sources.spooled {
-        remove_if_there(&out.join(SPOOL))?;
+    for (path, _) in sources.paths.iter().zip(&sources.spooled).filter(|(_, spooled)| **spooled) {
+        remove_if_there(path)?;
     }
     built
+}
+
+/// Whether a file begins as gzip or zstd does. Its position is left at the beginning.
+fn is_compressed(mut file: &File) -> Result<bool> {
+    let mut beginning = [0; 4];
+    let read = file.read(&mut beginning)?;
+    file.rewind()?;
+    Ok(lines::is_compressed(&beginning[..read]))
 }
 
 /// The places that records come from.
@@ -71,7 +80,8 @@ struct Sources {
     paths: Vec<PathBuf>,
     /// What a source is called, by its number.
     names: Vec<PathBuf>,
-    spooled: bool,
+    /// Whether a source is read once and copied, by its number.
+    spooled: Vec<bool>,
     /// Keeps writers out of a log store that is read.
     _store: Option<Reading>,
 }
@@ -79,13 +89,16 @@ struct Sources {
 impl Sources {
     fn open(input: &Input, out: &Path) -> Result<Sources> {
         let mut store = None;
-        let (name, paths) = match input {
+        let (name, names) = match input {
             Input::Files(paths) => ("jsonl", paths.clone()),
             Input::Local(dir) => ("local", store.insert(LogStore::at(dir).read()?).files.clone()),
-            Input::Stdin => ("stdin", vec![out.join(SPOOL)]),
+            Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
         };
-        let spooled = *input == Input::Stdin;
-        let names = if spooled { vec![PathBuf::from("-")] } else { paths.clone() };
+        let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
+        let spooled: Vec<bool> = names.iter().map(|path| *input == Input::Stdin || is_pipe(path)).collect();
+        let spool = |(number, spooled): (usize, &bool)| spooled.then(|| out.join(format!("{SPOOL}{number}")));
+        let copies = spooled.iter().enumerate().map(spool);
+        let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         Ok(Sources { name, paths, names, spooled, _store: store })
     }
 
@@ -102,12 +115,17 @@ impl Sources {
         let mut identities = Vec::new();
         for source in 0..self.paths.len() {
             let path = &self.paths[source];
-            let input = if self.spooled {
-                let copy = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-                self.read(source, &mut *stdin, Some(copy), max_line, &mut intake, &mut rejects)
+            let copy = || File::create(path).with_context(|| format!("creating {}", path.display()));
+            let copy = self.spooled[source].then(copy).transpose()?;
+            let input = if self.name == "stdin" {
+                self.read(source, &mut *stdin, copy, max_line, &mut intake, &mut rejects)
             } else {
-                let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-                self.read(source, file, None, max_line, &mut intake, &mut rejects)
+                let name = &self.names[source];
+                let file = File::open(name).with_context(|| format!("opening {}", name.display()))?;
+                if !self.spooled[source] && is_compressed(&file)? {
+                    return Err(Unusable::Compressed { file: name.display().to_string() }.into());
+                }
+                self.read(source, file, copy, max_line, &mut intake, &mut rejects)
             };
             inputs.push(input?);
             identities.push(identity(path)?.0);
