@@ -2,6 +2,7 @@
 //! training in `work`, what it leaves behind in `artifact`.
 
 mod artifact;
+mod changes;
 pub(super) mod job;
 mod request;
 mod rows;
@@ -184,11 +185,16 @@ pub(super) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/v1/customization/targets", get(list_targets).post(create_target))
         .route("/v1/customization/targets/{namespace}/{name}", entities::one(&TARGET).get(read_target))
-        .merge(entities::crud("/v1/customization/configs", &CONFIG))
+        .route("/v1/customization/configs", entities::collection(&CONFIG))
+        .route(
+            "/v1/customization/configs/{namespace}/{name}",
+            entities::reading(&CONFIG).merge(entities::deleting(&CONFIG)).patch(changes::change),
+        )
         .route("/v1/customization/jobs", get(list_jobs).post(create_job))
         .route("/v1/customization/jobs/{id}", get(read_job))
         .route("/v1/customization/jobs/{id}/status", get(job_status))
         .route("/v1/customization/jobs/{id}/cancel", post(cancel_job))
+        .route("/v1/customization/jobs/{id}/container-logs", get(container_logs))
 }
 
 async fn create_target(State(world): State<Arc<World>>, body: Bytes) -> Answer {
@@ -244,6 +250,12 @@ async fn job_status(State(world): State<Arc<World>>, Path(id): Path<String>) -> 
     let state = world.state();
     let job = state.training(&id).ok_or_else(|| no_job(&id))?;
     Ok(Json(job.details(world.polled())))
+}
+
+async fn container_logs(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
+    let state = world.state();
+    let job = state.training(&id).ok_or_else(|| no_job(&id))?;
+    Ok(Json(job.container_logs(world.polled())))
 }
 
 async fn cancel_job(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
