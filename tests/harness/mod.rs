@@ -356,6 +356,14 @@ impl Server {
         self.running.id()
     }
 
+    /// Ends it; what it has said on stderr.
+    pub fn end(mut self) -> String {
+        self.running.child.kill().unwrap();
+        let mut told = String::new();
+        self.running.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        told
+    }
+
     /// An answer's status and body (null when it holds no JSON).
     pub fn get(&self, path: &str) -> (u16, Value) {
         request(self.address, "GET", path, None)
