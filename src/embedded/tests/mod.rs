@@ -3,6 +3,7 @@
 mod control;
 mod datastore;
 mod flywheel;
+mod inference;
 mod services;
 
 use reqwest::{Method, StatusCode};
