@@ -4,6 +4,7 @@ mod control;
 mod datastore;
 mod evaluator;
 mod flywheel;
+mod inference;
 mod services;
 
 use reqwest::{Method, StatusCode};
