@@ -5,6 +5,7 @@ mod datastore;
 mod evaluator;
 mod flywheel;
 mod services;
+mod tools;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
