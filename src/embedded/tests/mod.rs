@@ -2,6 +2,7 @@
 
 mod control;
 mod datastore;
+mod evaluator;
 mod flywheel;
 mod inference;
 mod services;
