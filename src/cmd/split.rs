@@ -35,7 +35,7 @@ pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit
         .transpose()?
         .map(BufWriter::new);
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let manifest = dataset::build(&plan.data, &args.out, writer)?;
+    let manifest = dataset::build(&plan.data, &super::credentials_of(&plan), &args.out, writer)?;
     for warning in &manifest.warnings {
         ui.warn(warning);
     }

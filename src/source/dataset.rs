@@ -17,6 +17,8 @@ use crate::data::rows::Renderer;
 use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
+use crate::source::credentials::Credentials;
+use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
 use crate::source::local::{LogStore, Reading};
 use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
@@ -32,8 +34,8 @@ pub const TRAIN: &str = "train/training/train_data.jsonl";
 pub const VALIDATION: &str = "train/validation/val_data.jsonl";
 /// Texts that stand with different labels, below the dataset folder; not there when there are none.
 pub const CONFLICTS: &str = "conflicts.jsonl";
-/// A copy of standard input while it is needed.
-const SPOOL: &str = ".stdin.jsonl";
+/// A copy of what cannot be read again, while it is needed.
+const SPOOL: &str = ".spool.jsonl";
 
 /// Rows rendered at once by one thread.
 const ROWS_AT_ONCE: usize = 512;
@@ -41,11 +43,24 @@ const ROWS_AT_ONCE: usize = 512;
 /// Builds the datasets of a workload in the folder `out` and says what became of every line. Refused lines are written to
 /// `rejects` as JSON lines (`file`, `line`, `reason`, `text`). An [`Unusable`] stands at the bottom of the error when the
 /// records are to blame.
-pub fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
-    build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE)
+pub fn build(
+    request: &DatasetRequest,
+    credentials: &Credentials,
+    out: &Path,
+    rejects: Option<&mut dyn Write>,
+) -> Result<Manifest> {
+    let Input::Elasticsearch(at) = &request.input else {
+        return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE);
+    };
+    let reading = || format!("reading the records of {at}");
+    let mut pages = Pages::open(at, credentials, &request.filter).with_context(reading)?;
+    build_from(request, out, rejects, &mut pages, MAX_LINE).map_err(|error| match pages.take_error() {
+        Some(why) => anyhow::Error::new(why).context(reading()),
+        None => error,
+    })
 }
 
-/// The same with what stands in for standard input, and the longest line that is read.
+/// The same with what stands in for a source that is spooled, and the longest line that is read.
 fn build_from(
     request: &DatasetRequest,
     out: &Path,
@@ -83,9 +98,13 @@ impl Sources {
             Input::Files(paths) => ("jsonl", paths.clone()),
             Input::Local(dir) => ("local", store.insert(LogStore::at(dir).read()?).files.clone()),
             Input::Stdin => ("stdin", vec![out.join(SPOOL)]),
+            Input::Elasticsearch(_) => ("elasticsearch", vec![out.join(SPOOL)]),
         };
-        let spooled = *input == Input::Stdin;
-        let names = if spooled { vec![PathBuf::from("-")] } else { paths.clone() };
+        let (spooled, names) = match input {
+            Input::Stdin => (true, vec![PathBuf::from("-")]),
+            Input::Elasticsearch(at) => (true, vec![PathBuf::from(at.to_string())]),
+            Input::Local(_) | Input::Files(_) => (false, paths.clone()),
+        };
         Ok(Sources { name, paths, names, spooled, _store: store })
     }
 
