@@ -30,5 +30,5 @@ fn main() -> ExitCode {
         ui.error(&chain, exit, hint.as_deref());
         exit
     });
-    exit.code().into()
+    ui.settle(exit).code().into()
 }

@@ -1,7 +1,6 @@
 //! `dfwfd load`: files or standard input into the local log store, or into an index where one is configured.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use anyhow::Context as _;
 
@@ -37,12 +36,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         Input::Elasticsearch(at) => Target::Elasticsearch(at, &credentials),
         Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(&store),
     };
-    let mut rejects = args
-        .rejects
-        .as_ref()
-        .map(|path| File::create(path).with_context(|| format!("writing rejects to {}", path.display())))
-        .transpose()?
-        .map(BufWriter::new);
+    let mut rejects = super::rejects_file(args.rejects.as_ref(), &args.files)?;
     let mut progress = |read: u64| {
         if read.is_multiple_of(NOTE_EVERY) {
             ui.note(&format!("{} lines read", count(read)));

@@ -13,6 +13,8 @@ mod split;
 mod status;
 mod trace;
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -145,4 +147,16 @@ pub(crate) fn not_strict(rejected: u64) -> Option<anyhow::Error> {
 /// An error inside the object of a command that has something to show all the same.
 pub(crate) fn error_object(error: &anyhow::Error) -> ErrorObject {
     ErrorObject::new(error, classify(error).1.as_deref())
+}
+
+/// Makes the file that `--rejects` names. One of the logs is refused before it is lost.
+pub(crate) fn rejects_file(path: Option<&PathBuf>, logs: &[PathBuf]) -> anyhow::Result<Option<BufWriter<File>>> {
+    let Some(path) = path else { return Ok(None) };
+    let real = path.canonicalize().ok();
+    if real.is_some() && logs.iter().any(|log| log.canonicalize().ok() == real) {
+        let message = format!("--rejects {} is one of the files to be read", path.display());
+        return Err(Fault::new(Exit::Usage, message).hint(format!("--rejects {}.rejects", path.display())).into());
+    }
+    let file = File::create(path).with_context(|| format!("writing rejects to {}", path.display()))?;
+    Ok(Some(BufWriter::new(file)))
 }

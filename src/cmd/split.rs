@@ -1,12 +1,12 @@
 //! `dfwfd split`: the datasets of a workload, written to a folder; touches no platform.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use anyhow::Context as _;
 
 use crate::cli::{Global, Split};
 use crate::config::{self, Need};
+use crate::data::options::Input;
 use crate::error::{Exit, Fault};
 use crate::report::answers::SplitReport;
 use crate::report::data;
@@ -28,12 +28,11 @@ pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit
             .into());
     }
     std::fs::create_dir_all(&args.out).with_context(|| format!("making the folder {}", args.out.display()))?;
-    let mut rejects = args
-        .rejects
-        .as_ref()
-        .map(|path| File::create(path).with_context(|| format!("writing rejects to {}", path.display())))
-        .transpose()?
-        .map(BufWriter::new);
+    let logs = match &plan.data.input {
+        Input::Files(paths) => paths.as_slice(),
+        Input::Local(_) | Input::Stdin | Input::Elasticsearch(_) => &[],
+    };
+    let mut rejects = super::rejects_file(args.rejects.as_ref(), logs)?;
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
     let manifest = dataset::build(&plan.data, &super::credentials_of(&plan), &args.out, writer)?;
     for warning in &manifest.warnings {

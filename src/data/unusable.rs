@@ -12,6 +12,11 @@ pub enum Unusable {
         /// The workloads with their records.
         workloads: Vec<(String, u64)>,
     },
+    /// A file is compressed, which is not read yet.
+    Compressed {
+        /// The file.
+        file: String,
+    },
     /// There is no valid record at all.
     NoRecords {
         /// What became of the lines.
@@ -75,6 +80,7 @@ impl Unusable {
                 let first = workloads.first().map_or("NAME", |(name, _)| name);
                 format!("name one: --workload {first}")
             }
+            Unusable::Compressed { file } => format!("unpack it on the way: gzip -dc {file} | dfwfd ... --logs -"),
             Unusable::NoRecords { counts } if counts.read == 0 => {
                 "bring records in with `dfwfd load FILE --workload NAME`, or name a file with --logs".to_owned()
             }
@@ -105,6 +111,7 @@ impl Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Unusable::Compressed { file } => write!(f, "{file} is compressed"),
             Unusable::Ambiguous { workloads } => {
                 write!(f, "the logs hold {} workloads and none was named: {}", workloads.len(), list(workloads))
             }

@@ -101,25 +101,40 @@ pub(super) fn routes() -> Router<Arc<World>> {
 
 /// The five routes of a kind of entity.
 pub(super) fn crud(path: &str, kind: &'static Kind) -> Router<Arc<World>> {
-    let read = move |State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>| async move {
-        let mut state = world.state();
-        let found = (kind.shelf)(&mut state).find(&namespace, &name).cloned();
-        found.map(Json).ok_or_else(|| missing(kind, &namespace, &name))
-    };
+    let single = reading(kind).merge(one(kind));
+    Router::new().route(path, collection(kind)).route(&format!("{path}/{{namespace}}/{{name}}"), single)
+}
+
+/// Listing entities and creating one.
+pub(super) fn collection(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     let list = move |State(world): State<Arc<World>>, uri: Uri| async move {
         let query = ListQuery::parse(&uri, kind.columns)?;
         let mut state = world.state();
         Answer::Ok(Json(query.answer((kind.shelf)(&mut state).rows().cloned(), kind.columns)))
     };
     let add = move |State(world): State<Arc<World>>, body: Bytes| async move { create(&world, kind, &body) };
-    Router::new().route(path, get(list).post(add)).route(&format!("{path}/{{namespace}}/{{name}}"), one(kind).get(read))
+    get(list).post(add)
+}
+
+/// Reading one entity.
+pub(super) fn reading(kind: &'static Kind) -> MethodRouter<Arc<World>> {
+    get(move |State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>| async move {
+        let mut state = world.state();
+        let found = (kind.shelf)(&mut state).find(&namespace, &name).cloned();
+        found.map(Json).ok_or_else(|| missing(kind, &namespace, &name))
+    })
 }
 
 /// Changing and deleting one entity.
 pub(super) fn one(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     let change = move |State(world): State<Arc<World>>, Path(path): Path<(String, String)>, body: Bytes| async move {
-        patch(&world, kind, &path.0, &path.1, &body)
+        patch(&world, kind, &path.0, &path.1, &object(&body)?)
     };
+    deleting(kind).patch(change)
+}
+
+/// Deleting one entity.
+pub(super) fn deleting(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     let delete = move |State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>| async move {
         let mut state = world.state();
         let removed = (kind.shelf)(&mut state).remove(&namespace, &name);
@@ -127,10 +142,11 @@ pub(super) fn one(kind: &'static Kind) -> MethodRouter<Arc<World>> {
         let id = removed.get("id").and_then(Value::as_str).unwrap_or(&name);
         Answer::Ok(Json(json!({"message": "Resource deleted successfully.", "id": id, "deleted_at": null})))
     };
-    MethodRouter::new().patch(change).delete(delete)
+    MethodRouter::new().delete(delete)
 }
 
-fn missing(kind: &Kind, namespace: &str, name: &str) -> Refusal {
+/// The refusal for an entity that does not exist.
+pub(super) fn missing(kind: &Kind, namespace: &str, name: &str) -> Refusal {
     Refusal::not_found(format!("{} {namespace}/{name} not found", kind.noun))
 }
 
@@ -167,9 +183,9 @@ pub(super) fn entity(kind: &Kind, body: &Object, namespace: &str, name: &str, id
     entity
 }
 
-fn patch(world: &World, kind: &Kind, namespace: &str, name: &str, body: &Bytes) -> Answer {
-    let body = object(body)?;
-    let mut fields = Fields::of(&body);
+/// Checks a body and changes the members that it holds.
+pub(super) fn patch(world: &World, kind: &Kind, namespace: &str, name: &str, body: &Object) -> Answer {
+    let mut fields = Fields::of(body);
     common(&mut fields);
     (kind.check)(&mut fields, Creating::No);
     fields.done()?;
@@ -179,7 +195,7 @@ fn patch(world: &World, kind: &Kind, namespace: &str, name: &str, body: &Bytes) 
     };
     // Members that name the entity may come along unchanged; they never move it.
     for member in kind.members.iter().filter(|member| body.contains_key(**member)) {
-        entity[member] = or_null(&body, member);
+        entity[member] = or_null(body, member);
     }
     entity["updated_at"] = json!(naive_now());
     Ok(Json(entity.clone()))

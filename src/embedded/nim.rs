@@ -1,6 +1,9 @@
 //! The NIM proxy: which models answer by now, and their answers in OpenAI's shapes (nemo-wire 7). How a student makes up
 //! its reply is the business of `student`.
 
+mod embeddings;
+mod stream;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +11,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
@@ -15,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clock::Mark;
-use super::wire::{Answer, Refusal};
+use super::wire::Refusal;
 use super::world::{State as Everything, World};
 use crate::student::{self, Adapter, Message};
 
@@ -42,6 +46,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completions))
+        .route("/v1/embeddings", post(embeddings::embed))
         .route("/v1/health/ready", get(ready))
         .route("/v1/health/live", get(ready))
 }
@@ -124,76 +129,96 @@ fn find(world: &World, model: &str) -> Result<Served, Refusal> {
 struct ChatRequest {
     model: String,
     messages: Vec<Message>,
-    #[serde(default)]
+    n: Option<u32>,
     stream: Option<bool>,
+    stream_options: Option<stream::Options>,
 }
 
 #[derive(Deserialize)]
 struct CompletionRequest {
     model: String,
     prompt: Value,
-    #[serde(default)]
+    n: Option<u32>,
     stream: Option<bool>,
+    stream_options: Option<stream::Options>,
 }
+
+/// The most answers that one request may ask for.
+const MOST_CHOICES: u32 = 128;
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| bad_request(format!("invalid request: {error}")))
 }
 
-fn not_streamed(stream: Option<bool>) -> Result<(), Refusal> {
-    if stream == Some(true) {
-        return Err(bad_request("this platform does not stream answers"));
+/// How many times each answer is wanted; a student says the same each time.
+fn choices(wanted: Option<u32>) -> Result<usize, Refusal> {
+    match wanted.unwrap_or(1) {
+        n @ 1..=MOST_CHOICES => Ok(n as usize),
+        _ => Err(bad_request(format!("n must be between 1 and {MOST_CHOICES}"))),
     }
-    Ok(())
 }
 
-async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
     let request: ChatRequest = parse(&body)?;
-    not_streamed(request.stream)?;
+    let n = choices(request.n)?;
     if request.messages.is_empty() {
         return Err(bad_request("messages must not be empty"));
     }
     let text = find(&world, &request.model)?.reply(&request.messages);
     let prompt: usize = request.messages.iter().map(|message| tokens(&message.content)).sum();
-    Ok(Json(json!({
+    let usage = usage(prompt, tokens(&text) * n);
+    let mut answer = json!({
         "id": format!("chatcmpl-{}", uuid::Uuid::new_v4().simple()),
         "object": "chat.completion",
         "created": Timestamp::now().as_second(),
         "model": request.model,
-        "choices": [{
-            "index": 0,
+    });
+    if request.stream == Some(true) {
+        answer["object"] = json!("chat.completion.chunk");
+        return Ok(stream::chat(&answer, &vec![text; n], stream::Options::usage(request.stream_options, usage)));
+    }
+    let choice = |index: usize| {
+        json!({
+            "index": index,
             "message": {"role": "assistant", "content": text, "tool_calls": []},
             "logprobs": null,
             "finish_reason": "stop",
-        }],
-        "usage": usage(prompt, tokens(&text)),
-    })))
+        })
+    };
+    answer["choices"] = (0..n).map(choice).collect();
+    answer["usage"] = usage;
+    Ok(Json(answer).into_response())
 }
 
-async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
     let request: CompletionRequest = parse(&body)?;
-    not_streamed(request.stream)?;
-    let prompts: Vec<&str> = match &request.prompt {
-        Value::String(prompt) => vec![prompt],
-        Value::Array(prompts) => prompts.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+    let n = choices(request.n)?;
+    let prompts = match &request.prompt {
+        Value::String(prompt) => Some(vec![prompt.as_str()]),
+        Value::Array(prompts) => prompts.iter().map(Value::as_str).collect(),
+        _ => None,
     };
-    if prompts.is_empty() {
+    let Some(prompts) = prompts.filter(|prompts| !prompts.is_empty()) else {
         return Err(bad_request("prompt must be a string or a list of strings"));
-    }
+    };
     let model = find(&world, &request.model)?;
-    let texts: Vec<String> = prompts.iter().map(|prompt| model.reply(&[Message::new("user", *prompt)])).collect();
+    let replies = prompts.iter().map(|prompt| model.reply(&[Message::new("user", *prompt)]));
+    let texts: Vec<String> = replies.flat_map(|reply| std::iter::repeat_n(reply, n)).collect();
     let prompt = prompts.iter().map(|prompt| tokens(prompt)).sum();
-    let completion = texts.iter().map(|text| tokens(text)).sum();
-    let choice = |(index, text): (usize, &String)| json!({"index": index, "text": text, "logprobs": null, "finish_reason": "stop"});
-    Ok(Json(json!({
+    let usage = usage(prompt, texts.iter().map(|text| tokens(text)).sum());
+    let mut answer = json!({
         "id": format!("cmpl-{}", uuid::Uuid::new_v4().simple()),
         "object": "text_completion",
         "created": Timestamp::now().as_second(),
         "model": request.model,
-        "choices": texts.iter().enumerate().map(choice).collect::<Vec<_>>(),
-        "usage": usage(prompt, completion),
-    })))
+    });
+    if request.stream == Some(true) {
+        return Ok(stream::completion(&answer, &texts, stream::Options::usage(request.stream_options, usage)));
+    }
+    let choice = |(index, text): (usize, &String)| json!({"index": index, "text": text, "logprobs": null, "finish_reason": "stop"});
+    answer["choices"] = texts.iter().enumerate().map(choice).collect();
+    answer["usage"] = usage;
+    Ok(Json(answer).into_response())
 }
 
 fn usage(prompt: usize, completion: usize) -> Value {

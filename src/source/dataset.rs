@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ pub use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
 use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
+use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
 use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
@@ -34,8 +35,8 @@ pub const TRAIN: &str = "train/training/train_data.jsonl";
 pub const VALIDATION: &str = "train/validation/val_data.jsonl";
 /// Texts that stand with different labels, below the dataset folder; not there when there are none.
 pub const CONFLICTS: &str = "conflicts.jsonl";
-/// A copy of what cannot be read again, while it is needed.
-const SPOOL: &str = ".spool.jsonl";
+/// Copies of what cannot be read twice (standard input, pipes, an index) while they are needed; the source's number follows.
+const SPOOL: &str = ".spool-";
 
 /// Rows rendered at once by one thread.
 const ROWS_AT_ONCE: usize = 512;
@@ -73,10 +74,18 @@ fn build_from(
     remove_if_there(&out.join(MANIFEST))?;
     let mut sources = Sources::open(&request.input, out)?;
     let built = sources.build(request, out, Rejects { to: rejects }, stdin, max_line);
-    if sources.spooled {
-        remove_if_there(&out.join(SPOOL))?;
+    for (path, _) in sources.paths.iter().zip(&sources.spooled).filter(|(_, spooled)| **spooled) {
+        remove_if_there(path)?;
     }
     built
+}
+
+/// Whether a file begins as gzip or zstd does. Its position is left at the beginning.
+fn is_compressed(mut file: &File) -> Result<bool> {
+    let mut beginning = [0; 4];
+    let read = file.read(&mut beginning)?;
+    file.rewind()?;
+    Ok(lines::is_compressed(&beginning[..read]))
 }
 
 /// The places that records come from.
@@ -86,7 +95,8 @@ struct Sources {
     paths: Vec<PathBuf>,
     /// What a source is called, by its number.
     names: Vec<PathBuf>,
-    spooled: bool,
+    /// Whether a source is read once and copied, by its number.
+    spooled: Vec<bool>,
     /// Keeps writers out of a log store that is read.
     _store: Option<Reading>,
 }
@@ -94,17 +104,19 @@ struct Sources {
 impl Sources {
     fn open(input: &Input, out: &Path) -> Result<Sources> {
         let mut store = None;
-        let (name, paths) = match input {
+        let (name, names) = match input {
             Input::Files(paths) => ("jsonl", paths.clone()),
             Input::Local(dir) => ("local", store.insert(LogStore::at(dir).read()?).files.clone()),
-            Input::Stdin => ("stdin", vec![out.join(SPOOL)]),
-            Input::Elasticsearch(_) => ("elasticsearch", vec![out.join(SPOOL)]),
+            Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
+            Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
-        let (spooled, names) = match input {
-            Input::Stdin => (true, vec![PathBuf::from("-")]),
-            Input::Elasticsearch(at) => (true, vec![PathBuf::from(at.to_string())]),
-            Input::Local(_) | Input::Files(_) => (false, paths.clone()),
-        };
+        // Those that `build` is handed as a stream.
+        let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
+        let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
+        let spooled: Vec<bool> = names.iter().map(|path| streamed || is_pipe(path)).collect();
+        let spool = |(number, spooled): (usize, &bool)| spooled.then(|| out.join(format!("{SPOOL}{number}")));
+        let copies = spooled.iter().enumerate().map(spool);
+        let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         Ok(Sources { name, paths, names, spooled, _store: store })
     }
 
@@ -121,12 +133,17 @@ impl Sources {
         let mut identities = Vec::new();
         for source in 0..self.paths.len() {
             let path = &self.paths[source];
-            let input = if self.spooled {
-                let copy = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-                self.read(source, &mut *stdin, Some(copy), max_line, &mut intake, &mut rejects)
+            let copy = || File::create(path).with_context(|| format!("creating {}", path.display()));
+            let copy = self.spooled[source].then(copy).transpose()?;
+            let input = if matches!(request.input, Input::Stdin | Input::Elasticsearch(_)) {
+                self.read(source, &mut *stdin, copy, max_line, &mut intake, &mut rejects)
             } else {
-                let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-                self.read(source, file, None, max_line, &mut intake, &mut rejects)
+                let name = &self.names[source];
+                let file = File::open(name).with_context(|| format!("opening {}", name.display()))?;
+                if !self.spooled[source] && is_compressed(&file)? {
+                    return Err(Unusable::Compressed { file: name.display().to_string() }.into());
+                }
+                self.read(source, file, copy, max_line, &mut intake, &mut rejects)
             };
             inputs.push(input?);
             identities.push(identity(path)?.0);

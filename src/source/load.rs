@@ -18,7 +18,7 @@ use crate::data::rules::Reject;
 use crate::data::table::{self, Table, TableError, TableOptions};
 use crate::source::credentials::Credentials;
 use crate::source::elastic::bulk::{Bulk, Written};
-use crate::source::lines::Lines;
+use crate::source::lines::{self, Lines};
 use crate::source::local::{Batch, LogStore, Writer};
 
 /// Bytes that wait for the store before they are appended.
@@ -256,7 +256,7 @@ impl Loader<'_> {
     fn take(&mut self, file: &str, mut input: Box<dyn BufRead>) -> anyhow::Result<()> {
         let reading = || format!("reading {file}");
         let beginning = peek(&mut input).with_context(reading)?;
-        if beginning.starts_with(b"\x1f\x8b") || beginning.starts_with(b"\x28\xb5\x2f\xfd") {
+        if lines::is_compressed(&beginning) {
             return Err(LoadError::Compressed { file: file.to_owned() }.into());
         }
         match self.request.format.unwrap_or_else(|| detect(file, &beginning)) {

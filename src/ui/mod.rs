@@ -210,6 +210,17 @@ impl Ui {
         lock(&self.inner.out).lost.as_ref().map(ToString::to_string)
     }
 
+    /// The code to end with: a command whose answer was lost on the way out has not done what it was asked for.
+    pub fn settle(&self, exit: Exit) -> Exit {
+        match self.lost() {
+            Some(why) if exit == Exit::Done => {
+                self.error(&anyhow::anyhow!(why).context("writing to standard output"), Exit::Failed, None);
+                Exit::Failed
+            }
+            _ => exit,
+        }
+    }
+
     /// stderr as a writer for log lines, which pass above the bars.
     pub fn stderr(&self) -> Stderr {
         Stderr(self.clone())

@@ -21,8 +21,8 @@ impl View for Plain {
     fn event(&mut self, event: &Event) {
         match (&event.what, line(event)) {
             (What::Warning { message }, _) => self.ui.note(&format!("warning: {}", one_line(message))),
-            (_, Some(Line::Wrong(text))) => self.ui.warn(&text),
-            (_, Some(Line::Note(text))) => self.ui.note(&text),
+            // With -q the end of the run says it once, with its causes.
+            (_, Some(Line::Wrong(text) | Line::Note(text))) => self.ui.note(&text),
             (_, None) => {}
         }
     }
@@ -35,7 +35,7 @@ impl View for Plain {
 pub(super) enum Line {
     /// All is well.
     Note(String),
-    /// Something failed; shown also with `-q`.
+    /// Something failed.
     Wrong(String),
 }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_says_only_what_went_wrong() {
+    fn quiet_leaves_what_went_wrong_to_the_end_of_the_run() {
         let (ui, _, err) = buffered(true);
         let mut view = Plain::new(&ui);
         for event in sample_run() {
@@ -125,6 +125,10 @@ mod tests {
         assert_eq!(err.text(), "");
         let candidate = Some("meta/x\u{1b}[2J".to_owned());
         view.event(&event(What::StepFailed { candidate, step: Step::Train, error: "job\nlost".into() }));
-        assert_eq!(err.text(), "warning: meta/x\u{fffd}[2J: train failed: job lost\n");
+        assert_eq!(err.text(), "");
+        let (ui, _, err) = buffered(false);
+        let candidate = Some("meta/x\u{1b}[2J".to_owned());
+        Plain::new(&ui).event(&event(What::StepFailed { candidate, step: Step::Train, error: "job\nlost".into() }));
+        assert_eq!(err.text(), "meta/x\u{fffd}[2J: train failed: job lost\n");
     }
 }

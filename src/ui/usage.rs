@@ -10,10 +10,11 @@ use crate::error::Exit;
 
 /// Shows it; the exit code to end with.
 pub fn show(error: &clap::Error) -> ExitCode {
-    // A reader that went away is no error.
-    let _ = error.print();
+    let shown = error.print().and_then(|()| std::io::stdout().flush());
     if !error.use_stderr() {
-        return Exit::Done.code().into();
+        // A reader that went away is no error.
+        let lost = shown.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe);
+        return if lost { Exit::Failed } else { Exit::Done }.code().into();
     }
     if wants_json() {
         let text = error.render().to_string();

@@ -244,7 +244,7 @@ fn a_file_that_may_not_be_read() {
 
     let folder = Folder::new();
     let path = folder.write("mine.jsonl", log("w", 3));
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
         // The superuser reads everything.
         crate::harness::skip("a_file_that_may_not_be_read", "permissions", "this user reads every file");
@@ -268,4 +268,122 @@ fn a_good_row_survives_a_bad_file_beside_it() {
     let missing = folder.dfwfd(["load", "good.jsonl", "nowhere.jsonl", "--state-dir", "s"]).run();
     missing.code(2).says("nowhere.jsonl");
     assert!(!folder.at("s/logs").exists(), "nothing is half loaded");
+}
+
+/// Good lines with bytes flipped, cut, doubled and put in, the same every time.
+fn mutated(lines: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound as u64).unwrap()
+    };
+    let pieces: [&[u8]; 12] =
+        [b"\"", b"{", b"}", b"[", b"]", b",", b":", b"\\", b"null", b"\\ud800", b"-1e400", b"\xf0\x9f"];
+    let mut bytes = Vec::new();
+    for number in 0..lines {
+        let mut line = record("w", number).to_string().into_bytes();
+        for _ in 0..=below(3) {
+            let at = below(line.len());
+            match below(4) {
+                0 => line[at] = u8::try_from(below(256)).unwrap(),
+                1 => line.truncate(at.max(1)),
+                2 => drop(line.splice(at..at, pieces[below(pieces.len())].iter().copied())),
+                _ => {
+                    let end = (at + below(40)).min(line.len());
+                    let twice = line[at..end].to_vec();
+                    drop(line.splice(at..at, twice));
+                }
+            }
+        }
+        // A line is one line, whatever it holds.
+        line.retain(|byte| *byte != b'\n');
+        bytes.extend(line);
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[test]
+fn mutated_lines_are_counted_and_both_commands_agree() {
+    let folder = Folder::new();
+    let lines = 3000;
+    folder.write("mutated.jsonl", mutated(lines));
+    let loaded = folder.dfwfd(["load", "mutated.jsonl", "--format", "json", "--rejects", "bad.jsonl"]).run();
+    let [read, added, present, rejected] = counts(loaded.code(0));
+    assert_eq!(read, lines as u64);
+    assert!(added > 100 && rejected > 1000, "some survive: {loaded}");
+    let reasons = loaded.json()["data"]["rejected"].as_object().unwrap().len();
+    assert!(reasons >= 8, "of many kinds: {loaded}");
+    assert_eq!(rejects(&folder, "bad.jsonl", "mutated.jsonl").len() as u64, rejected);
+
+    let flags = ["--logs", "mutated.jsonl", "--workload", "w"];
+    let direct = split(&folder, &flags).code(0).json()["data"].clone();
+    assert_eq!(direct["read"], lines);
+    // What load refuses split refuses for the same reason; what it alone refuses depends on the type of the workload.
+    for (reason, count) in loaded.json()["data"]["rejected"].as_object().unwrap() {
+        assert_eq!(direct["rejected"].get(reason), Some(count), "{reason}");
+    }
+    let stored = split(&folder, &["--workload", "w"]).code(0).json()["data"].clone();
+    assert_eq!(stored["read"], added, "{loaded}");
+    assert_eq!(stored["files"], direct["files"]);
+    assert_eq!(present, 0);
+}
+
+#[test]
+fn a_rejects_file_never_replaces_a_log() {
+    let folder = Folder::new();
+    let bytes = log("w", 60);
+    folder.write("logs.jsonl", &bytes);
+    for name in ["logs.jsonl", "./logs.jsonl"] {
+        for command in [&["load", "logs.jsonl"][..], &["split", "--logs", "logs.jsonl", "--out", "d"]] {
+            folder.dfwfd(command).args(["--rejects", name]).run().code(2).says("--rejects").hints();
+            assert_eq!(folder.read("logs.jsonl"), bytes, "{command:?}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_can_be_named_as_a_file() {
+    let folder = Folder::new();
+    folder.write("logs.jsonl", log("w", 60) + "{\n");
+    let made = std::process::Command::new("mkfifo").arg(folder.at("pipe")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        crate::harness::skip("a_pipe_can_be_named_as_a_file", "mkfifo", "there is no mkfifo");
+        return;
+    }
+    let wanted = split(&folder, &["--logs", "logs.jsonl"]);
+    let feed = |target: std::path::PathBuf| {
+        let bytes = folder.bytes("logs.jsonl");
+        std::thread::spawn(move || std::fs::write(target, bytes).unwrap())
+    };
+    let feeding = feed(folder.at("pipe"));
+    let split = folder
+        .dfwfd(["split", "--logs", "pipe", "--out", "piped", "--rejects", "bad.jsonl", "--format", "json"])
+        .args(["--set", "data_split_config.eval_size=5", "--set", "data_split_config.min_total_records=10"])
+        .run();
+    assert_eq!(split.code(0).json()["data"]["files"], wanted.code(0).json()["data"]["files"]);
+    feeding.join().unwrap();
+    assert_eq!(rejects(&folder, "bad.jsonl", "pipe"), [(61, "invalid_json".to_owned())]);
+    let hidden = std::fs::read_dir(folder.at("piped")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(hidden.into_iter().all(|name| !name.to_string_lossy().starts_with('.')), "no copy is left");
+    let feeding = feed(folder.at("pipe"));
+    let loaded = folder.dfwfd(["load", "pipe", "--format", "json"]).run();
+    assert_eq!(counts(loaded.code(0)), [61, 60, 0, 1]);
+    feeding.join().unwrap();
+}
+
+#[test]
+fn a_compressed_log_is_named_as_such_by_every_command_that_reads_logs() {
+    let folder = Folder::shipped();
+    folder.write("logs.jsonl.gz", b"\x1f\x8b\x08\x00and so on");
+    for command in
+        [&["split", "--out", "sets", "--logs"][..], &["run", "-q", "--logs"], &["load", "--set", "logs.source=local"]]
+    {
+        let output = folder.dfwfd(command.iter().chain(&["logs.jsonl.gz"])).run();
+        output.code(6).says("logs.jsonl.gz is compressed").hints();
+        assert_eq!(output.stderr.matches("is compressed").count(), 1, "{}", output.stderr);
+    }
 }

@@ -261,3 +261,34 @@ fn a_label_is_the_last_in_brackets() {
     let listed = folder.dfwfd(["logs", "--format", "json"]).run().code(0).json();
     assert_eq!(listed["workloads"][0]["labels"], json!({"Merger": 3}));
 }
+
+#[test]
+fn several_loads_at_once_add_each_record_once() {
+    let folder = Folder::new();
+    let files: Vec<String> = (0..6)
+        .map(|part| {
+            let name = format!("part{part}.jsonl");
+            // Each shares half of its records with the next.
+            let rows: Vec<Value> = (part * 200..part * 200 + 400).map(|number| record("w", number)).collect();
+            folder.write(&name, lines(&rows));
+            name
+        })
+        .collect();
+    let loading: Vec<_> = files.iter().map(|name| folder.dfwfd(["load", name, "--format", "json"]).spawn()).collect();
+    let counted: Vec<[u64; 4]> = loading
+        .into_iter()
+        .map(|load| {
+            let output = load.wait();
+            output.code(0);
+            counts(&output)
+        })
+        .collect();
+    assert_eq!(counted.iter().map(|counts| counts[1]).sum::<u64>(), 1400, "{counted:?}");
+    assert_eq!(stored(&folder).len(), 1400);
+    // A run and a split read while others write, and see whole records only.
+    let writing = folder.dfwfd(["load", "part0.jsonl", "--workload", "v"]).spawn();
+    let rules = ["--set", "data_split_config.eval_size=5", "--workload", "w"];
+    let split = folder.dfwfd(["split", "--out", "d", "--format", "json"]).args(rules).run();
+    assert_eq!(split.code(0).json()["data"]["rejected"], json!({}));
+    writing.wait().code(0);
+}

@@ -13,4 +13,5 @@ mod output;
 mod run;
 mod schema;
 mod serve;
+mod shipped;
 mod split;

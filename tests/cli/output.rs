@@ -273,8 +273,8 @@ fn a_run_beside_another_is_code_75() {
 
 #[test]
 fn a_service_that_is_not_there_is_code_3() {
-    // A port that was free a moment ago and that nobody listens on.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that nobody listens on and that no other test can be given.
+    let closed = "127.0.0.1:1";
     let yaml = format!(
         "nmp_config: {{nemo_base_url: 'http://{closed}/nemo', nim_base_url: 'http://{closed}/nim', \
          datastore_base_url: 'http://{closed}/ds'}}\nnims: [{{model_name: meta/llama-3.2-1b-instruct}}]\ngpus: 4\n"
@@ -285,7 +285,7 @@ fn a_service_that_is_not_there_is_code_3() {
         let output = folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).args(plan).run();
         let error = error(&output, 3);
         assert!(error["hint"].as_str().unwrap().contains("nmp_config"), "{output}");
-        assert!(error["causes"].to_string().contains(&closed.to_string()), "{output}");
+        assert!(error["causes"].to_string().contains(closed), "{output}");
     }
 }
 
@@ -321,4 +321,20 @@ fn every_completion_script_knows_every_command() {
         }
     }
     folder.dfwfd(["completions", "csh"]).run().code(2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_is_lost_is_no_success() {
+    let folder = ready();
+    folder.dfwfd(["load", "logs.jsonl"]).run().code(0);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for call in
+        [&["logs"][..], &["logs", "--format", "json"], &["run", "--plan"], &["--help"], &["completions", "bash"]]
+    {
+        let output = folder.dfwfd(call).stdout(full()).run();
+        assert_eq!(output.code, Some(1), "{output}");
+    }
+    // What does not answer loses nothing.
+    folder.dfwfd(["-q", "load", "logs.jsonl"]).stdout(full()).run().code(0);
 }

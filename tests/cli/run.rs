@@ -427,3 +427,20 @@ fn rows_without_a_user_are_told_apart_by_all_their_messages() {
     let answered = parse_lines(&folder.read(&file)).iter().filter(|row| row["reply"].is_string()).count();
     assert_eq!(answered, 100, "every row finds its reply: {report}");
 }
+
+#[test]
+fn runs_are_listed_newest_first_and_watching_ends_with_them() {
+    let folder = Folder::with_config("nmp_config: {platform: embedded}\nnims: [{model_name: dfwfd/ngram-small}]\n");
+    folder.write("logs.jsonl", log("w", 150));
+    let run = || {
+        let run = folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).run();
+        run.code(0).json()["run"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (run(), run());
+    let list = folder.dfwfd(["status", "--format", "json"]).run().code(0).json();
+    let listed: Vec<&str> = list["runs"].as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap()).collect();
+    assert_eq!(listed, [&second, &first]);
+    let latest = folder.dfwfd(["status", "latest", "--watch", "--format", "json"]).run();
+    assert_eq!(latest.code(0).json()["run"], second);
+    folder.dfwfd(["status", "--watch"]).run().code(0);
+}

@@ -52,3 +52,29 @@ fn a_port_that_is_taken_is_said() {
     let output = Folder::new().dfwfd(["serve", "--port", &port]).run();
     output.code(1).says(&port).says("--port 0").hints();
 }
+
+#[test]
+fn the_scores_are_the_same_however_files_are_uploaded_and_whatever_makes_jobs_advance() {
+    let folder = Folder::with_config(
+        "nims:\n  - model_name: dfwfd/ngram-small\n    customization_enabled: true\n    \
+         customizer_configs: {target: dfwfd/ngram-small@1.0}\ngpus: 2\n",
+    );
+    folder.write("logs.jsonl", log("w", 200));
+    let run = |server: &Server| {
+        let run = folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).envs(server.variables()).run();
+        let report = run.code(0).json();
+        ["base", "customized"].map(|which| report["candidates"][0]["evaluations"][which]["scores"].clone())
+    };
+    let wanted = run(&Server::start(&[]));
+    assert!(wanted[1]["macro_f1"]["value"].as_f64() > wanted[0]["macro_f1"]["value"].as_f64(), "{wanted:?}");
+    assert_eq!(run(&Server::start(&["--upload-mode", "lfs"])), wanted);
+    assert_eq!(run(&Server::start(&["--clock", "polls"])), wanted);
+    let inside = folder
+        .dfwfd(["run", "--logs", "logs.jsonl", "--format", "json", "--set", "nmp_config.platform=embedded"])
+        .run();
+    let inside = inside.code(0).json();
+    assert_eq!(
+        ["base", "customized"].map(|which| inside["candidates"][0]["evaluations"][which]["scores"].clone()),
+        wanted
+    );
+}

@@ -50,10 +50,16 @@ fn shell_blocks_hold_commands_that_parse() {
     let mut found = Vec::new();
     for page in pages() {
         for block in &page.blocks {
-            if block.info.is_empty() || block.info.starts_with("sh") {
-                let at = format!("{}:{}", page.name(), block.line);
-                found.extend(calls(&block.text).into_iter().map(|words| (at.clone(), words)));
-            }
+            let at = format!("{}:{}", page.name(), block.line);
+            let text = match block.info.as_str() {
+                "" | "sh" | "sh run" | "bash" => block.text.clone(),
+                // A session: what is typed follows the prompt.
+                "console" => {
+                    block.text.lines().filter_map(|line| line.strip_prefix("$ ")).collect::<Vec<_>>().join("\n")
+                }
+                _ => continue,
+            };
+            found.extend(calls(&text).into_iter().map(|words| (at.clone(), words)));
         }
     }
     all_accepted(&found, 40);

@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod cli;
 mod codes;
 mod commands;
 mod examples;

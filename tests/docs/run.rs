@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 
 use crate::harness::{Folder, project, testdata};
-use crate::markdown::Page;
+use crate::markdown::{Block, Page};
 
 /// What the README calls through cargo is the binary under test.
 const PREAMBLE: &str = r#"
@@ -48,32 +48,51 @@ fn masked(line: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Runs the page; asserts that it ends well and that each line it shows was printed.
+/// Runs the page; asserts that it ends well and that each line it shows was printed. `UPDATE_DOCS=1 cargo test --test docs`
+/// writes what is printed into the page first.
 fn check(page: &str, folder: &Folder) {
-    let page = Page::read(&project().join(page));
-    let runnable = |info: &str| info == "sh run";
+    let path = project().join(page);
     let script: String =
-        page.blocks.iter().filter(|block| runnable(&block.info)).map(|block| block.text.as_str()).collect();
+        Page::read(&path).blocks.iter().filter(|block| is_run(block)).map(|block| &*block.text).collect();
     assert!(!script.is_empty());
     let (code, printed) = sh(folder.path(), "sh", &format!("{PREAMBLE}\n{script}"), &[]);
-    assert_eq!(code, Some(0), "{}: its commands ended with {code:?}\n{script}\n{printed}", page.name());
+    assert_eq!(code, Some(0), "{page}: its commands ended with {code:?}\n{script}\n{printed}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        update(&path, &printed);
+    }
     let known: HashSet<String> = printed.lines().map(masked).collect();
-    let mut shown = 0;
-    for pair in page.blocks.windows(2) {
-        if !runnable(&pair[0].info) || pair[1].info != "text" {
-            continue;
-        }
-        for (offset, line) in pair[1].text.lines().enumerate() {
-            shown += 1;
-            let at = pair[1].line + offset;
+    let mut lines = 0;
+    for block in shown(&Page::read(&path)) {
+        for (offset, line) in block.text.lines().enumerate() {
+            lines += 1;
+            let at = block.line + offset;
             assert!(
                 known.contains(&masked(line)),
-                "{}:{at} shows what is not printed:\n{line}\nprinted:\n{printed}",
-                page.name()
+                "{page}:{at} shows what is not printed:\n{line}\nprinted:\n{printed}"
             );
         }
     }
-    assert!(shown > 5, "{} shows only {shown} lines of output", page.name());
+    assert!(lines > 5, "{page} shows only {lines} lines of output");
+}
+
+fn is_run(block: &Block) -> bool {
+    block.info == "sh run"
+}
+
+/// The blocks of output: each follows one that is run.
+fn shown(page: &Page) -> Vec<&Block> {
+    page.blocks.windows(2).filter(|pair| is_run(&pair[0]) && pair[1].info == "text").map(|pair| &pair[1]).collect()
+}
+
+/// Writes into each block of output as many lines as it has, from where the same first line was printed.
+fn update(path: &Path, printed: &str) {
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for block in shown(&Page::read(path)) {
+        let first = masked(block.text.lines().next().unwrap());
+        let lines = printed.lines().skip_while(|line| masked(line) != first).take(block.text.lines().count());
+        text = text.replacen(&block.text, &lines.map(|line| format!("{line}\n")).collect::<String>(), 1);
+    }
+    std::fs::write(path, text).unwrap();
 }
 
 #[test]

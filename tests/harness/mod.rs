@@ -110,7 +110,7 @@ pub struct Dfwfd {
     command: Command,
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
-    unread: bool,
+    stdout: Option<Stdio>,
 }
 
 impl Dfwfd {
@@ -123,7 +123,7 @@ impl Dfwfd {
                 command.env(name, value);
             }
         }
-        Dfwfd { command, arguments: Vec::new(), input: None, unread: false }
+        Dfwfd { command, arguments: Vec::new(), input: None, stdout: None }
     }
 
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Dfwfd {
@@ -162,8 +162,15 @@ impl Dfwfd {
     }
 
     /// With a standard output whose reader has gone.
-    pub fn unread(mut self) -> Dfwfd {
-        self.unread = true;
+    pub fn unread(self) -> Dfwfd {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        self.stdout(writer)
+    }
+
+    /// With this standard output, which is then nobody's to read.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Dfwfd {
+        self.stdout = Some(stdout.into());
         self
     }
 
@@ -177,12 +184,7 @@ impl Dfwfd {
         let line: Vec<String> = self.arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
         self.command.args(&self.arguments);
         self.command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        if self.unread {
-            let (reader, writer) = std::io::pipe().unwrap();
-            drop(reader);
-            self.command.stdout(writer);
-        }
+        self.command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             // In a thread of its own, so that a full pipe on either side holds nobody up; a program that ends without
@@ -204,6 +206,11 @@ pub struct Running {
 impl Running {
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// SIGKILL, and its end awaited.
@@ -259,6 +266,13 @@ pub struct Output {
 impl Output {
     /// Asserts the exit code, and that nothing panicked whatever the code; shows everything when not.
     #[track_caller]
+    pub fn expect(self, code: i32) -> Output {
+        self.code(code);
+        self
+    }
+
+    /// The same on what is still needed.
+    #[track_caller]
     pub fn code(&self, code: i32) -> &Output {
         assert!(!self.stderr.contains("panicked"), "it panicked: {self}");
         assert_eq!(self.code, Some(code), "{self}");
@@ -308,10 +322,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `serve --port 0` with further flags and returns once it accepts connections.
+    /// Starts `serve` with these flags, on a free port unless they name one, and returns once it accepts connections.
     pub fn start(flags: &[&str]) -> Server {
         let folder = std::env::temp_dir();
-        let mut running = Dfwfd::new(&folder).args(["serve", "--port", "0"]).args(flags).spawn();
+        let mut running = Dfwfd::new(&folder)
+            .args(if flags.contains(&"--port") { &["serve"][..] } else { &["serve", "--port", "0"] })
+            .args(flags)
+            .spawn();
         let stdout = running.child.stdout.take().unwrap();
         let mut variables = Vec::new();
         // The lines come once it accepts connections; what follows them is nobody's business.
@@ -337,6 +354,14 @@ impl Server {
 
     pub fn id(&self) -> u32 {
         self.running.id()
+    }
+
+    /// Ends it; what it has said on stderr.
+    pub fn end(mut self) -> String {
+        self.running.child.kill().unwrap();
+        let mut told = String::new();
+        self.running.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        told
     }
 
     /// An answer's status and body (null when it holds no JSON).

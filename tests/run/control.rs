@@ -1,12 +1,12 @@
-//! Processes of these tests: a `serve` that is told to hold calls, and runs against it.
+//! What these tests share beyond the harness: a `serve` that is told to hold calls, a folder with a small log and a
+//! configuration, and looking until something is there.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::harness::{Dfwfd, Output, Server};
 
 /// Nothing here takes longer on any machine; a test that waits in vain ends with this.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -53,88 +53,61 @@ pub fn write_logs(path: &Path) {
     std::fs::write(path, text).unwrap();
 }
 
-/// A `serve` process; killed when dropped.
-pub struct Platform {
-    child: Child,
-    base: String,
-    variables: Vec<(String, String)>,
-}
+/// A `serve` process that advances by polls and can be told to hold calls; killed when dropped.
+pub struct Platform(Server);
 
 impl Platform {
-    /// Starts one that advances by polls and can be told to hold calls.
-    pub fn start(folder: &Path, extra: &[&str]) -> Platform {
-        let file = folder.join("serve.env");
-        let _ = std::fs::remove_file(&file);
-        let child = Command::new(env!("CARGO_BIN_EXE_dfwfd"))
-            .args(["serve", "--port", "0", "--clock", "polls", "--control", "--env-file"])
-            .arg(&file)
-            .args(extra)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let text = until("the platform", || std::fs::read_to_string(&file).ok());
-        let variables: Vec<(String, String)> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
-            .collect();
-        let nemo = &variables.iter().find(|(name, _)| name.ends_with("NEMO_BASE_URL")).unwrap().1;
-        let base = nemo.strip_suffix("/nemo").unwrap().to_owned();
-        Platform { child, base, variables }
+    /// Starts one.
+    pub fn start(extra: &[&str]) -> Platform {
+        Platform(Server::start(&[&["--clock", "polls", "--control"], extra].concat()))
     }
 
-    fn request(&self, method: &str, path: &str, body: &str) -> Value {
-        let address = self.base.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
-        serde_json::from_str(body).unwrap()
+    /// The port, for another one at the same address.
+    pub fn port(&self) -> String {
+        self.0.address().port().to_string()
+    }
+
+    /// A POST that must succeed.
+    pub fn post(&self, path: &str, body: &Value) {
+        assert_eq!(self.0.post(path, body).0, 200, "POST {path}");
+    }
+
+    /// A GET that must succeed.
+    pub fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.0.get(path);
+        assert_eq!(status, 200, "GET {path}: {answer}");
+        answer
     }
 
     /// Holds the `call`-th call from now, `before` or `after` its effect.
     pub fn hold(&self, call: u64, when: &str) {
-        self.request("POST", "/control/hold", &json!({"call": call, "when": when}).to_string());
+        self.post("/control/hold", &json!({"call": call, "when": when}));
     }
 
     /// Lets the held call go on.
     pub fn release(&self) {
-        self.request("POST", "/control/release", "");
+        self.post("/control/release", &json!({}));
     }
 
     /// The calls since the last `hold`: how many, whether one is held, and which.
     pub fn calls(&self) -> (u64, bool, Vec<String>) {
-        let answer = self.request("GET", "/control/calls", "");
+        let answer = self.get("/control/calls");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let calls = answer["calls"].as_array().unwrap();
         let lines = calls.iter().map(|call| format!("{} {}", text(&call["method"]), text(&call["path"])));
         (answer["count"].as_u64().unwrap(), answer["held"].as_bool().unwrap(), lines.collect())
     }
 
-    /// Everything that exists there.
-    pub fn state(&self) -> Value {
-        self.request("GET", "/control/state", "")
-    }
-
     /// What of class GPU is there: deployments and unfinished jobs.
     pub fn gpus_held(&self) -> Vec<String> {
-        let state = self.state();
+        let state = self.get("/control/state");
         let deployments = names(&state["deployments"]);
         deployments.into_iter().chain(names(&state["unfinished_jobs"])).collect()
     }
 
     /// What a purge has to take away: everything but records of finished training jobs and namespaces.
     pub fn purgeable(&self) -> Vec<String> {
-        let state = self.state();
+        let state = self.get("/control/state");
         let kinds =
             ["deployments", "unfinished_jobs", "evaluation_jobs", "datasets", "repos", "configs", "models", "adapters"];
         kinds
@@ -144,38 +117,14 @@ impl Platform {
     }
 
     /// The command for a process against this platform.
-    pub fn command(&self, home: &Home, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dfwfd"));
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(&home.config)
-            .arg("--state-dir")
-            .arg(&home.state)
-            .current_dir(home.folder())
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+    pub fn command(&self, home: &Home, arguments: &[&str]) -> Dfwfd {
+        home.command(arguments).envs(self.0.variables())
     }
 
     /// Runs to the end.
-    pub fn dfwfd(&self, home: &Home, arguments: &[&str]) -> Outcome {
-        Outcome::new(self.command(home, arguments).output().unwrap())
+    pub fn dfwfd(&self, home: &Home, arguments: &[&str]) -> Output {
+        self.command(home, arguments).run()
     }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 fn names(value: &Value) -> Vec<String> {
@@ -198,8 +147,8 @@ pub struct Home {
 }
 
 impl Home {
-    /// One with that many candidates; `more` is appended to the configuration.
-    pub fn new(candidates: usize, more: &str) -> Home {
+    /// One with that many candidates and this GPU budget.
+    pub fn new(candidates: usize, gpus: &str) -> Home {
         let folder = tempfile::tempdir().unwrap();
         write_logs(&folder.path().join("logs.jsonl"));
         let models = ["dfwfd/ngram-small", "dfwfd/ngram-large", "acme/third-1b"];
@@ -217,7 +166,7 @@ impl Home {
             &config,
             format!(
                 "nmp_config:\n  platform: nemo\nlogs:\n  source: jsonl\n  path: logs.jsonl\ndata_split_config:\n  \
-                 eval_size: 20\n  min_total_records: 30\nlimits:\n  settle: 0s\ngpus: 8\n{more}nims:\n{nims}"
+                 eval_size: 20\n  min_total_records: 30\nlimits:\n  settle: 0s\ngpus: {gpus}\nnims:\n{nims}"
             ),
         )
         .unwrap();
@@ -229,68 +178,10 @@ impl Home {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
-}
 
-/// What a process said.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Its exit code; `None` after a signal.
-    pub code: Option<i32>,
-    /// What stood on stdout.
-    pub stdout: String,
-    /// What stood on stderr.
-    pub stderr: String,
-}
-
-impl Outcome {
-    /// From a process that has ended.
-    pub fn new(output: Output) -> Outcome {
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(!stderr.contains("panicked"), "{stderr}");
-        Outcome { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr }
-    }
-
-    /// The one JSON object on stdout.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// Fails with everything that was said unless the code is this.
-    pub fn expect(self, code: i32) -> Outcome {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-}
-
-/// A process that goes on.
-pub struct Running(pub Child);
-
-impl Running {
-    /// Starts it.
-    pub fn start(mut command: Command) -> Running {
-        Running(command.spawn().unwrap())
-    }
-
-    /// Whether it has ended.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().unwrap()
-    }
-
-    /// Kills it as `kill -9` does.
-    pub fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    /// Sends a signal by name.
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.0.id().to_string()).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// Waits for its end.
-    pub fn outcome(self) -> Outcome {
-        Outcome::new(self.0.wait_with_output().unwrap())
+    /// The command for a process with this configuration and state directory.
+    pub fn command(&self, arguments: &[&str]) -> Dfwfd {
+        Dfwfd::new(self.folder()).args(arguments).arg("--config").arg(&self.config).arg("--state-dir").arg(&self.state)
     }
 }
 

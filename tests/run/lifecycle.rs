@@ -3,9 +3,9 @@
 
 use std::fs::File;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::control::{Home, Outcome, Platform, Running, scores, until};
+use super::control::{Home, Platform, scores, until};
 
 fn log_of(home: &Home, run: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(home.state.join("runs").join(run).join("log.jsonl")).unwrap();
@@ -23,8 +23,8 @@ fn events(path: &std::path::Path, event: &str) -> Vec<Value> {
 #[test]
 fn both_upload_modes_give_the_same_scores() {
     let of = |mode: &str| {
-        let home = Home::new(2, "");
-        let platform = Platform::start(home.folder(), &["--upload-mode", mode]);
+        let home = Home::new(2, "8");
+        let platform = Platform::start(&["--upload-mode", mode]);
         let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
         assert_eq!(report["platform"], "embedded", "the platform tells what it is");
         assert_eq!(report["rehearsal"], false);
@@ -38,8 +38,8 @@ fn both_upload_modes_give_the_same_scores() {
 
 #[test]
 fn one_gpu_is_enough() {
-    let home = Home::new(2, "");
-    let platform = Platform::start(home.folder(), &["--gpus", "1"]);
+    let home = Home::new(2, "8");
+    let platform = Platform::start(&["--gpus", "1"]);
     let path = home.folder().join("events.jsonl");
     let report =
         platform.dfwfd(&home, &["run", "--format", "json", "--set", "gpus=1", "--events", path.to_str().unwrap()]);
@@ -57,52 +57,52 @@ fn one_gpu_is_enough() {
 
 #[test]
 fn a_budget_below_one_candidate_is_refused_before_anything_is_made() {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
     let refused = platform.dfwfd(&home, &["run", "--set", "gpus=1", "--set", "nims.0.gpus=2"]).expect(2);
-    assert!(refused.stderr.contains("gpus"), "{refused:#?}");
+    assert!(refused.stderr.contains("gpus"), "{refused:?}");
     assert_eq!(platform.purgeable(), Vec::<String>::new());
 }
 
 #[test]
 fn a_second_run_of_the_same_state_directory_waits_or_is_refused() {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
     platform.hold(15, "before");
-    let first = Running::start(platform.command(&home, &["run", "--format", "json"]));
+    let first = platform.command(&home, &["run", "--format", "json"]).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     let refused = platform.dfwfd(&home, &["run", "--format", "json"]).expect(75);
     assert!(refused.json()["error"]["message"].is_string());
     let cleanup = platform.dfwfd(&home, &["cleanup"]).expect(0);
-    assert!(cleanup.stdout.contains("Nothing to give back"), "{cleanup:#?}");
-    let waiting = Running::start(platform.command(&home, &["run", "--wait", "--format", "json"]));
+    assert!(cleanup.stdout.contains("Nothing to give back"), "{cleanup:?}");
+    let waiting = platform.command(&home, &["run", "--wait", "--format", "json"]).spawn();
     platform.release();
-    let first = first.outcome().expect(0).json();
-    let second = waiting.outcome().expect(0).json();
+    let first = first.wait().expect(0).json();
+    let second = waiting.wait().expect(0).json();
     assert_ne!(first["run"], second["run"]);
     assert_eq!(scores(&first), scores(&second));
 }
 
 #[test]
 fn a_run_elsewhere_on_the_platform_is_respected() {
-    let (here, elsewhere) = (Home::new(1, ""), Home::new(1, ""));
-    let platform = Platform::start(here.folder(), &[]);
+    let (here, elsewhere) = (Home::new(1, "8"), Home::new(1, "8"));
+    let platform = Platform::start(&[]);
     platform.hold(25, "before");
-    let first = Running::start(platform.command(&here, &["run"]));
+    let first = platform.command(&here, &["run"]).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     let refused = platform.dfwfd(&elsewhere, &["run"]).expect(75);
-    assert!(refused.stderr.contains("another dfwfd run") && refused.stderr.contains('@'), "{refused:#?}");
+    assert!(refused.stderr.contains("another dfwfd run") && refused.stderr.contains('@'), "{refused:?}");
     platform.release();
-    first.outcome().expect(0);
+    first.wait().expect(0);
     platform.dfwfd(&elsewhere, &["run"]).expect(0);
 }
 
 #[test]
 fn a_dead_run_is_given_back_by_the_next_one() {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
     platform.hold(25, "before");
-    let mut first = Running::start(platform.command(&home, &["run"]));
+    let first = platform.command(&home, &["run"]).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     first.kill();
     platform.release();
@@ -111,7 +111,7 @@ fn a_dead_run_is_given_back_by_the_next_one() {
     assert!(!dry["held"].as_array().unwrap().is_empty() && dry["released"].as_array().unwrap().is_empty(), "{dry}");
     assert!(!platform.gpus_held().is_empty(), "a dry run gives nothing back");
     let second = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0);
-    assert!(second.stderr.contains("giving it back"), "{second:#?}");
+    assert!(second.stderr.contains("giving it back"), "{second:?}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     let runs = platform.dfwfd(&home, &["status", "--format", "json"]).expect(0).json();
     let states: Vec<&str> = runs["runs"].as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
@@ -120,19 +120,19 @@ fn a_dead_run_is_given_back_by_the_next_one() {
 
 #[test]
 fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
     let path = home.folder().join("events.jsonl");
-    let mut run = Running::start(platform.command(&home, &["run", "--events", path.to_str().unwrap()]));
+    let mut run = platform.command(&home, &["run", "--events", path.to_str().unwrap()]).spawn();
     until("the base evaluation", || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let done = text.lines().any(|line| line.contains("step_done") && line.contains("base_evaluation"));
-        (done || run.ended().is_some()).then_some(())
+        (done || run.has_ended()).then_some(())
     });
     run.kill();
     for flags in [["--set", "gpus=2"], ["--only", "dfwfd/ngram-small"], ["--workload", "w"]] {
         let refused = platform.dfwfd(&home, &[&["run", "--resume"], &flags[..]].concat());
-        assert_eq!(refused.code, Some(2), "{flags:?}: {refused:#?}");
+        assert_eq!(refused.code, Some(2), "{flags:?}: {refused:?}");
     }
     // The file has changed since: the run goes on as it was started.
     std::fs::write(&home.config, "nims: [").unwrap();
@@ -142,52 +142,45 @@ fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
     assert_eq!(report["state"], "completed");
     for repeated in ["split", "base_evaluation"] {
         let steps = events(&again, "step_started");
-        assert!(!steps.iter().any(|event| event["step"] == repeated), "{repeated} was repeated: {steps:#?}");
+        assert!(!steps.iter().any(|event| event["step"] == repeated), "{repeated} was repeated: {steps:?}");
     }
     let nothing = platform.dfwfd(&home, &["run", "--resume"]).expect(2);
-    assert!(nothing.stderr.contains("killed or cancelled"), "{nothing:#?}");
+    assert!(nothing.stderr.contains("killed or cancelled"), "{nothing:?}");
 }
 
 #[test]
 fn an_in_process_platform_is_rebuilt_on_resume() {
-    let home = Home::new(2, "");
+    let home = Home::new(2, "8");
     std::fs::write(
         &home.config,
         std::fs::read_to_string(&home.config).unwrap().replace("platform: nemo", "platform: embedded"),
     )
     .unwrap();
     let path = home.folder().join("events.jsonl");
-    let command = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dfwfd"));
-        command.args(arguments).arg("--config").arg(&home.config).arg("--state-dir").arg(&home.state);
-        command.stdin(std::process::Stdio::null());
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        command
-    };
-    let mut run = Running::start(command(&["run", "--events", path.to_str().unwrap()]));
+    let mut run = home.command(&["run", "--events", path.to_str().unwrap()]).spawn();
     until("a base evaluation", || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let done = text.lines().any(|line| line.contains("step_done") && line.contains("base_evaluation"));
-        (done || run.ended().is_some()).then_some(())
+        (done || run.has_ended()).then_some(())
     });
     run.kill();
-    let cleaned = Outcome::new(command(&["cleanup", "--format", "json"]).output().unwrap()).expect(0).json();
+    let cleaned = home.command(&["cleanup", "--format", "json"]).run().expect(0).json();
     assert_eq!(cleaned["held"].as_array().unwrap().len(), 0, "what died with its process is not held");
-    let resumed = Outcome::new(command(&["run", "--resume", "--format", "json"]).output().unwrap()).expect(0).json();
-    let fresh = Outcome::new(command(&["run", "--format", "json"]).output().unwrap()).expect(0).json();
+    let resumed = home.command(&["run", "--resume", "--format", "json"]).run().expect(0).json();
+    let fresh = home.command(&["run", "--format", "json"]).run().expect(0).json();
     assert_eq!(scores(&resumed), scores(&fresh));
 }
 
 #[test]
 fn a_failing_candidate_does_not_stop_the_others() {
-    let home = Home::new(2, "");
+    let home = Home::new(2, "8");
     let text = std::fs::read_to_string(&home.config).unwrap();
     // More GPUs than the platform has: the deployment stays pending until its limit.
     let text = text
         .replacen("gpus: 1\n    customization", "gpus: 7\n    customization", 1)
         .replace("settle: 0s", "settle: 0s\n  deploy: 1s");
     std::fs::write(&home.config, text).unwrap();
-    let platform = Platform::start(home.folder(), &["--gpus", "4"]);
+    let platform = Platform::start(&["--gpus", "4"]);
     let outcome = platform.dfwfd(&home, &["run", "--format", "json"]).expect(4);
     let report = outcome.json();
     assert_eq!(report["state"], "partial");
@@ -195,7 +188,7 @@ fn a_failing_candidate_does_not_stop_the_others() {
         report["candidates"].as_array().unwrap().iter().map(|c| c["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["failed", "completed"]);
     assert!(report["candidates"][0]["error"].to_string().contains("limits.deploy"), "{report:#}");
-    assert!(outcome.stderr.contains("limits.deploy"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("limits.deploy"), "{outcome:?}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     let all = platform.dfwfd(&home, &["run", "--only", "dfwfd/ngram-small", "--format", "json"]).expect(1).json();
     assert_eq!(all["state"], "failed");
@@ -203,11 +196,11 @@ fn a_failing_candidate_does_not_stop_the_others() {
 
 #[test]
 fn a_platform_that_is_away_is_exit_3_and_the_lock_is_75() {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
     let closed = "nmp_config.datastore_base_url=http://127.0.0.1:9/datastore";
     let away = platform.dfwfd(&home, &["run", "--set", closed, "--format", "json"]).expect(3);
-    assert!(away.json()["error"]["hint"].as_str().unwrap().contains("nmp_config"), "{away:#?}");
+    assert!(away.json()["error"]["hint"].as_str().unwrap().contains("nmp_config"), "{away:?}");
     assert_eq!(platform.purgeable(), Vec::<String>::new());
     std::fs::create_dir_all(&home.state).unwrap();
     let lock = File::create(home.state.join("lock")).unwrap();
@@ -215,4 +208,59 @@ fn a_platform_that_is_away_is_exit_3_and_the_lock_is_75() {
     platform.dfwfd(&home, &["run"]).expect(75);
     drop(lock);
     platform.dfwfd(&home, &["run", "-q"]).expect(0);
+}
+
+#[test]
+fn a_nim_of_the_operator_is_named_and_only_adopted_on_request() {
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
+    let theirs = json!({"name": "theirs", "namespace": "ops", "config": {"model": "dfwfd/ngram-small", "nim_deployment":
+        {"image_name": "nvcr.io/nim/dfwfd/ngram-small", "image_tag": "1", "gpu": 1}}});
+    platform.post("/nemo/v1/deployment/model-deployments", &theirs);
+    until("their deployment", || {
+        let there = platform.get("/nemo/v1/deployment/model-deployments/ops/theirs");
+        (there["status_details"]["status"] == "ready").then_some(())
+    });
+    let refused = platform.dfwfd(&home, &["run"]).expect(2);
+    refused.says("ops/theirs").says("--adopt");
+    let report = platform.dfwfd(&home, &["run", "--adopt", "--format", "json"]).expect(0).json();
+    assert!(report["candidates"][0]["evaluations"]["customized"]["scores"]["macro_f1"]["value"].is_number());
+    let run = report["run"].as_str().unwrap();
+    platform.dfwfd(&home, &["cleanup", run, "--purge"]).expect(0);
+    let held = platform.gpus_held();
+    assert!(held.len() == 1 && held[0].contains("theirs"), "{held:?}");
+}
+
+#[test]
+fn sharing_a_platform_is_possible_where_both_fit() {
+    let (here, elsewhere) = (Home::new(1, "8"), Home::new(2, "8"));
+    let platform = Platform::start(&["--gpus", "8"]);
+    platform.hold(25, "before");
+    let first = platform.command(&here, &["run"]).spawn();
+    until("the held call", || platform.calls().1.then_some(()));
+    let other = ["run", "--only", "dfwfd/ngram-large", "--share", "--format", "json"];
+    let tight = platform.dfwfd(&elsewhere, &[&other[..], &["--set", "gpus=1"]].concat()).expect(75);
+    tight.says("another dfwfd run");
+    let shared = platform.dfwfd(&elsewhere, &other).expect(0).json();
+    assert!(shared["warnings"].to_string().contains("sharing the platform"), "{shared:#}");
+    platform.release();
+    first.wait().expect(0);
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+}
+
+#[test]
+fn the_state_of_a_platform_that_was_restarted_is_rebuilt() {
+    // The same address, and nothing of what was there: as after the loss of a cluster's storage.
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
+    platform.hold(30, "before");
+    let run = platform.command(&home, &["run"]).spawn();
+    until("the held call", || platform.calls().1.then_some(()));
+    run.kill();
+    let port = platform.port();
+    drop(platform);
+    let platform = Platform::start(&["--port", &port]);
+    let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
+    assert_eq!(resumed["state"], "completed");
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }

@@ -8,6 +8,9 @@
     reason = "a test that cannot go on says so"
 )]
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod control;
 mod crash;
 mod lifecycle;

@@ -1,18 +1,21 @@
 //! Asking a run to stop: Ctrl-C and SIGTERM in every phase, a second Ctrl-C, `dfwfd cancel`.
 
-use super::control::{Home, Outcome, Platform, Running, scores, until};
+use rustix::process::Signal;
+
+use super::control::{Home, Platform, scores, until};
+use crate::harness::Output;
 
 /// Interrupts a run while call `n` is under way, and lets the call go on. `None` when the run has ended before.
-fn interrupted_at(n: u64, signal: &str) -> Option<(Home, Platform, Outcome, String)> {
-    let home = Home::new(1, "");
-    let platform = Platform::start(home.folder(), &[]);
+fn interrupted_at(n: u64, signal: Signal) -> Option<(Home, Platform, Output, String)> {
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
     platform.hold(n, "after");
     let events = home.folder().join("events.jsonl");
     let arguments = ["run", "--format", "json", "--events", events.to_str().unwrap()];
-    let mut run = Running::start(platform.command(&home, &arguments));
+    let mut run = platform.command(&home, &arguments).spawn();
     let held = until("the held call", || match platform.calls().1 {
         true => Some(true),
-        false => run.ended().map(|_| false),
+        false => run.has_ended().then_some(false),
     });
     if !held {
         return None;
@@ -22,43 +25,43 @@ fn interrupted_at(n: u64, signal: &str) -> Option<(Home, Platform, Outcome, Stri
     if !begun() {
         // Before the run proper nothing was made: the process ends without waiting for the call.
         run.signal(signal);
-        run.outcome().expect(130);
+        run.wait().expect(130);
         platform.release();
-        assert_eq!(platform.purgeable(), Vec::<String>::new(), "{signal} during call {n} ({call})");
+        assert_eq!(platform.purgeable(), Vec::<String>::new(), "{signal:?} during call {n} ({call})");
         return None;
     }
     run.signal(signal);
     until("the run to stop", || std::fs::read_to_string(&events).ok().filter(|text| text.contains("\"stopping\"")));
     platform.release();
-    Some((home, platform, run.outcome(), call))
+    Some((home, platform, run.wait(), call))
 }
 
 #[test]
 fn ctrl_c_in_every_phase_leaves_nothing_of_class_gpu() {
     let reference = {
-        let home = Home::new(1, "");
-        let platform = Platform::start(home.folder(), &[]);
+        let home = Home::new(1, "8");
+        let platform = Platform::start(&[]);
         let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
         scores(&report)
     };
     let mut interrupted = 0;
     for n in 1..60 {
-        let signal = if n % 2 == 0 { "INT" } else { "TERM" };
+        let signal = if n % 2 == 0 { Signal::INT } else { Signal::TERM };
         let Some((home, platform, outcome, call)) = interrupted_at(n, signal) else { continue };
         interrupted += 1;
-        assert_eq!(platform.gpus_held(), Vec::<String>::new(), "{signal} during call {n} ({call})");
+        assert_eq!(platform.gpus_held(), Vec::<String>::new(), "{signal:?} during call {n} ({call})");
         if outcome.code == Some(0) {
             // The call was the last one: there was nothing left to stop.
             continue;
         }
-        assert_eq!(outcome.code, Some(130), "{signal} during call {n} ({call}): {outcome:#?}");
+        assert_eq!(outcome.code, Some(130), "{signal:?} during call {n} ({call}): {outcome:?}");
         let report = outcome.json();
         assert_eq!(report["state"], "cancelled");
         assert_eq!(report["exit_code"], 130);
-        assert_eq!(report["held"].as_array().unwrap().len(), 0, "{signal} during call {n} ({call})");
+        assert_eq!(report["held"].as_array().unwrap().len(), 0, "{signal:?} during call {n} ({call})");
         if n % 4 == 0 {
             let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0);
-            assert_eq!(scores(&resumed.json()), reference, "{signal} during call {n} ({call})");
+            assert_eq!(scores(&resumed.json()), reference, "{signal:?} during call {n} ({call})");
             assert_eq!(platform.gpus_held(), Vec::<String>::new());
         }
     }
@@ -69,23 +72,23 @@ fn ctrl_c_in_every_phase_leaves_nothing_of_class_gpu() {
 fn a_second_ctrl_c_ends_at_once_and_says_how_to_clean_up() {
     // A create that is under way is awaited after the first Ctrl-C: the call to hold is one.
     let tried = (15..40).find(|&n| {
-        let home = Home::new(1, "");
-        let platform = Platform::start(home.folder(), &[]);
+        let home = Home::new(1, "8");
+        let platform = Platform::start(&[]);
         let events = home.folder().join("events.jsonl");
         platform.hold(n, "before");
-        let mut run = Running::start(platform.command(&home, &["run", "--events", events.to_str().unwrap()]));
-        until("the held call", || (platform.calls().1 || run.ended().is_some()).then_some(()));
+        let mut run = platform.command(&home, &["run", "--events", events.to_str().unwrap()]).spawn();
+        until("the held call", || (platform.calls().1 || run.has_ended()).then_some(()));
         let is_create = platform.calls().2.last().is_some_and(|call| call == "POST /nemo/v1/customization/jobs");
         if !is_create || !platform.calls().1 {
             run.kill();
             return false;
         }
         assert!(!platform.gpus_held().is_empty(), "nothing is deployed while a job is created");
-        run.signal("INT");
+        run.signal(Signal::INT);
         until("the run to stop", || std::fs::read_to_string(&events).ok().filter(|text| text.contains("\"stopping\"")));
-        run.signal("INT");
-        let outcome = run.outcome().expect(130);
-        assert!(outcome.stderr.contains("dfwfd cleanup"), "{outcome:#?}");
+        run.signal(Signal::INT);
+        let outcome = run.wait().expect(130);
+        assert!(outcome.stderr.contains("dfwfd cleanup"), "{outcome:?}");
         let runs = platform.dfwfd(&home, &["status", "--format", "json"]).expect(0).json();
         assert_eq!(runs["runs"][0]["state"], "cancelled");
         platform.release();
@@ -98,20 +101,20 @@ fn a_second_ctrl_c_ends_at_once_and_says_how_to_clean_up() {
 
 #[test]
 fn cancel_stops_a_run_of_another_process() {
-    let home = Home::new(2, "");
-    let platform = Platform::start(home.folder(), &[]);
+    let home = Home::new(2, "8");
+    let platform = Platform::start(&[]);
     platform.hold(25, "before");
     let events = home.folder().join("events.jsonl");
     let arguments = ["run", "--format", "json", "--events", events.to_str().unwrap()];
-    let run = Running::start(platform.command(&home, &arguments));
+    let run = platform.command(&home, &arguments).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     let asked = platform.dfwfd(&home, &["cancel", "--format", "json"]).expect(0).json();
     until("the run to stop", || std::fs::read_to_string(&events).ok().filter(|text| text.contains("\"stopping\"")));
     platform.release();
-    let outcome = run.outcome().expect(130);
+    let outcome = run.wait().expect(130);
     assert_eq!(outcome.json()["run"], asked["run"]);
-    assert!(outcome.stderr.contains("dfwfd cancel"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("dfwfd cancel"), "{outcome:?}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     let again = platform.dfwfd(&home, &["cancel"]).expect(2);
-    assert!(again.stderr.contains("no run is running"), "{again:#?}");
+    assert!(again.stderr.contains("no run is running"), "{again:?}");
 }

@@ -33,7 +33,10 @@ pub(super) fn show(cx: &Cx, end: &End, exit: Exit, state_dir: &Path, ui: &Ui) ->
     let row = cx.store.run(&cx.run)?.context("the run is not in the store any more")?;
     let report = assemble::assemble(&cx.store, &row, state_dir)?;
     ui.json(&report);
-    ui.result(&table::summary(&report, ui.width(), ui.color()));
+    // Without datasets nothing was tried: the error says it all.
+    if report.data.is_some() {
+        ui.result(&table::summary(&report, ui.width(), ui.color()));
+    }
     for chain in &end.errors {
         let (_, hint) = error::classify(chain);
         ui.error(chain, exit, hint.as_deref());

@@ -259,6 +259,25 @@ impl Training {
         answer
     }
 
+    /// What its container has said, in the shape of pods, as far as a thread can be one.
+    pub(super) fn container_logs(&self, polled: bool) -> Value {
+        let mut text = String::new();
+        for entry in &self.log {
+            let [time, message, detail] = ["updated_at", "message", "detail"].map(|key| entry[key].as_str());
+            text.push_str(&[time, message, detail].into_iter().flatten().collect::<Vec<_>>().join(" "));
+            text.push('\n');
+        }
+        for (step, time, loss) in self.series(polled).train {
+            text.push_str(&format!("{time} step {step} train_loss {loss:.6}\n"));
+        }
+        let pod = format!("{}-training-job", self.id.to_lowercase());
+        let status = json!({"phase": self.status(polled)});
+        json!({
+            "entries": {pod: {"object": null, "status": status, "logs": {"main": text}, "events": []}},
+            "error": null,
+        })
+    }
+
     /// For `/control/state`.
     pub(in crate::embedded) fn summary(&self) -> Value {
         json!({

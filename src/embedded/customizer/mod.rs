@@ -2,6 +2,7 @@
 //! training in `work`, what it leaves behind in `artifact`.
 
 mod artifact;
+mod changes;
 pub(super) mod job;
 mod request;
 mod rows;
@@ -68,7 +69,7 @@ const CONFIG: Kind = Kind {
     check: config,
     shelf: |state| &mut state.training_configs,
     columns: Columns {
-        sort: &["created_at", "updated_at", "name"],
+        sort: &["created_at", "updated_at", "name", "target_enabled", "num_parameters"],
         derived: |row, field| match field {
             "finetuning_type" | "training_type" => {
                 let options = row["training_options"].as_array()?;
@@ -76,7 +77,7 @@ const CONFIG: Kind = Kind {
             }
             "target_name" => Some(json!(row["target"].as_str()?.split_once('/')?.1)),
             "target_base_model" => Some(json!(base_model(row["target"].as_str()?))),
-            "target_enabled" | "enabled" => Some(json!(true)),
+            "enabled" => Some(row["target_enabled"].clone()),
             _ => None,
         },
     },
@@ -184,11 +185,16 @@ pub(super) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/v1/customization/targets", get(list_targets).post(create_target))
         .route("/v1/customization/targets/{namespace}/{name}", entities::one(&TARGET).get(read_target))
-        .merge(entities::crud("/v1/customization/configs", &CONFIG))
+        .route("/v1/customization/configs", get(list_configs).post(create_config))
+        .route(
+            "/v1/customization/configs/{namespace}/{name}",
+            entities::reading(&CONFIG).merge(entities::deleting(&CONFIG)).patch(changes::change),
+        )
         .route("/v1/customization/jobs", get(list_jobs).post(create_job))
         .route("/v1/customization/jobs/{id}", get(read_job))
         .route("/v1/customization/jobs/{id}/status", get(job_status))
         .route("/v1/customization/jobs/{id}/cancel", post(cancel_job))
+        .route("/v1/customization/jobs/{id}/container-logs", get(container_logs))
 }
 
 async fn create_target(State(world): State<Arc<World>>, body: Bytes) -> Answer {
@@ -201,6 +207,29 @@ async fn create_target(State(world): State<Arc<World>>, body: Bytes) -> Answer {
 async fn read_target(State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>) -> Answer {
     let found = find_target(&world.state(), &format!("{namespace}/{name}"));
     found.map(Json).ok_or_else(|| Refusal::not_found(format!("Target {namespace}/{name} not found")))
+}
+
+async fn create_config(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    entities::create(&world, &CONFIG, &body)
+}
+
+/// Configs can be found by what their targets are, too, which a config itself does not say.
+async fn list_configs(State(world): State<Arc<World>>, uri: Uri) -> Answer {
+    let query = ListQuery::parse(&uri, CONFIG.columns)?;
+    let state = world.state();
+    let rows = state.training_configs.rows().map(|config| {
+        let target = config["target"].as_str().and_then(|urn| find_target(&state, urn)).unwrap_or_default();
+        let mut row = config.clone();
+        row["target_enabled"] = target["enabled"].clone();
+        row["num_parameters"] = target["num_parameters"].clone();
+        row
+    });
+    let mut answer = query.answer(rows, CONFIG.columns);
+    for row in answer["data"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        row.shift_remove("target_enabled");
+        row.shift_remove("num_parameters");
+    }
+    Ok(Json(answer))
 }
 
 async fn list_targets(State(world): State<Arc<World>>, uri: Uri) -> Answer {
@@ -244,6 +273,12 @@ async fn job_status(State(world): State<Arc<World>>, Path(id): Path<String>) -> 
     let state = world.state();
     let job = state.training(&id).ok_or_else(|| no_job(&id))?;
     Ok(Json(job.details(world.polled())))
+}
+
+async fn container_logs(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
+    let state = world.state();
+    let job = state.training(&id).ok_or_else(|| no_job(&id))?;
+    Ok(Json(job.container_logs(world.polled())))
 }
 
 async fn cancel_job(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {

@@ -7,12 +7,12 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::repos::{File, Repo, RepoKind, RepoName, no_revision, not_found};
-use crate::embedded::listing::parameter;
+use crate::embedded::listing::{pairs, parameter};
 use crate::embedded::wire::{Answer, Refusal};
 use crate::embedded::world::World;
 
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/hf/api/{kind}/{namespace}/{name}/revision/{revision}", get(revision_info))
         .route("/v1/hf/api/{kind}/{namespace}/{name}/tree/{revision}", get(whole_tree))
         .route("/v1/hf/api/{kind}/{namespace}/{name}/tree/{revision}/{*path}", get(tree_below))
+        .route("/v1/hf/api/{kind}/{namespace}/{name}/paths-info/{revision}", post(paths_info))
         .route("/v1/hf/datasets/{namespace}/{name}/resolve/{revision}/{*path}", get(dataset_file))
         .route("/v1/hf/{namespace}/{name}/resolve/{revision}/{*path}", get(model_file))
 }
@@ -107,8 +108,42 @@ fn tree(world: &World, name: &RepoName, revision: &str, below: &str, uri: &Uri) 
     if files.is_empty() && folders.is_empty() && !below.is_empty() {
         return Err(no_entry(below));
     }
-    let folder = |path: &&str| json!({"type": "directory", "oid": repo.id, "size": 0, "path": path});
-    Ok(Json(folders.iter().map(folder).chain(files).collect()))
+    let folders = folders.iter().map(|path| folder(repo, path));
+    Ok(Json(folders.chain(files).collect()))
+}
+
+/// What there is at some paths; those where nothing is are left out.
+async fn paths_info(
+    State(world): State<Arc<World>>,
+    Path(path): Path<(String, String, String, String)>,
+    body: Bytes,
+) -> Answer {
+    let name = RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2);
+    let state = world.state();
+    let repo = state.store.find(&name).ok_or_else(|| not_found(&name))?;
+    let (_, commit) = repo.resolve(&path.3).ok_or_else(|| no_revision(&path.3))?;
+    let found = |path: String| {
+        if let Some(file) = commit.tree.get(&path) {
+            return Some(entry(&path, file));
+        }
+        let inside = format!("{}/", path.trim_end_matches('/'));
+        commit.tree.keys().any(|other| other.starts_with(&inside)).then(|| folder(repo, &path))
+    };
+    Ok(Json(asked(&body).into_iter().filter_map(found).collect()))
+}
+
+/// The paths in a form, as clients send them, or in JSON.
+fn asked(body: &Bytes) -> Vec<String> {
+    if let Ok(body) = serde_json::from_slice::<Value>(body) {
+        let paths = body["paths"].as_array().into_iter().flatten();
+        return paths.filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    let form = pairs(&String::from_utf8_lossy(body));
+    form.into_iter().filter(|(key, _)| key == "paths").map(|(_, path)| path).collect()
+}
+
+fn folder(repo: &Repo, path: &str) -> Value {
+    json!({"type": "directory", "oid": repo.id, "size": 0, "path": path})
 }
 
 fn entry(path: &str, file: &File) -> Value {

@@ -1,10 +1,13 @@
-//! The Evaluator: routes of jobs, their results, and stored configs and targets (nemo-wire 6). Accepting a job is in
-//! `request`, its states in `job`, the asking and scoring in `work`, what is reported in `results`.
+//! The Evaluator: routes of jobs, their results, stored configs and targets, and live evaluation (nemo-wire 6). Accepting
+//! a job is in `request`, its states in `job`, the asking and scoring in `work`, what is reported in `results`.
 
+mod ask;
 pub(super) mod job;
+mod live;
 mod metrics;
 mod request;
 mod results;
+mod rows;
 mod templates;
 mod work;
 
@@ -78,6 +81,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/evaluation/jobs/{id}/cancel", post(cancel))
         .route("/v1/evaluation/jobs/{id}/results", get(read_results))
         .route("/v1/evaluation/jobs/{id}/download-results", get(download))
+        .route("/v1/evaluation/live", post(evaluate_live))
         .merge(entities::crud("/v1/evaluation/configs", &CONFIG))
         .merge(entities::crud("/v1/evaluation/targets", &TARGET))
 }
@@ -90,11 +94,17 @@ async fn create(State(world): State<Arc<World>>, uri: Uri, body: Bytes) -> Answe
     let unchecked = parameter(&uri, "skip_validation_checks").is_some_and(|given| given.eq_ignore_ascii_case("true"));
     let body = object(&body)?;
     let mut state = world.state();
-    let (job, plan) = request::accept(&world, &state, &body, !unchecked)?;
+    let (job, plan) = request::accept(&state, &body, !unchecked)?;
     let answer = job.answer(&world);
     work::spawn(Arc::clone(&world), Arc::clone(job.work()), plan);
     state.evaluations.push(job);
     Ok(Json(answer))
+}
+
+async fn evaluate_live(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    let body = object(&body)?;
+    let plan = request::accept_live(&world.state(), &body)?;
+    Ok(Json(live::evaluate(&world, &plan).await))
 }
 
 async fn list(State(world): State<Arc<World>>, uri: Uri) -> Answer {

@@ -3,45 +3,51 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ask::{Call, Model};
 use super::job::Evaluation;
 use super::metrics::Metric;
+use super::rows::Source;
 use crate::embedded::fields::{Fields, Object, or_null, text_or};
 use crate::embedded::wire::{Refusal, naive_now, new_id};
-use crate::embedded::world::{State, World};
+use crate::embedded::world::State;
 
 /// What an evaluation job does.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) endpoint: Endpoint,
     pub(super) tasks: Vec<Task>,
     /// How many requests are under way at once.
     pub(super) parallelism: usize,
     /// How often a failed request is made again.
     pub(super) retries: usize,
-    /// Members that every request carries unless its template says otherwise.
-    pub(super) inference: Object,
-}
-
-/// Whom to ask.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    /// The full address of the chat endpoint.
-    pub(super) url: String,
-    pub(super) model: String,
-    pub(super) key: Option<String>,
-    /// Whether it is this platform's own NIM proxy.
-    pub(super) own: bool,
+    /// Members that every request to the model carries unless its template says otherwise.
+    pub(super) sampling: Object,
 }
 
 /// One task of a job.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) name: String,
-    pub(super) template: Value,
-    pub(super) files_url: String,
+    /// None when the rows are scored as they are.
+    pub(super) inference: Option<Inference>,
+    pub(super) source: Source,
     pub(super) limit: usize,
     /// By name, in the order of the request.
     pub(super) metrics: Vec<(String, Metric)>,
+}
+
+/// What is asked about each row.
+#[derive(Debug)]
+pub(super) struct Inference {
+    pub(super) model: Model,
+    pub(super) call: Call,
+    pub(super) template: Value,
+}
+
+/// What an evaluation is about.
+enum Target {
+    Model(Model),
+    /// Rows that hold what is scored.
+    Rows(Source),
 }
 
 const DEFAULT_PARALLELISM: u64 = 8;
@@ -49,12 +55,43 @@ const MOST_PARALLEL: u64 = 256;
 const DEFAULT_RETRIES: u64 = 3;
 
 /// The job and the plan that a body asks for.
-pub(super) fn accept(
-    world: &World,
-    state: &State,
-    body: &Object,
-    check_datasets: bool,
-) -> Result<(Evaluation, Plan), Refusal> {
+pub(super) fn accept(state: &State, body: &Object, check_datasets: bool) -> Result<(Evaluation, Plan), Refusal> {
+    check_fields(body)?;
+    let (config, target) = parts(state, body)?;
+    let plan = plan(state, &config, &target)?;
+    if check_datasets {
+        for task in &plan.tasks {
+            if let Source::Files(url) = &task.source
+                && state.store.dataset_files(url).is_none_or(|files| files.is_empty())
+            {
+                return Err(Refusal::unprocessable(format!("Dataset {url} is not present on datastore")));
+            }
+        }
+    }
+    let echo = json!({
+        "description": or_null(body, "description"),
+        "target": inflate("eval-target", &target),
+        "config": inflate("eval-config", &config),
+        "project": or_null(body, "project"),
+        "custom_fields": body.get("custom_fields").filter(|given| !given.is_null()).cloned().unwrap_or(json!({})),
+        "ownership": or_null(body, "ownership"),
+    });
+    let namespace = text_or(body, "namespace", "default");
+    Ok((Evaluation::new(namespace, masked(echo)), plan))
+}
+
+/// The plan of a live evaluation, whose rows come with the request.
+pub(super) fn accept_live(state: &State, body: &Object) -> Result<Plan, Refusal> {
+    check_fields(body)?;
+    let (config, target) = parts(state, body)?;
+    if target["type"].as_str() != Some("rows") {
+        let text = format!("live evaluation takes targets of type rows, not {}", target["type"]);
+        return Err(Refusal::unprocessable(text));
+    }
+    plan(state, &config, &target)
+}
+
+fn check_fields(body: &Object) -> Result<(), Refusal> {
     let mut fields = Fields::of(body);
     for key in ["namespace", "description", "project", "output_files_url"] {
         fields.text(key);
@@ -66,43 +103,14 @@ pub(super) fn accept(
     for key in ["custom_fields", "ownership"] {
         fields.object(key);
     }
-    fields.done()?;
+    fields.done()
+}
+
+/// Config and target, be they given by name or as they are.
+fn parts(state: &State, body: &Object) -> Result<(Value, Value), Refusal> {
     let config = inline(body.get("config"), "Evaluation config", |urn| state.evaluation_configs.by_urn(urn))?;
     let target = inline(body.get("target"), "Evaluation target", |urn| state.evaluation_targets.by_urn(urn))?;
-    let endpoint = endpoint(world, &target)?;
-    if config["type"].as_str() != Some("custom") {
-        let text = format!("evaluations of type {} are not run by this platform; custom ones are", config["type"]);
-        return Err(Refusal::unprocessable(text));
-    }
-    let params = config["params"].as_object().cloned().unwrap_or_default();
-    let tasks = tasks(state, &config, params.get("limit_samples"))?;
-    if check_datasets {
-        for task in &tasks {
-            if state.store.dataset_files(&task.files_url).is_none_or(|files| files.is_empty()) {
-                return Err(Refusal::unprocessable(format!("Dataset {} is not present on datastore", task.files_url)));
-            }
-        }
-    }
-    let number = |key: &str, default: u64| params.get(key).and_then(Value::as_u64).unwrap_or(default);
-    let carried = ["max_tokens", "temperature", "top_p", "stop"];
-    let carried = carried.into_iter().filter_map(|key| Some((key.to_owned(), params.get(key)?.clone())));
-    let plan = Plan {
-        endpoint,
-        tasks,
-        parallelism: number("parallelism", DEFAULT_PARALLELISM).clamp(1, MOST_PARALLEL) as usize,
-        retries: number("max_retries", DEFAULT_RETRIES).min(10) as usize,
-        inference: carried.filter(|(_, value)| !value.is_null()).collect(),
-    };
-    let echo = json!({
-        "description": or_null(body, "description"),
-        "target": inflate("eval-target", &target),
-        "config": inflate("eval-config", &config),
-        "project": or_null(body, "project"),
-        "custom_fields": body.get("custom_fields").filter(|given| !given.is_null()).cloned().unwrap_or(json!({})),
-        "ownership": or_null(body, "ownership"),
-    });
-    let namespace = text_or(body, "namespace", "default");
-    Ok((Evaluation::new(namespace, masked(echo)), plan))
+    Ok((config, target))
 }
 
 /// The object itself, or the stored one that a name refers to.
@@ -119,77 +127,114 @@ fn inline<'a>(
     }
 }
 
-/// The endpoint that a target means.
-fn endpoint(world: &World, target: &Value) -> Result<Endpoint, Refusal> {
-    if target["type"].as_str() != Some("model") {
-        let text = format!("targets of type {} are not evaluated by this platform; models are", target["type"]);
+fn plan(state: &State, config: &Value, target: &Value) -> Result<Plan, Refusal> {
+    let target = Target::parse(state, target)?;
+    if config["type"].as_str() != Some("custom") {
+        let text = format!("evaluations of type {} are not run by this platform; custom ones are", config["type"]);
         return Err(Refusal::unprocessable(text));
     }
-    match &target["model"] {
-        Value::String(model) if !model.is_empty() => Ok(Endpoint {
-            url: format!("{}/nim/v1/chat/completions", world.base),
-            model: model.clone(),
-            key: None,
-            own: true,
-        }),
-        Value::Object(model) => {
-            let api = model.get("api_endpoint").cloned().unwrap_or_default();
-            let (Some(url), Some(id)) = (api["url"].as_str(), api["model_id"].as_str()) else {
-                return Err(Refusal::unprocessable("target.model.api_endpoint has a url and a model_id"));
-            };
-            let base = url.trim_end_matches('/').trim_end_matches("/chat/completions");
-            Ok(Endpoint {
-                url: format!("{base}/chat/completions"),
-                model: id.to_owned(),
-                key: api["api_key"].as_str().map(str::to_owned),
-                own: false,
-            })
-        }
-        _ => Err(Refusal::unprocessable("target.model is required for a target of type model")),
-    }
-}
-
-fn tasks(state: &State, config: &Value, limit: Option<&Value>) -> Result<Vec<Task>, Refusal> {
+    let params = config["params"].as_object().cloned().unwrap_or_default();
     let tasks = config["tasks"].as_object().filter(|tasks| !tasks.is_empty());
     let tasks = tasks.ok_or_else(|| Refusal::unprocessable("config.tasks holds no task"))?;
-    let limit = limit.and_then(Value::as_u64);
-    tasks.iter().map(|(name, task)| one_task(state, name, task, limit)).collect()
+    let limit = params.get("limit_samples").and_then(Value::as_u64);
+    let tasks = tasks.iter().map(|(name, task)| one_task(state, &target, name, task, limit));
+    let tasks = tasks.collect::<Result<_, _>>()?;
+    let number = |key: &str, default: u64| params.get(key).and_then(Value::as_u64).unwrap_or(default);
+    let carried = ["max_tokens", "temperature", "top_p", "stop"];
+    let carried = carried.into_iter().filter_map(|key| Some((key.to_owned(), params.get(key)?.clone())));
+    Ok(Plan {
+        tasks,
+        parallelism: number("parallelism", DEFAULT_PARALLELISM).clamp(1, MOST_PARALLEL) as usize,
+        retries: number("max_retries", DEFAULT_RETRIES).min(10) as usize,
+        sampling: carried.filter(|(_, value)| !value.is_null()).collect(),
+    })
 }
 
-fn one_task(state: &State, name: &str, task: &Value, limit: Option<u64>) -> Result<Task, Refusal> {
-    let refuse = |text: String| Refusal::unprocessable(format!("config.tasks.{name}: {text}"));
-    match task["type"].as_str() {
-        Some("chat-completion") => {}
-        Some(other) => {
-            return Err(refuse(format!("the task type {other:?} is not run by this platform; chat-completion is")));
+impl Target {
+    fn parse(state: &State, target: &Value) -> Result<Self, Refusal> {
+        let missing =
+            |member: &str| Refusal::unprocessable(format!("target.{member} is required for a target of type {member}"));
+        match target["type"].as_str() {
+            Some("model") if target["model"].is_null() => Err(missing("model")),
+            Some("model") => Model::parse(&target["model"])
+                .map(Target::Model)
+                .map_err(|why| Refusal::unprocessable(format!("target.model {why}"))),
+            Some("rows") => {
+                let rows = target["rows"].as_array().ok_or_else(|| missing("rows"))?;
+                let rows: Option<Vec<Object>> = rows.iter().map(|row| row.as_object().cloned()).collect();
+                let rows = rows.filter(|rows| !rows.is_empty());
+                rows.map(|rows| Target::Rows(Source::Given(rows)))
+                    .ok_or_else(|| Refusal::unprocessable("target.rows is a list of objects, and not empty"))
+            }
+            Some(kind @ ("dataset" | "cached_outputs")) if target[kind].is_null() => Err(missing(kind)),
+            Some(kind @ ("dataset" | "cached_outputs")) => {
+                dataset(state, &target[kind]).map(|(url, _)| Target::Rows(Source::Files(url)))
+            }
+            _ => {
+                let text = format!(
+                    "targets of type {} are not evaluated by this platform; model, rows, dataset and cached_outputs are",
+                    target["type"]
+                );
+                Err(Refusal::unprocessable(text))
+            }
         }
-        None => return Err(refuse("type is required".into())),
     }
-    let template = task["params"]["template"].clone();
-    if template.is_null() {
-        return Err(refuse("params.template is required".into()));
-    }
-    let dataset = match &task["dataset"] {
+}
+
+/// The files of a dataset and its limit, whether it is given by name, by the address of its files, or as it is.
+fn dataset(state: &State, given: &Value) -> Result<(String, Option<u64>), Refusal> {
+    let dataset = match given {
+        Value::String(url) if url.starts_with("hf://") => return Ok((url.clone(), None)),
         Value::String(urn) => {
             let stored = state.datasets.by_urn(urn).cloned();
             stored.ok_or_else(|| Refusal::unprocessable(format!("Dataset {urn} is not present on datastore")))?
         }
         other => other.clone(),
     };
-    let Some(files_url) = dataset["files_url"].as_str() else {
+    let Some(url) = dataset["files_url"].as_str() else {
         let text =
             format!("Dataset {dataset} is not in the expected format; it needs to have the files_url property set");
         return Err(Refusal::unprocessable(text));
     };
-    let limits = [dataset["limit"].as_u64(), limit];
-    let limit = limits.into_iter().flatten().min().map_or(usize::MAX, |limit| limit as usize);
+    Ok((url.to_owned(), dataset["limit"].as_u64()))
+}
+
+fn one_task(state: &State, target: &Target, name: &str, task: &Value, limit: Option<u64>) -> Result<Task, Refusal> {
+    let refuse = |text: String| Refusal::unprocessable(format!("config.tasks.{name}: {text}"));
+    let call = match task["type"].as_str() {
+        Some("chat-completion") => Some(Call::Chat),
+        Some("completion") => Some(Call::Completion),
+        Some("data") => None,
+        Some(other) => {
+            return Err(refuse(format!(
+                "the task type {other:?} is not run by this platform; chat-completion, completion and data are"
+            )));
+        }
+        None => return Err(refuse("type is required".into())),
+    };
+    let inference = match (call, target) {
+        (None, _) => None,
+        (Some(_), Target::Rows(_)) => return Err(refuse("a model is asked only with a target of type model".into())),
+        (Some(call), Target::Model(model)) => {
+            let template = task["params"]["template"].clone();
+            if template.is_null() {
+                return Err(refuse("params.template is required".into()));
+            }
+            Some(Inference { model: model.clone(), call, template })
+        }
+    };
+    let (source, own_limit) = match (&task["dataset"], target) {
+        (Value::Null, Target::Rows(source)) => (source.clone(), None),
+        (given, _) => dataset(state, given).map(|(url, limit)| (Source::Files(url), limit))?,
+    };
+    let limit = [own_limit, limit].into_iter().flatten().min().map_or(usize::MAX, |limit| limit as usize);
     let mut metrics = Vec::new();
     for (key, metric) in task["metrics"].as_object().into_iter().flatten() {
         let kind = metric["type"].as_str().unwrap_or_default();
         let parsed = Metric::parse(kind, &metric["params"]);
         metrics.push((key.clone(), parsed.map_err(|why| refuse(format!("metrics.{key}: {why}")))?));
     }
-    Ok(Task { name: name.to_owned(), template, files_url: files_url.to_owned(), limit, metrics })
+    Ok(Task { name: name.to_owned(), inference, source, limit, metrics })
 }
 
 /// An inline config or target as the service answers it: an entity with an id of its own.

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use super::metrics::Scores;
+use super::metrics::bleu::{self, Counts};
 use crate::embedded::datastore::repos::{Change, File, RepoKind, RepoName};
 use crate::embedded::wire::{naive_now, new_id};
 use crate::embedded::world::State;
@@ -21,18 +23,25 @@ pub(super) struct Row {
     pub(super) item: Value,
     /// Null when the model was not asked.
     pub(super) sample: Value,
-    /// One per metric; none where it could not be computed.
-    pub(super) scores: Vec<Option<f64>>,
+    /// One per metric.
+    pub(super) scores: Vec<Scores>,
     /// Why a score is missing.
     pub(super) error: Option<String>,
+}
+
+impl Row {
+    /// Whether an error left it without any score.
+    pub(super) fn is_lost(&self) -> bool {
+        self.error.is_some() && self.scores.iter().all(|scores| scores.values.iter().all(Option::is_none))
+    }
 }
 
 /// The rows of one task.
 #[derive(Debug)]
 pub(super) struct TaskRows {
     pub(super) name: String,
-    /// Name of the metric, name of its score.
-    pub(super) metrics: Vec<(String, &'static str)>,
+    /// Name of the metric, names of its scores.
+    pub(super) metrics: Vec<(String, Vec<String>)>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -77,25 +86,42 @@ impl Results {
 impl TaskRows {
     fn summary(&self) -> Value {
         let mut metrics = Map::new();
-        for (at, (metric, score)) in self.metrics.iter().enumerate() {
-            let scores: Vec<f64> = self.rows.iter().filter_map(|row| row.scores[at]).collect();
-            let (count, sum) = (scores.len(), scores.iter().sum::<f64>());
-            let mean = (count > 0).then(|| sum / count as f64);
-            let mut stats = json!({"count": count, "sum": sum, "mean": mean});
-            if count < self.rows.len() {
-                stats["nan_count"] = json!(self.rows.len() - count);
+        for (at, (metric, names)) in self.metrics.iter().enumerate() {
+            let mut scores = Map::new();
+            for (place, name) in names.iter().enumerate() {
+                scores.insert(name.clone(), self.score(at, place));
             }
-            metrics.insert(metric.clone(), json!({"scores": {*score: {"value": mean, "stats": stats}}}));
+            let counts: Vec<&Counts> = self.rows.iter().filter_map(|row| row.scores[at].corpus.as_ref()).collect();
+            if !counts.is_empty() {
+                let (rows, value) = (counts.len(), bleu::corpus(counts.into_iter()));
+                scores.insert("corpus".into(), json!({"value": value, "stats": {"count": rows, "mean": value}}));
+            }
+            metrics.insert(metric.clone(), json!({"scores": scores}));
         }
         json!({"metrics": metrics})
     }
 
+    /// The mean of one score over the rows that have it.
+    fn score(&self, metric: usize, place: usize) -> Value {
+        let scores: Vec<f64> = self.rows.iter().filter_map(|row| row.scores[metric].values[place]).collect();
+        let (count, sum) = (scores.len(), scores.iter().sum::<f64>());
+        let mean = (count > 0).then(|| sum / count as f64);
+        let mut stats = json!({"count": count, "sum": sum, "mean": mean});
+        if count < self.rows.len() {
+            stats["nan_count"] = json!(self.rows.len() - count);
+        }
+        json!({"value": mean, "stats": stats})
+    }
+
     fn rows(&self) -> Value {
         let row = |row: &Row| {
-            let scores = self.metrics.iter().zip(&row.scores);
-            let metrics: Map<String, Value> = scores
-                .map(|((metric, score), value)| (metric.clone(), json!({"scores": {*score: {"value": value}}})))
-                .collect();
+            let mut metrics = Map::new();
+            for ((metric, names), scores) in self.metrics.iter().zip(&row.scores) {
+                let scores = names.iter().zip(&scores.values);
+                let scores: Map<String, Value> =
+                    scores.map(|(name, value)| (name.clone(), json!({"value": value}))).collect();
+                metrics.insert(metric.clone(), json!({"scores": scores}));
+            }
             let mut shown = json!({"item": row.item, "sample": row.sample, "metrics": metrics});
             if let Some(error) = &row.error {
                 shown["error"] = json!(error);
@@ -130,11 +156,11 @@ mod tests {
         let row = |score: Option<f64>| Row {
             item: json!({"n": 1}),
             sample: json!({"output_text": "x"}),
-            scores: vec![score],
+            scores: vec![Scores::of(vec![score])],
             error: score.is_none().then(|| "undefined".to_owned()),
         };
         let rows = vec![row(Some(1.0)), row(None), row(Some(0.5))];
-        let task = TaskRows { name: "t".into(), metrics: vec![("f1".into(), "f1_score")], rows };
+        let task = TaskRows { name: "t".into(), metrics: vec![("f1".into(), vec!["f1_score".into()])], rows };
         Results::new("eval-1", "ns", "2025-01-01T00:00:00.000000", &[task])
     }
 

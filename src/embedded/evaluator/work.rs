@@ -1,18 +1,20 @@
-//! The work of an evaluation job: reads the rows, renders each request, asks the model over HTTP with bounded
-//! parallelism, scores the reply. Owns the meeting of that work and the status reads.
+//! The work of an evaluation job: renders a request for each row, has the model asked with bounded parallelism, scores
+//! the reply. Owns the meeting of that work and the status reads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::request::{Endpoint, Plan, Task};
+use super::ask::{Asker, Call};
+use super::metrics::judge::Judge;
+use super::metrics::{Metric, Scores};
+use super::request::{Inference, Plan, Task};
 use super::results::{self, Results, Row, TaskRows};
+use super::rows::answered;
 use super::templates::{Context, Templates};
-use crate::embedded::gate::INTERNAL;
 use crate::embedded::world::World;
 
 /// The status read that waits for the end of the work, on `Clock::Polls`: created, pending, running, done.
@@ -114,184 +116,91 @@ fn finish(world: &World, id: &str) {
     }
 }
 
-async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<TaskRows>, String> {
+/// Evaluates every task of a plan.
+pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<TaskRows>, String> {
     let mut datasets = Vec::new();
     for task in &plan.tasks {
-        datasets.push(rows(world, task)?);
+        datasets.push(task.source.rows(world, task.limit)?);
     }
     work.total.store(datasets.iter().map(Vec::len).sum(), Ordering::Relaxed);
-    let asker = Asker::new(world, plan)?;
+    let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries)?, plan };
     let mut scored = Vec::new();
     for (task, items) in plan.tasks.iter().zip(datasets) {
         let rows: Vec<Row> = stream::iter(items)
             .map(|item| async {
-                let row = asker.row(task, item).await;
+                let row = scorer.row(task, item).await;
                 work.done.fetch_add(1, Ordering::Relaxed);
                 row
             })
             .buffered(plan.parallelism)
             .try_collect()
             .await?;
-        if let Some(why) = rows.iter().find_map(|row| row.error.as_ref())
-            && rows.iter().all(|row| row.error.is_some())
+        if rows.iter().all(Row::is_lost)
+            && let Some(why) = rows.iter().find_map(|row| row.error.as_ref())
         {
             return Err(format!("no row of the task {} could be evaluated; the first: {why}", task.name));
         }
-        let metrics = task.metrics.iter().map(|(name, metric)| (name.clone(), metric.score_name())).collect();
+        let metrics = task.metrics.iter().map(|(name, metric)| (name.clone(), metric.score_names())).collect();
         scored.push(TaskRows { name: task.name.clone(), metrics, rows });
     }
     Ok(scored)
 }
 
-/// The rows of a task's dataset.
-fn rows(world: &World, task: &Task) -> Result<Vec<Value>, String> {
-    let files = world.state().store.dataset_files(&task.files_url);
-    let files = files.ok_or_else(|| format!("Dataset {} is not present on datastore", task.files_url))?;
-    let mut rows = Vec::new();
-    for (path, bytes) in &files {
-        read(path, bytes, &mut rows).map_err(|why| format!("{path} of {}: {why}", task.files_url))?;
-    }
-    rows.truncate(task.limit);
-    if rows.is_empty() {
-        return Err(format!("{} holds no rows", task.files_url));
-    }
-    Ok(rows)
-}
-
-/// Reads a file of rows: a JSON array, or one row per line.
-fn read(path: &str, bytes: &Bytes, rows: &mut Vec<Value>) -> Result<(), String> {
-    if path.ends_with(".json") {
-        let all: Vec<Map<String, Value>> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        rows.extend(all.into_iter().map(with_plain_keys));
-    } else if path.ends_with(".jsonl") {
-        let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-        for (at, line) in lines.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace)) {
-            let row = serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", at + 1))?;
-            rows.push(with_plain_keys(row));
-        }
-    }
-    Ok(())
-}
-
-/// The row with its keys as templates can name them: lower case, `_` for what is no letter or digit.
-fn with_plain_keys(row: Map<String, Value>) -> Value {
-    let mut plain = Map::new();
-    for (key, value) in row {
-        let named: String = key.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '_' }).collect();
-        let named = named.to_lowercase();
-        let mut key = named.clone();
-        let mut clash = 0;
-        while plain.contains_key(&key) {
-            clash += 1;
-            key = format!("{named}_{clash}");
-        }
-        plain.insert(key, value);
-    }
-    Value::Object(plain)
-}
-
-/// Asks the model about one row after the other.
-struct Asker<'a> {
-    http: reqwest::Client,
+/// Has one row after the other answered, and scores it.
+struct Scorer<'a> {
     templates: Templates,
+    asker: Asker,
     plan: &'a Plan,
-    key: &'a str,
 }
 
-impl<'a> Asker<'a> {
-    fn new(world: &'a World, plan: &'a Plan) -> Result<Self, String> {
-        let http = if plan.endpoint.own {
-            // Plain HTTP to ourselves: no proxy, and no certificates to load.
-            reqwest::Client::builder().no_proxy().tls_built_in_root_certs(false).build()
-        } else {
-            reqwest::Client::builder().build()
-        };
-        let http = http.map_err(|error| format!("Error connecting to inference server: {error}"))?;
-        Ok(Asker { http, templates: Templates::new(), plan, key: &world.key })
-    }
-
+impl Scorer<'_> {
     /// One row, asked and scored; a template that cannot be rendered costs the row its score, a model that cannot be
     /// asked ends the job.
-    async fn row(&self, task: &Task, item: Value) -> Result<Row, String> {
-        let request = match self.templates.request(&task.template, &Context::new(&item, None)) {
-            Ok(request) => request,
-            Err(why) => {
-                return Ok(Row { item, sample: Value::Null, scores: vec![None; task.metrics.len()], error: Some(why) });
+    async fn row(&self, task: &Task, row: Value) -> Result<Row, String> {
+        let (item, sample) = match &task.inference {
+            None => answered(row),
+            Some(inference) => {
+                let request = match self.templates.request(&inference.template, &Context::new(&row, None)) {
+                    Ok(request) => request,
+                    Err(why) => {
+                        let none = |(_, metric): &(String, Metric)| Scores::of(vec![None; metric.score_names().len()]);
+                        let scores = task.metrics.iter().map(none).collect();
+                        return Ok(Row { item: row, sample: Value::Null, scores, error: Some(why) });
+                    }
+                };
+                let sample = self.sample(inference, request).await?;
+                (row, sample)
             }
         };
-        let sample = self.ask(request).await?;
         let context = Context::new(&item, Some(&sample));
-        let mut error = None;
-        let mut score = |metric: &super::metrics::Metric| match metric.score(&self.templates, &context) {
-            Ok(score) => Some(score),
-            Err(why) => {
+        let (mut scores, mut error) = (Vec::new(), None);
+        for (_, metric) in &task.metrics {
+            let scored = match metric {
+                Metric::Judge(judge) => self.judged(judge, &context).await,
+                other => other.score(&self.templates, &context, &sample),
+            };
+            scores.push(scored.unwrap_or_else(|why| {
                 error = Some(why);
-                None
-            }
-        };
-        let scores = task.metrics.iter().map(|(_, metric)| score(metric)).collect();
+                Scores::of(vec![None; metric.score_names().len()])
+            }));
+        }
         Ok(Row { item, sample, scores, error })
     }
 
-    async fn ask(&self, rendered: Map<String, Value>) -> Result<Value, String> {
-        let Endpoint { url, model, key, own } = &self.plan.endpoint;
-        let mut body = Map::new();
-        body.insert("model".into(), json!(model));
-        body.extend(self.plan.inference.clone());
-        body.extend(rendered);
-        let mut tries = 0;
-        let response = loop {
-            let mut request = self.http.post(url).json(&body);
-            if *own {
-                request = request.header(INTERNAL, self.key);
-            }
-            if let Some(key) = key {
-                request = request.bearer_auth(key);
-            }
-            match answer(request).await {
-                Ok(response) => break response,
-                Err((again, why)) if !again || tries >= self.plan.retries => {
-                    return Err(format!("Error connecting to inference server: POST {url}: {why}"));
-                }
-                Err(_) => tries += 1,
-            }
+    async fn sample(&self, inference: &Inference, rendered: serde_json::Map<String, Value>) -> Result<Value, String> {
+        let mut request = self.plan.sampling.clone();
+        request.extend(rendered);
+        let response = self.asker.ask(&inference.model, inference.call, request).await?;
+        Ok(json!({"output_text": inference.call.text(&response), "response": response}))
+    }
+
+    /// What a judge says of a row; one without a model says nothing.
+    async fn judged(&self, judge: &Judge, context: &Context) -> Result<Scores, String> {
+        let Some(model) = &judge.model else {
+            return Ok(Scores::of(vec![None; judge.score_names().len()]));
         };
-        let text = response["choices"][0]["message"]["content"].as_str().unwrap_or_default();
-        Ok(json!({"output_text": text, "response": response}))
-    }
-}
-
-/// The answer to an inference request; an error says whether to try again.
-async fn answer(request: reqwest::RequestBuilder) -> Result<Value, (bool, String)> {
-    let response = request.send().await.map_err(|error| (true, error.to_string()))?;
-    let status = response.status();
-    let body = response.text().await.map_err(|error| (true, error.to_string()))?;
-    if !status.is_success() {
-        let again = status.is_server_error() || status.as_u16() == 429;
-        return Err((again, format!("{status}: {}", body.chars().take(300).collect::<String>())));
-    }
-    serde_json::from_str(&body).map_err(|error| (false, error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_become_names_that_templates_can_say() {
-        let row = json!({"Request-Id": 1, "request_id": 2, "request.id": 3, "Über": 4});
-        let Value::Object(row) = row else { return };
-        assert_eq!(with_plain_keys(row), json!({"request_id": 1, "request_id_1": 2, "request_id_2": 3, "über": 4}));
-    }
-
-    #[test]
-    fn rows_come_from_lines_and_arrays() {
-        let mut rows = Vec::new();
-        read("a.jsonl", &Bytes::from("{\"a\":1}\n\n{\"a\":2}"), &mut rows).unwrap();
-        read("b.json", &Bytes::from("[{\"a\":3}]"), &mut rows).unwrap();
-        read("README.md", &Bytes::from("no rows"), &mut rows).unwrap();
-        assert_eq!(rows, [json!({"a": 1}), json!({"a": 2}), json!({"a": 3})]);
-        let problem = read("a.jsonl", &Bytes::from("{\"a\":1}\n[1]"), &mut Vec::new()).unwrap_err();
-        assert!(problem.starts_with("line 2"), "{problem}");
+        let request = judge.request(&self.templates, context)?;
+        let response = self.asker.ask(model, Call::Chat, request).await?;
+        Ok(Scores::of(judge.read(Call::Chat.text(&response))))
     }
 }

@@ -69,6 +69,20 @@ async fn files_of_a_commit_are_listed_and_read() {
 }
 
 #[tokio::test]
+async fn paths_are_told_of_in_a_form_and_in_json() {
+    let p = Platform::polled();
+    p.upload("ns", "d", &[("a/b", "1"), ("c", "22")]).await;
+    let url = p.url(&format!("{API}/paths-info/main"));
+    let form = p.http.post(&url).form(&[("paths", "a"), ("paths", "c"), ("paths", "d"), ("expand", "False")]);
+    let found: Value = form.send().await.unwrap().json().await.unwrap();
+    let kinds: Vec<_> =
+        found.as_array().unwrap().iter().map(|one| (&one["path"], &one["type"], &one["size"])).collect();
+    let (folder, file) = (json!("directory"), json!("file"));
+    assert_eq!(kinds, [(&json!("a"), &folder, &json!(0)), (&json!("c"), &file, &json!(2))]);
+    assert_eq!(p.make(&format!("{API}/paths-info/main"), json!({"paths": ["a", "c", "d"]})).await, found);
+}
+
+#[tokio::test]
 async fn commits_are_refused_whole() {
     let p = Platform::polled();
     p.upload("ns", "d", &[("a", "1")]).await;

@@ -38,7 +38,7 @@ fn training_rows(count: usize) -> String {
     })
 }
 
-async fn prepare(p: &Platform) {
+pub(super) async fn prepare(p: &Platform) {
     p.upload("ns", "eval", &[("eval_data.jsonl", &eval_rows(12))]).await;
     let files = [("training/train_data.jsonl", training_rows(60)), ("validation/val_data.jsonl", training_rows(9))];
     p.upload("ns", "train", &files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
@@ -48,7 +48,7 @@ async fn prepare(p: &Platform) {
     }
 }
 
-async fn deploy(p: &Platform, model: &str) {
+pub(super) async fn deploy(p: &Platform, model: &str) {
     let nim = json!({"name": "nim", "namespace": "ns", "config": {"model": model, "nim_deployment": {
         "image_name": "x", "image_tag": "1", "gpu": 1}}});
     p.make("/nemo/v1/deployment/model-deployments", nim).await;
@@ -65,7 +65,7 @@ async fn until_served(p: &Platform, id: &str) {
     }
 }
 
-fn evaluation(model: &str, template: &str) -> Value {
+pub(super) fn evaluation(model: &str, template: &str) -> Value {
     json!({"namespace": "ns", "description": "e (u@h)", "target": {"type": "model", "model": model},
     "config": {"type": "custom", "params": {"parallelism": 4}, "tasks": {"chat-completion": {"type": "chat-completion",
         "dataset": {"files_url": "hf://datasets/ns/eval/eval_data.jsonl", "limit": 9},
@@ -77,10 +77,10 @@ fn evaluation(model: &str, template: &str) -> Value {
         }}}}})
 }
 
-const MESSAGES: &str = "{{ item.request.messages | tojson }}";
+pub(super) const MESSAGES: &str = "{{ item.request.messages | tojson }}";
 
 /// The job once it has ended, and the statuses on the way.
-async fn ended(p: &Platform, path: &str) -> (Value, Vec<String>) {
+pub(super) async fn ended(p: &Platform, path: &str) -> (Value, Vec<String>) {
     let mut seen: Vec<String> = Vec::new();
     loop {
         let job = p.read(path).await;
@@ -229,7 +229,7 @@ async fn evaluations_are_checked_and_fail_with_a_reason() {
             "is not present on datastore",
         ),
         (with(&format!("{task}/dataset"), json!({})), "needs to have the files_url property set"),
-        (with(&format!("{task}/metrics/f1/type"), json!("bleu")), "bleu"),
+        (with(&format!("{task}/metrics/f1/type"), json!("bertscore")), "bertscore"),
         (with("/config/type", json!("gsm8k")), "gsm8k"),
         (with("/target/type", json!("rag")), "rag"),
         (with(&format!("{task}/params"), json!({})), "template is required"),

@@ -2,7 +2,9 @@
 
 mod control;
 mod datastore;
+mod evaluator;
 mod flywheel;
+mod inference;
 mod services;
 
 use reqwest::{Method, StatusCode};

@@ -164,3 +164,29 @@ async fn training_jobs_are_checked_against_what_exists() {
     let log = p.read(&path).await["status_logs"].clone();
     assert_eq!(log.as_array().unwrap().last().unwrap()["detail"], "hf://datasets/ns/d holds no files");
 }
+
+#[tokio::test]
+async fn configs_are_found_by_their_targets() {
+    const CONFIGS: &str = "/nemo/v1/customization/configs";
+    let p = Platform::polled();
+    let target = json!({"name": "t@1", "namespace": "ns", "num_parameters": 7, "precision": "bf16", "enabled": false,
+        "base_model": "m/x"});
+    p.make("/nemo/v1/customization/targets", target).await;
+    for (name, target) in [("big@v1", "meta/llama-3.1-8b-instruct@2.0"), ("closed@v1", "ns/t@1")] {
+        let options =
+            json!([{"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1}]);
+        let body = json!({"name": name, "namespace": "ns", "target": target, "max_seq_length": 1, "training_options": options});
+        p.make(CONFIGS, body).await;
+    }
+    let names = async |query: &str| {
+        let answer = p.read(&format!("{CONFIGS}?{query}")).await;
+        let rows = answer["data"].as_array().unwrap().clone();
+        assert!(rows.iter().all(|row| row.get("target_enabled").is_none()), "told of in targets only");
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("filter[target_enabled]=true").await, ["big@v1"]);
+    assert_eq!(names("filter[target_enabled]=false").await, ["closed@v1"]);
+    assert_eq!(names("filter[target_base_model]=meta/llama-3.1-8b-instruct").await, ["big@v1"]);
+    assert_eq!(names("sort=num_parameters").await, ["closed@v1", "big@v1"]);
+    assert_eq!(names("sort=-num_parameters").await, ["big@v1", "closed@v1"]);
+}

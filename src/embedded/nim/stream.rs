@@ -1,0 +1,83 @@
+//! Answers as server-sent events, in OpenAI's chunks. A reply is known as a whole before its first chunk is sent: what is
+//! streamed is its form, word by word.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What a request may say about its stream.
+#[derive(Debug, Deserialize)]
+pub(super) struct Options {
+    include_usage: Option<bool>,
+}
+
+impl Options {
+    /// The usage, if it was asked for.
+    pub(super) fn usage(options: Option<Self>, usage: Value) -> Option<Value> {
+        (options?.include_usage == Some(true)).then_some(usage)
+    }
+}
+
+/// The stream of a chat completion: for each text the role, its pieces, and the end.
+pub(super) fn chat(head: &Value, texts: &[String], usage: Option<Value>) -> Response {
+    let mut chunks = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let choice = |delta: Value, reason: Option<&str>| json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": reason});
+        chunks.push(choice(json!({"role": "assistant", "content": ""}), None));
+        chunks.extend(pieces(text).map(|piece| choice(json!({"content": piece}), None)));
+        chunks.push(choice(json!({}), Some("stop")));
+    }
+    events(head, chunks, usage)
+}
+
+/// The stream of a text completion.
+pub(super) fn completion(head: &Value, texts: &[String], usage: Option<Value>) -> Response {
+    let mut chunks = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let choice = |text: &str, reason: Option<&str>| json!({"index": index, "text": text, "logprobs": null, "finish_reason": reason});
+        chunks.extend(pieces(text).map(|piece| choice(piece, None)));
+        chunks.push(choice("", Some("stop")));
+    }
+    events(head, chunks, usage)
+}
+
+/// The events; with a usage, each has the member and the last one alone the numbers.
+fn events(head: &Value, choices: Vec<Value>, usage: Option<Value>) -> Response {
+    let mut body = String::new();
+    let mut event = |choices: Value, told: &Value| {
+        let mut chunk = head.clone();
+        chunk["choices"] = choices;
+        if usage.is_some() {
+            chunk["usage"] = told.clone();
+        }
+        body.push_str(&format!("data: {chunk}\n\n"));
+    };
+    for choice in choices {
+        event(json!([choice]), &Value::Null);
+    }
+    if let Some(usage) = &usage {
+        event(json!([]), usage);
+    }
+    body.push_str("data: [DONE]\n\n");
+    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, body).into_response()
+}
+
+/// A text in pieces that each end after white space; together they are the text.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_make_the_text() {
+        for text in ["", "one", "[[[Stock Split]]]", " two  spaces \n", "größer als\u{a0}nichts"] {
+            assert_eq!(pieces(text).collect::<String>(), text);
+        }
+        assert_eq!(pieces("a b").collect::<Vec<_>>(), ["a ", "b"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Evaluations beyond those of a flywheel: task types, targets, judges, live evaluation.
+
+use super::flywheel::{MESSAGES, deploy, ended, evaluation, prepare};
+use super::*;
+
+/// The answer of `/results` to an evaluation of these metrics.
+async fn results(p: &Platform, body: Value) -> Value {
+    let made = p.make("/nemo/v1/evaluation/jobs", body).await;
+    let path = format!("/nemo/v1/evaluation/jobs/{}", made["id"].as_str().unwrap());
+    let (job, _) = ended(p, &path).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    p.read(&format!("{path}/results")).await
+}
+
+fn metrics_of(results: &Value, task: &str) -> Value {
+    results["tasks"][task]["metrics"].clone()
+}
+
+/// A judge metric that makes a student answer yes, and reads that as a word and as a number.
+fn judge(model: Value) -> Value {
+    let ask = "Answer [[[LABEL]]].\n- yes\n- no\n{{ sample.output_text }} is meant to be \
+               {{ item.response.choices[0].message.content }}: yes yes";
+    let score = |kind: &str| json!({"type": kind, "parser": {"type": "regex", "pattern": r"\[\[\[(\w+)\]\]\]"}});
+    json!({"type": "llm-judge", "params": {"model": model, "template": {"messages": [{"role": "user", "content": ask}]},
+        "scores": {"word": score("boolean"), "number": score("int")}}})
+}
+
+#[tokio::test]
+async fn every_metric_of_one_job() {
+    let p = Platform::polled();
+    prepare(&p).await;
+    deploy(&p, "dfwfd/ngram-small").await;
+    let gold = "{{ item.response.choices[0].message.content }}";
+    let mut body = evaluation("dfwfd/ngram-small", MESSAGES);
+    body["config"]["tasks"]["chat-completion"]["metrics"] = json!({
+        "em": {"type": "em", "params": {"ground_truth": gold}},
+        "bleu": {"type": "bleu", "params": {"references": [gold]}},
+        "rouge": {"type": "rouge", "params": {"ground_truth": gold}},
+        "number": {"type": "number-check", "params": {"check": ["{{ sample.response.usage.prompt_tokens }}", ">", 3]}},
+        "text": {"type": "string-check", "params": {"check": ["{{ output_text }}", "!=", ""]}},
+        "tools": {"type": "tool-calling", "params": {"model": null, "tool_calls_ground_truth": "[]"}},
+    });
+    // A template that is text and no JSON list of calls costs the row its tool score, not the others.
+    let metrics = metrics_of(&results(&p, body).await, "chat-completion");
+    let names: Vec<&String> = metrics["rouge"]["scores"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["rouge_1_score", "rouge_2_score", "rouge_3_score", "rouge_L_score"]);
+    assert_eq!(metrics["number"]["scores"]["number-check"]["value"], 1.0);
+    assert_eq!(metrics["text"]["scores"]["string-check"]["value"], 1.0);
+    let tools = &metrics["tools"]["scores"]["function_name_accuracy"];
+    assert_eq!(*tools, json!({"value": null, "stats": {"count": 0, "sum": 0.0, "mean": null, "nan_count": 9}}));
+    let em = metrics["em"]["scores"]["em_score"]["value"].as_f64().unwrap();
+    let bleu = &metrics["bleu"]["scores"];
+    assert_eq!(bleu["sentence"]["stats"]["count"], 9);
+    assert_eq!(bleu["corpus"]["stats"]["count"], 9);
+    assert!(bleu["sentence"]["value"].as_f64().unwrap() >= 100.0 * em);
+    assert!(metrics["rouge"]["scores"]["rouge_1_score"]["value"].as_f64().unwrap() >= em);
+}
+
+#[tokio::test]
+async fn judges_local_remote_and_absent() {
+    let p = Platform::polled();
+    prepare(&p).await;
+    deploy(&p, "dfwfd/ngram-small").await;
+    let url = p.url("/nim/v1/chat/completions");
+    let remote = json!({"api_endpoint": {"url": url, "model_id": "dfwfd/ngram-small", "api_key": "hidden"}});
+    let mut body = evaluation("dfwfd/ngram-small", MESSAGES);
+    body["config"]["tasks"]["chat-completion"]["metrics"] =
+        json!({"local": judge(json!("dfwfd/ngram-small")), "remote": judge(remote), "absent": judge(json!(null))});
+    let made = p.make("/nemo/v1/evaluation/jobs", body.clone()).await;
+    let shown = &made["config"]["tasks"]["chat-completion"]["metrics"]["remote"]["params"]["model"];
+    assert_eq!(shown["api_endpoint"]["api_key"], "******");
+    let metrics = metrics_of(&results(&p, body.clone()).await, "chat-completion");
+    assert_eq!(metrics["local"], metrics["remote"]);
+    assert_eq!(
+        metrics["local"]["scores"]["word"],
+        json!({"value": 1.0, "stats": {"count": 9, "sum": 9.0, "mean": 1.0}})
+    );
+    // A word is no number: no score, but no failure.
+    assert_eq!(metrics["local"]["scores"]["number"]["stats"]["nan_count"], 9);
+    assert_eq!(metrics["absent"]["scores"]["word"]["stats"]["nan_count"], 9);
+
+    body["config"]["tasks"]["chat-completion"]["metrics"] = json!({"judge": judge(json!("nobody"))});
+    let made = p.make("/nemo/v1/evaluation/jobs", body).await;
+    let (job, _) = ended(&p, &format!("/nemo/v1/evaluation/jobs/{}", made["id"].as_str().unwrap())).await;
+    assert_eq!(job["status"], "failed", "a judge that cannot be asked about any row fails the job");
+    assert!(job["status_details"]["message"].as_str().unwrap().contains("nobody"), "{job}");
+}
+
+#[tokio::test]
+async fn a_judge_that_knows_only_the_newer_limit_is_asked_again() {
+    use axum::extract::State;
+    use std::sync::{Arc, Mutex};
+    type Seen = Arc<Mutex<Vec<Value>>>;
+    let seen = Seen::default();
+    let answer = async |State(seen): State<Seen>, axum::Json(body): axum::Json<Value>| {
+        let refused = body.get("max_tokens").is_some();
+        seen.lock().unwrap().push(body);
+        if refused {
+            let error =
+                json!({"error": {"message": "Unsupported parameter: 'max_tokens'", "code": "unsupported_parameter"}});
+            return (StatusCode::BAD_REQUEST, axum::Json(error));
+        }
+        (StatusCode::OK, axum::Json(json!({"choices": [{"message": {"content": "RATING: 10"}}]})))
+    };
+    let router = axum::Router::new().route("/v1/chat/completions", axum::routing::post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = tokio::spawn(axum::serve(listener, router.with_state(Arc::clone(&seen))).into_future());
+    let p = Platform::polled();
+    let model = json!({"api_endpoint": {"url": url, "model_id": "j"}});
+    let score = json!({"type": "int", "parser": {"type": "regex", "pattern": "RATING: (\\d+)"}});
+    let metric = json!({"type": "llm-judge", "params": {"model": model, "template": "Rate {{ item.x }}", "scores": {"rating": score}}});
+    let live = p.make("/nemo/v1/evaluation/live", live(json!([{"x": "this"}]), json!({"judge": metric}))).await;
+    assert_eq!(metrics_of(&live["result"], "t")["judge"]["scores"]["rating"]["value"], 10.0, "{live}");
+    let message = json!([{"role": "user", "content": "Rate this"}]);
+    let first = json!({"model": "j", "messages": message, "max_tokens": 1024});
+    let second = json!({"model": "j", "messages": message, "max_completion_tokens": 1024});
+    assert_eq!(*seen.lock().unwrap(), [first, second]);
+    server.abort();
+}
+
+fn live(rows: Value, metrics: Value) -> Value {
+    json!({"target": {"type": "rows", "rows": rows},
+        "config": {"type": "custom", "tasks": {"t": {"type": "data", "metrics": metrics}}}})
+}
+
+#[tokio::test]
+async fn live_evaluation_answers_at_once_and_keeps_nothing() {
+    let p = Platform::polled();
+    let metrics = json!({"check": {"type": "string-check", "params": {"check": ["{{ideal_response | trim | lower}}", "equals", "{{ sample.output_text | trim | lower }}"]}},
+        "em": {"type": "em", "params": {"ground_truth": "{{ item.ideal_response }}"}}});
+    let rows =
+        json!([{"Ideal-Response": "Yes ", "output_text": "yes"}, {"Ideal-Response": "No", "output_text": "yes"}]);
+    let answer = p.make("/nemo/v1/evaluation/live", live(rows, metrics.clone())).await;
+    assert_eq!(answer["status"], "completed", "{answer}");
+    assert_eq!(
+        answer["status_details"],
+        json!({"message": "Job completed successfully.",
+        "task_status": {"t": "completed"}, "progress": 100.0, "samples_processed": 2})
+    );
+    let scores = metrics_of(&answer["result"], "t");
+    assert_eq!(
+        scores["check"]["scores"]["string-check"],
+        json!({"value": 0.5, "stats": {"count": 2, "sum": 1.0, "mean": 0.5}})
+    );
+    assert_eq!(scores["em"]["scores"]["em_score"]["value"], 0.5);
+    assert_eq!(p.read("/control/state").await["evaluation_jobs"], json!([]));
+
+    let failed = p.make("/nemo/v1/evaluation/live", live(json!([{"x": 1}]), metrics.clone())).await;
+    assert_eq!((&failed["status"], &failed["result"]), (&json!("failed"), &Value::Null));
+    assert!(failed["status_details"]["message"].as_str().unwrap().contains("undefined"), "{failed}");
+
+    let mut chat = live(json!([{"x": 1}]), metrics.clone());
+    chat["config"]["tasks"]["t"]["type"] = json!("chat-completion");
+    let model = json!({"target": {"type": "model", "model": "m"}, "config": chat["config"]});
+    for wrong in [live(json!([]), metrics.clone()), live(json!([1]), metrics), chat, model, json!({})] {
+        let (status, answer) = p.post("/nemo/v1/evaluation/live", wrong).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn completions_are_evaluated() {
+    let p = Platform::polled();
+    prepare(&p).await;
+    deploy(&p, "dfwfd/ngram-small").await;
+    let mut body = evaluation("dfwfd/ngram-small", MESSAGES);
+    let task = &mut body["config"]["tasks"]["chat-completion"];
+    task["type"] = json!("completion");
+    task["params"]["template"] =
+        json!("{{ item.request.messages[0].content }}\n{{ item.request.messages[1].content }}");
+    task["metrics"] = json!({"text": {"type": "string-check", "params": {"check":
+        ["{{ sample.output_text }}", "equals", "{{ sample.response.choices[0].text }}"]}}});
+    let scores = metrics_of(&results(&p, body).await, "chat-completion");
+    assert_eq!(scores["text"]["scores"]["string-check"]["value"], 1.0);
+}
+
+#[tokio::test]
+async fn rows_that_hold_their_answers_are_scored_without_a_model() {
+    let p = Platform::polled();
+    let rows = [
+        json!({"gold": "a", "output_text": "a"}),
+        json!({"gold": "b", "output_text": "a"}),
+        json!({"gold": "c", "output_text": "c"}),
+    ];
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    p.upload("ns", "cached", &[("rows.jsonl", &lines.join("\n"))]).await;
+    p.make("/nemo/v1/datasets", json!({"name": "cached", "namespace": "ns", "files_url": "hf://datasets/ns/cached"}))
+        .await;
+    let body = |target: Value, limit: Value| {
+        json!({"target": target, "config": {"type": "custom", "params": {"limit_samples": limit}, "tasks": {"t": {"type": "data",
+            "metrics": {"em": {"type": "em", "params": {"ground_truth": "{{ item.gold }}"}}}}}}})
+    };
+    let url = "hf://datasets/ns/cached/rows.jsonl";
+    for target in [
+        json!({"type": "cached_outputs", "cached_outputs": {"files_url": url}}),
+        json!({"type": "dataset", "dataset": "ns/cached"}),
+        json!({"type": "dataset", "dataset": url}),
+        json!({"type": "rows", "rows": rows}),
+    ] {
+        let whole = metrics_of(&results(&p, body(target.clone(), json!(null))).await, "t");
+        assert_eq!(whole["em"]["scores"]["em_score"]["stats"], json!({"count": 3, "sum": 2.0, "mean": 2.0 / 3.0}));
+        let part = metrics_of(&results(&p, body(target, json!(2))).await, "t");
+        assert_eq!(part["em"]["scores"]["em_score"]["stats"], json!({"count": 2, "sum": 1.0, "mean": 0.5}));
+    }
+    let (status, answer) = p.post("/nemo/v1/evaluation/jobs", body(json!({"type": "dataset"}), json!(null))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+}

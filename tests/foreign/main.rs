@@ -1,0 +1,111 @@
+//! Clients that others wrote, from PyPI, against `dfwfd serve`: a test for each client and version, each with a virtual
+//! environment of its own below target/foreign. By default the ones that NVIDIA's flywheel pins and the openai client;
+//! all with `DFWFD_FOREIGN=all`. What a client does stands in clients/, one script for each.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use harness::Server;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A client at a version, and the script that drives it.
+struct Client {
+    name: &'static str,
+    /// What pip is asked for, comma-separated.
+    packages: &'static str,
+    script: &'static str,
+    /// `--upload-mode` of the platform, each a test.
+    modes: &'static [&'static str],
+    /// Whether it is tried without being asked for.
+    always: bool,
+}
+
+const BOTH: &[&str] = &["regular", "lfs"];
+const ONE: &[&str] = &["regular"];
+
+const CLIENTS: [Client; 7] = [
+    sdk("nemo-microservices-1.5.0", "nemo-microservices==1.5.0", true),
+    sdk("nemo-microservices-1.0.1", "nemo-microservices==1.0.1", false),
+    hub("huggingface-hub-0.30.2", "huggingface_hub==0.30.2", true),
+    hub("huggingface-hub-0.36.2", "huggingface_hub==0.36.2", false),
+    hub("huggingface-hub-1.33.0", "huggingface_hub==1.33.0", false),
+    hub("huggingface-hub-2.4.0", "huggingface_hub==2.4.0", false),
+    Client { name: "openai-3.54.0", packages: "openai==3.54.0", script: "chat.py", modes: ONE, always: true },
+];
+
+const fn sdk(name: &'static str, packages: &'static str, always: bool) -> Client {
+    Client { name, packages, script: "sdk.py", modes: ONE, always }
+}
+
+const fn hub(name: &'static str, packages: &'static str, always: bool) -> Client {
+    Client { name, packages, script: "hub.py", modes: BOTH, always }
+}
+
+/// The exit code of venv.py when the environment cannot be made.
+const NOT_AVAILABLE: i32 = 77;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Environments are made at the speed of the network, which several at a time do not raise.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let all = std::env::var("DFWFD_FOREIGN").is_ok_and(|wanted| wanted == "all");
+    let mut trials = Vec::new();
+    for client in CLIENTS.iter().filter(|client| all || client.always) {
+        for mode in client.modes {
+            let name = format!("{}_{mode}", client.name);
+            trials.push(Trial::test(name.clone(), move || drive(&name, client, mode)));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn drive(test: &str, client: &Client, mode: &str) -> Result<(), Failed> {
+    let Some(python) = harness::python(test) else { return Ok(()) };
+    let server = Server::start(&["--upload-mode", mode, "--clock", "polls", "--control"]);
+    let output = run(python, client, &server, mode);
+    let told = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(NOT_AVAILABLE) {
+        harness::skip(test, "python", told.lines().last().unwrap_or("no environment"));
+        return Ok(());
+    }
+    if !output.status.success() {
+        let done = String::from_utf8_lossy(&output.stdout);
+        return Err(format!("{}\nsteps begun:\n{done}\n{told}", output.status).into());
+    }
+    // It has called the platform it was given, and that one is alive.
+    let (status, calls) = server.get("/control/calls");
+    let count = calls["count"].as_u64().unwrap_or_default();
+    if status != 200 || count < 20 {
+        return Err(format!("{count} calls reached the platform, which answers {status} now").into());
+    }
+    Ok(())
+}
+
+fn run(python: &str, client: &Client, server: &Server, mode: &str) -> Output {
+    let here = harness::project().join("tests/foreign");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("foreign").join(client.name);
+    let bases = ["NEMO_BASE_URL", "NIM_BASE_URL", "DATASTORE_BASE_URL"].map(|wanted| {
+        let (_, url) = server.variables().iter().find(|(name, _)| name.ends_with(wanted)).unwrap();
+        url
+    });
+    let mut command = Command::new(python);
+    command.arg(here.join("venv.py")).arg(folder).arg(client.packages).arg(here.join("clients").join(client.script));
+    command.args(bases).arg(mode).stdin(Stdio::null());
+    // Whatever a developer has set for a real cluster or hub stays out; so do proxies.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_lowercase();
+        if ["hf_", "huggingface", "openai_", "nemo_", "nvidia_", "pythonpath"]
+            .iter()
+            .any(|start| text.starts_with(start))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("PYTHONDONTWRITEBYTECODE", "1");
+    command.output().unwrap()
+}
