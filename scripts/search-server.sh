@@ -91,7 +91,7 @@ start() {
         >"$place/console.log" 2>&1 </dev/null || die "$name did not start: $(tail -n 20 "$place/console.log")"
     for _ in $(seq 240); do
         # Which port it has taken stands in its log.
-        port=$(cat "$place"/logs/*.log 2>/dev/null |
+        port=$( (cat "$place"/logs/*.log 2>/dev/null || true) |
             sed -n 's/.*[Hh]ttp.*publish_address {[^}]*127\.0\.0\.1:\([0-9]*\)}.*/\1/p' | tail -n 1)
         url=http://127.0.0.1:$port
         if [ -n "$port" ] && curl -fsS "$url/_cluster/health" 2>/dev/null | grep -q '"status":"\(green\|yellow\)"'; then
