@@ -7,7 +7,6 @@ use crate::nemo::ApiError;
 use crate::platform::Unset;
 use crate::run::check::Obstacle;
 use crate::run::cx::TooLong;
-use crate::run::datasets::ToolCalling;
 use crate::run::lock::Locked;
 use crate::run::stop::Interrupted;
 use crate::run::{End, RunState};
@@ -108,9 +107,6 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     }
     if let Some(obstacle) = error.downcast_ref::<Obstacle>() {
         return obstacle_exit(obstacle);
-    }
-    if error.is::<ToolCalling>() {
-        return (Exit::Data, Some("`dfwfd split` makes the datasets of a tool-calling workload".to_owned()));
     }
     if let Some(unusable) = error.downcast_ref::<Unusable>() {
         let exit = if unusable.is_usage() { Exit::Usage } else { Exit::Data };

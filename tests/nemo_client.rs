@@ -8,8 +8,8 @@ use std::path::Path;
 
 use dfwfd::embedded::{Clock, Options, Server, UploadMode};
 use dfwfd::nemo::{
-    Client, Creation, Endpoints, Hyperparameters, JobStatus, NewConfig, NewDataset, NewDeployment, NewEvaluation,
-    NewTraining, Removal, RowOutput, Secret, Service, TrainingOption, Upload,
+    Client, Creation, Endpoints, EvaluationKind, Hyperparameters, JobStatus, NewConfig, NewDataset, NewDeployment,
+    NewEvaluation, NewTraining, Removal, RowOutput, Secret, Service, TrainingOption, Upload,
 };
 use serde_json::{Value, json};
 
@@ -154,6 +154,7 @@ fn training() -> NewTraining {
 
 fn evaluation(model: &str, kind: &str) -> NewEvaluation {
     NewEvaluation {
+        kind: EvaluationKind::Classification,
         ns: NS.into(),
         description: format!("dfwfd-abcdefgh-{kind} (me@here)"),
         model: model.into(),

@@ -27,6 +27,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
 struct Hold {
     call: u64,
     when: When,
+    #[serde(default)]
+    matching: String,
 }
 
 async fn hold(State(world): State<Arc<World>>, body: Bytes) -> Result<Json<Value>, Refusal> {
@@ -34,7 +36,7 @@ async fn hold(State(world): State<Arc<World>>, body: Bytes) -> Result<Json<Value
     if hold.call == 0 {
         return Err(Refusal::unprocessable("call counts from 1"));
     }
-    world.gate.arm(hold.call, hold.when);
+    world.gate.arm(hold.call, hold.when, hold.matching);
     Ok(Json(json!({})))
 }
 

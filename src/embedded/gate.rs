@@ -49,8 +49,21 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct Ledger {
     calls: Vec<Call>,
-    armed: Option<(u64, When)>,
+    armed: Option<Armed>,
     held: bool,
+    /// How often a call was armed for: tells the call that is meant from one that an earlier order meant.
+    orders: u64,
+}
+
+/// The call to hold.
+#[derive(Debug)]
+struct Armed {
+    call: u64,
+    when: When,
+    /// Only calls that begin so, as `POST /nemo/v1/customization/jobs`, are counted for it.
+    matching: String,
+    seen: u64,
+    order: u64,
 }
 
 impl Gate {
@@ -58,10 +71,13 @@ impl Gate {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts from zero again and holds the `call`-th platform call from now; a call held until now goes on.
-    pub(super) fn arm(&self, call: u64, when: When) {
+    /// Counts from zero again and holds the `call`-th platform call from now among those whose method and path begin as
+    /// `matching`; a call held until now goes on.
+    pub(super) fn arm(&self, call: u64, when: When, matching: String) {
         let mut ledger = self.ledger();
-        *ledger = Ledger { calls: Vec::new(), armed: Some((call, when)), held: false };
+        let order = ledger.orders + 1;
+        let armed = Some(Armed { call, when, matching, seen: 0, order });
+        *ledger = Ledger { calls: Vec::new(), armed, held: false, orders: order };
         self.released.notify_waiters();
     }
 
@@ -79,20 +95,26 @@ impl Gate {
         (ledger.calls.clone(), ledger.held)
     }
 
-    fn arrive(&self, request: &Request) -> u64 {
+    /// Lists a call; the order that it is to be held by, if it is the one that is meant.
+    fn arrive(&self, request: &Request) -> Option<u64> {
         let mut ledger = self.ledger();
         let n = ledger.calls.len() as u64 + 1;
         let path = request.uri().path_and_query().map_or_else(|| request.uri().path(), |all| all.as_str());
-        ledger.calls.push(Call { n, method: request.method().to_string(), path: path.to_owned() });
-        n
+        let call = Call { n, method: request.method().to_string(), path: path.to_owned() };
+        let line = format!("{} {}", call.method, call.path);
+        ledger.calls.push(call);
+        let armed = ledger.armed.as_mut().filter(|armed| line.starts_with(&armed.matching))?;
+        armed.seen += 1;
+        (armed.seen == armed.call).then_some(armed.order)
     }
 
-    async fn hold(&self, n: u64, when: When) {
+    async fn hold(&self, order: Option<u64>, when: When) {
         let released = self.released.notified();
         tokio::pin!(released);
         {
             let mut ledger = self.ledger();
-            if ledger.armed != Some((n, when)) {
+            let meant = |armed: &Armed| Some(armed.order) == order && armed.when == when;
+            if !ledger.armed.as_ref().is_some_and(meant) {
                 return;
             }
             ledger.held = true;
@@ -124,10 +146,10 @@ async fn go(world: Arc<World>, mut request: Request, next: Next) -> Response {
     if !world.options.control || own || request.uri().path().starts_with("/control/") {
         return next.run(request).await;
     }
-    let n = world.gate.arrive(&request);
-    world.gate.hold(n, When::Before).await;
+    let order = world.gate.arrive(&request);
+    world.gate.hold(order, When::Before).await;
     let answer = next.run(request).await;
-    world.gate.hold(n, When::After).await;
+    world.gate.hold(order, When::After).await;
     answer
 }
 

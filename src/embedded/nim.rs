@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::clock::Mark;
 use super::wire::Refusal;
 use super::world::{State as Everything, World};
-use crate::student::{self, Adapter, Message};
+use crate::student::{self, Adapter, Message, Tool, ToolCall};
 
 /// How long a ready deployment takes to be listed, on `Clock::Real`.
 const LISTED_AFTER: Duration = Duration::from_millis(20);
@@ -66,6 +66,18 @@ impl Served {
         match self {
             Served::Base(model) => student::base_reply(student::stand_in(model), messages),
             Served::Adapter(adapter) => adapter.reply(messages),
+        }
+    }
+
+    fn calls(&self, messages: &[Message], tools: &[Tool], forced: bool) -> Vec<ToolCall> {
+        let untrained = |size| student::base_call(size, messages, tools, forced).into_iter().collect();
+        match self {
+            Served::Base(model) => untrained(student::stand_in(model)),
+            Served::Adapter(adapter) => match adapter.calls(messages, tools, forced) {
+                Some(calls) => calls,
+                None if forced => untrained(adapter.size()),
+                None => Vec::new(),
+            },
         }
     }
 }
@@ -132,6 +144,43 @@ struct ChatRequest {
     n: Option<u32>,
     stream: Option<bool>,
     stream_options: Option<stream::Options>,
+    #[serde(default)]
+    tools: Option<Vec<Value>>,
+    #[serde(default)]
+    tool_choice: Option<Value>,
+}
+
+impl ChatRequest {
+    /// The tools to choose from, and whether one must be called.
+    fn tools(&self) -> Result<(Vec<Tool>, bool), Refusal> {
+        let mut tools = Vec::new();
+        for (at, tool) in self.tools.iter().flatten().enumerate() {
+            let function = &tool["function"];
+            let name = function["name"].as_str().filter(|name| !name.is_empty());
+            let name = name.ok_or_else(|| bad_request(format!("tools[{at}] has no function with a name")))?;
+            let description = function["description"].as_str().unwrap_or_default();
+            tools.push(Tool { name: name.to_owned(), description: description.to_owned() });
+        }
+        let forced = match self.tool_choice.as_ref().unwrap_or(&Value::Null) {
+            Value::Null => false,
+            Value::String(choice) if choice == "auto" => false,
+            Value::String(choice) if choice == "none" => {
+                tools.clear();
+                false
+            }
+            Value::String(choice) if choice == "required" && !tools.is_empty() => true,
+            Value::Object(choice) => {
+                let name = choice.get("function").and_then(|function| function["name"].as_str());
+                tools.retain(|tool| Some(tool.name.as_str()) == name);
+                if tools.is_empty() {
+                    return Err(bad_request("tool_choice names a function that is not among the tools"));
+                }
+                true
+            }
+            other => return Err(bad_request(format!("tool_choice {other} does not fit the tools"))),
+        };
+        Ok((tools, forced))
+    }
 }
 
 #[derive(Deserialize)]
@@ -164,7 +213,16 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
     if request.messages.is_empty() {
         return Err(bad_request("messages must not be empty"));
     }
-    let text = find(&world, &request.model)?.reply(&request.messages);
+    let (tools, forced) = request.tools()?;
+    let model = find(&world, &request.model)?;
+    let calls = if tools.is_empty() { Vec::new() } else { model.calls(&request.messages, &tools, forced) };
+    let (text, content) = if calls.is_empty() {
+        let text = model.reply(&request.messages);
+        (text.clone(), Value::String(text))
+    } else {
+        (calls.iter().map(|call| format!("{} {}", call.name, call.arguments)).collect(), Value::Null)
+    };
+    let finish = if calls.is_empty() || forced { "stop" } else { "tool_calls" };
     let prompt: usize = request.messages.iter().map(|message| tokens(&message.content)).sum();
     let usage = usage(prompt, tokens(&text) * n);
     let mut answer = json!({
@@ -174,20 +232,31 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
         "model": request.model,
     });
     if request.stream == Some(true) {
+        if !calls.is_empty() {
+            return Err(bad_request("this platform does not stream tool calls: ask without stream"));
+        }
         answer["object"] = json!("chat.completion.chunk");
         return Ok(stream::chat(&answer, &vec![text; n], stream::Options::usage(request.stream_options, usage)));
     }
     let choice = |index: usize| {
         json!({
             "index": index,
-            "message": {"role": "assistant", "content": text, "tool_calls": []},
+            "message": {"role": "assistant", "content": content, "tool_calls": called(&calls)},
             "logprobs": null,
-            "finish_reason": "stop",
+            "finish_reason": finish,
         })
     };
     answer["choices"] = (0..n).map(choice).collect();
     answer["usage"] = usage;
     Ok(Json(answer).into_response())
+}
+
+fn called(calls: &[ToolCall]) -> Value {
+    let call = |call: &ToolCall| {
+        json!({"id": format!("chatcmpl-tool-{}", uuid::Uuid::new_v4().simple()), "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments}})
+    };
+    calls.iter().map(call).collect()
 }
 
 async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {

@@ -11,10 +11,23 @@ use super::{Removal, not_cancelled, read};
 
 pub(crate) const JOBS: [&str; 3] = ["v1", "evaluation", "jobs"];
 
-/// The task and its metrics, by which results are found.
-const TASK: &str = "chat-completion";
+/// The metric of tool calls, by which its scores are found.
+pub const TOOL_METRIC: &str = "tool-calling-accuracy";
+
+/// What is asked of each row, and what its reply is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvaluationKind {
+    /// The messages; the text of the log's answer.
+    Classification,
+    /// The messages with the tools, one of which must be called; the log's calls.
+    ToolCalling,
+}
+
 /// What the row's log says the answer is.
 const GROUND_TRUTH: &str = "{{ item.response.choices[0].message.content | trim }}";
+
+/// The calls of the log's answer.
+const TRUE_CALLS: &str = "{{ item.response.choices[0].message.tool_calls | tojson }}";
 
 /// An evaluation of one model on the rows of one file: each row's request is sent, its reply compared with the log's.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +36,8 @@ pub struct NewEvaluation {
     pub ns: String,
     /// Name and owner, by which the job is found again.
     pub description: String,
+    /// What is asked and compared.
+    pub kind: EvaluationKind,
     /// The id that the NIM proxy serves.
     pub model: String,
     /// `hf://datasets/{ns}/{name}/{file}`.
@@ -64,19 +79,8 @@ impl NewEvaluation {
         if let Some(limit) = self.limit {
             dataset["limit"] = json!(limit);
         }
-        let task = json!({
-            "type": TASK,
-            "dataset": dataset,
-            "params": { "template": { "messages": "{{ item.request.messages | tojson }}" } },
-            "metrics": {
-                "f1": { "type": "f1", "params": { "ground_truth": GROUND_TRUTH } },
-                "string-check": {
-                    "type": "string-check",
-                    "params": { "check": ["{{ sample.output_text | trim }}", "equals", GROUND_TRUTH] },
-                },
-            },
-        });
-        let mut config = json!({ "type": "custom", "tasks": { TASK: task } });
+        let (name, task) = self.kind.task(dataset);
+        let mut config = json!({ "type": "custom", "tasks": { name: task } });
         let mut params = Map::new();
         let mut set = |key: &str, value: Option<Value>| value.map(|value| params.insert(key.to_owned(), value));
         set("parallelism", self.parallelism.map(Value::from));
@@ -89,6 +93,35 @@ impl NewEvaluation {
             "namespace": self.ns, "description": self.description,
             "target": { "type": "model", "model": self.model }, "config": config,
         })
+    }
+}
+
+impl EvaluationKind {
+    /// The name and the body of the task.
+    fn task(self, dataset: Value) -> (&'static str, Value) {
+        let messages = "{{ item.request.messages | tojson }}";
+        let (name, template, metrics) = match self {
+            EvaluationKind::Classification => (
+                "chat-completion",
+                json!({ "messages": messages }),
+                json!({
+                    "f1": { "type": "f1", "params": { "ground_truth": GROUND_TRUTH } },
+                    "string-check": {
+                        "type": "string-check",
+                        "params": { "check": ["{{ sample.output_text | trim }}", "equals", GROUND_TRUTH] },
+                    },
+                }),
+            ),
+            EvaluationKind::ToolCalling => (
+                "custom-tool-calling",
+                json!({
+                    "messages": messages, "tools": "{{ item.request.tools | tojson }}", "tool_choice": "required",
+                }),
+                json!({ TOOL_METRIC: { "type": "tool-calling", "params": { "tool_calls_ground_truth": TRUE_CALLS } } }),
+            ),
+        };
+        let params = json!({ "template": template });
+        (name, json!({ "type": "chat-completion", "dataset": dataset, "params": params, "metrics": metrics }))
     }
 }
 

@@ -33,7 +33,7 @@ pub use customization::{CustomizationConfig, NewConfig, Target, TrainingOption};
 pub use datasets::{Dataset, NewDataset};
 pub use deployments::{Deployment, NewDeployment};
 pub use error::{ApiError, ErrorKind, Refusal};
-pub use evaluation::{EvaluationJob, NewEvaluation};
+pub use evaluation::{EvaluationJob, EvaluationKind, NewEvaluation, TOOL_METRIC};
 pub use hf::{Creation, RepoFile, Upload};
 pub use models::Model;
 pub use results::{Results, RowOutput};

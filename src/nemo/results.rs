@@ -33,6 +33,8 @@ pub struct RowOutput {
     pub item: Value,
     /// What the model replied.
     pub output_text: Option<String>,
+    /// The names of the functions that the model called.
+    pub called: Vec<String>,
     /// Tokens of the request.
     pub prompt_tokens: Option<u64>,
     /// Tokens of the reply.
@@ -82,10 +84,14 @@ impl RowOutput {
         let sample = row.get("sample").unwrap_or(&Value::Null);
         let reply = ["response", "choices"];
         let said = read::list(sample, &reply).first().and_then(|choice| read::text(choice, &["message", "content"]));
+        let choice = read::list(sample, &reply).first();
+        let calls = choice.map_or(&[][..], |choice| read::list(choice, &["message", "tool_calls"]));
+        let called = calls.iter().filter_map(|call| read::text(call, &["function", "name"])).collect();
         let tokens = |key| read::integer(sample, &["response", "usage", key]);
         RowOutput {
             task: task.to_owned(),
             output_text: read::at(sample, &["output_text"]).and_then(Value::as_str).map(str::to_owned).or(said),
+            called,
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
             latency_ms: read::number(sample, &["latency_ms"]).or_else(|| read::number(row, &["latency_ms"])),

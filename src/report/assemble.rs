@@ -140,7 +140,7 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
         seconds: fact.seconds,
         scores: fact.scores,
         classes: fact.classes,
-        confusion: Some(fact.confusion),
+        confusion: fact.confusion,
         usage,
     }
 }

@@ -6,7 +6,6 @@ use super::cx::{Cx, Look, Spec};
 use super::event::Step;
 use super::names;
 use super::outcome::MANIFEST;
-use crate::data::intake::WorkloadType;
 use crate::nemo::{ApiError, NewDataset, Upload};
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Kind, Resource};
@@ -19,16 +18,6 @@ pub const TRAIN: &str = "train";
 
 /// The word that groups what dfwfd registers.
 const PROJECT: &str = "dfwfd";
-
-/// The workload is of a kind that a run cannot work on yet.
-#[derive(Debug, thiserror::Error)]
-#[error("workload {workload} is tool calling by {tool_calls} of its records, which `run` does not do yet")]
-pub struct ToolCalling {
-    /// The workload.
-    pub workload: String,
-    /// Records with tool calls.
-    pub tool_calls: u64,
-}
 
 /// The name of a dataset of this run on the platform: with an attempt number, if it had to be made again.
 ///
@@ -78,10 +67,6 @@ async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
             built = built => built.context("the task that makes the datasets")??,
             interrupted = cx.stop.asked() => return Err(interrupted.into()),
         };
-        if manifest.workload_type == WorkloadType::ToolCalling {
-            let tool_calls = manifest.types.tool_calls;
-            return Err(ToolCalling { workload: manifest.workload, tool_calls }.into());
-        }
         Ok(manifest)
     };
     cx.step(None, Step::Split, work, |manifest| {

@@ -13,9 +13,11 @@ use super::event::Step;
 use super::names;
 use super::outcome::{EvaluationFact, JobCancelled, MANIFEST, Which, evaluation_key};
 use super::release::looked_for_since;
+use super::tool_scores;
 use crate::config::plan::Candidate;
-use crate::data::label::LabelReader;
-use crate::nemo::{JobStatus, NewEvaluation, Results, RowOutput};
+use crate::data::intake::WorkloadType;
+use crate::data::label::{self, LabelReader};
+use crate::nemo::{EvaluationKind, JobStatus, NewEvaluation, Results, RowOutput};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::{self, Manifest};
@@ -36,7 +38,8 @@ pub async fn evaluate(cx: &Cx, candidate: &Candidate, which: Which, model: &str)
     cx.once(&key, async {
         let work = judge(cx, candidate, which, model);
         cx.step(Some(&candidate.model_name), step(which), work, |fact| {
-            fact.scores.get("macro_f1").map(|score| format!("macro F1 {:.3}", score.value))
+            let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
+            said("macro_f1", "macro F1").or_else(|| said(tool_scores::HEADLINE, "name and arguments"))
         })
         .await
     })
@@ -50,13 +53,17 @@ fn step(which: Which) -> Step {
     }
 }
 
+fn manifest(cx: &Cx) -> anyhow::Result<Manifest> {
+    cx.store.fact(&cx.run, MANIFEST)?.context("the manifest of this run is gone")
+}
+
 async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
     let (row, job) = finished_job(cx, candidate, which, model).await?;
     cx.store.finished(row.id)?;
     let seconds = cx.seconds_of(&row);
     let results = cx.nemo.evaluation_results(&job).await.with_context(|| format!("reading the results of {job}"))?;
     let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
-    let manifest: Manifest = cx.store.fact(&cx.run, MANIFEST)?.context("the manifest of this run is gone")?;
+    let manifest = manifest(cx)?;
     let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
     let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;
     let seed = cx.plan.data.split.random_seed;
@@ -109,12 +116,17 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
         })
     };
     let files_url = &datasets::eval_url(cx)?;
+    let kind = match manifest(cx)?.workload_type {
+        WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
+        WorkloadType::Classification => EvaluationKind::Classification,
+    };
     let create = |row: Resource| async move {
         let job = cx
             .nemo
             .create_evaluation_job(&NewEvaluation {
                 ns: cx.plan.platform.namespace.clone(),
                 description: names::description(&row.name, &cx.owner),
+                kind,
                 model: model.to_owned(),
                 files_url: files_url.clone(),
                 limit: None,
@@ -173,9 +185,15 @@ fn golds(path: &Path, reader: &LabelReader, manifest: &Manifest) -> anyhow::Resu
         .map(|(index, line)| {
             let row: Value = serde_json::from_str(line)
                 .with_context(|| format!("reading row {} of {}", index + 1, path.display()))?;
-            let reply = row.pointer("/response/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
-            let label = reader
-                .strict(reply, &labels)
+            let said = |place: &str| row.pointer(place).and_then(Value::as_str).unwrap_or_default();
+            let label = match manifest.workload_type {
+                WorkloadType::ToolCalling => {
+                    let function = label::key(said("/response/choices/0/message/tool_calls/0/function/name"));
+                    labels.iter().position(|known| label::key(known) == function)
+                }
+                WorkloadType::Classification => reader.strict(said("/response/choices/0/message/content"), &labels),
+            };
+            let label = label
                 .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
             Ok(Gold { users: user_texts(&row), label })
         })
@@ -203,6 +221,9 @@ fn scored(
 ) -> anyhow::Result<EvaluationFact> {
     let labels: Vec<String> = manifest.classes.keys().cloned().collect();
     let replies = replies(golds, rows)?;
+    if manifest.workload_type == WorkloadType::ToolCalling {
+        return Ok(EvaluationFact { scores: tool_scores::scores(&replies), ..counted(&replies) });
+    }
     let judged = |read: &dyn Fn(&str) -> Prediction| -> Vec<Judged> {
         let predict = |reply: &Option<&RowOutput>| {
             reply.and_then(|row| row.output_text.as_deref()).map_or(Prediction::Unparseable, read)
@@ -218,21 +239,27 @@ fn scored(
     if let Some(nemo) = nemo_f1(&replies, results, seed) {
         scores.insert("nemo_f1".to_owned(), nemo);
     }
+    Ok(EvaluationFact { scores, classes: strict.classes, confusion: Some(strict.confusion), ..counted(&replies) })
+}
+
+/// What is counted of every kind of reply.
+fn counted(replies: &[Option<&RowOutput>]) -> EvaluationFact {
     let sum = |tokens: fn(&RowOutput) -> Option<u64>| -> Option<u64> {
         replies.iter().map(|row| row.and_then(tokens)).sum::<Option<u64>>()
     };
-    Ok(EvaluationFact {
+    let silent = |row: &RowOutput| row.output_text.is_none() && row.called.is_empty();
+    EvaluationFact {
         job: String::new(),
-        rows: golds.len() as u64,
-        unanswered: replies.iter().filter(|row| row.is_none_or(|row| row.output_text.is_none())).count() as u64,
+        rows: replies.len() as u64,
+        unanswered: replies.iter().filter(|row| row.is_none_or(silent)).count() as u64,
         seconds: None,
-        scores,
-        classes: strict.classes,
-        confusion: strict.confusion,
+        scores: BTreeMap::new(),
+        classes: Vec::new(),
+        confusion: None,
         prompt_tokens: sum(|row| row.prompt_tokens),
         completion_tokens: sum(|row| row.completion_tokens),
         file: String::new(),
-    })
+    }
 }
 
 fn prediction(label: Option<usize>, has_label: bool) -> Prediction {
@@ -294,13 +321,17 @@ fn write_rows(
     let mut text = String::new();
     for (index, (gold, reply)) in golds.iter().zip(&replies).enumerate() {
         let said = reply.and_then(|row| row.output_text.as_deref());
-        let line = Line {
-            row: index,
-            gold: &labels[gold.label],
-            predicted: said.and_then(|text| match reader.strict(text, &labels) {
+        let predicted = match manifest.workload_type {
+            WorkloadType::ToolCalling => reply.and_then(|row| row.called.first()).map(String::as_str),
+            WorkloadType::Classification => said.and_then(|text| match reader.strict(text, &labels) {
                 Some(label) => Some(labels[label].as_str()),
                 None => reader.read(text),
             }),
+        };
+        let line = Line {
+            row: index,
+            gold: &labels[gold.label],
+            predicted,
             reply: said,
             user: &gold.users,
             scores: reply

@@ -16,6 +16,7 @@ pub mod names;
 pub mod outcome;
 pub mod release;
 pub mod stop;
+mod tool_scores;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

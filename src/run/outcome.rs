@@ -179,8 +179,8 @@ pub struct EvaluationFact {
     pub scores: BTreeMap<String, Estimate>,
     /// Per class, labels read strictly.
     pub classes: Vec<ClassScore>,
-    /// What was said for what, labels read strictly.
-    pub confusion: Confusion,
+    /// What was said for what, labels read strictly; none where replies are no labels.
+    pub confusion: Option<Confusion>,
     /// Tokens of all prompts, where every reply says so.
     pub prompt_tokens: Option<u64>,
     /// Tokens of all replies, where every reply says so.

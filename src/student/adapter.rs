@@ -3,9 +3,11 @@
 
 use super::features::{Row, Vectorizer};
 use super::template::Template;
+use super::tools::Remembered;
 use super::{Message, Size};
 
-/// What training a student gives: everything needed to answer, and nothing of the training rows' text.
+/// What training a student gives: everything needed to answer, and of the training rows nothing but replies, and what was asked
+/// where a tool was called.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapter {
     pub(super) template: Template,
@@ -13,6 +15,8 @@ pub struct Adapter {
     /// The reply of each class, whole.
     pub(super) replies: Vec<String>,
     pub(super) weights: Weights,
+    /// The training rows that called tools.
+    pub(super) memory: Vec<Remembered>,
 }
 
 impl Adapter {

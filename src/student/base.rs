@@ -74,7 +74,7 @@ fn without_labels(message: &str) -> String {
 }
 
 /// The distinct n-grams, in order, by which text and labels are compared.
-fn grams(size: Size, text: &str) -> Vec<u64> {
+pub(super) fn grams(size: Size, text: &str) -> Vec<u64> {
     let text = text.to_lowercase();
     let mut grams = Vec::new();
     word_grams(&text, (1, 1), &mut |gram| grams.push(hash(0, gram.as_bytes())));

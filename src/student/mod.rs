@@ -5,9 +5,11 @@
 mod adapter;
 mod base;
 mod features;
+mod fitting;
 mod reply;
 mod save;
 mod template;
+mod tools;
 mod train;
 
 #[cfg(test)]
@@ -18,6 +20,7 @@ use serde::{Deserialize, Deserializer};
 pub use adapter::Adapter;
 pub use base::base_reply;
 pub use save::Damaged;
+pub use tools::{Tool, ToolCall, base_call, calls_as_reply};
 pub use train::{Progress, TrainError, TrainOptions, train};
 
 /// The students' own names, smaller first.
@@ -92,6 +95,8 @@ pub struct Example {
     pub messages: Vec<Message>,
     /// The reply to learn; its class is the label in double (or more) square brackets, else the whole of it.
     pub reply: String,
+    /// The calls that the reply makes; then `reply` is what `calls_as_reply` says of them.
+    pub calls: Vec<ToolCall>,
 }
 
 /// Reads what a tolerant client of the chat format would: text, a list of text parts, or nothing.

@@ -2,12 +2,13 @@
 //! error, never a panic and never an adapter that answers differently.
 //!
 //! Format, little-endian: the magic, a version, a BLAKE3 hash of the rest, then the rest: size, template (line hashes,
-//! prefix, suffix), features (hash and weight of each), replies, weights.
+//! prefix, suffix), features (hash and weight of each), replies, weights, and where tools are called the rows that called them.
 
 use super::Size;
 use super::adapter::{Adapter, Weights};
 use super::features::Vectorizer;
 use super::template::Template;
+use super::tools::{Remembered, ToolCall};
 
 const MAGIC: &[u8] = b"dfwfd-adapter\n";
 const VERSION: u32 = 1;
@@ -47,6 +48,10 @@ impl Adapter {
         body.count(self.replies.len());
         self.replies.iter().for_each(|reply| body.text(reply));
         self.weights.values.iter().for_each(|value| body.0.extend(value.to_le_bytes()));
+        if !self.memory.is_empty() {
+            body.count(self.memory.len());
+            self.memory.iter().for_each(|kept| body.remembered(kept));
+        }
 
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
@@ -82,12 +87,20 @@ fn adapter(mut body: Reader) -> Option<Adapter> {
     let features = (0..body.count(12)?).map(|_| Some((body.u64()?, body.f32()?))).collect::<Option<Vec<_>>>()?;
     let replies = (0..body.count(4)?).map(|_| body.text()).collect::<Option<Vec<_>>>()?;
     let expected = (features.len() + 1).checked_mul(replies.len())?;
-    if replies.is_empty() || body.0.len() != expected.checked_mul(4)? {
+    if replies.is_empty() || body.0.len() < expected.checked_mul(4)? {
         return None;
     }
     let values = (0..expected).map(|_| body.f32()).collect::<Option<_>>()?;
     let weights = Weights { classes: replies.len(), values };
-    Some(Adapter { template, vectorizer: Vectorizer::from_features(size, features), replies, weights })
+    let memory = if body.0.is_empty() {
+        Vec::new()
+    } else {
+        (0..body.count(24)?).map(|_| body.remembered()).collect::<Option<Vec<_>>>()?
+    };
+    if !body.0.is_empty() || memory.iter().any(|kept| kept.class >= replies.len()) {
+        return None;
+    }
+    Some(Adapter { template, vectorizer: Vectorizer::from_features(size, features), replies, weights, memory })
 }
 
 struct Writer(Vec<u8>);
@@ -100,6 +113,18 @@ impl Writer {
     fn text(&mut self, text: &str) {
         self.count(text.len());
         self.0.extend(text.as_bytes());
+    }
+}
+
+impl Writer {
+    fn remembered(&mut self, kept: &Remembered) {
+        self.count(kept.class);
+        self.text(&kept.text);
+        self.count(kept.calls.len());
+        for call in &kept.calls {
+            self.text(&call.name);
+            self.text(&call.arguments);
+        }
     }
 }
 
@@ -128,6 +153,14 @@ impl Reader<'_> {
     fn count(&mut self, each: usize) -> Option<usize> {
         let count = usize::try_from(self.u64()?).ok()?;
         (count.checked_mul(each)? <= self.0.len()).then_some(count)
+    }
+
+    fn remembered(&mut self) -> Option<Remembered> {
+        let class = usize::try_from(self.u64()?).ok()?;
+        let text = self.text()?;
+        let call = |body: &mut Self| Some(ToolCall { name: body.text()?, arguments: body.text()? });
+        let calls = (0..self.count(16)?).map(|_| call(self)).collect::<Option<_>>()?;
+        Some(Remembered { class, text, calls })
     }
 
     fn text(&mut self) -> Option<String> {

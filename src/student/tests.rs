@@ -18,7 +18,7 @@ fn asked(text: &str) -> Vec<Message> {
 }
 
 fn example(text: &str, reply: &str) -> Example {
-    Example { messages: asked(text), reply: reply.to_string() }
+    Example { messages: asked(text), reply: reply.to_string(), calls: Vec::new() }
 }
 
 fn rows() -> Vec<Example> {

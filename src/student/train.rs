@@ -12,6 +12,7 @@ use super::adapter::{Adapter, Weights};
 use super::features::{Row, Vectorizer};
 use super::reply::{bracketed, naming};
 use super::template::Template;
+use super::tools::{Remembered, asked};
 use super::{Example, Message, Size};
 
 /// Passes over the training rows in one epoch: one epoch, the default of a training job, is to give a usable student.
@@ -106,7 +107,15 @@ pub fn train(
             return Err(TrainError::Cancelled);
         }
     }
-    Ok(Adapter { template, vectorizer, replies: classes.replies, weights: descent.weights })
+    let weights = descent.weights;
+    let calling = rows.iter().filter(|(example, _)| !example.calls.is_empty());
+    let memory = calling.map(|(example, class)| Remembered {
+        class: *class,
+        text: asked(&example.messages).to_owned(),
+        calls: example.calls.clone(),
+    });
+    let memory = memory.collect();
+    Ok(Adapter { template, vectorizer, replies: classes.replies, weights, memory })
 }
 
 /// The replies to choose from.

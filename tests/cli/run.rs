@@ -357,19 +357,35 @@ fn the_folder_of_a_run_is_whole() {
 }
 
 #[test]
-fn tool_calling_is_refused_before_anything_is_uploaded() {
+fn tool_calls_are_learnt_and_measured() {
     let logs = testdata("tools_logs.jsonl");
-    for (kind, code) in [("tool_calling", 2), ("auto", 6)] {
+    for kind in ["tool_calling", "auto"] {
         let folder = Folder::shipped();
         let kind = format!("evaluation_config.workload_type={kind}");
-        let run = folder.dfwfd(["run", "--format", "json", "--set", &kind, "--events", "events.jsonl", "--logs"]);
-        let output = run.arg(&logs).run();
-        output.code(code).says("tool").hints();
-        assert!(output.json()["error"]["message"].as_str().unwrap().contains("tool"), "{output}");
-        if folder.at("events.jsonl").exists() {
-            let events = folder.read("events.jsonl");
-            assert!(!events.contains("\"upload\"") && !events.contains("resource_live"), "{events}");
+        let run = |extra: &str| folder.dfwfd(["run", extra, "--format", "json", "--set", &kind]);
+        run("--plan").arg("--logs").arg(&logs).run().code(0);
+        let output = run("--workload=desk_assistant").arg("--logs").arg(&logs).run();
+        output.code(0).says("name and arguments");
+        let report = output.json();
+        assert_eq!(report["data"]["workload_type"], "tool_calling");
+        let score = |candidate: &Value, which: &str, name: &str| {
+            candidate["evaluations"][which]["scores"][name]["value"].as_f64().unwrap()
+        };
+        for candidate in report["candidates"].as_array().unwrap() {
+            for (name, least) in [("function_name_accuracy", 0.85), ("name_and_arguments_accuracy", 0.4)] {
+                let (base, customized) = (score(candidate, "base", name), score(candidate, "customized", name));
+                assert!(base < customized && customized >= least, "{name}: {base} {customized}");
+            }
+            let customized = &candidate["evaluations"]["customized"];
+            assert!(customized["scores"]["name_and_arguments_accuracy"]["low"].is_f64(), "{customized}");
+            assert_eq!((&customized["rows"], &customized["confusion"]), (&json!(100), &Value::Null));
         }
+        let file = format!(".dfwfd/runs/{}/rows/ngram-small-customized.jsonl", id(&report));
+        let rows = parse_lines(&folder.read(&file));
+        let right = rows.iter().filter(|row| row["predicted"] == row["gold"]).count();
+        assert!(rows.len() == 100 && right >= 85, "{right}");
+        let listed = folder.dfwfd(["status", "--format", "json"]).run().code(0).json();
+        assert_eq!(listed["runs"][0]["headline"]["metric"], "name_and_arguments_accuracy");
     }
 }
 

@@ -84,6 +84,11 @@ impl Platform {
         self.post("/control/hold", &json!({"call": call, "when": when}));
     }
 
+    /// Holds the first call from now whose method and path begin so, before its effect.
+    pub fn hold_first(&self, matching: &str) {
+        self.post("/control/hold", &json!({"call": 1, "when": "before", "matching": matching}));
+    }
+
     /// Lets the held call go on.
     pub fn release(&self) {
         self.post("/control/release", &json!({}));

@@ -87,7 +87,7 @@ fn a_second_run_of_the_same_state_directory_waits_or_is_refused() {
 fn a_run_elsewhere_on_the_platform_is_respected() {
     let (here, elsewhere) = (Home::new(1, "8"), Home::new(1, "8"));
     let platform = Platform::start(&[]);
-    platform.hold(25, "before");
+    platform.hold_first("POST /nemo/v1/customization/jobs");
     let first = platform.command(&here, &["run"]).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     let refused = platform.dfwfd(&elsewhere, &["run"]).expect(75);
@@ -101,7 +101,7 @@ fn a_run_elsewhere_on_the_platform_is_respected() {
 fn a_dead_run_is_given_back_by_the_next_one() {
     let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
-    platform.hold(25, "before");
+    platform.hold_first("POST /nemo/v1/customization/jobs");
     let first = platform.command(&home, &["run"]).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     first.kill();
@@ -123,13 +123,15 @@ fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
     let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     let path = home.folder().join("events.jsonl");
-    let mut run = platform.command(&home, &["run", "--events", path.to_str().unwrap()]).spawn();
+    // The answers of the base evaluation are in; the training is not yet asked for.
+    platform.hold_first("POST /nemo/v1/customization/jobs");
+    let run = platform.command(&home, &["run", "--events", path.to_str().unwrap()]).spawn();
     until("the base evaluation", || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let done = text.lines().any(|line| line.contains("step_done") && line.contains("base_evaluation"));
-        (done || run.has_ended()).then_some(())
+        text.lines().any(|line| line.contains("step_done") && line.contains("base_evaluation")).then_some(())
     });
     run.kill();
+    platform.release();
     for flags in [["--set", "gpus=2"], ["--only", "dfwfd/ngram-small"], ["--workload", "w"]] {
         let refused = platform.dfwfd(&home, &[&["run", "--resume"], &flags[..]].concat());
         assert_eq!(refused.code, Some(2), "{flags:?}: {refused:?}");
@@ -235,7 +237,7 @@ fn a_nim_of_the_operator_is_named_and_only_adopted_on_request() {
 fn sharing_a_platform_is_possible_where_both_fit() {
     let (here, elsewhere) = (Home::new(1, "8"), Home::new(2, "8"));
     let platform = Platform::start(&["--gpus", "8"]);
-    platform.hold(25, "before");
+    platform.hold_first("POST /nemo/v1/customization/jobs");
     let first = platform.command(&here, &["run"]).spawn();
     until("the held call", || platform.calls().1.then_some(()));
     let other = ["run", "--only", "dfwfd/ngram-large", "--share", "--format", "json"];

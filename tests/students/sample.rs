@@ -26,7 +26,7 @@ pub fn rows() -> Vec<Row> {
         let label = reply.rsplit_once("[[").and_then(|(_, rest)| rest.split_once("]]")).map(|(label, _)| label.trim());
         let (Some(label), Some(text)) = (label.map(str::to_lowercase), messages.last()) else { continue };
         let masked: String = text.content.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect();
-        rows.insert(masked, Row { example: Example { messages, reply }, label });
+        rows.insert(masked, Row { example: Example { messages, reply, calls: Vec::new() }, label });
     }
     rows.into_values().collect()
 }

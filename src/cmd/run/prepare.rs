@@ -12,13 +12,11 @@ use crate::cmd::{
 };
 use crate::config::plan::{Plan, PlatformKind};
 use crate::config::{self, Need};
-use crate::data::intake::WorkloadType;
-use crate::data::options::{Input, TypeChoice};
+use crate::data::options::Input;
 use crate::error::{Exit, Fault};
 use crate::platform::{self, Platform};
 use crate::report::plan as plan_report;
 use crate::run::check::{self, Budget, Findings, Obstacle, Who};
-use crate::run::datasets::ToolCalling;
 use crate::run::lock::Lock;
 use crate::run::stop::Stop;
 use crate::run::{dead, names, outcome};
@@ -89,7 +87,6 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     if resumed.is_none() {
         warn(&plan, ui);
     }
-    refuse_tool_calling(&plan)?;
     let id = resumed.as_ref().map_or_else(names::new_run_id, |row| row.id.clone());
     lock.name(&id)?;
     cleanup::before_a_run(&store, &state_dir, Some(&id), ui).await?;
@@ -186,18 +183,6 @@ fn warn(plan: &Plan, ui: &Ui) {
     }
 }
 
-fn refuse_tool_calling(plan: &Plan) -> anyhow::Result<()> {
-    if plan.data.workload_type == TypeChoice::ToolCalling {
-        return Err(Fault::new(
-            Exit::Usage,
-            "evaluation_config.workload_type is tool_calling, which `run` does not do yet",
-        )
-        .hint("`dfwfd split` makes the datasets of a tool-calling workload")
-        .into());
-    }
-    Ok(())
-}
-
 /// Reaches or starts the platform; the embedded one knows its students, unless they stand in.
 fn reach(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> {
     if plan.platform.kind == PlatformKind::Embedded && !plan.rehearse {
@@ -211,7 +196,6 @@ fn reach(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> {
 
 async fn show_plan(plan: &Plan, args: &Run, ui: &Ui) -> anyhow::Result<()> {
     warn(plan, ui);
-    refuse_tool_calling(plan)?;
     let budget = check::budget(plan, platform::free_gpus)?;
     let platform = reach(plan, &budget)?;
     let own = existing_store(&plan.state_dir)?.as_ref().map(dead::own_runs).transpose()?.unwrap_or_default();
@@ -220,10 +204,6 @@ async fn show_plan(plan: &Plan, args: &Run, ui: &Ui) -> anyhow::Result<()> {
     // Whether the records are enough is found out as the run would, and thrown away.
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let manifest = dataset::build(&plan.data, &credentials_of(plan), folder.path(), None)?;
-    if manifest.workload_type == WorkloadType::ToolCalling {
-        let tool_calls = manifest.types.tool_calls;
-        return Err(ToolCalling { workload: manifest.workload, tool_calls }.into());
-    }
     let shown = plan_report::Shown::new(plan, &budget, &findings, &manifest);
     ui.json(&shown);
     ui.result(&shown.text(ui.width(), ui.color()));

@@ -4,7 +4,7 @@
 use axum::body::Bytes;
 use serde_json::Value;
 
-use crate::student::{Example, Message};
+use crate::student::{Example, Message, ToolCall, calls_as_reply};
 
 /// What a job trains on.
 #[derive(Debug)]
@@ -56,7 +56,11 @@ fn below(files: &[(String, Bytes)], folder: &str) -> Result<Vec<Example>, String
 /// One row as the student takes it.
 fn example(row: &Value) -> Result<Example, String> {
     if let (Some(prompt), Some(completion)) = (row["prompt"].as_str(), row["completion"].as_str()) {
-        return Ok(Example { messages: vec![Message::new("user", prompt)], reply: completion.to_owned() });
+        return Ok(Example {
+            messages: vec![Message::new("user", prompt)],
+            reply: completion.to_owned(),
+            calls: Vec::new(),
+        });
     }
     let Some(messages) = row["messages"].as_array() else {
         return Err("neither messages nor prompt and completion".into());
@@ -68,9 +72,7 @@ fn example(row: &Value) -> Result<Example, String> {
     if last["role"] != "assistant" {
         return Err("the last message is not the assistant's".into());
     }
-    if last["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
-        return Err("the reply calls tools, which the students of this platform do not learn".into());
-    }
+    let calls = calls(last)?;
     let Some(reply) = last["content"].as_str() else {
         return Err("the content of the assistant's message is not a string".into());
     };
@@ -81,7 +83,23 @@ fn example(row: &Value) -> Result<Example, String> {
         }
         read.push(serde_json::from_value(message.clone()).map_err(|error| format!("messages[{at}]: {error}"))?);
     }
-    Ok(Example { messages: read, reply: reply.to_owned() })
+    let reply = if calls.is_empty() { reply.to_owned() } else { calls_as_reply(&calls) };
+    Ok(Example { messages: read, reply, calls })
+}
+
+/// The calls that a reply makes; their arguments must be objects.
+fn calls(reply: &Value) -> Result<Vec<ToolCall>, String> {
+    let read = |(at, call): (usize, &Value)| {
+        let function = &call["function"];
+        let Some(name) = function["name"].as_str().filter(|name| !name.is_empty()) else {
+            return Err(format!("tool_calls[{at}] names no function"));
+        };
+        if !function["arguments"].is_object() {
+            return Err(format!("the arguments of tool_calls[{at}] are not an object"));
+        }
+        Ok(ToolCall { name: name.to_owned(), arguments: function["arguments"].to_string() })
+    };
+    reply["tool_calls"].as_array().into_iter().flatten().enumerate().map(read).collect()
 }
 
 #[cfg(test)]

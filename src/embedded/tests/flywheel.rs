@@ -56,7 +56,7 @@ pub(super) async fn deploy(p: &Platform, model: &str) {
     until_served(p, model).await;
 }
 
-async fn until_served(p: &Platform, id: &str) {
+pub(super) async fn until_served(p: &Platform, id: &str) {
     loop {
         let models = p.read("/nim/v1/models").await;
         if models["data"].as_array().unwrap().iter().any(|model| model["id"] == id) {
@@ -110,12 +110,12 @@ async fn evaluate(p: &Platform, model: &str) -> f64 {
     metrics["same"]["scores"]["string-check"]["value"].as_f64().unwrap()
 }
 
-fn config(target: &str) -> Value {
+pub(super) fn config(target: &str) -> Value {
     json!({"name": "c@v1", "namespace": "ns", "target": target, "max_seq_length": 1000, "training_options": [
         {"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1}]})
 }
 
-fn training(dataset: &str) -> Value {
+pub(super) fn training(dataset: &str) -> Value {
     json!({"config": "ns/c@v1", "dataset": {"namespace": "ns", "name": dataset}, "namespace": "ns", "name": "a/b",
         "description": "t (u@h)", "output_model": "ns/tuned",
         "hyperparameters": {"finetuning_type": "lora", "epochs": 2, "batch_size": 16, "lora": {"adapter_dim": 8}}})

@@ -6,6 +6,7 @@ mod evaluator;
 mod flywheel;
 mod inference;
 mod services;
+mod tools;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

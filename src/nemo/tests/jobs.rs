@@ -4,7 +4,9 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::super::{Hyperparameters, JobStatus, LossPoint, NewConfig, NewEvaluation, NewTraining, TrainingOption};
+use super::super::{
+    EvaluationKind, Hyperparameters, JobStatus, LossPoint, NewConfig, NewEvaluation, NewTraining, TrainingOption,
+};
 use super::{Fake, Reply, missing, ok, reply};
 
 fn new_config() -> NewConfig {
@@ -254,6 +256,7 @@ async fn the_search_survives_lists_that_are_not_sorted_or_have_no_times() {
 
 fn new_evaluation() -> NewEvaluation {
     NewEvaluation {
+        kind: EvaluationKind::Classification,
         ns: "n".into(),
         description: "dfwfd-x-base (me@here)".into(),
         model: "meta/m".into(),
@@ -304,6 +307,29 @@ async fn an_evaluation_asks_for_f1_and_string_check_on_all_rows() {
     client.delete_evaluation_job("eval-1").await.unwrap();
     client.delete_evaluation_job("eval-1").await.unwrap();
     assert_eq!(fake.lines()[3], "DELETE /nemo/v1/evaluation/jobs/eval-1");
+}
+
+#[tokio::test]
+async fn an_evaluation_of_tool_calls_sends_the_tools() {
+    let fake = Fake::replies(vec![ok(json!({ "id": "eval-1" }))]).await;
+    let new = NewEvaluation { kind: EvaluationKind::ToolCalling, ..new_evaluation() };
+    fake.client().create_evaluation_job(&new).await.unwrap();
+    let tasks = fake.seen()[0].json()["config"]["tasks"].clone();
+    let truth = "{{ item.response.choices[0].message.tool_calls | tojson }}";
+    assert_eq!(
+        tasks,
+        json!({ "custom-tool-calling": {
+            "type": "chat-completion",
+            "dataset": { "files_url": "hf://datasets/n/d/eval_data.jsonl" },
+            "params": { "template": {
+                "messages": "{{ item.request.messages | tojson }}",
+                "tools": "{{ item.request.tools | tojson }}",
+                "tool_choice": "required",
+            } },
+            "metrics": { "tool-calling-accuracy":
+                { "type": "tool-calling", "params": { "tool_calls_ground_truth": truth } } },
+        } })
+    );
 }
 
 #[tokio::test]
