@@ -84,9 +84,11 @@ impl Unusable {
             Unusable::NoRecords { counts } if counts.read == 0 => {
                 "bring records in with `dfwfd load FILE --workload NAME`, or name a file with --logs".to_owned()
             }
-            Unusable::NoRecords { .. } => "--rejects FILE lists every refused line with its reason; \
+            Unusable::NoRecords { .. } => {
+                "`dfwfd split --out DIR --rejects FILE` lists every refused line with its reason; \
                 docs/records.md says what each reason means"
-                .to_owned(),
+                    .to_owned()
+            }
             Unusable::NoneSelected { .. } => "look at --workload, --client, --since and --until; \
                 `dfwfd logs` lists what is in the log store"
                 .to_owned(),
