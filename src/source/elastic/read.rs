@@ -330,7 +330,8 @@ struct Progress {
     last: Vec<Option<i64>>,
     /// What each slice has handed out from the time on that the slowest has come to.
     kept: Vec<VecDeque<Delivered>>,
-    /// The same of earlier contexts.
+    /// The same of earlier contexts; without an order, everything that was handed out in any: each scroll is a context
+    /// of its own, and one that is opened after a loss has other slices than those beside it.
     earlier: HashSet<u128>,
     earlier_times: Vec<Delivered>,
     /// From where on the present context reads.
@@ -359,10 +360,16 @@ impl Progress {
             let id = xxhash_rust::xxh3::xxh3_128(hit.id.as_bytes());
             let time = kind.map_or(i64::MIN, |kind| time_of(&hit.sort, kind));
             self.last[slice] = Some(time);
-            if self.earlier.contains(&id) {
+            let new = match kind {
+                Some(_) => !self.earlier.contains(&id),
+                None => self.earlier.insert(id),
+            };
+            if !new {
                 continue;
             }
-            self.kept[slice].push_back((time, id));
+            if kind.is_some() {
+                self.kept[slice].push_back((time, id));
+            }
             self.delivered += 1;
             let text = hit.source.map_or("null", serde_json::value::RawValue::get).as_bytes();
             let start = bytes.len();
@@ -398,6 +405,9 @@ impl Progress {
     /// handed out so far.
     fn begin_again(&mut self) -> u64 {
         let from = self.slowest().unwrap_or(i64::MAX);
+        if from == i64::MIN && self.kept.iter().all(VecDeque::is_empty) {
+            return self.delivered;
+        }
         let mut times = std::mem::take(&mut self.earlier_times);
         times.extend(self.kept.iter_mut().flat_map(std::mem::take));
         times.retain(|(time, _)| *time >= from);

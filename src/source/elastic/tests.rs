@@ -166,13 +166,31 @@ proptest! {
         let fake = Fake::new(version, distribution);
         // The first two searches look at the index.
         let looks = [None, None].into_iter().take(if is_scrolled(version) { 0 } else { 2 });
-        // Each loss is followed by as many good pages as there are slices, so that the reading gets on.
+        // Not more losses than the reading bears when none of them lets it get on: after one, records of the time that
+        // it had come to are read again, and a scroll begins from the front.
+        let mut lost = 0;
         let losses = losses.into_iter().flat_map(|loss| {
+            let loss = loss.filter(|()| lost < 5);
+            lost += usize::from(loss.is_some());
             [loss.map(|()| Mischief::Forget)].into_iter().chain(std::iter::repeat_n(None, 2 * slices))
         });
         fake.misbehave(next_page(version), looks.chain(losses).collect::<Vec<_>>());
         check(&fake, &times, slices, size);
     }
+}
+
+#[test]
+fn contexts_may_be_lost_often_while_the_reading_gets_on() {
+    let fake = Fake::new("9.2.0", None);
+    let pages = [None, None].into_iter().chain([None, None, Some(Mischief::Forget)].into_iter().cycle().take(60));
+    fake.misbehave("/_search", pages.collect::<Vec<_>>());
+    check(&fake, &(0..40).collect::<Vec<_>>(), 1, 2);
+
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("/_search", [None, None].into_iter().chain(vec![Some(Mischief::Forget); 9]).collect::<Vec<_>>());
+    fake.world().documents = documents(&[1, 2, 3]);
+    let error = fake.read(&Filter::default(), 1, 2).unwrap_err();
+    assert!(matches!(error, ElasticError::Lost { times: 6 }), "{error}");
 }
 
 fn is_scrolled(version: &str) -> bool {
