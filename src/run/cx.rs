@@ -19,6 +19,7 @@ use super::release::Releaser;
 use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
 use crate::nemo::{ApiError, Client};
+use crate::source::credentials::Credentials;
 use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
 
 /// How long a service may be unreachable before a wait gives up on it.
@@ -36,6 +37,8 @@ pub struct Cx {
     pub run: String,
     /// What it runs by.
     pub plan: Plan,
+    /// What opens the log store.
+    pub credentials: Credentials,
     /// The platform.
     pub nemo: Client,
     /// The identity of the platform, as rows of the ledger carry it.

@@ -60,8 +60,8 @@ pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
 async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
     let work = async {
         let request = cx.plan.data.clone();
-        let dir = cx.dir.clone();
-        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &dir, None));
+        let (credentials, dir) = (cx.credentials.clone(), cx.dir.clone());
+        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None));
         // Records may come from a pipe that never ends.
         let manifest = tokio::select! {
             built = built => built.context("the task that makes the datasets")??,
