@@ -26,6 +26,7 @@ use crate::config::{self, Invocation, Need};
 use crate::error::{Exit, Fault, classify};
 use crate::report::model::ErrorObject;
 use crate::report::text::counted;
+use crate::source::credentials::Credentials;
 use crate::store::{RunRow, Store, StoreError};
 use crate::ui::{Settings, Ui};
 
@@ -84,6 +85,12 @@ pub(crate) fn environment_of(plan: &Plan) -> Environment {
         Some(folder) => environment.beside(folder),
         None => environment,
     }
+}
+
+/// What opens the log store that a plan reads.
+pub(crate) fn credentials_of(plan: &Plan) -> Credentials {
+    let environment = environment_of(plan);
+    Credentials::find(&plan.data.input, |name| environment.get(name))
 }
 
 /// The state directory, which need not exist. Needs nothing of the configuration but that one key.

@@ -30,11 +30,11 @@ pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit
     std::fs::create_dir_all(&args.out).with_context(|| format!("making the folder {}", args.out.display()))?;
     let logs = match &plan.data.input {
         Input::Files(paths) => paths.as_slice(),
-        Input::Local(_) | Input::Stdin => &[],
+        Input::Local(_) | Input::Stdin | Input::Elasticsearch(_) => &[],
     };
     let mut rejects = super::rejects_file(args.rejects.as_ref(), logs)?;
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let manifest = dataset::build(&plan.data, &args.out, writer)?;
+    let manifest = dataset::build(&plan.data, &super::credentials_of(&plan), &args.out, writer)?;
     for warning in &manifest.warnings {
         ui.warn(warning);
     }

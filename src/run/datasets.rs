@@ -41,7 +41,7 @@ pub fn eval_url(cx: &Cx) -> anyhow::Result<String> {
 /// # Errors
 /// When the records cannot be used, or the platform does not take them.
 pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
-    let manifest = cx.once(MANIFEST, split(cx)).await?;
+    let manifest = split(cx).await?;
     cx.store.describe_run(&cx.run, Some(&manifest.workload))?;
     let upload = async {
         let namespace = &cx.plan.platform.namespace;
@@ -60,8 +60,8 @@ pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
 async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
     let work = async {
         let request = cx.plan.data.clone();
-        let dir = cx.dir.clone();
-        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &dir, None));
+        let (credentials, dir) = (cx.credentials.clone(), cx.dir.clone());
+        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None));
         // Records may come from a pipe that never ends.
         let manifest = tokio::select! {
             built = built => built.context("the task that makes the datasets")??,
@@ -69,7 +69,7 @@ async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
         };
         Ok(manifest)
     };
-    cx.step(None, Step::Split, work, |manifest| {
+    cx.step_once(MANIFEST, None, Step::Split, work, |manifest: &Manifest| {
         Some(format!("{} eval, {} train, {} validation", manifest.eval, manifest.train, manifest.validation))
     })
     .await

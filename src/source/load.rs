@@ -1,5 +1,6 @@
-//! `load`: files or standard input into the local log store. Finds out what a file holds, converts, counts, locates what
-//! is refused. The formats themselves are in `data`, the store in `local`.
+//! `load`: files or standard input into the local log store or an index. Finds out what a file holds, converts, counts, locates what
+//! is refused. The formats themselves are in `data`, the stores in `local` and
+//! `elastic`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,10 +10,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::data::canonical::Canonical;
 use crate::data::chat;
-use crate::data::record::{Defaults, Normalised, normalise};
+use crate::data::options::IndexAt;
+use crate::data::record::{Defaults, Normalised, Record, normalise, write_canonical};
 use crate::data::rules::Reject;
 use crate::data::table::{self, Table, TableError, TableOptions};
+use crate::source::credentials::Credentials;
+use crate::source::elastic::bulk::{Bulk, Written};
 use crate::source::lines::{self, Lines};
 use crate::source::local::{Batch, LogStore, Writer};
 
@@ -71,6 +76,47 @@ pub struct Loaded {
     /// Torn lines that an earlier, killed load had left and that were cut off.
     #[serde(skip)]
     pub repaired: u64,
+    /// Records of which only the five fields were written, because the index admits no others.
+    #[serde(skip)]
+    pub trimmed: u64,
+    /// What the server said of the first record that it refused.
+    #[serde(skip)]
+    pub refusal: Option<String>,
+    /// Name and version of the server that was loaded into.
+    #[serde(skip)]
+    pub server: Option<String>,
+}
+
+/// Where records go.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// The local log store.
+    Local(&'a LogStore),
+    /// An index, and what opens its server.
+    Elasticsearch(&'a IndexAt, &'a Credentials),
+}
+
+impl<'a> From<&'a LogStore> for Target<'a> {
+    fn from(store: &'a LogStore) -> Target<'a> {
+        Target::Local(store)
+    }
+}
+
+impl Target<'_> {
+    fn open(self) -> anyhow::Result<Sink> {
+        Ok(match self {
+            Target::Local(store) => Sink::Local { writer: store.writer(), pending: BTreeMap::new(), pending_bytes: 0 },
+            Target::Elasticsearch(at, credentials) => {
+                Sink::Index(Bulk::open(at, credentials).with_context(|| format!("opening {at}"))?)
+            }
+        })
+    }
+}
+
+/// A target that is written to.
+enum Sink {
+    Local { writer: Writer, pending: BTreeMap<String, Batch>, pending_bytes: usize },
+    Index(Bulk),
 }
 
 /// A reject and where it stands.
@@ -124,11 +170,11 @@ impl Loaded {
     }
 }
 
-/// Loads files into the store. Each reject is written to `rejects` as a JSON line; `progress` is told the lines read so
+/// Loads files. Each reject is written to `rejects` as a JSON line; `progress` is told the lines read so
 /// far now and then.
 pub fn load<'a>(
     request: &'a LoadRequest,
-    store: &LogStore,
+    target: impl Into<Target<'a>>,
     rejects: Option<&'a mut dyn Write>,
     progress: &'a mut dyn FnMut(u64),
 ) -> anyhow::Result<Loaded> {
@@ -136,21 +182,28 @@ pub fn load<'a>(
     for path in &request.files {
         inputs.push(open(path)?);
     }
+    let sink = target.into().open()?;
+    let server = match &sink {
+        Sink::Index(bulk) => Some(bulk.server.to_string()),
+        Sink::Local { .. } => None,
+    };
+    let loaded = Loaded { server, ..Loaded::default() };
     let mut loader = Loader {
         request,
-        writer: store.writer(),
-        pending: BTreeMap::new(),
-        pending_bytes: 0,
+        sink: Some(sink),
+        files: Vec::new(),
+        canonical: Canonical::default(),
         rejects,
         progress,
-        loaded: Loaded::default(),
+        loaded,
     };
     for (file, input) in inputs {
+        loader.files.push(file.clone());
         let taken = loader.take(&file, input);
         loader.flush()?;
         taken?;
     }
-    Ok(loader.loaded)
+    loader.finish()
 }
 
 fn open(path: &PathBuf) -> Result<(String, Box<dyn BufRead>), LoadError> {
@@ -189,9 +242,11 @@ pub fn detect(name: &str, beginning: &[u8]) -> Format {
 
 struct Loader<'a> {
     request: &'a LoadRequest,
-    writer: Writer,
-    pending: BTreeMap<String, Batch>,
-    pending_bytes: usize,
+    /// `None` once everything is written.
+    sink: Option<Sink>,
+    /// The names of the files so far.
+    files: Vec<String>,
+    canonical: Canonical,
     rejects: Option<&'a mut dyn Write>,
     progress: &'a mut dyn FnMut(u64),
     loaded: Loaded,
@@ -261,14 +316,42 @@ impl Loader<'_> {
         }
         let id = record.as_ref().ok().and_then(|record| u128::from_str_radix(&record.id, 16).ok());
         match (record, id) {
-            (Ok(record), Some(id)) => {
-                self.pending_bytes += record.line.len();
-                self.pending.entry(record.workload).or_default().push(id, &record.line);
-                if self.pending_bytes >= BATCH { self.flush() } else { Ok(()) }
-            }
+            (Ok(record), Some(id)) => self.keep(id, record, line),
             (Err(reason), _) => self.reject(file, line, raw, reason),
             (Ok(_), None) => self.reject(file, line, raw, Reject::InvalidJson),
         }
+    }
+
+    fn keep(&mut self, id: u128, record: Normalised, line: u64) -> anyhow::Result<()> {
+        let done = match &mut self.sink {
+            None => return Ok(()),
+            Some(Sink::Local { pending, pending_bytes, .. }) => {
+                *pending_bytes += record.line.len();
+                pending.entry(record.workload).or_default().push(id, &record.line);
+                let full = *pending_bytes >= BATCH;
+                return if full { self.flush() } else { Ok(()) };
+            }
+            Some(Sink::Index(bulk)) if bulk.is_strict() => {
+                let five = five_of(&mut self.canonical, &record.line)?;
+                self.loaded.trimmed += u64::from(five.len() < record.line.len());
+                bulk.push(id, &five, (self.files.len() - 1, line))?
+            }
+            Some(Sink::Index(bulk)) => bulk.push(id, &record.line, (self.files.len() - 1, line))?,
+        };
+        self.written(done)
+    }
+
+    fn written(&mut self, done: Vec<Written>) -> anyhow::Result<()> {
+        for Written { added, present, refused } in done {
+            self.loaded.added += added;
+            self.loaded.present += present;
+            for record in refused {
+                let (file, line) = (self.files.get(record.place.0).cloned().unwrap_or_default(), record.place.1);
+                self.loaded.refusal.get_or_insert(record.why);
+                self.reject(&file, line, &record.line, Reject::RefusedByStore)?;
+            }
+        }
+        Ok(())
     }
 
     fn reject(&mut self, file: &str, line: u64, raw: &[u8], reason: Reject) -> anyhow::Result<()> {
@@ -284,16 +367,34 @@ impl Loader<'_> {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        for (workload, batch) in std::mem::take(&mut self.pending) {
-            let done = self.writer.append(&workload, &batch)?;
+        let Some(Sink::Local { writer, pending, pending_bytes }) = &mut self.sink else { return Ok(()) };
+        for (workload, batch) in std::mem::take(pending) {
+            let done = writer.append(&workload, &batch)?;
             self.loaded.added += done.added;
             self.loaded.present += done.present;
             self.loaded.repaired += done.repaired;
             *self.loaded.workloads.entry(workload).or_default() += done.added;
         }
-        self.pending_bytes = 0;
+        *pending_bytes = 0;
         Ok(())
     }
+
+    fn finish(mut self) -> anyhow::Result<Loaded> {
+        if let Some(Sink::Index(bulk)) = self.sink.take() {
+            let done = bulk.finish()?;
+            self.written(done)?;
+        }
+        Ok(self.loaded)
+    }
+}
+
+/// The canonical line of a record with nothing but its five fields.
+fn five_of(canonical: &mut Canonical, line: &[u8]) -> Result<Vec<u8>, Reject> {
+    let record = Record::parse(line)?;
+    let text = std::str::from_utf8(line).map_err(|_| Reject::InvalidUtf8)?;
+    let mut five = Vec::with_capacity(line.len());
+    write_canonical(canonical, text, &record, &mut five)?;
+    Ok(five)
 }
 
 /// The first bytes of a stream: up to the end of the first line that is not blank, or 64 KiB.

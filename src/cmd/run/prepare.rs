@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use crate::cli::{Global, Run};
 use crate::cmd::{
-    cleanup, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir, trace,
+    cleanup, credentials_of, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir,
+    trace,
 };
 use crate::config::plan::{Plan, PlatformKind};
 use crate::config::{self, Need};
@@ -202,7 +203,7 @@ async fn show_plan(plan: &Plan, args: &Run, ui: &Ui) -> anyhow::Result<()> {
     let findings = check::check(plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
     // Whether the records are enough is found out as the run would, and thrown away.
     let folder = tempfile::tempdir().context("making a temporary folder")?;
-    let manifest = dataset::build(&plan.data, folder.path(), None)?;
+    let manifest = dataset::build(&plan.data, &credentials_of(plan), folder.path(), None)?;
     let shown = plan_report::Shown::new(plan, &budget, &findings, &manifest);
     ui.json(&shown);
     ui.result(&shown.text(ui.width(), ui.color()));
