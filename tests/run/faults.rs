@@ -354,6 +354,21 @@ fn a_token_that_expires_in_the_middle_is_exit_3_and_cleanup_has_the_rest() {
 }
 
 #[test]
+fn what_was_held_on_a_platform_that_is_gone_does_not_hold_up_the_next_run() {
+    let home = Home::new(1, "8");
+    let gone = failing(&["GET /nemo/v1/customization/jobs/*/status: expire-auth"]);
+    run(&gone, &home).expect(3);
+    drop(gone);
+    let platform = Platform::start(&[]);
+    let outcome = run(&platform, &home).expect(0);
+    // Said of the address as a whole: no job there is waited for until its deadline.
+    outcome.says("still holds something: GET http://127.0.0.1:").says("/v1/namespaces?page_size=1: no connection");
+    outcome.says("dfwfd cleanup ");
+    let report = platform.dfwfd(&home, &["cleanup", "--format", "json"]).expect(3).json();
+    assert!(!report["held"].as_array().unwrap().is_empty(), "{report:#}");
+}
+
+#[test]
 fn a_platform_that_answers_nothing_is_exit_3_before_anything_is_made() {
     for (fault, words) in [("refuse", LOST), ("expire-auth", "api_key_env"), ("status=503 page", "ingress")] {
         let home = Home::new(1, "8");
