@@ -11,6 +11,7 @@ mod datastore;
 mod deployments;
 mod entities;
 mod evaluator;
+mod faults;
 mod fields;
 mod gate;
 mod listing;
@@ -33,6 +34,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+pub use faults::{BadFault, FaultSpec};
+
+use faults::{Line, Lines};
 use world::World;
 
 /// How an embedded platform behaves.
@@ -48,11 +52,20 @@ pub struct Options {
     pub clock: Clock,
     /// Whether the control endpoints below `/control` exist.
     pub control: bool,
+    /// Failures that are scripted from the start.
+    pub faults: Vec<FaultSpec>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { port: 0, gpus: 4, upload_mode: UploadMode::Regular, clock: Clock::Real, control: false }
+        Options {
+            port: 0,
+            gpus: 4,
+            upload_mode: UploadMode::Regular,
+            clock: Clock::Real,
+            control: false,
+            faults: Vec::new(),
+        }
     }
 }
 
@@ -118,6 +131,11 @@ impl Server {
         (format!("{base}/nemo"), format!("{base}/nim"), format!("{base}/datastore"))
     }
 
+    /// The scripted faults that have struck no call so far, as they were written.
+    pub fn unused_faults(&self) -> Vec<String> {
+        self.world.faults.unused()
+    }
+
     /// Ends the server: no connection is accepted any more, work under way is cancelled.
     pub fn stop(self) {}
 }
@@ -137,11 +155,11 @@ impl Drop for Server {
 fn serve(runtime: Runtime, listener: std::net::TcpListener, world: &Arc<World>, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
         let listener = match TcpListener::from_std(listener) {
-            Ok(listener) => listener,
+            Ok(listener) => Lines(listener),
             Err(error) => return tracing::error!(%error, "registering the listener of the embedded platform"),
         };
         tokio::select! {
-            served = axum::serve(listener, routes::router(world)) => {
+            served = axum::serve(listener, routes::router(world).into_make_service_with_connect_info::<Line>()) => {
                 if let Err(error) = served {
                     tracing::error!(%error, "serving the embedded platform");
                 }

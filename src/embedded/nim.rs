@@ -94,7 +94,8 @@ fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<
         for (at, adapter) in adapters {
             let since =
                 Mark { at: ready.at.max(adapter.published.at), lists: ready.lists.max(adapter.published.lists) };
-            if world.shows(state, since, SYNCED_AFTER) {
+            let missed = (since.at.elapsed(), state.lists - since.lists);
+            if world.shows(state, since, SYNCED_AFTER) && !world.faults.is_withheld(&adapter.id, missed) {
                 ids.push((adapter.id.clone(), deployment.model.clone(), Some(at)));
             }
         }

@@ -13,6 +13,7 @@ use super::customizer::job::Training;
 use super::datastore::repos::Repositories;
 use super::deployments::Deployment;
 use super::evaluator::job::Evaluation;
+use super::faults::Faults;
 use super::gate::Gate;
 use super::nim::ServedAdapter;
 use super::shelf::Shelf;
@@ -30,6 +31,7 @@ pub(super) struct World {
     /// What marks this platform's own calls to itself.
     pub(super) key: String,
     pub(super) gate: Gate,
+    pub(super) faults: Faults,
     state: Mutex<State>,
     shut: AtomicBool,
 }
@@ -59,6 +61,7 @@ pub(super) struct State {
 
 impl World {
     pub(super) fn new(options: Options, port: u16) -> Self {
+        let faults = Faults::new(options.faults.clone());
         World {
             options,
             port,
@@ -66,6 +69,7 @@ impl World {
             instance: Uuid::new_v4().simple().to_string(),
             key: Uuid::new_v4().simple().to_string(),
             gate: Gate::default(),
+            faults,
             state: Mutex::new(State { targets: customizer::built_in_targets(), ..State::default() }),
             shut: AtomicBool::new(false),
         }
