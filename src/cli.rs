@@ -288,6 +288,9 @@ pub struct Serve {
     /// Offer /control, to hold calls and look inside; for tests [default: off]
     #[arg(long)]
     pub control: bool,
+    /// Keep everything in this folder, and find it there when started again [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Run this command against it and end with its exit code [default: serve until stopped]
     #[arg(last = true, value_name = "CMD")]
     pub run: Vec<String>,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::{Clock, Global, Serve, UploadMode};
 use crate::error::{Exit, Fault};
-use crate::platform::{self, ServeOptions, Server};
+use crate::platform::{self, DataDirError, ServeOptions, Server, StartError};
 use crate::run::stop::Stop;
 use crate::ui::Ui;
 
@@ -50,14 +50,21 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
             Clock::Polls => platform::Clock::Polls,
         },
         control: args.control,
+        data_dir: args.data_dir.clone(),
     };
     Server::start(options).map_err(|error| {
         let listening = format!("listening on 127.0.0.1:{}", args.port);
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
-                .hint("--port 0 takes a free one")
-                .into(),
-            _ => anyhow::Error::new(error).context(listening),
+        match error {
+            StartError::Listening(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
+                    .hint("--port 0 takes a free one")
+                    .into()
+            }
+            StartError::Listening(error) => anyhow::Error::new(error).context(listening),
+            StartError::DataDir(error @ DataDirError::InUse { .. }) => {
+                Fault::new(Exit::Locked, error.to_string()).hint("end that server, or name another --data-dir").into()
+            }
+            StartError::DataDir(error) => error.into(),
         }
     })
 }
