@@ -276,7 +276,8 @@ mod tests {
 
     fn ask(right: &str, made: &str) -> Option<String> {
         let system = "Compare the calls and answer with RATING: 0 or RATING: 1.";
-        let user = format!("Conversation: [{{'role': 'user', 'content': \"it's [1\"}}]\nRight: {right}\nMade: {made}\n");
+        let user =
+            format!("Conversation: [{{'role': 'user', 'content': \"it's [1\"}}]\nRight: {right}\nMade: {made}\n");
         verdict(&[Message::new("system", system), Message::new("user", user)])
     }
 
@@ -284,8 +285,7 @@ mod tests {
         ask(right, made).map(|verdict| verdict.starts_with("RATING: 1\n"))
     }
 
-    const RIGHT: &str =
-        "[{'id': 'c', 'type': 'function', 'function': {'name': 'alert', 'arguments': {'symbol': 'AB', 'price': 30.5}}}]";
+    const RIGHT: &str = "[{'id': 'c', 'type': 'function', 'function': {'name': 'alert', 'arguments': {'symbol': 'AB', 'price': 30.5}}}]";
 
     fn made(name: &str, arguments: &str) -> String {
         format!("[{{'id': None, 'function': {{'name': '{name}', 'arguments': {arguments}}}}}]")
@@ -324,7 +324,9 @@ mod tests {
     #[test]
     fn other_prompts_are_not_judged() {
         let call = made("alert", "{}");
-        for (right, made) in [("[]", call.as_str()), ("None", "None"), ("[1, 2]", &call), ("nothing", &call), (&call, "")] {
+        for (right, made) in
+            [("[]", call.as_str()), ("None", "None"), ("[1, 2]", &call), ("nothing", &call), (&call, "")]
+        {
             assert_eq!(ask(right, made), None, "{right} {made}");
         }
         let user = Message::new("user", format!("{call}\n{call}"));
