@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::{Clock, Global, Serve, UploadMode};
 use crate::error::{Exit, Fault};
-use crate::platform::{self, FaultSpec, ServeOptions, Server};
+use crate::platform::{self, DataDirError, FaultSpec, ServeOptions, Server, StartError};
 use crate::run::stop::Stop;
 use crate::ui::Ui;
 
@@ -54,16 +54,23 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
         },
         control: args.control,
         faults: Vec::new(),
+        data_dir: args.data_dir.clone(),
     };
     let faults = args.faults.iter().map(|text| fault(text, &options)).collect::<anyhow::Result<_>>()?;
     let options = ServeOptions { faults, ..options };
     Server::start(options).map_err(|error| {
         let listening = format!("listening on 127.0.0.1:{}", args.port);
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
-                .hint("--port 0 takes a free one")
-                .into(),
-            _ => anyhow::Error::new(error).context(listening),
+        match error {
+            StartError::Listening(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
+                    .hint("--port 0 takes a free one")
+                    .into()
+            }
+            StartError::Listening(error) => anyhow::Error::new(error).context(listening),
+            StartError::DataDir(error @ DataDirError::InUse { .. }) => {
+                Fault::new(Exit::Locked, error.to_string()).hint("end that server, or name another --data-dir").into()
+            }
+            StartError::DataDir(error) => error.into(),
         }
     })
 }

@@ -11,6 +11,7 @@ use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::clock::Mark;
@@ -18,6 +19,7 @@ use super::entities::{self, Creating, Kind};
 use super::faults::Fate;
 use super::fields::{Fields, Object, object, or_null, text_or};
 use super::listing::{Columns, ListQuery};
+use super::roll::Entry;
 use super::wire::{Answer, Refusal, nanos_now, new_id};
 use super::world::World;
 
@@ -28,7 +30,7 @@ const ROLL_OUT: Duration = Duration::from_millis(300);
 const READY_AT_READ: u32 = 2;
 
 /// One model deployment.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Deployment {
     pub(super) namespace: String,
     pub(super) name: String,
@@ -44,6 +46,7 @@ pub(super) struct Deployment {
     pub(super) ready: Option<Mark>,
     /// Why it has failed, when it has.
     failed: Option<String>,
+    #[serde(skip)]
     reads: u32,
     created_at: String,
     async_enabled: bool,
@@ -52,16 +55,34 @@ pub(super) struct Deployment {
     rest: Object,
 }
 
+impl Entry for Deployment {
+    fn key(&self) -> String {
+        format!("{}\n{}", self.namespace, self.name)
+    }
+
+    fn document(&self) -> Value {
+        json!(self)
+    }
+}
+
 impl Deployment {
+    /// Whether it is rolled out by now, and says neither so nor that it failed.
+    fn is_due(&self, world: &World) -> bool {
+        let rolled_out = |granted: Mark| {
+            if world.polled() { self.reads >= READY_AT_READ } else { granted.at.elapsed() >= ROLL_OUT }
+        };
+        self.ready.is_none() && self.failed.is_none() && self.granted.is_some_and(rolled_out)
+    }
+
     /// Brings the deployment up to the present.
     fn settle(&mut self, world: &World, lists: u64, read: bool) {
         let Some(granted) = self.granted else { return };
         self.reads = self.reads.saturating_add(u32::from(read));
-        let due = if world.polled() { self.reads >= READY_AT_READ } else { granted.at.elapsed() >= ROLL_OUT };
-        if due && self.failed.is_none() && self.ready.is_none() {
-            self.failed = world.faults.failure(&self.id());
+        if !self.is_due(world) {
+            return;
         }
-        if due && self.failed.is_none() && self.ready.is_none() {
+        self.failed = world.faults.failure(&self.id());
+        if self.failed.is_none() {
             let at = if world.polled() { granted.at } else { granted.at + ROLL_OUT };
             self.ready = Some(Mark { at, lists });
         }
@@ -113,9 +134,11 @@ impl Deployment {
 impl World {
     /// Brings all deployments up to the present.
     pub(super) fn settle_deployments(&self, state: &mut super::world::State) {
+        let due = |(at, one): (usize, &Deployment)| one.is_due(self).then_some(at);
+        let due: Vec<usize> = state.deployments.iter().enumerate().filter_map(due).collect();
         let lists = state.lists;
-        for deployment in &mut state.deployments {
-            deployment.settle(self, lists, false);
+        for at in due {
+            state.deployments[at].settle(self, lists, false);
         }
     }
 }
@@ -271,8 +294,7 @@ fn missing(namespace: &str, name: &str) -> Refusal {
 async fn read(State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>) -> Answer {
     let mut state = world.state();
     let lists = state.lists;
-    let mut all = state.deployments.iter_mut();
-    let found = all.find(|one| one.namespace == namespace && one.name == name);
+    let found = state.deployments.find_mut(|one| one.namespace == namespace && one.name == name);
     let deployment = found.ok_or_else(|| missing(&namespace, &name))?;
     deployment.settle(&world, lists, true);
     Ok(Json(deployment.answer()))
@@ -289,8 +311,7 @@ async fn change(
     fields.done()?;
     let mut state = world.state();
     let shape = if body.contains_key("config") { Some(shape(&state, &body)?) } else { None };
-    let mut all = state.deployments.iter_mut();
-    let found = all.find(|one| one.namespace == namespace && one.name == name);
+    let found = state.deployments.find_mut(|one| one.namespace == namespace && one.name == name);
     let deployment = found.ok_or_else(|| missing(&namespace, &name))?;
     deployment.rest.extend(rest(&body));
     if let Some(shape) = shape {

@@ -18,7 +18,7 @@ use super::names::{self, Slugs};
 use super::release::Releaser;
 use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
-use crate::nemo::{ApiError, Client};
+use crate::nemo::{ApiError, Client, Secret};
 use crate::source::credentials::Credentials;
 use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
 
@@ -53,6 +53,8 @@ pub struct Cx {
     pub budget: Option<u32>,
     /// What the candidates lease from; without a budget a single place.
     pub gpus: Gpus,
+    /// The key of a judge that is somewhere else.
+    pub judge_key: Option<Secret>,
     /// When this process began to work on the run, ms UTC.
     pub started_ms: i64,
     /// `user@host`.
@@ -92,6 +94,11 @@ pub enum Look {
 }
 
 impl Cx {
+    /// The GPU budget of the candidates; `None`: unknown.
+    pub fn room(&self) -> Option<u32> {
+        self.budget.map(|_| self.gpus.total())
+    }
+
     /// Tells what happened.
     pub fn tell(&self, what: What) {
         let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();

@@ -13,6 +13,7 @@ mod output;
 mod pipeline;
 
 pub use elastic::error::ElasticError;
+pub use elastic::halt::Halt;
 
 #[cfg(test)]
 mod reasons_tests;

@@ -1,7 +1,7 @@
 //! The Customizer: targets, configs, and the routes of training jobs (nemo-wire 5). A job's life is in `job`, its
 //! training in `work`, what it leaves behind in `artifact`.
 
-mod artifact;
+pub(super) mod artifact;
 mod changes;
 pub(super) mod job;
 mod request;
@@ -237,6 +237,21 @@ async fn list_configs(State(world): State<Arc<World>>, uri: Uri) -> Answer {
 async fn list_targets(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, TARGET.columns)?;
     Ok(Json(query.answer(world.state().targets.rows().cloned(), TARGET.columns)))
+}
+
+/// Takes up what was under way when the platform was ended.
+pub(super) fn resume(world: &Arc<World>) {
+    {
+        let mut state = world.state();
+        let unfinished = state.trainings.iter().enumerate().filter(|(_, job)| !job.ended()).map(|(at, _)| at);
+        for at in unfinished.collect::<Vec<_>>() {
+            state.trainings[at].restart();
+            if state.trainings[at].ended() {
+                artifact::give_up(&mut state, at);
+            }
+        }
+    }
+    world.grant();
 }
 
 fn no_job(id: &str) -> Refusal {

@@ -5,8 +5,10 @@ pub(crate) mod bulk;
 mod client;
 mod context;
 pub(crate) mod error;
+pub(crate) mod halt;
 pub(crate) mod list;
 mod mapping;
+mod page_size;
 pub(crate) mod read;
 mod thread;
 
