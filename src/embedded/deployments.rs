@@ -92,7 +92,7 @@ impl Deployment {
         let (status, description) = self.status();
         let mut answer = json!({
             "async_enabled": self.async_enabled,
-            "config": self.config,
+            "config": entities::masked(self.config.clone()),
             "created_at": self.created_at,
             "deployed": self.ready.is_some(),
             "name": self.name,

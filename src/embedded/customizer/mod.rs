@@ -87,6 +87,8 @@ const JOBS: Columns = Columns {
     sort: &["created_at", "updated_at"],
     derived: |row, field| match field {
         "base_model" => Some(row["config_snapshot"]["base_model"].clone()),
+        // By the address of its files, or by its name.
+        "dataset" => Some(json!([row["files_url"], row["dataset"]])),
         "batch_size" | "epochs" | "finetuning_type" | "training_type" | "log_every_n_steps" => {
             Some(row["hyperparameters"][field].clone())
         }

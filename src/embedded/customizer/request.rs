@@ -51,7 +51,7 @@ pub(super) fn accept(state: &mut State, body: &Object) -> Result<Training, Refus
     training.files_url = found.files_url;
     training.epochs = number(&hyperparameters, "epochs", 1);
     training.seed = hyperparameters.get("seed").and_then(Value::as_u64).unwrap_or(42);
-    training.log_every = number(&hyperparameters, "log_every_n_steps", 1);
+    training.log_every = number(&hyperparameters, "log_every_n_steps", 10);
     training.body = json!({
         "description": or_null(body, "description"),
         "dataset": found.dataset,

@@ -1,12 +1,13 @@
 //! Accepting an evaluation job: checks of the body, look-up of what it refers to, and the plan of what is to be asked
 //! and scored (nemo-wire 6.2).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::ask::{Call, Model};
 use super::job::{Evaluation, Order};
 use super::metrics::Metric;
 use super::rows::Source;
+use crate::embedded::entities;
 use crate::embedded::fields::{Fields, Object, or_null, text_or};
 use crate::embedded::wire::{Refusal, naive_now, new_id};
 use crate::embedded::world::State;
@@ -77,7 +78,7 @@ pub(super) fn accept(state: &State, body: &Object, check_datasets: bool) -> Resu
         "ownership": or_null(body, "ownership"),
     });
     let namespace = text_or(body, "namespace", "default");
-    Ok((Evaluation::new(namespace, masked(echo), Order { config, target }), plan))
+    Ok((Evaluation::new(namespace, entities::masked(echo), Order { config, target }), plan))
 }
 
 /// The plan of a job that was accepted before.
@@ -262,20 +263,4 @@ fn inflate(prefix: &str, given: &Value) -> Value {
         entity[key] = value;
     }
     entity
-}
-
-/// The same without any key in it.
-fn masked(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mask = |(key, value): (String, Value)| {
-                let secret = key == "api_key" && value.as_str().is_some_and(|key| !key.is_empty());
-                let value = if secret { json!("******") } else { masked(value) };
-                (key, value)
-            };
-            Value::Object(members.into_iter().map(mask).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.into_iter().map(masked).collect(),
-        other => other,
-    }
 }
