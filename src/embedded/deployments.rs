@@ -215,6 +215,12 @@ fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
             config["nim_deployment"][key] = default;
         }
     }
+    // Some clients send null for what their user has left out, where the schema wants text.
+    for (key, default) in [("image_tag", "latest"), ("pvc_size", "25Gi")] {
+        if config["nim_deployment"].get(key).is_some_and(Value::is_null) {
+            config["nim_deployment"][key] = json!(default);
+        }
+    }
     Ok(Shape { model, gpus, lora: !disabled, config })
 }
 
@@ -255,10 +261,20 @@ async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     };
     let mut answer = deployment.answer();
     answer["status_details"] = json!({"description": "Model deployment created", "status": "pending"});
+    register_model(&mut state, &deployment.model);
     state.deployments.push(deployment);
     drop(state);
     world.grant();
     Ok(Json(answer))
+}
+
+/// The entity of the model that is deployed, unless there is one; it stays when the deployment goes.
+fn register_model(state: &mut super::world::State, model: &str) {
+    if let Some((namespace, name)) = model.split_once('/')
+        && state.models.find(namespace, name).is_none()
+    {
+        state.models.add(namespace, name, entities::model_entity(&Object::new(), namespace, name));
+    }
 }
 
 fn rest(body: &Object) -> Object {
@@ -311,9 +327,8 @@ async fn list(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, COLUMNS)?;
     let mut state = world.state();
     world.settle_deployments(&mut state);
-    let nothing = state.deployments.is_empty();
     let mut answer = query.answer(state.deployments.iter().map(Deployment::answer), COLUMNS);
-    if nothing {
+    if answer["data"].as_array().is_some_and(Vec::is_empty) {
         // null, not [], as the real service does.
         answer["data"] = Value::Null;
     }

@@ -41,12 +41,8 @@ fn found(server: &Server) -> (Vec<usize>, Vec<usize>) {
     let mut files: Vec<usize> = tree.as_array().unwrap().iter().map(|entry| number(&entry["path"])).collect();
     files.sort_unstable();
     for n in &files {
-        let (status, body) = harness::send(
-            server.address(),
-            "GET",
-            &format!("/datastore/v1/hf/datasets/ns/d/resolve/main/f{n}"),
-            "",
-        );
+        let (status, body) =
+            harness::send(server.address(), "GET", &format!("/datastore/v1/hf/datasets/ns/d/resolve/main/f{n}"), "");
         assert_eq!((status, body == text(*n)), (200, true), "file {n}");
     }
     (entities, files)

@@ -168,7 +168,7 @@ fn find(state: &State, body: &Object, hyperparameters: &Object) -> Result<Found,
 }
 
 /// `ns/name` of a reference: the string itself, or an object with both.
-fn named(reference: Option<&Value>) -> Option<String> {
+pub(super) fn named(reference: Option<&Value>) -> Option<String> {
     match reference? {
         Value::String(urn) => Some(urn.clone()),
         object => {

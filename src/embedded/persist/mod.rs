@@ -230,7 +230,11 @@ impl Journal {
         desk.changes.extend(changes);
         desk.fresh.extend(contents.fresh());
         desk.gone.extend(contents.sweep());
-        if desk.connection.is_none() || (desk.changes.is_empty() && desk.fresh.is_empty() && desk.gone.is_empty()) {
+        if desk.changes.is_empty() && desk.fresh.is_empty() && desk.gone.is_empty() {
+            return;
+        }
+        if desk.connection.is_none() {
+            desk.failure = Some("the platform has ended".to_owned());
             return;
         }
         match desk.transact() {
@@ -353,7 +357,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
         let contents = journal.contents();
-        for (key, document) in [("z", Some(1)), ("a", Some(2)), ("z", Some(3)), ("m", Some(4)), ("a", None), ("a", Some(5))] {
+        for (key, document) in
+            [("z", Some(1)), ("a", Some(2)), ("z", Some(3)), ("m", Some(4)), ("a", None), ("a", Some(5))]
+        {
             journal.write(change(key, document.map(Value::from)), &contents);
         }
         journal.close();

@@ -38,11 +38,8 @@ async fn seen(p: &Platform) -> BTreeMap<String, Value> {
     for list in LISTS {
         let all = p.read(&format!("{list}?page_size=1000")).await;
         for job in all["data"].as_array().into_iter().flatten().filter(|row| row["status"] == "completed") {
-            let below: &[&str] = if list.contains("customization") {
-                &["status", "container-logs"]
-            } else {
-                &["status", "results"]
-            };
+            let below: &[&str] =
+                if list.contains("customization") { &["status", "container-logs"] } else { &["status", "results"] };
             for part in below {
                 let path = format!("{list}/{}/{part}", job["id"].as_str().unwrap());
                 seen.insert(path.clone(), p.get(&path).await.1);
@@ -59,7 +56,8 @@ async fn seen(p: &Platform) -> BTreeMap<String, Value> {
                 let commit = branch["targetCommit"].as_str().unwrap();
                 let tree = p.read(&format!("/datastore/v1/hf/api/{kind}/{id}/tree/{commit}?recursive=true")).await;
                 for file in tree.as_array().unwrap().iter().filter(|entry| entry["type"] == "file") {
-                    let path = format!("/datastore/v1/hf/{files}{id}/resolve/{commit}/{}", file["path"].as_str().unwrap());
+                    let path =
+                        format!("/datastore/v1/hf/{files}{id}/resolve/{commit}/{}", file["path"].as_str().unwrap());
                     let answer = p.http.get(p.url(&path)).send().await.unwrap();
                     assert!(answer.status().is_success(), "{path}");
                     seen.insert(path, json!(blake3::hash(&answer.bytes().await.unwrap()).to_string()));
@@ -86,8 +84,12 @@ fn training(epochs: u32) -> Value {
 
 async fn configure(p: &Platform) {
     let option = json!({"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1});
-    p.make("/nemo/v1/customization/configs", json!({"name": "c@v1", "namespace": "ns", "max_seq_length": 4096,
-        "target": "dfwfd/ngram-small@1.0", "training_options": [option]})).await;
+    p.make(
+        "/nemo/v1/customization/configs",
+        json!({"name": "c@v1", "namespace": "ns", "max_seq_length": 4096,
+        "target": "dfwfd/ngram-small@1.0", "training_options": [option]}),
+    )
+    .await;
 }
 
 async fn until(p: &Platform, job: &str, status: &str) -> Value {
@@ -185,9 +187,38 @@ async fn a_directory_has_one_server_and_is_what_one_has_written() {
     let file = std::fs::read_dir(&contents).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, "short").unwrap();
     let error = open(folder.path()).unwrap_err();
-    assert!(matches!(&error, StartError::DataDir(DataDirError::Damaged { what, .. }) if what.contains("commit")), "{error}");
-    std::fs::write(folder.path().join("platform.db"), "words, and not a database, for more than a page".repeat(99)).unwrap();
+    assert!(
+        matches!(&error, StartError::DataDir(DataDirError::Damaged { what, .. }) if what.contains("commit")),
+        "{error}"
+    );
+    std::fs::write(folder.path().join("platform.db"), "words, and not a database, for more than a page".repeat(99))
+        .unwrap();
     assert!(matches!(open(folder.path()), Err(StartError::DataDir(DataDirError::Foreign { .. }))));
+}
+
+#[tokio::test]
+async fn an_effect_that_is_not_on_disk_is_not_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let p = kept(folder.path());
+    let dataset = |name: &str| json!({"name": name, "files_url": "hf://x"});
+    p.make("/nemo/v1/datasets", dataset("kept")).await;
+    p.server.world.close();
+    let (status, answer) = p.post("/nemo/v1/datasets", dataset("lost")).await;
+    assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
+    assert!(answer["detail"].as_str().unwrap().contains("the data directory cannot be written"), "{answer}");
+    p.read("/nemo/v1/datasets/default/lost").await;
+    drop(p);
+    let p = kept(folder.path());
+    assert_eq!(p.get("/nemo/v1/datasets/default/lost").await.0, StatusCode::NOT_FOUND);
+    p.read("/nemo/v1/datasets/default/kept").await;
+    // A large file that finds no room on disk.
+    std::fs::remove_dir_all(folder.path().join("contents")).unwrap();
+    p.upload("ns", "d", &[("small", "x")]).await;
+    let lines = json!({"key": "file", "value": {"path": "f", "content": "x".repeat(LARGE + 1), "encoding": "utf-8"}});
+    let head = json!({"key": "header", "value": {"summary": "s"}});
+    let url = p.url("/datastore/v1/hf/api/datasets/ns/d/commit/main");
+    let answer = p.http.post(url).body(format!("{head}\n{lines}")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::INSUFFICIENT_STORAGE);
 }
 
 /// A change that a client makes; names are few, so that changes meet.

@@ -211,7 +211,8 @@ async fn rows_that_hold_their_answers_are_scored_without_a_model() {
 async fn results_are_entities_and_jobs_have_logs() {
     let p = Platform::polled();
     let rows = json!([{"a": "x", "output_text": "x"}, {"a": "y", "output_text": "x"}]);
-    let check = |left: &str| json!({"type": "string-check", "params": {"check": [left, "equals", "{{ output_text }}"]}});
+    let check =
+        |left: &str| json!({"type": "string-check", "params": {"check": [left, "equals", "{{ output_text }}"]}});
     let metrics = json!({"same": check("{{ item.a }}"), "lost": check("{{ item.b }}")});
     let job = json!({"namespace": "ns", "target": {"type": "rows", "rows": rows},
         "config": {"type": "custom", "tasks": {"t": {"type": "data", "metrics": metrics}}}});
@@ -245,4 +246,33 @@ async fn results_are_entities_and_jobs_have_logs() {
     assert_eq!(p.delete(&stored).await, StatusCode::OK);
     assert_eq!(p.delete(&stored).await, StatusCode::NOT_FOUND);
     assert_eq!(p.get(&format!("{path}/results")).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_stands_inside_a_job_is_told_as_an_entity() {
+    let p = Platform::polled();
+    p.upload("ns", "d", &[("eval.jsonl", "{\"a\": 1}")]).await;
+    let endpoint = json!({"url": "http://localhost:9/v1", "model_id": "x", "api_key": "k"});
+    let task = json!({"type": "chat-completion", "dataset": {"files_url": "hf://datasets/ns/d", "limit": 1},
+        "params": {"template": {"messages": []}}, "metrics": {}});
+    let config = json!({"name": "c", "namespace": "ns", "type": "custom", "tasks": {"t": task}});
+    p.make("/nemo/v1/evaluation/configs", config).await;
+    let target = json!({"type": "model", "model": {"api_endpoint": endpoint}});
+    let job = p.make("/nemo/v1/evaluation/jobs", json!({"config": "ns/c", "target": target})).await;
+    let dataset = &job["config"]["tasks"]["t"]["dataset"];
+    assert!(dataset["id"].as_str().unwrap().starts_with("dataset-") && dataset["name"] == dataset["id"], "{dataset}");
+    assert_eq!(
+        (&dataset["version_id"], &dataset["limit"], &dataset["split"]),
+        (&json!("main"), &json!(1), &Value::Null)
+    );
+    let model = &job["target"]["model"];
+    assert!(model["id"].as_str().unwrap().starts_with("model-") && model["peft"].is_null(), "{model}");
+    assert_eq!(
+        model["api_endpoint"],
+        json!({"url": "http://localhost:9/v1", "model_id": "x", "api_key": "******", "format": "nim"})
+    );
+    for (query, count) in [("config]=ns/c", 1), ("config]=c", 1), ("config]=other/c", 0), ("config][type]=custom", 1)] {
+        let list = p.read(&format!("/nemo/v1/evaluation/jobs?filter[{query}")).await;
+        assert_eq!(list["pagination"]["total_results"], count, "{query}");
+    }
 }

@@ -31,7 +31,8 @@ fn function(choice: &Value) -> (&str, Value) {
 
 /// The name, the arguments and the reason of the end, put together from the pieces of a stream.
 async fn streamed(p: &Platform, model: &str, text: &str, choice: Value) -> (String, Value, String) {
-    let body = json!({"model": model, "messages": asked(text), "tools": tools(), "tool_choice": choice, "stream": true});
+    let body =
+        json!({"model": model, "messages": asked(text), "tools": tools(), "tool_choice": choice, "stream": true});
     let answer = p.http.post(p.url("/nim/v1/chat/completions")).json(&body).send().await.unwrap();
     let text = answer.text().await.unwrap();
     let (mut name, mut arguments, mut finish, mut ids) = (String::new(), String::new(), String::new(), 0);
