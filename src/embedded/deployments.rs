@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::clock::Mark;
 use super::entities::{self, Creating, Kind};
+use super::faults::Fate;
 use super::fields::{Fields, Object, object, or_null, text_or};
 use super::listing::{Columns, ListQuery};
 use super::roll::Entry;
@@ -42,6 +44,8 @@ pub(super) struct Deployment {
     pub(super) granted: Option<Mark>,
     /// When it became ready.
     pub(super) ready: Option<Mark>,
+    /// Why it has failed, when it has.
+    failed: Option<String>,
     #[serde(skip)]
     reads: u32,
     created_at: String,
@@ -62,25 +66,37 @@ impl Entry for Deployment {
 }
 
 impl Deployment {
-    /// Whether it is ready by now, and does not say so yet.
+    /// Whether it is rolled out by now, and says neither so nor that it failed.
     fn is_due(&self, world: &World) -> bool {
         let rolled_out = |granted: Mark| {
             if world.polled() { self.reads >= READY_AT_READ } else { granted.at.elapsed() >= ROLL_OUT }
         };
-        self.ready.is_none() && self.granted.is_some_and(rolled_out)
+        self.ready.is_none() && self.failed.is_none() && self.granted.is_some_and(rolled_out)
     }
 
     /// Brings the deployment up to the present.
     fn settle(&mut self, world: &World, lists: u64, read: bool) {
         let Some(granted) = self.granted else { return };
         self.reads = self.reads.saturating_add(u32::from(read));
-        if self.is_due(world) {
+        if !self.is_due(world) {
+            return;
+        }
+        self.failed = world.faults.failure(&self.id());
+        if self.failed.is_none() {
             let at = if world.polled() { granted.at } else { granted.at + ROLL_OUT };
             self.ready = Some(Mark { at, lists });
         }
     }
 
+    /// `namespace/name`.
+    fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     fn status(&self) -> (&'static str, String) {
+        if let Some(why) = &self.failed {
+            return ("failed", why.clone());
+        }
         match (self.granted, self.ready) {
             (None, _) => ("pending", format!("waiting for {} free GPUs", self.gpus)),
             (_, None) => ("pending", "Model deployment created".into()),
@@ -224,7 +240,8 @@ fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
     Ok(Shape { model, gpus, lora: !disabled, config })
 }
 
-async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+async fn create(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, body: Bytes) -> Answer {
+    let fate = fate.map(|Extension(fate)| fate);
     let body = object(&body)?;
     let mut fields = Fields::of(&body);
     entities::common(&mut fields);
@@ -252,6 +269,7 @@ async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
         ticket: state.ticket(),
         granted: None,
         ready: None,
+        failed: None,
         reads: 0,
         created_at: nanos_now(),
         async_enabled,
@@ -261,8 +279,11 @@ async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     };
     let mut answer = deployment.answer();
     answer["status_details"] = json!({"description": "Model deployment created", "status": "pending"});
-    register_model(&mut state, &deployment.model);
-    state.deployments.push(deployment);
+    world.faults.decide(fate.as_ref(), &deployment.id(), None);
+    if fate != Some(Fate::Lost) {
+        register_model(&mut state, &deployment.model);
+        state.deployments.push(deployment);
+    }
     drop(state);
     world.grant();
     Ok(Json(answer))

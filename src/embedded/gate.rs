@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::body;
+use super::faults::{self, Met};
 use super::world::World;
 
 /// The answer header that carries the instance.
@@ -123,10 +124,14 @@ impl Gate {
 
 /// The middleware around every route.
 pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let met = world.faults.meet(&request, is_own(&world, &request));
+    if let Some(strike) = met.strike.as_ref().filter(|strike| strike.refuses()) {
+        return faults::cut_off(strike);
+    }
     let mut answer = match body::whole(request).await {
         Ok(request) => {
             // A task of its own: dropping this future (the client hung up) does not stop it.
-            let through = tokio::spawn(go(Arc::clone(&world), request, next));
+            let through = tokio::spawn(go(Arc::clone(&world), request, next, met));
             through.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
         Err(refusal) => refusal.into_response(),
@@ -137,14 +142,21 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
     answer
 }
 
-async fn go(world: Arc<World>, mut request: Request, next: Next) -> Response {
-    let own = request.headers_mut().remove(INTERNAL).is_some_and(|key| key.as_bytes() == world.key.as_bytes());
+/// Whether the platform itself is calling.
+fn is_own(world: &World, request: &Request) -> bool {
+    request.headers().get(INTERNAL).is_some_and(|key| key.as_bytes() == world.key.as_bytes())
+}
+
+async fn go(world: Arc<World>, mut request: Request, next: Next, met: Met) -> Response {
+    let strike = met.ready().await;
+    let own = is_own(&world, &request);
+    request.headers_mut().remove(INTERNAL);
     if !world.options.control || own || request.uri().path().starts_with("/control/") {
-        return next.run(request).await;
+        return faults::run(strike, request, next).await;
     }
     let order = world.gate.arrive(&request);
     world.gate.hold(order, When::Before).await;
-    let answer = next.run(request).await;
+    let answer = faults::run(strike, request, next).await;
     world.gate.hold(order, When::After).await;
     answer
 }

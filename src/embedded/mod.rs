@@ -13,6 +13,7 @@ mod datastore;
 mod deployments;
 mod entities;
 mod evaluator;
+mod faults;
 mod fields;
 mod gate;
 mod listing;
@@ -38,7 +39,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+pub use faults::{BadFault, FaultSpec};
 pub use persist::DataDirError;
+
+use faults::{Line, Lines};
 use world::World;
 
 /// How an embedded platform behaves.
@@ -54,6 +58,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether the control endpoints below `/control` exist.
     pub control: bool,
+    /// Failures that are scripted from the start.
+    pub faults: Vec<FaultSpec>,
     /// Where everything is kept that outlives the process; nothing does without.
     pub data_dir: Option<PathBuf>,
 }
@@ -66,6 +72,7 @@ impl Default for Options {
             upload_mode: UploadMode::Regular,
             clock: Clock::Real,
             control: false,
+            faults: Vec::new(),
             data_dir: None,
         }
     }
@@ -148,6 +155,11 @@ impl Server {
         (format!("{base}/nemo"), format!("{base}/nim"), format!("{base}/datastore"))
     }
 
+    /// The scripted faults that have struck no call so far, as they were written.
+    pub fn unused_faults(&self) -> Vec<String> {
+        self.world.faults.unused()
+    }
+
     /// Ends the server: no connection is accepted any more, work under way is cancelled.
     pub fn stop(self) {}
 }
@@ -168,12 +180,12 @@ impl Drop for Server {
 fn serve(runtime: Runtime, listener: std::net::TcpListener, world: &Arc<World>, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
         let listener = match TcpListener::from_std(listener) {
-            Ok(listener) => listener,
+            Ok(listener) => Lines(listener),
             Err(error) => return tracing::error!(%error, "registering the listener of the embedded platform"),
         };
         world.resume();
         tokio::select! {
-            served = axum::serve(listener, routes::router(world)) => {
+            served = axum::serve(listener, routes::router(world).into_make_service_with_connect_info::<Line>()) => {
                 if let Err(error) = served {
                     tracing::error!(%error, "serving the embedded platform");
                 }

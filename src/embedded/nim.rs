@@ -78,7 +78,9 @@ enum Served {
 impl Served {
     fn reply(&self, messages: &[Message]) -> String {
         match self {
-            Served::Base(model) => student::base_reply(student::stand_in(model), messages),
+            Served::Base(model) => {
+                student::verdict(messages).unwrap_or_else(|| student::base_reply(student::stand_in(model), messages))
+            }
             Served::Adapter(adapter) => adapter.reply(messages),
         }
     }
@@ -108,7 +110,8 @@ fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<
         for (at, adapter) in adapters {
             let since =
                 Mark { at: ready.at.max(adapter.published.at), lists: ready.lists.max(adapter.published.lists) };
-            if world.shows(state, since, SYNCED_AFTER) {
+            let missed = (since.at.elapsed(), state.lists - since.lists);
+            if world.shows(state, since, SYNCED_AFTER) && !world.faults.is_withheld(&adapter.id, missed) {
                 ids.push((adapter.id.clone(), deployment.model.clone(), Some(at)));
             }
         }

@@ -16,6 +16,7 @@ use super::customizer::job::Training;
 use super::datastore::repos::Repositories;
 use super::deployments::Deployment;
 use super::evaluator::job::Evaluation;
+use super::faults::Faults;
 use super::gate::Gate;
 use super::nim::ServedAdapter;
 use super::persist::{DataDirError, Journal};
@@ -35,6 +36,7 @@ pub(super) struct World {
     /// What marks this platform's own calls to itself.
     pub(super) key: String,
     pub(super) gate: Gate,
+    pub(super) faults: Faults,
     /// The contents of all files.
     pub(super) contents: Contents,
     /// Where the state is written down, if it is.
@@ -110,6 +112,7 @@ impl World {
     /// A platform with what is in its data directory, if it has one.
     pub(super) fn open(options: Options, port: u16) -> Result<Self, DataDirError> {
         let journal = options.data_dir.as_deref().map(Journal::open).transpose()?;
+        let faults = Faults::new(options.faults.clone());
         let mut world = World {
             options,
             port,
@@ -117,6 +120,7 @@ impl World {
             instance: Uuid::new_v4().simple().to_string(),
             key: Uuid::new_v4().simple().to_string(),
             gate: Gate::default(),
+            faults,
             contents: journal.as_ref().map_or_else(Contents::temporary, Journal::contents),
             journal: None,
             state: Mutex::default(),

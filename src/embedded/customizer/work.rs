@@ -179,6 +179,7 @@ fn finish(world: &Arc<World>, id: &str) {
             _ if state.trainings[at].is_cancelling() => Ending::Cancelled,
             Outcome::Stopped => Ending::Cancelled,
             Outcome::Failed(reason) => Ending::Failed(reason),
+            Outcome::Trained(_) if let Some(reason) = world.faults.failure(id) => Ending::Failed(reason),
             Outcome::Trained(trained) => match artifact::publish(world, &mut state, at, trained) {
                 Ok(()) => Ending::Completed,
                 Err(error) => Ending::Failed(unstored(&error)),

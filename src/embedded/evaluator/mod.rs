@@ -14,6 +14,7 @@ mod work;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
@@ -25,6 +26,7 @@ use serde_json::Value;
 use super::contents::Content;
 use super::datastore::repos::{RepoKind, RepoName};
 use super::entities::{self, Creating, Kind};
+use super::faults::Fate;
 use super::fields::object;
 use super::listing::{Columns, ListQuery, parameter};
 use super::wire::{Answer, Refusal};
@@ -94,12 +96,17 @@ fn no_job(id: &str) -> Refusal {
     Refusal::not_found(format!("Evaluation job {id} not found"))
 }
 
-async fn create(State(world): State<Arc<World>>, uri: Uri, body: Bytes) -> Answer {
+async fn create(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, uri: Uri, body: Bytes) -> Answer {
+    let fate = fate.map(|Extension(fate)| fate);
     let unchecked = parameter(&uri, "skip_validation_checks").is_some_and(|given| given.eq_ignore_ascii_case("true"));
     let body = object(&body)?;
     let mut state = world.state();
     let (job, plan) = request::accept(&state, &body, !unchecked)?;
     let answer = job.answer(&world);
+    world.faults.decide(fate.as_ref(), &job.id, None);
+    if fate == Some(Fate::Lost) {
+        return Ok(Json(answer));
+    }
     work::spawn(Arc::clone(&world), Arc::clone(job.work()), plan);
     state.evaluations.push(job);
     Ok(Json(answer))

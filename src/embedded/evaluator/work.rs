@@ -129,6 +129,7 @@ fn finish(world: &World, id: &str) {
         Some(_) if job.is_cancelling() => job.end_cancelled(),
         Some(Outcome::Stopped) => job.end_cancelled(),
         Some(Outcome::Failed(reason)) => job.fail(reason),
+        Some(Outcome::Scored(_)) if let Some(reason) = world.faults.failure(id) => job.fail(reason),
         Some(Outcome::Scored(results)) => {
             job.complete(&results);
             results::store(&mut state, id, &results);
