@@ -13,5 +13,7 @@ mod harness;
 
 mod control;
 mod crash;
+mod judge;
 mod lifecycle;
+mod openai;
 mod signals;
