@@ -10,6 +10,7 @@ use crate::run::cx::TooLong;
 use crate::run::lock::Locked;
 use crate::run::stop::Interrupted;
 use crate::run::{End, RunState};
+use crate::source::ElasticError;
 use crate::source::dataset::Unusable;
 use crate::store::StoreError;
 
@@ -119,6 +120,14 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         if api.is_unreachable() {
             return (Exit::Service, Some("check the base URLs under nmp_config and that the cluster is up".to_owned()));
         }
+    }
+    if let Some(elastic) = error.downcast_ref::<ElasticError>() {
+        let exit = match elastic {
+            elastic if elastic.is_usage() => Exit::Usage,
+            elastic if elastic.is_missing() => Exit::Data,
+            _ => Exit::Service,
+        };
+        return (exit, Some(elastic.hint().to_owned()));
     }
     if error.is::<Unset>() {
         return (Exit::Usage, Some("set it in the environment or in a .env beside the configuration file".to_owned()));

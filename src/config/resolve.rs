@@ -189,7 +189,7 @@ impl Resolve<'_> {
         }
         platform.api_key_env = settings.text("nmp_config.api_key_env");
         platform.headers = self.headers();
-        platform.ca_cert = self.ca_cert();
+        platform.ca_cert = self.ca_cert("nmp_config.ca_cert");
         if invocation.need == Need::Candidates {
             self.variables_set(&platform);
         }
@@ -253,8 +253,8 @@ impl Resolve<'_> {
         headers
     }
 
-    fn ca_cert(&mut self) -> Option<PathBuf> {
-        let path = "nmp_config.ca_cert";
+    /// The certificate authority that this key names.
+    pub(crate) fn ca_cert(&mut self, path: &str) -> Option<PathBuf> {
         let text = self.settings.text(path)?;
         let base = self.settings.written(path).map_or(self.folder, |node| self.base_of(&node.at));
         let file = find::absolute(base, Path::new(&text));
@@ -322,11 +322,6 @@ impl Resolve<'_> {
         self.warnings.extend(self.environment.warning());
         if let Some((path, why)) = self.environment.broken() {
             self.problems.push(Problem::other(Place::File(path.to_owned(), None), "", why));
-        }
-        if self.environment.get("ELASTICSEARCH_URL").is_some() {
-            self.warnings.push(
-                "ELASTICSEARCH_URL is set but has no effect yet: reading from Elasticsearch is not built".to_owned(),
-            );
         }
         let judge = "llm_judge_config";
         let older: Vec<&str> = ["type", "model_id", "api_key_env"]

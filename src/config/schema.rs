@@ -77,6 +77,8 @@ pub(crate) enum Form {
     Target,
     /// The name of an environment variable.
     Variable,
+    /// The name of an index.
+    Index,
     /// A level of logging, in any case.
     Level,
     /// Something that is never shown.
@@ -201,8 +203,20 @@ const LORA: &[Key] = &[
     key("sequence_packing_enabled", Kind::Switch).or("true"),
 ];
 
-const LOGS: &[Key] =
-    &[key("source", Kind::Choice(&["local", "jsonl"])), key("path", Kind::TextOrTexts(Form::Any)).nullable()];
+const LOGS: &[Key] = &[
+    key("source", Kind::Choice(&["local", "jsonl", "elasticsearch"])),
+    key("path", Kind::TextOrTexts(Form::Any)).nullable(),
+    key("elasticsearch", Kind::Section(ELASTICSEARCH)),
+];
+
+const ELASTICSEARCH: &[Key] = &[
+    key("url", Kind::Text(Form::Url)).or("http://localhost:9200"),
+    key("index", Kind::Text(Form::Index)).or("flywheel"),
+    key("api_key_env", Kind::Text(Form::Variable)).nullable(),
+    key("username_env", Kind::Text(Form::Variable)).nullable(),
+    key("password_env", Kind::Text(Form::Variable)).nullable(),
+    key("ca_cert", Kind::Text(Form::Any)).nullable(),
+];
 
 const LIMITS: &[Key] = &[
     key("deploy", Kind::Span(false)).or("3h"),

@@ -19,6 +19,7 @@ use super::release::Releaser;
 use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
 use crate::nemo::{ApiError, Client, Secret};
+use crate::source::credentials::Credentials;
 use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
 
 /// How long a service may be unreachable before a wait gives up on it.
@@ -36,6 +37,8 @@ pub struct Cx {
     pub run: String,
     /// What it runs by.
     pub plan: Plan,
+    /// What opens the log store.
+    pub credentials: Credentials,
     /// The platform.
     pub nemo: Client,
     /// The identity of the platform, as rows of the ledger carry it.
@@ -117,21 +120,28 @@ impl Cx {
         Ok(())
     }
 
-    /// A value that is computed once: remembered, or worked out and remembered.
+    /// A step whose outcome is worked out once: remembered from an earlier process, or worked out, remembered and only
+    /// then told as done. Who has read that it is done may kill the process: it is not repeated.
     ///
     /// # Errors
     /// What the work says, or the store.
-    pub async fn once<T, W>(&self, key: &str, work: W) -> anyhow::Result<T>
-    where
-        T: Serialize + DeserializeOwned,
-        W: Future<Output = anyhow::Result<T>>,
-    {
+    pub async fn step_once<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        candidate: Option<&str>,
+        step: Step,
+        work: impl Future<Output = anyhow::Result<T>>,
+        detail: impl FnOnce(&T) -> Option<String>,
+    ) -> anyhow::Result<T> {
         if let Some(known) = self.store.fact(&self.run, key)? {
             return Ok(known);
         }
-        let value = work.await?;
-        self.store.remember(&self.run, key, &value)?;
-        Ok(value)
+        let kept = async {
+            let value = work.await?;
+            self.store.remember(&self.run, key, &value)?;
+            Ok(value)
+        };
+        self.step(candidate, step, kept, detail).await
     }
 
     /// Runs a step and tells its beginning and its end. `detail` is what came of it.

@@ -36,15 +36,12 @@ const NEMO_STREAM: u64 = 0xf1;
 /// When the job ends badly or takes too long, or its rows are not those of the eval set.
 pub async fn evaluate(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
     let key = evaluation_key(&candidate.model_name, which);
-    cx.once(&key, async {
-        let work = measure(cx, candidate, which, model);
-        cx.step(Some(&candidate.model_name), step(which), work, |fact| {
-            let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
-            let calls = || [said(tool_scores::HEADLINE, "name and arguments"), said(tool_scores::CORRECTNESS, "judge")];
-            let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
-            said("macro_f1", "macro F1").or_else(calls)
-        })
-        .await
+    let work = measure(cx, candidate, which, model);
+    cx.step_once(&key, Some(&candidate.model_name), step(which), work, |fact: &EvaluationFact| {
+        let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
+        let calls = || [said(tool_scores::HEADLINE, "name and arguments"), said(tool_scores::CORRECTNESS, "judge")];
+        let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
+        said("macro_f1", "macro F1").or_else(calls)
     })
     .await
 }

@@ -13,6 +13,7 @@ mod harness;
 
 mod control;
 mod crash;
+mod faults;
 mod judge;
 mod lifecycle;
 mod openai;

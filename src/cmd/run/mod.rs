@@ -107,6 +107,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
         owner: resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone()),
         dir,
         slugs: Slugs::new(plan.candidates.iter().map(|candidate| candidate.model_name.as_str())),
+        credentials: super::credentials_of(&plan),
         plan,
         kind,
         rehearsal,

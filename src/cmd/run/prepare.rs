@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use crate::cli::{Global, Run};
 use crate::cmd::{
-    cleanup, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir, trace,
+    cleanup, credentials_of, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir,
+    trace,
 };
 use crate::config::plan::{JudgeKey, JudgePlace, Plan, PlatformKind};
 use crate::config::{self, Need};
@@ -20,8 +21,8 @@ use crate::run::check::{self, Budget, Findings, Obstacle, Who};
 use crate::run::judge::{self, Asked};
 use crate::run::lock::Lock;
 use crate::run::stop::Stop;
-use crate::run::{dead, names, outcome};
-use crate::source::dataset::{self, Manifest};
+use crate::run::{datasets, dead, names, outcome};
+use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store};
 use crate::ui::Ui;
 
@@ -69,7 +70,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         }
     };
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
-        show_plan(plan, global, args, ui).await?;
+        show_plan(plan, global, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
     make_state_dir(&state_dir)?;
@@ -226,11 +227,11 @@ fn judge_key(plan: &Plan, global: &Global) -> anyhow::Result<Option<Secret>> {
     Ok(key.map(Secret::new))
 }
 
-async fn show_plan(plan: &Plan, global: &Global, args: &Run, ui: &Ui) -> anyhow::Result<()> {
+async fn show_plan(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
     warn(plan, ui);
     // Whether the records are enough is found out as the run would, and thrown away.
     let folder = tempfile::tempdir().context("making a temporary folder")?;
-    let built = dataset::build(&plan.data, folder.path(), None);
+    let built = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await;
     let key = judge_key(plan, global)?;
     let judge = match &built {
         Ok(manifest) => plan.judge_of(manifest.workload_type),
