@@ -39,7 +39,9 @@ pub async fn evaluate(cx: &Cx, candidate: &Candidate, which: Which, model: &str)
     let work = measure(cx, candidate, which, model);
     cx.step_once(&key, Some(&candidate.model_name), step(which), work, |fact: &EvaluationFact| {
         let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
-        said("macro_f1", "macro F1").or_else(|| said(tool_scores::HEADLINE, "name and arguments"))
+        let calls = || [said(tool_scores::HEADLINE, "name and arguments"), said(tool_scores::CORRECTNESS, "judge")];
+        let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
+        said("macro_f1", "macro F1").or_else(calls)
     })
     .await
 }

@@ -14,5 +14,7 @@ mod harness;
 mod control;
 mod crash;
 mod faults;
+mod judge;
 mod lifecycle;
+mod openai;
 mod signals;
