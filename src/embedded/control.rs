@@ -1,5 +1,5 @@
 //! The endpoints below `/control`, for tests: hold a platform call, let it go, list the calls, show everything that
-//! exists. They exist only with `Options::control` and are no part of NeMo.
+//! exists, forget it. They exist only with `Options::control` and are no part of NeMo.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/release", post(release))
         .route("/calls", get(calls))
         .route("/state", get(state))
+        .route("/reset", post(reset))
 }
 
 #[derive(Deserialize)]
@@ -52,4 +53,9 @@ async fn calls(State(world): State<Arc<World>>) -> Json<Value> {
 
 async fn state(State(world): State<Arc<World>>) -> Json<Value> {
     Json(world.everything())
+}
+
+async fn reset(State(world): State<Arc<World>>) -> Json<Value> {
+    world.reset();
+    Json(json!({}))
 }

@@ -66,7 +66,7 @@ impl World {
             instance: Uuid::new_v4().simple().to_string(),
             key: Uuid::new_v4().simple().to_string(),
             gate: Gate::default(),
-            state: Mutex::new(State { targets: customizer::built_in_targets(), ..State::default() }),
+            state: Mutex::new(State::fresh()),
             shut: AtomicBool::new(false),
         }
     }
@@ -120,6 +120,14 @@ impl World {
         }
     }
 
+    /// Forgets everything that exists and the calls that were counted, and stops the work under way.
+    pub(super) fn reset(&self) {
+        let old = std::mem::replace(&mut *self.state(), State::fresh());
+        old.trainings.into_iter().for_each(|mut job| job.cancel());
+        old.evaluations.into_iter().for_each(|mut job| job.cancel());
+        self.gate.forget();
+    }
+
     /// Tells the work under way to end.
     pub(super) fn shut(&self) {
         self.shut.store(true, Ordering::Relaxed);
@@ -159,6 +167,11 @@ impl World {
 }
 
 impl State {
+    /// As a platform starts.
+    fn fresh() -> Self {
+        State { targets: customizer::built_in_targets(), ..State::default() }
+    }
+
     /// GPUs that deployments and training jobs hold.
     fn gpus_taken(&self) -> u32 {
         let deployed = self.deployments.iter().filter(|one| one.granted.is_some()).map(|one| one.gpus);
