@@ -69,8 +69,17 @@ impl Target {
         (self.training, self.evaluation) = (NONE.into(), NONE.into());
     }
 
-    /// Makes what the requests are about, unless it is there: first the things, then what has to be trained and evaluated.
+    /// Makes what the requests are about, unless it is there. Where changed requests have left what nothing can be made
+    /// of, such as rows that are none, all is made anew.
     pub fn stage(&mut self) {
+        if !self.make() {
+            self.reset();
+            assert!(self.make(), "no recorded job comes to its end");
+        }
+    }
+
+    /// First the things, then what has to be trained and evaluated; whether that went well.
+    fn make(&mut self) -> bool {
         let job = |request: &Request| request.path.contains("/jobs") || request.path.ends_with("/live");
         let made = |request: &Request| {
             ["POST", "PUT"].contains(&request.method.as_str()) && !job(request) && !request.path.starts_with("/nim")
@@ -84,11 +93,13 @@ impl Target {
         }
         let (_, served) = self.server.get("/nim/v1/models");
         if self.training == NONE || !served.to_string().contains(&self.training) {
-            self.training = self.run("customization");
+            let Some(id) = self.run("customization") else { return false };
+            self.training = id;
         }
         if self.evaluation == NONE || self.server.get(&format!("/nemo/v1/evaluation/jobs/{}", self.evaluation)).0 != 200
         {
-            self.evaluation = self.run("evaluation");
+            let Some(id) = self.run("evaluation") else { return false };
+            self.evaluation = id;
         }
         let (_, state) = self.server.get("/control/state");
         let repositories = state["repos"].as_array().unwrap().iter();
@@ -99,10 +110,11 @@ impl Target {
                 Some((name.to_owned(), self.server.get(&path).1["sha"].as_str()?.to_owned()))
             })
             .collect();
+        true
     }
 
     /// Has a recorded job done that comes to its end; its id.
-    fn run(&self, service: &str) -> String {
+    fn run(&self, service: &str) -> Option<String> {
         let path = format!("/nemo/v1/{service}/jobs");
         for order in self.requests.iter().filter(|one| one.method == "POST" && one.path == path) {
             let (status, body) = self.send(&self.fill(order));
@@ -112,10 +124,10 @@ impl Target {
                 for _ in 0..READS {
                     self.server.get("/nim/v1/models");
                 }
-                return id.to_owned();
+                return Some(id.to_owned());
             }
         }
-        panic!("no recorded job of {service} comes to its end");
+        None
     }
 
     /// Sends a changed request, and a piece more of each slow one; the status, or 0.
