@@ -1,4 +1,4 @@
-//! `dfwfd load`: files or standard input into the local log store.
+//! `dfwfd load`: files or standard input into the local log store, or into an index where one is configured.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ use crate::report::answers::{LoadCounts, LoadReport};
 use crate::report::data;
 use crate::report::model::SCHEMA;
 use crate::report::text::{count, counted};
-use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded};
+use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Progress, Target};
 use crate::source::local::LogStore;
 use crate::ui::Ui;
 
@@ -31,18 +31,21 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         ui.warn(warning);
     }
     super::make_state_dir(&plan.state_dir)?;
-    let store = LogStore::at(match &plan.data.input {
-        Input::Local(dir) => dir.clone(),
-        Input::Files(_) | Input::Stdin => plan.state_dir.join("logs"),
-    });
+    let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
+    let target = match &plan.data.input {
+        Input::Elasticsearch(at) => Target::Elasticsearch(at, &credentials),
+        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(&store),
+    };
     let mut rejects = super::rejects_file(args.rejects.as_ref(), &args.files)?;
-    let mut progress = |read: u64| {
-        if read.is_multiple_of(NOTE_EVERY) {
-            ui.note(&format!("{} lines read", count(read)));
+    let mut noted = 0;
+    let mut progress = |at: Progress| {
+        if at.read / NOTE_EVERY > noted {
+            noted = at.read / NOTE_EVERY;
+            ui.note(&format!("{} lines read", count(noted * NOTE_EVERY)));
         }
     };
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let loaded = load::load(&request, &store, writer, &mut progress).map_err(explained)?;
+    let loaded = load::load(&request, target, writer, &mut progress).map_err(explained)?;
     if let Some(rejects) = &mut rejects {
         rejects.flush().context("writing the rejects file")?;
     }
@@ -96,6 +99,18 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     if loaded.repaired > 0 {
         let lines = counted(loaded.repaired, "torn line");
         ui.warn(&format!("cut off {lines} that an interrupted load had left; load its file again to be sure"));
+    }
+    if let Some(server) = &loaded.server {
+        ui.note(&format!("loaded into {server}"));
+    }
+    if loaded.trimmed > 0 {
+        let records = counted(loaded.trimmed, "record");
+        ui.warn(&format!(
+            "the index admits only the five fields of a record; {records} had others, which were dropped"
+        ));
+    }
+    if let Some(why) = &loaded.refusal {
+        ui.warn(&format!("the server refused records, the first with {why}"));
     }
     if let Some(first) = loaded.located.first() {
         let rejected = counted(loaded.rejects(), "line");

@@ -1,4 +1,4 @@
-//! `dfwfd logs`: what the local log store holds, and deleting from it.
+//! `dfwfd logs`: what the log store holds, and deleting from it.
 
 use crate::cli::{Global, Logs};
 use crate::config::{self, Invocation, Need};
@@ -9,11 +9,15 @@ use crate::report::answers::{LogList, LogRow};
 use crate::report::model::SCHEMA;
 use crate::report::runs;
 use crate::report::text::{count, counted};
-use crate::source::local::{Listing, LogStore};
+use crate::source::Halt;
+use crate::source::contents::{self, Listing};
+use crate::source::credentials::Credentials;
+use crate::source::load::Target;
+use crate::source::local::LogStore;
 use crate::ui::Ui;
 
 /// Lists, or deletes what the flags choose.
-pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit> {
     let plan = config::load(&Invocation {
         workload: args.workload.clone(),
         since: args.since.clone(),
@@ -24,39 +28,70 @@ pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit>
     for warning in &plan.warnings {
         ui.warn(warning);
     }
-    let store = LogStore::at(plan.state_dir.join("logs"));
-    let filter = plan.data.filter;
+    let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
+    let target = target_of(&plan.data.input, &store, &credentials);
+    let filter = &plan.data.filter;
     if args.delete {
-        return delete(&store, &filter, ui);
+        return delete(target, filter, ui);
     }
     let labels = LabelReader::new(&plan.data.labels)
         .map_err(|problem| Fault::new(Exit::Usage, format!("reading `label_pattern`: {problem}")))?;
-    let contents = store.list(&labels, &filter)?;
+    let (input, wanted) = (plan.data.input.clone(), filter.clone());
+    let (there, opening) = (store.clone(), credentials.clone());
+    let counting = move |halt: &Halt| {
+        let target = target_of(&input, &there, &opening);
+        contents::of(target, &labels, &wanted, halt)
+    };
+    let contents = super::until_stopped(&plan.data.input, counting).await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
-    if rows.is_empty() && filter != Filter::default() {
+    if rows.is_empty() && *filter != Filter::default() {
         ui.result("No record of the log store matches.");
     } else {
         ui.result(&runs::logs(&rows, ui.width(), ui.color()));
     }
     if contents.unreadable > 0 {
         let lines = counted(contents.unreadable, "line");
-        ui.warn(&format!("{lines} of the log store {} hold no record", store.dir().display()));
+        let store = match target {
+            Target::Local(store) => store.dir().display().to_string(),
+            Target::Elasticsearch(at, _) => at.to_string(),
+        };
+        ui.warn(&format!("{lines} of the log store {store} hold no record"));
     }
     if matches!(plan.data.input, Input::Files(_)) {
         ui.note("the configuration reads JSONL files (logs.path); this is the local log store");
-    } else if rows.is_empty() && filter == Filter::default() {
+    } else if rows.is_empty() && *filter == Filter::default() {
         ui.hint("dfwfd load FILE brings records in");
     }
     ui.json(&LogList { schema: SCHEMA, workloads: rows });
     Ok(Exit::Done)
 }
 
-fn delete(store: &LogStore, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
+fn target_of<'a>(input: &'a Input, store: &'a LogStore, credentials: &'a Credentials) -> Target<'a> {
+    match input {
+        Input::Elasticsearch(at) => Target::Elasticsearch(at, credentials),
+        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(store),
+    }
+}
+
+fn delete(target: Target<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
     if filter.workload.is_none() && filter.since.is_none() && filter.until.is_none() {
         return Err(Fault::new(Exit::Usage, "--delete needs --workload, --since or --until")
             .hint("dfwfd logs --delete --workload NAME")
             .into());
     }
+    let store = match target {
+        Target::Local(store) => store,
+        Target::Elasticsearch(at, _) => {
+            let Some(line) = contents::deletion(target, filter)? else {
+                let why = format!("the mapping of {at} does not let its server choose these records");
+                return Err(Fault::new(Exit::Usage, why).hint("delete them with a query of your own").into());
+            };
+            ui.note("an index is not deleted from here; this does it:");
+            ui.result(&line);
+            ui.json(&serde_json::json!({"schema": SCHEMA, "command": line}));
+            return Ok(Exit::Done);
+        }
+    };
     let deleted = store.delete(filter)?;
     ui.result(&format!("{} deleted, {} kept.", counted(deleted.records, "record"), count(deleted.kept)));
     ui.json(&serde_json::json!({"schema": SCHEMA, "deleted": deleted.records, "kept": deleted.kept}));

@@ -9,6 +9,12 @@ use super::schema::{self, Kind};
 /// What variables of overrides begin with.
 pub(crate) const PREFIX: &str = "DFWFD__";
 
+/// Variables of NVIDIA's blueprint and the keys that they set.
+const KNOWN: [(&str, &[&str]); 2] = [
+    ("ELASTICSEARCH_URL", &["logs", "elasticsearch", "url"]),
+    ("ES_COLLECTION_NAME", &["logs", "elasticsearch", "index"]),
+];
+
 /// Puts the variables among `vars` that are overrides into the tree: whole sections before the keys inside them. A
 /// variable that is empty is not there.
 pub(crate) fn variables<'a>(
@@ -18,9 +24,14 @@ pub(crate) fn variables<'a>(
 ) {
     let mut overrides: Vec<_> = vars
         .filter(|(_, value)| !value.is_empty())
-        .filter_map(|(name, value)| name.strip_prefix(PREFIX).map(|path| (name, path.split("__").collect(), value)))
+        .filter_map(|(name, value)| {
+            let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, steps)| steps.to_vec());
+            let steps = known.or_else(|| name.strip_prefix(PREFIX).map(|path| path.split("__").collect()))?;
+            Some((name, steps, value))
+        })
         .collect::<Vec<(&str, Vec<&str>, &str)>>();
-    overrides.sort_by_key(|(name, steps, _)| (steps.len(), *name));
+    // The known ones first, so that an override of the same key is stronger.
+    overrides.sort_by_key(|(name, steps, _)| (steps.len(), name.starts_with(PREFIX), *name));
     for (name, steps, value) in overrides {
         let path = cased(&steps);
         let at = At::Variable(name.to_owned());

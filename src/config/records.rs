@@ -7,7 +7,7 @@ use super::problem::{Place, Problem};
 use super::resolve::Resolve;
 use super::settings::source;
 use super::{Invocation, Need, Surroundings, find, time};
-use crate::data::options::{DatasetRequest, Filter, Input, LabelRules, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Filter, IndexAt, Input, LabelRules, SplitRules, TypeChoice};
 
 impl Resolve<'_> {
     /// Which records, and how they become datasets.
@@ -37,22 +37,27 @@ impl Resolve<'_> {
             return self.flagged(&invocation.logs, &around.cwd);
         }
         let stated = self.settings.text("logs.source");
-        let jsonl = match stated.as_deref() {
-            Some(word) => word == "jsonl",
-            None => self.settings.written("logs.path").is_some(),
+        let path_given = self.settings.written("logs.path").is_some();
+        let url_set = self.environment.get("ELASTICSEARCH_URL").is_some();
+        let (word, why) = match stated.as_deref() {
+            Some(word) => (word, ""),
+            None if path_given => ("jsonl", "jsonl (logs.path is given)"),
+            None if url_set => ("elasticsearch", "elasticsearch (ELASTICSEARCH_URL is set)"),
+            None => ("local", "local"),
         };
         if stated.is_none() {
-            let why = if jsonl { "jsonl (logs.path is given)" } else { "local" };
             self.settings.note("logs.source", why.to_owned(), Source::Default);
         }
-        if !jsonl {
-            return local;
+        match word {
+            "elasticsearch" => return Input::Elasticsearch(self.index_at(invocation.need)),
+            "jsonl" => {}
+            _ => return local,
         }
         match (invocation.need, self.settings.texts("logs.path")) {
             (Need::Store, _) => {
                 let key = if stated.is_some() { "logs.source" } else { "logs.path" };
                 let (place, found) = (self.place_of(key), if stated.is_some() { "jsonl" } else { "JSONL files" });
-                let allowed = "the local log store to load into: --set logs.source=local";
+                let allowed = "a log store to load into: --set logs.source=local, or elasticsearch";
                 self.problems.push(Problem::value(place, key, found, allowed));
                 local
             }
@@ -67,6 +72,43 @@ impl Resolve<'_> {
                 local
             }
         }
+    }
+
+    /// `logs.elasticsearch`: every variable that it names has to be set once the server is needed.
+    fn index_at(&mut self, need: Need) -> IndexAt {
+        let key = |name: &str| format!("logs.elasticsearch.{name}");
+        let text = |name: &str| self.settings.text(&key(name));
+        let at = IndexAt {
+            url: text("url").unwrap_or_default().trim_end_matches('/').to_owned(),
+            index: text("index").unwrap_or_default(),
+            api_key_env: text("api_key_env"),
+            username_env: text("username_env"),
+            password_env: text("password_env"),
+            ca_cert: None,
+        };
+        let ca_cert = self.ca_cert(&key("ca_cert"));
+        let named =
+            [("api_key_env", &at.api_key_env), ("username_env", &at.username_env), ("password_env", &at.password_env)];
+        for (name, variable) in named {
+            if let Some(variable) = variable
+                && need != Need::Settings
+                && self.environment.get(variable).is_none()
+            {
+                let place = self.place_of(&key(name));
+                let wrong = format!("the environment variable {variable} is not set");
+                self.problems.push(Problem::other(place, &key(name), wrong));
+            }
+        }
+        if at.username_env.is_some() != at.password_env.is_some() {
+            let (there, missing) = match at.username_env {
+                Some(_) => ("username_env", "password_env"),
+                None => ("password_env", "username_env"),
+            };
+            let place = self.place_of(&key(there));
+            let needed = format!("the name of an environment variable, because {there} is given");
+            self.problems.push(Problem::missing(place, &key(missing), needed));
+        }
+        IndexAt { ca_cert, ..at }
     }
 
     /// `--logs`: `-` alone is standard input.

@@ -22,7 +22,8 @@ pub(crate) struct Resolve<'a> {
     pub problems: Vec<Problem>,
     /// What is noteworthy so far.
     pub warnings: Vec<String>,
-    environment: &'a Environment,
+    /// Variables of the process and of `.env`.
+    pub environment: &'a Environment,
     cwd: &'a Path,
     file: Option<&'a Path>,
     document: Option<&'a Document>,
@@ -62,6 +63,7 @@ pub(crate) fn plan(made: Made<'_>, invocation: &Invocation, around: &Surrounding
     let data = resolve.request(invocation, around, &state_dir);
     let candidates = resolve.candidates(invocation, platform.kind);
     resolve.candidates_needed(invocation);
+    let judge = resolve.judge(invocation, platform.kind, data.workload_type, &candidates);
     resolve.noteworthy();
     let training = resolve.training();
     let limits = limits(&settings);
@@ -78,6 +80,7 @@ pub(crate) fn plan(made: Made<'_>, invocation: &Invocation, around: &Surrounding
         rehearse: invocation.rehearse,
         data,
         candidates,
+        judge,
         training,
         gpus,
         limits,
@@ -186,7 +189,7 @@ impl Resolve<'_> {
         }
         platform.api_key_env = settings.text("nmp_config.api_key_env");
         platform.headers = self.headers();
-        platform.ca_cert = self.ca_cert();
+        platform.ca_cert = self.ca_cert("nmp_config.ca_cert");
         if invocation.need == Need::Candidates {
             self.variables_set(&platform);
         }
@@ -250,8 +253,8 @@ impl Resolve<'_> {
         headers
     }
 
-    fn ca_cert(&mut self) -> Option<PathBuf> {
-        let path = "nmp_config.ca_cert";
+    /// The certificate authority that this key names.
+    pub(crate) fn ca_cert(&mut self, path: &str) -> Option<PathBuf> {
         let text = self.settings.text(path)?;
         let base = self.settings.written(path).map_or(self.folder, |node| self.base_of(&node.at));
         let file = find::absolute(base, Path::new(&text));
@@ -320,11 +323,6 @@ impl Resolve<'_> {
         if let Some((path, why)) = self.environment.broken() {
             self.problems.push(Problem::other(Place::File(path.to_owned(), None), "", why));
         }
-        if self.environment.get("ELASTICSEARCH_URL").is_some() {
-            self.warnings.push(
-                "ELASTICSEARCH_URL is set but has no effect yet: reading from Elasticsearch is not built".to_owned(),
-            );
-        }
         let judge = "llm_judge_config";
         let older: Vec<&str> = ["type", "model_id", "api_key_env"]
             .into_iter()
@@ -332,8 +330,8 @@ impl Resolve<'_> {
             .collect();
         if !older.is_empty() {
             self.warnings.push(format!(
-                "{judge} uses an older spelling ({}); today it is deployment_type and model_name, and the key comes \
-                 from LLM_JUDGE_API_KEY",
+                "{judge} uses an older spelling ({}); today it is deployment_type and model_name, and the key is looked \
+                 for in LLM_JUDGE_API_KEY",
                 older.join(", ")
             ));
         }

@@ -77,6 +77,8 @@ pub(crate) enum Form {
     Target,
     /// The name of an environment variable.
     Variable,
+    /// The name of an index.
+    Index,
     /// A level of logging, in any case.
     Level,
     /// Something that is never shown.
@@ -123,7 +125,7 @@ pub(crate) const TOP: &[Key] = &[
     key("state_dir", Kind::Text(Form::Any)).or(".dfwfd").nullable(),
     key("limits", Kind::Section(LIMITS)),
     key("icl_config", Kind::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
-    key("llm_judge_config", Kind::Section(JUDGE)).nullable().later("evaluation by a judge model"),
+    key("llm_judge_config", Kind::Section(JUDGE)).nullable(),
     key("embedding_nim_config", Kind::Section(SERVICE)).nullable().later("example selection by embeddings"),
     key("mlflow_config", Kind::Section(MLFLOW)).nullable().later("tracking in MLflow"),
 ];
@@ -183,8 +185,8 @@ const SPLIT: &[Key] = &[
 const EVALUATION: &[Key] = &[
     key("workload_type", Kind::Choice(&["classification", "tool_calling", "auto"])).or("classification"),
     key("tool_eval_type", Kind::Choice(&["tool-calling-metric", "tool-calling-judge"]))
-        .nullable()
-        .later("evaluation of tool calls"),
+        .or("tool-calling-metric")
+        .nullable(),
 ];
 
 const TRAINING: &[Key] = &[
@@ -201,8 +203,20 @@ const LORA: &[Key] = &[
     key("sequence_packing_enabled", Kind::Switch).or("true"),
 ];
 
-const LOGS: &[Key] =
-    &[key("source", Kind::Choice(&["local", "jsonl"])), key("path", Kind::TextOrTexts(Form::Any)).nullable()];
+const LOGS: &[Key] = &[
+    key("source", Kind::Choice(&["local", "jsonl", "elasticsearch"])),
+    key("path", Kind::TextOrTexts(Form::Any)).nullable(),
+    key("elasticsearch", Kind::Section(ELASTICSEARCH)),
+];
+
+const ELASTICSEARCH: &[Key] = &[
+    key("url", Kind::Text(Form::Url)).or("http://localhost:9200"),
+    key("index", Kind::Text(Form::Index)).or("flywheel"),
+    key("api_key_env", Kind::Text(Form::Variable)).nullable(),
+    key("username_env", Kind::Text(Form::Variable)).nullable(),
+    key("password_env", Kind::Text(Form::Variable)).nullable(),
+    key("ca_cert", Kind::Text(Form::Any)).nullable(),
+];
 
 const LIMITS: &[Key] = &[
     key("deploy", Kind::Span(false)).or("3h"),
@@ -259,10 +273,10 @@ const JUDGE: &[Key] = &[
     SERVICE_MODEL,
     API_KEY,
     SERVICE_CONTEXT,
-    SERVICE_GPUS,
-    SERVICE_PVC,
-    SERVICE_TAG,
-    SERVICE_REGISTRY,
+    SERVICE_GPUS.or("1"),
+    SERVICE_PVC.or("25Gi"),
+    SERVICE_TAG.or("latest"),
+    SERVICE_REGISTRY.or("nvcr.io/nim"),
     SERVICE_MODEL_TYPE,
     INPUT_TYPE,
     key("type", Kind::Choice(&["local", "remote"])),

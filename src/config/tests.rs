@@ -244,8 +244,36 @@ fn features_that_are_not_built_are_warned_about_once_each() {
             "icl_config.similarity_config.embedding_nim_config.api_key"
         ]
     );
-    let plan = load_text(SMALL, |_, around| around.process = Environment::of([("ELASTICSEARCH_URL", "http://e")]));
-    assert!(plan.unwrap().warnings[0].starts_with("ELASTICSEARCH_URL"));
+}
+
+#[test]
+fn an_index_is_found_by_the_usual_variables_and_every_variable_it_names_has_to_be_set() {
+    let index = |text: &str, variables: &'static [(&str, &str)]| {
+        load_text(text, |invocation, around| {
+            invocation.need = Need::Data;
+            around.process = Environment::of(variables.iter().copied());
+        })
+    };
+    let at = |result: Result<Plan, Problems>| match result.unwrap().data.input {
+        Input::Elasticsearch(at) => at,
+        other => panic!("{other:?}"),
+    };
+    let found = at(index(SMALL, &[("ELASTICSEARCH_URL", "http://e:9200/"), ("ES_COLLECTION_NAME", "logs")]));
+    assert_eq!((found.url.as_str(), found.index.as_str()), ("http://e:9200", "logs"));
+    let stated = format!("{SMALL}logs: {{source: elasticsearch}}\n");
+    let found = at(index(&stated, &[]));
+    assert_eq!((found.url.as_str(), found.index.as_str()), ("http://localhost:9200", "flywheel"));
+    let stronger = &[("ELASTICSEARCH_URL", "http://e"), ("DFWFD__LOGS__ELASTICSEARCH__URL", "http://f")];
+    assert_eq!(at(index(SMALL, stronger)).url, "http://f");
+    let local = index(&format!("{SMALL}logs: {{source: local}}\n"), &[("ELASTICSEARCH_URL", "http://e")]);
+    assert!(matches!(local.unwrap().data.input, Input::Local(_)));
+    let stated =
+        format!("{SMALL}logs: {{source: elasticsearch, elasticsearch: {{api_key_env: KEY, username_env: KEY}}}}\n");
+    let lines = said(index(&stated, &[]));
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("password_env")), "{lines:#?}");
+    let lines = said(index(SMALL, &[("ELASTICSEARCH_URL", "http://user:hunter2@e")]));
+    assert!(lines[0].contains("ELASTICSEARCH_URL") && !lines[0].contains("hunter2"), "{lines:?}");
 }
 
 #[test]

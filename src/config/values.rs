@@ -84,6 +84,13 @@ fn well_formed(text: &str, form: Form) -> bool {
                 && text.split_once('@').is_some_and(|(name, version)| !name.is_empty() && !version.is_empty())
         }
         Form::Variable => made_of("_") && !text.starts_with(|first: char| first.is_ascii_digit()),
+        Form::Index => {
+            text.len() <= 255
+                && !text.starts_with(['-', '_', '+', '.'])
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+@".contains(&byte))
+        }
         Form::Level => LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)),
     }
 }
@@ -173,7 +180,9 @@ pub(crate) fn names(node: &Node) -> Read<Vec<(String, String)>> {
 
 /// The complaint that this value is not of that kind.
 pub(crate) fn complain(node: &Node, kind: Kind) -> Complaint {
-    let secret = matches!(kind, Kind::Names | Kind::Text(Form::Secret));
+    // What is wrong with a URL may be the password in it.
+    let password = matches!((kind, &node.what), (Kind::Text(Form::Url), What::Scalar(text, _)) if text.contains('@'));
+    let secret = password || matches!(kind, Kind::Names | Kind::Text(Form::Secret));
     Complaint { found: found(node, secret), allowed: allowed(kind) }
 }
 
@@ -247,6 +256,9 @@ fn form_allowed(form: Form) -> &'static str {
         Form::Model => "a model id, such as meta/llama-3.2-1b-instruct",
         Form::Target => "a target with its version, such as meta/llama-3.2-1b-instruct@2.0",
         Form::Variable => "the name of an environment variable",
+        Form::Index => {
+            "the name of one index: lower-case letters, digits, `-`, `_`, `.`, starting with a letter or digit"
+        }
         Form::Level => "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     }
 }
@@ -262,7 +274,7 @@ mod tests {
 
     #[test]
     fn forms_take_what_they_should_and_nothing_else() {
-        let cases: [(Form, &[&str], &[&str]); 7] = [
+        let cases: [(Form, &[&str], &[&str]); 8] = [
             (
                 Form::Url,
                 &["http://nemo.test", "https://a:8443/nemo"],
@@ -273,6 +285,7 @@ mod tests {
             (Form::Model, &["meta/llama-3.2-1b-instruct", "own"], &["a//b", "/a", "a b", "a@b"]),
             (Form::Target, &["meta/llama-3.2-1b-instruct@2.0", "a@v1.0.0+A100"], &["meta/llama", "@2.0", "a@"]),
             (Form::Variable, &["NVIDIA_API_KEY"], &["1A", "A-B"]),
+            (Form::Index, &["flywheel", "logs-2025.06"], &["Logs", "logs*", "_all", "a,b", "a/b"]),
             (Form::Level, &["info", "WARNING"], &["verbose"]),
         ];
         for (form, good, bad) in cases {

@@ -29,6 +29,31 @@ pub enum Input {
     Files(Vec<PathBuf>),
     /// Standard input.
     Stdin,
+    /// An index of Elasticsearch or OpenSearch.
+    Elasticsearch(IndexAt),
+}
+
+/// Where an index is and which environment variables open it: names only, no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexAt {
+    /// Base URL of the server.
+    pub url: String,
+    /// The index.
+    pub index: String,
+    /// The variable with an encoded API key; `None`: the usual one, if it is set.
+    pub api_key_env: Option<String>,
+    /// The variable with a user name for basic authentication.
+    pub username_env: Option<String>,
+    /// The variable with its password.
+    pub password_env: Option<String>,
+    /// A PEM file with the certificate authority of the server, absolute.
+    pub ca_cert: Option<PathBuf>,
+}
+
+impl std::fmt::Display for IndexAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.url, self.index)
+    }
 }
 
 /// Which records: everything left `None` or empty lets all pass.

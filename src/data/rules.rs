@@ -57,6 +57,7 @@ reasons! {
     OffTaxonomy = "off_taxonomy", "Classification: the label is not one of `labels`.";
     NoToolCalls = "no_tool_calls", "Tool calling: the response holds no tool calls.";
     BadToolArguments = "bad_tool_arguments", "Tool calling: the arguments of a call are not a JSON object.";
+    RefusedByStore = "refused_by_store", "The search server does not take the record.";
 }
 
 impl std::fmt::Display for Reject {

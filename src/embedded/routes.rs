@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::{Router, middleware};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 
 use super::wire::Refusal;
 use super::world::World;
@@ -26,8 +28,22 @@ pub(super) fn router(world: &Arc<World>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::clone(world), vouch))
         .layer(middleware::from_fn_with_state(Arc::clone(world), gate::pass))
         .with_state(Arc::clone(world))
+}
+
+/// Says so when an effect is not on disk though it should be: its client had better not rely on it.
+async fn vouch(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let reads = request.method().is_safe();
+    let answer = next.run(request).await;
+    match world.unsaved() {
+        Some(why) if !reads => {
+            let text = format!("the data directory cannot be written: {why}");
+            Refusal::detail(StatusCode::INSUFFICIENT_STORAGE, text).into_response()
+        }
+        _ => answer,
+    }
 }
 
 async fn unknown() -> Refusal {

@@ -18,7 +18,8 @@ use super::names::{self, Slugs};
 use super::release::Releaser;
 use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
-use crate::nemo::{ApiError, Client};
+use crate::nemo::{ApiError, Client, Secret};
+use crate::source::credentials::Credentials;
 use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
 
 /// How long a service may be unreachable before a wait gives up on it.
@@ -36,6 +37,8 @@ pub struct Cx {
     pub run: String,
     /// What it runs by.
     pub plan: Plan,
+    /// What opens the log store.
+    pub credentials: Credentials,
     /// The platform.
     pub nemo: Client,
     /// The identity of the platform, as rows of the ledger carry it.
@@ -50,6 +53,8 @@ pub struct Cx {
     pub budget: Option<u32>,
     /// What the candidates lease from; without a budget a single place.
     pub gpus: Gpus,
+    /// The key of a judge that is somewhere else.
+    pub judge_key: Option<Secret>,
     /// When this process began to work on the run, ms UTC.
     pub started_ms: i64,
     /// `user@host`.
@@ -89,6 +94,11 @@ pub enum Look {
 }
 
 impl Cx {
+    /// The GPU budget of the candidates; `None`: unknown.
+    pub fn room(&self) -> Option<u32> {
+        self.budget.map(|_| self.gpus.total())
+    }
+
     /// Tells what happened.
     pub fn tell(&self, what: What) {
         let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
@@ -110,21 +120,28 @@ impl Cx {
         Ok(())
     }
 
-    /// A value that is computed once: remembered, or worked out and remembered.
+    /// A step whose outcome is worked out once: remembered from an earlier process, or worked out, remembered and only
+    /// then told as done. Who has read that it is done may kill the process: it is not repeated.
     ///
     /// # Errors
     /// What the work says, or the store.
-    pub async fn once<T, W>(&self, key: &str, work: W) -> anyhow::Result<T>
-    where
-        T: Serialize + DeserializeOwned,
-        W: Future<Output = anyhow::Result<T>>,
-    {
+    pub async fn step_once<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        candidate: Option<&str>,
+        step: Step,
+        work: impl Future<Output = anyhow::Result<T>>,
+        detail: impl FnOnce(&T) -> Option<String>,
+    ) -> anyhow::Result<T> {
         if let Some(known) = self.store.fact(&self.run, key)? {
             return Ok(known);
         }
-        let value = work.await?;
-        self.store.remember(&self.run, key, &value)?;
-        Ok(value)
+        let kept = async {
+            let value = work.await?;
+            self.store.remember(&self.run, key, &value)?;
+            Ok(value)
+        };
+        self.step(candidate, step, kept, detail).await
     }
 
     /// Runs a step and tells its beginning and its end. `detail` is what came of it.

@@ -17,6 +17,9 @@ use crate::data::rows::Renderer;
 use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
+use crate::source::credentials::Credentials;
+use crate::source::elastic::halt::Halt;
+use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
 use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
@@ -33,7 +36,7 @@ pub const TRAIN: &str = "train/training/train_data.jsonl";
 pub const VALIDATION: &str = "train/validation/val_data.jsonl";
 /// Texts that stand with different labels, below the dataset folder; not there when there are none.
 pub const CONFLICTS: &str = "conflicts.jsonl";
-/// Copies of what cannot be read twice (standard input, pipes) while they are needed; the source's number follows.
+/// Copies of what cannot be read twice (standard input, pipes, an index) while they are needed; the source's number follows.
 const SPOOL: &str = ".spool-";
 
 /// Rows rendered at once by one thread.
@@ -41,12 +44,26 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// Builds the datasets of a workload in the folder `out` and says what became of every line. Refused lines are written to
 /// `rejects` as JSON lines (`file`, `line`, `reason`, `text`). An [`Unusable`] stands at the bottom of the error when the
-/// records are to blame.
-pub fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
-    build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE)
+/// records are to blame. `halt` ends the reading of an index, so that nothing of it stays open at the server.
+pub fn build(
+    request: &DatasetRequest,
+    credentials: &Credentials,
+    out: &Path,
+    rejects: Option<&mut dyn Write>,
+    halt: &Halt,
+) -> Result<Manifest> {
+    let Input::Elasticsearch(at) = &request.input else {
+        return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE);
+    };
+    let reading = || format!("reading the records of {at}");
+    let mut pages = Pages::open(at, credentials, &request.filter, halt).with_context(reading)?;
+    build_from(request, out, rejects, &mut pages, MAX_LINE).map_err(|error| match pages.take_error() {
+        Some(why) => anyhow::Error::new(why).context(reading()),
+        None => error,
+    })
 }
 
-/// The same with what stands in for standard input, and the longest line that is read.
+/// The same with what stands in for a source that is spooled, and the longest line that is read.
 fn build_from(
     request: &DatasetRequest,
     out: &Path,
@@ -93,9 +110,12 @@ impl Sources {
             Input::Files(paths) => ("jsonl", paths.clone()),
             Input::Local(dir) => ("local", store.insert(LogStore::at(dir).read()?).files.clone()),
             Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
+            Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
+        // Those that `build` is handed as a stream.
+        let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
         let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
-        let spooled: Vec<bool> = names.iter().map(|path| *input == Input::Stdin || is_pipe(path)).collect();
+        let spooled: Vec<bool> = names.iter().map(|path| streamed || is_pipe(path)).collect();
         let spool = |(number, spooled): (usize, &bool)| spooled.then(|| out.join(format!("{SPOOL}{number}")));
         let copies = spooled.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
@@ -117,7 +137,7 @@ impl Sources {
             let path = &self.paths[source];
             let copy = || File::create(path).with_context(|| format!("creating {}", path.display()));
             let copy = self.spooled[source].then(copy).transpose()?;
-            let input = if self.name == "stdin" {
+            let input = if matches!(request.input, Input::Stdin | Input::Elasticsearch(_)) {
                 self.read(source, &mut *stdin, copy, max_line, &mut intake, &mut rejects)
             } else {
                 let name = &self.names[source];

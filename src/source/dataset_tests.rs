@@ -11,6 +11,11 @@ use crate::data::intake::WorkloadType;
 use crate::data::options::{Filter, LabelRules, SplitRules, TypeChoice};
 use crate::data::record;
 
+/// Of what needs no credentials.
+fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
+    super::build(request, &Credentials::None, out, rejects, &Halt::default())
+}
+
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {
     DatasetRequest {
         input: Input::Files(paths),

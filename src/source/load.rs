@@ -1,5 +1,8 @@
-//! `load`: files or standard input into the local log store. Finds out what a file holds, converts, counts, locates what
-//! is refused. The formats themselves are in `data`, the store in `local`.
+//! `load`: files or standard input into the local log store or an index. Finds out what a file holds, converts, counts,
+//! locates what is refused. Lines are checked in `examine`, the formats themselves are in `data`, the stores in `local`
+//! and `elastic`.
+
+mod examine;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,12 +12,16 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::data::chat;
-use crate::data::record::{Defaults, Normalised, normalise};
+use crate::data::options::IndexAt;
+use crate::data::record::Defaults;
 use crate::data::rules::Reject;
 use crate::data::table::{self, Table, TableError, TableOptions};
+use crate::source::credentials::Credentials;
+use crate::source::elastic::bulk::{Bulk, Written};
 use crate::source::lines::{self, Lines};
 use crate::source::local::{Batch, LogStore, Writer};
+use crate::source::pipeline;
+use examine::{Chunk, Examined, Examiner, Found};
 
 /// Bytes that wait for the store before they are appended.
 const BATCH: usize = 8 << 20;
@@ -22,8 +29,6 @@ const BATCH: usize = 8 << 20;
 const SHOWN_OF_LONG: usize = 1024;
 /// Rejects that the report locates itself.
 const LOCATED: usize = 5;
-/// Lines between two reports of progress.
-const REPORT_EVERY: u64 = 10_000;
 
 /// What to load and how.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +76,58 @@ pub struct Loaded {
     /// Torn lines that an earlier, killed load had left and that were cut off.
     #[serde(skip)]
     pub repaired: u64,
+    /// Records of which only the five fields were written, because the index admits no others.
+    #[serde(skip)]
+    pub trimmed: u64,
+    /// What the server said of the first record that it refused.
+    #[serde(skip)]
+    pub refusal: Option<String>,
+    /// Name and version of the server that was loaded into.
+    #[serde(skip)]
+    pub server: Option<String>,
+}
+
+/// Where records go.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// The local log store.
+    Local(&'a LogStore),
+    /// An index, and what opens its server.
+    Elasticsearch(&'a IndexAt, &'a Credentials),
+}
+
+impl<'a> From<&'a LogStore> for Target<'a> {
+    fn from(store: &'a LogStore) -> Target<'a> {
+        Target::Local(store)
+    }
+}
+
+impl Target<'_> {
+    fn open(self) -> anyhow::Result<Sink> {
+        Ok(match self {
+            Target::Local(store) => Sink::Local { writer: store.writer(), pending: BTreeMap::new(), pending_bytes: 0 },
+            Target::Elasticsearch(at, credentials) => {
+                Sink::Index(Bulk::open(at, credentials).with_context(|| format!("opening {at}"))?)
+            }
+        })
+    }
+}
+
+/// A target that is written to.
+enum Sink {
+    Local { writer: Writer, pending: BTreeMap<String, Batch>, pending_bytes: usize },
+    Index(Bulk),
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Lines, or rows of tables.
+    pub read: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes of all files to their end; `None` where one is a stream.
+    pub of: Option<u64>,
 }
 
 /// A reject and where it stands.
@@ -124,45 +181,59 @@ impl Loaded {
     }
 }
 
-/// Loads files into the store. Each reject is written to `rejects` as a JSON line; `progress` is told the lines read so
-/// far now and then.
+/// Loads files. Each reject is written to `rejects` as a JSON line; `progress` is told now and then how far it is.
 pub fn load<'a>(
     request: &'a LoadRequest,
-    store: &LogStore,
+    target: impl Into<Target<'a>>,
     rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut dyn FnMut(Progress),
 ) -> anyhow::Result<Loaded> {
     let mut inputs = Vec::new();
+    let mut of = Some(0);
     for path in &request.files {
-        inputs.push(open(path)?);
+        let (name, input, bytes) = open(path)?;
+        inputs.push((name, input));
+        of = of.zip(bytes).map(|(all, bytes)| all + bytes);
     }
+    let sink = target.into().open()?;
+    let server = match &sink {
+        Sink::Index(bulk) => Some(bulk.server.to_string()),
+        Sink::Local { .. } => None,
+    };
     let mut loader = Loader {
         request,
-        writer: store.writer(),
-        pending: BTreeMap::new(),
-        pending_bytes: 0,
+        five: matches!(&sink, Sink::Index(bulk) if bulk.is_strict()),
+        sink: Some(sink),
+        files: Vec::new(),
         rejects,
         progress,
-        loaded: Loaded::default(),
+        reached: Progress { of, ..Progress::default() },
+        loaded: Loaded { server, ..Loaded::default() },
     };
     for (file, input) in inputs {
+        loader.files.push(file.clone());
         let taken = loader.take(&file, input);
         loader.flush()?;
         taken?;
     }
-    Ok(loader.loaded)
+    loader.finish()
 }
 
-fn open(path: &PathBuf) -> Result<(String, Box<dyn BufRead>), LoadError> {
+/// A file, what it is called, and how many bytes it has.
+type Opened = (String, Box<dyn BufRead>, Option<u64>);
+
+fn open(path: &PathBuf) -> Result<Opened, LoadError> {
     if path.as_os_str() == "-" {
-        return Ok(("<stdin>".to_owned(), Box::new(BufReader::with_capacity(1 << 18, io::stdin()))));
+        return Ok(("<stdin>".to_owned(), Box::new(BufReader::with_capacity(1 << 18, io::stdin())), None));
     }
     let name = path.display().to_string();
     let file = File::open(path).map_err(|source| LoadError::Open { file: name.clone(), source })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    let metadata = file.metadata().ok();
+    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) {
         return Err(LoadError::Folder { file: name });
     }
-    Ok((name, Box::new(BufReader::with_capacity(1 << 18, file))))
+    let bytes = metadata.filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    Ok((name, Box::new(BufReader::with_capacity(1 << 18, file)), bytes))
 }
 
 /// What a file holds: by its name, else by how it begins.
@@ -189,15 +260,19 @@ pub fn detect(name: &str, beginning: &[u8]) -> Format {
 
 struct Loader<'a> {
     request: &'a LoadRequest,
-    writer: Writer,
-    pending: BTreeMap<String, Batch>,
-    pending_bytes: usize,
+    /// `None` once everything is written.
+    sink: Option<Sink>,
+    /// Whether nothing but the five fields of a record is written.
+    five: bool,
+    /// The names of the files so far.
+    files: Vec<String>,
     rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut dyn FnMut(Progress),
+    reached: Progress,
     loaded: Loaded,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
     fn take(&mut self, file: &str, mut input: Box<dyn BufRead>) -> anyhow::Result<()> {
         let reading = || format!("reading {file}");
         let beginning = peek(&mut input).with_context(reading)?;
@@ -216,13 +291,19 @@ impl Loader<'_> {
 
     fn take_lines(&mut self, file: &str, input: impl BufRead) -> anyhow::Result<()> {
         let mut lines = Lines::new(input, 0);
-        let mut bytes = Vec::new();
-        while let Some(line) = lines.next(&mut bytes).with_context(|| format!("reading {file}"))? {
-            let text = if line.number == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
-            let record = if line.too_long { Err(Reject::LineTooLong) } else { self.record(text) };
-            self.count(file, line.number, text, record)?;
-        }
-        Ok(())
+        let spare = std::cell::RefCell::new(Vec::new());
+        let (before, defaults, five) = (self.reached.bytes, self.defaults(), self.five);
+        pipeline::in_order(
+            || Chunk::read(&mut lines, spare.borrow_mut().pop()).with_context(|| format!("reading {file}")),
+            || Examiner::new(defaults, five),
+            |examiner: &mut Examiner<'_>, chunk: Chunk| examiner.lines(chunk),
+            |examined: Examined| {
+                self.take_examined(file, &examined)?;
+                self.report(before + examined.end());
+                spare.borrow_mut().push(examined);
+                Ok(())
+            },
+        )
     }
 
     fn take_table(&mut self, file: &str, bytes: &[u8], delimiter: Option<u8>) -> anyhow::Result<()> {
@@ -230,45 +311,67 @@ impl Loader<'_> {
         options.delimiter = options.delimiter.or(delimiter);
         let table =
             Table::read(bytes, &options).map_err(|source| LoadError::Table { file: file.to_owned(), source })?;
-        let Some(table) = table else { return Ok(()) };
-        for row in table.rows() {
-            let record = row.record.and_then(|json| normalise(&json, &self.defaults()));
-            self.count(file, row.line, row.raw, record)?;
+        let before = self.reached.bytes;
+        let mut examiner = Examiner::new(self.defaults(), self.five);
+        for row in table.iter().flat_map(Table::rows) {
+            self.take_examined(file, &examiner.row(row))?;
+        }
+        self.report(before + bytes.len() as u64);
+        Ok(())
+    }
+
+    fn take_examined(&mut self, file: &str, examined: &Examined) -> anyhow::Result<()> {
+        for (line, raw, found) in examined.iter() {
+            self.loaded.read += 1;
+            match found {
+                Ok(found) => self.keep(found, line)?,
+                Err(reason) => self.reject(file, line, raw, reason)?,
+            }
         }
         Ok(())
     }
 
-    /// A line as a log record, else as a chat row.
-    fn record(&self, json: &[u8]) -> Result<Normalised, Reject> {
-        match normalise(json, &self.defaults()) {
-            Err(Reject::NoRequest) => match chat::record_of(json) {
-                Some(record) => normalise(&record?, &self.defaults()),
-                None => Err(Reject::NoRequest),
-            },
-            other => other,
-        }
-    }
-
-    fn defaults(&self) -> Defaults<'_> {
+    fn defaults(&self) -> Defaults<'a> {
         let LoadRequest { workload, client, timestamp, .. } = self.request;
         Defaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp }
     }
 
-    fn count(&mut self, file: &str, line: u64, raw: &[u8], record: Result<Normalised, Reject>) -> anyhow::Result<()> {
-        self.loaded.read += 1;
-        if self.loaded.read.is_multiple_of(REPORT_EVERY) {
-            (self.progress)(self.loaded.read);
-        }
-        let id = record.as_ref().ok().and_then(|record| u128::from_str_radix(&record.id, 16).ok());
-        match (record, id) {
-            (Ok(record), Some(id)) => {
-                self.pending_bytes += record.line.len();
-                self.pending.entry(record.workload).or_default().push(id, &record.line);
-                if self.pending_bytes >= BATCH { self.flush() } else { Ok(()) }
+    fn report(&mut self, bytes: u64) {
+        (self.reached.read, self.reached.bytes) = (self.loaded.read, bytes);
+        (self.progress)(self.reached);
+    }
+
+    fn keep(&mut self, found: Found<'_>, line: u64) -> anyhow::Result<()> {
+        let done = match &mut self.sink {
+            None => return Ok(()),
+            Some(Sink::Local { pending, pending_bytes, .. }) => {
+                *pending_bytes += found.line.len();
+                match pending.get_mut(found.workload) {
+                    Some(batch) => batch.push(found.id, found.line),
+                    None => pending.entry(found.workload.to_owned()).or_default().push(found.id, found.line),
+                }
+                let full = *pending_bytes >= BATCH;
+                return if full { self.flush() } else { Ok(()) };
             }
-            (Err(reason), _) => self.reject(file, line, raw, reason),
-            (Ok(_), None) => self.reject(file, line, raw, Reject::InvalidJson),
+            Some(Sink::Index(bulk)) => {
+                self.loaded.trimmed += u64::from(self.five && found.has_more);
+                bulk.push(found.id, found.line, (self.files.len() - 1, line))?
+            }
+        };
+        self.written(done)
+    }
+
+    fn written(&mut self, done: Vec<Written>) -> anyhow::Result<()> {
+        for Written { added, present, refused } in done {
+            self.loaded.added += added;
+            self.loaded.present += present;
+            for record in refused {
+                let (file, line) = (self.files.get(record.place.0).cloned().unwrap_or_default(), record.place.1);
+                self.loaded.refusal.get_or_insert(record.why);
+                self.reject(&file, line, &record.line, Reject::RefusedByStore)?;
+            }
         }
+        Ok(())
     }
 
     fn reject(&mut self, file: &str, line: u64, raw: &[u8], reason: Reject) -> anyhow::Result<()> {
@@ -284,15 +387,24 @@ impl Loader<'_> {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        for (workload, batch) in std::mem::take(&mut self.pending) {
-            let done = self.writer.append(&workload, &batch)?;
+        let Some(Sink::Local { writer, pending, pending_bytes }) = &mut self.sink else { return Ok(()) };
+        for (workload, batch) in std::mem::take(pending) {
+            let done = writer.append(&workload, &batch)?;
             self.loaded.added += done.added;
             self.loaded.present += done.present;
             self.loaded.repaired += done.repaired;
             *self.loaded.workloads.entry(workload).or_default() += done.added;
         }
-        self.pending_bytes = 0;
+        *pending_bytes = 0;
         Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<Loaded> {
+        if let Some(Sink::Index(bulk)) = self.sink.take() {
+            let done = bulk.finish()?;
+            self.written(done)?;
+        }
+        Ok(self.loaded)
     }
 }
 

@@ -19,6 +19,7 @@ use anyhow::Context;
 use crate::data::options::Filter;
 use crate::data::record::Record;
 pub use delete::Deleted;
+pub(crate) use list::Tally;
 pub use list::{Contents, Listing};
 use segment::Segment;
 

@@ -22,7 +22,7 @@ pub struct Manifest {
     pub workload: String,
     /// What kind of task it is.
     pub workload_type: WorkloadType,
-    /// `jsonl`, `stdin` or `local`.
+    /// `jsonl`, `stdin`, `local` or `elasticsearch`.
     pub source: String,
     /// Lines.
     pub read: u64,
@@ -87,7 +87,7 @@ pub struct DatasetFile {
 /// One file that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputFile {
-    /// As given; `-` for standard input.
+    /// As given; `-` for standard input, URL and name for an index.
     pub path: PathBuf,
     /// Bytes.
     pub bytes: u64,

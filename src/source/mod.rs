@@ -1,6 +1,9 @@
 //! Where records come from and where datasets go.
 
+pub mod contents;
+pub mod credentials;
 pub mod dataset;
+pub(crate) mod elastic;
 pub mod jsonl;
 pub mod lines;
 pub mod load;
@@ -8,6 +11,9 @@ pub mod local;
 pub mod manifest;
 mod output;
 mod pipeline;
+
+pub use elastic::error::ElasticError;
+pub use elastic::halt::Halt;
 
 #[cfg(test)]
 mod reasons_tests;

@@ -35,7 +35,8 @@ fn request(kind: TypeChoice) -> DatasetRequest {
 
 #[test]
 fn every_reason_has_a_fixture_that_gives_it() {
-    for &reason in Reject::ALL {
+    // What only a server refuses has its test beside the server.
+    for &reason in Reject::ALL.iter().filter(|reason| **reason != Reject::RefusedByStore) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/rejects/{reason}.jsonl"));
         if matches!(reason, Reject::BadRow | Reject::EmptyText) {
             loaded_table_gives(&path.with_extension("csv"), reason);
@@ -75,7 +76,7 @@ fn there_is_no_fixture_without_a_reason() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     let reasons: BTreeSet<String> = Reject::ALL.iter().map(|reason| reason.to_string()).collect();
-    assert_eq!(names, reasons);
+    assert!(names.is_subset(&reasons) && names.len() + 1 == reasons.len(), "{names:?}");
 }
 
 #[test]

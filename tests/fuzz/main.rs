@@ -84,7 +84,7 @@ fn tallies() -> Vec<Tally> {
 /// Changes a request; now and then it is also sent behind very much.
 fn changed(request: &Request, sent: usize, dice: &mut Dice) -> Request {
     let mut changed = mutate::mutate(request, dice);
-    if sent % FLOOD_EVERY == FLOOD_EVERY / 2 {
+    if sent % FLOOD_EVERY == FLOOD_EVERY / 20 {
         changed = Request { framing: Framing::Padded(FLOOD), ..request.clone() };
     } else if sent % PAD_EVERY == PAD_EVERY / 2 {
         changed.framing = Framing::Padded(1 + dice.below(8));

@@ -369,6 +369,11 @@ impl Server {
         request(self.address, "GET", path, None)
     }
 
+    /// The same for a DELETE.
+    pub fn delete(&self, path: &str) -> (u16, Value) {
+        request(self.address, "DELETE", path, None)
+    }
+
     /// The same for a POST.
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         request(self.address, "POST", path, Some(body))

@@ -79,6 +79,11 @@ impl Platform {
         answer
     }
 
+    /// The status of a DELETE.
+    pub fn delete(&self, path: &str) -> u16 {
+        self.0.delete(path).0
+    }
+
     /// Holds the `call`-th call from now, `before` or `after` its effect.
     pub fn hold(&self, call: u64, when: &str) {
         self.post("/control/hold", &json!({"call": call, "when": when}));

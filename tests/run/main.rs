@@ -13,5 +13,6 @@ mod harness;
 
 mod control;
 mod crash;
+mod faults;
 mod lifecycle;
 mod signals;

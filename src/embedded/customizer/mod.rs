@@ -1,7 +1,7 @@
 //! The Customizer: targets, configs, and the routes of training jobs (nemo-wire 5). A job's life is in `job`, its
 //! training in `work`, what it leaves behind in `artifact`.
 
-mod artifact;
+pub(super) mod artifact;
 mod changes;
 pub(super) mod job;
 mod request;
@@ -10,6 +10,7 @@ pub(super) mod work;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::Uri;
@@ -18,6 +19,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::entities::{self, Creating, Kind};
+use super::faults::Fate;
 use super::fields::{Fields, Object, object};
 use super::listing::{Columns, ListQuery};
 use super::shelf::Shelf;
@@ -237,17 +239,36 @@ async fn list_targets(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     Ok(Json(query.answer(world.state().targets.rows().cloned(), TARGET.columns)))
 }
 
+/// Takes up what was under way when the platform was ended.
+pub(super) fn resume(world: &Arc<World>) {
+    {
+        let mut state = world.state();
+        let unfinished = state.trainings.iter().enumerate().filter(|(_, job)| !job.ended()).map(|(at, _)| at);
+        for at in unfinished.collect::<Vec<_>>() {
+            state.trainings[at].restart();
+            if state.trainings[at].ended() {
+                artifact::give_up(&mut state, at);
+            }
+        }
+    }
+    world.grant();
+}
+
 fn no_job(id: &str) -> Refusal {
     Refusal::not_found(format!("Customization job {id} not found"))
 }
 
-async fn create_job(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+async fn create_job(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, body: Bytes) -> Answer {
     let body = object(&body)?;
+    let fate = fate.map(|Extension(fate)| fate);
     let answer = {
         let mut state = world.state();
         let training = request::accept(&mut state, &body)?;
         let answer = training.answer(world.polled());
-        state.trainings.push(training);
+        world.faults.decide(fate.as_ref(), &training.id, training.output_model.as_deref());
+        if fate != Some(Fate::Lost) {
+            state.trainings.push(training);
+        }
         answer
     };
     world.grant();

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ask::{Call, Model};
-use super::job::Evaluation;
+use super::job::{Evaluation, Order};
 use super::metrics::Metric;
 use super::rows::Source;
 use crate::embedded::fields::{Fields, Object, or_null, text_or};
@@ -77,7 +77,12 @@ pub(super) fn accept(state: &State, body: &Object, check_datasets: bool) -> Resu
         "ownership": or_null(body, "ownership"),
     });
     let namespace = text_or(body, "namespace", "default");
-    Ok((Evaluation::new(namespace, masked(echo)), plan))
+    Ok((Evaluation::new(namespace, masked(echo), Order { config, target }), plan))
+}
+
+/// The plan of a job that was accepted before.
+pub(super) fn again(state: &State, order: &Order) -> Result<Plan, Refusal> {
+    plan(state, &order.config, &order.target)
 }
 
 /// The plan of a live evaluation, whose rows come with the request.

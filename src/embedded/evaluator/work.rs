@@ -34,9 +34,15 @@ pub(super) struct Work {
 /// What came of the work.
 #[derive(Debug)]
 enum Outcome {
-    Scored(Vec<TaskRows>),
+    Scored(Results),
     Failed(String),
     Stopped,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Work::new("")
+    }
 }
 
 impl Work {
@@ -67,23 +73,38 @@ pub(super) fn spawn(world: Arc<World>, work: Arc<Work>, plan: Plan) {
     tokio::spawn(async move {
         let mut cancelled = work.cancelled.subscribe();
         let outcome = tokio::select! {
-            scored = run(&world, &work, &plan) => scored.map_or_else(Outcome::Failed, Outcome::Scored),
+            scored = report(&world, &work, &plan) => scored.map_or_else(Outcome::Failed, Outcome::Scored),
             // The sender lives in `work`: this cannot fail.
             _ = cancelled.wait_for(|cancelled| *cancelled) => Outcome::Stopped,
         };
         *work.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         work.ended.send_replace(true);
-        if !world.polled() {
+        // A platform that ends has stopped the work: the job has not ended by that.
+        if !world.polled() && !world.is_shut() {
             finish(&world, &work.id);
         }
     });
+}
+
+/// Evaluates, and stores the rows.
+async fn report(world: &Arc<World>, work: &Work, plan: &Plan) -> Result<Results, String> {
+    let tasks = run(world, work, plan).await?;
+    let (namespace, created_at) = {
+        let state = world.state();
+        let job = state.evaluation(&work.id).ok_or("the job was deleted")?;
+        (job.namespace().to_owned(), job.created_at().to_owned())
+    };
+    let (within, id) = (Arc::clone(world), work.id.clone());
+    let made = move || Results::keep(&within.contents, &id, &namespace, &created_at, &tasks);
+    let made = tokio::task::spawn_blocking(made).await.unwrap_or_else(|crash| Err(std::io::Error::other(crash)));
+    made.map_err(|error| format!("the results cannot be stored: {error}"))
 }
 
 /// A status read of a job: with reads as the clock it advances one step, and waits for the work where that step needs it.
 pub(super) async fn observe(world: &World, id: &str) {
     let awaited = {
         let mut state = world.state();
-        let Some(job) = state.evaluations.iter_mut().find(|job| job.id == id) else { return };
+        let Some(job) = state.evaluations.find_mut(|job| job.id == id) else { return };
         if !world.polled() || job.ended() {
             return;
         }
@@ -108,9 +129,9 @@ fn finish(world: &World, id: &str) {
         Some(_) if job.is_cancelling() => job.end_cancelled(),
         Some(Outcome::Stopped) => job.end_cancelled(),
         Some(Outcome::Failed(reason)) => job.fail(reason),
-        Some(Outcome::Scored(tasks)) => {
-            let results = Results::new(&job.id, job.namespace(), job.created_at(), &tasks);
-            job.complete(results.clone());
+        Some(Outcome::Scored(_)) if let Some(reason) = world.faults.failure(id) => job.fail(reason),
+        Some(Outcome::Scored(results)) => {
+            job.complete(&results);
             results::store(&mut state, id, &results);
         }
     }
@@ -120,7 +141,7 @@ fn finish(world: &World, id: &str) {
 pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<TaskRows>, String> {
     let mut datasets = Vec::new();
     for task in &plan.tasks {
-        datasets.push(task.source.rows(world, task.limit)?);
+        datasets.push(task.source.rows(world, task.limit).await?);
     }
     work.total.store(datasets.iter().map(Vec::len).sum(), Ordering::Relaxed);
     let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries)?, plan };

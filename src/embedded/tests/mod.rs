@@ -3,6 +3,7 @@
 mod control;
 mod datastore;
 mod evaluator;
+mod faults;
 mod flywheel;
 mod inference;
 mod services;

@@ -43,7 +43,14 @@ pub struct Listing {
     pub tool_calls: u64,
 }
 
-#[derive(Default)]
+/// Counts in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    workloads: BTreeMap<String, Counts>,
+    unreadable: u64,
+}
+
+#[derive(Debug, Default)]
 struct Counts {
     listing: Listing,
     clients: BTreeMap<String, u64>,
@@ -54,31 +61,42 @@ impl LogStore {
     /// Counts the records that `filter` lets pass, reading their labels with `labels`.
     pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<Contents> {
         let reading = self.read()?;
-        let mut workloads: BTreeMap<String, Counts> = BTreeMap::new();
-        let mut unreadable = 0;
+        let mut tally = Tally::default();
         let mut bytes = Vec::new();
         for path in &reading.files {
             let reading = || format!("reading {}", path.display());
             let file = File::open(path).with_context(reading)?;
             let mut lines = Lines::new(BufReader::with_capacity(1 << 18, file), 0);
             while lines.next(&mut bytes).with_context(reading)?.is_some() {
-                let Ok(record) = Record::parse(&bytes) else {
-                    unreadable += 1;
-                    continue;
-                };
-                if !passes(&record, filter) {
-                    continue;
-                }
-                if !workloads.contains_key(&*record.workload) {
-                    workloads.insert(record.workload.to_string(), Counts::default());
-                }
-                if let Some(counts) = workloads.get_mut(&*record.workload) {
-                    counts.count(&record, labels);
-                }
+                tally.take(&bytes, filter, labels);
             }
         }
-        let workloads = workloads.into_iter().map(|(workload, counts)| counts.finish(workload)).collect();
-        Ok(Contents { workloads, unreadable })
+        Ok(tally.finish())
+    }
+}
+
+impl Tally {
+    /// Counts a line, if it is a record that `filter` lets pass.
+    pub(crate) fn take(&mut self, line: &[u8], filter: &Filter, labels: &LabelReader) {
+        let Ok(record) = Record::parse(line) else {
+            self.unreadable += 1;
+            return;
+        };
+        if !passes(&record, filter) {
+            return;
+        }
+        if !self.workloads.contains_key(&*record.workload) {
+            self.workloads.insert(record.workload.to_string(), Counts::default());
+        }
+        if let Some(counts) = self.workloads.get_mut(&*record.workload) {
+            counts.count(&record, labels);
+        }
+    }
+
+    /// What was counted.
+    pub(crate) fn finish(self) -> Contents {
+        let workloads = self.workloads.into_iter().map(|(workload, counts)| counts.finish(workload)).collect();
+        Contents { workloads, unreadable: self.unreadable }
     }
 }
 

@@ -1,0 +1,77 @@
+//! The secrets of the log store, found in the environment by the names that the plan holds. Never shown, never stored.
+
+use std::fmt;
+
+use crate::data::options::{IndexAt, Input};
+
+/// The variable of an API key when the configuration names none.
+pub const API_KEY: &str = "ELASTICSEARCH_API_KEY";
+
+/// What opens the log store.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nothing is needed, or nothing is set.
+    #[default]
+    None,
+    /// An API key, encoded as the server hands it out.
+    ApiKey(String),
+    /// A user name and a password.
+    Basic(String, String),
+}
+
+impl Credentials {
+    /// Those that an input names, as `get` finds them in the environment. What the configuration names is stronger than
+    /// the usual variable.
+    pub fn find<'a>(input: &Input, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
+        let Input::Elasticsearch(IndexAt { api_key_env, username_env, password_env, .. }) = input else {
+            return Credentials::None;
+        };
+        let value = |name: &Option<String>| name.as_deref().and_then(&get);
+        if let Some(key) = value(api_key_env) {
+            return Credentials::ApiKey(key.to_owned());
+        }
+        if let (Some(user), Some(password)) = (value(username_env), value(password_env)) {
+            return Credentials::Basic(user.to_owned(), password.to_owned());
+        }
+        get(API_KEY).map_or(Credentials::None, |key| Credentials::ApiKey(key.to_owned()))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credentials::None => "None",
+            Credentials::ApiKey(_) => "ApiKey(****)",
+            Credentials::Basic(..) => "Basic(****)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_is_stronger_than_the_usual_and_nothing_is_shown() {
+        let at = |api: Option<&str>, user: Option<&str>| {
+            Input::Elasticsearch(IndexAt {
+                api_key_env: api.map(str::to_owned),
+                username_env: user.map(str::to_owned),
+                password_env: user.map(|_| "P".to_owned()),
+                ..IndexAt::default()
+            })
+        };
+        let get = |name: &str| match name {
+            API_KEY => Some("usual"),
+            "K" => Some("hunter2"),
+            "U" | "P" => Some("hunter3"),
+            _ => None,
+        };
+        assert_eq!(Credentials::find(&at(None, None), get), Credentials::ApiKey("usual".into()));
+        assert_eq!(Credentials::find(&at(Some("K"), None), get), Credentials::ApiKey("hunter2".into()));
+        let basic = Credentials::find(&at(None, Some("U")), get);
+        assert_eq!(basic, Credentials::Basic("hunter3".into(), "hunter3".into()));
+        assert_eq!(Credentials::find(&Input::Stdin, get), Credentials::None);
+        assert!(!format!("{basic:?}").contains("hunter"));
+    }
+}

@@ -1,0 +1,497 @@
+//! Reading: the records of an index that a filter lets pass, in pages, several slices at once, as a stream of JSON lines.
+//! A context that the server loses is opened anew where the reading was: nothing is left out and nothing comes twice.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use elasticsearch::http::Method;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::client::{Call, Client, Server};
+use super::context::{Form, Page, Search};
+use super::error::ElasticError;
+use super::halt::{GRACE, Halt};
+use super::mapping::{self, Mapping, TimeKind};
+use super::page_size::PageSize;
+use super::thread::{Thread, ended as ended_early};
+use crate::data::options::{Filter, IndexAt};
+use crate::source::credentials::Credentials;
+
+/// Records that are looked at before reading.
+const SAMPLE: usize = 20;
+/// Slices that are read at once: the server looks for the next page of one while that of another is on its way.
+const SLICES: usize = 4;
+/// Contexts lost in a row before it is given up.
+const LOSSES: u32 = 5;
+
+/// What is known of an index before it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    /// Which server has it.
+    pub(crate) server: Server,
+    /// Its mapping.
+    pub(crate) mapping: Mapping,
+    /// Seconds in units of the indexed timestamp, for each way in which the records that match are written.
+    pub(crate) factors: std::collections::BTreeSet<i64>,
+    /// The parts of the query that the server can decide.
+    pub(crate) parts: Vec<Value>,
+    /// Bytes of a record; `None`: there is none.
+    average: Option<usize>,
+}
+
+impl Index {
+    /// Whether the server lets exactly those records pass that the filter does.
+    pub(crate) fn decides(&self, filter: &Filter) -> bool {
+        let in_time = filter.since.is_some() || filter.until.is_some();
+        let wanted = [filter.workload.is_some(), !filter.clients.is_empty(), in_time];
+        let wanted = wanted.into_iter().filter(|wanted| *wanted).count();
+        self.parts.len() == wanted && self.factors.len() <= 1 && self.mapping.time_kind().is_some()
+    }
+}
+
+/// Looks at the index and translates the filter.
+pub(crate) async fn look(client: &Client, filter: &Filter) -> Result<Index, ElasticError> {
+    let server = client.server().await?;
+    let missing = |error: ElasticError| match error.is_no_index() {
+        true => {
+            let server = format!("{server} at {}", client.base());
+            ElasticError::NoIndex { index: client.index.clone(), server }
+        }
+        false => error,
+    };
+    let answer = client.ask(Call::new(Method::Get, client.index_path("/_mapping"))).await.map_err(missing)?;
+    let mapping = Mapping::read(&answer);
+    if let Some(why) = mapping.unreadable() {
+        return Err(ElasticError::Mapping { index: client.index.clone(), why });
+    }
+    let mut parts = mapping.by_name(filter);
+    let orders: &[Option<&str>] = if mapping.time_kind().is_some() { &[Some("asc"), Some("desc")] } else { &[None] };
+    let (mut times, mut bytes, mut records) = (Vec::new(), 0, 0);
+    for order in orders {
+        let mut body = json!({"size": SAMPLE / 2, "query": mapping::all_of(parts.clone())});
+        if let Some(order) = order {
+            body["sort"] = json!([{"timestamp": {"order": order, "missing": "_last"}}]);
+        }
+        let found = client.ask(Call::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
+        for hit in found["hits"]["hits"].as_array().into_iter().flatten() {
+            times.push(hit["_source"]["timestamp"].clone());
+            bytes += hit["_source"].to_string().len();
+            records += 1;
+        }
+    }
+    let factors = mapping.time_kind().map(|kind| mapping.factors(kind, &times)).unwrap_or_default();
+    parts.extend(mapping.by_time(filter, &factors));
+    Ok(Index { server, mapping, factors, parts, average: bytes.checked_div(records) })
+}
+
+/// The records of an index as a stream of lines.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    /// Ended by dropping it, which is why it stands before the thread that serves it.
+    pages: Option<mpsc::Receiver<Lines>>,
+    end: mpsc::Receiver<Result<(), ElasticError>>,
+    current: Option<Lines>,
+    at: usize,
+    error: Option<ElasticError>,
+    _thread: Thread,
+}
+
+/// Some whole lines, and the right to fetch the next ones once they are gone.
+#[derive(Debug)]
+struct Lines {
+    bytes: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pages {
+    /// Connects and begins to read what `filter` lets pass; more may come where the server cannot decide. Ends with an
+    /// error, and with everything closed, once `halt` was asked to.
+    pub(crate) fn open(
+        at: &IndexAt,
+        credentials: &Credentials,
+        filter: &Filter,
+        halt: &Halt,
+    ) -> Result<Pages, ElasticError> {
+        Pages::of(Client::new(at, credentials)?, filter, SLICES, None, halt)
+    }
+
+    /// The same with this many slices and, if given, records per page.
+    pub(super) fn of(
+        client: Client,
+        filter: &Filter,
+        slices: usize,
+        size: Option<PageSize>,
+        halt: &Halt,
+    ) -> Result<Pages, ElasticError> {
+        let thread = Thread::start()?;
+        let client = Arc::new(client);
+        let (looking, filter) = (Arc::clone(&client), filter.clone());
+        let halted = halt.clone();
+        let index = thread.run(async move {
+            tokio::select! {
+                index = look(&looking, &filter) => index,
+                () = halted.asked() => Err(ElasticError::Stopped),
+            }
+        })?;
+        let (give, pages) = mpsc::channel();
+        let form = Form::of(&index.server);
+        let reading = Arc::new(Reading {
+            client,
+            form,
+            time: index.mapping.time_kind().filter(|_| form != Form::Scroll),
+            query: index.parts,
+            size: size.unwrap_or_else(|| PageSize::of(index.average)),
+            room: Arc::new(Semaphore::new(slices + 1)),
+            give,
+            progress: Mutex::new(Progress::new(slices)),
+            scrolls: Mutex::new(vec![None; slices]),
+            halt: halt.clone(),
+        });
+        let end = thread.begin(async move { reading.all(slices).await });
+        Ok(Pages { pages: Some(pages), end, current: None, at: 0, error: None, _thread: thread })
+    }
+
+    /// What ended the stream early, if something did.
+    pub(crate) fn take_error(&mut self) -> Option<ElasticError> {
+        self.error.take()
+    }
+}
+
+impl Read for Pages {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(lines) = &self.current {
+                let rest = &lines.bytes[self.at..];
+                if !rest.is_empty() {
+                    let count = rest.len().min(buffer.len());
+                    buffer[..count].copy_from_slice(&rest[..count]);
+                    self.at += count;
+                    return Ok(count);
+                }
+            }
+            (self.current, self.at) = (None, 0);
+            let Some(pages) = &self.pages else { return Ok(0) };
+            match pages.recv() {
+                Ok(lines) => self.current = Some(lines),
+                Err(_) => {
+                    self.pages = None;
+                    if let Err(error) = self.end.recv().unwrap_or_else(|_| Err(ended_early())) {
+                        let shown = io::Error::other(error.to_string());
+                        self.error = Some(error);
+                        return Err(shown);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // The reading sees that nobody listens, closes its contexts and ends. Should it have ended, this returns at once.
+        self.current = None;
+        if self.pages.take().is_some() {
+            let _ = self.end.recv();
+        }
+    }
+}
+
+/// How a slice ended.
+enum SliceEnd {
+    Done,
+    Lost(ElasticError),
+    Unheard,
+}
+
+/// Everything that the slices share.
+struct Reading {
+    client: Arc<Client>,
+    form: Form,
+    /// How records are ordered by time, where they are.
+    time: Option<TimeKind>,
+    query: Vec<Value>,
+    size: PageSize,
+    room: Arc<Semaphore>,
+    give: mpsc::Sender<Lines>,
+    progress: Mutex<Progress>,
+    /// The open scroll of each slice, where slices have their own.
+    scrolls: Mutex<Vec<Option<String>>>,
+    halt: Halt,
+}
+
+impl Reading {
+    async fn all(self: Arc<Self>, slices: usize) -> Result<(), ElasticError> {
+        let (mut losses, mut before) = (0, 0);
+        loop {
+            let opened = self.halt.or_opened(self.form.open(&self.client)).await;
+            let context = opened.unwrap_or(Err(ElasticError::Stopped))?;
+            let ended = self.slices(slices, context.as_deref()).await;
+            if let Some(id) = &context {
+                self.form.close(&self.client, id).await;
+            }
+            let Some(lost) = ended? else { return Ok(()) };
+            tracing::debug!(error = %lost, "the search context is lost; opening another");
+            let delivered = self.progress().begin_again();
+            losses = if delivered > before { 1 } else { losses + 1 };
+            before = delivered;
+            if losses > LOSSES {
+                return Err(ElasticError::Lost { times: losses });
+            }
+        }
+    }
+
+    /// Reads all slices in one context. The error is that of a slice that has lost it.
+    async fn slices(
+        self: &Arc<Self>,
+        slices: usize,
+        context: Option<&str>,
+    ) -> Result<Option<ElasticError>, ElasticError> {
+        let mut tasks = JoinSet::new();
+        for number in 0..slices {
+            let (reading, id) = (Arc::clone(self), context.map(str::to_owned));
+            tasks.spawn(async move { reading.slice(number, slices, id).await });
+        }
+        let (mut lost, mut failed) = (None, None);
+        let mut limit = None;
+        loop {
+            let ended = tokio::select! {
+                biased;
+                () = self.halt.asked(), if failed.is_none() => {
+                    (failed, limit) = (Some(ElasticError::Stopped), self.end_early());
+                    continue;
+                }
+                () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
+                    limit = None;
+                    tasks.abort_all();
+                    continue;
+                }
+                ended = tasks.join_next() => ended,
+            };
+            match ended {
+                None => break,
+                Some(Ok(Ok(SliceEnd::Done | SliceEnd::Unheard))) => {}
+                Some(Ok(Ok(SliceEnd::Lost(error)))) => lost = Some(error),
+                Some(Ok(Err(error))) => {
+                    (failed, limit) = (failed.or(Some(error)), self.end_early());
+                }
+                Some(Err(stopped)) if stopped.is_cancelled() => {}
+                Some(Err(_)) => failed = failed.or(Some(ended_early())),
+            }
+        }
+        for number in 0..slices {
+            self.close_scroll(number).await;
+        }
+        failed.map_or(Ok(lost), Err)
+    }
+
+    /// Makes the slices end behind the pages under way. How long those may take: a scroll has to be known before it can
+    /// be closed.
+    fn end_early(&self) -> Option<Instant> {
+        self.room.close();
+        Some(Instant::now() + if self.form == Form::Scroll { GRACE } else { Duration::ZERO })
+    }
+
+    async fn slice(&self, number: usize, slices: usize, context: Option<String>) -> Result<SliceEnd, ElasticError> {
+        let mut parts = self.query.clone();
+        parts.extend(self.progress().rest(self.time));
+        let search = Search {
+            form: self.form,
+            query: mapping::all_of(parts),
+            slice: (number, slices),
+            by_time: self.time.is_some(),
+        };
+        let ended = self.pages(&search, context).await;
+        self.close_scroll(number).await;
+        ended
+    }
+
+    async fn close_scroll(&self, number: usize) {
+        let open = self.scrolls.lock().unwrap_or_else(PoisonError::into_inner)[number].take();
+        if let Some(id) = open {
+            self.form.close(&self.client, &id).await;
+        }
+    }
+
+    async fn pages(&self, search: &Search, mut id: Option<String>) -> Result<SliceEnd, ElasticError> {
+        let (call, number) = (format!("POST {}/_search", self.client.base()), search.slice.0);
+        let (mut after, mut size): (Option<Value>, _) = (None, self.size);
+        loop {
+            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return Ok(SliceEnd::Unheard) };
+            let continued = self.form != Form::Scroll || id.is_some();
+            let body = match search.page(&self.client, id.as_deref(), after.as_ref(), size.records()).await {
+                Ok(body) => body,
+                Err(error) if continued && self.is_lost(&error) => return Ok(SliceEnd::Lost(error)),
+                Err(error) => return Err(error),
+            };
+            let page = match Page::read(&body, &call) {
+                Ok(page) => page,
+                Err(error) if self.is_lost(&error) => return Ok(SliceEnd::Lost(error)),
+                Err(error) => return Err(error),
+            };
+            if let Some(next) = page.pit_id.as_ref().or(page.scroll_id.as_ref()) {
+                id = Some(next.clone());
+            }
+            if page.scroll_id.is_some() {
+                self.scrolls.lock().unwrap_or_else(PoisonError::into_inner)[number] = page.scroll_id.clone();
+            }
+            let full = page.hits.hits.len() == size.records();
+            // A scroll keeps the size that it began with.
+            if self.form != Form::Scroll {
+                size = size.after(page.hits.hits.len(), body.len());
+            }
+            after = page.hits.hits.last().map(|hit| hit.sort.clone());
+            let bytes = self.progress().take(number, &page, self.time);
+            if !bytes.is_empty() && self.give.send(Lines { bytes, _permit: permit }).is_err() {
+                return Ok(SliceEnd::Unheard);
+            }
+            if !full {
+                self.progress().done(number);
+                return Ok(SliceEnd::Done);
+            }
+        }
+    }
+
+    /// Whether the reading can go on in another context. A scroll has moved on when its page did not arrive.
+    fn is_lost(&self, error: &ElasticError) -> bool {
+        let unsure = match error {
+            ElasticError::Unreachable { .. } => true,
+            ElasticError::Answer { problem, .. } => matches!(problem.status, 429 | 502 | 503 | 504),
+            _ => false,
+        };
+        (error.is_lost_context() && !error.is_no_index())
+            || (unsure && self.form == Form::Scroll)
+            || matches!(error, ElasticError::Answer { problem, .. } if problem.status == 503)
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A record that was handed out: its time in the index and a hash of its id.
+type Delivered = (i64, u128);
+
+/// What was handed out, as far as it could come again: slices of another context are other slices.
+#[derive(Debug)]
+struct Progress {
+    /// The time that each slice has come to; `None`: to its end.
+    last: Vec<Option<i64>>,
+    /// What each slice has handed out from the time on that the slowest has come to.
+    kept: Vec<VecDeque<Delivered>>,
+    /// The same of earlier contexts; without an order, everything that was handed out in any: each scroll is a context
+    /// of its own, and one that is opened after a loss has other slices than those beside it.
+    earlier: HashSet<u128>,
+    earlier_times: Vec<Delivered>,
+    /// From where on the present context reads.
+    from: Option<i64>,
+    delivered: u64,
+}
+
+impl Progress {
+    fn new(slices: usize) -> Progress {
+        Progress {
+            last: vec![Some(i64::MIN); slices],
+            kept: vec![VecDeque::new(); slices],
+            earlier: HashSet::new(),
+            earlier_times: Vec::new(),
+            from: None,
+            delivered: 0,
+        }
+    }
+
+    /// The lines of a page without those that were handed out before.
+    fn take(&mut self, slice: usize, page: &Page<'_>, kind: Option<TimeKind>) -> Vec<u8> {
+        let hits = &page.hits.hits;
+        let mut bytes =
+            Vec::with_capacity(hits.iter().map(|hit| hit.source.map_or(0, |raw| raw.get().len() + 1)).sum());
+        for hit in hits {
+            let id = hit.identity();
+            let time = kind.map_or(i64::MIN, |kind| time_of(&hit.sort, kind));
+            self.last[slice] = Some(time);
+            let new = match kind {
+                Some(_) => !self.earlier.contains(&id),
+                None => self.earlier.insert(id),
+            };
+            if !new {
+                continue;
+            }
+            if kind.is_some() {
+                self.kept[slice].push_back((time, id));
+            }
+            self.delivered += 1;
+            let text = hit.source.map_or("null", serde_json::value::RawValue::get).as_bytes();
+            let start = bytes.len();
+            bytes.extend_from_slice(text);
+            // A document may have been sent with line breaks between its values; in its texts there are none.
+            bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            bytes.push(b'\n');
+        }
+        self.forget();
+        bytes
+    }
+
+    fn done(&mut self, slice: usize) {
+        self.last[slice] = None;
+        self.forget();
+    }
+
+    fn slowest(&self) -> Option<i64> {
+        self.last.iter().filter_map(|last| *last).min()
+    }
+
+    /// Drops what cannot come again.
+    fn forget(&mut self) {
+        let Some(from) = self.slowest() else { return };
+        for kept in &mut self.kept {
+            while kept.front().is_some_and(|(time, _)| *time < from) {
+                kept.pop_front();
+            }
+        }
+    }
+
+    /// A new context: what was handed out in the last one from where the slowest slice was. Says how many records were
+    /// handed out so far.
+    fn begin_again(&mut self) -> u64 {
+        let from = self.slowest().unwrap_or(i64::MAX);
+        if from == i64::MIN && self.kept.iter().all(VecDeque::is_empty) {
+            return self.delivered;
+        }
+        let mut times = std::mem::take(&mut self.earlier_times);
+        times.extend(self.kept.iter_mut().flat_map(std::mem::take));
+        times.retain(|(time, _)| *time >= from);
+        self.earlier = times.iter().map(|(_, id)| *id).collect();
+        self.earlier_times = times;
+        self.from = (from != i64::MIN).then_some(from);
+        self.last.iter_mut().for_each(|last| *last = Some(from));
+        self.delivered
+    }
+
+    /// The part of the query that leaves out what lies behind.
+    fn rest(&self, kind: Option<TimeKind>) -> Option<Value> {
+        let (from, kind) = (self.from?, kind?);
+        let without = json!({"bool": {"must_not": {"exists": {"field": "timestamp"}}}});
+        if from == i64::MAX {
+            return Some(without);
+        }
+        let range = match kind {
+            TimeKind::Number => json!({"gte": from}),
+            TimeKind::Date | TimeKind::Nanos => json!({"gte": from, "format": "epoch_millis"}),
+        };
+        Some(json!({"bool": {"should": [{"range": {"timestamp": range}}, without], "minimum_should_match": 1}}))
+    }
+}
+
+/// The time by which a record is sorted: milliseconds for dates; the greatest for one without.
+fn time_of(sort: &Value, kind: TimeKind) -> i64 {
+    let value = &sort[0];
+    let number = value.as_i64().or_else(|| value.as_f64().map(|real| real.floor() as i64)).unwrap_or(i64::MAX);
+    match kind {
+        TimeKind::Nanos if number != i64::MAX => number.div_euclid(1_000_000),
+        _ => number,
+    }
+}

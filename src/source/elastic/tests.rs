@@ -1,0 +1,233 @@
+//! Servers that are busy, forgetful, cut off or something else: nothing is lost, nothing comes twice, and what cannot
+//! be done is said by kind.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::bulk::{Bulk, Written};
+use super::error::ElasticError;
+use super::fake::{Fake, Mischief};
+use crate::data::options::Filter;
+use crate::source::credentials::Credentials;
+
+fn say(status: u16, body: impl ToString) -> Option<Mischief> {
+    Some(Mischief::Say(status, body.to_string()))
+}
+
+fn write(fake: &Fake, records: usize) -> Result<Written, ElasticError> {
+    let mut bulk = Bulk::of(fake.client(&Credentials::None))?;
+    let mut all = Written::default();
+    let mut done = Vec::new();
+    for number in 0..records {
+        done.extend(bulk.push(
+            number as u128,
+            format!("{{\"number\":{number}}}").as_bytes(),
+            (0, number as u64 + 1),
+        )?);
+    }
+    done.extend(bulk.finish()?);
+    for Written { added, present, refused } in done {
+        all.added += added;
+        all.present += present;
+        all.refused.extend(refused);
+    }
+    Ok(all)
+}
+
+fn bodies(fake: &Fake, path: &str) -> Vec<String> {
+    fake.world().calls.iter().filter(|(_, called, _)| called == path).map(|(_, _, body)| body.clone()).collect()
+}
+
+fn items(statuses: &[u16]) -> Value {
+    let item = |status: &u16| match status {
+        200..=299 => json!({"create": {"status": status}}),
+        _ => json!({"create": {"status": status, "error": {"type": "kind_of_error", "reason": "its reason"}}}),
+    };
+    json!({"items": statuses.iter().map(item).collect::<Vec<_>>()})
+}
+
+#[test]
+fn a_busy_server_is_asked_again() {
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("_bulk", [say(429, "{}"), say(503, "<html>busy</html>"), Some(Mischief::Cut), None]);
+    assert_eq!(write(&fake, 5).unwrap(), Written { added: 5, ..Written::default() });
+    let sent = bodies(&fake, "/i/_bulk");
+    assert!(sent.len() == 4 && sent.iter().all(|body| *body == sent[0]));
+    assert_eq!(bodies(&fake, "/i/_refresh").len(), 1);
+}
+
+#[test]
+fn a_server_that_stays_busy_is_given_up() {
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("_bulk", vec![say(429, "{}"); 9]);
+    let error = write(&fake, 5).unwrap_err();
+    assert!(matches!(&error, ElasticError::Answer { problem, .. } if problem.status == 429), "{error}");
+    assert_eq!(bodies(&fake, "/i/_bulk").len(), 4);
+}
+
+#[test]
+fn only_the_records_that_were_turned_away_are_sent_again() {
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("_bulk", [say(200, items(&[201, 409, 429, 400, 503])), say(200, items(&[201, 409]))]);
+    let written = write(&fake, 5).unwrap();
+    assert_eq!((written.added, written.present, written.refused.len()), (2, 2, 1));
+    let refused = &written.refused[0];
+    assert_eq!((refused.place, &refused.line[..]), ((0, 4), b"{\"number\":3}".as_slice()));
+    assert!(refused.why.contains("its reason"), "{}", refused.why);
+    let again = &bodies(&fake, "/i/_bulk")[1];
+    let lines: Vec<&str> = again.lines().filter(|line| line.contains("number")).collect();
+    assert_eq!(lines, ["{\"number\":2}", "{\"number\":4}"]);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_sent_in_parts() {
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("_bulk", [say(413, "{}"), None, say(413, "{}"), say(413, "{}"), None]);
+    let written = write(&fake, 4).unwrap();
+    assert_eq!((written.added, written.refused.len()), (3, 1));
+}
+
+#[test]
+fn answers_of_something_else_are_told_from_elasticsearch() {
+    let page = "<!doctype html><title>Welcome</title>";
+    for body in [page, "hello", "{}", ""] {
+        let fake = Fake::new("9.2.0", None);
+        fake.misbehave("/", vec![say(200, body); 3]);
+        assert!(matches!(write(&fake, 1), Err(ElasticError::Foreign { .. })), "{body}");
+    }
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("_bulk", [say(200, items(&[201]))]);
+    assert!(matches!(write(&fake, 2), Err(ElasticError::Foreign { .. })));
+}
+
+#[test]
+fn a_refusal_is_not_repeated_and_the_key_is_sent() {
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("/", vec![say(401, "{}"); 9]);
+    let key = Credentials::ApiKey("a2V5".into());
+    let error = Bulk::of(fake.client(&key)).unwrap_err();
+    assert!(matches!(error, ElasticError::Refused { status: 401, .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("a2V5"));
+    assert_eq!(fake.world().authorization.as_deref(), Some("ApiKey a2V5"));
+    assert_eq!(fake.world().calls.len(), 2, "GET / and the other way to ask");
+}
+
+#[test]
+fn a_server_without_its_front_page_is_asked_for_its_node() {
+    let fake = Fake::new("9.2.0", None);
+    let node = json!({"nodes": {"n": {"version": "2.19.1"}}});
+    fake.misbehave("/", [say(405, "{}"), say(200, node)]);
+    let bulk = Bulk::of(fake.client(&Credentials::None)).unwrap();
+    assert_eq!(bulk.server.to_string(), "OpenSearch 2.19.1", "it lacks the header of Elasticsearch");
+}
+
+#[test]
+fn nobody_there_is_unreachable() {
+    let fake = Fake::new("9.2.0", None);
+    let client = fake.client(&Credentials::None);
+    drop(fake);
+    assert!(matches!(Bulk::of(client), Err(ElasticError::Unreachable { .. })));
+}
+
+/// The servers and how they are read.
+const SERVERS: [(&str, Option<&str>); 5] = [
+    ("9.2.0", None),
+    ("7.17.28", None),
+    ("3.4.0", Some("opensearch")),
+    ("2.19.1", Some("opensearch")),
+    ("6.8.0", None),
+];
+
+fn documents(times: &[i64]) -> Vec<(String, i64)> {
+    times.iter().enumerate().map(|(number, time)| (format!("d{number}"), *time)).collect()
+}
+
+fn check(fake: &Fake, times: &[i64], slices: usize, size: usize) {
+    fake.world().documents = documents(times);
+    let mut ids = fake.read(&Filter::default(), slices, size).unwrap();
+    ids.sort();
+    let mut wanted: Vec<String> = documents(times).into_iter().map(|(id, _)| id).collect();
+    wanted.sort();
+    assert_eq!(ids, wanted);
+    assert!(fake.world().open.is_empty(), "contexts are closed");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_lost_context_loses_and_doubles_nothing(
+        server in 0..SERVERS.len(),
+        times in prop::collection::vec(0_i64..4, 1..60),
+        slices in 1_usize..4,
+        size in 1_usize..9,
+        losses in prop::collection::vec(prop::option::weighted(0.3, Just(())), 0..20),
+    ) {
+        let (version, distribution) = SERVERS[server];
+        let fake = Fake::new(version, distribution);
+        // The first two searches look at the index.
+        let looks = [None, None].into_iter().take(if is_scrolled(version) { 0 } else { 2 });
+        // Not more losses than the reading bears when none of them lets it get on: after one, records of the time that
+        // it had come to are read again, and a scroll begins from the front.
+        let mut lost = 0;
+        let losses = losses.into_iter().flat_map(|loss| {
+            let loss = loss.filter(|()| lost < 5);
+            lost += usize::from(loss.is_some());
+            [loss.map(|()| Mischief::Forget)].into_iter().chain(std::iter::repeat_n(None, 2 * slices))
+        });
+        fake.misbehave(next_page(version), looks.chain(losses).collect::<Vec<_>>());
+        check(&fake, &times, slices, size);
+    }
+}
+
+#[test]
+fn contexts_may_be_lost_often_while_the_reading_gets_on() {
+    let fake = Fake::new("9.2.0", None);
+    let pages = [None, None].into_iter().chain([None, None, Some(Mischief::Forget)].into_iter().cycle().take(60));
+    fake.misbehave("/_search", pages.collect::<Vec<_>>());
+    check(&fake, &(0..40).collect::<Vec<_>>(), 1, 2);
+
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("/_search", [None, None].into_iter().chain(vec![Some(Mischief::Forget); 9]).collect::<Vec<_>>());
+    fake.world().documents = documents(&[1, 2, 3]);
+    let error = fake.read(&Filter::default(), 1, 2).unwrap_err();
+    assert!(matches!(error, ElasticError::Lost { times: 6 }), "{error}");
+}
+
+fn is_scrolled(version: &str) -> bool {
+    matches!(version, "2.19.1" | "6.8.0")
+}
+
+/// The call that asks for a page behind the first.
+fn next_page(version: &str) -> &'static str {
+    if is_scrolled(version) { "/_search/scroll" } else { "/_search" }
+}
+
+#[test]
+fn records_of_one_time_come_once_each_from_every_server() {
+    for (version, distribution) in SERVERS {
+        let fake = Fake::new(version, distribution);
+        check(&fake, &[7; 25], 1, 10);
+        check(&fake, &[7; 25], 3, 4);
+        check(&fake, &[], 2, 4);
+    }
+}
+
+#[test]
+fn a_page_that_breaks_off_is_fetched_again() {
+    for (version, distribution) in SERVERS {
+        let fake = Fake::new(version, distribution);
+        fake.misbehave(next_page(version), [None, None, None, Some(Mischief::Cut), None, Some(Mischief::Cut)]);
+        check(&fake, &[1, 2, 2, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9], 2, 3);
+    }
+}
+
+#[test]
+fn an_error_closes_what_is_open() {
+    let fake = Fake::new("9.2.0", None);
+    fake.world().documents = documents(&[1; 30]);
+    let broken = say(400, json!({"error": {"type": "parsing_exception", "reason": "no"}}));
+    fake.misbehave("/_search", [None, None, None, broken]);
+    let error = fake.read(&Filter::default(), 2, 3).unwrap_err();
+    assert!(matches!(error, ElasticError::Answer { .. }), "{error}");
+    assert!(fake.world().open.is_empty());
+}

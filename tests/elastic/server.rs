@@ -1,0 +1,104 @@
+//! A search server, asked directly; and the binary told to use it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+
+use serde_json::Value;
+
+use crate::harness::{Dfwfd, Folder, request};
+
+/// A server, and the index of one test.
+#[derive(Clone)]
+pub struct Server {
+    pub name: String,
+    pub url: String,
+    pub index: String,
+    address: SocketAddr,
+}
+
+impl Server {
+    pub fn at(url: &str) -> Server {
+        let host = url.trim_start_matches("http://").trim_end_matches('/');
+        assert!(!url.starts_with("https://"), "the tests speak plain HTTP: {url}");
+        let address = host.to_socket_addrs().unwrap().next().unwrap_or_else(|| panic!("no address of {url}"));
+        let url = url.trim_end_matches('/').to_owned();
+        Server { name: host.to_owned(), url, index: String::new(), address }
+    }
+
+    /// The same with an index of this test, which is not there yet.
+    pub fn for_test(&self, name: &str) -> Server {
+        let index = format!("dfwfd-{}-{name}", std::process::id());
+        let server = Server { index, ..self.clone() };
+        server.forget();
+        server
+    }
+
+    /// Deletes the index.
+    pub fn forget(&self) {
+        request(self.address, "DELETE", &format!("/{}", self.index), None);
+    }
+
+    /// Makes the index with these mappings.
+    pub fn create(&self, mappings: &Value) {
+        let (status, answer) = self.ask("PUT", "", Some(&serde_json::json!({"mappings": mappings})));
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Puts documents in, as another program would.
+    pub fn put(&self, documents: &[Value]) {
+        for (number, document) in documents.iter().enumerate() {
+            let (status, answer) = self.ask("PUT", &format!("/_doc/{number}"), Some(document));
+            assert_eq!(status, 201, "{answer}");
+        }
+        self.ask("POST", "/_refresh", None);
+    }
+
+    /// A call below the index.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        request(self.address, method, &format!("/{}{path}", self.index), body)
+    }
+
+    /// Documents in the index.
+    pub fn count(&self) -> u64 {
+        self.ask("POST", "/_refresh", None);
+        self.ask("GET", "/_count", None).1["count"].as_u64().unwrap()
+    }
+
+    /// The same, 0 while there is no index.
+    pub fn count_if_there(&self) -> u64 {
+        self.ask("POST", "/_refresh", None);
+        self.ask("GET", "/_count", None).1["count"].as_u64().unwrap_or_default()
+    }
+
+    /// Puts a document in, byte for byte.
+    pub fn put_raw(&self, number: usize, text: &str) {
+        let (status, answer) = raw(self.address, "PUT", &format!("/{}/_doc/{number}", self.index), text);
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    /// Search contexts that are open.
+    pub fn contexts(&self) -> u64 {
+        let path = "/_nodes/stats/indices/search?filter_path=nodes.*.indices.search.open_contexts";
+        // Statistics come in chunks, whatever the version of HTTP.
+        let (_, answer) = raw(self.address, "GET", path, "");
+        let json = &answer[answer.find('{').unwrap()..=answer.rfind('}').unwrap()];
+        let answer: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let nodes = answer["nodes"].as_object().unwrap();
+        nodes.values().map(|node| node["indices"]["search"]["open_contexts"].as_u64().unwrap()).sum()
+    }
+
+    /// The binary in this folder, reading and writing the index.
+    pub fn dfwfd(&self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
+        folder.dfwfd(arguments).env("ELASTICSEARCH_URL", &self.url).env("ES_COLLECTION_NAME", &self.index)
+    }
+}
+
+/// A call with a body as it is; the whole answer, head and all.
+fn raw(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\ncontent-type: application/json\r\n");
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default(), answer)
+}
