@@ -13,7 +13,7 @@ use elasticsearch::http::{Method, Url};
 use serde_json::Value;
 
 use super::error::{ElasticError, ServerProblem};
-use crate::data::options::IndexAt;
+use crate::data::options::{Fields, IndexAt};
 use crate::source::credentials::Credentials;
 
 /// How long a call may take: bulks and large pages on a busy server are slow.
@@ -68,7 +68,16 @@ pub enum Product {
 impl Server {
     /// The first number of the version; 0 when unknown.
     pub fn major(&self) -> u32 {
-        self.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
+        self.number(0)
+    }
+
+    /// The second number of the version; 0 when unknown.
+    pub fn minor(&self) -> u32 {
+        self.number(1)
+    }
+
+    fn number(&self, place: usize) -> u32 {
+        self.version.split('.').nth(place).and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 }
 
@@ -89,6 +98,8 @@ pub(crate) struct Client {
     base: String,
     /// The index.
     pub(crate) index: String,
+    /// Where the fields of a record stand in its documents.
+    pub(crate) fields: Fields,
     /// How calls are repeated.
     pub(crate) backoff: Backoff,
 }
@@ -176,7 +187,8 @@ impl Client {
             builder = builder.cert_validation(CertificateValidation::Full(certificate));
         }
         let transport = builder.build().map_err(|error| setup(format!("making a client: {error}")))?;
-        Ok(Client { transport, base: at.url.clone(), index: at.index.clone(), backoff: Backoff::default() })
+        let (base, index, fields) = (at.url.clone(), at.index.clone(), at.fields.clone());
+        Ok(Client { transport, base, index, fields, backoff: Backoff::default() })
     }
 
     /// The address of the server.

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::client::{Call, Client};
 use super::error::ElasticError;
+use super::index::{Index, is_any, look};
 use super::mapping;
-use super::read::{Index, Pages, look};
+use super::read::Pages;
 use super::thread::Thread;
 use crate::data::label::LabelReader;
 use crate::data::options::{Filter, IndexAt};
@@ -41,7 +42,7 @@ pub(crate) fn list(
 pub(crate) fn deletion(at: &IndexAt, credentials: &Credentials, filter: &Filter) -> anyhow::Result<Option<String>> {
     let (client, wanted) = (Client::new(at, credentials)?, filter.clone());
     let index = Thread::start()?.run(async move { look(&client, &wanted).await })?;
-    if !index.decides(filter) {
+    if !index.exact {
         return Ok(None);
     }
     let body = json!({"query": mapping::all_of(index.parts)}).to_string().replace('\'', r"'\''");
@@ -50,65 +51,97 @@ pub(crate) fn deletion(at: &IndexAt, credentials: &Credentials, filter: &Filter)
     )))
 }
 
-/// `None` where the server cannot count.
+/// `None` where the server cannot count, or not each record under the names that it has.
 pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<Contents>, ElasticError> {
     let (client, filter) = (Arc::new(client.clone()), filter.clone());
     Thread::start()?.run(async move {
         let index = look(&client, &filter).await?;
         let fields = (index.mapping.grouped("workload_id"), index.mapping.grouped("client_id"));
-        let ((Some(workload), Some(customer)), true) = (fields, index.decides(&filter)) else { return Ok(None) };
-        groups(&client, &index, &workload, &customer).await.map(Some)
+        let kind = index.mapping.time_kind().filter(|_| index.exact);
+        let ((Some(workload), Some(customer)), Some(unit), Some(_)) = (fields, index.units.only(), kind) else {
+            return Ok(None);
+        };
+        // Names that are too long to be indexed and times that are none would be counted elsewhere.
+        let time = index.mapping.path("timestamp").to_owned();
+        let mut parts = index.parts.clone();
+        parts.push(json!({"terms": {"_ignored": [workload, customer, time]}}));
+        if is_any(&client, &mapping::all_of(parts)).await? {
+            return Ok(None);
+        }
+        Groups { client: &client, index: &index, workload, customer, time, unit }.count().await.map(Some)
     })
 }
 
-async fn groups(client: &Client, index: &Index, workload: &str, customer: &str) -> Result<Contents, ElasticError> {
-    let unit = index.factors.first().copied().unwrap_or(1);
-    let source = |name: &str, field: &str| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
-    let mut composite = json!({"size": GROUPS, "sources": [source("workload", workload), source("client", customer)]});
-    let mut listings: BTreeMap<String, Listing> = BTreeMap::new();
-    let mut unreadable = 0;
-    loop {
+/// How records are grouped.
+struct Groups<'a> {
+    client: &'a Client,
+    index: &'a Index,
+    workload: String,
+    customer: String,
+    time: String,
+    unit: i64,
+}
+
+impl Groups<'_> {
+    /// Asks for page after page of groups: every one of them comes, and each count is exact.
+    async fn count(&self) -> Result<Contents, ElasticError> {
+        let source = |name: &str, field: &str| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
+        let sources = [source("workload", &self.workload), source("client", &self.customer)];
+        let mut composite = json!({"size": GROUPS, "sources": sources});
+        let mut listings: BTreeMap<String, Listing> = BTreeMap::new();
+        let mut unreadable = 0;
+        loop {
+            let answer = self.client.ask(self.page(&composite)).await?;
+            let found = &answer["aggregations"]["groups"];
+            for group in found["buckets"].as_array().into_iter().flatten() {
+                match group["key"]["workload"].as_str().filter(|workload| !workload.trim().is_empty()) {
+                    Some(workload) => self.add(listings.entry(workload.to_owned()).or_default(), group),
+                    None => unreadable += group["doc_count"].as_u64().unwrap_or_default(),
+                }
+            }
+            match found.get("after_key") {
+                Some(after) if !after.is_null() => composite["after"] = after.clone(),
+                _ => break,
+            }
+        }
+        let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
+        Ok(Contents { workloads, unreadable })
+    }
+
+    fn page(&self, composite: &Value) -> Call {
         let body = json!({
             "size": 0,
             "track_total_hits": false,
-            "query": mapping::all_of(index.parts.clone()),
+            "query": mapping::all_of(self.index.parts.clone()),
             "aggs": {"groups": {"composite": composite, "aggs": {
-                "first": {"min": {"field": "timestamp"}},
-                "last": {"max": {"field": "timestamp"}},
+                "first": {"min": {"field": self.time}},
+                "last": {"max": {"field": self.time}},
+                "without": {"missing": {"field": self.time}},
             }}},
         });
-        let call = Call::new(Method::Post, client.index_path("/_search")).with("allow_partial_search_results", "false");
-        let answer = client.ask(call.json(&body)).await?;
-        let found = &answer["aggregations"]["groups"];
-        for group in found["buckets"].as_array().into_iter().flatten() {
-            let records = group["doc_count"].as_u64().unwrap_or_default();
-            let Some(workload) = group["key"]["workload"].as_str() else {
-                unreadable += records;
-                continue;
-            };
-            let time = |key: &str| group[key]["value"].as_f64().map_or(0, |value| (value as i64).div_euclid(unit));
-            add(listings.entry(workload.to_owned()).or_default(), group, records, (time("first"), time("last")));
-        }
-        match found.get("after_key") {
-            Some(after) if !after.is_null() => composite["after"] = after.clone(),
-            _ => break,
-        }
+        Call::new(Method::Post, self.client.index_path("/_search"))
+            .with("allow_partial_search_results", "false")
+            .json(&body)
     }
-    let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
-    Ok(Contents { workloads, unreadable })
-}
 
-fn add(listing: &mut Listing, group: &Value, records: u64, (first, last): (i64, i64)) {
-    if listing.records == 0 {
-        (listing.first, listing.last) = (first, last);
-    }
-    listing.records += records;
-    listing.first = listing.first.min(first);
-    listing.last = listing.last.max(last);
-    let client = group["key"]["client"].as_str().unwrap_or_default();
-    match listing.clients.iter_mut().find(|(name, _)| name == client) {
-        Some((_, count)) => *count += records,
-        None => listing.clients.push((client.to_owned(), records)),
+    fn add(&self, listing: &mut Listing, group: &Value) {
+        let time = |key: &str| group[key]["value"].as_f64().map(|value| (value as i64).div_euclid(self.unit));
+        // A record without a timestamp counts as one of 1970-01-01T00:00:00Z.
+        let without = (group["without"]["doc_count"].as_u64() > Some(0)).then_some(0);
+        let times = || [time("first"), time("last"), without].into_iter().flatten();
+        let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        if listing.records == 0 {
+            (listing.first, listing.last) = (first, last);
+        }
+        let records = group["doc_count"].as_u64().unwrap_or_default();
+        listing.records += records;
+        listing.first = listing.first.min(first);
+        listing.last = listing.last.max(last);
+        let client = group["key"]["client"].as_str().unwrap_or_default();
+        match listing.clients.iter_mut().find(|(name, _)| name == client) {
+            Some((_, count)) => *count += records,
+            None => listing.clients.push((client.to_owned(), records)),
+        }
     }
 }
 

@@ -5,10 +5,12 @@ pub(crate) mod bulk;
 mod client;
 mod context;
 pub(crate) mod error;
+mod index;
 pub(crate) mod list;
 mod mapping;
 pub(crate) mod read;
 mod thread;
+mod window;
 
 #[cfg(test)]
 mod fake;
