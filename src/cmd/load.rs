@@ -15,7 +15,7 @@ use crate::report::answers::{LoadCounts, LoadReport};
 use crate::report::data;
 use crate::report::model::SCHEMA;
 use crate::report::text::{count, counted};
-use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Target};
+use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Progress, Target};
 use crate::source::local::LogStore;
 use crate::ui::Ui;
 
@@ -37,9 +37,11 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(&store),
     };
     let mut rejects = super::rejects_file(args.rejects.as_ref(), &args.files)?;
-    let mut progress = |read: u64| {
-        if read.is_multiple_of(NOTE_EVERY) {
-            ui.note(&format!("{} lines read", count(read)));
+    let mut noted = 0;
+    let mut progress = |at: Progress| {
+        if at.read / NOTE_EVERY > noted {
+            noted = at.read / NOTE_EVERY;
+            ui.note(&format!("{} lines read", count(noted * NOTE_EVERY)));
         }
     };
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);

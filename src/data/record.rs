@@ -2,6 +2,7 @@
 //! every record needs; what a workload type needs on top is decided in `intake`.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -329,8 +330,8 @@ fn check(json: &str) -> Result<(), Reject> {
 /// A record as the stores keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Normalised {
-    /// 32 lower-case hex digits.
-    pub id: String,
+    /// Shown as 32 lower-case hex digits.
+    pub id: u128,
     /// The task that the record belongs to.
     pub workload: String,
     /// Who asked; empty when unknown.
@@ -343,20 +344,69 @@ pub struct Normalised {
 
 /// Checks one record and brings its five fields into the form that ids are made of.
 pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Reject> {
-    let record = Record::parse_with(json, defaults)?;
-    let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-    let mut canonical = Canonical::default();
-    let mut line = Vec::with_capacity(json.len() + 64);
-    five_fields(&mut canonical, text, &record, |_| true, &mut line)?;
-    let mut five = Vec::with_capacity(line.len());
-    five_fields(&mut canonical, text, &record, is_one_of_five, &mut five)?;
-    Ok(Normalised {
-        id: canonical::hex(canonical::id_of(&five)),
-        workload: record.workload.into_owned(),
-        client: record.client.into_owned(),
-        timestamp: record.timestamp,
-        line,
-    })
+    Normaliser::default().normalise(json, defaults)
+}
+
+/// The same for many records; holds scratch space.
+#[derive(Debug, Default)]
+pub struct Normaliser {
+    canonical: Canonical,
+    five: Vec<u8>,
+    only_five: bool,
+}
+
+/// What a normaliser has found out about a line that it wrote.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    /// As in [`Normalised`].
+    pub id: u128,
+    /// The record as it was read.
+    pub record: Record<'a>,
+    /// Whether it has keys beyond the five.
+    pub has_more: bool,
+}
+
+impl Normaliser {
+    /// One that leaves out every key but the five.
+    pub fn of_five() -> Normaliser {
+        Normaliser { only_five: true, ..Normaliser::default() }
+    }
+
+    /// Checks one record and brings its five fields into the form that ids are made of.
+    pub fn normalise(&mut self, json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Reject> {
+        let mut line = Vec::with_capacity(json.len() + 64);
+        let Checked { id, record, .. } = self.write(json, defaults, &mut line)?;
+        let Record { timestamp, workload, client, .. } = record;
+        Ok(Normalised { id, workload: workload.into_owned(), client: client.into_owned(), timestamp, line })
+    }
+
+    /// The same with the line appended to `out`; where it is refused, part of it may stand there.
+    pub fn write<'a>(
+        &mut self,
+        json: &'a [u8],
+        defaults: &Defaults<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<Checked<'a>, Reject> {
+        let record = Record::parse_with(json, defaults)?;
+        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        let (start, more, only_five) = (out.len(), Cell::new(false), self.only_five);
+        let keep = |key: &[u8]| {
+            let is_more = !is_one_of_five(key);
+            more.set(more.get() || is_more);
+            !(is_more && only_five)
+        };
+        five_fields(&mut self.canonical, text, &record, keep, out)?;
+        let has_more = more.get();
+        // Few records have other keys; of the rest the line is what the id is made of.
+        let id = if has_more && !only_five {
+            self.five.clear();
+            write_canonical(&mut self.canonical, text, &record, &mut self.five)?;
+            canonical::id_of(&self.five)
+        } else {
+            canonical::id_of(&out[start..])
+        };
+        Ok(Checked { id, record, has_more })
+    }
 }
 
 /// Makes ids; holds scratch space, so reuse one for many records.

@@ -36,7 +36,12 @@ impl<R: BufRead> Lines<R> {
     /// Puts the next line, without its line feed, into `bytes`.
     pub fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<Line>> {
         bytes.clear();
-        let start = self.offset;
+        self.append(bytes)
+    }
+
+    /// Appends the next line, without its line feed, to `bytes`.
+    pub fn append(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<Line>> {
+        let (start, before) = (self.offset, bytes.len());
         let mut ended = false;
         let mut too_long = false;
         while !ended {
@@ -48,7 +53,7 @@ impl<R: BufRead> Lines<R> {
             };
             let found = memchr::memchr(b'\n', chunk);
             let text = &chunk[..found.unwrap_or(chunk.len())];
-            let room = MAX_LINE - bytes.len();
+            let room = MAX_LINE - (bytes.len() - before);
             too_long |= text.len() > room;
             bytes.extend_from_slice(&text[..text.len().min(room)]);
             let used = text.len() + usize::from(found.is_some());

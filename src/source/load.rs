@@ -1,6 +1,8 @@
-//! `load`: files or standard input into the local log store or an index. Finds out what a file holds, converts, counts, locates what
-//! is refused. The formats themselves are in `data`, the stores in `local` and
-//! `elastic`.
+//! `load`: files or standard input into the local log store or an index. Finds out what a file holds, converts, counts,
+//! locates what is refused. Lines are checked in `examine`, the formats themselves are in `data`, the stores in `local`
+//! and `elastic`.
+
+mod examine;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,16 +12,16 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::data::canonical::Canonical;
-use crate::data::chat;
 use crate::data::options::IndexAt;
-use crate::data::record::{Defaults, Normalised, Record, normalise, write_canonical};
+use crate::data::record::Defaults;
 use crate::data::rules::Reject;
 use crate::data::table::{self, Table, TableError, TableOptions};
 use crate::source::credentials::Credentials;
 use crate::source::elastic::bulk::{Bulk, Written};
 use crate::source::lines::{self, Lines};
 use crate::source::local::{Batch, LogStore, Writer};
+use crate::source::pipeline;
+use examine::{Chunk, Examined, Examiner, Found};
 
 /// Bytes that wait for the store before they are appended.
 const BATCH: usize = 8 << 20;
@@ -27,8 +29,6 @@ const BATCH: usize = 8 << 20;
 const SHOWN_OF_LONG: usize = 1024;
 /// Rejects that the report locates itself.
 const LOCATED: usize = 5;
-/// Lines between two reports of progress.
-const REPORT_EVERY: u64 = 10_000;
 
 /// What to load and how.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +119,17 @@ enum Sink {
     Index(Bulk),
 }
 
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Lines, or rows of tables.
+    pub read: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes of all files to their end; `None` where one is a stream.
+    pub of: Option<u64>,
+}
+
 /// A reject and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
@@ -170,32 +181,34 @@ impl Loaded {
     }
 }
 
-/// Loads files. Each reject is written to `rejects` as a JSON line; `progress` is told the lines read so
-/// far now and then.
+/// Loads files. Each reject is written to `rejects` as a JSON line; `progress` is told now and then how far it is.
 pub fn load<'a>(
     request: &'a LoadRequest,
     target: impl Into<Target<'a>>,
     rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut dyn FnMut(Progress),
 ) -> anyhow::Result<Loaded> {
     let mut inputs = Vec::new();
+    let mut of = Some(0);
     for path in &request.files {
-        inputs.push(open(path)?);
+        let (name, input, bytes) = open(path)?;
+        inputs.push((name, input));
+        of = of.zip(bytes).map(|(all, bytes)| all + bytes);
     }
     let sink = target.into().open()?;
     let server = match &sink {
         Sink::Index(bulk) => Some(bulk.server.to_string()),
         Sink::Local { .. } => None,
     };
-    let loaded = Loaded { server, ..Loaded::default() };
     let mut loader = Loader {
         request,
+        five: matches!(&sink, Sink::Index(bulk) if bulk.is_strict()),
         sink: Some(sink),
         files: Vec::new(),
-        canonical: Canonical::default(),
         rejects,
         progress,
-        loaded,
+        reached: Progress { of, ..Progress::default() },
+        loaded: Loaded { server, ..Loaded::default() },
     };
     for (file, input) in inputs {
         loader.files.push(file.clone());
@@ -206,16 +219,21 @@ pub fn load<'a>(
     loader.finish()
 }
 
-fn open(path: &PathBuf) -> Result<(String, Box<dyn BufRead>), LoadError> {
+/// A file, what it is called, and how many bytes it has.
+type Opened = (String, Box<dyn BufRead>, Option<u64>);
+
+fn open(path: &PathBuf) -> Result<Opened, LoadError> {
     if path.as_os_str() == "-" {
-        return Ok(("<stdin>".to_owned(), Box::new(BufReader::with_capacity(1 << 18, io::stdin()))));
+        return Ok(("<stdin>".to_owned(), Box::new(BufReader::with_capacity(1 << 18, io::stdin())), None));
     }
     let name = path.display().to_string();
     let file = File::open(path).map_err(|source| LoadError::Open { file: name.clone(), source })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    let metadata = file.metadata().ok();
+    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) {
         return Err(LoadError::Folder { file: name });
     }
-    Ok((name, Box::new(BufReader::with_capacity(1 << 18, file))))
+    let bytes = metadata.filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    Ok((name, Box::new(BufReader::with_capacity(1 << 18, file)), bytes))
 }
 
 /// What a file holds: by its name, else by how it begins.
@@ -244,15 +262,17 @@ struct Loader<'a> {
     request: &'a LoadRequest,
     /// `None` once everything is written.
     sink: Option<Sink>,
+    /// Whether nothing but the five fields of a record is written.
+    five: bool,
     /// The names of the files so far.
     files: Vec<String>,
-    canonical: Canonical,
     rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut dyn FnMut(Progress),
+    reached: Progress,
     loaded: Loaded,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
     fn take(&mut self, file: &str, mut input: Box<dyn BufRead>) -> anyhow::Result<()> {
         let reading = || format!("reading {file}");
         let beginning = peek(&mut input).with_context(reading)?;
@@ -271,13 +291,19 @@ impl Loader<'_> {
 
     fn take_lines(&mut self, file: &str, input: impl BufRead) -> anyhow::Result<()> {
         let mut lines = Lines::new(input, 0);
-        let mut bytes = Vec::new();
-        while let Some(line) = lines.next(&mut bytes).with_context(|| format!("reading {file}"))? {
-            let text = if line.number == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
-            let record = if line.too_long { Err(Reject::LineTooLong) } else { self.record(text) };
-            self.count(file, line.number, text, record)?;
-        }
-        Ok(())
+        let spare = std::cell::RefCell::new(Vec::new());
+        let (before, defaults, five) = (self.reached.bytes, self.defaults(), self.five);
+        pipeline::in_order(
+            || Chunk::read(&mut lines, spare.borrow_mut().pop()).with_context(|| format!("reading {file}")),
+            || Examiner::new(defaults, five),
+            |examiner: &mut Examiner<'_>, chunk: Chunk| examiner.lines(chunk),
+            |examined: Examined| {
+                self.take_examined(file, &examined)?;
+                self.report(before + examined.end());
+                spare.borrow_mut().push(examined);
+                Ok(())
+            },
+        )
     }
 
     fn take_table(&mut self, file: &str, bytes: &[u8], delimiter: Option<u8>) -> anyhow::Result<()> {
@@ -285,58 +311,52 @@ impl Loader<'_> {
         options.delimiter = options.delimiter.or(delimiter);
         let table =
             Table::read(bytes, &options).map_err(|source| LoadError::Table { file: file.to_owned(), source })?;
-        let Some(table) = table else { return Ok(()) };
-        for row in table.rows() {
-            let record = row.record.and_then(|json| normalise(&json, &self.defaults()));
-            self.count(file, row.line, row.raw, record)?;
+        let before = self.reached.bytes;
+        let mut examiner = Examiner::new(self.defaults(), self.five);
+        for row in table.iter().flat_map(Table::rows) {
+            self.take_examined(file, &examiner.row(row))?;
+        }
+        self.report(before + bytes.len() as u64);
+        Ok(())
+    }
+
+    fn take_examined(&mut self, file: &str, examined: &Examined) -> anyhow::Result<()> {
+        for (line, raw, found) in examined.iter() {
+            self.loaded.read += 1;
+            match found {
+                Ok(found) => self.keep(found, line)?,
+                Err(reason) => self.reject(file, line, raw, reason)?,
+            }
         }
         Ok(())
     }
 
-    /// A line as a log record, else as a chat row.
-    fn record(&self, json: &[u8]) -> Result<Normalised, Reject> {
-        match normalise(json, &self.defaults()) {
-            Err(Reject::NoRequest) => match chat::record_of(json) {
-                Some(record) => normalise(&record?, &self.defaults()),
-                None => Err(Reject::NoRequest),
-            },
-            other => other,
-        }
-    }
-
-    fn defaults(&self) -> Defaults<'_> {
+    fn defaults(&self) -> Defaults<'a> {
         let LoadRequest { workload, client, timestamp, .. } = self.request;
         Defaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp }
     }
 
-    fn count(&mut self, file: &str, line: u64, raw: &[u8], record: Result<Normalised, Reject>) -> anyhow::Result<()> {
-        self.loaded.read += 1;
-        if self.loaded.read.is_multiple_of(REPORT_EVERY) {
-            (self.progress)(self.loaded.read);
-        }
-        let id = record.as_ref().ok().and_then(|record| u128::from_str_radix(&record.id, 16).ok());
-        match (record, id) {
-            (Ok(record), Some(id)) => self.keep(id, record, line),
-            (Err(reason), _) => self.reject(file, line, raw, reason),
-            (Ok(_), None) => self.reject(file, line, raw, Reject::InvalidJson),
-        }
+    fn report(&mut self, bytes: u64) {
+        (self.reached.read, self.reached.bytes) = (self.loaded.read, bytes);
+        (self.progress)(self.reached);
     }
 
-    fn keep(&mut self, id: u128, record: Normalised, line: u64) -> anyhow::Result<()> {
+    fn keep(&mut self, found: Found<'_>, line: u64) -> anyhow::Result<()> {
         let done = match &mut self.sink {
             None => return Ok(()),
             Some(Sink::Local { pending, pending_bytes, .. }) => {
-                *pending_bytes += record.line.len();
-                pending.entry(record.workload).or_default().push(id, &record.line);
+                *pending_bytes += found.line.len();
+                match pending.get_mut(found.workload) {
+                    Some(batch) => batch.push(found.id, found.line),
+                    None => pending.entry(found.workload.to_owned()).or_default().push(found.id, found.line),
+                }
                 let full = *pending_bytes >= BATCH;
                 return if full { self.flush() } else { Ok(()) };
             }
-            Some(Sink::Index(bulk)) if bulk.is_strict() => {
-                let five = five_of(&mut self.canonical, &record.line)?;
-                self.loaded.trimmed += u64::from(five.len() < record.line.len());
-                bulk.push(id, &five, (self.files.len() - 1, line))?
+            Some(Sink::Index(bulk)) => {
+                self.loaded.trimmed += u64::from(self.five && found.has_more);
+                bulk.push(found.id, found.line, (self.files.len() - 1, line))?
             }
-            Some(Sink::Index(bulk)) => bulk.push(id, &record.line, (self.files.len() - 1, line))?,
         };
         self.written(done)
     }
@@ -386,15 +406,6 @@ impl Loader<'_> {
         }
         Ok(self.loaded)
     }
-}
-
-/// The canonical line of a record with nothing but its five fields.
-fn five_of(canonical: &mut Canonical, line: &[u8]) -> Result<Vec<u8>, Reject> {
-    let record = Record::parse(line)?;
-    let text = std::str::from_utf8(line).map_err(|_| Reject::InvalidUtf8)?;
-    let mut five = Vec::with_capacity(line.len());
-    write_canonical(canonical, text, &record, &mut five)?;
-    Ok(five)
 }
 
 /// The first bytes of a stream: up to the end of the first line that is not blank, or 64 KiB.

@@ -93,7 +93,7 @@ impl Segment {
                 break;
             }
             end = line.end + u64::from(!line.ended);
-            if let Some(id) = record.and_then(|record| u128::from_str_radix(&record.id, 16).ok()) {
+            if let Some(id) = record.map(|record| record.id) {
                 noted.push((id, end));
             }
             if !line.ended {
@@ -128,6 +128,6 @@ impl Segment {
         // Lines that are no records (written by hand) may stand before it.
         let line = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         let record = normalise(line, &Defaults::default()).ok();
-        Ok(record.and_then(|record| u128::from_str_radix(&record.id, 16).ok()) == Some(last))
+        Ok(record.map(|record| record.id) == Some(last))
     }
 }

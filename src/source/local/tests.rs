@@ -23,7 +23,7 @@ fn batch(workload: &str, numbers: impl IntoIterator<Item = u32>) -> Batch {
     let mut batch = Batch::default();
     for n in numbers {
         let record = normalise(json(workload, n).as_bytes(), &Defaults::default()).unwrap();
-        batch.push(u128::from_str_radix(&record.id, 16).unwrap(), &record.line);
+        batch.push(record.id, &record.line);
     }
     batch
 }
@@ -191,7 +191,7 @@ fn listing_counts_clients_labels_and_range() {
     let mut more = Batch::default();
     for json in [plain, tools] {
         let record = normalise(json.as_bytes(), &Defaults::default()).unwrap();
-        more.push(u128::from_str_radix(&record.id, 16).unwrap(), &record.line);
+        more.push(record.id, &record.line);
     }
     store.writer().append("w", &more).unwrap();
     let labels = LabelReader::new(&LabelRules::default()).unwrap();

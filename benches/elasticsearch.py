@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Measures `dfwfd load` and `dfwfd split` against the Python client of Elasticsearch, and `load` against a sink that keeps nothing.
+
+    cargo build --release
+    python3 -m venv venv && venv/bin/pip install 'elasticsearch>=9,<10'
+    venv/bin/python benches/elasticsearch.py --url "$(scripts/search-server.sh start es9)" [--records 200000] [--rounds 5]
+    scripts/search-server.sh stop es9
+
+Each round writes the same log twice into new indices with the mapping that `load` makes, once with `helpers.bulk` with its defaults
+and once with `load`, and reads the records of one workload twice, once with `helpers.scan` with its defaults, whose records come as
+dictionaries, and once with `split`, which checks them, takes out duplicates and writes the datasets besides. Of the client only the
+call itself is timed, of dfwfd the whole process. The ratio of a round is that of its two times; printed are all rounds and the medians.
+
+With --sink nothing but the sink is measured, and no server is needed: it reads what comes and says that each record was added. Needs
+Python 3.9 on Linux or macOS; the sink needs no client.
+
+It prints and does not judge, but for this: nothing may be lost, and the datasets must be those that `split` makes of the file.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONFIGURATION = """\
+nmp_config: {platform: embedded}
+nims:
+  - model_name: dfwfd/ngram-small
+data_split_config: {eval_size: 100}
+"""
+WORKLOAD = "news_classifier"
+MAPPINGS = {
+    "dynamic": False,
+    "properties": {
+        "workload_id": {"type": "keyword"},
+        "client_id": {"type": "keyword"},
+        "timestamp": {"type": "date", "format": "epoch_second||strict_date_optional_time"},
+        "request": {"type": "object", "enabled": False},
+        "response": {"type": "object", "enabled": False},
+    },
+}
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", help="a server without authentication")
+    parser.add_argument("--sink", action="store_true", help="measure against a sink instead")
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--shape", choices=["short", "long"], default="short")
+    parser.add_argument("--folder", help="folder to work in [default: a temporary one]")
+    parser.add_argument("--dfwfd", default="target/release/dfwfd")
+    return parser.parse_args()
+
+
+class Bench:
+    def __init__(self, chosen, folder):
+        self.folder, self.dfwfd = folder, os.path.abspath(chosen.dfwfd)
+        self.log = os.path.join(folder, "log.jsonl")
+        with open(self.log, "wb") as file:
+            maker = os.path.join(HERE, "make_logs.py")
+            subprocess.run([sys.executable, maker, chosen.shape, str(chosen.records)], stdout=file, check=True)
+        with open(os.path.join(folder, "flywheel.yaml"), "w", encoding="utf-8") as file:
+            file.write(CONFIGURATION)
+
+    def run(self, url, index, *arguments):
+        """Seconds, peak megabytes and the counts of a command."""
+        command = [self.dfwfd, "--config", "flywheel.yaml", "--state-dir", "state", "--format", "json", "-q", *arguments]
+        environment = {**os.environ, "ELASTICSEARCH_URL": url, "ES_COLLECTION_NAME": index}
+        started = time.perf_counter()
+        with open(os.path.join(self.folder, "said.json"), "w+b") as said:
+            process = subprocess.Popen(command, stdout=said, cwd=self.folder, env=environment)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode != 0:
+                sys.exit("%s ended with %d" % (" ".join(command), process.returncode))
+            said.seek(0)
+            unit = 1e6 if sys.platform == "darwin" else 1e3
+            return seconds, usage.ru_maxrss / unit, json.load(said)["data"]
+
+    def datasets(self, name):
+        root, found = os.path.join(self.folder, name), {}
+        for folder, _, files in os.walk(root):
+            for file in files:
+                with open(os.path.join(folder, file), "rb") as stream:
+                    found[os.path.relpath(os.path.join(folder, file), root)] = stream.read()
+        del found["manifest.json"]
+        return found
+
+
+def actions(path, index):
+    """What a script in Python sends: each line that is an object."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield {"_index": index, "_source": record}
+
+
+def against_client(chosen, bench):
+    from elasticsearch import Elasticsearch, helpers, __versionstr__
+
+    client = Elasticsearch(chosen.url, request_timeout=120)
+    theirs, ours, kept = "dfwfd-bench-client", "dfwfd-bench-load", "dfwfd-bench-kept"
+    print("Python client %s, %d lines of %.0f MB" % (__versionstr__, chosen.records, os.path.getsize(bench.log) / 1e6))
+    _, _, wanted = bench.run(chosen.url, ours, "split", "--logs", bench.log, "--workload", WORKLOAD, "--out", "wanted")
+    rows = []
+    try:
+        for index in (theirs, ours, kept):
+            client.indices.delete(index=index, ignore_unavailable=True)
+        bench.run(chosen.url, kept, "load", bench.log)
+        print("round  bulk s  load s  ratio  load MB |  scan s  split s  ratio  split MB", flush=True)
+        for number in range(chosen.rounds):
+            client.indices.create(index=theirs, mappings=MAPPINGS)
+            started = time.perf_counter()
+            sent, _ = helpers.bulk(client, actions(bench.log, theirs))
+            client.indices.refresh(index=theirs)
+            bulk = time.perf_counter() - started
+            client.indices.delete(index=theirs)
+
+            load, load_peak, counts = bench.run(chosen.url, ours, "load", bench.log)
+            stored = client.count(index=ours)["count"]
+            if counts["read"] != chosen.records or counts["added"] != stored:
+                sys.exit("load: %s, and the index holds %d" % (counts, stored))
+            client.indices.delete(index=ours)
+
+            started = time.perf_counter()
+            query = {"query": {"term": {"workload_id": WORKLOAD}}}
+            scanned = sum(1 for hit in helpers.scan(client, index=kept, query=query) if hit["_source"]["request"])
+            scan = time.perf_counter() - started
+
+            split, split_peak, counts = bench.run(chosen.url, kept, "split", "--workload", WORKLOAD, "--out", "found")
+            if counts["read"] != scanned or bench.datasets("found") != bench.datasets("wanted"):
+                sys.exit("split: %s, and the client has read %d" % (counts, scanned))
+            shutil.rmtree(os.path.join(bench.folder, "found"))
+            rate = sent / bulk, stored / load, scanned / scan, scanned / split
+            rows.append((bulk / load * stored / sent, scan / split, load_peak, split_peak, *rate))
+            print("%5d %7.2f %7.2f %6.2f %8.0f | %7.2f %8.2f %6.2f %9.0f" % (
+                number + 1, bulk, load, rows[-1][0], load_peak, scan, split, rows[-1][1], split_peak), flush=True)
+    finally:
+        for index in (theirs, ours, kept):
+            client.indices.delete(index=index, ignore_unavailable=True)
+    middle = [statistics.median(column) for column in zip(*rows)]
+    print("records/s: bulk %.0f, load %.0f, ratio %.2f; scan %.0f, split %.0f, ratio %.2f; peak MB: load %.0f, split %.0f" % (
+        middle[4], middle[5], middle[0], middle[6], middle[7], middle[1], max(r[2] for r in rows), max(r[3] for r in rows)))
+
+
+class Sink:
+    """A server that takes bulk requests, counts their lines and says that each record was added."""
+
+    def __init__(self):
+        self.records = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        buffer, filled = bytearray(64 << 20), 0
+        view = memoryview(buffer)
+        while True:
+            while (end := buffer.find(b"\r\n\r\n", 0, filled)) < 0:
+                got = connection.recv_into(view[filled:])
+                if not got:
+                    return
+                filled += got
+            head = bytes(buffer[:end]).decode().lower()
+            length = head.partition("content-length: ")[2].partition("\r\n")[0]
+            start = end + 4
+            stop = start + int(length or 0)
+            while filled < stop:
+                filled += connection.recv_into(view[filled:])
+            answer = self.answer(head, buffer, start, stop)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-elastic-product: Elasticsearch\r\n"
+                               b"content-length: %d\r\n\r\n%s" % (len(answer), answer))
+            rest = bytes(buffer[stop:filled])
+            buffer[:len(rest)] = rest
+            filled = len(rest)
+
+    def answer(self, head, buffer, start, stop):
+        path = head.split(" ")[1].partition("?")[0]
+        if path.endswith("/_bulk"):
+            records = buffer.count(b"\n", start, stop) // 2
+            self.records += records
+            return b'{"items":[' + b",".join([b'{"create":{"status":201}}'] * records) + b"]}"
+        if path.endswith("/_mapping"):
+            return json.dumps({"i": {"mappings": MAPPINGS}}).encode()
+        return b'{"version":{"number":"9.2.0"}}'
+
+
+def against_sink(chosen, bench):
+    rows = []
+    print("round  load s  documents/s  peak MB", flush=True)
+    for number in range(chosen.rounds):
+        # In a process of its own, so that making the log and waiting cost it nothing.
+        sink = subprocess.Popen([sys.executable, os.path.abspath(__file__), "serve-sink"], stdout=subprocess.PIPE, text=True)
+        url = sink.stdout.readline().strip()
+        seconds, peak, counts = bench.run(url, "i", "load", bench.log)
+        sink.kill()
+        sink.wait()
+        if counts["read"] != chosen.records:
+            sys.exit("load: %s" % counts)
+        rows.append((counts["read"] / seconds, peak))
+        print("%5d %7.2f %12.0f %8.0f" % (number + 1, seconds, *rows[-1]), flush=True)
+    print("median %.0f documents/s, peak %.0f MB" % (statistics.median(r[0] for r in rows), max(r[1] for r in rows)))
+
+
+def main():
+    if sys.argv[1:] == ["serve-sink"]:
+        sink = Sink()
+        print(sink.url, flush=True)
+        threading.Event().wait()
+    chosen = options()
+    if not chosen.sink and not chosen.url:
+        sys.exit("name a server with --url, or give --sink")
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        bench = Bench(chosen, folder)
+        against_sink(chosen, bench) if chosen.sink else against_client(chosen, bench)
+
+
+if __name__ == "__main__":
+    main()
