@@ -26,6 +26,7 @@ const NOTE_EVERY: u64 = 250_000;
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
     let request = request(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
+    let request = LoadRequest { fields: plan.data.fields.clone(), ..request };
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);
@@ -83,6 +84,7 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
         workload: args.workload.clone(),
         client: args.client.clone(),
         timestamp: args.timestamp.as_ref().map(when).transpose()?,
+        ..LoadRequest::default()
     })
 }
 

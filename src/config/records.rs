@@ -55,7 +55,11 @@ impl Resolve<'_> {
                 if invocation.need == Need::Store && !at.fields.are_own() {
                     let sentence = "the index holds documents of another shape, and load writes records of its own; \
                                     load into another index without logs.fields, or with --set logs.source=local";
-                    self.problems.push(Problem::other(self.place_of("logs.fields"), "logs.fields", sentence.to_owned()));
+                    self.problems.push(Problem::other(
+                        self.place_of("logs.fields"),
+                        "logs.fields",
+                        sentence.to_owned(),
+                    ));
                 }
                 return Input::Elasticsearch(at);
             }

@@ -290,9 +290,8 @@ fn an_index_is_found_by_the_usual_variables_and_every_variable_it_names_has_to_b
 
 #[test]
 fn fields_stand_at_places_of_their_own_and_are_not_written_to() {
-    let plan = |text: &str, need: Need| {
-        load_text(&format!("{SMALL}logs: {text}\n"), |invocation, _| invocation.need = need)
-    };
+    let plan =
+        |text: &str, need: Need| load_text(&format!("{SMALL}logs: {text}\n"), |invocation, _| invocation.need = need);
     let mapped = "{source: elasticsearch, fields: {request: payload.request, timestamp: '@timestamp'}}";
     let read = plan(mapped, Need::Data).unwrap();
     assert_eq!(read.data.fields.request.as_deref(), Some("payload.request"));

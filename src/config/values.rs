@@ -91,7 +91,9 @@ fn well_formed(text: &str, form: Form) -> bool {
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+@".contains(&byte))
         }
-        Form::Field => text.split('.').all(|step| !step.is_empty()) && !text.contains(['*', '"']) && text.trim() == text,
+        Form::Field => {
+            text.split('.').all(|step| !step.is_empty()) && !text.contains(['*', '"']) && text.trim() == text
+        }
         Form::Level => LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)),
     }
 }

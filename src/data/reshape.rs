@@ -29,7 +29,8 @@ struct Found<'a> {
 impl Reshaper {
     /// For documents with their fields at these places.
     pub fn new(fields: &Fields) -> Reshaper {
-        let place = |(name, path): (&'static str, Option<&str>)| (name, path.unwrap_or(name).to_owned(), path.is_some());
+        let place =
+            |(name, path): (&'static str, Option<&str>)| (name, path.unwrap_or(name).to_owned(), path.is_some());
         Reshaper { fields: fields.all().map(place), met: [false; 5], documents: 0 }
     }
 
@@ -51,7 +52,9 @@ impl Reshaper {
             let (name, _, _) = &self.fields[*field];
             key(name, out);
             match unpacked(name, value) {
-                Some(text) => out.extend(text.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte })),
+                Some(text) => {
+                    out.extend(text.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte }))
+                }
                 None => out.extend_from_slice(value.get().as_bytes()),
             }
         }
@@ -65,10 +68,11 @@ impl Reshaper {
         out.push(b'}');
     }
 
-    /// The first of the mapped fields that no document had so far, if there is one, and why nothing can be read.
+    /// The first of the mapped fields that no document had so far, if there is one: then it stands elsewhere. Many
+    /// records have no client.
     pub fn unmet(&self) -> Option<Unusable> {
         let mut all = self.fields.iter().zip(self.met).filter(|_| self.documents > 0);
-        let ((field, path, _), _) = all.find(|((_, _, mapped), met)| *mapped && !met)?;
+        let ((field, path, _), _) = all.find(|((name, _, mapped), met)| *mapped && !met && *name != "client_id")?;
         Some(Unusable::NoField { field, path: path.clone(), documents: self.documents })
     }
 
@@ -202,7 +206,10 @@ mod tests {
         let dotted = json!({"labels.app": "w", "payload": {"request": 1}, "payload.response": 2});
         let wanted = json!({"workload_id": "w", "request": 1, "response": 2});
         assert_eq!(serde_json::from_str::<Value>(&record(&dotted.to_string())).unwrap(), wanted);
-        assert_eq!(record(r#"{"@timestamp": 1700000000.50,"payload":3}"#), r#"{"timestamp":1700000000.50,"payload":3}"#);
+        assert_eq!(
+            record(r#"{"@timestamp": 1700000000.50,"payload":3}"#),
+            r#"{"timestamp":1700000000.50,"payload":3}"#
+        );
         assert_eq!(record("{}"), "{}");
     }
 
@@ -217,7 +224,10 @@ mod tests {
     #[test]
     fn requests_that_are_kept_as_text_are_unpacked() {
         let document = json!({"payload": {"request": "{\n \"messages\": []}", "response": "no"}, "labels.app": "{}"});
-        assert_eq!(record(&document.to_string()), r#"{"request":{  "messages": []},"response":"no","workload_id":"{}"}"#);
+        assert_eq!(
+            record(&document.to_string()),
+            r#"{"request":{  "messages": []},"response":"no","workload_id":"{}"}"#
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::data::intake::WorkloadType;
-use crate::data::options::{Filter, LabelRules, SplitRules, TypeChoice};
+use crate::data::options::{Fields, Filter, LabelRules, SplitRules, TypeChoice};
 use crate::data::record;
 
 /// Of what needs no credentials.
@@ -19,6 +19,7 @@ fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) 
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {
     DatasetRequest {
         input: Input::Files(paths),
+        fields: Fields::default(),
         filter: Filter { workload: Some("news".into()), ..Filter::default() },
         workload_type: TypeChoice::Auto,
         labels: LabelRules::default(),

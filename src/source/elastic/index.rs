@@ -90,7 +90,8 @@ pub(crate) async fn health(client: &Client, server: &Server) -> Result<(), Elast
         return Ok(());
     }
     let number = |key: &str| answer[key].as_u64().unwrap_or_default();
-    let why = format!("with {} of its shards there and {} missing", number("active_shards"), number("unassigned_shards"));
+    let why =
+        format!("with {} of its shards there and {} missing", number("active_shards"), number("unassigned_shards"));
     Err(ElasticError::Unhealthy { index: client.index.clone(), server: named(client, server), why })
 }
 

@@ -284,7 +284,10 @@ mod tests {
         assert!(there.has("who.desk") && !there.has("who.name") && !there.has("app.x"));
         let document = json!({"a": {"b": {"c": 1}}, "a.b.d": 2, "a.b": {"e": 3}, "n": null});
         let at = |path: &str| value_at(&document, path).and_then(Value::as_i64);
-        assert_eq!((at("a.b.c"), at("a.b.d"), at("a.b.e"), at("a.x"), at("n")), (Some(1), Some(2), Some(3), None, None));
+        assert_eq!(
+            (at("a.b.c"), at("a.b.d"), at("a.b.e"), at("a.x"), at("n")),
+            (Some(1), Some(2), Some(3), None, None)
+        );
     }
 
     #[test]

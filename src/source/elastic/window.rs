@@ -79,7 +79,12 @@ impl Units {
         for unit in &self.0 {
             let later = self.0.last() > Some(unit);
             let until = until.or(later.then_some(END_OF_TIME));
-            any.push(range(kind, field, since.map(|since| in_unit(kind, since, *unit)), until.map(|until| in_unit(kind, until, *unit))));
+            any.push(range(
+                kind,
+                field,
+                since.map(|since| in_unit(kind, since, *unit)),
+                until.map(|until| in_unit(kind, until, *unit)),
+            ));
         }
         if self.0.is_empty() {
             // No time is after 1970, whatever the unit.
