@@ -90,7 +90,13 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
 
 fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     let rejected = loaded.rejected.iter().map(|(reason, n)| (reason.as_str().to_owned(), *n)).collect();
-    let counts = LoadCounts { read: loaded.read, added: loaded.added, present: loaded.present, rejected };
+    let counts = LoadCounts {
+        read: loaded.read,
+        added: loaded.added,
+        present: loaded.present,
+        rejected,
+        trimmed: loaded.trimmed,
+    };
     ui.result(&data::load(&counts, ui.width(), ui.color()));
     ui.json(&LoadReport {
         schema: SCHEMA,

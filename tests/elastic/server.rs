@@ -13,6 +13,8 @@ pub struct Server {
     pub name: String,
     pub url: String,
     pub index: String,
+    /// Elasticsearch or OpenSearch, and its version.
+    pub product: String,
     address: SocketAddr,
 }
 
@@ -22,7 +24,12 @@ impl Server {
         assert!(!url.starts_with("https://"), "the tests speak plain HTTP: {url}");
         let address = host.to_socket_addrs().unwrap().next().unwrap_or_else(|| panic!("no address of {url}"));
         let url = url.trim_end_matches('/').to_owned();
-        Server { name: host.to_owned(), url, index: String::new(), address }
+        let (_, answer) = raw(address, "GET", "/_nodes/_local?filter_path=nodes.*.version", "");
+        let elastic = answer.to_lowercase().contains("x-elastic-product: elasticsearch");
+        let version = answer.split("\"version\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let product = format!("{} {version}", if elastic { "Elasticsearch" } else { "OpenSearch" });
+        let name = product.replace(' ', "-").to_lowercase();
+        Server { name, url, index: String::new(), product, address }
     }
 
     /// The same with an index of this test, which is not there yet.
@@ -44,13 +51,14 @@ impl Server {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Puts documents in, as another program would.
+    /// Puts documents in, as another program would: under ids of their number.
     pub fn put(&self, documents: &[Value]) {
+        let mut body = String::new();
         for (number, document) in documents.iter().enumerate() {
-            let (status, answer) = self.ask("PUT", &format!("/_doc/{number}"), Some(document));
-            assert_eq!(status, 201, "{answer}");
+            body.push_str(&format!("{{\"index\":{{\"_id\":\"{number}\"}}}}\n{document}\n"));
         }
-        self.ask("POST", "/_refresh", None);
+        let (status, answer) = raw(self.address, "POST", &format!("/{}/_bulk?refresh=true", self.index), &body);
+        assert_eq!((status, answer.contains("\"errors\":false")), (200, true), "{answer}");
     }
 
     /// A call below the index.

@@ -180,7 +180,9 @@ impl Client {
             Credentials::ApiKey(key) => builder.auth(Auth::EncodedApiKey(key.clone())),
             Credentials::Basic(user, password) => builder.auth(Auth::Basic(user.clone(), password.clone())),
         };
-        if let Some(path) = &at.ca_cert {
+        if !at.verify {
+            builder = builder.cert_validation(CertificateValidation::None);
+        } else if let Some(path) = &at.ca_cert {
             let wrong = |why: String| setup(format!("logs.elasticsearch.ca_cert {}: {why}", path.display()));
             let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
             let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
@@ -238,8 +240,12 @@ impl Client {
 
     async fn send_once(&self, call: &Call) -> Result<Answer, (ElasticError, Option<Duration>)> {
         let name = self.name(call);
-        let broken = |error: &dyn std::error::Error| {
-            (ElasticError::Unreachable { call: name.clone(), why: deepest(error) }, None)
+        let broken = |error: &(dyn std::error::Error + 'static)| {
+            let (call, why) = (name.clone(), deepest(error));
+            match is_about_certificate(error) {
+                true => (ElasticError::Untrusted { call, why }, None),
+                false => (ElasticError::Unreachable { call, why }, None),
+            }
         };
         let mut headers = HeaderMap::new();
         if call.path.ends_with("/_bulk") {
@@ -289,7 +295,11 @@ impl Client {
                 let product = if is_open { Product::OpenSearch } else { Product::Elasticsearch };
                 Ok(Server { product, version: version.to_owned() })
             }
-            Err(error @ (ElasticError::Unreachable { .. } | ElasticError::Foreign { .. })) => Err(error),
+            Err(
+                error @ (ElasticError::Unreachable { .. }
+                | ElasticError::Untrusted { .. }
+                | ElasticError::Foreign { .. }),
+            ) => Err(error),
             Err(error) => self.node().await.map_err(|second| match second {
                 ElasticError::Refused { .. } => second,
                 _ => error,
@@ -336,4 +346,23 @@ fn deepest(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+/// Whether the connection was given up because of the server's certificate.
+fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error hides what it was made of from the chain.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner: Option<&(dyn std::error::Error + 'static)> = inner.map(|inner| inner as _);
+        if [Some(error), inner]
+            .into_iter()
+            .flatten()
+            .any(|error| matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+        {
+            return true;
+        }
+        cause = inner.filter(|inner| inner.is::<std::io::Error>()).or_else(|| error.source());
+    }
+    false
 }

@@ -10,6 +10,8 @@ use super::mapping::{self, Mapping, value_at};
 use super::window::{self, TimeKind, Units};
 use crate::data::options::Filter;
 
+/// How long an index may take to come up.
+const PATIENCE: &str = "8s";
 /// Documents that are looked at.
 const SAMPLE: usize = 20;
 
@@ -76,17 +78,22 @@ pub(crate) async fn mapping_of(client: &Client, server: &Server) -> Result<Mappi
 
 /// Refuses an index of which the server has lost a part. Who may not ask is not told and goes on.
 pub(crate) async fn health(client: &Client, server: &Server) -> Result<(), ElasticError> {
-    let path = format!("/_cluster/health/{}", client.index);
-    let call = Call::new(Method::Get, path).with("filter_path", "status,*_shards").with("timeout", "1s").once();
-    let answer = match client.ask(call).await {
-        Ok(answer) => answer,
+    let call = || {
+        let path = format!("/_cluster/health/{}", client.index);
+        Call::new(Method::Get, path).with("filter_path", "status,*_shards").once()
+    };
+    let answer = match client.ask(call()).await {
+        Ok(answer) if answer["status"] == "red" => answer,
+        Ok(_) => return Ok(()),
         Err(error @ (ElasticError::Refused { .. } | ElasticError::Answer { .. })) => {
             tracing::debug!(%error, "asking for the health of the index");
             return Ok(());
         }
         Err(error) => return Err(error),
     };
-    if answer["status"] != "red" {
+    // It may be on its way up. A server that has waited in vain says so with an error.
+    let later = client.ask(call().with("wait_for_status", "yellow").with("timeout", PATIENCE)).await;
+    if later.is_ok_and(|later| later["status"] != "red") {
         return Ok(());
     }
     let number = |key: &str| answer[key].as_u64().unwrap_or_default();
