@@ -115,7 +115,7 @@ pub fn times_that_cannot_be_told_are_refused(server: &Server) {
     let folder = Folder::new();
     let days: Stamp = |number| json!(20_231_101 + number % 20);
     let slashes: Stamp = |number| json!(format!("{:02}/11/2023", 1 + number % 20));
-    for (format, stamp, said) in [("yyyyMMdd", days, "2023-11-01"), ("dd/MM/yyyy", slashes, "01/11/2023")] {
+    for (format, stamp, said) in [("yyyyMMdd", days, "2023-11-01"), ("dd/MM/yyyy", slashes, "/11/2023")] {
         stamped(server, &json!({"type": "date", "format": format}), stamp);
         for command in [&["split", "--out", "out"][..], &["logs"], &["split", "--since", "7d", "--out", "out"]] {
             let output = server.dfwfd(&folder, command).run();

@@ -61,9 +61,11 @@ impl Server {
         assert_eq!((status, answer.contains("\"errors\":false")), (200, true), "{answer}");
     }
 
-    /// A call below the index.
+    /// A call below the index; the JSON of its answer, which some servers send in a chunk.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        request(self.address, method, &format!("/{}{path}", self.index), body)
+        let text = body.map(Value::to_string).unwrap_or_default();
+        let (status, answer) = raw(self.address, method, &format!("/{}{path}", self.index), &text);
+        (status, json_of(&answer))
     }
 
     /// Documents in the index.
@@ -87,10 +89,8 @@ impl Server {
     /// Search contexts that are open.
     pub fn contexts(&self) -> u64 {
         let path = "/_nodes/stats/indices/search?filter_path=nodes.*.indices.search.open_contexts";
-        // Statistics come in chunks, whatever the version of HTTP.
         let (_, answer) = raw(self.address, "GET", path, "");
-        let json = &answer[answer.find('{').unwrap()..=answer.rfind('}').unwrap()];
-        let answer: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let answer = json_of(&answer);
         let nodes = answer["nodes"].as_object().unwrap();
         nodes.values().map(|node| node["indices"]["search"]["open_contexts"].as_u64().unwrap()).sum()
     }
@@ -99,6 +99,13 @@ impl Server {
     pub fn dfwfd(&self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
         folder.dfwfd(arguments).env("ELASTICSEARCH_URL", &self.url).env("ES_COLLECTION_NAME", &self.index)
     }
+}
+
+/// The object in an answer, whatever stands around it.
+fn json_of(answer: &str) -> Value {
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let object = body.find('{').zip(body.rfind('}')).map(|(start, end)| &body[start..=end]);
+    object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default()
 }
 
 /// A call with a body as it is; the whole answer, head and all.

@@ -14,6 +14,7 @@ use super::index::{Index, is_any, look};
 use super::mapping;
 use super::read::Pages;
 use super::thread::Thread;
+use super::window;
 use crate::data::label::LabelReader;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
@@ -61,14 +62,14 @@ pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<Content
         let ((Some(workload), Some(customer)), Some(unit), Some(_)) = (fields, index.units.only(), kind) else {
             return Ok(None);
         };
-        // Names that are too long to be indexed and times that are none would be counted elsewhere.
+        // Times that the server could not read would be counted as none.
         let time = index.mapping.path("timestamp").to_owned();
         let mut parts = index.parts.clone();
-        parts.push(json!({"terms": {"_ignored": [workload, customer, time]}}));
+        parts.push(window::ignored(&time));
         if is_any(&client, &mapping::all_of(parts)).await? {
             return Ok(None);
         }
-        Groups { client: &client, index: &index, workload, customer, time, unit }.count().await.map(Some)
+        Groups { client: &client, index: &index, workload, customer, time, unit }.count().await
     })
 }
 
@@ -76,16 +77,18 @@ pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<Content
 struct Groups<'a> {
     client: &'a Client,
     index: &'a Index,
-    workload: String,
-    customer: String,
+    /// Fields, and whether they hold every name: too long ones may not be indexed.
+    workload: (String, bool),
+    customer: (String, bool),
     time: String,
     unit: i64,
 }
 
 impl Groups<'_> {
-    /// Asks for page after page of groups: every one of them comes, and each count is exact.
-    async fn count(&self) -> Result<Contents, ElasticError> {
-        let source = |name: &str, field: &str| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
+    /// Asks for page after page of groups: every one of them comes, and each count is exact. `None` when there are
+    /// records whose names the index may not hold.
+    async fn count(&self) -> Result<Option<Contents>, ElasticError> {
+        let source = |name: &str, (field, _): &(String, bool)| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
         let sources = [source("workload", &self.workload), source("client", &self.customer)];
         let mut composite = json!({"size": GROUPS, "sources": sources});
         let mut listings: BTreeMap<String, Listing> = BTreeMap::new();
@@ -94,6 +97,10 @@ impl Groups<'_> {
             let answer = self.client.ask(self.page(&composite)).await?;
             let found = &answer["aggregations"]["groups"];
             for group in found["buckets"].as_array().into_iter().flatten() {
+                let unsure = |key: &str, (_, all): &(String, bool)| !all && group["key"][key].is_null();
+                if unsure("workload", &self.workload) || unsure("client", &self.customer) {
+                    return Ok(None);
+                }
                 match group["key"]["workload"].as_str().filter(|workload| !workload.trim().is_empty()) {
                     Some(workload) => self.add(listings.entry(workload.to_owned()).or_default(), group),
                     None => unreadable += group["doc_count"].as_u64().unwrap_or_default(),
@@ -105,7 +112,7 @@ impl Groups<'_> {
             }
         }
         let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
-        Ok(Contents { workloads, unreadable })
+        Ok(Some(Contents { workloads, unreadable }))
     }
 
     fn page(&self, composite: &Value) -> Call {

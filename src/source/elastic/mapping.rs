@@ -150,14 +150,15 @@ impl Mapping {
         Some(format!("{path}.{below}"))
     }
 
-    /// The field that groups records by this key, where there is one.
-    pub(crate) fn grouped(&self, name: &str) -> Option<String> {
+    /// The field that groups records by this key, where there is one, and whether it holds every name.
+    pub(crate) fn grouped(&self, name: &str) -> Option<(String, bool)> {
         let field = self.exact(name, "")?;
         let definition = self.field(&field).or_else(|| {
             let (parent, below) = field.rsplit_once('.')?;
             self.field(parent)?["fields"].get(below)
         })?;
-        (definition["doc_values"] != false).then_some(field)
+        let holds_all = definition["ignore_above"].is_null();
+        (definition["doc_values"] != false).then_some((field, holds_all))
     }
 
     /// How the timestamp is sorted, where it can be told from its order and bounds which time a record has.
@@ -231,7 +232,7 @@ mod tests {
         let dynamic = mapping(json!({"workload_id": below, "client_id": {"type": "text"}}));
         let part = json!({"term": {"workload_id.keyword": {"value": "w"}}});
         assert_eq!(dynamic.by_name(&filter), (vec![part], false), "clients cannot be told");
-        assert_eq!(dynamic.grouped("workload_id").as_deref(), Some("workload_id.keyword"));
+        assert_eq!(dynamic.grouped("workload_id"), Some(("workload_id.keyword".to_owned(), false)));
         let long = Filter { workload: Some("w".repeat(257)), ..Filter::default() };
         assert_eq!(dynamic.by_name(&long), (vec![], false));
         let unknown = Filter { clients: vec![String::new()], ..Filter::default() };
@@ -279,7 +280,7 @@ mod tests {
         let (parts, whole) = there.by_name(&filter);
         assert!(whole);
         assert_eq!(parts, [json!({"term": {"app": {"value": "w"}}}), json!({"terms": {"who.desk.raw": ["a"]}})]);
-        assert_eq!(there.grouped("client_id").as_deref(), Some("who.desk.raw"));
+        assert_eq!(there.grouped("client_id"), Some(("who.desk.raw".to_owned(), true)));
         assert_eq!(there.time_kind(), Some(TimeKind::Date));
         assert!(there.has("who.desk") && !there.has("who.name") && !there.has("app.x"));
         let document = json!({"a": {"b": {"c": 1}}, "a.b.d": 2, "a.b": {"e": 3}, "n": null});
