@@ -9,13 +9,15 @@ use crate::report::answers::{LogList, LogRow};
 use crate::report::model::SCHEMA;
 use crate::report::runs;
 use crate::report::text::{count, counted};
+use crate::source::Halt;
 use crate::source::contents::{self, Listing};
+use crate::source::credentials::Credentials;
 use crate::source::load::Target;
 use crate::source::local::LogStore;
 use crate::ui::Ui;
 
 /// Lists, or deletes what the flags choose.
-pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit> {
     let plan = config::load(&Invocation {
         workload: args.workload.clone(),
         since: args.since.clone(),
@@ -27,17 +29,20 @@ pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit>
         ui.warn(warning);
     }
     let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
-    let target = match &plan.data.input {
-        Input::Elasticsearch(at) => Target::Elasticsearch(at, &credentials),
-        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(&store),
-    };
+    let target = target_of(&plan.data.input, &store, &credentials);
     let filter = &plan.data.filter;
     if args.delete {
         return delete(target, filter, ui);
     }
     let labels = LabelReader::new(&plan.data.labels)
         .map_err(|problem| Fault::new(Exit::Usage, format!("reading `label_pattern`: {problem}")))?;
-    let contents = contents::of(target, &labels, filter)?;
+    let (input, wanted) = (plan.data.input.clone(), filter.clone());
+    let (there, opening) = (store.clone(), credentials.clone());
+    let counting = move |halt: &Halt| {
+        let target = target_of(&input, &there, &opening);
+        contents::of(target, &labels, &wanted, halt)
+    };
+    let contents = super::until_stopped(&plan.data.input, counting).await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
     if rows.is_empty() && *filter != Filter::default() {
         ui.result("No record of the log store matches.");
@@ -59,6 +64,13 @@ pub(super) fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit>
     }
     ui.json(&LogList { schema: SCHEMA, workloads: rows });
     Ok(Exit::Done)
+}
+
+fn target_of<'a>(input: &'a Input, store: &'a LogStore, credentials: &'a Credentials) -> Target<'a> {
+    match input {
+        Input::Elasticsearch(at) => Target::Elasticsearch(at, credentials),
+        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(store),
+    }
 }
 
 fn delete(target: Target<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {

@@ -23,9 +23,12 @@ use crate::cli::{Cli, Command, Global, Records};
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
+use crate::data::options::Input;
 use crate::error::{Exit, Fault, classify};
 use crate::report::model::ErrorObject;
 use crate::report::text::counted;
+use crate::run::stop::Stop;
+use crate::source::Halt;
 use crate::source::credentials::Credentials;
 use crate::store::{RunRow, Store, StoreError};
 use crate::ui::{Settings, Ui};
@@ -43,12 +46,12 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Load(args) => load::run(global, &args, ui),
-        Command::Split(args) => split::run(global, &args, ui),
+        Command::Split(args) => split::run(global, &args, ui).await,
         Command::Run(args) => run::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
-        Command::Logs(args) => logs::run(global, &args, ui),
+        Command::Logs(args) => logs::run(global, &args, ui).await,
         Command::Serve(args) => serve::run(global, &args, ui).await,
         Command::Init(args) => init::run(global, &args, ui),
         Command::Completions(args) => completions::run(&args, ui),
@@ -84,6 +87,38 @@ pub(crate) fn environment_of(plan: &Plan) -> Environment {
     match plan.config_file.as_deref().and_then(Path::parent) {
         Some(folder) => environment.beside(folder),
         None => environment,
+    }
+}
+
+/// Does work on records. Ctrl-C and SIGTERM let what reads an index close what it has open there first; other work they
+/// simply end, as does a second Ctrl-C.
+pub(crate) async fn until_stopped<T: Send + 'static>(
+    input: &Input,
+    work: impl FnOnce(&Halt) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let halt = Halt::default();
+    if !matches!(input, Input::Elasticsearch(_)) {
+        return work(&halt);
+    }
+    let (stop, halted) = (Stop::default(), halt.clone());
+    let mut working = tokio::task::spawn_blocking(move || work(&halted));
+    let stopping = async {
+        let interrupted = stop.asked().await;
+        halt.ask();
+        stop.forced().await;
+        interrupted
+    };
+    let done = tokio::select! {
+        done = &mut working => Some(done),
+        _ = stopping => None,
+        () = stop.watch_signals() => None,
+    };
+    match (stop.check(), done) {
+        // What the work says does not matter any more.
+        (Err(interrupted), _) => Err(Fault::new(Exit::Cancelled, interrupted.to_string()).into()),
+        (Ok(()), done) => {
+            done.context("signals are not watched any more")?.context("the task that reads the records")?
+        }
     }
 }
 

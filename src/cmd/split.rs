@@ -11,11 +11,11 @@ use crate::error::{Exit, Fault};
 use crate::report::answers::SplitReport;
 use crate::report::data;
 use crate::report::model::{Data, SCHEMA};
-use crate::source::dataset;
+use crate::source::{Halt, dataset};
 use crate::ui::Ui;
 
 /// Makes them and prints their counts.
-pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
+pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
     let plan = config::load(&super::invocation_for(global, &args.records, Need::Data))?;
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
@@ -33,8 +33,12 @@ pub(super) fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit
         Input::Local(_) | Input::Stdin | Input::Elasticsearch(_) => &[],
     };
     let mut rejects = super::rejects_file(args.rejects.as_ref(), logs)?;
-    let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let manifest = dataset::build(&plan.data, &super::credentials_of(&plan), &args.out, writer)?;
+    let (request, credentials, out) = (plan.data.clone(), super::credentials_of(&plan), args.out.clone());
+    let build = move |halt: &Halt| {
+        let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
+        dataset::build(&request, &credentials, &out, writer, halt)
+    };
+    let manifest = super::until_stopped(&plan.data.input, build).await?;
     for warning in &manifest.warnings {
         ui.warn(warning);
     }

@@ -1,12 +1,18 @@
 //! The datasets of a run: made once from the records, then held on the platform.
 
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 
 use super::cx::{Cx, Look, Spec};
 use super::event::Step;
 use super::names;
 use super::outcome::MANIFEST;
+use super::stop::Stop;
+use crate::data::options::{DatasetRequest, Input};
 use crate::nemo::{ApiError, NewDataset, Upload};
+use crate::source::Halt;
+use crate::source::credentials::Credentials;
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Kind, Resource};
 
@@ -57,18 +63,36 @@ pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
     Ok(manifest)
 }
 
+/// Makes the datasets in a folder, unless it is asked to stop.
+///
+/// # Errors
+/// When the records cannot be used, or with [`super::stop::Interrupted`].
+pub async fn build(
+    request: &DatasetRequest,
+    credentials: &Credentials,
+    dir: &Path,
+    stop: &Stop,
+) -> anyhow::Result<Manifest> {
+    let is_index = matches!(request.input, Input::Elasticsearch(_));
+    let (request, credentials, dir, halt) = (request.clone(), credentials.clone(), dir.to_owned(), Halt::default());
+    let halted = halt.clone();
+    let mut built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, &halted));
+    tokio::select! {
+        built = &mut built => built.context("the task that makes the datasets")?,
+        interrupted = stop.asked() => {
+            halt.ask();
+            // What is open at a server is closed first. Other records may come from a pipe that never ends.
+            if is_index {
+                // What it says does not matter any more.
+                let _ = built.await;
+            }
+            Err(interrupted.into())
+        }
+    }
+}
+
 async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
-    let work = async {
-        let request = cx.plan.data.clone();
-        let (credentials, dir) = (cx.credentials.clone(), cx.dir.clone());
-        let built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None));
-        // Records may come from a pipe that never ends.
-        let manifest = tokio::select! {
-            built = built => built.context("the task that makes the datasets")??,
-            interrupted = cx.stop.asked() => return Err(interrupted.into()),
-        };
-        Ok(manifest)
-    };
+    let work = build(&cx.plan.data, &cx.credentials, &cx.dir, &cx.stop);
     cx.step(None, Step::Split, work, |manifest| {
         Some(format!("{} eval, {} train, {} validation", manifest.eval, manifest.train, manifest.validation))
     })

@@ -2,15 +2,16 @@
 
 use crate::data::label::LabelReader;
 use crate::data::options::Filter;
+use crate::source::elastic::halt::Halt;
 use crate::source::elastic::list;
 use crate::source::load::Target;
 pub use crate::source::local::{Contents, Listing};
 
-/// Counts the records that `filter` lets pass.
-pub fn of(store: Target<'_>, labels: &LabelReader, filter: &Filter) -> anyhow::Result<Contents> {
+/// Counts the records that `filter` lets pass. Where an index has to be read for it, `halt` ends the reading.
+pub fn of(store: Target<'_>, labels: &LabelReader, filter: &Filter, halt: &Halt) -> anyhow::Result<Contents> {
     match store {
         Target::Local(store) => store.list(labels, filter),
-        Target::Elasticsearch(at, credentials) => list::list(at, credentials, labels, filter),
+        Target::Elasticsearch(at, credentials) => list::list(at, credentials, labels, filter, halt),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
+use crate::source::elastic::halt::Halt;
 use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
 use crate::source::lines;
@@ -45,18 +46,19 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// Builds the datasets of a workload in the folder `out` and says what became of every line. Refused lines are written to
 /// `rejects` as JSON lines (`file`, `line`, `reason`, `text`). An [`Unusable`] stands at the bottom of the error when the
-/// records are to blame.
+/// records are to blame. `halt` ends the reading of an index, so that nothing of it stays open at the server.
 pub fn build(
     request: &DatasetRequest,
     credentials: &Credentials,
     out: &Path,
     rejects: Option<&mut dyn Write>,
+    halt: &Halt,
 ) -> Result<Manifest> {
     let Input::Elasticsearch(at) = &request.input else {
         return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE);
     };
     let reading = || format!("reading the records of {at}");
-    let mut pages = Pages::open(at, credentials, &request.filter).with_context(reading)?;
+    let mut pages = Pages::open(at, credentials, &request.filter, halt).with_context(reading)?;
     build_from(request, out, rejects, &mut pages, MAX_LINE).map_err(|error| match pages.take_error() {
         Some(why) => anyhow::Error::new(why).context(reading()),
         None => error,

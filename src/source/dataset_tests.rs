@@ -13,7 +13,7 @@ use crate::data::record;
 
 /// Of what needs no credentials.
 fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
-    super::build(request, &Credentials::None, out, rejects)
+    super::build(request, &Credentials::None, out, rejects, &Halt::default())
 }
 
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {

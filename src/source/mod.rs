@@ -14,6 +14,7 @@ mod pipeline;
 mod reshaped;
 
 pub use elastic::error::ElasticError;
+pub use elastic::halt::Halt;
 
 #[cfg(test)]
 mod reasons_tests;

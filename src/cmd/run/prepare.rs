@@ -19,8 +19,7 @@ use crate::report::plan as plan_report;
 use crate::run::check::{self, Budget, Findings, Obstacle, Who};
 use crate::run::lock::Lock;
 use crate::run::stop::Stop;
-use crate::run::{dead, names, outcome};
-use crate::source::dataset;
+use crate::run::{datasets, dead, names, outcome};
 use crate::store::{RunRow, Store};
 use crate::ui::Ui;
 
@@ -67,7 +66,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         }
     };
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
-        show_plan(plan, args, ui).await?;
+        show_plan(plan, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
     make_state_dir(&state_dir)?;
@@ -194,7 +193,7 @@ fn reach(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> {
     platform::connect(plan, &environment_of(plan), budget.gpus.unwrap_or(check::VIRTUAL_GPUS))
 }
 
-async fn show_plan(plan: &Plan, args: &Run, ui: &Ui) -> anyhow::Result<()> {
+async fn show_plan(plan: &Plan, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
     warn(plan, ui);
     let budget = check::budget(plan, platform::free_gpus)?;
     let platform = reach(plan, &budget)?;
@@ -203,7 +202,7 @@ async fn show_plan(plan: &Plan, args: &Run, ui: &Ui) -> anyhow::Result<()> {
     let findings = check::check(plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
     // Whether the records are enough is found out as the run would, and thrown away.
     let folder = tempfile::tempdir().context("making a temporary folder")?;
-    let manifest = dataset::build(&plan.data, &credentials_of(plan), folder.path(), None)?;
+    let manifest = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await?;
     let shown = plan_report::Shown::new(plan, &budget, &findings, &manifest);
     ui.json(&shown);
     ui.result(&shown.text(ui.width(), ui.color()));

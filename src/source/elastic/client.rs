@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use elasticsearch::auth::Credentials as Auth;
 use elasticsearch::cert::{Certificate, CertificateValidation};
-use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use elasticsearch::http::headers::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
 use serde_json::Value;
@@ -158,6 +158,11 @@ impl Call {
         Call { repeat: false, ..self }
     }
 
+    /// The same with less time.
+    pub(crate) fn within(self, limit: Duration) -> Call {
+        Call { limit, ..self }
+    }
+
     /// The same for finding out whether anyone is there.
     fn first(self) -> Call {
         Call { limit: FIRST_CALL, repeat: false, ..self }
@@ -248,6 +253,8 @@ impl Client {
             }
         };
         let mut headers = HeaderMap::new();
+        // Packing costs a server more than its searches do, and pages are read as fast as it hands them out.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if call.path.ends_with("/_bulk") {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         }

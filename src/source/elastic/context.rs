@@ -1,17 +1,23 @@
 //! The search contexts of the servers: points in time of Elasticsearch and of OpenSearch, and scrolls where there is
 //! neither. Opens, asks for pages and closes; what to do with a page is decided in `read`.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use bytes::Bytes;
 use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{Call, Client, Product, Server};
 use super::error::{ElasticError, ServerProblem};
 
 /// How long the server keeps a context after the last page.
 const KEEP: &str = "3m";
+/// How long closing one may take; the server does it by itself later.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// How a server reads an index in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +64,7 @@ impl Form {
             Form::OpenSearch => ("/_search/point_in_time", json!({"pit_id": [id]})),
             Form::Scroll => ("/_search/scroll", json!({"scroll_id": [id]})),
         };
-        let closed = client.send(Call::new(Method::Delete, path).json(&body).once()).await;
+        let closed = client.send(Call::new(Method::Delete, path).json(&body).once().within(CLOSING)).await;
         if let Err(error) = closed
             && !error.is_lost_context()
         {
@@ -166,15 +172,27 @@ pub(crate) struct Hits<'a> {
 /// One record.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Hit<'a> {
-    /// Its id in the index.
-    #[serde(rename = "_id")]
-    pub(crate) id: String,
+    #[serde(default, borrow, rename = "_index")]
+    index: Cow<'a, str>,
+    #[serde(borrow, rename = "_id")]
+    id: Cow<'a, str>,
     /// The document, byte for byte.
     #[serde(borrow, rename = "_source")]
     pub(crate) source: Option<&'a RawValue>,
     /// Where it stands in the order.
     #[serde(default)]
     pub(crate) sort: Value,
+}
+
+impl Hit<'_> {
+    /// A hash of its index and of its id there: behind a name of several indices, an id may stand in each.
+    pub(crate) fn identity(&self) -> u128 {
+        let mut hasher = Xxh3::new();
+        hasher.update(self.index.as_bytes());
+        hasher.update(b"/");
+        hasher.update(self.id.as_bytes());
+        hasher.digest128()
+    }
 }
 
 impl<'a> Page<'a> {

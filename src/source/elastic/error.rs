@@ -85,6 +85,9 @@ pub enum ElasticError {
         /// How often in a row.
         times: u32,
     },
+    /// The reading was asked to end.
+    #[error("the reading was asked to end")]
+    Stopped,
     /// The settings do not make a client.
     #[error("{0}")]
     Setup(String),
@@ -142,6 +145,7 @@ impl ElasticError {
             ElasticError::Answer { .. } | ElasticError::Lost { .. } => "the server's own log says more",
             ElasticError::NoIndex { .. } => "`dfwfd load FILE` makes it; logs.elasticsearch.index names another",
             ElasticError::Mapping { .. } => "name another index in logs.elasticsearch.index; the first load makes it",
+            ElasticError::Stopped => "nothing was written; start it again",
             ElasticError::Setup(_) => "see logs.elasticsearch in docs/configuration.md",
         }
     }

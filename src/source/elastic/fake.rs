@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use super::client::{Backoff, Client};
 use super::error::ElasticError;
+use super::halt::Halt;
 use super::mapping;
+use super::page_size::PageSize;
 use super::read::Pages;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
@@ -88,7 +90,8 @@ impl Fake {
 
     /// The ids of everything that is read, or what ended it.
     pub(super) fn read(&self, filter: &Filter, slices: usize, size: usize) -> Result<Vec<String>, ElasticError> {
-        let mut pages = Pages::of(self.client(&Credentials::None), filter, slices, Some(size))?;
+        let mut pages =
+            Pages::of(self.client(&Credentials::None), filter, slices, Some(PageSize::fixed(size)), &Halt::default())?;
         let mut text = String::new();
         let read = pages.read_to_string(&mut text);
         if let Some(error) = pages.take_error() {

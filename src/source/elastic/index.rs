@@ -119,18 +119,15 @@ async fn sample(
         let found = client.ask(Call::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
         Ok::<Vec<Value>, ElasticError>(found["hits"]["hits"].as_array().cloned().unwrap_or_default())
     };
+    let Some(kind) = kind else {
+        return search(json!({"size": SAMPLE, "query": mapping::all_of(parts.to_vec())})).await;
+    };
+    let mut later = parts.to_vec();
+    later.push(window::after_1970(kind, field));
     let mut found = Vec::new();
-    if let Some(kind) = kind {
-        let mut parts = parts.to_vec();
-        parts.push(window::after_1970(kind, field));
-        for order in ["asc", "desc"] {
-            let sort = json!([{field: {"order": order}}]);
-            let query = mapping::all_of(parts.clone());
-            found.extend(search(json!({"size": SAMPLE / 2, "query": query, "sort": sort})).await?);
-        }
-    }
-    if found.is_empty() {
-        found = search(json!({"size": SAMPLE, "query": mapping::all_of(parts.to_vec())})).await?;
+    for (order, parts) in [("asc", later), ("desc", parts.to_vec())] {
+        let sort = json!([{field: {"order": order, "missing": "_last"}}]);
+        found.extend(search(json!({"size": SAMPLE / 2, "query": mapping::all_of(parts), "sort": sort})).await?);
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::{Call, Client};
 use super::error::ElasticError;
+use super::halt::Halt;
 use super::index::{Index, is_any, look};
 use super::mapping;
 use super::read::Pages;
@@ -30,12 +31,13 @@ pub(crate) fn list(
     credentials: &Credentials,
     labels: &LabelReader,
     filter: &Filter,
+    halt: &Halt,
 ) -> anyhow::Result<Contents> {
     let reading = || format!("listing the records of {at}");
     let client = Client::new(at, credentials).with_context(reading)?;
     match counted(&client, filter).with_context(reading)? {
         Some(contents) => Ok(contents),
-        None => scanned(Pages::open(at, credentials, filter).with_context(reading)?, labels, filter, reading),
+        None => scanned(Pages::open(at, credentials, filter, halt).with_context(reading)?, labels, filter, reading),
     }
 }
 

@@ -4,26 +4,26 @@
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::client::Client;
 use super::context::{Form, Page, Search};
 use super::error::ElasticError;
+use super::halt::{GRACE, Halt};
 use super::index::look;
 use super::mapping;
-use super::thread::{Thread, ended};
+use super::page_size::PageSize;
+use super::thread::{Thread, ended as ended_early};
 use super::window::TimeKind;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
 
-/// Bytes that a page should have.
-const PAGE: usize = 4 << 20;
-/// Records of a page, at most: more than this no server gives out by default.
-const MOST: usize = 5_000;
-/// Slices that are read at once, at most.
+/// Slices that are read at once: the server looks for the next page of one while that of another is on its way.
 const SLICES: usize = 4;
 /// Contexts lost in a row before it is given up.
 const LOSSES: u32 = 5;
@@ -48,24 +48,35 @@ struct Lines {
 }
 
 impl Pages {
-    /// Connects and begins to read what `filter` lets pass; more may come where the server cannot decide.
-    pub(crate) fn open(at: &IndexAt, credentials: &Credentials, filter: &Filter) -> Result<Pages, ElasticError> {
-        let slices = std::thread::available_parallelism().map_or(1, usize::from).min(SLICES);
-        Pages::of(Client::new(at, credentials)?, filter, slices, None)
+    /// Connects and begins to read what `filter` lets pass; more may come where the server cannot decide. Ends with an
+    /// error, and with everything closed, once `halt` was asked to.
+    pub(crate) fn open(
+        at: &IndexAt,
+        credentials: &Credentials,
+        filter: &Filter,
+        halt: &Halt,
+    ) -> Result<Pages, ElasticError> {
+        Pages::of(Client::new(at, credentials)?, filter, SLICES, None, halt)
     }
 
-    /// The same with this many slices and records per page.
+    /// The same with this many slices and, if given, records per page.
     pub(super) fn of(
         client: Client,
         filter: &Filter,
         slices: usize,
-        size: Option<usize>,
+        size: Option<PageSize>,
+        halt: &Halt,
     ) -> Result<Pages, ElasticError> {
         let thread = Thread::start()?;
         let client = Arc::new(client);
         let (looking, filter) = (Arc::clone(&client), filter.clone());
-        let index = thread.run(async move { look(&looking, &filter).await })?;
-        let fitting = index.average.map_or(MOST, |average| (PAGE / average.max(1)).clamp(10, MOST));
+        let halted = halt.clone();
+        let index = thread.run(async move {
+            tokio::select! {
+                index = look(&looking, &filter) => index,
+                () = halted.asked() => Err(ElasticError::Stopped),
+            }
+        })?;
         let (give, pages) = mpsc::channel();
         let form = Form::of(&index.server);
         let reading = Arc::new(Reading {
@@ -73,10 +84,12 @@ impl Pages {
             form,
             time: index.mapping.time_kind().filter(|_| form != Form::Scroll),
             query: index.parts,
-            size: size.unwrap_or(fitting),
+            size: size.unwrap_or_else(|| PageSize::of(index.average)),
             room: Arc::new(Semaphore::new(slices + 1)),
             give,
             progress: Mutex::new(Progress::new(slices)),
+            scrolls: Mutex::new(vec![None; slices]),
+            halt: halt.clone(),
         });
         let end = thread.begin(async move { reading.all(slices).await });
         Ok(Pages { pages: Some(pages), end, current: None, at: 0, error: None, _thread: thread })
@@ -106,7 +119,7 @@ impl Read for Pages {
                 Ok(lines) => self.current = Some(lines),
                 Err(_) => {
                     self.pages = None;
-                    if let Err(error) = self.end.recv().unwrap_or_else(|_| Err(ended())) {
+                    if let Err(error) = self.end.recv().unwrap_or_else(|_| Err(ended_early())) {
                         let shown = io::Error::other(error.to_string());
                         self.error = Some(error);
                         return Err(shown);
@@ -141,17 +154,21 @@ struct Reading {
     /// How records are ordered by time, where they are.
     time: Option<TimeKind>,
     query: Vec<Value>,
-    size: usize,
+    size: PageSize,
     room: Arc<Semaphore>,
     give: mpsc::Sender<Lines>,
     progress: Mutex<Progress>,
+    /// The open scroll of each slice, where slices have their own.
+    scrolls: Mutex<Vec<Option<String>>>,
+    halt: Halt,
 }
 
 impl Reading {
     async fn all(self: Arc<Self>, slices: usize) -> Result<(), ElasticError> {
         let (mut losses, mut before) = (0, 0);
         loop {
-            let context = self.form.open(&self.client).await?;
+            let opened = self.halt.or_opened(self.form.open(&self.client)).await;
+            let context = opened.unwrap_or(Err(ElasticError::Stopped))?;
             let ended = self.slices(slices, context.as_deref()).await;
             if let Some(id) = &context {
                 self.form.close(&self.client, id).await;
@@ -179,18 +196,43 @@ impl Reading {
             tasks.spawn(async move { reading.slice(number, slices, id).await });
         }
         let (mut lost, mut failed) = (None, None);
-        while let Some(ended) = tasks.join_next().await {
-            match ended.unwrap_or_else(|_| Err(super::thread::ended())) {
-                Ok(SliceEnd::Done | SliceEnd::Unheard) => {}
-                Ok(SliceEnd::Lost(error)) => lost = Some(error),
-                // The others end as well: their scrolls have to be closed.
-                Err(error) => {
-                    self.room.close();
-                    failed = failed.or(Some(error));
+        let mut limit = None;
+        loop {
+            let ended = tokio::select! {
+                biased;
+                () = self.halt.asked(), if failed.is_none() => {
+                    (failed, limit) = (Some(ElasticError::Stopped), self.end_early());
+                    continue;
                 }
+                () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
+                    limit = None;
+                    tasks.abort_all();
+                    continue;
+                }
+                ended = tasks.join_next() => ended,
+            };
+            match ended {
+                None => break,
+                Some(Ok(Ok(SliceEnd::Done | SliceEnd::Unheard))) => {}
+                Some(Ok(Ok(SliceEnd::Lost(error)))) => lost = Some(error),
+                Some(Ok(Err(error))) => {
+                    (failed, limit) = (failed.or(Some(error)), self.end_early());
+                }
+                Some(Err(stopped)) if stopped.is_cancelled() => {}
+                Some(Err(_)) => failed = failed.or(Some(ended_early())),
             }
         }
+        for number in 0..slices {
+            self.close_scroll(number).await;
+        }
         failed.map_or(Ok(lost), Err)
+    }
+
+    /// Makes the slices end behind the pages under way. How long those may take: a scroll has to be known before it can
+    /// be closed.
+    fn end_early(&self) -> Option<Instant> {
+        self.room.close();
+        Some(Instant::now() + if self.form == Form::Scroll { GRACE } else { Duration::ZERO })
     }
 
     async fn slice(&self, number: usize, slices: usize, context: Option<String>) -> Result<SliceEnd, ElasticError> {
@@ -204,11 +246,8 @@ impl Reading {
             by_time: self.time.map(|_| field.to_owned()),
             wanted: self.wanted(),
         };
-        let mut id = context;
-        let ended = self.pages(&search, &mut id).await;
-        if let (Form::Scroll, Some(id)) = (self.form, &id) {
-            self.form.close(&self.client, id).await;
-        }
+        let ended = self.pages(&search, context).await;
+        self.close_scroll(number).await;
         ended
     }
 
@@ -219,13 +258,20 @@ impl Reading {
         if fields.are_own() { Vec::new() } else { paths.collect() }
     }
 
-    async fn pages(&self, search: &Search, id: &mut Option<String>) -> Result<SliceEnd, ElasticError> {
+    async fn close_scroll(&self, number: usize) {
+        let open = self.scrolls.lock().unwrap_or_else(PoisonError::into_inner)[number].take();
+        if let Some(id) = open {
+            self.form.close(&self.client, &id).await;
+        }
+    }
+
+    async fn pages(&self, search: &Search, mut id: Option<String>) -> Result<SliceEnd, ElasticError> {
         let (call, number) = (format!("POST {}/_search", self.client.base()), search.slice.0);
-        let mut after: Option<Value> = None;
+        let (mut after, mut size): (Option<Value>, _) = (None, self.size);
         loop {
             let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return Ok(SliceEnd::Unheard) };
             let continued = self.form != Form::Scroll || id.is_some();
-            let body = match search.page(&self.client, id.as_deref(), after.as_ref(), self.size).await {
+            let body = match search.page(&self.client, id.as_deref(), after.as_ref(), size.records()).await {
                 Ok(body) => body,
                 Err(error) if continued && self.is_lost(&error) => return Ok(SliceEnd::Lost(error)),
                 Err(error) => return Err(error),
@@ -236,9 +282,16 @@ impl Reading {
                 Err(error) => return Err(error),
             };
             if let Some(next) = page.pit_id.as_ref().or(page.scroll_id.as_ref()) {
-                *id = Some(next.clone());
+                id = Some(next.clone());
             }
-            let full = page.hits.hits.len() == self.size;
+            if page.scroll_id.is_some() {
+                self.scrolls.lock().unwrap_or_else(PoisonError::into_inner)[number] = page.scroll_id.clone();
+            }
+            let full = page.hits.hits.len() == size.records();
+            // A scroll keeps the size that it began with.
+            if self.form != Form::Scroll {
+                size = size.after(page.hits.hits.len(), body.len());
+            }
             after = page.hits.hits.last().map(|hit| hit.sort.clone());
             let bytes = self.progress().take(number, &page, self.time);
             if !bytes.is_empty() && self.give.send(Lines { bytes, _permit: permit }).is_err() {
@@ -305,7 +358,7 @@ impl Progress {
         let mut bytes =
             Vec::with_capacity(hits.iter().map(|hit| hit.source.map_or(0, |raw| raw.get().len() + 1)).sum());
         for hit in hits {
-            let id = xxhash_rust::xxh3::xxh3_128(hit.id.as_bytes());
+            let id = hit.identity();
             let time = kind.map_or(i64::MIN, |kind| time_of(&hit.sort, kind));
             self.last[slice] = Some(time);
             let new = match kind {
