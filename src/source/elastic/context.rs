@@ -97,7 +97,7 @@ impl Search {
         after: Option<&Value>,
         size: usize,
     ) -> Result<Bytes, ElasticError> {
-        let mut body = json!({"size": size, "query": self.query, "track_total_hits": false});
+        let mut body = json!({"size": size, "query": self.query});
         if !self.wanted.is_empty() {
             body["_source"] = json!(self.wanted);
         }
@@ -120,6 +120,8 @@ impl Search {
                     .once()
             }
             (Form::Elasticsearch | Form::OpenSearch, id) => {
+                // Scrolls have to count.
+                body["track_total_hits"] = json!(false);
                 body["pit"] = json!({"id": id, "keep_alive": KEEP});
                 let by_shard = json!({"_shard_doc": {"order": "asc"}});
                 body["sort"] = match &self.by_time {
