@@ -55,28 +55,30 @@ pub fn build(
     halt: &Halt,
 ) -> Result<Manifest> {
     let Input::Elasticsearch(at) = &request.input else {
-        return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE);
+        return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE, None);
     };
     let reading = || format!("reading the records of {at}");
     let mut pages = Pages::open(at, credentials, &request.filter, halt).with_context(reading)?;
-    build_from(request, out, rejects, &mut pages, MAX_LINE).map_err(|error| match pages.take_error() {
+    let server = Some(pages.server.clone());
+    build_from(request, out, rejects, &mut pages, MAX_LINE, server).map_err(|error| match pages.take_error() {
         Some(why) => anyhow::Error::new(why).context(reading()),
         None => error,
     })
 }
 
-/// The same with what stands in for a source that is spooled, and the longest line that is read.
+/// The same with what stands in for a source that is spooled, the longest line that is read, and the server of an index.
 fn build_from(
     request: &DatasetRequest,
     out: &Path,
     rejects: Option<&mut dyn Write>,
     stdin: &mut dyn Read,
     max_line: usize,
+    server: Option<String>,
 ) -> Result<Manifest> {
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     // From here on until the new one is written, the folder counts as incomplete.
     remove_if_there(&out.join(MANIFEST))?;
-    let mut sources = Sources::open(request, out)?;
+    let mut sources = Sources { server, ..Sources::open(request, out)? };
     let built = sources.build(request, out, Rejects { to: rejects }, stdin, max_line);
     for (path, _) in sources.paths.iter().zip(&sources.copied).filter(|(_, copied)| **copied) {
         remove_if_there(path)?;
@@ -103,6 +105,8 @@ struct Sources {
     spooled: Vec<bool>,
     /// Whether a source is copied, by its number: because it is read once, or as the records that were made of it.
     copied: Vec<bool>,
+    /// Name and version of the server that they come from.
+    server: Option<String>,
     /// Makes records of documents of another shape.
     reshaper: Option<Reshaper>,
     /// Keeps writers out of a log store that is read.
@@ -129,7 +133,7 @@ impl Sources {
         let copies = copied.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         let reshaper = other.then(|| Reshaper::new(fields));
-        Ok(Sources { name, paths, names, spooled, copied, reshaper, _store: store })
+        Ok(Sources { name, paths, names, spooled, copied, server: None, reshaper, _store: store })
     }
 
     fn build(
@@ -241,7 +245,8 @@ impl Sources {
         drop(blocks);
         let digest = if reshaper.is_some() { seen.digest() } else { digest };
         self.reshaper = reshaper;
-        Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3 })
+        let server = self.server.clone();
+        Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3, server })
     }
 
     /// The ids of the records at these places.

@@ -164,7 +164,7 @@ fn the_same_bytes_from_any_order_and_any_store() {
     for (n, (input, stdin)) in inputs.into_iter().enumerate() {
         let request = DatasetRequest { input, ..request(Vec::new()) };
         let out = folder.out(&format!("out{n}"));
-        let manifest = build_from(&request, &out, None, &mut stdin.as_slice(), MAX_LINE).unwrap();
+        let manifest = build_from(&request, &out, None, &mut stdin.as_slice(), MAX_LINE, None).unwrap();
         assert!(!out.join(SPOOL).exists());
         assert_eq!(first.get_or_insert_with(|| manifest.files.clone()), &manifest.files, "input {n}");
     }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, files_below, lines, record};
 
-const CONFIG: &str = "logs: {source: local, fields: {timestamp: at, workload_id: labels.app, request: payload.request}}\n";
+const CONFIG: &str =
+    "logs: {source: local, fields: {timestamp: at, workload_id: labels.app, request: payload.request}}\n";
 
 fn document(number: usize) -> Value {
     let mut document = record("w", number);
@@ -31,10 +32,10 @@ fn lines_of_another_shape_give_the_same_datasets_however_they_come() {
     let text = format!("{}broken\n", lines(&documents));
     folder.write("documents.jsonl", &text);
     folder.dfwfd(["split", "--logs", "documents.jsonl", "--out", "file"]).run().code(0);
-    folder.dfwfd(["split", "--logs", "-", "--out", "stdin"]).input(&text).run().code(0);
+    folder.dfwfd(["split", "--logs", "-", "--out", "stdin"]).input(text.as_str()).run().code(0);
     let loaded = folder.dfwfd(["load", "documents.jsonl", "--format", "json"]).run().code(0).json();
     assert_eq!((&loaded["data"]["added"], &loaded["data"]["rejected"]), (&json!(200), &json!({"invalid_json": 1})));
-    let again = folder.dfwfd(["load", "-", "--format", "json"]).input(&text).run().code(0).json();
+    let again = folder.dfwfd(["load", "-", "--format", "json"]).input(text.as_str()).run().code(0).json();
     assert_eq!(again["data"]["present"], 200);
     folder.dfwfd(["split", "--out", "store"]).run().code(0);
     let plain = Folder::new();

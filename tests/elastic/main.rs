@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not what they share")]
 
+mod documented;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -35,7 +36,8 @@ const CASES: &[(&str, fn(&Server))] = named![
     stores::logs_count_what_is_there,
     stores::what_is_not_there_is_said,
     stores::documents_with_line_breaks_are_read,
-    mappings::the_index_that_load_makes_is_the_documented_one,
+    documented::the_index_that_load_makes_is_the_documented_one,
+    documented::the_documented_program_writes_records,
     mappings::windows_of_dates_without_a_format,
     mappings::windows_of_dates_with_a_format,
     mappings::windows_of_numbers_and_names,

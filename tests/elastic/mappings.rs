@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, lines, log, project, record};
+use crate::harness::{Folder, lines, log, record};
 use crate::server::Server;
 
 fn read(server: &Server, folder: &Folder, out: &str, flags: &[&str]) -> Value {
@@ -198,17 +198,4 @@ pub fn a_record_that_the_server_refuses_is_counted(server: &Server) {
     assert_eq!((&data["added"], &data["rejected"]["refused_by_store"]), (&json!(2), &json!(1)), "{data}");
     let reject: Value = serde_json::from_str(folder.read("rejects.jsonl").trim()).unwrap();
     assert_eq!((&reject["line"], &reject["reason"]), (&json!(2), &json!("refused_by_store")));
-}
-
-pub fn the_index_that_load_makes_is_the_documented_one(server: &Server) {
-    let folder = Folder::new();
-    folder.write("logs.jsonl", log("w", 3));
-    server.dfwfd(&folder, &["load", "logs.jsonl"]).run().code(0).says(&server.product);
-    let page = std::fs::read_to_string(project().join("docs/elasticsearch.md")).unwrap();
-    let block = page.split("```json\n").find(|block| block.starts_with("{\"mappings\"")).unwrap();
-    let mut documented: Value = serde_json::from_str(block.split("```").next().unwrap()).unwrap();
-    // Servers say a switch as text.
-    documented["mappings"]["dynamic"] = json!("false");
-    let (_, answer) = server.ask("GET", "/_mapping", None);
-    assert_eq!(answer[&server.index], documented);
 }

@@ -87,6 +87,19 @@ pub fn documents_of_another_shape_are_read(server: &Server) {
     assert_eq!(listed["workloads"][0]["records"], 120);
     assert_eq!(listed["workloads"][1]["clients"]["desk"], 120);
     assert_eq!(listed["workloads"][0]["first"], "2023-11-14T22:13:20Z");
+    // By a field that is not in the mapping the server cannot count, so the documents are read.
+    let set = [
+        "logs",
+        "--format",
+        "json",
+        "--workload",
+        "POST /v1/chat/completions",
+        "--set",
+        "logs.fields.request=payload.request",
+    ];
+    let by = server.dfwfd(&folder, &set).args(["--set", "logs.fields.workload_id=request"]).run();
+    let row = by.code(0).json()["workloads"][0].clone();
+    assert_eq!((&row["records"], &row["labels"]["Earnings"]), (&json!(240), &json!(120)), "{row}");
     let output = server.dfwfd(&folder, &["load", "records.jsonl"]).run();
     output.code(2).says("logs.fields").says("logs.source=local");
 }

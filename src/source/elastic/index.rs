@@ -35,6 +35,7 @@ pub(crate) struct Index {
 /// Looks at the index and translates the filter.
 pub(crate) async fn look(client: &Client, filter: &Filter) -> Result<Index, ElasticError> {
     let server = client.server().await?;
+    tracing::info!("the log store is {}", named(client, &server));
     let mapping = mapping_of(client, &server).await?.with(&client.fields);
     if let Some(why) = mapping.unreadable() {
         return Err(ElasticError::Mapping { index: client.index.clone(), why });

@@ -1,7 +1,7 @@
 //! What an index holds: counted by the server where its mapping allows, else by reading every record.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -17,10 +17,12 @@ use super::read::Pages;
 use super::thread::Thread;
 use super::window;
 use crate::data::label::LabelReader;
-use crate::data::options::{Filter, IndexAt};
+use crate::data::options::{Fields, Filter, IndexAt};
+use crate::data::reshape::Reshaper;
 use crate::source::credentials::Credentials;
 use crate::source::lines::Lines;
 use crate::source::local::{Contents, Listing, Tally};
+use crate::source::reshaped::{Reshaped, Seen};
 
 /// Groups in one answer.
 const GROUPS: usize = 1000;
@@ -37,7 +39,10 @@ pub(crate) fn list(
     let client = Client::new(at, credentials).with_context(reading)?;
     match counted(&client, filter).with_context(reading)? {
         Some(contents) => Ok(contents),
-        None => scanned(Pages::open(at, credentials, filter, halt).with_context(reading)?, labels, filter, reading),
+        None => {
+            let pages = Pages::open(at, credentials, filter, halt).with_context(reading)?;
+            scanned(pages, &at.fields, labels, filter, reading)
+        }
     }
 }
 
@@ -114,7 +119,7 @@ impl Groups<'_> {
             }
         }
         let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
-        Ok(Some(Contents { workloads, unreadable }))
+        Ok(Some(Contents { workloads, unreadable, server: Some(self.index.server.to_string()) }))
     }
 
     fn page(&self, composite: &Value) -> Call {
@@ -156,13 +161,20 @@ impl Groups<'_> {
 
 fn scanned(
     mut pages: Pages,
+    fields: &Fields,
     labels: &LabelReader,
     filter: &Filter,
     reading: impl Fn() -> String,
 ) -> anyhow::Result<Contents> {
     let mut tally = Tally::default();
     let mut bytes = Vec::new();
-    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, &mut pages), 0);
+    let server = Some(pages.server.clone());
+    let (mut reshaper, seen) = (Reshaper::new(fields), Seen::default());
+    let records: Box<dyn Read> = match fields.are_own() {
+        true => Box::new(&mut pages),
+        false => Box::new(Reshaped::new(&mut pages, &mut reshaper, &seen)),
+    };
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, records), 0);
     let read = loop {
         match lines.next(&mut bytes) {
             Ok(Some(_)) => tally.take(&bytes, filter, labels),
@@ -170,8 +182,9 @@ fn scanned(
             Err(error) => break Err(error),
         }
     };
+    drop(lines);
     match (read, pages.take_error()) {
         (_, Some(error)) => Err(anyhow::Error::new(error).context(reading())),
-        (read, None) => read.with_context(reading).map(|()| tally.finish()),
+        (read, None) => read.with_context(reading).map(|()| Contents { server, ..tally.finish() }),
     }
 }

@@ -31,6 +31,8 @@ const LOSSES: u32 = 5;
 /// The records of an index as a stream of lines.
 #[derive(Debug)]
 pub(crate) struct Pages {
+    /// Name and version of the server.
+    pub(crate) server: String,
     /// Ended by dropping it, which is why it stands before the thread that serves it.
     pages: Option<mpsc::Receiver<Lines>>,
     end: mpsc::Receiver<Result<(), ElasticError>>,
@@ -92,7 +94,15 @@ impl Pages {
             halt: halt.clone(),
         });
         let end = thread.begin(async move { reading.all(slices).await });
-        Ok(Pages { pages: Some(pages), end, current: None, at: 0, error: None, _thread: thread })
+        Ok(Pages {
+            server: index.server.to_string(),
+            pages: Some(pages),
+            end,
+            current: None,
+            at: 0,
+            error: None,
+            _thread: thread,
+        })
     }
 
     /// What ended the stream early, if something did.
