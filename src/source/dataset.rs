@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -130,6 +131,7 @@ impl Sources {
         stdin: &mut dyn Read,
         max_line: usize,
     ) -> Result<Manifest> {
+        let started = Instant::now();
         let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
         let mut inputs = Vec::new();
         let mut identities = Vec::new();
@@ -150,6 +152,8 @@ impl Sources {
             inputs.push(input?);
             identities.push(identity(path)?.0);
         }
+        let lines: u64 = inputs.iter().map(|input| input.lines).sum();
+        tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
         let ids = self.ids(&intake.ties())?;
         intake.settle(&ids);
         let corpus = intake.finish()?;
