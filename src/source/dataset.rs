@@ -100,6 +100,8 @@ struct Sources {
     names: Vec<PathBuf>,
     /// Whether a source is read once and copied, by its number.
     spooled: Vec<bool>,
+    /// Whether records come in another order each time.
+    unordered: bool,
     /// Keeps writers out of a log store that is read.
     _store: Option<Reading>,
 }
@@ -113,6 +115,7 @@ impl Sources {
             Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
             Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
+        let unordered = matches!(input, Input::Elasticsearch(_));
         // Those that `build` is handed as a stream.
         let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
         let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
@@ -120,7 +123,7 @@ impl Sources {
         let spool = |(number, spooled): (usize, &bool)| spooled.then(|| out.join(format!("{SPOOL}{number}")));
         let copies = spooled.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
-        Ok(Sources { name, paths, names, spooled, _store: store })
+        Ok(Sources { name, paths, names, spooled, unordered, _store: store })
     }
 
     fn build(
@@ -196,6 +199,9 @@ impl Sources {
         let name = &self.names[source];
         let context = || format!("reading {}", name.display());
         let mut blocks = Blocks::new(reader, source as u32, copy, max_line);
+        if self.unordered {
+            blocks = blocks.unordered();
+        }
         let examiner = intake.examiner();
         let buffers = std::cell::RefCell::new(Vec::new());
         let mut lines = 0;
