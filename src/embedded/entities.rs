@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::fields::{Fields, Object, object, or_null, text_or};
 use super::listing::{Columns, ListQuery};
 use super::shelf::Shelf;
-use super::wire::{Answer, Refusal, naive_now, new_id};
+use super::wire::{Answer, Refusal, masked, naive_now, new_id};
 use super::world::{State as Everything, World};
 
 /// One kind of stored entity, and what its bodies hold.
@@ -110,7 +110,7 @@ pub(super) fn collection(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     let list = move |State(world): State<Arc<World>>, uri: Uri| async move {
         let query = ListQuery::parse(&uri, kind.columns)?;
         let mut state = world.state();
-        Answer::Ok(Json(query.answer((kind.shelf)(&mut state).rows().cloned(), kind.columns)))
+        Answer::Ok(Json(query.answer((kind.shelf)(&mut state).rows().cloned().map(masked), kind.columns)))
     };
     let add = move |State(world): State<Arc<World>>, body: Bytes| async move { create(&world, kind, &body) };
     get(list).post(add)
@@ -121,7 +121,7 @@ pub(super) fn reading(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     get(move |State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>| async move {
         let mut state = world.state();
         let found = (kind.shelf)(&mut state).find(&namespace, &name).cloned();
-        found.map(Json).ok_or_else(|| missing(kind, &namespace, &name))
+        found.map(|found| Json(masked(found))).ok_or_else(|| missing(kind, &namespace, &name))
     })
 }
 
@@ -162,7 +162,7 @@ pub(super) fn create(world: &World, kind: &Kind, body: &Bytes) -> Answer {
     let name = text_or(&body, "name", &id);
     let entity = entity(kind, &body, &namespace, &name, &id);
     if (kind.shelf)(&mut world.state()).add(&namespace, &name, entity.clone()) {
-        return Ok(Json(entity));
+        return Ok(Json(masked(entity)));
     }
     Err(Refusal::conflict(format!("{} {namespace}/{name} already exists", kind.noun)))
 }
@@ -198,7 +198,7 @@ pub(super) fn patch(world: &World, kind: &Kind, namespace: &str, name: &str, bod
         entity[member] = or_null(body, member);
     }
     entity["updated_at"] = json!(naive_now());
-    Ok(Json(entity.clone()))
+    Ok(Json(masked(entity.clone())))
 }
 
 /// The members that every entity may have.

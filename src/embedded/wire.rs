@@ -78,6 +78,22 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// The same without any key in it.
+pub(super) fn masked(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mask = |(key, value): (String, Value)| {
+                let secret = key == "api_key" && value.as_str().is_some_and(|key| !key.is_empty());
+                let value = if secret { json!("******") } else { masked(value) };
+                (key, value)
+            };
+            Value::Object(members.into_iter().map(mask).collect())
+        }
+        Value::Array(items) => items.into_iter().map(masked).collect(),
+        other => other,
+    }
+}
+
 /// What a handler answers: JSON, or a refusal.
 pub(super) type Answer = Result<Json<Value>, Refusal>;
 

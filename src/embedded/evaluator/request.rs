@@ -1,14 +1,16 @@
 //! Accepting an evaluation job: checks of the body, look-up of what it refers to, and the plan of what is to be asked
 //! and scored (nemo-wire 6.2).
 
-use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::ask::{Call, Model};
 use super::job::{Evaluation, Order};
 use super::metrics::Metric;
 use super::rows::Source;
 use crate::embedded::fields::{Fields, Object, or_null, text_or};
-use crate::embedded::wire::{Refusal, naive_now, new_id};
+use crate::embedded::wire::{Refusal, masked, naive_now, new_id};
 use crate::embedded::world::State;
 
 /// What an evaluation job does.
@@ -19,6 +21,8 @@ pub(super) struct Plan {
     pub(super) parallelism: usize,
     /// How often a failed request is made again.
     pub(super) retries: usize,
+    /// How long a request may take.
+    pub(super) timeout: Duration,
     /// Members that every request to the model carries unless its template says otherwise.
     pub(super) sampling: Object,
 }
@@ -53,6 +57,9 @@ enum Target {
 const DEFAULT_PARALLELISM: u64 = 8;
 const MOST_PARALLEL: u64 = 256;
 const DEFAULT_RETRIES: u64 = 3;
+/// Seconds that a request may take, unless the job says otherwise.
+const DEFAULT_TIMEOUT: u64 = 120;
+const LONGEST_TIMEOUT: u64 = 3600;
 
 /// The job and the plan that a body asks for.
 pub(super) fn accept(state: &State, body: &Object, check_datasets: bool) -> Result<(Evaluation, Plan), Refusal> {
@@ -151,6 +158,7 @@ fn plan(state: &State, config: &Value, target: &Value) -> Result<Plan, Refusal> 
         tasks,
         parallelism: number("parallelism", DEFAULT_PARALLELISM).clamp(1, MOST_PARALLEL) as usize,
         retries: number("max_retries", DEFAULT_RETRIES).min(10) as usize,
+        timeout: Duration::from_secs(number("request_timeout", DEFAULT_TIMEOUT).clamp(1, LONGEST_TIMEOUT)),
         sampling: carried.filter(|(_, value)| !value.is_null()).collect(),
     })
 }
@@ -161,7 +169,7 @@ impl Target {
             |member: &str| Refusal::unprocessable(format!("target.{member} is required for a target of type {member}"));
         match target["type"].as_str() {
             Some("model") if target["model"].is_null() => Err(missing("model")),
-            Some("model") => Model::parse(&target["model"])
+            Some("model") => Model::parse(state, &target["model"])
                 .map(Target::Model)
                 .map_err(|why| Refusal::unprocessable(format!("target.model {why}"))),
             Some("rows") => {
@@ -236,7 +244,7 @@ fn one_task(state: &State, target: &Target, name: &str, task: &Value, limit: Opt
     let mut metrics = Vec::new();
     for (key, metric) in task["metrics"].as_object().into_iter().flatten() {
         let kind = metric["type"].as_str().unwrap_or_default();
-        let parsed = Metric::parse(kind, &metric["params"]);
+        let parsed = Metric::parse(state, kind, &metric["params"]);
         metrics.push((key.clone(), parsed.map_err(|why| refuse(format!("metrics.{key}: {why}")))?));
     }
     Ok(Task { name: name.to_owned(), inference, source, limit, metrics })
@@ -262,20 +270,4 @@ fn inflate(prefix: &str, given: &Value) -> Value {
         entity[key] = value;
     }
     entity
-}
-
-/// The same without any key in it.
-fn masked(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mask = |(key, value): (String, Value)| {
-                let secret = key == "api_key" && value.as_str().is_some_and(|key| !key.is_empty());
-                let value = if secret { json!("******") } else { masked(value) };
-                (key, value)
-            };
-            Value::Object(members.into_iter().map(mask).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.into_iter().map(masked).collect(),
-        other => other,
-    }
 }

@@ -3,6 +3,7 @@
 mod control;
 mod datastore;
 mod evaluator;
+mod external;
 mod faults;
 mod flywheel;
 mod inference;
