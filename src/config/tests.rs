@@ -263,8 +263,38 @@ fn an_index_is_found_by_the_usual_variables_and_every_variable_it_names_has_to_b
     let lines = said(index(&stated, &[]));
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("password_env")), "{lines:#?}");
-    let lines = said(index(SMALL, &[("ELASTICSEARCH_URL", "http://user:hunter2@e")]));
-    assert!(lines[0].contains("ELASTICSEARCH_URL") && !lines[0].contains("hunter2"), "{lines:?}");
+    let plan = index(SMALL, &[("ELASTICSEARCH_URL", "http://user:hunter2@e")]).unwrap();
+    assert!(!format!("{plan:?}").contains("hunter2"), "a plan is stored and shown");
+    assert_eq!(at(Ok(plan)).url, "http://e");
+    for name in ["ELASTICSEARCH_URL", "DFWFD__LOGS__ELASTICSEARCH__URL"] {
+        let variables: &[(&str, &str)] = match name {
+            "ELASTICSEARCH_URL" => &[("ELASTICSEARCH_URL", "ftp://user:hunter2@e")],
+            _ => &[("ELASTICSEARCH_URL", "http://e"), ("DFWFD__LOGS__ELASTICSEARCH__URL", "http://user:hunter2@e")],
+        };
+        let lines = said(load_text(SMALL, |invocation, around| {
+            invocation.need = Need::Data;
+            around.process = Environment::of(variables.iter().copied());
+        }));
+        assert!(lines[0].contains(name) && !lines[0].contains("hunter2"), "{lines:?}");
+    }
+}
+
+#[test]
+fn fields_stand_at_places_of_their_own_and_are_not_written_to() {
+    let plan =
+        |text: &str, need: Need| load_text(&format!("{SMALL}logs: {text}\n"), |invocation, _| invocation.need = need);
+    let mapped = "{source: elasticsearch, fields: {request: payload.request, timestamp: '@timestamp'}}";
+    let read = plan(mapped, Need::Data).unwrap();
+    assert_eq!(read.data.fields.request.as_deref(), Some("payload.request"));
+    let Input::Elasticsearch(at) = &read.data.input else { panic!("{:?}", read.data.input) };
+    assert_eq!(at.fields, read.data.fields);
+    let lines = said(plan(mapped, Need::Store));
+    assert!(lines[0].contains("logs.fields") && lines[0].contains("logs.source=local"), "{lines:?}");
+    assert!(plan(&mapped.replace("elasticsearch", "local"), Need::Store).is_ok());
+    let lines = said(plan("{source: local, fields: {request: a.b, response: a.b, client_id: a..b}}", Need::Data));
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    let lines = said(plan("{source: local, fields: {request: response}}", Need::Data));
+    assert!(lines[0].contains("logs.fields.response"), "{lines:?}");
 }
 
 /// `SMALL` with tool calls that this judge is asked about.

@@ -78,28 +78,13 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The same without any key in it.
-pub(super) fn masked(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mask = |(key, value): (String, Value)| {
-                let secret = key == "api_key" && value.as_str().is_some_and(|key| !key.is_empty());
-                let value = if secret { json!("******") } else { masked(value) };
-                (key, value)
-            };
-            Value::Object(members.into_iter().map(mask).collect())
-        }
-        Value::Array(items) => items.into_iter().map(masked).collect(),
-        other => other,
-    }
-}
-
 /// What a handler answers: JSON, or a refusal.
 pub(super) type Answer = Result<Json<Value>, Refusal>;
 
-/// A new id: the prefix, and a random UUID in base 58 (nemo-wire 1.4).
+/// A new id: the prefix, if there is one, and a random UUID in base 58 (nemo-wire 1.4).
 pub(super) fn new_id(prefix: &str) -> String {
-    format!("{prefix}-{}", bs58::encode(uuid::Uuid::new_v4().as_bytes()).into_string())
+    let random = bs58::encode(uuid::Uuid::new_v4().as_bytes()).into_string();
+    if prefix.is_empty() { random } else { format!("{prefix}-{random}") }
 }
 
 /// Now, as the Python services write it: UTC with microseconds and no zone.

@@ -215,6 +215,22 @@ impl World {
         }
     }
 
+    /// Forgets everything that exists and the calls that were counted, and stops the work under way.
+    pub(super) fn reset(&self) {
+        let mut state = self.state();
+        for at in 0..state.trainings.iter().count() {
+            state.trainings[at].cancel();
+        }
+        for at in 0..state.evaluations.iter().count() {
+            state.evaluations[at].cancel();
+        }
+        state.clear();
+        for target in customizer::built_in_targets().rows() {
+            state.targets.add(text(target, "namespace"), text(target, "name"), target.clone());
+        }
+        self.gate.forget();
+    }
+
     /// Tells the work under way to end.
     pub(super) fn shut(&self) {
         self.shut.store(true, Ordering::Relaxed);

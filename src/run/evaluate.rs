@@ -61,8 +61,10 @@ async fn measure(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> a
     let (row, job) = finished_job(cx, candidate, which, model).await?;
     cx.store.finished(row.id)?;
     let seconds = cx.seconds_of(&row);
-    let results = cx.nemo.evaluation_results(&job).await.with_context(|| format!("reading the results of {job}"))?;
-    let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
+    let results =
+        cx.read(cx.nemo.evaluation_results(&job)).await.with_context(|| format!("reading the results of {job}"))?;
+    let rows =
+        cx.read(cx.nemo.evaluation_rows(&job)).await.with_context(|| format!("downloading the rows of {job}"))?;
     let manifest = manifest(cx)?;
     let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
     let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;

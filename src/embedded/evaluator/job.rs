@@ -91,7 +91,7 @@ impl Evaluation {
     }
 
     /// Asks it to stop; a job that has ended stays as it is.
-    pub(super) fn cancel(&mut self) {
+    pub(in crate::embedded) fn cancel(&mut self) {
         if matches!(self.phase, Phase::Working) {
             self.work.cancel();
             self.become_phase(Phase::Cancelling);
@@ -218,6 +218,21 @@ impl Evaluation {
             answer.extend(body.clone());
         }
         answer
+    }
+
+    /// Its life, a line for each thing that is known of it.
+    pub(super) fn log(&self, world: &World) -> String {
+        let details = self.details(world);
+        let mut log = format!("{} INFO {} created\n", self.created_at, self.id);
+        for (task, status) in details["task_status"].as_object().into_iter().flatten() {
+            log.push_str(&format!("{} INFO task {task} {}\n", self.updated_at, status.as_str().unwrap_or_default()));
+        }
+        let (done, total) = self.progress();
+        log.push_str(&format!("{} INFO {done} of {total} samples evaluated\n", self.updated_at));
+        let level = if matches!(self.phase, Phase::Failed(_)) { "ERROR" } else { "INFO" };
+        let message = details["message"].as_str().unwrap_or_default();
+        log.push_str(&format!("{} {level} {} {message}\n", self.updated_at, self.status(world.polled())));
+        log
     }
 
     /// For `/control/state`.

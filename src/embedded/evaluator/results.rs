@@ -90,6 +90,20 @@ pub(super) fn summary(job: &str, namespace: &str, created_at: &str, tasks: &[Tas
     })
 }
 
+/// What went wrong in rows that are told of as JSON, a line each.
+pub(super) fn complaints(rows: &[u8]) -> io::Result<String> {
+    let tasks: Map<String, Value> = serde_json::from_slice(rows)?;
+    let mut lines = String::new();
+    for (task, rows) in &tasks {
+        for (at, row) in rows.as_array().into_iter().flatten().enumerate() {
+            if let Some(error) = row["error"].as_str() {
+                lines.push_str(&format!("WARNING {task} row {}: {error}\n", at + 1));
+            }
+        }
+    }
+    Ok(lines)
+}
+
 /// An archive of some files.
 pub(super) fn zip(files: &[(&str, &[u8])]) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -200,5 +214,6 @@ mod tests {
         assert_eq!(rows["t"][0]["metrics"]["f1"]["scores"]["f1_score"]["value"], 1.0);
         assert_eq!(rows["t"][1]["metrics"]["f1"]["scores"]["f1_score"]["value"], Value::Null);
         assert_eq!(rows["t"][1]["error"], "undefined");
+        assert_eq!(complaints(text.as_bytes()).unwrap(), "WARNING t row 2: undefined\n");
     }
 }
