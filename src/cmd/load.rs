@@ -26,6 +26,7 @@ const NOTE_EVERY: u64 = 250_000;
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
     let request = request(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
+    let request = LoadRequest { fields: plan.data.fields.clone(), ..request };
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);
@@ -83,12 +84,19 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
         workload: args.workload.clone(),
         client: args.client.clone(),
         timestamp: args.timestamp.as_ref().map(when).transpose()?,
+        ..LoadRequest::default()
     })
 }
 
 fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     let rejected = loaded.rejected.iter().map(|(reason, n)| (reason.as_str().to_owned(), *n)).collect();
-    let counts = LoadCounts { read: loaded.read, added: loaded.added, present: loaded.present, rejected };
+    let counts = LoadCounts {
+        read: loaded.read,
+        added: loaded.added,
+        present: loaded.present,
+        rejected,
+        trimmed: loaded.trimmed,
+    };
     ui.result(&data::load(&counts, ui.width(), ui.color()));
     ui.json(&LoadReport {
         schema: SCHEMA,

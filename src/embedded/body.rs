@@ -25,9 +25,12 @@ const PUT: &str = "/datastore/v1/hf/lfs/put/";
 /// How long the next piece of a body may take.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How long the rest of a refused body is read and thrown away: a client that writes it all before it reads would
-/// else see its connection break instead of the answer.
+/// How long the rest of a refused body is read and thrown away, as long as it comes: a client that writes it all before
+/// it reads would else see its connection break instead of the answer.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// How long the next piece of such a body may take.
+const LINGER_IDLE: Duration = Duration::from_secs(2);
 
 /// The request with its body in memory, unless that is for a file; the error is the answer.
 pub(super) async fn whole(request: Request) -> Result<Request, Refusal> {
@@ -78,7 +81,8 @@ pub(super) async fn next(stream: &mut BodyDataStream) -> Result<Option<Bytes>, R
 
 /// Reads what is left of a body that is refused, and keeps nothing of it.
 pub(super) fn discard(mut stream: BodyDataStream) {
-    tokio::spawn(tokio::time::timeout(LINGER, async move { while let Some(Ok(_)) = stream.next().await {} }));
+    let rest = async move { while let Ok(Some(Ok(_))) = tokio::time::timeout(LINGER_IDLE, stream.next()).await {} };
+    tokio::spawn(tokio::time::timeout(LINGER, rest));
 }
 
 fn too_large() -> Refusal {

@@ -108,7 +108,7 @@ impl Deployment {
         let (status, description) = self.status();
         let mut answer = json!({
             "async_enabled": self.async_enabled,
-            "config": self.config,
+            "config": entities::masked(self.config.clone()),
             "created_at": self.created_at,
             "deployed": self.ready.is_some(),
             "name": self.name,
@@ -231,6 +231,12 @@ fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
             config["nim_deployment"][key] = default;
         }
     }
+    // Some clients send null for what their user has left out, where the schema wants text.
+    for (key, default) in [("image_tag", "latest"), ("pvc_size", "25Gi")] {
+        if config["nim_deployment"].get(key).is_some_and(Value::is_null) {
+            config["nim_deployment"][key] = json!(default);
+        }
+    }
     Ok(Shape { model, gpus, lora: !disabled, config })
 }
 
@@ -275,11 +281,21 @@ async fn create(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, 
     answer["status_details"] = json!({"description": "Model deployment created", "status": "pending"});
     world.faults.decide(fate.as_ref(), &deployment.id(), None);
     if fate != Some(Fate::Lost) {
+        register_model(&mut state, &deployment.model);
         state.deployments.push(deployment);
     }
     drop(state);
     world.grant();
     Ok(Json(answer))
+}
+
+/// The entity of the model that is deployed, unless there is one; it stays when the deployment goes.
+fn register_model(state: &mut super::world::State, model: &str) {
+    if let Some((namespace, name)) = model.split_once('/')
+        && state.models.find(namespace, name).is_none()
+    {
+        state.models.add(namespace, name, entities::model_entity(&Object::new(), namespace, name));
+    }
 }
 
 fn rest(body: &Object) -> Object {
@@ -332,9 +348,8 @@ async fn list(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, COLUMNS)?;
     let mut state = world.state();
     world.settle_deployments(&mut state);
-    let nothing = state.deployments.is_empty();
     let mut answer = query.answer(state.deployments.iter().map(Deployment::answer), COLUMNS);
-    if nothing {
+    if answer["data"].as_array().is_some_and(Vec::is_empty) {
         // null, not [], as the real service does.
         answer["data"] = Value::Null;
     }

@@ -127,9 +127,10 @@ impl Server {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
+        // Before the runtime: one that is dropped by a caller within another cannot be.
+        let world = Arc::new(World::open(options, port)?);
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("dfwfd-embedded-worker").enable_all().build()?;
-        let world = Arc::new(World::open(options, port)?);
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&world);
         let thread = thread::Builder::new()

@@ -249,11 +249,15 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
         "model": request.model,
     });
     if request.stream == Some(true) {
-        if !calls.is_empty() {
-            return Err(bad_request("this platform does not stream tool calls: ask without stream"));
-        }
         answer["object"] = json!("chat.completion.chunk");
-        return Ok(stream::chat(&answer, &vec![text; n], stream::Options::usage(request.stream_options, usage)));
+        let usage = stream::Options::usage(request.stream_options, usage);
+        let said: Vec<stream::Said> = (0..n)
+            .map(|_| match &content {
+                Value::String(text) => stream::Said::Text(text.clone()),
+                _ => stream::Said::Calls(called(&calls)),
+            })
+            .collect();
+        return Ok(stream::chat(&answer, &said, finish, usage));
     }
     let choice = |index: usize| {
         json!({
@@ -268,7 +272,7 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
     Ok(Json(answer).into_response())
 }
 
-fn called(calls: &[ToolCall]) -> Value {
+fn called(calls: &[ToolCall]) -> Vec<Value> {
     let call = |call: &ToolCall| {
         json!({"id": format!("chatcmpl-tool-{}", uuid::Uuid::new_v4().simple()), "type": "function",
             "function": {"name": call.name, "arguments": call.arguments}})

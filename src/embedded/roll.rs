@@ -42,10 +42,6 @@ impl<T: Entry> Roll<T> {
         Some(&mut self[at])
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     pub(super) fn push(&mut self, entry: T) {
         self.touched.insert(entry.key());
         self.entries.push(entry);

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
 
 use super::wire::Refusal;
 use super::world::World;
@@ -16,6 +18,7 @@ use super::{control, customizer, datastore, deployments, entities, evaluator, ga
 pub(super) fn router(world: &Arc<World>) -> Router {
     let nemo = Router::new()
         .merge(entities::routes())
+        .route("/v1/health", get(health))
         .merge(deployments::routes())
         .merge(customizer::routes())
         .merge(evaluator::routes());
@@ -44,6 +47,10 @@ async fn vouch(State(world): State<Arc<World>>, request: Request, next: Next) ->
         }
         _ => answer,
     }
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({"status": "healthy"}))
 }
 
 async fn unknown() -> Refusal {

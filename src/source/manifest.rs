@@ -95,6 +95,9 @@ pub struct InputFile {
     pub lines: u64,
     /// BLAKE3 of its bytes, lower-case hex.
     pub blake3: String,
+    /// Name and version of the server of an index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 impl Manifest {

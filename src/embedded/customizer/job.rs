@@ -224,11 +224,11 @@ impl Training {
     pub(super) fn details(&self, polled: bool) -> Value {
         let series = self.series(polled);
         let status = self.status(polled);
+        // While reads are the clock, a job that runs is half way through its epochs.
+        let epochs = if status == "running" && polled { self.epochs / 2 } else { series.epoch };
         let percentage = match status {
             "completed" => 100.0,
-            "running" if polled => 50.0,
-            _ if series.steps > 0 => f64::from(series.step) / f64::from(series.steps) * 100.0,
-            _ => 0.0,
+            _ => f64::from(epochs) / f64::from(self.epochs.max(1)) * 100.0,
         };
         let known = series.steps > 0;
         let points = |points: &[(u32, String, f64)]| -> Vec<Value> {
@@ -242,7 +242,7 @@ impl Training {
             "status": status,
             "elapsed_time": 0.0,
             "percentage_done": percentage,
-            "epochs_completed": series.epoch,
+            "epochs_completed": epochs,
             "steps_completed": series.step,
             "steps_per_epoch": known.then_some(series.steps_per_epoch),
             "best_epoch": series.best_epoch(),

@@ -77,8 +77,7 @@ const CONFIG: Kind = Kind {
                 let options = row["training_options"].as_array()?;
                 Some(options.iter().map(|option| option[field].clone()).collect())
             }
-            "target_name" => Some(json!(row["target"].as_str()?.split_once('/')?.1)),
-            "target_base_model" => Some(json!(base_model(row["target"].as_str()?))),
+            "target_name" => Some(json!(request::named(row.get("target"))?.split_once('/')?.1)),
             "enabled" => Some(row["target_enabled"].clone()),
             _ => None,
         },
@@ -89,6 +88,8 @@ const JOBS: Columns = Columns {
     sort: &["created_at", "updated_at"],
     derived: |row, field| match field {
         "base_model" => Some(row["config_snapshot"]["base_model"].clone()),
+        // By the address of its files, or by its name.
+        "dataset" => Some(json!([row["files_url"], row["dataset"]])),
         "batch_size" | "epochs" | "finetuning_type" | "training_type" | "log_every_n_steps" => {
             Some(row["hyperparameters"][field].clone())
         }
@@ -196,6 +197,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/customization/jobs/{id}", get(read_job))
         .route("/v1/customization/jobs/{id}/status", get(job_status))
         .route("/v1/customization/jobs/{id}/cancel", post(cancel_job))
+        // Where an early client of NeMo looks for it.
+        .route("/v1/customizations/{id}/cancel", post(cancel_job))
         .route("/v1/customization/jobs/{id}/container-logs", get(container_logs))
 }
 
@@ -215,21 +218,27 @@ async fn create_config(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     entities::create(&world, &CONFIG, &body)
 }
 
+/// What configs are found by and do not say, with the member of their targets that does.
+const OF_TARGETS: [(&str, &str); 3] =
+    [("target_enabled", "enabled"), ("num_parameters", "num_parameters"), ("target_base_model", "base_model")];
+
 /// Configs can be found by what their targets are, too, which a config itself does not say.
 async fn list_configs(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, CONFIG.columns)?;
     let state = world.state();
     let rows = state.training_configs.rows().map(|config| {
-        let target = config["target"].as_str().and_then(|urn| find_target(&state, urn)).unwrap_or_default();
+        let target = request::named(config.get("target")).and_then(|urn| find_target(&state, &urn)).unwrap_or_default();
         let mut row = config.clone();
-        row["target_enabled"] = target["enabled"].clone();
-        row["num_parameters"] = target["num_parameters"].clone();
+        for (key, member) in OF_TARGETS {
+            row[key] = target[member].clone();
+        }
         row
     });
     let mut answer = query.answer(rows, CONFIG.columns);
     for row in answer["data"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        row.shift_remove("target_enabled");
-        row.shift_remove("num_parameters");
+        for (key, _) in OF_TARGETS {
+            row.shift_remove(key);
+        }
     }
     Ok(Json(answer))
 }

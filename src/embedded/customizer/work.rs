@@ -24,6 +24,7 @@ pub(in crate::embedded) struct Work {
     id: String,
     base_model: String,
     files_url: String,
+    template: rows::Template,
     options: TrainOptions,
     log_every: u32,
     cancelled: AtomicBool,
@@ -50,6 +51,9 @@ impl Work {
             id: job.id.clone(),
             base_model: job.base_model.clone(),
             files_url: job.files_url.clone(),
+            template: rows::Template::parse(
+                job.body["config_snapshot"]["prompt_template"].as_str().unwrap_or_default(),
+            ),
             options: TrainOptions { epochs: job.epochs, seed: job.seed },
             log_every: job.log_every,
             cancelled: AtomicBool::new(false),
@@ -100,7 +104,11 @@ impl Work {
             Ok(bytes) => Ok((path, bytes)),
             Err(error) => Err(format!("{path} cannot be read: {error}")),
         };
-        let read = files.into_iter().map(bytes).collect::<Result<Vec<_>, _>>().and_then(|files| rows::read(&files));
+        let read = files
+            .into_iter()
+            .map(bytes)
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|files| rows::read(&files, &self.template));
         let rows = match read {
             Ok(rows) => rows,
             Err(problem) => return Outcome::Failed(problem),

@@ -220,6 +220,21 @@ impl Evaluation {
         answer
     }
 
+    /// Its life, a line for each thing that is known of it.
+    pub(super) fn log(&self, world: &World) -> String {
+        let details = self.details(world);
+        let mut log = format!("{} INFO {} created\n", self.created_at, self.id);
+        for (task, status) in details["task_status"].as_object().into_iter().flatten() {
+            log.push_str(&format!("{} INFO task {task} {}\n", self.updated_at, status.as_str().unwrap_or_default()));
+        }
+        let (done, total) = self.progress();
+        log.push_str(&format!("{} INFO {done} of {total} samples evaluated\n", self.updated_at));
+        let level = if matches!(self.phase, Phase::Failed(_)) { "ERROR" } else { "INFO" };
+        let message = details["message"].as_str().unwrap_or_default();
+        log.push_str(&format!("{} {level} {} {message}\n", self.updated_at, self.status(world.polled())));
+        log
+    }
+
     /// For `/control/state`.
     pub(in crate::embedded) fn summary(&self) -> Value {
         json!({

@@ -5,6 +5,8 @@ mod ask;
 pub(super) mod job;
 mod live;
 mod metrics;
+mod python;
+mod reports;
 mod request;
 mod results;
 mod rows;
@@ -84,9 +86,11 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/evaluation/jobs/{id}/cancel", post(cancel))
         .route("/v1/evaluation/jobs/{id}/results", get(read_results))
         .route("/v1/evaluation/jobs/{id}/download-results", get(download))
+        .route("/v1/evaluation/jobs/{id}/logs", get(logs))
         .route("/v1/evaluation/live", post(evaluate_live))
         .merge(entities::crud("/v1/evaluation/configs", &CONFIG))
         .merge(entities::crud("/v1/evaluation/targets", &TARGET))
+        .merge(reports::routes())
 }
 
 fn no_job(id: &str) -> Refusal {
@@ -176,6 +180,23 @@ async fn download(State(world): State<Arc<World>>, Path(id): Path<String>) -> Re
     };
     let packed = tokio::task::spawn_blocking(pack).await.unwrap_or_else(|crash| Err(std::io::Error::other(crash)));
     archive(&format!("evaluation_results-{id}.zip"), packed)
+}
+
+/// What a job has said, as a zip; rows that lost their scores say why.
+async fn logs(State(world): State<Arc<World>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let (mut log, rows) = {
+        let state = world.state();
+        let job = state.evaluation(&id).ok_or_else(|| no_job(&id))?;
+        (job.log(&world), job.found().map(|(_, _, rows)| rows.clone()))
+    };
+    let pack = move || {
+        if let Some(rows) = rows {
+            log.push_str(&results::complaints(&rows.bytes()?)?);
+        }
+        results::zip(&[("logs/evaluation.log", log.as_bytes())]).map_err(std::io::Error::other)
+    };
+    let packed = tokio::task::spawn_blocking(pack).await.unwrap_or_else(|crash| Err(std::io::Error::other(crash)));
+    archive(&format!("evaluation_logs-{id}.zip"), packed)
 }
 
 /// A zip as an answer.

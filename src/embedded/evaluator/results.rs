@@ -25,8 +25,10 @@ pub(super) struct Row {
     pub(super) sample: Value,
     /// One per metric.
     pub(super) scores: Vec<Scores>,
-    /// Why a score is missing.
+    /// Why a score is missing that could not be computed.
     pub(super) error: Option<String>,
+    /// Why a score is missing although nothing went wrong: a judge gave none.
+    pub(super) note: Option<String>,
 }
 
 impl Row {
@@ -88,6 +90,20 @@ pub(super) fn summary(job: &str, namespace: &str, created_at: &str, tasks: &[Tas
     })
 }
 
+/// What went wrong in rows that are told of as JSON, a line each.
+pub(super) fn complaints(rows: &[u8]) -> io::Result<String> {
+    let tasks: Map<String, Value> = serde_json::from_slice(rows)?;
+    let mut lines = String::new();
+    for (task, rows) in &tasks {
+        for (at, row) in rows.as_array().into_iter().flatten().enumerate() {
+            if let Some(error) = row["error"].as_str() {
+                lines.push_str(&format!("WARNING {task} row {}: {error}\n", at + 1));
+            }
+        }
+    }
+    Ok(lines)
+}
+
 /// An archive of some files.
 pub(super) fn zip(files: &[(&str, &[u8])]) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -138,7 +154,7 @@ impl TaskRows {
                 metrics.insert(metric.clone(), json!({"scores": scores}));
             }
             let mut shown = json!({"item": row.item, "sample": row.sample, "metrics": metrics});
-            if let Some(error) = &row.error {
+            if let Some(error) = row.error.as_ref().or(row.note.as_ref()) {
                 shown["error"] = json!(error);
             }
             shown
@@ -174,6 +190,7 @@ mod tests {
             sample: json!({"output_text": "x"}),
             scores: vec![Scores::of(vec![score])],
             error: score.is_none().then(|| "undefined".to_owned()),
+            note: None,
         };
         let rows = vec![row(Some(1.0)), row(None), row(Some(0.5))];
         [TaskRows { name: "t".into(), metrics: vec![("f1".into(), vec!["f1_score".into()])], rows }]
@@ -197,5 +214,6 @@ mod tests {
         assert_eq!(rows["t"][0]["metrics"]["f1"]["scores"]["f1_score"]["value"], 1.0);
         assert_eq!(rows["t"][1]["metrics"]["f1"]["scores"]["f1_score"]["value"], Value::Null);
         assert_eq!(rows["t"][1]["error"], "undefined");
+        assert_eq!(complaints(text.as_bytes()).unwrap(), "WARNING t row 2: undefined\n");
     }
 }

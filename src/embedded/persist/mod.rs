@@ -230,7 +230,11 @@ impl Journal {
         desk.changes.extend(changes);
         desk.fresh.extend(contents.fresh());
         desk.gone.extend(contents.sweep());
-        if desk.connection.is_none() || (desk.changes.is_empty() && desk.fresh.is_empty() && desk.gone.is_empty()) {
+        if desk.changes.is_empty() && desk.fresh.is_empty() && desk.gone.is_empty() {
+            return;
+        }
+        if desk.connection.is_none() {
+            desk.failure = Some("the platform has ended".to_owned());
             return;
         }
         match desk.transact() {
@@ -317,4 +321,59 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn change(key: &str, document: Option<Value>) -> Vec<Change> {
+        vec![Change { kind: "thing", key: key.to_owned(), document }]
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_with_the_next_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let contents = journal.contents();
+        journal.write(change("a", Some(json!(1))), &contents);
+        assert_eq!(journal.failure(), None);
+        let execute = |script: &str| journal.desk().connection.as_ref().unwrap().execute_batch(script).unwrap();
+        execute("ALTER TABLE documents RENAME TO away");
+        journal.write(change("a", None), &contents);
+        let held = contents.keep("small".into()).unwrap();
+        journal.write(change("b", Some(json!(2))), &contents);
+        assert!(journal.failure().is_some());
+        execute("ALTER TABLE away RENAME TO documents");
+        journal.write(Vec::new(), &contents);
+        assert_eq!(journal.failure(), None);
+        assert_eq!(journal.read().unwrap(), HashMap::from([("thing".into(), vec![("b".into(), json!(2))])]));
+        assert_eq!(journal.small(held.sha256()).unwrap(), "small");
+    }
+
+    #[test]
+    fn documents_come_back_in_the_order_in_which_they_were_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let contents = journal.contents();
+        for (key, document) in
+            [("z", Some(1)), ("a", Some(2)), ("z", Some(3)), ("m", Some(4)), ("a", None), ("a", Some(5))]
+        {
+            journal.write(change(key, document.map(Value::from)), &contents);
+        }
+        journal.close();
+        let read = Journal::open(folder.path()).unwrap().read().unwrap();
+        let expected = [("z", 3), ("m", 4), ("a", 5)].map(|(key, document)| (key.to_owned(), json!(document)));
+        assert_eq!(read["thing"], expected);
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        journal.desk().connection.as_ref().unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
+        drop(journal);
+        assert!(matches!(Journal::open(folder.path()), Err(DataDirError::Newer { found, .. }) if found == VERSION + 1));
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::client::{Call, Client, Server};
 use super::error::ElasticError;
+use super::index::health;
 use super::mapping::{self, Mapping};
 use super::thread::{Thread, ended};
 use crate::data::canonical;
@@ -91,7 +92,9 @@ impl Bulk {
         let preparing = Arc::clone(&client);
         let (server, mapping) = thread.run(async move {
             let server = preparing.server().await?;
-            Ok((server, prepare(&preparing).await?))
+            let mapping = prepare(&preparing).await?;
+            health(&preparing, &server).await?;
+            Ok((server, mapping))
         })?;
         if let Some(why) = mapping.unwritable() {
             return Err(ElasticError::Mapping { index: client.index.clone(), why });

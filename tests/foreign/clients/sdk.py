@@ -202,7 +202,8 @@ def models(adapter):
     assert name in with_lora, with_lora
     endpoint = {"url": "http://localhost:9/v1", "model_id": "x", "api_key": "secret", "format": "openai"}
     client.models.create(name="outside", namespace=NAMESPACE, api_endpoint=endpoint)
-    assert client.models.update("outside", namespace=NAMESPACE, description="words").description == "words"
+    told = client.models.update("outside", namespace=NAMESPACE, description="words")
+    assert (told.description, told.api_endpoint.api_key) == ("words", "******"), told
     assert client.models.delete("outside", namespace=NAMESPACE).id
     refused(NotFoundError, lambda: client.models.retrieve("outside", namespace=NAMESPACE))
 
@@ -252,11 +253,27 @@ def evaluation(adapter):
     assert len(list(jobs.list(page_size=1, filter={"namespace": NAMESPACE}))) == 2
     refused(NotFoundError, lambda: jobs.retrieve("eval-absent"))
     refused(UnprocessableEntityError, lambda: client.post("/v1/evaluation/jobs", cast_to=object, body={}))
+    reports(made.id, results)
     jobs.cancel(made.id)
     jobs.delete(made.id)
     refused(NotFoundError, lambda: jobs.retrieve(made.id))
     client.evaluation.configs.delete("stored", namespace=NAMESPACE)
     client.evaluation.targets.delete("stored", namespace=NAMESPACE)
+
+
+def reports(job, found):
+    """Results as entities: that of a job, and one of our own."""
+    kept = client.evaluation.results
+    assert kept.retrieve(found.id).job == job
+    assert [one.id for one in kept.list(filter={"job_id": job})] == [found.id]
+    made = kept.create(job="eval-other", namespace=NAMESPACE, tasks={}, description="words")
+    assert made.id.startswith("evaluation_result-") and made.description == "words", made
+    assert kept.update(made.id, job="eval-other", description="others").description == "others"
+    assert made.id in {one.id for one in kept.list(page_size=1)}
+    assert kept.delete(made.id).id == made.id
+    refused(NotFoundError, lambda: kept.retrieve(made.id))
+    log = client.evaluation.jobs.with_raw_response.download_logs(job)
+    assert zipfile.ZipFile(io.BytesIO(log.read())).namelist(), log.headers
 
 
 def live(_):
