@@ -198,7 +198,7 @@ impl Target {
 fn judge(request: &Request, answer: &[u8]) -> (u16, Vec<u8>) {
     let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
     let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) else {
-        let hung_up = request.framing.broken() || matches!(request.framing, Framing::Padded(_));
+        let hung_up = request.framing.broken() || matches!(request.framing, Framing::Padded(_) | Framing::Oversized);
         assert!(answer.is_empty() && hung_up, "no answer to {}", show(request));
         return (0, Vec::new());
     };
