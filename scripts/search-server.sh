@@ -115,6 +115,10 @@ start() {
     cp -r "$server/config" "$place/config"
     # Its own settings write logs of the collector and dumps beside the program, which belongs to all.
     sed -i.bak -e '/logs\//d' -e '/path=data/d' "$place/config/jvm.options"
+    # The JDK from pip lacks what would make some searches faster.
+    if ! "$java/bin/java" --list-modules | grep -q '^jdk.incubator.vector@'; then
+        sed -i.bak -e '/jdk.incubator.vector/d' "$place/config/jvm.options"
+    fi
     local settings=(-Ediscovery.type=single-node -Enetwork.host=127.0.0.1 -Ehttp.port=0 -Etransport.port=0
         "-Epath.data=$place/data" "-Epath.logs=$place/logs" -Ecluster.routing.allocation.disk.threshold_enabled=false)
     local prefix=OPENSEARCH scheme=http

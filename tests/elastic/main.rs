@@ -27,8 +27,11 @@ macro_rules! named {
     };
 }
 
+/// A test of something, and its name.
+type Case<T> = (&'static str, fn(&T));
+
 /// Tests of one server.
-const CASES: &[(&str, fn(&Server))] = named![
+const CASES: &[Case<Server>] = named![
     stores::the_datasets_are_those_of_the_file,
     stores::records_of_one_second_come_once_each,
     stores::a_killed_load_is_repeated,
@@ -53,7 +56,7 @@ const CASES: &[(&str, fn(&Server))] = named![
 ];
 
 /// Tests of a server with TLS and a password.
-const SECURED: &[(&str, fn(&Secured))] = named![
+const SECURED: &[Case<Secured>] = named![
     tls::a_url_with_a_password_and_an_authority_open_the_server,
     tls::named_variables_open_the_server,
     tls::without_a_password_access_is_refused,
