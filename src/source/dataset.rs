@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -109,6 +110,8 @@ struct Sources {
     server: Option<String>,
     /// Makes records of documents of another shape.
     reshaper: Option<Reshaper>,
+    /// Whether records come in another order each time.
+    unordered: bool,
     /// Keeps writers out of a log store that is read.
     _store: Option<Reading>,
 }
@@ -122,6 +125,7 @@ impl Sources {
             Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
             Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
+        let unordered = matches!(input, Input::Elasticsearch(_));
         // Those that `build` is handed as a stream.
         let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
         let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
@@ -133,7 +137,7 @@ impl Sources {
         let copies = copied.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         let reshaper = other.then(|| Reshaper::new(fields));
-        Ok(Sources { name, paths, names, spooled, copied, server: None, reshaper, _store: store })
+        Ok(Sources { name, paths, names, spooled, copied, unordered, server: None, reshaper, _store: store })
     }
 
     fn build(
@@ -144,6 +148,7 @@ impl Sources {
         stdin: &mut dyn Read,
         max_line: usize,
     ) -> Result<Manifest> {
+        let started = Instant::now();
         let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
         let mut inputs = Vec::new();
         let mut identities = Vec::new();
@@ -169,6 +174,8 @@ impl Sources {
         if let Some(unmet) = unmet.and_then(Reshaper::unmet) {
             return Err(unmet.into());
         }
+        let lines: u64 = inputs.iter().map(|input| input.lines).sum();
+        tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
         let ids = self.ids(&intake.ties())?;
         intake.settle(&ids);
         let corpus = intake.finish()?;
@@ -218,6 +225,9 @@ impl Sources {
             None => Box::new(reader),
         };
         let mut blocks = Blocks::new(reader, source as u32, copy, max_line);
+        if self.unordered {
+            blocks = blocks.unordered();
+        }
         let examiner = intake.examiner();
         let buffers = std::cell::RefCell::new(Vec::new());
         let mut lines = 0;
@@ -243,7 +253,7 @@ impl Sources {
         )?;
         let digest = blocks.digest();
         drop(blocks);
-        let digest = if reshaper.is_some() { seen.digest() } else { digest };
+        let digest = if reshaper.is_some() && !self.unordered { seen.digest() } else { digest };
         self.reshaper = reshaper;
         let server = self.server.clone();
         Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3, server })

@@ -93,7 +93,8 @@ pub struct InputFile {
     pub bytes: u64,
     /// Lines.
     pub lines: u64,
-    /// BLAKE3 of its bytes, lower-case hex.
+    /// BLAKE3 of its bytes; of an index, which has no order, the sum of the BLAKE3 of its lines modulo 2^256, each read
+    /// with its lowest byte first. Lower-case hex.
     pub blake3: String,
     /// Name and version of the server of an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
