@@ -288,6 +288,12 @@ pub struct Serve {
     /// Offer /control, to hold calls and look inside; for tests [default: off]
     #[arg(long)]
     pub control: bool,
+    /// Script a failure, such as 'POST /nemo/v1/customization/jobs: status=503 times=2'; repeatable [default: none]
+    #[arg(long = "fault", value_name = "SPEC")]
+    pub faults: Vec<String>,
+    /// Keep everything in this folder, and find it there when started again [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Run this command against it and end with its exit code [default: serve until stopped]
     #[arg(last = true, value_name = "CMD")]
     pub run: Vec<String>,

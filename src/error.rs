@@ -144,7 +144,9 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
 fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
     let (exit, hint) = match obstacle {
         Obstacle::AllBusy => (Exit::Service, "wait for a GPU, or set `gpus` to the budget that you want".to_owned()),
-        Obstacle::TooSmall { .. } => (Exit::Usage, "raise `gpus`, or lower the candidate's GPUs".to_owned()),
+        Obstacle::TooSmall { .. } => {
+            (Exit::Usage, "raise `gpus`, or lower the GPUs of the candidate or the judge".to_owned())
+        }
         Obstacle::NoStudent { .. } => (Exit::Usage, "--rehearse lets its students stand in for any model".to_owned()),
         Obstacle::NoTarget { enabled, .. } => (
             Exit::Usage,
@@ -152,6 +154,14 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
                 0 => "no target is enabled: ask the administrator of the customizer".to_owned(),
                 _ => format!("set customizer_configs.target to one of: {}", enabled.join(", ")),
             },
+        ),
+        Obstacle::Judge { error, .. } if error.is_refused() => {
+            (Exit::Service, "set LLM_JUDGE_API_KEY to a key that the judge takes".to_owned())
+        }
+        Obstacle::Judge { .. } => (
+            Exit::Service,
+            "check llm_judge_config.url and model_name, or set evaluation_config.tool_eval_type: tool-calling-metric"
+                .to_owned(),
         ),
         Obstacle::Operator { .. } => {
             (Exit::Usage, "--adopt uses it and never deletes it; or take it down first".to_owned())

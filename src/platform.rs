@@ -11,7 +11,9 @@ use crate::embedded;
 use crate::nemo::{Client, Endpoints, Options, Secret};
 use crate::student;
 
-pub use crate::embedded::{Clock, Options as ServeOptions, Server, UploadMode};
+pub use crate::embedded::{
+    BadFault, Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
+};
 
 /// What a ledger row of an in-process platform begins with.
 const IN_PROCESS: &str = "embedded:";

@@ -154,6 +154,7 @@ fn training() -> NewTraining {
 
 fn evaluation(model: &str, kind: &str) -> NewEvaluation {
     NewEvaluation {
+        judge: None,
         kind: EvaluationKind::Classification,
         ns: NS.into(),
         description: format!("dfwfd-abcdefgh-{kind} (me@here)"),

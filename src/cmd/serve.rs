@@ -9,14 +9,14 @@ use serde_json::json;
 
 use crate::cli::{Clock, Global, Serve, UploadMode};
 use crate::error::{Exit, Fault};
-use crate::platform::{self, ServeOptions, Server};
+use crate::platform::{self, DataDirError, FaultSpec, ServeOptions, Server, StartError};
 use crate::run::stop::Stop;
 use crate::ui::Ui;
 
 /// Serves until stopped, or until the command ends.
 pub(super) async fn run(_: &Global, args: &Serve, ui: &Ui) -> anyhow::Result<Exit> {
     let server = start(args)?;
-    let settings = settings(&server);
+    let settings = settings(&server, args.control);
     if let Some(file) = &args.env_file {
         write_whole(file, &lines(&settings))?;
     }
@@ -33,6 +33,9 @@ pub(super) async fn run(_: &Global, args: &Serve, ui: &Ui) -> anyhow::Result<Exi
         exit = work => exit,
         () = stop.watch_signals() => Ok(Exit::Done),
     };
+    for fault in server.unused_faults() {
+        ui.warn(&format!("the fault '{fault}' has struck no call"));
+    }
     server.stop();
     exit
 }
@@ -50,27 +53,51 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
             Clock::Polls => platform::Clock::Polls,
         },
         control: args.control,
+        faults: Vec::new(),
+        data_dir: args.data_dir.clone(),
     };
+    let faults = args.faults.iter().map(|text| fault(text, &options)).collect::<anyhow::Result<_>>()?;
+    let options = ServeOptions { faults, ..options };
     Server::start(options).map_err(|error| {
         let listening = format!("listening on 127.0.0.1:{}", args.port);
-        match error.kind() {
-            std::io::ErrorKind::AddrInUse => Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
-                .hint("--port 0 takes a free one")
-                .into(),
-            _ => anyhow::Error::new(error).context(listening),
+        match error {
+            StartError::Listening(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
+                    .hint("--port 0 takes a free one")
+                    .into()
+            }
+            StartError::Listening(error) => anyhow::Error::new(error).context(listening),
+            StartError::DataDir(error @ DataDirError::InUse { .. }) => {
+                Fault::new(Exit::Locked, error.to_string()).hint("end that server, or name another --data-dir").into()
+            }
+            StartError::DataDir(error) => error.into(),
         }
     })
 }
 
-/// What another process needs to know, as environment variables that `dfwfd` reads.
-fn settings(server: &Server) -> [(&'static str, String); 4] {
+fn fault(text: &str, options: &ServeOptions) -> anyhow::Result<FaultSpec> {
+    let read = text.parse().and_then(|spec: FaultSpec| spec.fits(options.clock, options.control).map(|()| spec));
+    read.map_err(|bad| {
+        let example =
+            "docs/ci.md has them all; an example: --fault 'POST /nemo/v1/customization/jobs: status=503 times=2'";
+        let fault = Fault::new(Exit::Usage, bad.to_string()).hint(example);
+        anyhow::Error::new(fault).context(format!("reading --fault '{text}'"))
+    })
+}
+
+/// What another process needs to know, as environment variables: those that `dfwfd` reads, and where `/control` is.
+fn settings(server: &Server, control: bool) -> Vec<(&'static str, String)> {
     let (nemo, nim, datastore) = server.base_urls();
-    [
+    let mut settings = vec![
         ("DFWFD__NMP_CONFIG__PLATFORM", "nemo".to_owned()),
         ("DFWFD__NMP_CONFIG__NEMO_BASE_URL", nemo),
         ("DFWFD__NMP_CONFIG__NIM_BASE_URL", nim),
         ("DFWFD__NMP_CONFIG__DATASTORE_BASE_URL", datastore),
-    ]
+    ];
+    if control {
+        settings.push(("DFWFD_CONTROL_URL", format!("http://127.0.0.1:{}/control", server.port())));
+    }
+    settings
 }
 
 fn lines(settings: &[(&str, String)]) -> String {

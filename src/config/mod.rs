@@ -1,7 +1,7 @@
 //! Configuration: flywheel.yaml, flags and environment into one checked plan.
 //!
 //! `find` finds the file, `file` reads it into a tree of `node`s, `layers` puts overrides on top, `check` holds it
-//! against the `schema`, and `resolve` (with `records` and `candidates`) makes a [`plan::Plan`] of it or lists every
+//! against the `schema`, and `resolve` (with `records`, `candidates` and `judge`) makes a [`plan::Plan`] of it or lists every
 //! problem. Nothing here talks to a platform or reads a record.
 
 pub(crate) mod candidates;
@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub mod env;
 pub(crate) mod file;
 pub(crate) mod find;
+pub(crate) mod judge;
 pub(crate) mod layers;
 pub(crate) mod node;
 pub mod plan;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use env::Environment;
 use file::Document;
 use find::Found;
+pub use judge::judge_key;
 use node::Node;
 use plan::Plan;
 pub use problem::Problems;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::intake::WorkloadType;
 use crate::data::options::DatasetRequest;
 
 /// Everything that decides what a command does, resolved and checked.
@@ -23,6 +24,10 @@ pub struct Plan {
     pub data: DatasetRequest,
     /// The candidate models, in the order of the file.
     pub candidates: Vec<Candidate>,
+    /// Who judges tool calls (`llm_judge_config`), when `tool_eval_type` asks for a judge; not asked when the records turn
+    /// out to be something else.
+    #[serde(default)]
+    pub judge: Option<Judge>,
     /// What every customization job trains with.
     pub training: Training,
     /// The GPU budget that the file or `--set` asks for; `None`: found at run time (product default).
@@ -110,6 +115,82 @@ pub struct CustomizerPlan {
     pub training_precision: Option<String>,
     /// Longer rows are truncated by the customizer.
     pub max_seq_length: u32,
+}
+
+impl Plan {
+    /// The judge that is asked about records of this kind.
+    pub fn judge_of(&self, workload: WorkloadType) -> Option<&Judge> {
+        self.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
+    }
+}
+
+impl Candidate {
+    /// GPUs of its training job; 0 when it is not trained.
+    pub fn training_gpus(&self) -> u32 {
+        self.customizer.as_ref().map_or(0, |customizer| customizer.gpus.saturating_mul(customizer.num_nodes.max(1)))
+    }
+
+    /// GPUs without which it cannot run: NIM and training one after the other.
+    pub fn least_gpus(&self) -> u32 {
+        self.gpus.max(self.training_gpus())
+    }
+}
+
+/// The model that judges tool calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    /// The model that is asked.
+    pub model_name: String,
+    /// Where it is.
+    pub place: JudgePlace,
+}
+
+/// Where a judge is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JudgePlace {
+    /// A NIM that the run deploys.
+    Local(LocalJudge),
+    /// An endpoint that is there already, which the Evaluator calls.
+    Remote {
+        /// The address that takes chat requests, or the base that it is below.
+        url: String,
+        /// Where its key is.
+        key: JudgeKey,
+    },
+}
+
+/// The NIM of a judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocalJudge {
+    /// GPUs, for the whole run; 0 for one that stands in for a remote judge.
+    pub gpus: u32,
+    /// Volume size, such as `25Gi`.
+    pub pvc_size: Option<String>,
+    /// Image tag, as written.
+    pub tag: Option<String>,
+    /// Image registry and path before the model name.
+    pub registry_base: Option<String>,
+}
+
+/// Where the key of a judge is; never the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JudgeKey {
+    /// In the first of these environment variables that is set; without one no key is sent.
+    Variables(Vec<String>),
+    /// In plain text in the configuration.
+    Written,
+}
+
+impl Judge {
+    /// GPUs that it takes for the whole run.
+    pub fn gpus(&self) -> u32 {
+        match &self.place {
+            JudgePlace::Local(local) => local.gpus,
+            JudgePlace::Remote { .. } => 0,
+        }
+    }
 }
 
 /// `training_config` and `lora_config`.

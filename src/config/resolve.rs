@@ -63,6 +63,7 @@ pub(crate) fn plan(made: Made<'_>, invocation: &Invocation, around: &Surrounding
     let data = resolve.request(invocation, around, &state_dir);
     let candidates = resolve.candidates(invocation, platform.kind);
     resolve.candidates_needed(invocation);
+    let judge = resolve.judge(invocation, platform.kind, data.workload_type, &candidates);
     resolve.noteworthy();
     let training = resolve.training();
     let limits = limits(&settings);
@@ -79,6 +80,7 @@ pub(crate) fn plan(made: Made<'_>, invocation: &Invocation, around: &Surrounding
         rehearse: invocation.rehearse,
         data,
         candidates,
+        judge,
         training,
         gpus,
         limits,
@@ -328,8 +330,8 @@ impl Resolve<'_> {
             .collect();
         if !older.is_empty() {
             self.warnings.push(format!(
-                "{judge} uses an older spelling ({}); today it is deployment_type and model_name, and the key comes \
-                 from LLM_JUDGE_API_KEY",
+                "{judge} uses an older spelling ({}); today it is deployment_type and model_name, and the key is looked \
+                 for in LLM_JUDGE_API_KEY",
                 older.join(", ")
             ));
         }

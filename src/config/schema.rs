@@ -127,7 +127,7 @@ pub(crate) const TOP: &[Key] = &[
     key("state_dir", Kind::Text(Form::Any)).or(".dfwfd").nullable(),
     key("limits", Kind::Section(LIMITS)),
     key("icl_config", Kind::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
-    key("llm_judge_config", Kind::Section(JUDGE)).nullable().later("evaluation by a judge model"),
+    key("llm_judge_config", Kind::Section(JUDGE)).nullable(),
     key("embedding_nim_config", Kind::Section(SERVICE)).nullable().later("example selection by embeddings"),
     key("mlflow_config", Kind::Section(MLFLOW)).nullable().later("tracking in MLflow"),
 ];
@@ -187,8 +187,8 @@ const SPLIT: &[Key] = &[
 const EVALUATION: &[Key] = &[
     key("workload_type", Kind::Choice(&["classification", "tool_calling", "auto"])).or("classification"),
     key("tool_eval_type", Kind::Choice(&["tool-calling-metric", "tool-calling-judge"]))
-        .nullable()
-        .later("evaluation of tool calls"),
+        .or("tool-calling-metric")
+        .nullable(),
 ];
 
 const TRAINING: &[Key] = &[
@@ -285,10 +285,10 @@ const JUDGE: &[Key] = &[
     SERVICE_MODEL,
     API_KEY,
     SERVICE_CONTEXT,
-    SERVICE_GPUS,
-    SERVICE_PVC,
-    SERVICE_TAG,
-    SERVICE_REGISTRY,
+    SERVICE_GPUS.or("1"),
+    SERVICE_PVC.or("25Gi"),
+    SERVICE_TAG.or("latest"),
+    SERVICE_REGISTRY.or("nvcr.io/nim"),
     SERVICE_MODEL_TYPE,
     INPUT_TYPE,
     key("type", Kind::Choice(&["local", "remote"])),

@@ -1,5 +1,5 @@
-//! The endpoints below `/control`, for tests: hold a platform call, let it go, list the calls, show everything that
-//! exists. They exist only with `Options::control` and are no part of NeMo.
+//! The endpoints below `/control`, for tests: hold a platform call, let it go, list the calls, script failures, show
+//! everything that exists, forget it. They exist only with `Options::control` and are no part of NeMo.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::faults::FaultSpec;
 use super::gate::When;
-use super::wire::Refusal;
+use super::wire::{Answer, Refusal};
 use super::world::World;
 
 /// The control routes, without their prefix.
@@ -21,6 +22,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/release", post(release))
         .route("/calls", get(calls))
         .route("/state", get(state))
+        .route("/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/reset", post(reset))
 }
 
 #[derive(Deserialize)]
@@ -42,6 +45,33 @@ async fn hold(State(world): State<Arc<World>>, body: Bytes) -> Result<Json<Value
 
 async fn release(State(world): State<Arc<World>>) -> Json<Value> {
     world.gate.release();
+    world.faults.release().await;
+    Json(json!({}))
+}
+
+#[derive(Deserialize)]
+struct NewFault {
+    fault: String,
+}
+
+async fn faults(State(world): State<Arc<World>>) -> Json<Value> {
+    Json(world.faults.list())
+}
+
+/// Takes the text of a fault as it is, or in a JSON object.
+async fn add_fault(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+    let text = match serde_json::from_slice(&body) {
+        Ok(NewFault { fault }) => fault,
+        Err(error) if body.starts_with(b"{") => return Err(Refusal::unprocessable(error.to_string())),
+        Err(_) => String::from_utf8_lossy(&body).into_owned(),
+    };
+    let read = text.parse::<FaultSpec>().and_then(|spec| spec.fits(world.options.clock, true).map(|()| spec));
+    let spec = read.map_err(|bad| Refusal::unprocessable(bad.to_string()))?;
+    Ok(Json(world.faults.add(spec)))
+}
+
+async fn clear_faults(State(world): State<Arc<World>>) -> Json<Value> {
+    world.faults.clear().await;
     Json(json!({}))
 }
 
@@ -52,4 +82,9 @@ async fn calls(State(world): State<Arc<World>>) -> Json<Value> {
 
 async fn state(State(world): State<Arc<World>>) -> Json<Value> {
     Json(world.everything())
+}
+
+async fn reset(State(world): State<Arc<World>>) -> Json<Value> {
+    world.reset();
+    Json(json!({}))
 }

@@ -4,18 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::clock::Mark;
 use super::entities::{self, Creating, Kind};
+use super::faults::Fate;
 use super::fields::{Fields, Object, object, or_null, text_or};
 use super::listing::{Columns, ListQuery};
+use super::roll::Entry;
 use super::wire::{Answer, Refusal, nanos_now, new_id};
 use super::world::World;
 
@@ -26,7 +30,7 @@ const ROLL_OUT: Duration = Duration::from_millis(300);
 const READY_AT_READ: u32 = 2;
 
 /// One model deployment.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Deployment {
     pub(super) namespace: String,
     pub(super) name: String,
@@ -40,6 +44,9 @@ pub(super) struct Deployment {
     pub(super) granted: Option<Mark>,
     /// When it became ready.
     pub(super) ready: Option<Mark>,
+    /// Why it has failed, when it has.
+    failed: Option<String>,
+    #[serde(skip)]
     reads: u32,
     created_at: String,
     async_enabled: bool,
@@ -48,19 +55,48 @@ pub(super) struct Deployment {
     rest: Object,
 }
 
+impl Entry for Deployment {
+    fn key(&self) -> String {
+        format!("{}\n{}", self.namespace, self.name)
+    }
+
+    fn document(&self) -> Value {
+        json!(self)
+    }
+}
+
 impl Deployment {
+    /// Whether it is rolled out by now, and says neither so nor that it failed.
+    fn is_due(&self, world: &World) -> bool {
+        let rolled_out = |granted: Mark| {
+            if world.polled() { self.reads >= READY_AT_READ } else { granted.at.elapsed() >= ROLL_OUT }
+        };
+        self.ready.is_none() && self.failed.is_none() && self.granted.is_some_and(rolled_out)
+    }
+
     /// Brings the deployment up to the present.
     fn settle(&mut self, world: &World, lists: u64, read: bool) {
         let Some(granted) = self.granted else { return };
         self.reads = self.reads.saturating_add(u32::from(read));
-        let due = if world.polled() { self.reads >= READY_AT_READ } else { granted.at.elapsed() >= ROLL_OUT };
-        if due && self.ready.is_none() {
+        if !self.is_due(world) {
+            return;
+        }
+        self.failed = world.faults.failure(&self.id());
+        if self.failed.is_none() {
             let at = if world.polled() { granted.at } else { granted.at + ROLL_OUT };
             self.ready = Some(Mark { at, lists });
         }
     }
 
+    /// `namespace/name`.
+    fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     fn status(&self) -> (&'static str, String) {
+        if let Some(why) = &self.failed {
+            return ("failed", why.clone());
+        }
         match (self.granted, self.ready) {
             (None, _) => ("pending", format!("waiting for {} free GPUs", self.gpus)),
             (_, None) => ("pending", "Model deployment created".into()),
@@ -72,7 +108,7 @@ impl Deployment {
         let (status, description) = self.status();
         let mut answer = json!({
             "async_enabled": self.async_enabled,
-            "config": self.config,
+            "config": entities::masked(self.config.clone()),
             "created_at": self.created_at,
             "deployed": self.ready.is_some(),
             "name": self.name,
@@ -98,9 +134,11 @@ impl Deployment {
 impl World {
     /// Brings all deployments up to the present.
     pub(super) fn settle_deployments(&self, state: &mut super::world::State) {
+        let due = |(at, one): (usize, &Deployment)| one.is_due(self).then_some(at);
+        let due: Vec<usize> = state.deployments.iter().enumerate().filter_map(due).collect();
         let lists = state.lists;
-        for deployment in &mut state.deployments {
-            deployment.settle(self, lists, false);
+        for at in due {
+            state.deployments[at].settle(self, lists, false);
         }
     }
 }
@@ -193,10 +231,17 @@ fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
             config["nim_deployment"][key] = default;
         }
     }
+    // Some clients send null for what their user has left out, where the schema wants text.
+    for (key, default) in [("image_tag", "latest"), ("pvc_size", "25Gi")] {
+        if config["nim_deployment"].get(key).is_some_and(Value::is_null) {
+            config["nim_deployment"][key] = json!(default);
+        }
+    }
     Ok(Shape { model, gpus, lora: !disabled, config })
 }
 
-async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+async fn create(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, body: Bytes) -> Answer {
+    let fate = fate.map(|Extension(fate)| fate);
     let body = object(&body)?;
     let mut fields = Fields::of(&body);
     entities::common(&mut fields);
@@ -224,6 +269,7 @@ async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
         ticket: state.ticket(),
         granted: None,
         ready: None,
+        failed: None,
         reads: 0,
         created_at: nanos_now(),
         async_enabled,
@@ -233,10 +279,23 @@ async fn create(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     };
     let mut answer = deployment.answer();
     answer["status_details"] = json!({"description": "Model deployment created", "status": "pending"});
-    state.deployments.push(deployment);
+    world.faults.decide(fate.as_ref(), &deployment.id(), None);
+    if fate != Some(Fate::Lost) {
+        register_model(&mut state, &deployment.model);
+        state.deployments.push(deployment);
+    }
     drop(state);
     world.grant();
     Ok(Json(answer))
+}
+
+/// The entity of the model that is deployed, unless there is one; it stays when the deployment goes.
+fn register_model(state: &mut super::world::State, model: &str) {
+    if let Some((namespace, name)) = model.split_once('/')
+        && state.models.find(namespace, name).is_none()
+    {
+        state.models.add(namespace, name, entities::model_entity(&Object::new(), namespace, name));
+    }
 }
 
 fn rest(body: &Object) -> Object {
@@ -251,8 +310,7 @@ fn missing(namespace: &str, name: &str) -> Refusal {
 async fn read(State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>) -> Answer {
     let mut state = world.state();
     let lists = state.lists;
-    let mut all = state.deployments.iter_mut();
-    let found = all.find(|one| one.namespace == namespace && one.name == name);
+    let found = state.deployments.find_mut(|one| one.namespace == namespace && one.name == name);
     let deployment = found.ok_or_else(|| missing(&namespace, &name))?;
     deployment.settle(&world, lists, true);
     Ok(Json(deployment.answer()))
@@ -269,8 +327,7 @@ async fn change(
     fields.done()?;
     let mut state = world.state();
     let shape = if body.contains_key("config") { Some(shape(&state, &body)?) } else { None };
-    let mut all = state.deployments.iter_mut();
-    let found = all.find(|one| one.namespace == namespace && one.name == name);
+    let found = state.deployments.find_mut(|one| one.namespace == namespace && one.name == name);
     let deployment = found.ok_or_else(|| missing(&namespace, &name))?;
     deployment.rest.extend(rest(&body));
     if let Some(shape) = shape {
@@ -291,9 +348,8 @@ async fn list(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, COLUMNS)?;
     let mut state = world.state();
     world.settle_deployments(&mut state);
-    let nothing = state.deployments.is_empty();
     let mut answer = query.answer(state.deployments.iter().map(Deployment::answer), COLUMNS);
-    if nothing {
+    if answer["data"].as_array().is_some_and(Vec::is_empty) {
         // null, not [], as the real service does.
         answer["data"] = Value::Null;
     }

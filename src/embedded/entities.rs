@@ -83,7 +83,12 @@ const MODEL: Kind = Kind {
         sort: &["created_at", "updated_at", "name"],
         derived: |row, field| match field {
             // `filter[peft]=true` asks whether there is one; `filter[peft][lora]=true` for which.
-            "peft" if row["peft"].is_object() => Some(json!(true)),
+            "peft" | "prompt" => Some(json!(row[field].is_object())),
+            "peft.lora" | "peft.p_tuning" => {
+                let kind = field.trim_start_matches("peft.");
+                Some(json!(row["peft"]["finetuning_type"] == kind || row["peft"][kind].is_object()))
+            }
+            "base_model.name" if row["base_model"].is_string() => Some(row["base_model"].clone()),
             _ => None,
         },
     },
@@ -110,7 +115,7 @@ pub(super) fn collection(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     let list = move |State(world): State<Arc<World>>, uri: Uri| async move {
         let query = ListQuery::parse(&uri, kind.columns)?;
         let mut state = world.state();
-        Answer::Ok(Json(query.answer((kind.shelf)(&mut state).rows().cloned(), kind.columns)))
+        Answer::Ok(Json(masked(query.answer((kind.shelf)(&mut state).rows().cloned(), kind.columns))))
     };
     let add = move |State(world): State<Arc<World>>, body: Bytes| async move { create(&world, kind, &body) };
     get(list).post(add)
@@ -121,7 +126,7 @@ pub(super) fn reading(kind: &'static Kind) -> MethodRouter<Arc<World>> {
     get(move |State(world): State<Arc<World>>, Path((namespace, name)): Path<(String, String)>| async move {
         let mut state = world.state();
         let found = (kind.shelf)(&mut state).find(&namespace, &name).cloned();
-        found.map(Json).ok_or_else(|| missing(kind, &namespace, &name))
+        found.map(masked).map(Json).ok_or_else(|| missing(kind, &namespace, &name))
     })
 }
 
@@ -140,9 +145,14 @@ pub(super) fn deleting(kind: &'static Kind) -> MethodRouter<Arc<World>> {
         let removed = (kind.shelf)(&mut state).remove(&namespace, &name);
         let removed = removed.ok_or_else(|| missing(kind, &namespace, &name))?;
         let id = removed.get("id").and_then(Value::as_str).unwrap_or(&name);
-        Answer::Ok(Json(json!({"message": "Resource deleted successfully.", "id": id, "deleted_at": null})))
+        Answer::Ok(Json(deleted(id)))
     };
     MethodRouter::new().delete(delete)
+}
+
+/// The answer to a deletion.
+pub(super) fn deleted(id: &str) -> Value {
+    json!({"message": "Resource deleted successfully.", "id": id, "deleted_at": null})
 }
 
 /// The refusal for an entity that does not exist.
@@ -162,7 +172,7 @@ pub(super) fn create(world: &World, kind: &Kind, body: &Bytes) -> Answer {
     let name = text_or(&body, "name", &id);
     let entity = entity(kind, &body, &namespace, &name, &id);
     if (kind.shelf)(&mut world.state()).add(&namespace, &name, entity.clone()) {
-        return Ok(Json(entity));
+        return Ok(Json(masked(entity)));
     }
     Err(Refusal::conflict(format!("{} {namespace}/{name} already exists", kind.noun)))
 }
@@ -195,10 +205,45 @@ pub(super) fn patch(world: &World, kind: &Kind, namespace: &str, name: &str, bod
     };
     // Members that name the entity may come along unchanged; they never move it.
     for member in kind.members.iter().filter(|member| body.contains_key(**member)) {
-        entity[member] = or_null(body, member);
+        let before = entity[member].take();
+        entity[member] = unmasked(or_null(body, member), &before);
     }
     entity["updated_at"] = json!(naive_now());
-    Ok(Json(entity.clone()))
+    Ok(Json(masked(entity.clone())))
+}
+
+/// What stands in an answer for a key.
+const MASK: &str = "******";
+
+/// The same without any key in it.
+pub(super) fn masked(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mask = |(key, value): (String, Value)| {
+                let secret = key == "api_key" && value.as_str().is_some_and(|key| !key.is_empty());
+                let value = if secret { json!(MASK) } else { masked(value) };
+                (key, value)
+            };
+            Value::Object(members.into_iter().map(mask).collect())
+        }
+        Value::Array(items) => items.into_iter().map(masked).collect(),
+        other => other,
+    }
+}
+
+/// A member as it was sent, with the stored key where a client sends back the mask that it was told.
+fn unmasked(sent: Value, stored: &Value) -> Value {
+    match sent {
+        Value::Object(members) => {
+            let unmask = |(key, value): (String, Value)| {
+                let told = key == "api_key" && value == MASK && stored["api_key"].is_string();
+                let value = if told { stored["api_key"].clone() } else { unmasked(value, &stored[&key]) };
+                (key, value)
+            };
+            Value::Object(members.into_iter().map(unmask).collect())
+        }
+        other => other,
+    }
 }
 
 /// The members that every entity may have.
@@ -293,5 +338,5 @@ async fn list_namespaces(State(world): State<Arc<World>>, uri: Uri) -> Answer {
 
 async fn delete_namespace(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
     world.state().namespaces.remove("", &id).ok_or_else(|| no_namespace(&id))?;
-    Ok(Json(json!({"message": "Resource deleted successfully.", "id": id, "deleted_at": null})))
+    Ok(Json(deleted(&id)))
 }

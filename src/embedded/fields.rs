@@ -11,6 +11,9 @@ pub(super) type Object = Map<String, Value>;
 
 /// The body as a JSON object.
 pub(super) fn object(body: &Bytes) -> Result<Object, Refusal> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Refusal::invalid(vec![problem(&[json!("body")], "missing", "Field required")]));
+    }
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Refusal::invalid(vec![problem(

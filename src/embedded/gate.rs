@@ -3,15 +3,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::body;
+use super::faults::{self, Met};
 use super::world::World;
 
 /// The answer header that carries the instance.
@@ -19,9 +19,6 @@ const INSTANCE: &str = "x-dfwfd-embedded";
 
 /// The request header by which the platform knows its own calls; they are neither counted nor held.
 pub(super) const INTERNAL: &str = "x-dfwfd-internal";
-
-/// The largest request body, in bytes.
-const LARGEST_BODY: usize = 256 << 20;
 
 /// On which side of its effect a call is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -89,7 +86,12 @@ impl Gate {
         self.released.notify_waiters();
     }
 
-    /// The calls since the last `arm`, and whether one is being held.
+    /// Counts from zero again; what is armed and held stays so.
+    pub(super) fn forget(&self) {
+        self.ledger().calls = Vec::new();
+    }
+
+    /// The calls since the last `arm` or `forget`, and whether one is being held.
     pub(super) fn calls(&self) -> (Vec<Call>, bool) {
         let ledger = self.ledger();
         (ledger.calls.clone(), ledger.held)
@@ -127,13 +129,17 @@ impl Gate {
 
 /// The middleware around every route.
 pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
-    let mut answer = match whole(request).await {
+    let met = world.faults.meet(&request, is_own(&world, &request));
+    if let Some(strike) = met.strike.as_ref().filter(|strike| strike.refuses()) {
+        return faults::cut_off(strike);
+    }
+    let mut answer = match body::whole(request).await {
         Ok(request) => {
             // A task of its own: dropping this future (the client hung up) does not stop it.
-            let through = tokio::spawn(go(Arc::clone(&world), request, next));
+            let through = tokio::spawn(go(Arc::clone(&world), request, next, met));
             through.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
-        Err(status) => status.into_response(),
+        Err(refusal) => refusal.into_response(),
     };
     if let Ok(instance) = HeaderValue::from_str(&world.instance) {
         answer.headers_mut().insert(INSTANCE, instance);
@@ -141,37 +147,21 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
     answer
 }
 
-async fn go(world: Arc<World>, mut request: Request, next: Next) -> Response {
-    let own = request.headers_mut().remove(INTERNAL).is_some_and(|key| key.as_bytes() == world.key.as_bytes());
+/// Whether the platform itself is calling.
+fn is_own(world: &World, request: &Request) -> bool {
+    request.headers().get(INTERNAL).is_some_and(|key| key.as_bytes() == world.key.as_bytes())
+}
+
+async fn go(world: Arc<World>, mut request: Request, next: Next, met: Met) -> Response {
+    let strike = met.ready().await;
+    let own = is_own(&world, &request);
+    request.headers_mut().remove(INTERNAL);
     if !world.options.control || own || request.uri().path().starts_with("/control/") {
-        return next.run(request).await;
+        return faults::run(strike, request, next).await;
     }
     let order = world.gate.arrive(&request);
     world.gate.hold(order, When::Before).await;
-    let answer = next.run(request).await;
+    let answer = faults::run(strike, request, next).await;
     world.gate.hold(order, When::After).await;
     answer
-}
-
-/// The request with its body read: what happens next does not depend on the client staying.
-async fn whole(request: Request) -> Result<Request, StatusCode> {
-    let (parts, body) = request.into_parts();
-    let announced = length(&parts.headers);
-    if announced.is_some_and(|length| length > LARGEST_BODY) {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(1 << 20));
-    let mut stream = body.into_data_stream();
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if bytes.len() + piece.len() > LARGEST_BODY {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE);
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(Request::from_parts(parts, Body::from(Bytes::from(bytes))))
-}
-
-fn length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -3,6 +3,9 @@
 use std::cmp::Ordering;
 
 use axum::http::Uri;
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::wire::Refusal;
@@ -29,7 +32,7 @@ struct Condition {
 pub(super) struct Columns {
     /// Fields to sort by.
     pub(super) sort: &'static [&'static str],
-    /// The value of a filter field that is not a top-level member of a row.
+    /// The value of a filter field that is not a top-level member of a row; of one below another, as `peft.lora`, too.
     pub(super) derived: fn(&Value, &str) -> Option<Value>,
 }
 
@@ -121,6 +124,9 @@ impl Condition {
 
     /// The value that the condition looks at, and the comparison that its path ends in.
     fn subject<'a>(&'a self, row: &Value, columns: Columns) -> (Option<Value>, Option<&'a str>) {
+        if let Some(value) = (columns.derived)(row, &self.path.join(".")) {
+            return (Some(value), None);
+        }
         let (field, rest) = self.path.split_first().map_or(("", &[][..]), |(field, rest)| (field.as_str(), rest));
         let mut value = (columns.derived)(row, field).or_else(|| row.get(field).cloned());
         for step in rest {
@@ -142,7 +148,12 @@ impl Condition {
 
     fn holds(&self, value: &Value, comparison: Option<&str>) -> bool {
         self.values.iter().any(|wanted| {
-            let order = order(value, wanted);
+            let order = if comparison == Some("end") && is_day(wanted) {
+                // Up to and with that day.
+                plain(value).get(..wanted.len()).map(|day| day.cmp(wanted))
+            } else {
+                order(value, wanted)
+            };
             match comparison {
                 None | Some("eq") => order == Some(Ordering::Equal),
                 Some("neq") => order != Some(Ordering::Equal),
@@ -155,22 +166,48 @@ impl Condition {
     }
 
     fn contained(&self, row: &Value, columns: Columns) -> bool {
-        let (value, comparison) = self.subject(row, columns);
+        // What a member holds is searched, not whether there is one.
+        let plain_only = Columns { derived: |_, _| None, ..columns };
+        let held = self.path.first().is_some_and(|field| row.get(field).is_some());
+        let (value, comparison) = self.subject(row, if held { plain_only } else { columns });
         if comparison.is_some() {
             return self.equals(row, columns);
         }
-        let Some(value) = value else { return false };
-        let text = plain(&value);
+        let Some(value) = value.filter(|value| !value.is_null()) else { return false };
+        // What has no name of its own is searched as it stands.
+        let unnamed = value.is_array() || value.as_object().is_some_and(|object| !object.contains_key("name"));
+        let text = if unnamed { value.to_string() } else { plain(&value) };
         self.values.iter().any(|wanted| text.contains(wanted.as_str()))
     }
 }
 
-/// How a member compares with the text of a query: by number where both are numbers.
+/// How a member compares with the text of a query: by number or time where both are, else as text. An entity that stands
+/// inline goes by its name, alone or behind its namespace.
 fn order(value: &Value, wanted: &str) -> Option<Ordering> {
-    match (value.as_f64(), wanted.parse::<f64>()) {
-        (Some(value), Ok(wanted)) => value.partial_cmp(&wanted),
-        _ => Some(plain(value).as_str().cmp(wanted)),
+    if let (Some(value), Ok(wanted)) = (value.as_f64(), wanted.parse::<f64>()) {
+        return value.partial_cmp(&wanted);
     }
+    let text = plain(value);
+    if let (Some(value), Some(wanted)) = (moment(&text), moment(wanted)) {
+        return Some(value.cmp(&wanted));
+    }
+    let inside = value["namespace"].as_str().filter(|_| wanted.contains('/'));
+    let text = inside.map_or(text.clone(), |namespace| format!("{namespace}/{text}"));
+    Some(text.as_str().cmp(wanted))
+}
+
+/// A time in any of the forms in which services and clients write them.
+fn moment(text: &str) -> Option<Timestamp> {
+    if !text.contains('-') {
+        return None;
+    }
+    let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp());
+    text.parse().ok().or_else(|| text.parse().ok().and_then(utc))
+}
+
+/// Whether a text is a date without a time.
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && text.parse::<Date>().is_ok()
 }
 
 /// A member as text; an entity that stands inline goes by its name.
@@ -265,6 +302,33 @@ mod tests {
         assert_eq!(ask("filter[n][gte]=20")["pagination"]["total_results"], 5);
         assert_eq!(ask("filter[absent]=x")["pagination"]["total_results"], 0);
         assert_eq!(ask("search[name]=w-1")["pagination"]["total_results"], 10);
+        assert_eq!(ask("search[spec]=odd")["pagination"]["total_results"], 12);
+        assert_eq!(ask("filter[spec][model]=even")["pagination"]["total_results"], 13);
+    }
+
+    #[test]
+    fn times_compare_as_times_whatever_their_form() {
+        let found = |query: &str| ask(query)["pagination"]["total_results"].clone();
+        for (query, count) in [
+            ("filter[created_at][gte]=2025-01-01", 25),
+            ("filter[created_at][gte]=2025-01-01T00:00:00.000Z", 25),
+            ("filter[created_at][gt]=2025-01-01T02:00:00%2B02:00", 0),
+            ("filter[created_at][lt]=2025-01-01T00:00:00.5Z", 25),
+            ("filter[created_at][neq]=2025-01-01T00:00:00", 0),
+            ("search[created_at][start]=2025-01-02", 0),
+            ("search[created_at][end]=2025-01-01", 25),
+            ("search[created_at][end]=2024-12-31", 0),
+        ] {
+            assert_eq!(found(query), count, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_inline_entity_is_found_by_its_name_and_with_its_namespace() {
+        let inline = json!({"namespace": "ns", "name": "x"});
+        for (wanted, expected) in [("x", true), ("ns/x", true), ("other/x", false), ("ns", false)] {
+            assert_eq!(order(&inline, wanted) == Some(Ordering::Equal), expected, "{wanted}");
+        }
     }
 
     #[test]

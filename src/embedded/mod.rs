@@ -4,17 +4,22 @@
 //! This file owns what the rest of the crate sees (`Options`, `Server`) and the server's life. The wire is described
 //! once more here than in `nemo/`, on purpose: a typo shared with the client would pass every test.
 
+mod body;
 mod clock;
+mod contents;
 mod control;
 mod customizer;
 mod datastore;
 mod deployments;
 mod entities;
 mod evaluator;
+mod faults;
 mod fields;
 mod gate;
 mod listing;
 mod nim;
+mod persist;
+mod roll;
 mod routes;
 mod shelf;
 mod wire;
@@ -25,6 +30,7 @@ mod tests;
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -33,6 +39,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+pub use faults::{BadFault, FaultSpec};
+pub use persist::DataDirError;
+
+use faults::{Line, Lines};
 use world::World;
 
 /// How an embedded platform behaves.
@@ -48,11 +58,23 @@ pub struct Options {
     pub clock: Clock,
     /// Whether the control endpoints below `/control` exist.
     pub control: bool,
+    /// Failures that are scripted from the start.
+    pub faults: Vec<FaultSpec>,
+    /// Where everything is kept that outlives the process; nothing does without.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { port: 0, gpus: 4, upload_mode: UploadMode::Regular, clock: Clock::Real, control: false }
+        Options {
+            port: 0,
+            gpus: 4,
+            upload_mode: UploadMode::Regular,
+            clock: Clock::Real,
+            control: false,
+            faults: Vec::new(),
+            data_dir: None,
+        }
     }
 }
 
@@ -77,6 +99,17 @@ pub enum Clock {
 /// How long a stopping server waits for work that is being cancelled.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
+/// Why a platform did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port, or what it needs of the system.
+    #[error(transparent)]
+    Listening(#[from] io::Error),
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+}
+
 /// A running embedded platform; dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
@@ -87,13 +120,17 @@ pub struct Server {
 
 impl Server {
     /// Binds the port and starts serving; connections are accepted once this returns.
-    pub fn start(options: Options) -> io::Result<Server> {
+    ///
+    /// # Errors
+    /// When the port cannot be listened on, or the data directory cannot be used.
+    pub fn start(options: Options) -> Result<Server, StartError> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
+        // Before the runtime: one that is dropped by a caller within another cannot be.
+        let world = Arc::new(World::open(options, port)?);
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("dfwfd-embedded-worker").enable_all().build()?;
-        let world = Arc::new(World::new(options, port));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&world);
         let thread = thread::Builder::new()
@@ -118,6 +155,11 @@ impl Server {
         (format!("{base}/nemo"), format!("{base}/nim"), format!("{base}/datastore"))
     }
 
+    /// The scripted faults that have struck no call so far, as they were written.
+    pub fn unused_faults(&self) -> Vec<String> {
+        self.world.faults.unused()
+    }
+
     /// Ends the server: no connection is accepted any more, work under way is cancelled.
     pub fn stop(self) {}
 }
@@ -130,6 +172,7 @@ impl Drop for Server {
             // A panic in there was reported by the panic hook; there is nothing left to save.
             let _ = thread.join();
         }
+        self.world.close();
     }
 }
 
@@ -137,11 +180,12 @@ impl Drop for Server {
 fn serve(runtime: Runtime, listener: std::net::TcpListener, world: &Arc<World>, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
         let listener = match TcpListener::from_std(listener) {
-            Ok(listener) => listener,
+            Ok(listener) => Lines(listener),
             Err(error) => return tracing::error!(%error, "registering the listener of the embedded platform"),
         };
+        world.resume();
         tokio::select! {
-            served = axum::serve(listener, routes::router(world)) => {
+            served = axum::serve(listener, routes::router(world).into_make_service_with_connect_info::<Line>()) => {
                 if let Err(error) = served {
                     tracing::error!(%error, "serving the embedded platform");
                 }

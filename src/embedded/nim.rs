@@ -19,6 +19,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clock::Mark;
+use super::contents::Content;
+use super::roll::Entry;
 use super::wire::Refusal;
 use super::world::{State as Everything, World};
 use crate::student::{self, Adapter, Message, Tool, ToolCall};
@@ -37,7 +39,19 @@ pub(super) struct ServedAdapter {
     /// The model that it was trained on.
     pub(super) base: String,
     pub(super) weights: Arc<Adapter>,
+    /// The weights as a file of the repository.
+    pub(super) file: Content,
     pub(super) published: Mark,
+}
+
+impl Entry for ServedAdapter {
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+
+    fn document(&self) -> Value {
+        json!({"id": self.id, "base": self.base, "file": self.file.reference()})
+    }
 }
 
 /// The routes of the NIM proxy.
@@ -64,7 +78,9 @@ enum Served {
 impl Served {
     fn reply(&self, messages: &[Message]) -> String {
         match self {
-            Served::Base(model) => student::base_reply(student::stand_in(model), messages),
+            Served::Base(model) => {
+                student::verdict(messages).unwrap_or_else(|| student::base_reply(student::stand_in(model), messages))
+            }
             Served::Adapter(adapter) => adapter.reply(messages),
         }
     }
@@ -86,7 +102,7 @@ impl Served {
 fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<usize>)> {
     world.settle_deployments(state);
     let mut ids: Vec<(String, String, Option<usize>)> = Vec::new();
-    for deployment in &state.deployments {
+    for deployment in state.deployments.iter() {
         let Some(ready) = deployment.ready.filter(|ready| world.shows(state, *ready, LISTED_AFTER)) else { continue };
         ids.push((deployment.model.clone(), deployment.model.clone(), None));
         let adapters =
@@ -94,7 +110,8 @@ fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<
         for (at, adapter) in adapters {
             let since =
                 Mark { at: ready.at.max(adapter.published.at), lists: ready.lists.max(adapter.published.lists) };
-            if world.shows(state, since, SYNCED_AFTER) {
+            let missed = (since.at.elapsed(), state.lists - since.lists);
+            if world.shows(state, since, SYNCED_AFTER) && !world.faults.is_withheld(&adapter.id, missed) {
                 ids.push((adapter.id.clone(), deployment.model.clone(), Some(at)));
             }
         }
@@ -232,11 +249,15 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
         "model": request.model,
     });
     if request.stream == Some(true) {
-        if !calls.is_empty() {
-            return Err(bad_request("this platform does not stream tool calls: ask without stream"));
-        }
         answer["object"] = json!("chat.completion.chunk");
-        return Ok(stream::chat(&answer, &vec![text; n], stream::Options::usage(request.stream_options, usage)));
+        let usage = stream::Options::usage(request.stream_options, usage);
+        let said: Vec<stream::Said> = (0..n)
+            .map(|_| match &content {
+                Value::String(text) => stream::Said::Text(text.clone()),
+                _ => stream::Said::Calls(called(&calls)),
+            })
+            .collect();
+        return Ok(stream::chat(&answer, &said, finish, usage));
     }
     let choice = |index: usize| {
         json!({
@@ -251,7 +272,7 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
     Ok(Json(answer).into_response())
 }
 
-fn called(calls: &[ToolCall]) -> Value {
+fn called(calls: &[ToolCall]) -> Vec<Value> {
     let call = |call: &ToolCall| {
         json!({"id": format!("chatcmpl-tool-{}", uuid::Uuid::new_v4().simple()), "type": "function",
             "function": {"name": call.name, "arguments": call.arguments}})

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::{Router, middleware};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
 
 use super::wire::Refusal;
 use super::world::World;
@@ -14,6 +18,7 @@ use super::{control, customizer, datastore, deployments, entities, evaluator, ga
 pub(super) fn router(world: &Arc<World>) -> Router {
     let nemo = Router::new()
         .merge(entities::routes())
+        .route("/v1/health", get(health))
         .merge(deployments::routes())
         .merge(customizer::routes())
         .merge(evaluator::routes());
@@ -26,8 +31,26 @@ pub(super) fn router(world: &Arc<World>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::clone(world), vouch))
         .layer(middleware::from_fn_with_state(Arc::clone(world), gate::pass))
         .with_state(Arc::clone(world))
+}
+
+/// Says so when an effect is not on disk though it should be: its client had better not rely on it.
+async fn vouch(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let reads = request.method().is_safe();
+    let answer = next.run(request).await;
+    match world.unsaved() {
+        Some(why) if !reads => {
+            let text = format!("the data directory cannot be written: {why}");
+            Refusal::detail(StatusCode::INSUFFICIENT_STORAGE, text).into_response()
+        }
+        _ => answer,
+    }
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({"status": "healthy"}))
 }
 
 async fn unknown() -> Refusal {

@@ -81,9 +81,10 @@ impl IntoResponse for Refusal {
 /// What a handler answers: JSON, or a refusal.
 pub(super) type Answer = Result<Json<Value>, Refusal>;
 
-/// A new id: the prefix, and a random UUID in base 58 (nemo-wire 1.4).
+/// A new id: the prefix, if there is one, and a random UUID in base 58 (nemo-wire 1.4).
 pub(super) fn new_id(prefix: &str) -> String {
-    format!("{prefix}-{}", bs58::encode(uuid::Uuid::new_v4().as_bytes()).into_string())
+    let random = bs58::encode(uuid::Uuid::new_v4().as_bytes()).into_string();
+    if prefix.is_empty() { random } else { format!("{prefix}-{random}") }
 }
 
 /// Now, as the Python services write it: UTC with microseconds and no zone.

@@ -1,22 +1,28 @@
 //! The state of one embedded platform, shared by all routes: one lock over everything that exists, never held across an
 //! await. What the parts mean is the services' business.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::clock::Mark;
+use super::contents::Contents;
 use super::customizer::job::Training;
 use super::datastore::repos::Repositories;
 use super::deployments::Deployment;
 use super::evaluator::job::Evaluation;
+use super::faults::Faults;
 use super::gate::Gate;
 use super::nim::ServedAdapter;
+use super::persist::{DataDirError, Journal};
+use super::roll::Roll;
 use super::shelf::Shelf;
-use super::{Clock, Options, customizer};
+use super::{Clock, Options, customizer, evaluator};
 
 /// Everything that one embedded platform is and holds.
 #[derive(Debug)]
@@ -30,6 +36,11 @@ pub(super) struct World {
     /// What marks this platform's own calls to itself.
     pub(super) key: String,
     pub(super) gate: Gate,
+    pub(super) faults: Faults,
+    /// The contents of all files.
+    pub(super) contents: Contents,
+    /// Where the state is written down, if it is.
+    journal: Option<Journal>,
     state: Mutex<State>,
     shut: AtomicBool,
 }
@@ -42,38 +53,118 @@ pub(super) struct State {
     pub(super) datasets: Shelf,
     pub(super) models: Shelf,
     pub(super) store: Repositories,
-    pub(super) deployments: Vec<Deployment>,
+    pub(super) deployments: Roll<Deployment>,
     pub(super) deployment_configs: Shelf,
     pub(super) targets: Shelf,
     pub(super) training_configs: Shelf,
-    pub(super) trainings: Vec<Training>,
-    pub(super) adapters: Vec<ServedAdapter>,
+    pub(super) trainings: Roll<Training>,
+    pub(super) adapters: Roll<ServedAdapter>,
     pub(super) evaluation_configs: Shelf,
     pub(super) evaluation_targets: Shelf,
-    pub(super) evaluations: Vec<Evaluation>,
+    /// By id, without a namespace.
+    pub(super) evaluation_results: Shelf,
+    pub(super) evaluations: Roll<Evaluation>,
     /// How often the NIM proxy's list of models was read: the clock of `Clock::Polls` for what appears in it.
     pub(super) lists: u64,
     /// Numbers deployments and training jobs in the order in which they asked for GPUs.
     pub(super) tickets: u64,
 }
 
+/// The state, locked. What was changed through it is written down when it is dropped, as one transaction.
+pub(super) struct Guard<'a> {
+    world: &'a World,
+    state: MutexGuard<'a, State>,
+}
+
+impl Deref for Guard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // What a handler did that crashed half way is not made to last; what it left is written with the next change.
+        if thread::panicking() || !(self.state.is_touched() || self.world.contents.changed()) {
+            return;
+        }
+        let changes = self.state.changes();
+        match &self.world.journal {
+            Some(journal) => journal.write(changes, &self.world.contents),
+            None => {
+                drop(changes);
+                self.world.contents.fresh();
+                self.world.contents.sweep();
+            }
+        }
+    }
+}
+
 impl World {
-    pub(super) fn new(options: Options, port: u16) -> Self {
-        World {
+    /// A platform with what is in its data directory, if it has one.
+    pub(super) fn open(options: Options, port: u16) -> Result<Self, DataDirError> {
+        let journal = options.data_dir.as_deref().map(Journal::open).transpose()?;
+        let faults = Faults::new(options.faults.clone());
+        let mut world = World {
             options,
             port,
             base: format!("http://127.0.0.1:{port}"),
             instance: Uuid::new_v4().simple().to_string(),
             key: Uuid::new_v4().simple().to_string(),
             gate: Gate::default(),
-            state: Mutex::new(State { targets: customizer::built_in_targets(), ..State::default() }),
+            faults,
+            contents: journal.as_ref().map_or_else(Contents::temporary, Journal::contents),
+            journal: None,
+            state: Mutex::default(),
             shut: AtomicBool::new(false),
+        };
+        let restored = journal.as_ref().map(Journal::restore).transpose()?.flatten();
+        world.journal = journal;
+        match restored {
+            Some(restored) => {
+                world.instance = restored.instance;
+                world.contents = restored.contents;
+                world.state = Mutex::new(restored.state);
+            }
+            None => {
+                world.state().targets = customizer::built_in_targets();
+                if let Some(journal) = &world.journal {
+                    journal.christen(&world.instance, &world.contents);
+                }
+            }
         }
+        Ok(world)
+    }
+
+    /// Takes up what was under way when the platform was ended; to be called within its runtime.
+    pub(super) fn resume(self: &Arc<Self>) {
+        customizer::resume(self);
+        evaluator::resume(self);
     }
 
     /// The state, locked.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> Guard<'_> {
+        Guard { world: self, state: self.state.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Why what happened is not on disk, when it should be.
+    pub(super) fn unsaved(&self) -> Option<String> {
+        self.journal.as_ref()?.failure()
+    }
+
+    /// Frees the data directory; nothing is written down any more.
+    pub(super) fn close(&self) {
+        if let Some(journal) = &self.journal {
+            journal.close();
+        }
     }
 
     /// Whether reads, not time, move things along.
@@ -118,6 +209,22 @@ impl World {
                 customizer::work::spawn(Arc::clone(self), work);
             }
         }
+    }
+
+    /// Forgets everything that exists and the calls that were counted, and stops the work under way.
+    pub(super) fn reset(&self) {
+        let mut state = self.state();
+        for at in 0..state.trainings.iter().count() {
+            state.trainings[at].cancel();
+        }
+        for at in 0..state.evaluations.iter().count() {
+            state.evaluations[at].cancel();
+        }
+        state.clear();
+        for target in customizer::built_in_targets().rows() {
+            state.targets.add(text(target, "namespace"), text(target, "name"), target.clone());
+        }
+        self.gate.forget();
     }
 
     /// Tells the work under way to end.

@@ -6,6 +6,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::body::Body;
+use super::client::Secret;
 
 /// An ordinary request, from connecting to the last byte of its answer.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -66,6 +67,8 @@ pub(crate) enum To {
     Link(Url),
     /// A link that the Data Store gave out and that wants our token.
     OwnLink(Url),
+    /// An address that is no part of the platform, with the token that is for it alone.
+    Foreign(Url, Option<Secret>),
 }
 
 /// What sending a call twice may do.
@@ -118,7 +121,7 @@ impl Call {
         Call::new(Method::DELETE, to(service, path), Body::Empty, Effect::Repeatable)
     }
 
-    /// A repeatable call to a link that the Data Store gave out.
+    /// A repeatable call to a link that the Data Store gave out, or to a foreign address.
     pub(crate) fn link(method: Method, to: To, body: Body) -> Call {
         Call::new(method, to, body, Effect::Repeatable)
     }
@@ -153,7 +156,7 @@ impl Call {
     pub(crate) fn service(&self) -> Option<Service> {
         match &self.to {
             To::Service(service, _) => Some(*service),
-            To::Link(_) | To::OwnLink(_) => None,
+            To::Link(_) | To::OwnLink(_) | To::Foreign(..) => None,
         }
     }
 

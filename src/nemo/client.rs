@@ -31,6 +31,11 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
     }
+
+    /// The secret itself, to be put into a request.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 impl From<String> for Secret {
@@ -171,7 +176,7 @@ impl Client {
 
     async fn try_once(&self, call: &Call, url: &Url, shown: &str) -> Try {
         let (body, length) = call.body.open();
-        let mut headers = self.headers(call, url);
+        let mut headers = self.headers(call, url)?;
         if call.method != Method::GET {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -182,7 +187,9 @@ impl Client {
         let http = self.http(url).await?;
         let request = http.request(call.method.clone(), url.clone()).headers(headers).timeout(call.timeout).body(body);
         let mut response = request.send().await.map_err(|error| ended(call, error))?;
-        self.remember_instance(&response);
+        if !matches!(call.to, To::Foreign(..)) {
+            self.remember_instance(&response);
+        }
         let status = response.status();
         if !status.is_success() {
             return Err((ErrorKind::Status(Box::new(refusal(&mut response).await)), None));
@@ -200,7 +207,7 @@ impl Client {
     /// The URL of a call, and how it is shown.
     fn locate(&self, call: &Call) -> (Url, String) {
         let mut url = match &call.to {
-            To::Link(url) | To::OwnLink(url) => url.clone(),
+            To::Link(url) | To::OwnLink(url) | To::Foreign(url, _) => url.clone(),
             To::Service(service, path) => {
                 let mut url = self.base(*service).clone();
                 // A base with a host always has a path; `base` refuses others.
@@ -231,9 +238,15 @@ impl Client {
     }
 
     /// The configured headers and the token for this call; a foreign host gets neither.
-    fn headers(&self, call: &Call, url: &Url) -> HeaderMap {
+    fn headers(&self, call: &Call, url: &Url) -> Result<HeaderMap, (ErrorKind, Option<Cause>)> {
         let shared = &self.shared;
         let (ours, token) = match &call.to {
+            To::Foreign(_, None) => return Ok(HeaderMap::new()),
+            To::Foreign(_, Some(Secret(key))) => {
+                let unusable = |_| (ErrorKind::Options("the key holds what no header can".to_owned()), None);
+                let bearer = sensitive(&format!("Bearer {key}")).map_err(unusable)?;
+                return Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]));
+            }
             To::Service(Service::DataStore, _) => (true, shared.hf_token.as_ref().or(shared.bearer.as_ref())),
             To::Service(..) => (true, shared.bearer.as_ref()),
             To::OwnLink(_) if self.is_own(url) => (true, shared.hf_token.as_ref().or(shared.bearer.as_ref())),
@@ -248,7 +261,7 @@ impl Client {
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token.clone());
         }
-        headers
+        Ok(headers)
     }
 
     async fn http(&self, url: &Url) -> Result<&reqwest::Client, (ErrorKind, Option<Cause>)> {

@@ -116,6 +116,17 @@ impl ApiError {
         self
     }
 
+    /// The same with every text that a server has said rewritten: some repeat the request, secrets included.
+    pub(crate) fn without(mut self, rewrite: &dyn Fn(&str) -> String) -> ApiError {
+        match &mut self.kind {
+            ErrorKind::Status(refusal) => refusal.message = rewrite(&refusal.message),
+            ErrorKind::Unreadable(what) => *what = rewrite(what),
+            _ => {}
+        }
+        self.cause = self.cause.map(|Cause(why)| Cause(rewrite(&why)));
+        self
+    }
+
     /// The HTTP status, when there was an answer.
     pub fn status(&self) -> Option<u16> {
         match &self.kind {

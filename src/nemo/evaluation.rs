@@ -6,6 +6,7 @@ use super::body::Body;
 use super::call::{Call, Service};
 use super::client::Client;
 use super::error::ApiError;
+use super::judge::{JUDGE_METRIC, Judge};
 use super::status::JobStatus;
 use super::{Removal, not_cancelled, read};
 
@@ -38,6 +39,8 @@ pub struct NewEvaluation {
     pub description: String,
     /// What is asked and compared.
     pub kind: EvaluationKind,
+    /// Who judges each row's calls beside the comparison; `None`: nobody.
+    pub judge: Option<Judge>,
     /// The id that the NIM proxy serves.
     pub model: String,
     /// `hf://datasets/{ns}/{name}/{file}`.
@@ -79,7 +82,10 @@ impl NewEvaluation {
         if let Some(limit) = self.limit {
             dataset["limit"] = json!(limit);
         }
-        let (name, task) = self.kind.task(dataset);
+        let (name, mut task) = self.kind.task(dataset);
+        if let Some(judge) = &self.judge {
+            task["metrics"][JUDGE_METRIC] = judge.metric();
+        }
         let mut config = json!({ "type": "custom", "tasks": { name: task } });
         let mut params = Map::new();
         let mut set = |key: &str, value: Option<Value>| value.map(|value| params.insert(key.to_owned(), value));
@@ -146,7 +152,11 @@ impl EvaluationJob {
 impl Client {
     /// Starts an evaluation.
     pub async fn create_evaluation_job(&self, new: &NewEvaluation) -> Result<EvaluationJob, ApiError> {
-        let answer = self.send(Call::create(Service::Evaluator, &JOBS, new.body())).await?;
+        let answer = self.send(Call::create(Service::Evaluator, &JOBS, new.body())).await;
+        let answer = answer.map_err(|error| match &new.judge {
+            Some(judge) => error.without(&|text| judge.without_key(text)),
+            None => error,
+        })?;
         EvaluationJob::read(&answer.json()?).ok_or_else(|| answer.unreadable("a job without an id"))
     }
 

@@ -43,6 +43,8 @@ pub struct RowOutput {
     pub latency_ms: Option<f64>,
     /// By metric and score name; a score without a finite value is not in it.
     pub scores: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Why a score is missing, when the service tells.
+    pub error: Option<String>,
 }
 
 impl Results {
@@ -96,6 +98,7 @@ impl RowOutput {
             completion_tokens: tokens("completion_tokens"),
             latency_ms: read::number(sample, &["latency_ms"]).or_else(|| read::number(row, &["latency_ms"])),
             scores: metrics(row),
+            error: read::text(row, &["error"]),
             item: row.get_mut("item").map(Value::take).unwrap_or_default(),
         }
     }

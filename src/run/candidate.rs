@@ -2,6 +2,7 @@
 //! *in turn* each has the GPUs for itself.
 
 use super::cx::Cx;
+use super::deploy::Nim;
 use super::gpus::Lease;
 use super::outcome::{EvaluationFact, TrainingFact, Which, evaluation_key, training_key};
 use super::{customize, deploy, evaluate};
@@ -16,14 +17,9 @@ pub enum Mode {
     InTurn,
 }
 
-/// GPUs of a candidate's training job; 0 when it is not trained.
-pub fn training_gpus(candidate: &Candidate) -> u32 {
-    candidate.customizer.as_ref().map_or(0, |customizer| customizer.gpus * customizer.num_nodes.max(1))
-}
-
 /// The mode that a budget allows, and the GPUs that the candidate leases in it.
 pub fn mode(candidate: &Candidate, budget: Option<u32>) -> (Mode, u32) {
-    let (nim, training) = (candidate.gpus, training_gpus(candidate));
+    let (nim, training) = (candidate.gpus, candidate.training_gpus());
     match budget {
         Some(budget) if nim + training <= budget => (Mode::Overlap, nim + training),
         // Without a budget one candidate runs at a time, and leases all there is.
@@ -36,7 +32,7 @@ pub fn mode(candidate: &Candidate, budget: Option<u32>) -> (Mode, u32) {
 /// # Errors
 /// What the first step that fails says; steps side by side are all awaited first.
 pub async fn drive(cx: &Cx, candidate: &Candidate, mode: Mode, lease: &mut Lease) -> anyhow::Result<()> {
-    if is_evaluated(cx, candidate, Which::Base)? && is_evaluated(cx, candidate, Which::Customized)? {
+    if is_all_evaluated(cx, candidate)? {
         return Ok(());
     }
     match (&candidate.customizer, mode) {
@@ -48,16 +44,13 @@ pub async fn drive(cx: &Cx, candidate: &Candidate, mode: Mode, lease: &mut Lease
 
 /// A candidate that is not trained.
 async fn base_only(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
-    if is_evaluated(cx, candidate, Which::Base)? {
-        return Ok(());
-    }
-    let nim = deploy::deploy(cx, candidate).await?;
+    let nim = deploy(cx, candidate).await?;
     evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
     deploy::undeploy_at_the_end(cx, candidate, nim).await
 }
 
 async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::Result<()> {
-    let nim = deploy::deploy(cx, candidate).await?;
+    let nim = deploy(cx, candidate).await?;
     // Both are awaited even when one fails: a create in flight is never dropped.
     let (base, adapter) = tokio::join!(evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name), async {
         let adapter = customize::customize(cx, candidate).await?;
@@ -73,7 +66,7 @@ async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::R
 
 async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
     if !is_evaluated(cx, candidate, Which::Base)? {
-        let nim = deploy::deploy(cx, candidate).await?;
+        let nim = deploy(cx, candidate).await?;
         evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
         deploy::undeploy(cx, candidate, nim).await?;
     }
@@ -82,10 +75,20 @@ async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
         deploy::undeploy_left(cx, candidate).await?;
     }
     let adapter = customize::customize(cx, candidate).await?;
-    let nim = deploy::deploy(cx, candidate).await?;
+    let nim = deploy(cx, candidate).await?;
     customize::adapter_served(cx, candidate, &adapter).await?;
     evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;
     deploy::undeploy_at_the_end(cx, candidate, nim).await
+}
+
+async fn deploy(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Nim> {
+    deploy::deploy(cx, &deploy::Wanted::of_candidate(cx, candidate)).await
+}
+
+/// Whether nothing of a candidate is left to be evaluated.
+pub fn is_all_evaluated(cx: &Cx, candidate: &Candidate) -> anyhow::Result<bool> {
+    let trained = candidate.customizer.is_some();
+    Ok(is_evaluated(cx, candidate, Which::Base)? && (!trained || is_evaluated(cx, candidate, Which::Customized)?))
 }
 
 fn is_evaluated(cx: &Cx, candidate: &Candidate, which: Which) -> anyhow::Result<bool> {

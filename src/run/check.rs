@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{self, Mode};
+use super::judge::{self, Asked};
 use super::names;
-use crate::config::plan::{Candidate, Plan, PlatformKind};
-use crate::nemo::{ApiError, Client, Deployment, Service};
+use crate::config::plan::{Candidate, Judge, JudgePlace, Plan, PlatformKind};
+use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Service};
 
 /// GPUs that the embedded platform offers when nothing else is said.
 pub const VIRTUAL_GPUS: u32 = 4;
@@ -40,12 +41,14 @@ pub enum Obstacle {
     #[error("no GPU is free: NVML sees other processes on all GPUs of this machine")]
     AllBusy,
     /// A candidate needs more than there is.
-    #[error("{model} needs {need} GPUs, the budget is {budget}")]
+    #[error("{model} needs {need} GPUs{}, the budget is {budget}", beside_the_judge(*beside))]
     TooSmall {
-        /// The candidate.
+        /// The candidate, or the judge.
         model: String,
         /// What it needs.
         need: u32,
+        /// What the judge takes beside it.
+        beside: u32,
         /// What there is.
         budget: u32,
     },
@@ -64,6 +67,17 @@ pub enum Obstacle {
         target: String,
         /// Those that it has.
         enabled: Vec<String>,
+    },
+    /// A judge that is somewhere else does not do what is asked of it.
+    #[error("the judge {model} at {url} cannot be asked")]
+    Judge {
+        /// The model.
+        model: String,
+        /// Where it is.
+        url: String,
+        /// Why.
+        #[source]
+        error: Box<ApiError>,
     },
     /// The operator runs a NIM for a candidate.
     #[error("{model} is already served: {by}")]
@@ -86,6 +100,10 @@ fn student_names() -> String {
     crate::student::NAMES.join(" and ")
 }
 
+fn beside_the_judge(gpus: u32) -> String {
+    if gpus == 0 { String::new() } else { format!(" beside the judge's {gpus}") }
+}
+
 /// Whom the check is for.
 pub struct Who<'a> {
     /// Runs of this state directory.
@@ -104,7 +122,7 @@ pub fn budget(plan: &Plan, free: impl FnOnce() -> Option<u32>) -> Result<Budget,
     if let Some(gpus) = plan.gpus {
         return Ok(Budget { gpus: Some(gpus), why: "configured".to_owned() });
     }
-    let largest = plan.candidates.iter().map(|c| c.gpus.max(candidate::training_gpus(c))).max().unwrap_or(0);
+    let largest = plan.candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0) + judge_gpus(plan);
     if plan.rehearse || plan.platform.kind == PlatformKind::Embedded {
         let gpus = VIRTUAL_GPUS.max(largest);
         return Ok(Budget { gpus: Some(gpus), why: "virtual GPUs of the embedded platform".to_owned() });
@@ -116,19 +134,28 @@ pub fn budget(plan: &Plan, free: impl FnOnce() -> Option<u32>) -> Result<Budget,
     }
 }
 
-/// Checks a plan against the platform; every service is asked once.
+fn judge_gpus(plan: &Plan) -> u32 {
+    plan.judge.as_ref().map_or(0, Judge::gpus)
+}
+
+/// Checks a plan against the platform; every service is asked once, and the judge, where one is certain to be asked.
 ///
 /// # Errors
 /// [`Obstacle`], or what a service says.
-pub async fn check(plan: &Plan, nemo: &Client, budget: &Budget, who: &Who<'_>) -> anyhow::Result<Findings> {
-    let mut modes = Vec::new();
-    for candidate in &plan.candidates {
-        let (mode, gpus) = candidate::mode(candidate, budget.gpus);
-        if let Some(budget) = budget.gpus.filter(|&budget| gpus > budget) {
-            return Err(Obstacle::TooSmall { model: candidate.model_name.clone(), need: gpus, budget }.into());
-        }
-        modes.push((candidate.model_name.clone(), mode, gpus));
-    }
+pub async fn check(
+    plan: &Plan,
+    nemo: &Client,
+    budget: &Budget,
+    who: &Who<'_>,
+    asked: Option<Asked<'_>>,
+) -> anyhow::Result<Findings> {
+    judge::fits(plan, asked.map(|asked| asked.judge), budget.gpus)?;
+    let room = budget.gpus.map(|gpus| gpus.saturating_sub(asked.map_or(0, |asked| asked.judge.gpus())));
+    let modes = plan.candidates.iter().map(|candidate| {
+        let (mode, gpus) = candidate::mode(candidate, room);
+        (candidate.model_name.clone(), mode, gpus)
+    });
+    let modes = modes.collect();
     nemo.check_api().await.context("reaching the Entity Store (nmp_config.nemo_base_url)")?;
     for (service, name) in [
         (Service::DataStore, "the Data Store (nmp_config.datastore_base_url)"),
@@ -149,17 +176,39 @@ pub async fn check(plan: &Plan, nemo: &Client, budget: &Budget, who: &Who<'_>) -
         }
         Err(error) => return Err(error).context("reaching the NIM proxy (nmp_config.nim_base_url)"),
     };
+    let local_judge = asked.filter(|asked| matches!(asked.judge.place, JudgePlace::Local(_)));
+    let mut models: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.model_name.as_str()).collect();
+    models.extend(local_judge.map(|asked| asked.judge.model_name.as_str()).filter(|judge| !models.contains(judge)));
     let mut adopted = Vec::new();
-    for candidate in &plan.candidates {
-        if let Some(by) = operator(candidate, &deployments, &served, who.own) {
+    for model in models {
+        if let Some(by) = operator(model, &deployments, &served, who.own) {
             if !who.adopt {
-                return Err(Obstacle::Operator { model: candidate.model_name.clone(), by }.into());
+                return Err(Obstacle::Operator { model: model.to_owned(), by }.into());
             }
-            adopted.push(candidate.model_name.clone());
+            adopted.push(model.to_owned());
         }
     }
     targets(plan, nemo).await?;
+    if let Some(asked) = asked {
+        warnings.extend(answering(asked, nemo).await?);
+    }
     Ok(Findings { modes, adopted, warnings })
+}
+
+/// Whether a judge answers. One that cannot be reached from here may be reached from the cluster, where the Evaluator is.
+async fn answering(asked: Asked<'_>, nemo: &Client) -> Result<Option<String>, Obstacle> {
+    let here = nemo.embedded_instance().is_some();
+    match asked.probe(nemo).await {
+        Err(Obstacle::Judge { model, url, error })
+            if !here && matches!(error.kind, ErrorKind::Connect | ErrorKind::Timeout(_)) =>
+        {
+            Ok(Some(format!(
+                "the judge {model} at {url} does not answer from here ({}); the Evaluator has to reach it",
+                error.kind
+            )))
+        }
+        other => other.map(|()| None),
+    }
 }
 
 /// A service that answers without the list is there; one that is away or refuses is not.
@@ -189,7 +238,7 @@ fn others(
             taken += deployment.gpu.unwrap_or(1);
         }
     }
-    let needed = plan.candidates.iter().map(|c| c.gpus.max(candidate::training_gpus(c))).max().unwrap_or(0);
+    let needed = plan.candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0) + judge_gpus(plan);
     let both_fit = budget.gpus.is_none_or(|budget| taken + needed <= budget);
     match (resources.is_empty(), who.share && both_fit) {
         (true, _) => Ok(()),
@@ -201,14 +250,8 @@ fn others(
     }
 }
 
-/// What serves a candidate's model that dfwfd did not deploy.
-fn operator(
-    candidate: &Candidate,
-    deployments: &[Deployment],
-    served: &[String],
-    own: &BTreeSet<String>,
-) -> Option<String> {
-    let model = candidate.model_name.as_str();
+/// What serves a model that dfwfd did not deploy.
+fn operator(model: &str, deployments: &[Deployment], served: &[String], own: &BTreeSet<String>) -> Option<String> {
     let ours = |deployment: &&Deployment| names::parse(&deployment.name).is_some_and(|(run, _)| own.contains(run));
     let of_model = |deployment: &&Deployment| deployment.model.as_deref() == Some(model);
     let mut theirs = deployments.iter().filter(|deployment| of_model(deployment) && !ours(deployment));

@@ -37,7 +37,8 @@ pub async fn customize(cx: &Cx, candidate: &Candidate) -> anyhow::Result<String>
 /// # Errors
 /// When it takes longer than `limits.adapter`.
 pub async fn adapter_served(cx: &Cx, candidate: &Candidate, adapter: &str) -> anyhow::Result<()> {
-    let work = deploy::served(cx, candidate, adapter, Step::Adapter, cx.plan.limits.adapter_ms, "adapter");
+    let work =
+        deploy::served(cx, Some(&candidate.model_name), adapter, Step::Adapter, cx.plan.limits.adapter_ms, "adapter");
     cx.step(Some(&candidate.model_name), Step::Adapter, work, |()| None).await
 }
 
@@ -200,7 +201,7 @@ async fn finish(
             Ok(None)
         })
         .await?;
-    let output = cx.nemo.customization_job(job).await?.and_then(|job| job.output_model);
+    let output = cx.read(cx.nemo.customization_job(job)).await?.and_then(|job| job.output_model);
     Ok((status, output))
 }
 

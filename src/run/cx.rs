@@ -18,7 +18,7 @@ use super::names::{self, Slugs};
 use super::release::Releaser;
 use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
-use crate::nemo::{ApiError, Client};
+use crate::nemo::{ApiError, Client, Secret};
 use crate::source::credentials::Credentials;
 use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
 
@@ -53,6 +53,8 @@ pub struct Cx {
     pub budget: Option<u32>,
     /// What the candidates lease from; without a budget a single place.
     pub gpus: Gpus,
+    /// The key of a judge that is somewhere else.
+    pub judge_key: Option<Secret>,
     /// When this process began to work on the run, ms UTC.
     pub started_ms: i64,
     /// `user@host`.
@@ -92,6 +94,11 @@ pub enum Look {
 }
 
 impl Cx {
+    /// The GPU budget of the candidates; `None`: unknown.
+    pub fn room(&self) -> Option<u32> {
+        self.budget.map(|_| self.gpus.total())
+    }
+
     /// Tells what happened.
     pub fn tell(&self, what: What) {
         let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
@@ -113,21 +120,28 @@ impl Cx {
         Ok(())
     }
 
-    /// A value that is computed once: remembered, or worked out and remembered.
+    /// A step whose outcome is worked out once: remembered from an earlier process, or worked out, remembered and only
+    /// then told as done. Who has read that it is done may kill the process: it is not repeated.
     ///
     /// # Errors
     /// What the work says, or the store.
-    pub async fn once<T, W>(&self, key: &str, work: W) -> anyhow::Result<T>
-    where
-        T: Serialize + DeserializeOwned,
-        W: Future<Output = anyhow::Result<T>>,
-    {
+    pub async fn step_once<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        candidate: Option<&str>,
+        step: Step,
+        work: impl Future<Output = anyhow::Result<T>>,
+        detail: impl FnOnce(&T) -> Option<String>,
+    ) -> anyhow::Result<T> {
         if let Some(known) = self.store.fact(&self.run, key)? {
             return Ok(known);
         }
-        let value = work.await?;
-        self.store.remember(&self.run, key, &value)?;
-        Ok(value)
+        let kept = async {
+            let value = work.await?;
+            self.store.remember(&self.run, key, &value)?;
+            Ok(value)
+        };
+        self.step(candidate, step, kept, detail).await
     }
 
     /// Runs a step and tells its beginning and its end. `detail` is what came of it.
@@ -225,9 +239,9 @@ impl Cx {
             return Ok(None);
         }
         let found = match row.state {
-            State::Intended if spec.by_name => look(row.clone()).await?,
+            State::Intended if spec.by_name => self.read(look(row.clone())).await?,
             State::Intended => self.look_until_settled(row, look).await?,
-            State::Live | State::Released => look(row.clone()).await?,
+            State::Live | State::Released => self.read(look(row.clone())).await?,
         };
         match found {
             Look::There(remote_id) => Ok(Some(self.is_live(row.clone(), remote_id.as_deref())?)),
@@ -254,7 +268,7 @@ impl Cx {
         let settle = names::millis(self.plan.limits.settle_ms);
         loop {
             let last = started.elapsed() >= settle;
-            match look(row.clone()).await? {
+            match self.read(look(row.clone())).await? {
                 Look::Absent => {}
                 found => return Ok(found),
             }
@@ -311,6 +325,21 @@ impl Cx {
                 return Err(TooLong { what: what.to_owned(), limit, key: limit_key.to_owned() }.into());
             }
             self.pause(pause_after(waited).min(limit - waited)).await?;
+        }
+    }
+
+    /// A look at the platform outside of [`Cx::wait`]. It only reads, so it is dropped when asked to stop: an answer that
+    /// never comes holds nobody up.
+    ///
+    /// # Errors
+    /// What the look says, or [`Interrupted`].
+    pub async fn read<T, E>(&self, look: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        tokio::select! {
+            looked = look => looked.map_err(Into::into),
+            interrupted = self.stop.asked() => Err(interrupted.into()),
         }
     }
 

@@ -47,7 +47,7 @@ pub fn eval_url(cx: &Cx) -> anyhow::Result<String> {
 /// # Errors
 /// When the records cannot be used, or the platform does not take them.
 pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
-    let manifest = cx.once(MANIFEST, split(cx)).await?;
+    let manifest = split(cx).await?;
     cx.store.describe_run(&cx.run, Some(&manifest.workload))?;
     let upload = async {
         let namespace = &cx.plan.platform.namespace;
@@ -93,7 +93,7 @@ pub async fn build(
 
 async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
     let work = build(&cx.plan.data, &cx.credentials, &cx.dir, &cx.stop);
-    cx.step(None, Step::Split, work, |manifest| {
+    cx.step_once(MANIFEST, None, Step::Split, work, |manifest: &Manifest| {
         Some(format!("{} eval, {} train, {} validation", manifest.eval, manifest.train, manifest.validation))
     })
     .await

@@ -1,4 +1,4 @@
-//! The NIM of a candidate: deployed, served, given back.
+//! NIMs, of candidates and of the judge: deployed, served, given back.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,17 @@ use super::cx::{Cx, Look, Spec};
 use super::event::Step;
 use super::names;
 use super::outcome::adopted_key;
-use crate::config::plan::Candidate;
+use crate::config::plan::{Candidate, LocalJudge};
 use crate::nemo::{JobStatus, NewDeployment};
 use crate::store::{Kind, Resource};
 
 /// Where NIM images are when the configuration does not say.
 const REGISTRY: &str = "nvcr.io/nim";
 
-/// A NIM that serves a candidate.
+/// The kind in the name of the judge's deployment; no candidate's name ends so.
+const JUDGE: &str = "llm-judge";
+
+/// A NIM that serves a model of this run.
 #[derive(Debug)]
 pub enum Nim {
     /// Deployed by this run.
@@ -24,36 +27,96 @@ pub enum Nim {
     Adopted,
 }
 
+/// What is to be deployed.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The candidate that it is for; `None`: the whole run.
+    candidate: Option<&'a str>,
+    /// The step that deploys it.
+    step: Step,
+    /// The name of the deployment without an attempt number.
+    base: String,
+    model: &'a str,
+    gpus: u32,
+    pvc_size: Option<&'a String>,
+    tag: Option<&'a String>,
+    registry_base: Option<&'a String>,
+}
+
+impl<'a> Wanted<'a> {
+    /// The NIM of a candidate.
+    pub fn of_candidate(cx: &Cx, candidate: &'a Candidate) -> Wanted<'a> {
+        Wanted {
+            candidate: Some(&candidate.model_name),
+            step: Step::Deploy,
+            base: base_name(cx, candidate),
+            model: &candidate.model_name,
+            gpus: candidate.gpus,
+            pvc_size: candidate.pvc_size.as_ref(),
+            tag: candidate.tag.as_ref(),
+            registry_base: candidate.registry_base.as_ref(),
+        }
+    }
+
+    /// The NIM of the judge, which serves all candidates.
+    pub fn of_judge(cx: &Cx, model: &'a str, judge: &'a LocalJudge) -> Wanted<'a> {
+        Wanted {
+            candidate: None,
+            step: Step::Judge,
+            base: names::of_run(&cx.run, JUDGE),
+            model,
+            gpus: judge.gpus,
+            pvc_size: judge.pvc_size.as_ref(),
+            tag: judge.tag.as_ref(),
+            registry_base: judge.registry_base.as_ref(),
+        }
+    }
+
+    fn deployment(&self, cx: &Cx, row: &Resource) -> NewDeployment {
+        let registry = self.registry_base.map_or(REGISTRY, String::as_str).trim_end_matches('/');
+        NewDeployment {
+            ns: cx.plan.platform.namespace.clone(),
+            name: row.name.clone(),
+            model: self.model.to_owned(),
+            image_name: format!("{registry}/{}", self.model),
+            image_tag: self.tag.cloned().unwrap_or_else(|| "latest".to_owned()),
+            pvc_size: self.pvc_size.cloned(),
+            gpu: self.gpus,
+            envs: BTreeMap::new(),
+            description: names::description(&row.name, &cx.owner),
+        }
+    }
+}
+
 fn base_name(cx: &Cx, candidate: &Candidate) -> String {
     names::of_candidate(&cx.run, cx.slugs.of(&candidate.model_name), "nim")
 }
 
-/// Deploys the NIM of a candidate and waits until the proxy serves its model.
+/// Deploys a NIM and waits until the proxy serves its model.
 ///
 /// # Errors
 /// When the deployment ends badly, takes too long, or one of that name is there that is not ours.
-pub async fn deploy(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Nim> {
-    let model = &candidate.model_name;
+pub async fn deploy(cx: &Cx, wanted: &Wanted<'_>) -> anyhow::Result<Nim> {
+    let Wanted { candidate, step, model, .. } = *wanted;
     let work = async {
         if cx.store.fact::<bool>(&cx.run, &adopted_key(model))? == Some(true) {
-            served(cx, candidate, model, Step::Deploy, cx.plan.limits.deploy_ms, "deploy").await?;
+            served(cx, candidate, model, step, cx.plan.limits.deploy_ms, "deploy").await?;
             return Ok(Nim::Adopted);
         }
-        let base = base_name(cx, candidate);
-        let spec = Spec { kind: Kind::Deployment, base: &base, candidate: Some(model), by_name: true };
+        let spec = Spec { kind: Kind::Deployment, base: &wanted.base, candidate, by_name: true };
         let row = cx
             .hold(
                 spec,
-                |row| look(cx, candidate, row),
-                |row| async move { cx.nemo.create_deployment(&wanted(cx, candidate, &row)).await.map(|_| None) },
+                |row| look(cx, wanted, row),
+                |row| async move { cx.nemo.create_deployment(&wanted.deployment(cx, &row)).await.map(|_| None) },
             )
             .await
             .with_context(|| format!("deploying the NIM of {model}"))?;
-        rolled_out(cx, candidate, &row).await?;
-        served(cx, candidate, model, Step::Deploy, cx.plan.limits.deploy_ms, "deploy").await?;
+        rolled_out(cx, wanted, &row).await?;
+        served(cx, candidate, model, step, cx.plan.limits.deploy_ms, "deploy").await?;
         Ok(Nim::Ours(row))
     };
-    cx.step(Some(model), Step::Deploy, work, |_| None).await
+    cx.step(candidate, step, work, |_| None).await
 }
 
 /// Gives the NIM of a candidate back.
@@ -101,7 +164,7 @@ pub async fn undeploy_left(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()>
 /// When it takes longer than the limit of that key.
 pub async fn served(
     cx: &Cx,
-    candidate: &Candidate,
+    candidate: Option<&str>,
     id: &str,
     step: Step,
     limit_ms: u64,
@@ -112,13 +175,13 @@ pub async fn served(
         if cx.nemo.served_models().await?.iter().any(|served| served == id) {
             return Ok(Some(()));
         }
-        cx.progress(Some(&candidate.model_name), step, None, Some("waiting for the NIM proxy".to_owned()));
+        cx.progress(candidate, step, None, Some("waiting for the NIM proxy".to_owned()));
         Ok(None)
     })
     .await
 }
 
-async fn rolled_out(cx: &Cx, candidate: &Candidate, row: &Resource) -> anyhow::Result<()> {
+async fn rolled_out(cx: &Cx, wanted: &Wanted<'_>, row: &Resource) -> anyhow::Result<()> {
     let namespace = &cx.plan.platform.namespace;
     let what = format!("deployment {}", row.name);
     cx.wait(&what, names::millis(cx.plan.limits.deploy_ms), "deploy", || async {
@@ -130,7 +193,7 @@ async fn rolled_out(cx: &Cx, candidate: &Candidate, row: &Resource) -> anyhow::R
             JobStatus::Failed(why) => bail!("deployment {} failed: {why}", row.name),
             JobStatus::Cancelled => bail!("deployment {} was cancelled", row.name),
             JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => {
-                cx.progress(Some(&candidate.model_name), Step::Deploy, None, deployment.detail);
+                cx.progress(wanted.candidate, wanted.step, None, deployment.detail);
                 Ok(None)
             }
         }
@@ -138,27 +201,12 @@ async fn rolled_out(cx: &Cx, candidate: &Candidate, row: &Resource) -> anyhow::R
     .await
 }
 
-async fn look(cx: &Cx, candidate: &Candidate, row: Resource) -> anyhow::Result<Look> {
+async fn look(cx: &Cx, wanted: &Wanted<'_>, row: Resource) -> anyhow::Result<Look> {
     let Some(there) = cx.nemo.deployment(&cx.plan.platform.namespace, &row.name).await? else {
         return Ok(Look::Absent);
     };
-    if let Some(difference) = wanted(cx, candidate, &row).differs_from(&there) {
+    if let Some(difference) = wanted.deployment(cx, &row).differs_from(&there) {
         bail!("a deployment named {} is there and is not the one that is wanted: {difference}", row.name);
     }
     Ok(Look::There(None))
-}
-
-fn wanted(cx: &Cx, candidate: &Candidate, row: &Resource) -> NewDeployment {
-    let registry = candidate.registry_base.as_deref().unwrap_or(REGISTRY).trim_end_matches('/');
-    NewDeployment {
-        ns: cx.plan.platform.namespace.clone(),
-        name: row.name.clone(),
-        model: candidate.model_name.clone(),
-        image_name: format!("{registry}/{}", candidate.model_name),
-        image_tag: candidate.tag.clone().unwrap_or_else(|| "latest".to_owned()),
-        pvc_size: candidate.pvc_size.clone(),
-        gpu: candidate.gpus,
-        envs: BTreeMap::new(),
-        description: names::description(&row.name, &cx.owner),
-    }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::cx::{Cx, Look, Spec};
 use super::datasets;
 use super::event::Step;
+use super::judge;
 use super::names;
 use super::outcome::{EvaluationFact, JobCancelled, MANIFEST, Which, evaluation_key};
 use super::release::looked_for_since;
@@ -17,7 +18,7 @@ use super::tool_scores;
 use crate::config::plan::Candidate;
 use crate::data::intake::WorkloadType;
 use crate::data::label::{self, LabelReader};
-use crate::nemo::{EvaluationKind, JobStatus, NewEvaluation, Results, RowOutput};
+use crate::nemo::{EvaluationKind, JobStatus, Judge, NewEvaluation, Results, RowOutput};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::{self, Manifest};
@@ -35,13 +36,12 @@ const NEMO_STREAM: u64 = 0xf1;
 /// When the job ends badly or takes too long, or its rows are not those of the eval set.
 pub async fn evaluate(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
     let key = evaluation_key(&candidate.model_name, which);
-    cx.once(&key, async {
-        let work = judge(cx, candidate, which, model);
-        cx.step(Some(&candidate.model_name), step(which), work, |fact| {
-            let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
-            said("macro_f1", "macro F1").or_else(|| said(tool_scores::HEADLINE, "name and arguments"))
-        })
-        .await
+    let work = measure(cx, candidate, which, model);
+    cx.step_once(&key, Some(&candidate.model_name), step(which), work, |fact: &EvaluationFact| {
+        let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
+        let calls = || [said(tool_scores::HEADLINE, "name and arguments"), said(tool_scores::CORRECTNESS, "judge")];
+        let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
+        said("macro_f1", "macro F1").or_else(calls)
     })
     .await
 }
@@ -57,23 +57,29 @@ fn manifest(cx: &Cx) -> anyhow::Result<Manifest> {
     cx.store.fact(&cx.run, MANIFEST)?.context("the manifest of this run is gone")
 }
 
-async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
+async fn measure(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
     let (row, job) = finished_job(cx, candidate, which, model).await?;
     cx.store.finished(row.id)?;
     let seconds = cx.seconds_of(&row);
-    let results = cx.nemo.evaluation_results(&job).await.with_context(|| format!("reading the results of {job}"))?;
-    let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
+    let results =
+        cx.read(cx.nemo.evaluation_results(&job)).await.with_context(|| format!("reading the results of {job}"))?;
+    let rows =
+        cx.read(cx.nemo.evaluation_rows(&job)).await.with_context(|| format!("downloading the rows of {job}"))?;
     let manifest = manifest(cx)?;
     let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
     let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;
     let seed = cx.plan.data.split.random_seed;
-    let mut fact = scored(&golds, &rows, &reader, &manifest, &results, seed)
+    let judge = judge::asked(cx)?.map(|asked| asked.told());
+    let mut fact = scored(&golds, &rows, &reader, &manifest, &results, seed, judge.is_some())
         .with_context(|| format!("scoring the rows of evaluation job {job}"))?;
     fact.job = job;
     fact.seconds = seconds;
     fact.file = format!("rows/{}-{}.jsonl", cx.slugs.of(&candidate.model_name), which.as_str());
     cx.folder("rows")?;
     write_rows(&cx.dir.join(&fact.file), &golds, &rows, &reader, &manifest)?;
+    if let Some(judge) = judge {
+        warn_of_unrated(cx, model, &judge, &replies(&golds, &rows)?)?;
+    }
     if fact.unanswered > 0 {
         cx.warn(format!(
             "{model}: the evaluator returned no reply for {} of {} rows; they count as wrong",
@@ -81,6 +87,18 @@ async fn judge(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> any
         ))?;
     }
     Ok(fact)
+}
+
+/// Says for how many rows there is no rating, and why as far as the service tells.
+fn warn_of_unrated(cx: &Cx, model: &str, judge: &Judge, replies: &[Option<&RowOutput>]) -> anyhow::Result<()> {
+    let (unrated, why) = tool_scores::unrated(replies);
+    if unrated == 0 {
+        return Ok(());
+    }
+    let why = why.map_or_else(String::new, |why| format!("; the first: {}", judge.without_key(why)));
+    let then =
+        if unrated == replies.len() { "there is no judge_correctness" } else { "they count in judge_unrated alone" };
+    cx.warn(format!("{model}: the judge gave no rating for {unrated} of {} rows, {then}{why}", replies.len()))
 }
 
 /// The finished job. One of an earlier process that ends cancelled was being given back when that process died: then
@@ -120,6 +138,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
         WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
         WorkloadType::Classification => EvaluationKind::Classification,
     };
+    let judge = &judge::asked(cx)?.map(|asked| asked.told());
     let create = |row: Resource| async move {
         let job = cx
             .nemo
@@ -127,6 +146,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
                 ns: cx.plan.platform.namespace.clone(),
                 description: names::description(&row.name, &cx.owner),
                 kind,
+                judge: judge.clone(),
                 model: model.to_owned(),
                 files_url: files_url.clone(),
                 limit: None,
@@ -151,6 +171,8 @@ async fn finish(cx: &Cx, candidate: &Candidate, which: Which, row: &Resource, jo
             JobStatus::Done => return Ok(Some(())),
             JobStatus::Failed(why) => {
                 cx.store.finished(row.id)?;
+                let judge = judge::asked(cx)?.map(|asked| asked.told());
+                let why = judge.map_or_else(|| why.clone(), |judge| judge.without_key(&why));
                 bail!("evaluation job {job} failed: {why}");
             }
             JobStatus::Cancelled => {
@@ -218,11 +240,12 @@ fn scored(
     manifest: &Manifest,
     results: &Results,
     seed: u64,
+    judged: bool,
 ) -> anyhow::Result<EvaluationFact> {
     let labels: Vec<String> = manifest.classes.keys().cloned().collect();
     let replies = replies(golds, rows)?;
     if manifest.workload_type == WorkloadType::ToolCalling {
-        return Ok(EvaluationFact { scores: tool_scores::scores(&replies), ..counted(&replies) });
+        return Ok(EvaluationFact { scores: tool_scores::scores(&replies, judged), ..counted(&replies) });
     }
     let judged = |read: &dyn Fn(&str) -> Prediction| -> Vec<Judged> {
         let predict = |reply: &Option<&RowOutput>| {

@@ -135,6 +135,8 @@ pub enum Step {
     Split,
     /// Datasets uploaded and registered.
     Upload,
+    /// The judge deployed and served, or asked whether it is there.
+    Judge,
     /// NIM deployed and served.
     Deploy,
     /// The base model is evaluated.
@@ -157,6 +159,7 @@ impl Step {
         match self {
             Step::Split => "datasets",
             Step::Upload => "upload",
+            Step::Judge => "judge",
             Step::Deploy => "deploy",
             Step::BaseEvaluation => "evaluate base",
             Step::Train => "train",

@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug)]
 pub struct Gpus {
     inner: Arc<Mutex<Inner>>,
-    total: u32,
 }
 
 #[derive(Debug)]
 struct Inner {
+    total: u32,
     free: u32,
     places: u32,
     waiting: Vec<Waiting>,
@@ -37,25 +37,32 @@ impl Gpus {
     /// A budget of that many, for at most `places` candidates at once; `None`: as many as fit.
     pub fn new(total: u32, places: Option<u32>) -> Gpus {
         let places = places.map_or(u32::MAX, |places| places.max(1));
-        Gpus { inner: Arc::new(Mutex::new(Inner { free: total, places, waiting: Vec::new() })), total }
+        Gpus { inner: Arc::new(Mutex::new(Inner { total, free: total, places, waiting: Vec::new() })) }
     }
 
-    /// The whole budget.
+    /// What candidates can lease altogether.
     pub fn total(&self) -> u32 {
-        self.total
+        self.lock().total
+    }
+
+    /// Takes GPUs out of what candidates can lease, for good. To be called before anyone leases.
+    pub fn reserve(&self, gpus: u32) {
+        let mut inner = self.lock();
+        inner.total = inner.total.saturating_sub(gpus);
+        inner.free = inner.free.saturating_sub(gpus);
     }
 
     /// Waits for `need` GPUs; a smaller `rank` is served first among those that fit. A need above the budget takes all
     /// of it (the plan has refused that where it matters).
     pub async fn lease(&self, need: u32, rank: usize) -> Lease {
-        let need = need.min(self.total);
-        let granted = {
+        let (need, granted) = {
             let mut inner = self.lock();
+            let need = need.min(inner.total);
             let (grant, granted) = oneshot::channel();
             inner.waiting.push(Waiting { rank, need, grant });
             inner.waiting.sort_by_key(|waiting| waiting.rank);
             serve(&mut inner);
-            granted
+            (need, granted)
         };
         // From here on a grant that nobody takes is given back by the guard.
         let mut guard = Granted { gpus: self.clone(), need, granted: Some(granted) };
@@ -187,6 +194,17 @@ mod tests {
         let first = gpus.lease(1, 0).await;
         assert!(gpus.lease(1, 1).now_or_never().is_none());
         drop(first);
+        assert!(gpus.lease(1, 1).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_is_nobodys_to_lease() {
+        let gpus = Gpus::new(3, None);
+        gpus.reserve(2);
+        assert_eq!(gpus.total(), 1);
+        let all = gpus.lease(5, 0).await;
+        assert!(gpus.lease(1, 1).now_or_never().is_none());
+        drop(all);
         assert!(gpus.lease(1, 1).now_or_never().is_some());
     }
 

@@ -11,6 +11,7 @@ mod deploy;
 mod evaluate;
 pub mod event;
 pub mod gpus;
+pub mod judge;
 pub mod lock;
 pub mod names;
 pub mod outcome;
@@ -26,6 +27,7 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 use crate::config::plan::Candidate;
+use crate::source::dataset::Manifest;
 use crate::store::{Resource, now_ms};
 
 use cx::Cx;
@@ -93,7 +95,7 @@ pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
         () = announce_stop(&cx) => Vec::new(),
     };
     let left = give_back(&cx, None).await;
-    let (state, errors) = judge(&cx, result);
+    let (state, errors) = sum_up(&cx, result);
     End { state, errors, left }
 }
 
@@ -106,7 +108,7 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
             return vec![Err(error)];
         }
     }
-    let sets = match datasets::make(cx).await {
+    let sets = match prepare(cx, &todo).await {
         Ok(sets) => sets,
         Err(error) => {
             let state = if error.is::<Interrupted>() { CandidateState::Cancelled } else { CandidateState::Skipped };
@@ -123,7 +125,7 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
     // The longest expected goes first: the one with the larger need, else in the order of the file.
     order.sort_by_key(|&index| {
         let candidate = &cx.plan.candidates[index];
-        std::cmp::Reverse(candidate.gpus + candidate::training_gpus(candidate))
+        std::cmp::Reverse(candidate.gpus + candidate.training_gpus())
     });
     let mut tasks = JoinSet::new();
     for (rank, index) in order.into_iter().enumerate() {
@@ -137,10 +139,18 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
     ends
 }
 
+/// What all candidates need: the datasets, and the judge that is asked about their calls.
+async fn prepare(cx: &Cx, todo: &[usize]) -> anyhow::Result<Manifest> {
+    let sets = datasets::make(cx).await?;
+    let todo: Vec<&Candidate> = todo.iter().map(|&index| &cx.plan.candidates[index]).collect();
+    judge::ready(cx, &todo).await?;
+    Ok(sets)
+}
+
 /// One candidate with its GPUs, given back before the lease is dropped, also when a step panics.
 async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()> {
     let candidate = &cx.plan.candidates[index];
-    let (mode, need) = candidate::mode(candidate, cx.budget);
+    let (mode, need) = candidate::mode(candidate, cx.room());
     let lease = cx.gpus.lease(need, rank);
     tokio::pin!(lease);
     let granted = match lease.as_mut().now_or_never() {
@@ -198,7 +208,7 @@ fn is_completed(cx: &Cx, candidate: &Candidate) -> bool {
 /// Records how a candidate fares.
 fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<ErrorFact>) -> anyhow::Result<()> {
     let key = candidate_key(&candidate.model_name);
-    let (mode, gpus) = candidate::mode(candidate, cx.budget);
+    let (mode, gpus) = candidate::mode(candidate, cx.room());
     let known: Option<CandidateFact> = cx.store.fact(&cx.run, &key)?;
     let started_ms = match state {
         CandidateState::Waiting => None,
@@ -263,7 +273,7 @@ async fn announce_stop(cx: &Cx) {
     std::future::pending().await
 }
 
-fn judge(cx: &Cx, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Error>) {
+fn sum_up(cx: &Cx, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Error>) {
     let total = ends.len();
     let mut errors: Vec<anyhow::Error> = ends.into_iter().filter_map(Result::err).collect();
     // A stop that came after the last step has cancelled nothing.

@@ -1,30 +1,78 @@
 //! The scores of tool calls, from the evaluator's row scores: whether the right functions were called, and with the right
-//! arguments. Asking and matching rows is `evaluate`'s.
+//! arguments, and what a judge says. Asking and matching rows is `evaluate`'s.
 
 use std::collections::BTreeMap;
 
-use crate::nemo::{RowOutput, TOOL_METRIC};
+use crate::nemo::{JUDGE_METRIC, JUDGE_SCORE, RowOutput, TOOL_METRIC};
 use crate::score::{Estimate, interval};
 
 /// The score that decides.
 pub const HEADLINE: &str = "name_and_arguments_accuracy";
 
+/// The share of calls that the judge finds right, of those that it rated.
+pub const CORRECTNESS: &str = "judge_correctness";
+
+/// The share of rows that the judge did not rate.
+pub const UNRATED: &str = "judge_unrated";
+
 /// Our names, and those of the evaluator.
 const SCORES: [(&str, &str); 2] =
     [("function_name_accuracy", "function_name_accuracy"), (HEADLINE, "function_name_and_args_accuracy")];
 
-/// The shares of rows that are right. A row without a score (no reply, arguments that are no JSON) is wrong.
-pub fn scores(replies: &[Option<&RowOutput>]) -> BTreeMap<String, Estimate> {
+/// What the judge says of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong,
+    /// It gave no rating that means one of both.
+    Unrated,
+}
+
+/// The shares of rows that are right. A row without a score (no reply, arguments that are no JSON) is wrong; one that the
+/// judge has not rated is neither right nor wrong.
+pub fn scores(replies: &[Option<&RowOutput>], judged: bool) -> BTreeMap<String, Estimate> {
     let rows = replies.len() as u64;
-    let share = |theirs: &str| {
+    let accuracy = |theirs: &str| {
         let right = |reply: &&Option<&RowOutput>| {
             let scores = reply.and_then(|row| row.scores.get(TOOL_METRIC));
             scores.and_then(|scores| scores.get(theirs)).is_some_and(|score| *score >= 1.0)
         };
-        let right = replies.iter().filter(right).count() as u64;
-        Estimate::between(right as f64 / rows.max(1) as f64, interval::wilson(right, rows))
+        share(replies.iter().filter(right).count() as u64, rows)
     };
-    SCORES.iter().map(|(ours, theirs)| ((*ours).to_owned(), share(theirs))).collect()
+    let mut scores: BTreeMap<String, Estimate> =
+        SCORES.iter().map(|(ours, theirs)| ((*ours).to_owned(), accuracy(theirs))).collect();
+    if judged {
+        let verdicts: Vec<Verdict> = replies.iter().map(|reply| verdict(*reply)).collect();
+        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
+        let (right, wrong, unrated) = (count(Verdict::Right), count(Verdict::Wrong), count(Verdict::Unrated));
+        scores.insert(UNRATED.to_owned(), share(unrated, rows));
+        if right + wrong > 0 {
+            scores.insert(CORRECTNESS.to_owned(), share(right, right + wrong));
+        }
+    }
+    scores
+}
+
+/// How many rows the judge has not rated, and what the evaluator says of the first of them.
+pub fn unrated<'r>(replies: &[Option<&'r RowOutput>]) -> (usize, Option<&'r str>) {
+    let unrated = || replies.iter().filter(|reply| verdict(**reply) == Verdict::Unrated);
+    (unrated().count(), unrated().find_map(|reply| reply.as_ref()?.error.as_deref()))
+}
+
+fn share(part: u64, all: u64) -> Estimate {
+    Estimate::between(part as f64 / all.max(1) as f64, interval::wilson(part, all))
+}
+
+/// A row without a reply is wrong, whatever a judge would say of it.
+fn verdict(reply: Option<&RowOutput>) -> Verdict {
+    let Some(row) = reply.filter(|row| row.output_text.is_some() || !row.called.is_empty()) else {
+        return Verdict::Wrong;
+    };
+    match row.scores.get(JUDGE_METRIC).and_then(|scores| scores.get(JUDGE_SCORE)) {
+        Some(rating) if *rating == 1.0 => Verdict::Right,
+        Some(rating) if *rating == 0.0 => Verdict::Wrong,
+        _ => Verdict::Unrated,
+    }
 }
 
 #[cfg(test)]
@@ -37,12 +85,20 @@ mod tests {
             task: "custom-tool-calling".into(),
             item: serde_json::Value::Null,
             output_text: None,
-            called: Vec::new(),
+            called: vec!["f".to_owned()],
             prompt_tokens: None,
             completion_tokens: None,
             latency_ms: None,
             scores: BTreeMap::from([(TOOL_METRIC.to_owned(), scores)]),
+            error: None,
         }
+    }
+
+    fn rated(rating: Option<f64>) -> RowOutput {
+        let mut row = row(&[("function_name_accuracy", 1.0), ("function_name_and_args_accuracy", 0.0)]);
+        let rating = rating.map(|rating| (JUDGE_SCORE.to_owned(), rating)).into_iter().collect();
+        row.scores.insert(JUDGE_METRIC.to_owned(), rating);
+        row
     }
 
     #[test]
@@ -50,8 +106,33 @@ mod tests {
         let right = row(&[("function_name_accuracy", 1.0), ("function_name_and_args_accuracy", 1.0)]);
         let other = row(&[("function_name_accuracy", 1.0), ("function_name_and_args_accuracy", 0.0)]);
         let unread = row(&[("function_name_accuracy", 1.0)]);
-        let scores = scores(&[Some(&right), Some(&other), Some(&unread), None]);
+        let scores = scores(&[Some(&right), Some(&other), Some(&unread), None], false);
         assert_eq!((scores["function_name_accuracy"].value, scores[HEADLINE].value), (0.75, 0.25));
         assert!(scores[HEADLINE].low.is_some_and(|low| low > 0.0 && low < 0.25));
+        assert_eq!(scores.len(), 2, "nobody judges");
+    }
+
+    #[test]
+    fn what_the_judge_has_not_rated_counts_neither_way() {
+        let rows = [rated(Some(1.0)), rated(Some(1.0)), rated(Some(0.0)), rated(None), rated(Some(7.0))];
+        let silent = RowOutput { called: Vec::new(), ..rated(Some(1.0)) };
+        let mut replies: Vec<Option<&RowOutput>> = rows.iter().map(Some).collect();
+        replies.extend([Some(&silent), None]);
+        let judged = scores(&replies, true);
+        // Two right, one wrong, two without an answer; two without a rating.
+        assert_eq!((judged[CORRECTNESS].value, judged[UNRATED].value), (0.4, 2.0 / 7.0));
+        let (low, high) = interval::wilson(2, 5).unwrap();
+        assert_eq!((judged[CORRECTNESS].low, judged[CORRECTNESS].high), (Some(low), Some(high)));
+        assert_eq!(unrated(&replies), (2, None));
+    }
+
+    #[test]
+    fn a_judge_that_rates_nothing_gives_no_score() {
+        let failed = RowOutput { error: Some("401 Unauthorized".to_owned()), ..rated(None) };
+        let replies = [Some(&failed), Some(&failed)];
+        let judged = scores(&replies, true);
+        assert!(!judged.contains_key(CORRECTNESS));
+        assert_eq!(judged[UNRATED].value, 1.0);
+        assert_eq!(unrated(&replies), (2, Some("401 Unauthorized")));
     }
 }

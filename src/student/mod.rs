@@ -1,11 +1,12 @@
 //! The small text models that the embedded platform serves and trains: n-gram linear classifiers in two sizes, untrained
-//! (`base`) and trained (`train`). Owns their names, their inputs and their errors. Bytes in, values out: no files, no
-//! network, no clock, and nothing of the rest of the crate.
+//! (`base`) and trained (`train`), and a rule that stands in for a judge of tool calls (`judge`). Owns their names, their
+//! inputs and their errors. Bytes in, values out: no files, no network, no clock, and nothing of the rest of the crate.
 
 mod adapter;
 mod base;
 mod features;
 mod fitting;
+mod judge;
 mod reply;
 mod save;
 mod template;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use adapter::Adapter;
 pub use base::base_reply;
+pub use judge::verdict;
 pub use save::Damaged;
 pub use tools::{Tool, ToolCall, base_call, calls_as_reply};
 pub use train::{Progress, TrainError, TrainOptions, train};

@@ -369,15 +369,25 @@ impl Server {
         request(self.address, "GET", path, None)
     }
 
+    /// The same for a DELETE.
+    pub fn delete(&self, path: &str) -> (u16, Value) {
+        request(self.address, "DELETE", path, None)
+    }
+
     /// The same for a POST.
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         request(self.address, "POST", path, Some(body))
     }
 }
 
-/// One HTTP call over a connection of its own.
+/// One HTTP call with JSON over a connection of its own; null when the answer holds none.
 pub fn request(address: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let body = body.map(Value::to_string).unwrap_or_default();
+    let (status, body) = send(address, method, path, &body.map(Value::to_string).unwrap_or_default());
+    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+/// One HTTP call with a text over a connection of its own.
+pub fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
     write!(head, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
@@ -387,7 +397,7 @@ pub fn request(address: SocketAddr, method: &str, path: &str, body: Option<&Valu
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{head}"));
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    (status, body.to_owned())
 }
 
 /// The classes of [`record`], with words that occur in one class alone.

@@ -60,8 +60,21 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun)
 }
 
 async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {
-    let Prepared { plan, id, resumed, store, lock, platform, budget, findings, kind, rehearsal, dir, state_dir } =
-        prepared;
+    let Prepared {
+        plan,
+        id,
+        resumed,
+        store,
+        lock,
+        platform,
+        budget,
+        findings,
+        judge_key,
+        kind,
+        rehearsal,
+        dir,
+        state_dir,
+    } = prepared;
     let views = Arc::new(Mutex::new(views(args, &dir, ui)?));
     match &resumed {
         Some(row) => store.continue_run(&row.id)?,
@@ -89,6 +102,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
         stop: stop.clone(),
         budget: budget.gpus,
         gpus: Gpus::new(budget.gpus.unwrap_or(1), plan.platform.nim_parallelism),
+        judge_key,
         started_ms,
         owner: resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone()),
         dir,

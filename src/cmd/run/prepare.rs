@@ -10,16 +10,19 @@ use crate::cmd::{
     cleanup, credentials_of, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir,
     trace,
 };
-use crate::config::plan::{Plan, PlatformKind};
+use crate::config::plan::{JudgeKey, JudgePlace, Plan, PlatformKind};
 use crate::config::{self, Need};
 use crate::data::options::Input;
 use crate::error::{Exit, Fault};
+use crate::nemo::Secret;
 use crate::platform::{self, Platform};
 use crate::report::plan as plan_report;
 use crate::run::check::{self, Budget, Findings, Obstacle, Who};
+use crate::run::judge::{self, Asked};
 use crate::run::lock::Lock;
 use crate::run::stop::Stop;
 use crate::run::{datasets, dead, names, outcome};
+use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store};
 use crate::ui::Ui;
 
@@ -41,6 +44,7 @@ pub(super) struct Prepared {
     pub(super) platform: Platform,
     pub(super) budget: Budget,
     pub(super) findings: Findings,
+    pub(super) judge_key: Option<Secret>,
     pub(super) kind: &'static str,
     pub(super) rehearsal: bool,
     pub(super) dir: PathBuf,
@@ -66,7 +70,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         }
     };
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
-        show_plan(plan, args, ui, stop).await?;
+        show_plan(plan, global, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
     make_state_dir(&state_dir)?;
@@ -89,7 +93,8 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     let id = resumed.as_ref().map_or_else(names::new_run_id, |row| row.id.clone());
     lock.name(&id)?;
     cleanup::before_a_run(&store, &state_dir, Some(&id), ui).await?;
-    let checked = check_plan(&plan, &store, &id, args).await;
+    let judge_key = judge_key(&plan, global)?;
+    let checked = check_plan(&plan, &store, &id, args, judge_key.as_ref()).await;
     if checked.is_err() && !dead::open_rows(&store, &id, platform::died_with_its_process)?.is_empty() {
         ui.warn(&format!("run {id} still has something on the platform"));
         ui.hint(&format!("dfwfd cleanup {id}"));
@@ -112,6 +117,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         platform,
         budget,
         findings,
+        judge_key,
         kind,
         rehearsal,
         dir,
@@ -121,7 +127,13 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
 
 /// Reaches the platform and holds the plan against it. A run that goes on keeps its budget: what it holds itself must
 /// not count as taken by others.
-async fn check_plan(plan: &Plan, store: &Store, id: &str, args: &Run) -> anyhow::Result<(Platform, Budget, Findings)> {
+async fn check_plan(
+    plan: &Plan,
+    store: &Store,
+    id: &str,
+    args: &Run,
+    judge_key: Option<&Secret>,
+) -> anyhow::Result<(Platform, Budget, Findings)> {
     let budget = match store.fact::<Budget>(id, outcome::BUDGET)? {
         Some(budget) => budget,
         None => check::budget(plan, platform::free_gpus)?,
@@ -130,11 +142,18 @@ async fn check_plan(plan: &Plan, store: &Store, id: &str, args: &Run) -> anyhow:
     let mut own = dead::own_runs(store)?;
     own.insert(id.to_owned());
     let mut adopted = args.adopt;
-    for candidate in &plan.candidates {
-        adopted |= store.fact::<bool>(id, &outcome::adopted_key(&candidate.model_name))?.unwrap_or(false);
+    let models = plan.candidates.iter().map(|candidate| &candidate.model_name);
+    for model in models.chain(plan.judge.iter().map(|judge| &judge.model_name)) {
+        adopted |= store.fact::<bool>(id, &outcome::adopted_key(model))?.unwrap_or(false);
     }
     let who = Who { own: &own, adopt: adopted, share: args.share };
-    let findings = check::check(plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
+    // Once there are datasets, it is known whether the records are tool calls.
+    let judge = match store.fact::<Manifest>(id, outcome::MANIFEST)? {
+        Some(manifest) => plan.judge_of(manifest.workload_type),
+        None => judge::certain(plan),
+    };
+    let asked = judge.map(|judge| Asked { judge, key: judge_key });
+    let findings = check::check(plan, &platform.nemo, &budget, &who, asked).await.context("checking the plan")?;
     platform.recognise();
     Ok((platform, budget, findings))
 }
@@ -193,16 +212,38 @@ fn reach(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> {
     platform::connect(plan, &environment_of(plan), budget.gpus.unwrap_or(check::VIRTUAL_GPUS))
 }
 
-async fn show_plan(plan: &Plan, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
+/// The key of a judge that is somewhere else. One that was written in the configuration is looked up where it is now: no
+/// secret is kept with a run.
+fn judge_key(plan: &Plan, global: &Global) -> anyhow::Result<Option<Secret>> {
+    let key = config::judge_key(plan, &global.set, &environment_of(plan));
+    let written = plan
+        .judge
+        .as_ref()
+        .is_some_and(|judge| matches!(&judge.place, JudgePlace::Remote { key, .. } if *key == JudgeKey::Written));
+    if key.is_none() && written {
+        let message = "the key of the judge is not where the run was started with it (llm_judge_config.api_key)";
+        return Err(Fault::new(Exit::Usage, message).hint("set LLM_JUDGE_API_KEY").into());
+    }
+    Ok(key.map(Secret::new))
+}
+
+async fn show_plan(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
     warn(plan, ui);
+    // Whether the records are enough is found out as the run would, and thrown away.
+    let folder = tempfile::tempdir().context("making a temporary folder")?;
+    let built = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await;
+    let key = judge_key(plan, global)?;
+    let judge = match &built {
+        Ok(manifest) => plan.judge_of(manifest.workload_type),
+        Err(_) => judge::certain(plan),
+    };
+    let asked = judge.map(|judge| Asked { judge, key: key.as_ref() });
     let budget = check::budget(plan, platform::free_gpus)?;
     let platform = reach(plan, &budget)?;
     let own = existing_store(&plan.state_dir)?.as_ref().map(dead::own_runs).transpose()?.unwrap_or_default();
     let who = Who { own: &own, adopt: args.adopt, share: args.share };
-    let findings = check::check(plan, &platform.nemo, &budget, &who).await.context("checking the plan")?;
-    // Whether the records are enough is found out as the run would, and thrown away.
-    let folder = tempfile::tempdir().context("making a temporary folder")?;
-    let manifest = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await?;
+    let findings = check::check(plan, &platform.nemo, &budget, &who, asked).await.context("checking the plan")?;
+    let manifest = built?;
     let shown = plan_report::Shown::new(plan, &budget, &findings, &manifest);
     ui.json(&shown);
     ui.result(&shown.text(ui.width(), ui.color()));

@@ -4,40 +4,65 @@
 //! The weights file is a valid safetensors file with one tensor of bytes, the saved student: it is honest about what it
 //! is, and no transformer can be made of it.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::job::Training;
+use crate::embedded::contents::{Content, Contents};
 use crate::embedded::datastore::repos::{Change, File, RepoKind, RepoName};
 use crate::embedded::nim::ServedAdapter;
 use crate::embedded::wire::naive_now;
 use crate::embedded::world::{State, World};
 use crate::student::Adapter;
 
-/// Publishes the adapter that a job has trained.
-pub(super) fn publish(world: &World, state: &mut State, at: usize, adapter: Adapter) {
+/// What a job has trained, as it is served and as a file.
+#[derive(Debug)]
+pub(super) struct Trained {
+    adapter: Arc<Adapter>,
+    weights: Content,
+}
+
+impl Trained {
+    /// Stores the weights; blocks.
+    pub(super) fn keep(contents: &Contents, adapter: Adapter) -> io::Result<Self> {
+        let weights = contents.keep(safetensors(&adapter.to_bytes(), adapter.size().name()))?;
+        Ok(Trained { adapter: Arc::new(adapter), weights })
+    }
+}
+
+/// The adapter that a weights file holds.
+pub(in crate::embedded) fn adapter(weights: &[u8]) -> Option<Adapter> {
+    let (length, rest) = weights.split_first_chunk::<8>()?;
+    let student = rest.get(usize::try_from(u64::from_le_bytes(*length)).ok()?..)?;
+    Adapter::from_bytes(student).ok()
+}
+
+/// Publishes what a job has trained.
+pub(super) fn publish(world: &World, state: &mut State, at: usize, trained: Trained) -> io::Result<()> {
     let job = &state.trainings[at];
-    let Some(id) = job.output_model.clone() else { return };
+    let Some(id) = job.output_model.clone() else { return Ok(()) };
     let (base, config) = (job.base_model.clone(), adapter_config(job));
+    let config = world.contents.keep(format!("{config:#}\n").into())?;
     let (name, revision) = id.split_once('@').unwrap_or((&id, "main"));
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let repo = RepoName::new(RepoKind::Model, namespace, name);
     state.store.add_namespace(namespace);
     state.store.create(&repo);
     if let Some(repo) = state.store.find_mut(&repo) {
-        let weights = safetensors(&adapter.to_bytes(), adapter.size().name());
         let files = vec![
-            Change::Put("adapter_config.json".into(), File::regular(format!("{config:#}\n").into())),
-            Change::Put("adapter_model.safetensors".into(), File::regular(weights)),
+            Change::Put("adapter_config.json".into(), File::regular(config)),
+            Change::Put("adapter_model.safetensors".into(), File::regular(trained.weights.clone())),
         ];
         repo.commit(revision, "Upload the adapter", files);
     }
     mark(state, &id, "upload_completed");
     let published = world.now(state);
     state.adapters.retain(|other| other.id != id);
-    state.adapters.push(ServedAdapter { id, base, weights: Arc::new(adapter), published });
+    state.adapters.push(ServedAdapter { id, base, weights: trained.adapter, file: trained.weights, published });
+    Ok(())
 }
 
 /// Says in the model entity that there will be no adapter.
@@ -100,5 +125,6 @@ mod tests {
         assert_eq!(header["student"]["data_offsets"], json!([0, 3]));
         assert_eq!(&file[8 + length..], [7, 8, 9]);
         assert_eq!((8 + length) % 8, 0);
+        assert!(adapter(&file).is_none() && adapter(&file[..5]).is_none() && adapter(&[0xff; 9]).is_none());
     }
 }

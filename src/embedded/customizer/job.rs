@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::work::Work;
+use crate::embedded::roll::Entry;
 use crate::embedded::wire::naive_now;
 use crate::embedded::world::State;
 
 /// One training job.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(in crate::embedded) struct Training {
     pub(in crate::embedded) id: String,
     pub(in crate::embedded) ticket: u64,
@@ -24,7 +26,10 @@ pub(in crate::embedded) struct Training {
     /// Members that are answered as they were accepted.
     pub(super) body: Value,
     phase: Phase,
+    #[serde(skip)]
+    work: Option<Arc<Work>>,
     /// Status reads since it got its GPUs, for `Clock::Polls`.
+    #[serde(skip)]
     pub(super) reads: u32,
     created_at: String,
     updated_at: String,
@@ -34,17 +39,17 @@ pub(in crate::embedded) struct Training {
 }
 
 /// Where a job stands.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 enum Phase {
     /// No GPU yet.
     Waiting,
-    Working(Arc<Work>),
-    Cancelling(Arc<Work>),
+    Working,
+    Cancelling,
     Ended(Ending),
 }
 
 /// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Ending {
     Completed,
     Failed(String),
@@ -52,7 +57,7 @@ pub(super) enum Ending {
 }
 
 /// The progress of a training as far as it is known.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Series {
     pub(super) epoch: u32,
     pub(super) step: u32,
@@ -86,6 +91,7 @@ impl Training {
             log_every: 1,
             body: Value::Null,
             phase: Phase::Waiting,
+            work: None,
             reads: 0,
             updated_at: created_at.clone(),
             created_at,
@@ -103,7 +109,7 @@ impl Training {
 
     /// Whether it holds GPUs.
     pub(in crate::embedded) fn holds_gpus(&self) -> bool {
-        matches!(self.phase, Phase::Working(_) | Phase::Cancelling(_))
+        matches!(self.phase, Phase::Working | Phase::Cancelling)
     }
 
     /// Whether it has ended.
@@ -113,21 +119,19 @@ impl Training {
 
     /// The work under way, when there is any.
     pub(super) fn work(&self) -> Option<&Arc<Work>> {
-        match &self.phase {
-            Phase::Working(work) | Phase::Cancelling(work) => Some(work),
-            _ => None,
-        }
+        self.work.as_ref()
     }
 
     /// Whether it was asked to stop and has not yet.
     pub(super) fn is_cancelling(&self) -> bool {
-        matches!(self.phase, Phase::Cancelling(_))
+        matches!(self.phase, Phase::Cancelling)
     }
 
     /// It has its GPUs: the work to be started.
     pub(in crate::embedded) fn begin(&mut self) -> Arc<Work> {
         let work = Arc::new(Work::new(self));
-        self.phase = Phase::Working(Arc::clone(&work));
+        self.phase = Phase::Working;
+        self.work = Some(Arc::clone(&work));
         for message in ["PVCCreated", "EntityHandler_0_Created", "EntityHandler_0_Completed", "TrainingJobCreated"] {
             self.note(message, None);
         }
@@ -136,21 +140,23 @@ impl Training {
     }
 
     /// Asks it to stop; a job that has ended stays as it is.
-    pub(super) fn cancel(&mut self) {
-        match std::mem::replace(&mut self.phase, Phase::Waiting) {
+    pub(in crate::embedded) fn cancel(&mut self) {
+        match &self.phase {
             Phase::Waiting => self.end(Ending::Cancelled),
-            Phase::Working(work) => {
-                work.cancel();
+            Phase::Working => {
+                if let Some(work) = &self.work {
+                    work.cancel();
+                }
                 self.note("Cancelling", None);
-                self.phase = Phase::Cancelling(work);
+                self.phase = Phase::Cancelling;
             }
-            other => self.phase = other,
+            Phase::Cancelling | Phase::Ended(_) => {}
         }
     }
 
     /// It has ended.
     pub(super) fn end(&mut self, ending: Ending) {
-        if let Some(work) = self.work() {
+        if let Some(work) = self.work.take() {
             self.last = Some(work.series());
         }
         match &ending {
@@ -165,6 +171,19 @@ impl Training {
         self.phase = Phase::Ended(ending);
     }
 
+    /// The platform it ran on was ended and started again: its training begins anew, as that of a pod that was moved; one
+    /// that was being cancelled is.
+    pub(super) fn restart(&mut self) {
+        match self.phase {
+            Phase::Working => {
+                self.phase = Phase::Waiting;
+                self.note("TrainingJobPending", Some("The platform was started again: the training begins anew"));
+            }
+            Phase::Cancelling => self.end(Ending::Cancelled),
+            Phase::Waiting | Phase::Ended(_) => {}
+        }
+    }
+
     fn note(&mut self, message: &str, detail: Option<&str>) {
         self.updated_at = naive_now();
         self.log.push(json!({"updated_at": self.updated_at, "message": message, "detail": detail}));
@@ -174,10 +193,10 @@ impl Training {
         match &self.phase {
             Phase::Waiting if self.reads == 0 && self.log.len() == 1 => "created",
             Phase::Waiting => "pending",
-            Phase::Working(_) if polled && self.reads == 0 => "created",
-            Phase::Working(_) if polled && self.reads == 1 => "pending",
-            Phase::Working(_) => "running",
-            Phase::Cancelling(_) => "cancelling",
+            Phase::Working if polled && self.reads == 0 => "created",
+            Phase::Working if polled && self.reads == 1 => "pending",
+            Phase::Working => "running",
+            Phase::Cancelling => "cancelling",
             Phase::Ended(Ending::Completed) => "completed",
             Phase::Ended(Ending::Failed(_)) => "failed",
             Phase::Ended(Ending::Cancelled) => "cancelled",
@@ -205,11 +224,11 @@ impl Training {
     pub(super) fn details(&self, polled: bool) -> Value {
         let series = self.series(polled);
         let status = self.status(polled);
+        // While reads are the clock, a job that runs is half way through its epochs.
+        let epochs = if status == "running" && polled { self.epochs / 2 } else { series.epoch };
         let percentage = match status {
             "completed" => 100.0,
-            "running" if polled => 50.0,
-            _ if series.steps > 0 => f64::from(series.step) / f64::from(series.steps) * 100.0,
-            _ => 0.0,
+            _ => f64::from(epochs) / f64::from(self.epochs.max(1)) * 100.0,
         };
         let known = series.steps > 0;
         let points = |points: &[(u32, String, f64)]| -> Vec<Value> {
@@ -223,7 +242,7 @@ impl Training {
             "status": status,
             "elapsed_time": 0.0,
             "percentage_done": percentage,
-            "epochs_completed": series.epoch,
+            "epochs_completed": epochs,
             "steps_completed": series.step,
             "steps_per_epoch": known.then_some(series.steps_per_epoch),
             "best_epoch": series.best_epoch(),
@@ -284,6 +303,16 @@ impl Training {
             "id": self.id, "namespace": self.namespace, "status": self.status(false), "gpus": self.gpus,
             "description": self.body["description"], "output_model": self.output_model,
         })
+    }
+}
+
+impl Entry for Training {
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+
+    fn document(&self) -> Value {
+        json!(self)
     }
 }
 

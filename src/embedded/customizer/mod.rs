@@ -1,7 +1,7 @@
 //! The Customizer: targets, configs, and the routes of training jobs (nemo-wire 5). A job's life is in `job`, its
 //! training in `work`, what it leaves behind in `artifact`.
 
-mod artifact;
+pub(super) mod artifact;
 mod changes;
 pub(super) mod job;
 mod request;
@@ -10,6 +10,7 @@ pub(super) mod work;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::Uri;
@@ -18,6 +19,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::entities::{self, Creating, Kind};
+use super::faults::Fate;
 use super::fields::{Fields, Object, object};
 use super::listing::{Columns, ListQuery};
 use super::shelf::Shelf;
@@ -75,8 +77,7 @@ const CONFIG: Kind = Kind {
                 let options = row["training_options"].as_array()?;
                 Some(options.iter().map(|option| option[field].clone()).collect())
             }
-            "target_name" => Some(json!(row["target"].as_str()?.split_once('/')?.1)),
-            "target_base_model" => Some(json!(base_model(row["target"].as_str()?))),
+            "target_name" => Some(json!(request::named(row.get("target"))?.split_once('/')?.1)),
             "enabled" => Some(row["target_enabled"].clone()),
             _ => None,
         },
@@ -87,6 +88,8 @@ const JOBS: Columns = Columns {
     sort: &["created_at", "updated_at"],
     derived: |row, field| match field {
         "base_model" => Some(row["config_snapshot"]["base_model"].clone()),
+        // By the address of its files, or by its name.
+        "dataset" => Some(json!([row["files_url"], row["dataset"]])),
         "batch_size" | "epochs" | "finetuning_type" | "training_type" | "log_every_n_steps" => {
             Some(row["hyperparameters"][field].clone())
         }
@@ -194,6 +197,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/customization/jobs/{id}", get(read_job))
         .route("/v1/customization/jobs/{id}/status", get(job_status))
         .route("/v1/customization/jobs/{id}/cancel", post(cancel_job))
+        // Where an early client of NeMo looks for it.
+        .route("/v1/customizations/{id}/cancel", post(cancel_job))
         .route("/v1/customization/jobs/{id}/container-logs", get(container_logs))
 }
 
@@ -213,21 +218,27 @@ async fn create_config(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     entities::create(&world, &CONFIG, &body)
 }
 
+/// What configs are found by and do not say, with the member of their targets that does.
+const OF_TARGETS: [(&str, &str); 3] =
+    [("target_enabled", "enabled"), ("num_parameters", "num_parameters"), ("target_base_model", "base_model")];
+
 /// Configs can be found by what their targets are, too, which a config itself does not say.
 async fn list_configs(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, CONFIG.columns)?;
     let state = world.state();
     let rows = state.training_configs.rows().map(|config| {
-        let target = config["target"].as_str().and_then(|urn| find_target(&state, urn)).unwrap_or_default();
+        let target = request::named(config.get("target")).and_then(|urn| find_target(&state, &urn)).unwrap_or_default();
         let mut row = config.clone();
-        row["target_enabled"] = target["enabled"].clone();
-        row["num_parameters"] = target["num_parameters"].clone();
+        for (key, member) in OF_TARGETS {
+            row[key] = target[member].clone();
+        }
         row
     });
     let mut answer = query.answer(rows, CONFIG.columns);
     for row in answer["data"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        row.shift_remove("target_enabled");
-        row.shift_remove("num_parameters");
+        for (key, _) in OF_TARGETS {
+            row.shift_remove(key);
+        }
     }
     Ok(Json(answer))
 }
@@ -237,17 +248,36 @@ async fn list_targets(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     Ok(Json(query.answer(world.state().targets.rows().cloned(), TARGET.columns)))
 }
 
+/// Takes up what was under way when the platform was ended.
+pub(super) fn resume(world: &Arc<World>) {
+    {
+        let mut state = world.state();
+        let unfinished = state.trainings.iter().enumerate().filter(|(_, job)| !job.ended()).map(|(at, _)| at);
+        for at in unfinished.collect::<Vec<_>>() {
+            state.trainings[at].restart();
+            if state.trainings[at].ended() {
+                artifact::give_up(&mut state, at);
+            }
+        }
+    }
+    world.grant();
+}
+
 fn no_job(id: &str) -> Refusal {
     Refusal::not_found(format!("Customization job {id} not found"))
 }
 
-async fn create_job(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+async fn create_job(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, body: Bytes) -> Answer {
     let body = object(&body)?;
+    let fate = fate.map(|Extension(fate)| fate);
     let answer = {
         let mut state = world.state();
         let training = request::accept(&mut state, &body)?;
         let answer = training.answer(world.polled());
-        state.trainings.push(training);
+        world.faults.decide(fate.as_ref(), &training.id, training.output_model.as_deref());
+        if fate != Some(Fate::Lost) {
+            state.trainings.push(training);
+        }
         answer
     };
     world.grant();

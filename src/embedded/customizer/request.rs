@@ -51,7 +51,7 @@ pub(super) fn accept(state: &mut State, body: &Object) -> Result<Training, Refus
     training.files_url = found.files_url;
     training.epochs = number(&hyperparameters, "epochs", 1);
     training.seed = hyperparameters.get("seed").and_then(Value::as_u64).unwrap_or(42);
-    training.log_every = number(&hyperparameters, "log_every_n_steps", 1);
+    training.log_every = number(&hyperparameters, "log_every_n_steps", 10);
     training.body = json!({
         "description": or_null(body, "description"),
         "dataset": found.dataset,
@@ -168,7 +168,7 @@ fn find(state: &State, body: &Object, hyperparameters: &Object) -> Result<Found,
 }
 
 /// `ns/name` of a reference: the string itself, or an object with both.
-fn named(reference: Option<&Value>) -> Option<String> {
+pub(super) fn named(reference: Option<&Value>) -> Option<String> {
     match reference? {
         Value::String(urn) => Some(urn.clone()),
         object => {

@@ -13,13 +13,50 @@ pub(super) struct Rows {
     pub(super) validation: Vec<Example>,
 }
 
+/// The prompt template of a config: text around the `{keys}` of a row, of which the last one is the completion.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// Text, and the key that follows it.
+    parts: Vec<(String, String)>,
+}
+
+impl Template {
+    pub(super) fn parse(text: &str) -> Self {
+        let (mut parts, mut rest) = (Vec::new(), text);
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((key, after)) = after.split_once('}') else { break };
+            parts.push((before.to_owned(), key.trim().to_owned()));
+            rest = after;
+        }
+        if parts.len() < 2 {
+            return Template::parse("{prompt} {completion}");
+        }
+        Template { parts }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.parts.iter().map(|(_, key)| key.as_str()).collect()
+    }
+
+    /// The prompt and the completion of a row that has all keys.
+    fn fill(&self, row: &Value) -> Option<(String, String)> {
+        let ((_, completion), before) = self.parts.split_last()?;
+        let mut prompt = String::new();
+        for (text, key) in before {
+            prompt.push_str(text);
+            prompt.push_str(row[key].as_str()?);
+        }
+        Some((prompt, row[completion].as_str()?.to_owned()))
+    }
+}
+
 /// Every so many training rows one is held out when there is no validation file: a tenth.
 const HELD_OUT: usize = 10;
 
 /// Reads and checks all rows; the error is what the job fails with.
-pub(super) fn read(files: &[(String, Bytes)]) -> Result<Rows, String> {
-    let mut training = below(files, "training/")?;
-    let mut validation = below(files, "validation/")?;
+pub(super) fn read(files: &[(String, Bytes)], template: &Template) -> Result<Rows, String> {
+    let mut training = below(files, "training/", template)?;
+    let mut validation = below(files, "validation/", template)?;
     if training.is_empty() {
         return Err("the dataset holds no rows under training/".into());
     }
@@ -34,19 +71,22 @@ pub(super) fn read(files: &[(String, Bytes)]) -> Result<Rows, String> {
     Ok(Rows { training, validation })
 }
 
-fn below(files: &[(String, Bytes)], folder: &str) -> Result<Vec<Example>, String> {
+fn below(files: &[(String, Bytes)], folder: &str, template: &Template) -> Result<Vec<Example>, String> {
     let mut rows = Vec::new();
     for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with(folder)) {
         if path.ends_with(".jsonl") {
             let lines = bytes.split(|byte| *byte == b'\n').enumerate();
             for (at, line) in lines.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace)) {
                 let row = serde_json::from_slice::<Value>(line).map_err(|error| error.to_string());
-                rows.push(row.and_then(|row| example(&row)).map_err(|why| format!("{path}, line {}: {why}", at + 1))?);
+                rows.push(
+                    row.and_then(|row| example(&row, template))
+                        .map_err(|why| format!("{path}, line {}: {why}", at + 1))?,
+                );
             }
         } else if path.ends_with(".json") {
             let all = serde_json::from_slice::<Vec<Value>>(bytes).map_err(|error| format!("{path}: {error}"))?;
             for (at, row) in all.iter().enumerate() {
-                rows.push(example(row).map_err(|why| format!("{path}, row {}: {why}", at + 1))?);
+                rows.push(example(row, template).map_err(|why| format!("{path}, row {}: {why}", at + 1))?);
             }
         }
     }
@@ -54,16 +94,12 @@ fn below(files: &[(String, Bytes)], folder: &str) -> Result<Vec<Example>, String
 }
 
 /// One row as the student takes it.
-fn example(row: &Value) -> Result<Example, String> {
-    if let (Some(prompt), Some(completion)) = (row["prompt"].as_str(), row["completion"].as_str()) {
-        return Ok(Example {
-            messages: vec![Message::new("user", prompt)],
-            reply: completion.to_owned(),
-            calls: Vec::new(),
-        });
+fn example(row: &Value, template: &Template) -> Result<Example, String> {
+    if let Some((prompt, reply)) = template.fill(row) {
+        return Ok(Example { messages: vec![Message::new("user", prompt)], reply, calls: Vec::new() });
     }
     let Some(messages) = row["messages"].as_array() else {
-        return Err("neither messages nor prompt and completion".into());
+        return Err(format!("neither messages nor {}", template.keys().join(" and ")));
     };
     let Some((last, before)) = messages.split_last() else { return Err("messages is empty".into()) };
     if before.is_empty() {
@@ -108,6 +144,27 @@ mod tests {
 
     fn file(path: &str, text: &str) -> (String, Bytes) {
         (path.to_owned(), Bytes::from(text.to_owned()))
+    }
+
+    fn read(files: &[(String, Bytes)]) -> Result<Rows, String> {
+        super::read(files, &Template::parse("{prompt} {completion}"))
+    }
+
+    #[test]
+    fn a_config_may_name_the_keys() {
+        let rows =
+            [file("training/a.jsonl", r#"{"q":"two?","context":"one","a":"three"}"#), file("validation/v.jsonl", GOOD)];
+        let template = Template::parse("Given {context}, say: {q} Answer: {a}");
+        let read = super::read(&rows, &template).unwrap();
+        assert_eq!(
+            (read.training[0].messages[0].content.as_str(), read.training[0].reply.as_str()),
+            ("Given one, say: two?", "three")
+        );
+        let problem = super::read(&[file("training/a.jsonl", r#"{"q":"two?"}"#)], &template).unwrap_err();
+        assert!(problem.ends_with("neither messages nor context and q and a"), "{problem}");
+        for odd in ["", "{only}", "{open {", "no keys"] {
+            assert_eq!(Template::parse(odd).keys(), ["prompt", "completion"], "{odd}");
+        }
     }
 
     const GOOD: &str = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;

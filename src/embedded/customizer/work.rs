@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::artifact::{self, Trained};
 use super::job::{Ending, Series, Training};
-use super::{artifact, rows};
+use super::rows;
+use crate::embedded::contents::Content;
 use crate::embedded::wire::naive_now;
 use crate::embedded::world::World;
-use crate::student::{self, Adapter, Progress, TrainError, TrainOptions};
+use crate::student::{self, Progress, TrainError, TrainOptions};
 
 /// The status read that waits for the end of the work, on `Clock::Polls`: created, pending, running, done.
 const ENDS_AT_READ: u32 = 3;
@@ -22,6 +24,7 @@ pub(in crate::embedded) struct Work {
     id: String,
     base_model: String,
     files_url: String,
+    template: rows::Template,
     options: TrainOptions,
     log_every: u32,
     cancelled: AtomicBool,
@@ -33,7 +36,7 @@ pub(in crate::embedded) struct Work {
 /// What came of the work.
 #[derive(Debug)]
 enum Outcome {
-    Trained(Box<Adapter>),
+    Trained(Trained),
     Failed(String),
     Stopped,
 }
@@ -48,6 +51,9 @@ impl Work {
             id: job.id.clone(),
             base_model: job.base_model.clone(),
             files_url: job.files_url.clone(),
+            template: rows::Template::parse(
+                job.body["config_snapshot"]["prompt_template"].as_str().unwrap_or_default(),
+            ),
             options: TrainOptions { epochs: job.epochs, seed: job.seed },
             log_every: job.log_every,
             cancelled: AtomicBool::new(false),
@@ -94,7 +100,16 @@ impl Work {
         let Some(files) = files else {
             return Outcome::Failed(format!("{} holds no files", self.files_url));
         };
-        let rows = match rows::read(&files) {
+        let bytes = |(path, content): (String, Content)| match content.bytes() {
+            Ok(bytes) => Ok((path, bytes)),
+            Err(error) => Err(format!("{path} cannot be read: {error}")),
+        };
+        let read = files
+            .into_iter()
+            .map(bytes)
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|files| rows::read(&files, &self.template));
+        let rows = match read {
             Ok(rows) => rows,
             Err(problem) => return Outcome::Failed(problem),
         };
@@ -105,7 +120,10 @@ impl Work {
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         match student::train(size, &rows.training, &rows.validation, &self.options, &mut on) {
-            Ok(adapter) => Outcome::Trained(Box::new(adapter)),
+            Ok(adapter) => match Trained::keep(&world.contents, adapter) {
+                Ok(trained) => Outcome::Trained(trained),
+                Err(error) => Outcome::Failed(unstored(&error)),
+            },
             Err(TrainError::Cancelled) => Outcome::Stopped,
             Err(error) => Outcome::Failed(error.to_string()),
         }
@@ -121,17 +139,22 @@ pub(in crate::embedded) fn spawn(world: Arc<World>, work: Arc<Work>) {
         let outcome = ran.unwrap_or_else(|_| Outcome::Failed("the training crashed".into()));
         *lock(&work.outcome) = Some(outcome);
         work.done.send_replace(true);
-        if !world.polled() {
+        // A platform that ends has stopped the work: the job has not ended by that.
+        if !world.polled() && !world.is_shut() {
             finish(&world, &work.id);
         }
     });
+}
+
+fn unstored(error: &std::io::Error) -> String {
+    format!("the adapter cannot be stored: {error}")
 }
 
 /// A status read of a job: with reads as the clock it advances one step, and waits for the work where that step needs it.
 pub(super) async fn observe(world: &Arc<World>, id: &str) {
     let awaited = {
         let mut state = world.state();
-        let Some(job) = state.trainings.iter_mut().find(|job| job.id == id) else { return };
+        let Some(job) = state.trainings.find_mut(|job| job.id == id) else { return };
         if job.waits() {
             job.seen_waiting();
         }
@@ -156,10 +179,11 @@ fn finish(world: &Arc<World>, id: &str) {
             _ if state.trainings[at].is_cancelling() => Ending::Cancelled,
             Outcome::Stopped => Ending::Cancelled,
             Outcome::Failed(reason) => Ending::Failed(reason),
-            Outcome::Trained(adapter) => {
-                artifact::publish(world, &mut state, at, *adapter);
-                Ending::Completed
-            }
+            Outcome::Trained(_) if let Some(reason) = world.faults.failure(id) => Ending::Failed(reason),
+            Outcome::Trained(trained) => match artifact::publish(world, &mut state, at, trained) {
+                Ok(()) => Ending::Completed,
+                Err(error) => Ending::Failed(unstored(&error)),
+            },
         };
         if ending != Ending::Completed {
             artifact::give_up(&mut state, at);

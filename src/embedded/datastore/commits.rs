@@ -12,8 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::lfs;
 use super::repos::{Change, File, RepoKind, RepoName, Repositories, no_revision, not_found};
 use crate::embedded::UploadMode;
+use crate::embedded::contents::{Content, Contents};
 use crate::embedded::fields::{Fields, object};
 use crate::embedded::wire::{Answer, Refusal};
 use crate::embedded::world::World;
@@ -83,29 +85,28 @@ enum Line {
 
 async fn commit(State(world): State<Arc<World>>, Path(path): RevisionPath, body: Bytes) -> Answer {
     let (name, revision) = (RepoName::new(RepoKind::of_segment(&path.0)?, &path.1, &path.2), path.3);
-    let mut lines = Vec::new();
-    for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let line = serde_json::from_slice::<Line>(line);
-        lines.push(line.map_err(|error| refuse(format!("line {} of the commit: {error}", at + 1)))?);
-    }
+    let within = Arc::clone(&world);
+    let read = tokio::task::spawn_blocking(move || read(&within.contents, &body)).await;
+    let steps = read.unwrap_or_else(|crash| Err(refuse(crash.to_string())))?;
     let mut state = world.state();
     let repo = state.store.find(&name).ok_or_else(|| not_found(&name))?;
     let Some(head) = repo.branches.get(&revision).cloned() else { return Err(no_revision(&revision)) };
     let mut title = None;
     let mut changes = Vec::new();
-    for line in lines {
-        match line {
-            Line::Header { summary, parent_commit } => {
-                if parent_commit.is_some_and(|parent| parent != head) {
+    for step in steps {
+        match step {
+            Step::Header { summary, parent } => {
+                if parent.is_some_and(|parent| parent != head) {
                     let text = "A commit has happened since. Please refresh and try again.";
                     return Err(Refusal::datastore(StatusCode::PRECONDITION_FAILED, None, text));
                 }
                 title = Some(summary);
             }
-            other => changes.push(change(&state.store, other)?),
+            Step::Large { path, oid, size } => {
+                let content = uploaded(&state.store, &oid, size)?;
+                changes.push(Change::Put(path, File::large(content)));
+            }
+            Step::Change(change) => changes.push(change),
         }
     }
     let Some(title) = title else { return Err(refuse("the commit has no header".into())) };
@@ -116,27 +117,57 @@ async fn commit(State(world): State<Arc<World>>, Path(path): RevisionPath, body:
     Ok(Json(json!({"success": true, "commitOid": oid, "commitUrl": url, "hookOutput": ""})))
 }
 
-fn change(store: &Repositories, line: Line) -> Result<Change, Refusal> {
+/// A line of a commit with what it brings stored, for what the state of the repository decides.
+enum Step {
+    Header { summary: String, parent: Option<String> },
+    Large { path: String, oid: String, size: Option<u64> },
+    Change(Change),
+}
+
+/// Reads the lines of a commit and keeps the contents that come inside; blocks.
+fn read(contents: &Contents, body: &[u8]) -> Result<Vec<Step>, Refusal> {
+    let mut steps = Vec::new();
+    for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let line = serde_json::from_slice::<Line>(line);
+        let line = line.map_err(|error| refuse(format!("line {} of the commit: {error}", at + 1)))?;
+        let step = step(contents, line)?;
+        if matches!(step, Step::Header { .. }) && steps.iter().any(|step| matches!(step, Step::Header { .. })) {
+            return Err(refuse("the commit has two headers".into()));
+        }
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+fn step(contents: &Contents, line: Line) -> Result<Step, Refusal> {
     Ok(match line {
+        Line::Header { summary, parent_commit } => Step::Header { summary, parent: parent_commit },
         Line::File { path, content, encoding } => {
             let bytes = match encoding.as_deref() {
                 None | Some("base64") => STANDARD.decode(content.as_bytes()).map_err(|e| refuse(e.to_string()))?,
                 Some("utf-8") => content.into_bytes(),
                 Some(other) => return Err(refuse(format!("encoding {other} is not known"))),
             };
-            Change::Put(checked(path)?, File::regular(bytes.into()))
+            let path = checked(path)?;
+            let content = contents.keep(bytes.into()).map_err(lfs::no_room)?;
+            Step::Change(Change::Put(path, File::regular(content)))
         }
-        Line::LfsFile { path, oid, size } => match store.objects.get(&oid) {
-            Some(bytes) if size.is_none_or(|size| size == bytes.len() as u64) => {
-                Change::Put(checked(path)?, File::large(bytes.clone(), &oid))
-            }
-            Some(_) => return Err(refuse(format!("object {oid} is of another size"))),
-            None => return Err(refuse(format!("object {oid} was never uploaded"))),
-        },
-        Line::DeletedFile { path } => Change::Delete(checked(path)?),
-        Line::DeletedFolder { path } => Change::DeleteFolder(path),
-        Line::Header { .. } => return Err(refuse("the commit has two headers".into())),
+        Line::LfsFile { path, oid, size } => Step::Large { path: checked(path)?, oid, size },
+        Line::DeletedFile { path } => Step::Change(Change::Delete(checked(path)?)),
+        Line::DeletedFolder { path } => Step::Change(Change::DeleteFolder(path)),
     })
+}
+
+/// The contents that were put over LFS before the commit.
+fn uploaded(store: &Repositories, oid: &str, size: Option<u64>) -> Result<Content, Refusal> {
+    match store.object(oid) {
+        Some(content) if size.is_none_or(|size| size == content.size()) => Ok(content.clone()),
+        Some(_) => Err(refuse(format!("object {oid} is of another size"))),
+        None => Err(refuse(format!("object {oid} was never uploaded"))),
+    }
 }
 
 fn checked(path: String) -> Result<String, Refusal> {

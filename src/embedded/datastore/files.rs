@@ -147,9 +147,9 @@ fn folder(repo: &Repo, path: &str) -> Value {
 }
 
 fn entry(path: &str, file: &File) -> Value {
-    let mut entry = json!({"type": "file", "oid": file.oid, "size": file.bytes.len(), "path": path});
-    if let Some(sha256) = &file.lfs {
-        entry["lfs"] = json!({"oid": sha256, "size": file.bytes.len(), "pointerSize": 134});
+    let mut entry = json!({"type": "file", "oid": file.oid, "size": file.content.size(), "path": path});
+    if let Some(sha256) = file.lfs() {
+        entry["lfs"] = json!({"oid": sha256, "size": file.content.size(), "pointerSize": 134});
     }
     entry
 }
@@ -165,7 +165,7 @@ async fn dataset_file(
     Path(path): FilePath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    resolve(&world, &RepoName::new(RepoKind::Dataset, &path.0, &path.1), &path.2, &path.3, &headers)
+    resolve(&world, &RepoName::new(RepoKind::Dataset, &path.0, &path.1), &path.2, &path.3, &headers).await
 }
 
 async fn model_file(
@@ -173,38 +173,40 @@ async fn model_file(
     Path(path): FilePath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    resolve(&world, &RepoName::new(RepoKind::Model, &path.0, &path.1), &path.2, &path.3, &headers)
+    resolve(&world, &RepoName::new(RepoKind::Model, &path.0, &path.1), &path.2, &path.3, &headers).await
 }
 
 /// Answers GET and HEAD alike: the server leaves the body out of the latter.
-fn resolve(
+async fn resolve(
     world: &World,
     name: &RepoName,
     revision: &str,
     path: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
-    let state = world.state();
-    let repo = state.store.find(name).ok_or_else(|| not_found(name))?;
-    let (sha, commit) = repo.resolve(revision).ok_or_else(|| no_revision(revision))?;
-    let file = commit.tree.get(path).ok_or_else(|| no_entry(path))?;
-    let size = file.bytes.len();
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| span(range, size));
-    let (status, bytes) = match range {
-        None => (StatusCode::OK, file.bytes.clone()),
-        Some(None) => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new()),
-        Some(Some((from, to))) => (StatusCode::PARTIAL_CONTENT, file.bytes.slice(from..to)),
+    let (sha, file) = {
+        let state = world.state();
+        let repo = state.store.find(name).ok_or_else(|| not_found(name))?;
+        let (sha, commit) = repo.resolve(revision).ok_or_else(|| no_revision(revision))?;
+        (sha.to_owned(), commit.tree.get(path).ok_or_else(|| no_entry(path))?.clone())
     };
-    let etag = format!("\"{}\"", file.lfs.as_ref().unwrap_or(&file.oid));
+    let size = file.content.size();
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| span(range, size));
+    let (status, part) = match range {
+        None => (StatusCode::OK, 0..size),
+        Some(None) => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+        Some(Some((from, to))) => (StatusCode::PARTIAL_CONTENT, from..to),
+    };
+    let etag = format!("\"{}\"", file.lfs().unwrap_or(&file.oid));
     let mut answer = (
         status,
         [
             (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (header::CONTENT_LENGTH, bytes.len().to_string()),
+            (header::CONTENT_LENGTH, (part.end - part.start).to_string()),
             (header::ACCEPT_RANGES, "bytes".to_owned()),
             (header::ETAG, etag),
         ],
-        [("x-repo-commit", sha.to_owned())],
+        [("x-repo-commit", sha)],
     )
         .into_response();
     let span = match range {
@@ -215,20 +217,22 @@ fn resolve(
     if let Some(span) = span.and_then(|span| span.parse().ok()) {
         answer.headers_mut().insert(header::CONTENT_RANGE, span);
     }
-    *answer.body_mut() = bytes.into();
+    *answer.body_mut() = file.content.body(part).await.map_err(|error| {
+        Refusal::datastore(StatusCode::INTERNAL_SERVER_ERROR, None, format!("{path} cannot be read: {error}"))
+    })?;
     Ok(answer)
 }
 
 /// The half-open span of a `Range` header: `None` when it is not understood (and so ignored), `Some(None)` when it
 /// lies outside.
-fn span(range: &str, size: usize) -> Option<Option<(usize, usize)>> {
+fn span(range: &str, size: u64) -> Option<Option<(u64, u64)>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     if first.is_empty() {
-        let length: usize = last.parse().ok()?;
+        let length: u64 = last.parse().ok()?;
         return Some((length > 0 && size > 0).then(|| (size.saturating_sub(length), size)));
     }
-    let first: usize = first.parse().ok()?;
-    let last: usize = if last.is_empty() { usize::MAX } else { last.parse().ok()? };
+    let first: u64 = first.parse().ok()?;
+    let last: u64 = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
     Some((first < size && first <= last).then(|| (first, last.saturating_add(1).min(size))))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,9 @@ use axum::routing::{post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::repos::{RepoKind, RepoName, not_found, sha256};
+use super::repos::{RepoKind, RepoName, not_found};
+use crate::embedded::body;
+use crate::embedded::contents::{Arrived, Incoming};
 use crate::embedded::fields::{Fields, object};
 use crate::embedded::wire::{Answer, Refusal};
 use crate::embedded::world::World;
@@ -55,7 +57,7 @@ fn batch(world: &World, kind: RepoKind, namespace: &str, name: &str, body: &Byte
         .iter()
         .map(|object| {
             let oid = object["oid"].as_str().unwrap_or_default();
-            let known = state.store.objects.contains_key(oid);
+            let known = state.store.object(oid).is_some();
             object_answer(&world.base, operation, oid, &object["size"], known)
         })
         .collect();
@@ -85,13 +87,58 @@ fn object_answer(base: &str, operation: &str, oid: &str, size: &Value, known: bo
     object
 }
 
-async fn upload(State(world): State<Arc<World>>, Path(oid): Path<String>, body: Bytes) -> Result<StatusCode, Refusal> {
-    if sha256(&body) != oid {
+/// How much of an upload is hashed and written at a time.
+const PIECE: usize = 1 << 20;
+
+/// Takes a file in as it comes: on disk and never in memory as a whole, whatever its size.
+async fn upload(State(world): State<Arc<World>>, Path(oid): Path<String>, sent: Body) -> Result<StatusCode, Refusal> {
+    let mut stream = sent.into_data_stream();
+    let mut incoming = world.contents.receive().map_err(no_room)?;
+    let (mut pieces, mut waiting) = (Vec::new(), 0);
+    while let Some(piece) = body::next(&mut stream).await? {
+        waiting += piece.len();
+        pieces.push(piece);
+        if waiting >= PIECE {
+            match write(incoming, std::mem::take(&mut pieces)).await {
+                Ok(written) => incoming = written,
+                Err(refusal) => {
+                    body::discard(stream);
+                    return Err(refusal);
+                }
+            }
+            waiting = 0;
+        }
+    }
+    let arrived = finish(write(incoming, pieces).await?).await?;
+    if arrived.sha256() != oid {
         let text = format!("the contents do not have the SHA-256 {oid}");
         return Err(Refusal::datastore(StatusCode::UNPROCESSABLE_ENTITY, None, text));
     }
-    world.state().store.objects.insert(oid, body);
+    let mut state = world.state();
+    let content = world.contents.adopt(arrived).map_err(no_room)?;
+    state.store.put(content);
     Ok(StatusCode::OK)
+}
+
+/// Hashes and writes, on a thread that may wait for the disk.
+async fn write(mut incoming: Incoming, pieces: Vec<Bytes>) -> Result<Incoming, Refusal> {
+    let written = tokio::task::spawn_blocking(move || {
+        pieces.iter().try_for_each(|piece| incoming.write(piece)).map(|()| incoming)
+    });
+    joined(written.await)
+}
+
+async fn finish(incoming: Incoming) -> Result<Arrived, Refusal> {
+    joined(tokio::task::spawn_blocking(|| incoming.finish()).await)
+}
+
+fn joined<T>(ran: Result<std::io::Result<T>, tokio::task::JoinError>) -> Result<T, Refusal> {
+    ran.unwrap_or_else(|crash| Err(std::io::Error::other(crash))).map_err(no_room)
+}
+
+/// The refusal when the disk has no room, or does not answer.
+pub(super) fn no_room(error: std::io::Error) -> Refusal {
+    Refusal::datastore(StatusCode::INSUFFICIENT_STORAGE, None, format!("the contents cannot be stored: {error}"))
 }
 
 async fn verify(State(world): State<Arc<World>>, body: Bytes) -> Answer {
@@ -101,8 +148,8 @@ async fn verify(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     let oid = fields.text("oid").unwrap_or_default();
     let size = fields.count("size");
     fields.done()?;
-    match world.state().store.objects.get(oid) {
-        Some(bytes) if size.is_none_or(|size| size == bytes.len() as u64) => Ok(Json(json!({}))),
+    match world.state().store.object(oid) {
+        Some(content) if size.is_none_or(|size| size == content.size()) => Ok(Json(json!({}))),
         Some(_) => Err(Refusal::datastore(StatusCode::UNPROCESSABLE_ENTITY, None, "the object is of another size")),
         None => Err(Refusal::datastore(StatusCode::NOT_FOUND, None, format!("object {oid} was never uploaded"))),
     }

@@ -5,6 +5,7 @@ mod commits;
 mod files;
 mod lfs;
 pub(super) mod repos;
+pub(super) mod written;
 
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ const NAMESPACES: Columns = Columns { sort: &["created_at", "namespace"], derive
 
 async fn list_namespaces(State(world): State<Arc<World>>, uri: Uri) -> Answer {
     let query = ListQuery::parse(&uri, NAMESPACES)?;
-    Ok(Json(query.answer(world.state().store.namespaces.values().cloned(), NAMESPACES)))
+    Ok(Json(query.answer(world.state().store.namespaces().cloned(), NAMESPACES)))
 }
 
 async fn create_namespace(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
@@ -70,7 +71,7 @@ fn no_namespace(name: &str) -> Refusal {
 }
 
 async fn get_namespace(State(world): State<Arc<World>>, Path(name): Path<String>) -> Result<Response, Refusal> {
-    let namespace = world.state().store.namespaces.get(&name).cloned().ok_or_else(|| no_namespace(&name))?;
+    let namespace = world.state().store.namespace(&name).cloned().ok_or_else(|| no_namespace(&name))?;
     // 201 on a read, as the real service does.
     Ok((StatusCode::CREATED, Json(namespace)).into_response())
 }
@@ -81,7 +82,7 @@ async fn delete_namespace(State(world): State<Arc<World>>, Path(name): Path<Stri
         let text = format!("namespace {name} still holds repositories");
         return Err(Refusal::datastore(StatusCode::CONFLICT, None, text));
     }
-    state.store.namespaces.remove(&name).ok_or_else(|| no_namespace(&name))?;
+    state.store.remove_namespace(&name).ok_or_else(|| no_namespace(&name))?;
     Ok(Json(json!({"message": "Resource deleted successfully."})))
 }
 
@@ -114,7 +115,7 @@ fn named(body: &Bytes) -> Result<RepoName, Refusal> {
 async fn create_repo(State(world): State<Arc<World>>, body: Bytes) -> Answer {
     let name = named(&body)?;
     let mut state = world.state();
-    if !state.store.namespaces.contains_key(&name.namespace) {
+    if state.store.namespace(&name.namespace).is_none() {
         return Err(no_namespace(&name.namespace));
     }
     // A relative URL: of the forms that the real service and the clients know, the one that all of them take.

@@ -1,13 +1,13 @@
-//! Repositories as stored: branches, commits, trees and contents. Nothing here knows HTTP but the refusals.
+//! Repositories as stored: branches, commits, trees and contents, and what of it was touched since that was last written
+//! down. Nothing here knows HTTP but the refusals.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::embedded::contents::Content;
 use crate::embedded::wire::{Refusal, seconds_now};
 
 /// What a repository is for.
@@ -65,22 +65,27 @@ impl RepoName {
 /// One version of one file.
 #[derive(Clone, Debug)]
 pub(in crate::embedded) struct File {
-    pub(in crate::embedded) bytes: Bytes,
+    pub(in crate::embedded) content: Content,
     /// 40 hex digits that stand for the contents.
     pub(super) oid: String,
-    /// The SHA-256 by which it came over LFS.
-    pub(super) lfs: Option<String>,
+    /// Whether it came over LFS.
+    lfs: bool,
 }
 
 impl File {
     /// A file whose contents came inside a commit.
-    pub(in crate::embedded) fn regular(bytes: Bytes) -> Self {
-        File { oid: short_hash(&[b"blob", &bytes]), bytes, lfs: None }
+    pub(in crate::embedded) fn regular(content: Content) -> Self {
+        File { oid: short_hash(&[b"blob", content.sha256().as_bytes()]), content, lfs: false }
     }
 
     /// A file whose contents came over LFS.
-    pub(super) fn large(bytes: Bytes, sha256: &str) -> Self {
-        File { oid: short_hash(&[b"pointer", sha256.as_bytes()]), bytes, lfs: Some(sha256.to_owned()) }
+    pub(super) fn large(content: Content) -> Self {
+        File { oid: short_hash(&[b"pointer", content.sha256().as_bytes()]), content, lfs: true }
+    }
+
+    /// The SHA-256 by which it came over LFS.
+    pub(super) fn lfs(&self) -> Option<&str> {
+        self.lfs.then(|| self.content.sha256())
     }
 }
 
@@ -92,6 +97,8 @@ pub(in crate::embedded) type Tree = BTreeMap<String, File>;
 pub(super) struct Commit {
     pub(super) tree: Arc<Tree>,
     pub(super) date: String,
+    /// The commit before it; empty for the first one of a branch.
+    pub(super) parent: String,
 }
 
 /// A change within a commit.
@@ -109,14 +116,22 @@ pub(in crate::embedded) struct Repo {
     pub(super) id: String,
     pub(super) created_at: String,
     pub(super) branches: BTreeMap<String, String>,
-    commits: HashMap<String, Commit>,
+    pub(super) commits: HashMap<String, Commit>,
+    /// Commits that were never written down, in the order of their making.
+    pub(super) unwritten: Vec<String>,
 }
 
 impl Repo {
     fn new() -> Self {
         let mut id = uuid::Uuid::new_v4().simple().to_string();
         id.truncate(24);
-        let mut repo = Repo { id, created_at: seconds_now(), branches: BTreeMap::new(), commits: HashMap::new() };
+        let mut repo = Repo {
+            id,
+            created_at: seconds_now(),
+            branches: BTreeMap::new(),
+            commits: HashMap::new(),
+            unwritten: Vec::new(),
+        };
         repo.commit("main", "initial commit", Vec::new());
         repo
     }
@@ -154,7 +169,8 @@ impl Repo {
         let number = self.commits.len().to_string();
         let oid = short_hash(&[self.id.as_bytes(), parent.as_bytes(), title.as_bytes(), number.as_bytes()]);
         self.branches.insert(branch.to_owned(), oid.clone());
-        self.commits.insert(oid.clone(), Commit { tree: Arc::new(tree), date: seconds_now() });
+        self.unwritten.push(oid.clone());
+        self.commits.insert(oid.clone(), Commit { tree: Arc::new(tree), date: seconds_now(), parent });
         oid
     }
 }
@@ -163,9 +179,20 @@ impl Repo {
 #[derive(Debug, Default)]
 pub(in crate::embedded) struct Repositories {
     pub(super) namespaces: BTreeMap<String, Value>,
-    repos: BTreeMap<RepoName, Repo>,
+    pub(super) repos: BTreeMap<RepoName, Repo>,
     /// Contents that were put over LFS, by SHA-256.
-    pub(super) objects: HashMap<String, Bytes>,
+    pub(super) objects: HashMap<String, Content>,
+    pub(super) touched: Touched,
+}
+
+/// What was touched since that was last written down.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) namespaces: BTreeSet<String>,
+    pub(super) repos: BTreeSet<RepoName>,
+    /// Commits of repositories that are gone.
+    pub(super) lost: Vec<(RepoName, String)>,
+    pub(super) objects: BTreeSet<String>,
 }
 
 impl Repositories {
@@ -177,7 +204,24 @@ impl Repositories {
         let now = seconds_now();
         let namespace = json!({"namespace": name, "created_at": now, "updated_at": now});
         self.namespaces.insert(name.to_owned(), namespace.clone());
+        self.touched.namespaces.insert(name.to_owned());
         Some(namespace)
+    }
+
+    /// A namespace by name.
+    pub(super) fn namespace(&self, name: &str) -> Option<&Value> {
+        self.namespaces.get(name)
+    }
+
+    /// All namespaces.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Value> {
+        self.namespaces.values()
+    }
+
+    /// Takes a namespace away.
+    pub(super) fn remove_namespace(&mut self, name: &str) -> Option<Value> {
+        self.touched.namespaces.insert(name.to_owned());
+        self.namespaces.remove(name)
     }
 
     /// Makes a repository, unless there is one: then false.
@@ -186,18 +230,45 @@ impl Repositories {
             return false;
         }
         self.repos.insert(name.clone(), Repo::new());
+        self.touched.repos.insert(name.clone());
         true
     }
 
     /// Deletes a repository, and the LFS objects that only it used.
     pub(in crate::embedded) fn delete(&mut self, name: &RepoName) -> bool {
-        if self.repos.remove(name).is_none() {
-            return false;
+        let Some(gone) = self.repos.remove(name) else { return false };
+        self.touched.lost.extend(gone.commits.keys().map(|oid| (name.clone(), oid.clone())));
+        self.touched.repos.insert(name.clone());
+        let mut unused: HashSet<&str> = objects(&gone).collect();
+        for used in self.repos.values().flat_map(objects) {
+            unused.remove(used);
         }
-        let trees = self.repos.values().flat_map(|repo| repo.commits.values()).map(|commit| &commit.tree);
-        let used: HashSet<&str> = trees.flat_map(|tree| tree.values()).filter_map(|file| file.lfs.as_deref()).collect();
-        self.objects.retain(|oid, _| used.contains(oid.as_str()));
+        for oid in unused {
+            self.objects.remove(oid);
+            self.touched.objects.insert(oid.to_owned());
+        }
         true
+    }
+
+    /// Takes everything away.
+    pub(in crate::embedded) fn clear(&mut self) {
+        for name in self.names().cloned().collect::<Vec<_>>() {
+            self.delete(&name);
+        }
+        self.touched.namespaces.extend(std::mem::take(&mut self.namespaces).into_keys());
+        self.touched.objects.extend(std::mem::take(&mut self.objects).into_keys());
+    }
+
+    /// Takes contents in that were put over LFS.
+    pub(super) fn put(&mut self, content: Content) {
+        let sha256 = content.sha256().to_owned();
+        self.touched.objects.insert(sha256.clone());
+        self.objects.insert(sha256, content);
+    }
+
+    /// Contents that were put over LFS.
+    pub(super) fn object(&self, sha256: &str) -> Option<&Content> {
+        self.objects.get(sha256)
     }
 
     /// A repository by name.
@@ -207,7 +278,9 @@ impl Repositories {
 
     /// A repository by name, to be committed to.
     pub(in crate::embedded) fn find_mut(&mut self, name: &RepoName) -> Option<&mut Repo> {
-        self.repos.get_mut(name)
+        let repo = self.repos.get_mut(name)?;
+        self.touched.repos.insert(name.clone());
+        Some(repo)
     }
 
     /// The names of all repositories.
@@ -222,14 +295,14 @@ impl Repositories {
 
     /// The files that `hf://datasets/ns/name[/path]` means, in the order of their paths; `None` when there is no such
     /// repository or file.
-    pub(in crate::embedded) fn dataset_files(&self, url: &str) -> Option<Vec<(String, Bytes)>> {
+    pub(in crate::embedded) fn dataset_files(&self, url: &str) -> Option<Vec<(String, Content)>> {
         let (namespace, rest) = url.strip_prefix("hf://datasets/")?.split_once('/')?;
         let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
         let tree = self.find(&RepoName::new(RepoKind::Dataset, namespace, name))?.tree("main")?;
         let path = path.trim_end_matches('/');
         let folder = if path.is_empty() { String::new() } else { format!("{path}/") };
         let below = tree.iter().filter(|(at, _)| *at == path || at.starts_with(&folder));
-        let files: Vec<(String, Bytes)> = below.map(|(at, file)| (at.clone(), file.bytes.clone())).collect();
+        let files: Vec<(String, Content)> = below.map(|(at, file)| (at.clone(), file.content.clone())).collect();
         (path.is_empty() || !files.is_empty()).then_some(files)
     }
 }
@@ -245,9 +318,9 @@ pub(super) fn no_revision(revision: &str) -> Refusal {
     Refusal::datastore(StatusCode::NOT_FOUND, Some("RevisionNotFound"), text)
 }
 
-/// SHA-256 as hex.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The LFS objects that any commit of a repository refers to.
+fn objects(repo: &Repo) -> impl Iterator<Item = &str> {
+    repo.commits.values().flat_map(|commit| commit.tree.values()).filter_map(File::lfs)
 }
 
 /// 40 hex digits over some pieces, each with its length.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::request::Plan;
-use super::results::Results;
+use super::results;
 use super::work::{self, Work};
 use crate::embedded::wire::{naive_now, new_id};
 use crate::embedded::world::World;
@@ -16,7 +16,7 @@ pub(super) async fn evaluate(world: &World, plan: &Plan) -> Value {
     let scored = work::run(world, &work, plan).await;
     let (status, message, result) = match &scored {
         Ok(tasks) => {
-            let mut result = Value::clone(&Results::new(&id, "default", &naive_now(), tasks).summary);
+            let mut result = results::summary(&id, "default", &naive_now(), tasks);
             // No files are kept of it.
             result["files_url"] = Value::Null;
             ("completed", "Job completed successfully.", result)

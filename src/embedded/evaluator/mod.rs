@@ -5,6 +5,8 @@ mod ask;
 pub(super) mod job;
 mod live;
 mod metrics;
+mod python;
+mod reports;
 mod request;
 mod results;
 mod rows;
@@ -13,6 +15,7 @@ mod work;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
@@ -21,8 +24,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 
+use super::contents::Content;
 use super::datastore::repos::{RepoKind, RepoName};
 use super::entities::{self, Creating, Kind};
+use super::faults::Fate;
 use super::fields::object;
 use super::listing::{Columns, ListQuery, parameter};
 use super::wire::{Answer, Refusal};
@@ -81,21 +86,28 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/v1/evaluation/jobs/{id}/cancel", post(cancel))
         .route("/v1/evaluation/jobs/{id}/results", get(read_results))
         .route("/v1/evaluation/jobs/{id}/download-results", get(download))
+        .route("/v1/evaluation/jobs/{id}/logs", get(logs))
         .route("/v1/evaluation/live", post(evaluate_live))
         .merge(entities::crud("/v1/evaluation/configs", &CONFIG))
         .merge(entities::crud("/v1/evaluation/targets", &TARGET))
+        .merge(reports::routes())
 }
 
 fn no_job(id: &str) -> Refusal {
     Refusal::not_found(format!("Evaluation job {id} not found"))
 }
 
-async fn create(State(world): State<Arc<World>>, uri: Uri, body: Bytes) -> Answer {
+async fn create(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, uri: Uri, body: Bytes) -> Answer {
+    let fate = fate.map(|Extension(fate)| fate);
     let unchecked = parameter(&uri, "skip_validation_checks").is_some_and(|given| given.eq_ignore_ascii_case("true"));
     let body = object(&body)?;
     let mut state = world.state();
     let (job, plan) = request::accept(&state, &body, !unchecked)?;
     let answer = job.answer(&world);
+    world.faults.decide(fate.as_ref(), &job.id, None);
+    if fate == Some(Fate::Lost) {
+        return Ok(Json(answer));
+    }
     work::spawn(Arc::clone(&world), Arc::clone(job.work()), plan);
     state.evaluations.push(job);
     Ok(Json(answer))
@@ -127,7 +139,7 @@ async fn status(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answ
 
 async fn cancel(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
     let mut state = world.state();
-    let job = state.evaluations.iter_mut().find(|job| job.id == id).ok_or_else(|| no_job(&id))?;
+    let job = state.evaluations.find_mut(|job| job.id == id).ok_or_else(|| no_job(&id))?;
     // Cancelling a job that has ended changes nothing and is no error.
     job.cancel();
     Ok(Json(job.answer(&world)))
@@ -136,26 +148,76 @@ async fn cancel(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answ
 async fn delete(State(world): State<Arc<World>>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
     let mut state = world.state();
     let at = state.evaluations.iter().position(|job| job.id == id).ok_or_else(|| no_job(&id))?;
-    state.evaluations.remove(at).cancel();
+    let mut job = state.evaluations.remove(at);
+    job.cancel();
+    if let Some((result, _, _)) = job.found() {
+        state.evaluation_results.remove("", result);
+    }
     state.store.delete(&RepoName::new(RepoKind::Dataset, results::NAMESPACE, &id));
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn finished(state: &super::world::State, id: &str) -> Result<results::Results, Refusal> {
+/// The result entity and the rows of a job that has completed.
+fn finished(state: &super::world::State, id: &str) -> Result<(Value, Content), Refusal> {
     let job = state.evaluation(id).ok_or_else(|| no_job(id))?;
-    job.results().cloned().ok_or_else(|| Refusal::not_found(format!("Evaluation job {id} has no results yet")))
+    let none = || Refusal::not_found(format!("Evaluation job {id} has no results"));
+    let (result, _, rows) = job.found().ok_or_else(none)?;
+    let entity = state.evaluation_results.find("", result).ok_or_else(none)?;
+    Ok((entity.clone(), rows.clone()))
 }
 
 async fn read_results(State(world): State<Arc<World>>, Path(id): Path<String>) -> Answer {
-    finished(&world.state(), &id).map(|results| Json(Value::clone(&results.summary)))
+    finished(&world.state(), &id).map(|(entity, _)| Json(entity))
 }
 
 /// A zip for everyone, whatever the request accepts: some ask for JSON and want the zip.
 async fn download(State(world): State<Arc<World>>, Path(id): Path<String>) -> Result<Response, Refusal> {
-    let results = finished(&world.state(), &id)?;
-    let zip = results.zip();
-    let zip = zip.map_err(|error| Refusal::detail(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let name = format!("attachment; filename=\"evaluation_results-{id}.zip\"");
-    let headers = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    let (entity, rows) = finished(&world.state(), &id)?;
+    let pack = move || {
+        let (rows, summary) = (rows.bytes()?, entity.to_string());
+        let files = [("results/results.json", &rows[..]), ("results/summary.json", summary.as_bytes())];
+        results::zip(&files).map_err(std::io::Error::other)
+    };
+    let packed = tokio::task::spawn_blocking(pack).await.unwrap_or_else(|crash| Err(std::io::Error::other(crash)));
+    archive(&format!("evaluation_results-{id}.zip"), packed)
+}
+
+/// What a job has said, as a zip; rows that lost their scores say why.
+async fn logs(State(world): State<Arc<World>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let (mut log, rows) = {
+        let state = world.state();
+        let job = state.evaluation(&id).ok_or_else(|| no_job(&id))?;
+        (job.log(&world), job.found().map(|(_, _, rows)| rows.clone()))
+    };
+    let pack = move || {
+        if let Some(rows) = rows {
+            log.push_str(&results::complaints(&rows.bytes()?)?);
+        }
+        results::zip(&[("logs/evaluation.log", log.as_bytes())]).map_err(std::io::Error::other)
+    };
+    let packed = tokio::task::spawn_blocking(pack).await.unwrap_or_else(|crash| Err(std::io::Error::other(crash)));
+    archive(&format!("evaluation_logs-{id}.zip"), packed)
+}
+
+/// A zip as an answer.
+fn archive(name: &str, packed: std::io::Result<Vec<u8>>) -> Result<Response, Refusal> {
+    let zip = packed.map_err(|error| Refusal::detail(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let named = format!("attachment; filename=\"{name}\"");
+    let headers = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, named)];
     Ok((headers, zip).into_response())
+}
+
+/// Begins anew what was under way when the platform was ended; what cannot be begun has failed.
+pub(super) fn resume(world: &Arc<World>) {
+    let mut state = world.state();
+    let waiting: Vec<usize> =
+        state.evaluations.iter().enumerate().filter(|(_, job)| !job.ended()).map(|(at, _)| at).collect();
+    for at in waiting {
+        let order = state.evaluations[at].order().cloned();
+        let plan = order.as_ref().map(|order| request::again(&state, order));
+        match plan {
+            Some(Ok(plan)) => work::spawn(Arc::clone(world), Arc::clone(state.evaluations[at].work()), plan),
+            _ => state.evaluations[at].fail("Job cannot be launched: what it refers to is gone".into()),
+        }
+    }
 }

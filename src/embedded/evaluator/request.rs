@@ -1,12 +1,13 @@
 //! Accepting an evaluation job: checks of the body, look-up of what it refers to, and the plan of what is to be asked
 //! and scored (nemo-wire 6.2).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::ask::{Call, Model};
-use super::job::Evaluation;
+use super::job::{Evaluation, Order};
 use super::metrics::Metric;
 use super::rows::Source;
+use crate::embedded::entities;
 use crate::embedded::fields::{Fields, Object, or_null, text_or};
 use crate::embedded::wire::{Refusal, naive_now, new_id};
 use crate::embedded::world::State;
@@ -77,7 +78,12 @@ pub(super) fn accept(state: &State, body: &Object, check_datasets: bool) -> Resu
         "ownership": or_null(body, "ownership"),
     });
     let namespace = text_or(body, "namespace", "default");
-    Ok((Evaluation::new(namespace, masked(echo)), plan))
+    Ok((Evaluation::new(namespace, entities::masked(echo), Order { config, target }), plan))
+}
+
+/// The plan of a job that was accepted before.
+pub(super) fn again(state: &State, order: &Order) -> Result<Plan, Refusal> {
+    plan(state, &order.config, &order.target)
 }
 
 /// The plan of a live evaluation, whose rows come with the request.
@@ -237,18 +243,51 @@ fn one_task(state: &State, target: &Target, name: &str, task: &Value, limit: Opt
     Ok(Task { name: name.to_owned(), inference, source, limit, metrics })
 }
 
-/// An inline config or target as the service answers it: an entity with an id of its own.
+/// An inline config or target as the service answers it: an entity with an id of its own, and so what stands inside.
 fn inflate(prefix: &str, given: &Value) -> Value {
-    let id = given["id"].as_str().map_or_else(|| new_id(prefix), str::to_owned);
-    let now = naive_now();
-    let mut entity = json!({
-        "schema_version": "1.0", "id": id, "description": null, "type_prefix": prefix, "namespace": "default",
-        "project": null, "created_at": now, "updated_at": now, "custom_fields": {}, "ownership": null, "name": id,
-    });
     let members: &[&str] = match prefix {
         "eval-target" => &["type", "cached_outputs", "model", "retriever", "rag", "rows", "dataset"],
         _ => &["type", "params", "tasks", "groups"],
     };
+    let mut entity = entity(prefix, json!(prefix), members, given);
+    if entity["model"].is_object() {
+        entity["model"] = versioned("model", &MODEL, &entity["model"]);
+        if entity["model"]["api_endpoint"].is_object() && entity["model"]["api_endpoint"]["format"].is_null() {
+            entity["model"]["api_endpoint"]["format"] = json!("nim");
+        }
+    }
+    if entity["dataset"].is_object() {
+        entity["dataset"] = versioned("dataset", &DATASET, &entity["dataset"]);
+    }
+    for (_, task) in entity["tasks"].as_object_mut().into_iter().flatten() {
+        if task["dataset"].is_object() {
+            task["dataset"] = versioned("dataset", &DATASET, &task["dataset"]);
+        }
+    }
+    entity
+}
+
+const MODEL: [&str; 7] = ["spec", "artifact", "base_model", "api_endpoint", "peft", "prompt", "guardrails"];
+const DATASET: [&str; 5] = ["format", "files_url", "hf_endpoint", "split", "limit"];
+
+/// A dataset or a model that stands inside a config or a target.
+fn versioned(prefix: &str, members: &[&str], given: &Value) -> Value {
+    let mut entity = entity(prefix, Value::Null, members, given);
+    for (key, default) in [("version_id", json!("main")), ("version_tags", json!([]))] {
+        if entity[key].is_null() {
+            entity[key] = default;
+        }
+    }
+    entity
+}
+
+fn entity(prefix: &str, type_prefix: Value, members: &[&str], given: &Value) -> Value {
+    let id = given["id"].as_str().map_or_else(|| new_id(prefix), str::to_owned);
+    let now = naive_now();
+    let mut entity = json!({
+        "schema_version": "1.0", "id": id, "description": null, "type_prefix": type_prefix, "namespace": "default",
+        "project": null, "created_at": now, "updated_at": now, "custom_fields": {}, "ownership": null, "name": id,
+    });
     for member in members {
         entity[*member] = Value::Null;
     }
@@ -257,20 +296,4 @@ fn inflate(prefix: &str, given: &Value) -> Value {
         entity[key] = value;
     }
     entity
-}
-
-/// The same without any key in it.
-fn masked(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mask = |(key, value): (String, Value)| {
-                let secret = key == "api_key" && value.as_str().is_some_and(|key| !key.is_empty());
-                let value = if secret { json!("******") } else { masked(value) };
-                (key, value)
-            };
-            Value::Object(members.into_iter().map(mask).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.into_iter().map(masked).collect(),
-        other => other,
-    }
 }

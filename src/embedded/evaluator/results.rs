@@ -1,8 +1,7 @@
 //! What an evaluation found, as it is reported: scores with their statistics (nemo-wire 6.5), rows in a zip (6.6), and
 //! a repository of its own in the Data Store.
 
-use std::io::{Cursor, Write};
-use std::sync::Arc;
+use std::io::{self, Cursor, Write};
 
 use serde_json::{Map, Value, json};
 use zip::ZipWriter;
@@ -10,6 +9,7 @@ use zip::write::SimpleFileOptions;
 
 use super::metrics::Scores;
 use super::metrics::bleu::{self, Counts};
+use crate::embedded::contents::{Content, Contents};
 use crate::embedded::datastore::repos::{Change, File, RepoKind, RepoName};
 use crate::embedded::wire::{naive_now, new_id};
 use crate::embedded::world::State;
@@ -25,8 +25,10 @@ pub(super) struct Row {
     pub(super) sample: Value,
     /// One per metric.
     pub(super) scores: Vec<Scores>,
-    /// Why a score is missing.
+    /// Why a score is missing that could not be computed.
     pub(super) error: Option<String>,
+    /// Why a score is missing although nothing went wrong: a judge gave none.
+    pub(super) note: Option<String>,
 }
 
 impl Row {
@@ -45,42 +47,71 @@ pub(super) struct TaskRows {
     pub(super) rows: Vec<Row>,
 }
 
-/// What an evaluation found; cheap to clone.
-#[derive(Clone, Debug)]
+/// What an evaluation found.
+#[derive(Debug)]
 pub(super) struct Results {
-    /// The answer of `/results`.
-    pub(super) summary: Arc<Value>,
-    /// Task to rows.
-    rows: Arc<Value>,
+    /// The entity that `/results` answers.
+    pub(super) summary: Value,
+    /// Task to rows, as JSON.
+    pub(super) rows: Content,
+    /// The summary as a file.
+    brief: Content,
 }
 
 impl Results {
-    pub(super) fn new(job: &str, namespace: &str, created_at: &str, tasks: &[TaskRows]) -> Self {
-        let summary = json!({
-            "created_at": created_at,
-            "updated_at": naive_now(),
-            "id": new_id("evaluation_result"),
-            "job": job,
-            "files_url": format!("hf://datasets/{NAMESPACE}/{job}"),
-            "tasks": tasks.iter().map(|task| (task.name.clone(), task.summary())).collect::<Map<_, _>>(),
-            "groups": {},
-            "namespace": namespace,
-            "custom_fields": {},
-        });
+    /// Reports on some tasks, and stores their rows; blocks.
+    pub(super) fn keep(
+        contents: &Contents,
+        job: &str,
+        namespace: &str,
+        created_at: &str,
+        tasks: &[TaskRows],
+    ) -> io::Result<Self> {
         let rows = tasks.iter().map(|task| (task.name.clone(), task.rows())).collect::<Map<_, _>>();
-        Results { summary: Arc::new(summary), rows: Arc::new(Value::Object(rows)) }
+        let rows = contents.keep(Value::Object(rows).to_string().into())?;
+        let summary = summary(job, namespace, created_at, tasks);
+        let brief = contents.keep(summary.to_string().into())?;
+        Ok(Results { summary, rows, brief })
     }
+}
 
-    /// The archive of `/download-results`.
-    pub(super) fn zip(&self) -> zip::result::ZipResult<Vec<u8>> {
-        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        let files = [("results/results.json", &self.rows), ("results/summary.json", &self.summary)];
-        for (path, content) in files {
-            zip.start_file(path, SimpleFileOptions::default())?;
-            zip.write_all(content.to_string().as_bytes())?;
+/// The result entity of a job.
+pub(super) fn summary(job: &str, namespace: &str, created_at: &str, tasks: &[TaskRows]) -> Value {
+    json!({
+        "created_at": created_at,
+        "updated_at": naive_now(),
+        "id": new_id("evaluation_result"),
+        "job": job,
+        "files_url": format!("hf://datasets/{NAMESPACE}/{job}"),
+        "tasks": tasks.iter().map(|task| (task.name.clone(), task.summary())).collect::<Map<_, _>>(),
+        "groups": {},
+        "namespace": namespace,
+        "custom_fields": {},
+    })
+}
+
+/// What went wrong in rows that are told of as JSON, a line each.
+pub(super) fn complaints(rows: &[u8]) -> io::Result<String> {
+    let tasks: Map<String, Value> = serde_json::from_slice(rows)?;
+    let mut lines = String::new();
+    for (task, rows) in &tasks {
+        for (at, row) in rows.as_array().into_iter().flatten().enumerate() {
+            if let Some(error) = row["error"].as_str() {
+                lines.push_str(&format!("WARNING {task} row {}: {error}\n", at + 1));
+            }
         }
-        Ok(zip.finish()?.into_inner())
     }
+    Ok(lines)
+}
+
+/// An archive of some files.
+pub(super) fn zip(files: &[(&str, &[u8])]) -> zip::result::ZipResult<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, content) in files {
+        zip.start_file(*path, SimpleFileOptions::default())?;
+        zip.write_all(content)?;
+    }
+    Ok(zip.finish()?.into_inner())
 }
 
 impl TaskRows {
@@ -123,7 +154,7 @@ impl TaskRows {
                 metrics.insert(metric.clone(), json!({"scores": scores}));
             }
             let mut shown = json!({"item": row.item, "sample": row.sample, "metrics": metrics});
-            if let Some(error) = &row.error {
+            if let Some(error) = row.error.as_ref().or(row.note.as_ref()) {
                 shown["error"] = json!(error);
             }
             shown
@@ -132,16 +163,17 @@ impl TaskRows {
     }
 }
 
-/// Stores the results as files of a repository, one per job.
+/// Stores the results: as an entity, and as files of a repository, one per job.
 pub(super) fn store(state: &mut State, job: &str, results: &Results) {
+    let id = results.summary["id"].as_str().unwrap_or_default();
+    state.evaluation_results.add("", id, results.summary.clone());
     let name = RepoName::new(RepoKind::Dataset, NAMESPACE, job);
     state.store.add_namespace(NAMESPACE);
     state.store.create(&name);
     if let Some(repo) = state.store.find_mut(&name) {
-        let file = |content: &Value| File::regular(content.to_string().into());
         let files = vec![
-            Change::Put("results.json".into(), file(&results.rows)),
-            Change::Put("summary.json".into(), file(&results.summary)),
+            Change::Put("results.json".into(), File::regular(results.rows.clone())),
+            Change::Put("summary.json".into(), File::regular(results.brief.clone())),
         ];
         repo.commit("main", "Upload the results", files);
     }
@@ -152,32 +184,36 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    fn results() -> Results {
+    fn tasks() -> [TaskRows; 1] {
         let row = |score: Option<f64>| Row {
             item: json!({"n": 1}),
             sample: json!({"output_text": "x"}),
             scores: vec![Scores::of(vec![score])],
             error: score.is_none().then(|| "undefined".to_owned()),
+            note: None,
         };
         let rows = vec![row(Some(1.0)), row(None), row(Some(0.5))];
-        let task = TaskRows { name: "t".into(), metrics: vec![("f1".into(), vec!["f1_score".into()])], rows };
-        Results::new("eval-1", "ns", "2025-01-01T00:00:00.000000", &[task])
+        [TaskRows { name: "t".into(), metrics: vec![("f1".into(), vec!["f1_score".into()])], rows }]
     }
 
     #[test]
     fn a_row_without_a_score_leaves_the_mean() {
-        let scores = &results().summary["tasks"]["t"]["metrics"]["f1"]["scores"]["f1_score"];
+        let scores = &summary("eval-1", "ns", "2025-01-01T00:00:00.000000", &tasks())["tasks"]["t"]["metrics"]["f1"]["scores"]
+            ["f1_score"];
         assert_eq!(*scores, json!({"value": 0.75, "stats": {"count": 2, "sum": 1.5, "mean": 0.75, "nan_count": 1}}));
     }
 
     #[test]
-    fn the_archive_holds_rows_by_task() {
-        let mut zip = zip::ZipArchive::new(Cursor::new(results().zip().unwrap())).unwrap();
+    fn rows_are_kept_by_task_and_archived() {
+        let results = Results::keep(&Contents::temporary(), "eval-1", "ns", "2025", &tasks()).unwrap();
+        let archive = zip(&[("results/results.json", &results.rows.bytes().unwrap())]).unwrap();
+        let mut archive = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
         let mut text = String::new();
-        zip.by_name("results/results.json").unwrap().read_to_string(&mut text).unwrap();
+        archive.by_name("results/results.json").unwrap().read_to_string(&mut text).unwrap();
         let rows: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(rows["t"][0]["metrics"]["f1"]["scores"]["f1_score"]["value"], 1.0);
         assert_eq!(rows["t"][1]["metrics"]["f1"]["scores"]["f1_score"]["value"], Value::Null);
         assert_eq!(rows["t"][1]["error"], "undefined");
+        assert_eq!(complaints(text.as_bytes()).unwrap(), "WARNING t row 2: undefined\n");
     }
 }

@@ -4,6 +4,7 @@
 use axum::body::Bytes;
 use serde_json::{Map, Value};
 
+use crate::embedded::contents::Content;
 use crate::embedded::world::World;
 
 /// Where the rows of a task come from.
@@ -17,24 +18,32 @@ pub(super) enum Source {
 
 impl Source {
     /// The first rows of it.
-    pub(super) fn rows(&self, world: &World, limit: usize) -> Result<Vec<Value>, String> {
-        let mut rows = Vec::new();
+    pub(super) async fn rows(&self, world: &World, limit: usize) -> Result<Vec<Value>, String> {
         match self {
             Source::Files(url) => {
                 let files = world.state().store.dataset_files(url);
                 let files = files.ok_or_else(|| format!("Dataset {url} is not present on datastore"))?;
-                for (path, bytes) in &files {
-                    read(path, bytes, &mut rows).map_err(|why| format!("{path} of {url}: {why}"))?;
-                }
-                if rows.is_empty() {
-                    return Err(format!("{url} holds no rows"));
-                }
+                let named = url.clone();
+                let all = tokio::task::spawn_blocking(move || all(&named, &files, limit)).await;
+                all.unwrap_or_else(|crash| Err(crash.to_string()))
             }
-            Source::Given(given) => rows.extend(given.iter().cloned().map(with_plain_keys)),
+            Source::Given(given) => Ok(given.iter().take(limit).cloned().map(with_plain_keys).collect()),
         }
-        rows.truncate(limit);
-        Ok(rows)
     }
+}
+
+/// The first rows of some files; blocks.
+fn all(url: &str, files: &[(String, Content)], limit: usize) -> Result<Vec<Value>, String> {
+    let mut rows = Vec::new();
+    for (path, content) in files {
+        let read = content.bytes().map_err(|error| error.to_string()).and_then(|bytes| read(path, &bytes, &mut rows));
+        read.map_err(|why| format!("{path} of {url}: {why}"))?;
+    }
+    if rows.is_empty() {
+        return Err(format!("{url} holds no rows"));
+    }
+    rows.truncate(limit);
+    Ok(rows)
 }
 
 /// Reads a file of rows: a JSON array, or one row per line.

@@ -20,6 +20,9 @@ use crate::embedded::world::World;
 /// The status read that waits for the end of the work, on `Clock::Polls`: created, pending, running, done.
 const ENDS_AT_READ: u32 = 3;
 
+/// How much is shown of a judge's reply in which no score was found.
+const NOTE_CHARS: usize = 120;
+
 /// One evaluation under way.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -34,9 +37,15 @@ pub(super) struct Work {
 /// What came of the work.
 #[derive(Debug)]
 enum Outcome {
-    Scored(Vec<TaskRows>),
+    Scored(Results),
     Failed(String),
     Stopped,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Work::new("")
+    }
 }
 
 impl Work {
@@ -67,23 +76,38 @@ pub(super) fn spawn(world: Arc<World>, work: Arc<Work>, plan: Plan) {
     tokio::spawn(async move {
         let mut cancelled = work.cancelled.subscribe();
         let outcome = tokio::select! {
-            scored = run(&world, &work, &plan) => scored.map_or_else(Outcome::Failed, Outcome::Scored),
+            scored = report(&world, &work, &plan) => scored.map_or_else(Outcome::Failed, Outcome::Scored),
             // The sender lives in `work`: this cannot fail.
             _ = cancelled.wait_for(|cancelled| *cancelled) => Outcome::Stopped,
         };
         *work.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         work.ended.send_replace(true);
-        if !world.polled() {
+        // A platform that ends has stopped the work: the job has not ended by that.
+        if !world.polled() && !world.is_shut() {
             finish(&world, &work.id);
         }
     });
+}
+
+/// Evaluates, and stores the rows.
+async fn report(world: &Arc<World>, work: &Work, plan: &Plan) -> Result<Results, String> {
+    let tasks = run(world, work, plan).await?;
+    let (namespace, created_at) = {
+        let state = world.state();
+        let job = state.evaluation(&work.id).ok_or("the job was deleted")?;
+        (job.namespace().to_owned(), job.created_at().to_owned())
+    };
+    let (within, id) = (Arc::clone(world), work.id.clone());
+    let made = move || Results::keep(&within.contents, &id, &namespace, &created_at, &tasks);
+    let made = tokio::task::spawn_blocking(made).await.unwrap_or_else(|crash| Err(std::io::Error::other(crash)));
+    made.map_err(|error| format!("the results cannot be stored: {error}"))
 }
 
 /// A status read of a job: with reads as the clock it advances one step, and waits for the work where that step needs it.
 pub(super) async fn observe(world: &World, id: &str) {
     let awaited = {
         let mut state = world.state();
-        let Some(job) = state.evaluations.iter_mut().find(|job| job.id == id) else { return };
+        let Some(job) = state.evaluations.find_mut(|job| job.id == id) else { return };
         if !world.polled() || job.ended() {
             return;
         }
@@ -108,9 +132,9 @@ fn finish(world: &World, id: &str) {
         Some(_) if job.is_cancelling() => job.end_cancelled(),
         Some(Outcome::Stopped) => job.end_cancelled(),
         Some(Outcome::Failed(reason)) => job.fail(reason),
-        Some(Outcome::Scored(tasks)) => {
-            let results = Results::new(&job.id, job.namespace(), job.created_at(), &tasks);
-            job.complete(results.clone());
+        Some(Outcome::Scored(_)) if let Some(reason) = world.faults.failure(id) => job.fail(reason),
+        Some(Outcome::Scored(results)) => {
+            job.complete(&results);
             results::store(&mut state, id, &results);
         }
     }
@@ -120,7 +144,7 @@ fn finish(world: &World, id: &str) {
 pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<TaskRows>, String> {
     let mut datasets = Vec::new();
     for task in &plan.tasks {
-        datasets.push(task.source.rows(world, task.limit)?);
+        datasets.push(task.source.rows(world, task.limit).await?);
     }
     work.total.store(datasets.iter().map(Vec::len).sum(), Ordering::Relaxed);
     let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries)?, plan };
@@ -165,7 +189,7 @@ impl Scorer<'_> {
                     Err(why) => {
                         let none = |(_, metric): &(String, Metric)| Scores::of(vec![None; metric.score_names().len()]);
                         let scores = task.metrics.iter().map(none).collect();
-                        return Ok(Row { item: row, sample: Value::Null, scores, error: Some(why) });
+                        return Ok(Row { item: row, sample: Value::Null, scores, error: Some(why), note: None });
                     }
                 };
                 let sample = self.sample(inference, request).await?;
@@ -173,10 +197,10 @@ impl Scorer<'_> {
             }
         };
         let context = Context::new(&item, Some(&sample));
-        let (mut scores, mut error) = (Vec::new(), None);
+        let (mut scores, mut error, mut note) = (Vec::new(), None, None);
         for (_, metric) in &task.metrics {
             let scored = match metric {
-                Metric::Judge(judge) => self.judged(judge, &context).await,
+                Metric::Judge(judge) => self.judged(judge, &context, &mut note).await,
                 other => other.score(&self.templates, &context, &sample),
             };
             scores.push(scored.unwrap_or_else(|why| {
@@ -184,7 +208,7 @@ impl Scorer<'_> {
                 Scores::of(vec![None; metric.score_names().len()])
             }));
         }
-        Ok(Row { item, sample, scores, error })
+        Ok(Row { item, sample, scores, error, note })
     }
 
     async fn sample(&self, inference: &Inference, rendered: serde_json::Map<String, Value>) -> Result<Value, String> {
@@ -195,12 +219,18 @@ impl Scorer<'_> {
     }
 
     /// What a judge says of a row; one without a model says nothing.
-    async fn judged(&self, judge: &Judge, context: &Context) -> Result<Scores, String> {
+    async fn judged(&self, judge: &Judge, context: &Context, note: &mut Option<String>) -> Result<Scores, String> {
         let Some(model) = &judge.model else {
             return Ok(Scores::of(vec![None; judge.score_names().len()]));
         };
         let request = judge.request(&self.templates, context)?;
         let response = self.asker.ask(model, Call::Chat, request).await?;
-        Ok(Scores::of(judge.read(Call::Chat.text(&response))))
+        let reply = Call::Chat.text(&response);
+        let scores = judge.read(reply);
+        if scores.iter().any(Option::is_none) {
+            let begin: String = reply.chars().take(NOTE_CHARS).collect();
+            *note = Some(format!("the judge's reply lacks a score: {begin}"));
+        }
+        Ok(Scores::of(scores))
     }
 }

@@ -19,16 +19,42 @@ impl Options {
     }
 }
 
-/// The stream of a chat completion: for each text the role, its pieces, and the end.
-pub(super) fn chat(head: &Value, texts: &[String], usage: Option<Value>) -> Response {
+/// What a choice of a chat completion says.
+pub(super) enum Said {
+    Text(String),
+    /// Tool calls as they stand in a whole answer.
+    Calls(Vec<Value>),
+}
+
+/// The stream of a chat completion: for each choice the role, its pieces, and the end.
+pub(super) fn chat(head: &Value, said: &[Said], finish: &str, usage: Option<Value>) -> Response {
     let mut chunks = Vec::new();
-    for (index, text) in texts.iter().enumerate() {
+    for (index, said) in said.iter().enumerate() {
         let choice = |delta: Value, reason: Option<&str>| json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": reason});
-        chunks.push(choice(json!({"role": "assistant", "content": ""}), None));
-        chunks.extend(pieces(text).map(|piece| choice(json!({"content": piece}), None)));
-        chunks.push(choice(json!({}), Some("stop")));
+        match said {
+            Said::Text(text) => {
+                chunks.push(choice(json!({"role": "assistant", "content": ""}), None));
+                chunks.extend(pieces(text).map(|piece| choice(json!({"content": piece}), None)));
+            }
+            Said::Calls(calls) => {
+                chunks.push(choice(json!({"role": "assistant", "content": null}), None));
+                let deltas = calls.iter().enumerate().flat_map(|(at, call)| deltas(at, call));
+                chunks.extend(deltas.map(|delta| choice(json!({"tool_calls": [delta]}), None)));
+            }
+        }
+        chunks.push(choice(json!({}), Some(finish)));
     }
     events(head, chunks, usage)
+}
+
+/// A tool call in parts: who it is, then its arguments piece by piece.
+fn deltas(index: usize, call: &Value) -> Vec<Value> {
+    let function = &call["function"];
+    let mut deltas = vec![json!({"index": index, "id": call["id"], "type": call["type"],
+        "function": {"name": function["name"], "arguments": ""}})];
+    let arguments = function["arguments"].as_str().unwrap_or_default();
+    deltas.extend(pieces(arguments).map(|piece| json!({"index": index, "function": {"arguments": piece}})));
+    deltas
 }
 
 /// The stream of a text completion.

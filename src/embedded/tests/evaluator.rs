@@ -206,3 +206,73 @@ async fn rows_that_hold_their_answers_are_scored_without_a_model() {
     let (status, answer) = p.post("/nemo/v1/evaluation/jobs", body(json!({"type": "dataset"}), json!(null))).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
 }
+
+#[tokio::test]
+async fn results_are_entities_and_jobs_have_logs() {
+    let p = Platform::polled();
+    let rows = json!([{"a": "x", "output_text": "x"}, {"a": "y", "output_text": "x"}]);
+    let check =
+        |left: &str| json!({"type": "string-check", "params": {"check": [left, "equals", "{{ output_text }}"]}});
+    let metrics = json!({"same": check("{{ item.a }}"), "lost": check("{{ item.b }}")});
+    let job = json!({"namespace": "ns", "target": {"type": "rows", "rows": rows},
+        "config": {"type": "custom", "tasks": {"t": {"type": "data", "metrics": metrics}}}});
+    let job = p.make("/nemo/v1/evaluation/jobs", job).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/nemo/v1/evaluation/jobs/{job}");
+    assert_eq!(p.get(&format!("{path}/results")).await.0, StatusCode::NOT_FOUND);
+    while p.read(&path).await["status"] != "completed" {}
+    let result = p.read(&format!("{path}/results")).await;
+    let id = p.read(&path).await["result"].as_str().unwrap().to_owned();
+    let stored = format!("/nemo/v1/evaluation/results/{id}");
+    assert_eq!((&result["id"], p.read(&stored).await), (&json!(id), result.clone()));
+
+    let log = p.http.get(p.url(&format!("{path}/logs"))).send().await.unwrap();
+    assert_eq!(log.headers()["content-type"], "application/zip");
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(log.bytes().await.unwrap())).unwrap();
+    let text = std::io::read_to_string(zip.by_index(0).unwrap()).unwrap();
+    assert!(text.contains(&job) && text.contains("WARNING t row 2: ") && text.contains("2 of 2 samples"), "{text}");
+
+    let made = json!({"job": "eval-other", "tasks": {"other": {"metrics": {}}}, "custom_fields": {"k": 1}});
+    let made = p.make("/nemo/v1/evaluation/results", made).await;
+    assert!(made["id"].as_str().unwrap().starts_with("evaluation_result-") && made["namespace"] == "default", "{made}");
+    let (status, refused) = p.post("/nemo/v1/evaluation/results", json!({"tasks": []})).await;
+    assert_eq!((status, refused["detail"].as_array().unwrap().len()), (StatusCode::UNPROCESSABLE_ENTITY, 2));
+    let found = async |query: String| p.read(&format!("/nemo/v1/evaluation/results?{query}")).await["data"].clone();
+    assert_eq!(found(format!("filter[job_id]={job}")).await, json!([result]));
+    assert_eq!(found("search[tasks]=other".into()).await, json!([made]));
+    let change = json!({"description": "words", "job": null});
+    let changed = p.send(Method::PATCH, &stored, Some(&change)).await.1;
+    assert_eq!((&changed["description"], &changed["job"]), (&json!("words"), &json!(job)));
+    assert_eq!(p.read(&format!("{path}/results")).await["description"], "words");
+    assert_eq!(p.delete(&stored).await, StatusCode::OK);
+    assert_eq!(p.delete(&stored).await, StatusCode::NOT_FOUND);
+    assert_eq!(p.get(&format!("{path}/results")).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_stands_inside_a_job_is_told_as_an_entity() {
+    let p = Platform::polled();
+    p.upload("ns", "d", &[("eval.jsonl", "{\"a\": 1}")]).await;
+    let endpoint = json!({"url": "http://localhost:9/v1", "model_id": "x", "api_key": "k"});
+    let task = json!({"type": "chat-completion", "dataset": {"files_url": "hf://datasets/ns/d", "limit": 1},
+        "params": {"template": {"messages": []}}, "metrics": {}});
+    let config = json!({"name": "c", "namespace": "ns", "type": "custom", "tasks": {"t": task}});
+    p.make("/nemo/v1/evaluation/configs", config).await;
+    let target = json!({"type": "model", "model": {"api_endpoint": endpoint}});
+    let job = p.make("/nemo/v1/evaluation/jobs", json!({"config": "ns/c", "target": target})).await;
+    let dataset = &job["config"]["tasks"]["t"]["dataset"];
+    assert!(dataset["id"].as_str().unwrap().starts_with("dataset-") && dataset["name"] == dataset["id"], "{dataset}");
+    assert_eq!(
+        (&dataset["version_id"], &dataset["limit"], &dataset["split"]),
+        (&json!("main"), &json!(1), &Value::Null)
+    );
+    let model = &job["target"]["model"];
+    assert!(model["id"].as_str().unwrap().starts_with("model-") && model["peft"].is_null(), "{model}");
+    assert_eq!(
+        model["api_endpoint"],
+        json!({"url": "http://localhost:9/v1", "model_id": "x", "api_key": "******", "format": "nim"})
+    );
+    for (query, count) in [("config]=ns/c", 1), ("config]=c", 1), ("config]=other/c", 0), ("config][type]=custom", 1)] {
+        let list = p.read(&format!("/nemo/v1/evaluation/jobs?filter[{query}")).await;
+        assert_eq!(list["pagination"]["total_results"], count, "{query}");
+    }
+}

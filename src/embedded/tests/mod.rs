@@ -1,8 +1,10 @@
 //! The platform through HTTP: what a client sees of each service, and a whole flywheel's worth of calls.
 
 mod control;
+mod data_dir;
 mod datastore;
 mod evaluator;
+mod faults;
 mod flywheel;
 mod inference;
 mod services;

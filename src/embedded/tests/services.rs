@@ -190,3 +190,87 @@ async fn configs_are_found_by_their_targets() {
     assert_eq!(names("sort=num_parameters").await, ["closed@v1", "big@v1"]);
     assert_eq!(names("sort=-num_parameters").await, ["big@v1", "closed@v1"]);
 }
+
+#[tokio::test]
+async fn keys_are_stored_and_never_told() {
+    let p = Platform::polled();
+    let endpoint = json!({"url": "http://localhost:9/v1", "model_id": "x", "api_key": "very-secret"});
+    p.make("/nemo/v1/models", json!({"name": "m", "namespace": "ns", "api_endpoint": endpoint})).await;
+    let external = json!({"host_url": "http://localhost:9", "api_key": "very-secret"});
+    p.make("/nemo/v1/deployment/configs", json!({"name": "c", "namespace": "ns", "external_endpoint": external})).await;
+    let target = json!({"name": "t", "namespace": "ns", "type": "model", "model": {"api_endpoint": endpoint}});
+    p.make("/nemo/v1/evaluation/targets", target).await;
+    for path in ["/nemo/v1/models", "/nemo/v1/deployment/configs", "/nemo/v1/evaluation/targets"] {
+        let list = p.read(path).await;
+        let name = list["data"][0]["name"].as_str().unwrap();
+        let one = p.read(&format!("{path}/ns/{name}")).await;
+        // What was told is sent back: the key stays what it was.
+        let patched = p.send(Method::PATCH, &format!("{path}/ns/{name}"), Some(&one)).await.1;
+        for told in [&list["data"][0], &one, &patched] {
+            let text = told.to_string();
+            assert!(text.contains("\"api_key\":\"******\"") && !text.contains("very-secret"), "{text}");
+        }
+    }
+    let state = p.server.world.state();
+    assert_eq!(state.models.find("ns", "m").unwrap()["api_endpoint"]["api_key"], "very-secret");
+    assert_eq!(state.evaluation_targets.find("ns", "t").unwrap()["model"]["api_endpoint"]["api_key"], "very-secret");
+}
+
+#[tokio::test]
+async fn models_are_found_by_what_they_are() {
+    let p = Platform::polled();
+    let lora = json!({"name": "l", "base_model": "a/b", "peft": {"finetuning_type": "lora"}});
+    let prompted =
+        json!({"name": "p", "base_model": {"namespace": "a", "name": "c"}, "prompt": {"system_prompt": "x"}});
+    for model in [lora, prompted, json!({"name": "plain"})] {
+        p.make("/nemo/v1/models", model).await;
+    }
+    for (query, expected) in [
+        ("filter[peft]=true", &["l"][..]),
+        ("filter[peft]=false", &["p", "plain"]),
+        ("filter[peft][lora]=true", &["l"]),
+        ("filter%5Bprompt%5D=true", &["p"]),
+        ("filter[base_model]=a/b", &["l"]),
+        ("filter[base_model][name]=a/b,c", &["l", "p"]),
+        ("search[name]=l&sort=-name", &["plain", "l"]),
+        ("search[prompt]=system", &["p"]),
+        ("filter[created_at][gte]=2001-01-01&filter[created_at][lte]=2999-01-01T00:00:00Z", &["l", "p", "plain"]),
+    ] {
+        let list = p.read(&format!("/nemo/v1/models?{query}")).await;
+        let names: Vec<&str> =
+            list["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn odd_requests_of_real_clients_are_taken() {
+    let p = Platform::polled();
+    assert_eq!(p.read("/nemo/v1/health").await["status"], "healthy");
+    // Null where the user has left something out, as the reference flywheel sends it.
+    let nim = json!({"image_name": "x", "image_tag": null, "pvc_size": null, "gpu": null});
+    let deployment = json!({"name": "n", "namespace": "ns", "config": {"model": "meta/x", "nim_deployment": nim}});
+    let made = p.make("/nemo/v1/deployment/model-deployments", deployment).await;
+    let nim = &made["config"]["nim_deployment"];
+    assert_eq!((&nim["image_tag"], &nim["pvc_size"], &nim["gpu"]), (&json!("latest"), &json!("25Gi"), &json!(1)));
+    // The model has an entity, which outlives the deployment.
+    assert_eq!(p.delete("/nemo/v1/deployment/model-deployments/ns/n").await, StatusCode::OK);
+    assert_eq!(p.read("/nemo/v1/models/meta/x").await["name"], "x");
+    for page in ["", "?page=2", "?filter[name]=absent"] {
+        let list = p.read(&format!("/nemo/v1/deployment/model-deployments{page}")).await;
+        assert_eq!((&list["data"], &list["pagination"]["total_results"]), (&Value::Null, &json!(0)), "{page}");
+    }
+    let (status, refused) = p.send(Method::POST, "/nemo/v1/datasets", None).await;
+    assert_eq!((status, &refused["detail"][0]["type"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("missing")));
+    let cancelled = p.send(Method::POST, "/nemo/v1/customizations/cust-x/cancel", None).await;
+    assert_eq!(cancelled.1["detail"], "Customization job cust-x not found");
+    let option = json!({"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1});
+    let target = json!({"namespace": "meta", "name": "llama-3.2-1b-instruct@2.0"});
+    let config = json!({"target": target, "max_seq_length": 1, "training_options": [option]});
+    let config = p.make("/nemo/v1/customization/configs", config).await;
+    assert!(config["name"].as_str().unwrap().chars().all(char::is_alphanumeric), "{config}");
+    for filter in ["target_name]=llama-3.2-1b-instruct@2.0", "target_base_model]=meta/llama-3.2-1b-instruct"] {
+        let list = p.read(&format!("/nemo/v1/customization/configs?filter[{filter}")).await;
+        assert_eq!(list["data"], json!([config]), "{filter}");
+    }
+}

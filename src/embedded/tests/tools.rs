@@ -29,6 +29,29 @@ fn function(choice: &Value) -> (&str, Value) {
     (function["name"].as_str().unwrap(), serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap())
 }
 
+/// The name, the arguments and the reason of the end, put together from the pieces of a stream.
+async fn streamed(p: &Platform, model: &str, text: &str, choice: Value) -> (String, Value, String) {
+    let body =
+        json!({"model": model, "messages": asked(text), "tools": tools(), "tool_choice": choice, "stream": true});
+    let answer = p.http.post(p.url("/nim/v1/chat/completions")).json(&body).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let (mut name, mut arguments, mut finish, mut ids) = (String::new(), String::new(), String::new(), 0);
+    for event in text.strip_suffix("data: [DONE]\n\n").unwrap().split_terminator("\n\n") {
+        let chunk: Value = serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
+        let choice = &chunk["choices"][0];
+        assert!(choice["delta"]["content"].is_null(), "{chunk}");
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            assert_eq!(call["index"], 0);
+            ids += usize::from(call["id"].as_str().is_some_and(|id| id.starts_with("chatcmpl-tool-")));
+            name.push_str(call["function"]["name"].as_str().unwrap_or_default());
+            arguments.push_str(call["function"]["arguments"].as_str().unwrap());
+        }
+        finish.push_str(choice["finish_reason"].as_str().unwrap_or_default());
+    }
+    assert_eq!(ids, 1);
+    (name, serde_json::from_str(&arguments).unwrap(), finish)
+}
+
 #[tokio::test]
 async fn an_adapter_calls_what_it_was_taught() {
     let p = Platform::polled();
@@ -67,6 +90,11 @@ async fn an_adapter_calls_what_it_was_taught() {
     assert_eq!(function(&chat(&p, adapter, "Quote WXYZ now", named).await).0, "set_alert");
     let none = chat(&p, adapter, "Quote WXYZ now", json!("none")).await;
     assert!(none["message"]["content"].is_string() && none["message"]["tool_calls"] == json!([]), "{none}");
+
+    for (choice, end) in [(json!("auto"), "tool_calls"), (json!("required"), "stop")] {
+        let (name, arguments, finish) = streamed(&p, adapter, "Quote WXYZ now", choice).await;
+        assert_eq!((name.as_str(), arguments, finish.as_str()), ("get_quote", json!({"symbol": "WXYZ"}), end));
+    }
 
     let base = chat(&p, "dfwfd/ngram-small", "What quote has WXYZ", json!("required")).await;
     assert_eq!(function(&base), ("get_quote", json!({})));

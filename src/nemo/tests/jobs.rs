@@ -257,6 +257,7 @@ async fn the_search_survives_lists_that_are_not_sorted_or_have_no_times() {
 fn new_evaluation() -> NewEvaluation {
     NewEvaluation {
         kind: EvaluationKind::Classification,
+        judge: None,
         ns: "n".into(),
         description: "dfwfd-x-base (me@here)".into(),
         model: "meta/m".into(),

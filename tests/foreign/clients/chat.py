@@ -23,6 +23,8 @@ def refused(kind, action):
 
 def nothing_served():
     """Before anything is deployed."""
+    for state in ("ready", "live"):
+        wire.good(wire.call("GET", f"{BASE}/health/{state}"))
     assert list(client.models.list()) == []
     error = refused(NotFoundError, lambda: ask(wire.MODEL, "Hello"))
     assert "does not exist" in str(error), error
@@ -66,6 +68,26 @@ def chat(adapter):
     assert chunks[-1].usage.completion_tokens > 0 and len(text.split()) > 1 and len(chunks) > 4, chunks
     parts = [{"role": "user", "content": [{"type": "text", "text": "a takeover"}]}]
     assert client.chat.completions.create(model=adapter, messages=parts).choices[0].message.content
+
+
+def tools():
+    """Tool calls, whole and put together from a stream, by hand and by the client's own helper."""
+    function = {"name": "get_quote", "description": "Last price of a symbol.", "parameters": {"type": "object"}}
+    order = {"model": wire.MODEL, "messages": [{"role": "user", "content": "What quote has it?"}],
+             "tools": [{"type": "function", "function": function}], "tool_choice": "required"}
+    whole = client.chat.completions.create(**order).choices[0].message.tool_calls
+    chunks = list(client.chat.completions.create(**order, stream=True))
+    calls = [call for chunk in chunks for choice in chunk.choices for call in choice.delta.tool_calls or []]
+    assert calls[0].id and calls[0].type == "function" and all(call.index == 0 for call in calls), calls
+    name = "".join(call.function.name or "" for call in calls)
+    arguments = "".join(call.function.arguments or "" for call in calls)
+    assert [(name, arguments)] == [(call.function.name, call.function.arguments) for call in whole], (calls, whole)
+    assert chunks[-1].choices[0].finish_reason == "stop", chunks[-1]
+    with client.chat.completions.stream(**order) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_completion().choices[0].message
+    assert "tool_calls.function.arguments.done" in kinds, kinds
+    assert [call.function.name for call in final.tool_calls] == ["get_quote"] and not final.content, final
 
 
 def completions(adapter):
@@ -119,5 +141,6 @@ trained = flywheel()
 for step in (chat, completions, many):
     print(step.__name__, flush=True)
     step(trained)
+tools()
 embeddings()
 errors()

@@ -42,6 +42,14 @@ def namespaces():
     assert client.namespaces.delete("second").id == "second"
     refused(NotFoundError, lambda: client.namespaces.retrieve("second"))
     refused(UnprocessableEntityError, lambda: client.namespaces.create(id=7))
+    # The Data Store has namespaces of its own, for which the SDK has no call.
+    stored = f"{wire.DATASTORE}/v1/datastore/namespaces"
+    assert [one["namespace"] for one in wire.good(wire.call("GET", stored))["data"]] == [NAMESPACE]
+    assert wire.good(wire.call("GET", f"{stored}/{NAMESPACE}"))["namespace"] == NAMESPACE
+    wire.good(wire.call("POST", stored, b"namespace=second", "application/x-www-form-urlencoded"))
+    wire.good(wire.call("DELETE", f"{stored}/second"))
+    assert wire.call("GET", f"{stored}/second")[0] == 404
+    wire.good(wire.call("GET", f"{wire.DATASTORE}/v1/health"))
 
 
 def projects():
@@ -71,6 +79,7 @@ def datasets():
     error = refused(UnprocessableEntityError, lambda: client.post("/v1/datasets", cast_to=object, body={"name": "x"}))
     assert error.body["detail"][0]["loc"] == ["body", "files_url"], error.body
     assert client.datasets.update("eval", namespace=NAMESPACE, description="rows").description == "rows"
+    assert client.datasets.retrieve("eval", namespace=NAMESPACE).description == "rows"
     for number in range(23):
         client.datasets.create(name=f"many-{number:02}", namespace="many", files_url=f"hf://datasets/many/{number}")
     assert len(names(client.datasets.list(filter={"namespace": "many"}))) == 23
@@ -193,7 +202,8 @@ def models(adapter):
     assert name in with_lora, with_lora
     endpoint = {"url": "http://localhost:9/v1", "model_id": "x", "api_key": "secret", "format": "openai"}
     client.models.create(name="outside", namespace=NAMESPACE, api_endpoint=endpoint)
-    assert client.models.update("outside", namespace=NAMESPACE, description="words").description == "words"
+    told = client.models.update("outside", namespace=NAMESPACE, description="words")
+    assert (told.description, told.api_endpoint.api_key) == ("words", "******"), told
     assert client.models.delete("outside", namespace=NAMESPACE).id
     refused(NotFoundError, lambda: client.models.retrieve("outside", namespace=NAMESPACE))
 
@@ -220,6 +230,8 @@ def evaluation(adapter):
     assert client.evaluation.configs.retrieve("stored", namespace=NAMESPACE).type == "custom"
     assert client.evaluation.targets.retrieve("stored", namespace=NAMESPACE).model == adapter
     assert client.evaluation.targets.update("stored", namespace=NAMESPACE, description="words").description == "words"
+    changed = client.evaluation.configs.update("stored", path_namespace=NAMESPACE, description="words")
+    assert changed.description == "words", changed
     assert names(client.evaluation.configs.list()) == names(client.evaluation.targets.list()) == ["stored"]
     jobs = client.evaluation.jobs
     stored = f"{NAMESPACE}/stored"
@@ -241,11 +253,38 @@ def evaluation(adapter):
     assert len(list(jobs.list(page_size=1, filter={"namespace": NAMESPACE}))) == 2
     refused(NotFoundError, lambda: jobs.retrieve("eval-absent"))
     refused(UnprocessableEntityError, lambda: client.post("/v1/evaluation/jobs", cast_to=object, body={}))
+    reports(made.id, results)
     jobs.cancel(made.id)
     jobs.delete(made.id)
     refused(NotFoundError, lambda: jobs.retrieve(made.id))
     client.evaluation.configs.delete("stored", namespace=NAMESPACE)
     client.evaluation.targets.delete("stored", namespace=NAMESPACE)
+
+
+def reports(job, found):
+    """Results as entities: that of a job, and one of our own."""
+    kept = client.evaluation.results
+    assert kept.retrieve(found.id).job == job
+    assert [one.id for one in kept.list(filter={"job_id": job})] == [found.id]
+    made = kept.create(job="eval-other", namespace=NAMESPACE, tasks={}, description="words")
+    assert made.id.startswith("evaluation_result-") and made.description == "words", made
+    assert kept.update(made.id, job="eval-other", description="others").description == "others"
+    assert made.id in {one.id for one in kept.list(page_size=1)}
+    assert kept.delete(made.id).id == made.id
+    refused(NotFoundError, lambda: kept.retrieve(made.id))
+    log = client.evaluation.jobs.with_raw_response.download_logs(job)
+    assert zipfile.ZipFile(io.BytesIO(log.read())).namelist(), log.headers
+
+
+def live(_):
+    """Rows that come with the request, scored while the client waits."""
+    metrics = {"em": {"type": "em", "params": {"ground_truth": "{{ item.expected }}"}},
+               "check": {"type": "string-check", "params": {"check": ["{{ item.expected }}", "equals", "{{ sample.output_text }}"]}}}
+    rows = [{"expected": "yes", "output_text": "yes"}, {"expected": "no", "output_text": "yes"}]
+    answer = client.evaluation.live(config={"type": "custom", "tasks": {"t": {"type": "data", "metrics": metrics}}},
+                                    target={"type": "rows", "rows": rows})
+    assert answer.status == "completed", answer
+    assert answer.result.tasks["t"].metrics["em"].scores["em_score"].value == 0.5, answer.result
 
 
 def judged(adapter):
@@ -275,7 +314,7 @@ def cleanup(adapter):
 def main():
     """All of it, in the order of a flywheel."""
     trained = None
-    for step in (namespaces, projects, datasets, deployment, customization, models, inference, evaluation, judged, cleanup):
+    for step in (namespaces, projects, datasets, deployment, customization, models, inference, evaluation, live, judged, cleanup):
         print(step.__name__, flush=True)
         if step is customization:
             trained = step()

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use self::checks::{NumberCheck, TextCheck};
 use self::judge::Judge;
+pub(super) use self::text::is_space;
 use super::templates::{Context, Templates};
 
 /// One metric of a task, checked.
