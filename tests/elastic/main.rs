@@ -99,7 +99,7 @@ fn main() {
     }
     for (name, case) in SECURED {
         trials.push(match secured.is_empty() {
-            true => skipped(name, "tls", "DFWFD_TEST_ELASTICSEARCH_TLS"),
+            true => skipped(name, "servers", "DFWFD_TEST_ELASTICSEARCH_TLS"),
             false => {
                 let mine = Secured::of(&secured);
                 trial(format!("tls::{name}"), move || case(&mine))
