@@ -52,6 +52,7 @@ const CASES: &[Case<Server>] = named![
     listing::counts_are_exact_and_those_of_the_local_store,
     listing::names_that_the_index_does_not_hold_are_counted_by_reading,
     shapes::documents_of_another_shape_are_read,
+    shapes::fields_that_queries_do_not_reach_are_looked_at_here,
     shapes::a_field_that_is_nowhere_is_said,
 ];
 
