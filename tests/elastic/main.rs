@@ -5,7 +5,9 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod kills;
 mod mappings;
+mod proxy;
 mod server;
 mod stores;
 
@@ -16,10 +18,19 @@ use server::Server;
 /// A test of one server.
 type Case = (&'static str, fn(&Server));
 
-const CASES: [Case; 12] = [
+const CASES: &[Case] = &[
     ("the_datasets_are_those_of_the_file", stores::the_datasets_are_those_of_the_file),
     ("records_of_one_second_come_once_each", stores::records_of_one_second_come_once_each),
-    ("a_killed_load_is_repeated", stores::a_killed_load_is_repeated),
+    ("any_order_gives_the_same_datasets_and_digest", stores::any_order_gives_the_same_datasets_and_digest),
+    ("names_of_several_indices_are_read_and_not_written", stores::names_of_several_indices_are_read_and_not_written),
+    ("pages_of_a_few_long_records_hold_ties", stores::pages_of_a_few_long_records_hold_ties),
+    ("a_load_killed_anywhere_is_repeated", kills::a_load_killed_anywhere_is_repeated),
+    (
+        "a_context_lost_at_any_page_loses_and_doubles_nothing",
+        kills::a_context_lost_at_any_page_loses_and_doubles_nothing,
+    ),
+    #[cfg(unix)]
+    ("a_reading_that_is_stopped_leaves_nothing_open", kills::a_reading_that_is_stopped_leaves_nothing_open),
     ("a_run_reads_the_index", stores::a_run_reads_the_index),
     ("logs_count_what_is_there", stores::logs_count_what_is_there),
     ("what_is_not_there_is_said", stores::what_is_not_there_is_said),
@@ -40,7 +51,7 @@ fn main() {
     let trials = match servers.is_empty() {
         true => CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(())).with_ignored_flag(true)).collect(),
         false => {
-            let of = |server: &Server, (name, case): Case| {
+            let of = |server: &Server, &(name, case): &Case| {
                 let mine = server.for_test(name);
                 let run = move || {
                     case(&mine);
@@ -49,7 +60,7 @@ fn main() {
                 };
                 Trial::test(format!("{}::{name}", server.name), run)
             };
-            servers.iter().flat_map(|server| CASES.map(|case| of(server, case))).collect()
+            servers.iter().flat_map(|server| CASES.iter().map(|case| of(server, case))).collect()
         }
     };
     libtest_mimic::run(&arguments, trials).exit();
