@@ -8,8 +8,10 @@ mod documented;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod kills;
 mod listing;
 mod mappings;
+mod proxy;
 mod server;
 mod shapes;
 mod stores;
@@ -34,7 +36,12 @@ type Case<T> = (&'static str, fn(&T));
 const CASES: &[Case<Server>] = named![
     stores::the_datasets_are_those_of_the_file,
     stores::records_of_one_second_come_once_each,
-    stores::a_killed_load_is_repeated,
+    stores::any_order_gives_the_same_datasets_and_digest,
+    stores::names_of_several_indices_are_read_and_not_written,
+    stores::pages_of_a_few_long_records_hold_ties,
+    kills::a_load_killed_anywhere_is_repeated,
+    kills::a_context_lost_at_any_page_loses_and_doubles_nothing,
+    kills::a_reading_that_is_stopped_leaves_nothing_open,
     stores::a_run_reads_the_index,
     stores::logs_count_what_is_there,
     stores::what_is_not_there_is_said,
