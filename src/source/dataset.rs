@@ -1,7 +1,6 @@
 //! From a request to a dataset folder: reads the sources, lets `data` decide and writes the datasets with their manifest.
 //! Memory grows with selected records, not with bytes: rows are read again when they are written.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
@@ -25,8 +24,8 @@ use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
 use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
-use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
+use crate::source::manifest::{InputFile, MANIFEST};
 use crate::source::output::Output;
 use crate::source::pipeline;
 use crate::source::reshaped::{Reshaped, Seen};
@@ -137,7 +136,7 @@ impl Sources {
         let copies = copied.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         let reshaper = other.then(|| Reshaper::new(fields));
-        Ok(Sources { name, paths, names, spooled, copied, server: None, unordered, reshaper, _store: store })
+        Ok(Sources { name, paths, names, spooled, copied, unordered, server: None, reshaper, _store: store })
     }
 
     fn build(
@@ -195,7 +194,7 @@ impl Sources {
                 bail!("{} was cut or replaced while it was read", path.display());
             }
         }
-        let manifest = manifest(request, self.name, &corpus, &split, files, inputs);
+        let manifest = Manifest::of(request, self.name, &corpus, &split, files, inputs);
         let mut output = Output::new(out, MANIFEST)?;
         output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
         output.finish()?;
@@ -253,7 +252,7 @@ impl Sources {
         )?;
         let digest = blocks.digest();
         drop(blocks);
-        let digest = if reshaper.is_some() { seen.digest() } else { digest };
+        let digest = if reshaper.is_some() && !self.unordered { seen.digest() } else { digest };
         self.reshaper = reshaper;
         let server = self.server.clone();
         Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3, server })
@@ -390,70 +389,6 @@ impl Rejects<'_> {
     fn finish(&mut self) -> Result<()> {
         self.to.as_mut().map_or(Ok(()), |to| to.flush()).context("writing the refused lines")
     }
-}
-
-fn manifest(
-    request: &DatasetRequest,
-    source: &str,
-    corpus: &Corpus,
-    split: &Split,
-    files: Vec<DatasetFile>,
-    inputs: Vec<InputFile>,
-) -> Manifest {
-    let mut classes: BTreeMap<String, ClassCounts> =
-        corpus.classes.iter().map(|label| (label.clone(), ClassCounts::default())).collect();
-    let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
-        for &row in rows {
-            let label = &corpus.classes[corpus.rows[row as usize].class as usize];
-            if let Some(counts) = classes.get_mut(label) {
-                *field(counts) += 1;
-            }
-        }
-    };
-    tally(&split.eval, |counts| &mut counts.eval);
-    tally(&split.train, |counts| &mut counts.train);
-    tally(&split.validation, |counts| &mut counts.validation);
-    Manifest {
-        workload: corpus.workload.clone(),
-        workload_type: corpus.kind,
-        source: source.to_owned(),
-        read: corpus.counts.read,
-        rejected: corpus.counts.rejected.clone(),
-        other: corpus.counts.other,
-        duplicates: corpus.counts.duplicates,
-        over_limit: split.over_limit as u64,
-        kept: split.kept() as u64,
-        eval: split.eval.len() as u64,
-        train: split.train.len() as u64,
-        validation: split.validation.len() as u64,
-        held_back: split.held_back.len() as u64,
-        conflicts: corpus.conflicts.len() as u64,
-        seed: request.split.random_seed,
-        warnings: warnings(corpus, &classes),
-        classes,
-        files,
-        inputs,
-        types: corpus.types,
-        labels: request.labels.clone(),
-    }
-}
-
-/// What a user should know before trusting a score.
-fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let rejected = corpus.counts.all_rejected();
-    if rejected * 10 > corpus.counts.read {
-        warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
-    }
-    if let [only] = corpus.classes.as_slice() {
-        warnings.push(format!("every record has the same label, {only}"));
-    }
-    let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
-    let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
-    if !untrained.is_empty() {
-        warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
-    }
-    warnings
 }
 
 #[cfg(test)]

@@ -167,9 +167,6 @@ impl Bulk {
 /// The mapping of the index, which is made when it is not there.
 async fn prepare(client: &Client) -> Result<Mapping, ElasticError> {
     let refusal = |why: String| ElasticError::Mapping { index: client.index.clone(), why };
-    if client.index.contains(['*', ',']) {
-        return Err(refusal("it is a pattern; records are written to one index".to_owned()));
-    }
     let look = || client.ask(Call::new(Method::Get, client.index_path("/_mapping")));
     match look().await {
         Ok(answer) => {
