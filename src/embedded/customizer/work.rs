@@ -139,8 +139,7 @@ pub(in crate::embedded) fn spawn(world: Arc<World>, work: Arc<Work>) {
         let outcome = ran.unwrap_or_else(|_| Outcome::Failed("the training crashed".into()));
         *lock(&work.outcome) = Some(outcome);
         work.done.send_replace(true);
-        // A platform that ends has stopped the work: the job has not ended by that.
-        if !world.polled() && !world.is_shut() {
+        if !world.polled() {
             finish(&world, &work.id);
         }
     });
@@ -170,6 +169,10 @@ pub(super) async fn observe(world: &Arc<World>, id: &str) {
 
 /// Ends a job whose work has ended, and publishes what it learnt.
 fn finish(world: &Arc<World>, id: &str) {
+    if world.is_shut() {
+        // A platform that ends has stopped the work: the job has not ended by that.
+        return;
+    }
     {
         let mut state = world.state();
         let Some(at) = state.trainings.iter().position(|job| job.id == id) else { return };

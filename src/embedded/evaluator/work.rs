@@ -82,8 +82,7 @@ pub(super) fn spawn(world: Arc<World>, work: Arc<Work>, plan: Plan) {
         };
         *work.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         work.ended.send_replace(true);
-        // A platform that ends has stopped the work: the job has not ended by that.
-        if !world.polled() && !world.is_shut() {
+        if !world.polled() {
             finish(&world, &work.id);
         }
     });
@@ -123,6 +122,10 @@ pub(super) async fn observe(world: &World, id: &str) {
 
 /// Ends a job whose work has ended, and stores its results.
 fn finish(world: &World, id: &str) {
+    if world.is_shut() {
+        // A platform that ends has stopped the work: the job has not ended by that.
+        return;
+    }
     let mut state = world.state();
     let Some(at) = state.evaluations.iter().position(|job| job.id == id) else { return };
     let job = &mut state.evaluations[at];
