@@ -5,7 +5,7 @@
 #   scripts/search-server.sh start es9         prints its URL once it answers
 #   scripts/search-server.sh start es8 --tls   the same with HTTPS and a password: its URL with both, and the PEM file of
 #                                              the authority that has signed its certificate
-#   scripts/search-server.sh stop es9 os3      ends those that were started
+#   scripts/search-server.sh stop es9 os3      ends those that were started, with TLS or without
 #   scripts/search-server.sh fetch es9         only fetches
 #
 # Names: es9, es8, es7 (Elasticsearch), os3, os2 (OpenSearch). Needs Maven, unzip, curl and a JDK: 17 for es7, es8 and
@@ -109,12 +109,16 @@ start() {
     fetch "$product" "$version" "$artifact"
     [ "$tls" != only-fetch ] || return 0
     server=$home/$product-$version
-    place=$running/running-$name
-    stop "$name"
+    place=$running/running-$name$tls
+    end "$place"
     mkdir -p "$place/data" "$place/logs" "$place/tmp"
     cp -r "$server/config" "$place/config"
     # Its own settings write logs of the collector and dumps beside the program, which belongs to all.
     sed -i.bak -e '/logs\//d' -e '/path=data/d' "$place/config/jvm.options"
+    # The JDK from pip lacks what would make some searches faster.
+    if ! "$java/bin/java" --list-modules | grep -q '^jdk.incubator.vector@'; then
+        sed -i.bak -e '/jdk.incubator.vector/d' "$place/config/jvm.options"
+    fi
     local settings=(-Ediscovery.type=single-node -Enetwork.host=127.0.0.1 -Ehttp.port=0 -Etransport.port=0
         "-Epath.data=$place/data" "-Epath.logs=$place/logs" -Ecluster.routing.allocation.disk.threshold_enabled=false)
     local prefix=OPENSEARCH scheme=http
@@ -160,12 +164,13 @@ start() {
     done
     local said
     said=$(tail -n 20 "$place/console.log" "$place"/logs/*.log 2>/dev/null || true)
-    stop "$name"
+    end "$place"
     die "$name does not answer: $said"
 }
 
-stop() {
-    local place=$running/running-$1 pid
+# Ends the server of a folder, and removes the folder.
+end() {
+    local place=$1 pid
     pid=$(cat "$place/pid" 2>/dev/null || true)
     if [ -n "$pid" ] && ps -p "$pid" -o args= 2>/dev/null | grep -q search; then
         kill "$pid" 2>/dev/null || true
@@ -186,7 +191,10 @@ fetch)
     ;;
 stop)
     shift
-    for name in "$@"; do stop "$name"; done
+    for name in "$@"; do
+        end "$running/running-$name"
+        end "$running/running-$name--tls"
+    done
     ;;
 *) die "start NAME [--tls], stop NAME..., or fetch NAME..." ;;
 esac

@@ -61,7 +61,7 @@ impl Resolve<'_> {
                         sentence.to_owned(),
                     ));
                 }
-                return Input::Elasticsearch(at);
+                return Input::Elasticsearch(Box::new(at));
             }
             "jsonl" => {}
             _ => return local,

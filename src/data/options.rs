@@ -33,7 +33,7 @@ pub enum Input {
     /// Standard input.
     Stdin,
     /// An index of Elasticsearch or OpenSearch.
-    Elasticsearch(IndexAt),
+    Elasticsearch(Box<IndexAt>),
 }
 
 /// Where an index is and which environment variables open it: names only, no secret.

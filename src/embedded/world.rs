@@ -19,6 +19,7 @@ use super::evaluator::job::Evaluation;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::nim::ServedAdapter;
+use super::outside::Outside;
 use super::persist::{DataDirError, Journal};
 use super::roll::Roll;
 use super::shelf::Shelf;
@@ -37,6 +38,8 @@ pub(super) struct World {
     pub(super) key: String,
     pub(super) gate: Gate,
     pub(super) faults: Faults,
+    /// What reaches endpoints that are no part of the platform.
+    pub(super) outside: Outside,
     /// The contents of all files.
     pub(super) contents: Contents,
     /// Where the state is written down, if it is.
@@ -120,6 +123,7 @@ impl World {
             instance: Uuid::new_v4().simple().to_string(),
             key: Uuid::new_v4().simple().to_string(),
             gate: Gate::default(),
+            outside: Outside::default(),
             faults,
             contents: journal.as_ref().map_or_else(Contents::temporary, Journal::contents),
             journal: None,

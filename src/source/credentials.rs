@@ -27,9 +27,8 @@ impl Credentials {
     /// Those that an input names, as `get` finds them in the environment. What the configuration names is stronger than
     /// what stands in the server's URL there, and that than the usual variable.
     pub fn find<'a>(input: &Input, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
-        let Input::Elasticsearch(IndexAt { url, api_key_env, username_env, password_env, .. }) = input else {
-            return Credentials::None;
-        };
+        let Input::Elasticsearch(at) = input else { return Credentials::None };
+        let IndexAt { url, api_key_env, username_env, password_env, .. } = &**at;
         let value = |name: &Option<String>| name.as_deref().and_then(&get);
         if let Some(key) = value(api_key_env) {
             return Credentials::ApiKey(key.to_owned());
@@ -63,12 +62,12 @@ mod tests {
     #[test]
     fn what_is_named_is_stronger_than_the_usual_and_nothing_is_shown() {
         let at = |api: Option<&str>, user: Option<&str>| {
-            Input::Elasticsearch(IndexAt {
+            Input::Elasticsearch(Box::new(IndexAt {
                 api_key_env: api.map(str::to_owned),
                 username_env: user.map(str::to_owned),
                 password_env: user.map(|_| "P".to_owned()),
                 ..IndexAt::default()
-            })
+            }))
         };
         let get = |name: &str| match name {
             API_KEY => Some("usual"),
@@ -87,7 +86,7 @@ mod tests {
             API_KEY => Some("usual"),
             _ => None,
         };
-        let at = |url: &str| Input::Elasticsearch(IndexAt { url: url.to_owned(), ..IndexAt::default() });
+        let at = |url: &str| Input::Elasticsearch(Box::new(IndexAt { url: url.to_owned(), ..IndexAt::default() }));
         let found = Credentials::find(&at("https://es.test"), in_url);
         assert_eq!(found, Credentials::Basic("u".into(), "hunter2".into()));
         assert_eq!(Credentials::find(&at("https://other.test"), in_url), Credentials::ApiKey("usual".into()));

@@ -1,11 +1,11 @@
 //! From a request to a dataset folder: reads the sources, lets `data` decide and writes the datasets with their manifest.
 //! Memory grows with selected records, not with bytes: rows are read again when they are written.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -24,8 +24,8 @@ use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
 use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
-use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
+use crate::source::manifest::{InputFile, MANIFEST};
 use crate::source::output::Output;
 use crate::source::pipeline;
 use crate::source::reshaped::{Reshaped, Seen};
@@ -109,6 +109,8 @@ struct Sources {
     server: Option<String>,
     /// Makes records of documents of another shape.
     reshaper: Option<Reshaper>,
+    /// Whether records come in another order each time.
+    unordered: bool,
     /// Keeps writers out of a log store that is read.
     _store: Option<Reading>,
 }
@@ -122,6 +124,7 @@ impl Sources {
             Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
             Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
+        let unordered = matches!(input, Input::Elasticsearch(_));
         // Those that `build` is handed as a stream.
         let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
         let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
@@ -133,7 +136,7 @@ impl Sources {
         let copies = copied.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         let reshaper = other.then(|| Reshaper::new(fields));
-        Ok(Sources { name, paths, names, spooled, copied, server: None, reshaper, _store: store })
+        Ok(Sources { name, paths, names, spooled, copied, unordered, server: None, reshaper, _store: store })
     }
 
     fn build(
@@ -144,6 +147,7 @@ impl Sources {
         stdin: &mut dyn Read,
         max_line: usize,
     ) -> Result<Manifest> {
+        let started = Instant::now();
         let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
         let mut inputs = Vec::new();
         let mut identities = Vec::new();
@@ -169,6 +173,8 @@ impl Sources {
         if let Some(unmet) = unmet.and_then(Reshaper::unmet) {
             return Err(unmet.into());
         }
+        let lines: u64 = inputs.iter().map(|input| input.lines).sum();
+        tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
         let ids = self.ids(&intake.ties())?;
         intake.settle(&ids);
         let corpus = intake.finish()?;
@@ -188,7 +194,7 @@ impl Sources {
                 bail!("{} was cut or replaced while it was read", path.display());
             }
         }
-        let manifest = manifest(request, self.name, &corpus, &split, files, inputs);
+        let manifest = Manifest::of(request, self.name, &corpus, &split, files, inputs);
         let mut output = Output::new(out, MANIFEST)?;
         output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
         output.finish()?;
@@ -218,6 +224,9 @@ impl Sources {
             None => Box::new(reader),
         };
         let mut blocks = Blocks::new(reader, source as u32, copy, max_line);
+        if self.unordered {
+            blocks = blocks.unordered();
+        }
         let examiner = intake.examiner();
         let buffers = std::cell::RefCell::new(Vec::new());
         let mut lines = 0;
@@ -243,7 +252,7 @@ impl Sources {
         )?;
         let digest = blocks.digest();
         drop(blocks);
-        let digest = if reshaper.is_some() { seen.digest() } else { digest };
+        let digest = if reshaper.is_some() && !self.unordered { seen.digest() } else { digest };
         self.reshaper = reshaper;
         let server = self.server.clone();
         Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3, server })
@@ -380,70 +389,6 @@ impl Rejects<'_> {
     fn finish(&mut self) -> Result<()> {
         self.to.as_mut().map_or(Ok(()), |to| to.flush()).context("writing the refused lines")
     }
-}
-
-fn manifest(
-    request: &DatasetRequest,
-    source: &str,
-    corpus: &Corpus,
-    split: &Split,
-    files: Vec<DatasetFile>,
-    inputs: Vec<InputFile>,
-) -> Manifest {
-    let mut classes: BTreeMap<String, ClassCounts> =
-        corpus.classes.iter().map(|label| (label.clone(), ClassCounts::default())).collect();
-    let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
-        for &row in rows {
-            let label = &corpus.classes[corpus.rows[row as usize].class as usize];
-            if let Some(counts) = classes.get_mut(label) {
-                *field(counts) += 1;
-            }
-        }
-    };
-    tally(&split.eval, |counts| &mut counts.eval);
-    tally(&split.train, |counts| &mut counts.train);
-    tally(&split.validation, |counts| &mut counts.validation);
-    Manifest {
-        workload: corpus.workload.clone(),
-        workload_type: corpus.kind,
-        source: source.to_owned(),
-        read: corpus.counts.read,
-        rejected: corpus.counts.rejected.clone(),
-        other: corpus.counts.other,
-        duplicates: corpus.counts.duplicates,
-        over_limit: split.over_limit as u64,
-        kept: split.kept() as u64,
-        eval: split.eval.len() as u64,
-        train: split.train.len() as u64,
-        validation: split.validation.len() as u64,
-        held_back: split.held_back.len() as u64,
-        conflicts: corpus.conflicts.len() as u64,
-        seed: request.split.random_seed,
-        warnings: warnings(corpus, &classes),
-        classes,
-        files,
-        inputs,
-        types: corpus.types,
-        labels: request.labels.clone(),
-    }
-}
-
-/// What a user should know before trusting a score.
-fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let rejected = corpus.counts.all_rejected();
-    if rejected * 10 > corpus.counts.read {
-        warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
-    }
-    if let [only] = corpus.classes.as_slice() {
-        warnings.push(format!("every record has the same label, {only}"));
-    }
-    let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
-    let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
-    if !untrained.is_empty() {
-        warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
-    }
-    warnings
 }
 
 #[cfg(test)]

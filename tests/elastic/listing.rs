@@ -50,8 +50,8 @@ pub fn names_that_the_index_does_not_hold_are_counted_by_reading(server: &Server
     let mut records: Vec<Value> = (0..30).map(|number| record("w", number)).collect();
     server.put(&records);
     assert_eq!(listed(server, &folder, &[])[0]["labels"], json!({}), "counted by the server");
-    for number in 0..10 {
-        records[number]["client_id"] = json!("a client with a name of its own");
+    for record in records.iter_mut().take(10) {
+        record["client_id"] = json!("a client with a name of its own");
     }
     records[0]["workload_id"] = json!("   ");
     server.put(&records);

@@ -8,8 +8,10 @@ mod documented;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod kills;
 mod listing;
 mod mappings;
+mod proxy;
 mod server;
 mod shapes;
 mod stores;
@@ -27,11 +29,19 @@ macro_rules! named {
     };
 }
 
+/// A test of something, and its name.
+type Case<T> = (&'static str, fn(&T));
+
 /// Tests of one server.
-const CASES: &[(&str, fn(&Server))] = named![
+const CASES: &[Case<Server>] = named![
     stores::the_datasets_are_those_of_the_file,
     stores::records_of_one_second_come_once_each,
-    stores::a_killed_load_is_repeated,
+    stores::any_order_gives_the_same_datasets_and_digest,
+    stores::names_of_several_indices_are_read_and_not_written,
+    stores::pages_of_a_few_long_records_hold_ties,
+    kills::a_load_killed_anywhere_is_repeated,
+    kills::a_context_lost_at_any_page_loses_and_doubles_nothing,
+    kills::a_reading_that_is_stopped_leaves_nothing_open,
     stores::a_run_reads_the_index,
     stores::logs_count_what_is_there,
     stores::what_is_not_there_is_said,
@@ -49,11 +59,12 @@ const CASES: &[(&str, fn(&Server))] = named![
     listing::counts_are_exact_and_those_of_the_local_store,
     listing::names_that_the_index_does_not_hold_are_counted_by_reading,
     shapes::documents_of_another_shape_are_read,
+    shapes::fields_that_queries_do_not_reach_are_looked_at_here,
     shapes::a_field_that_is_nowhere_is_said,
 ];
 
 /// Tests of a server with TLS and a password.
-const SECURED: &[(&str, fn(&Secured))] = named![
+const SECURED: &[Case<Secured>] = named![
     tls::a_url_with_a_password_and_an_authority_open_the_server,
     tls::named_variables_open_the_server,
     tls::without_a_password_access_is_refused,
@@ -96,7 +107,7 @@ fn main() {
     }
     for (name, case) in SECURED {
         trials.push(match secured.is_empty() {
-            true => skipped(name, "tls", "DFWFD_TEST_ELASTICSEARCH_TLS"),
+            true => skipped(name, "servers", "DFWFD_TEST_ELASTICSEARCH_TLS"),
             false => {
                 let mine = Secured::of(&secured);
                 trial(format!("tls::{name}"), move || case(&mine))

@@ -104,6 +104,20 @@ pub fn documents_of_another_shape_are_read(server: &Server) {
     output.code(2).says("logs.fields").says("logs.source=local");
 }
 
+pub fn fields_that_queries_do_not_reach_are_looked_at_here(server: &Server) {
+    server.create(&json!({"dynamic": false, "properties": {
+        "@timestamp": {"type": "date"}, "labels": {"properties": {"app": {"type": "keyword"}}},
+        "who": {"type": "nested", "properties": {"desk": {"type": "keyword"}}}}}));
+    server.put(&documents());
+    let folder = folder("elasticsearch");
+    let arguments = ["split", "--workload", "a", "--client", "desk", "--out", "out", "--format", "json"];
+    let small = ["--set", "data_split_config.eval_size=20"];
+    let output = server.dfwfd(&folder, &[&arguments[..], &small].concat()).run();
+    assert_eq!(output.code(0).json()["data"]["kept"], 120);
+    let listed = server.dfwfd(&folder, &["logs", "--format", "json"]).run().code(0).json();
+    assert_eq!(listed["workloads"][0]["clients"]["desk"], 120);
+}
+
 pub fn a_field_that_is_nowhere_is_said(server: &Server) {
     create(server);
     server.put(&documents());

@@ -147,7 +147,7 @@ pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<T
         datasets.push(task.source.rows(world, task.limit).await?);
     }
     work.total.store(datasets.iter().map(Vec::len).sum(), Ordering::Relaxed);
-    let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries)?, plan };
+    let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries, plan.timeout)?, plan };
     let mut scored = Vec::new();
     for (task, items) in plan.tasks.iter().zip(datasets) {
         let rows: Vec<Row> = stream::iter(items)
@@ -173,7 +173,7 @@ pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<T
 /// Has one row after the other answered, and scores it.
 struct Scorer<'a> {
     templates: Templates,
-    asker: Asker,
+    asker: Asker<'a>,
     plan: &'a Plan,
 }
 

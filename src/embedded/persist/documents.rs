@@ -19,8 +19,11 @@ use crate::embedded::roll::{Entry, Roll};
 use crate::embedded::shelf::Shelf;
 use crate::embedded::world::State;
 
+/// Where a shelf stands.
+type Place = fn(&mut State) -> &mut Shelf;
+
 /// The shelves of the state, by the kind of their documents.
-const SHELVES: [(&str, fn(&mut State) -> &mut Shelf); 10] = [
+const SHELVES: [(&str, Place); 10] = [
     ("namespace", |state| &mut state.namespaces),
     ("project", |state| &mut state.projects),
     ("dataset", |state| &mut state.datasets),

@@ -30,6 +30,7 @@ pub(crate) fn creation() -> Value {
 pub(crate) struct Mapping {
     strict: bool,
     no_source: bool,
+    part_of_source: bool,
     properties: Map<String, Value>,
     fields: Fields,
 }
@@ -42,6 +43,7 @@ impl Mapping {
         for other in all {
             first.strict |= other.strict;
             first.no_source |= other.no_source;
+            first.part_of_source |= other.part_of_source;
             // A field that is not the same everywhere is not relied on.
             first.properties.retain(|name, field| other.properties.get(name) == Some(field));
         }
@@ -52,6 +54,8 @@ impl Mapping {
         Mapping {
             strict: mappings["dynamic"].as_str().is_some_and(|dynamic| dynamic.starts_with("strict")),
             no_source: mappings["_source"]["enabled"] == false,
+            part_of_source: ["includes", "excludes"].iter().any(|key| !mappings["_source"][key].is_null())
+                || mappings["_source"]["mode"] == "synthetic",
             properties: mappings["properties"].as_object().cloned().unwrap_or_default(),
             fields: Fields::default(),
         }
@@ -76,6 +80,9 @@ impl Mapping {
     pub(crate) fn unwritable(&self) -> Option<String> {
         if let Some(why) = self.unreadable() {
             return Some(why);
+        }
+        if self.part_of_source {
+            return Some("it does not keep its documents whole (_source leaves something out)".to_owned());
         }
         let kind = |name: &str| self.properties.get(name).map(|field| field["type"].as_str().unwrap_or("object"));
         for name in FIVE {
@@ -107,18 +114,9 @@ impl Mapping {
         format.is_none_or(|formats| formats.split("||").any(|one| matches!(one, "epoch_second" | "epoch_millis")))
     }
 
-    /// The definition of the field at a dotted path.
+    /// The definition of the field at a dotted path, where queries reach it.
     fn field(&self, path: &str) -> Option<&Value> {
-        let mut properties = Some(&self.properties);
-        let mut steps = path.split('.').peekable();
-        while let Some(step) = steps.next() {
-            let field = properties?.get(step)?;
-            if steps.peek().is_none() {
-                return Some(field);
-            }
-            properties = field["properties"].as_object();
-        }
-        None
+        field_below(&self.properties, path, false)
     }
 
     /// Where a field of a record stands in a document.
@@ -128,7 +126,7 @@ impl Mapping {
 
     /// Whether the index knows the field at this path.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.field(path).is_some()
+        field_below(&self.properties, path, true).is_some()
     }
 
     /// The field to compare a text with exactly, where there is one.
@@ -201,6 +199,16 @@ impl Mapping {
     }
 }
 
+/// The definition at a dotted path; a step may also be written with dots in its key. What is nested is a document of its
+/// own to the server, which an ordinary query does not reach.
+fn field_below<'a>(properties: &'a Map<String, Value>, path: &str, nested: bool) -> Option<&'a Value> {
+    properties.iter().find_map(|(key, field)| match path.strip_prefix(key.as_str())? {
+        "" => Some(field),
+        _ if field["type"] == "nested" && !nested => None,
+        rest => field_below(field["properties"].as_object()?, rest.strip_prefix('.')?, nested),
+    })
+}
+
 /// The value at a dotted path of a document; a step may also be written with dots in its key.
 pub(crate) fn value_at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
     let found = document.as_object()?.iter().find_map(|(key, value)| match path.strip_prefix(key.as_str())? {
@@ -257,6 +265,9 @@ mod tests {
         assert!(mapping(json!({"timestamp": {"type": "date", "format": "yyyy-MM-dd"}})).unwritable().is_some());
         let off = json!({"i": {"mappings": {"_source": {"enabled": false}}}});
         assert!(Mapping::read(&off).unwritable().is_some());
+        for source in [json!({"excludes": ["response"]}), json!({"mode": "synthetic"})] {
+            assert!(Mapping::read(&json!({"i": {"mappings": {"_source": source}}})).unwritable().is_some());
+        }
         let reference = json!({"timestamp": {"type": "date"}, "request": {"type": "object", "dynamic": false}});
         assert_eq!(mapping(reference).unwritable(), None);
     }
@@ -283,6 +294,15 @@ mod tests {
         assert_eq!(there.grouped("client_id"), Some(("who.desk.raw".to_owned(), true)));
         assert_eq!(there.time_kind(), Some(TimeKind::Date));
         assert!(there.has("who.desk") && !there.has("who.name") && !there.has("app.x"));
+        let dotted = mapping(json!({"labels.app": {"type": "keyword"}, "who": {"type": "nested", "properties": {
+            "desk": {"type": "keyword"}}}}));
+        let fields = Fields { workload_id: text("labels.app"), client_id: text("who.desk"), ..Fields::default() };
+        let (parts, whole) = dotted.with(&fields).by_name(&filter);
+        assert_eq!(
+            (parts, whole),
+            (vec![json!({"term": {"labels.app": {"value": "w"}}})], false),
+            "nested is not reached"
+        );
         let document = json!({"a": {"b": {"c": 1}}, "a.b.d": 2, "a.b": {"e": 3}, "n": null});
         let at = |path: &str| value_at(&document, path).and_then(Value::as_i64);
         assert_eq!(
