@@ -1,5 +1,5 @@
 //! A proxy between a client and the platform that keeps what the client sends, in the form of tests/fuzz/requests.jsonl:
-//! ids of jobs and commits, and the address, become names in braces, bodies are texts of moderate length, and of requests that differ only in
+//! ids of jobs, results and commits, and the address, become names in braces, bodies are texts of moderate length, and of requests that differ only in
 //! their values one is kept. It judges nothing.
 
 use std::collections::HashSet;
@@ -75,6 +75,7 @@ impl Recording {
     fn keep(&self, own: SocketAddr, head: &str, body: &[u8]) {
         let ids = [
             (r"cust-[0-9A-Za-z]+", "{training}"),
+            (r"evaluation_result-[0-9A-Za-z]+", "{result}"),
             (r"eval-[0-9A-Za-z]{12,}", "{evaluation}"),
             (r"\b[0-9a-f]{40}\b", "{commit}"),
         ];

@@ -14,6 +14,11 @@ const MOST_SLOW: usize = 24;
 /// Reads after which a deployment answers and a job has ended.
 const READS: usize = 6;
 
+/// What glibc's allocator is told: give back what is free. By itself it raises these limits with every large body that it
+/// meets, up to 32 and 64 MB for each of its arenas, and what it keeps then hides what the platform keeps.
+const ALLOCATOR: [(&str, &str); 3] =
+    [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_ARENA_MAX", "2")];
+
 /// The id of a job that there is not.
 const NONE: &str = "none";
 
@@ -23,6 +28,8 @@ pub struct Target {
     requests: Vec<Request>,
     training: String,
     evaluation: String,
+    /// Of that evaluation.
+    result: String,
     /// The newest commit of each repository.
     commits: Vec<(String, String)>,
     slow: Vec<Slow>,
@@ -30,12 +37,13 @@ pub struct Target {
 
 impl Target {
     pub fn start(requests: Vec<Request>) -> Target {
-        let server = Server::start(&["--clock", "polls", "--gpus", "64", "--control"]);
+        let server = Server::start_with(&["--clock", "polls", "--gpus", "64", "--control"], &ALLOCATOR);
         Target {
             server,
             requests,
             training: NONE.into(),
             evaluation: NONE.into(),
+            result: NONE.into(),
             commits: Vec::new(),
             slow: Vec::new(),
         }
@@ -48,6 +56,7 @@ impl Target {
         let names = [
             ("{training}", self.training.as_str()),
             ("{evaluation}", &self.evaluation),
+            ("{result}", &self.result),
             ("{commit}", commit),
             ("{address}", &self.address().to_string()),
         ];
@@ -99,6 +108,8 @@ impl Target {
         if self.evaluation == NONE || self.server.get(&format!("/nemo/v1/evaluation/jobs/{}", self.evaluation)).0 != 200
         {
             let Some(id) = self.run("evaluation") else { return false };
+            let (_, job) = self.server.get(&format!("/nemo/v1/evaluation/jobs/{id}"));
+            self.result = job["result"].as_str().unwrap_or(NONE).to_owned();
             self.evaluation = id;
         }
         let (_, state) = self.server.get("/control/state");
