@@ -165,7 +165,8 @@ pub fn a_reading_that_is_stopped_leaves_nothing_open(server: &Server) {
         assert!(server.contexts() > 0);
         running.signal(signal);
         running.wait().code(130).says("cancelled by");
-        assert_eq!(server.contexts(), 0, "{signal:?}");
+        // A search that was under way gives its share back a little later.
+        assert!((0..1000).any(|_| server.contexts() == 0), "{signal:?}");
     }
     assert!(!folder.at("out/manifest.json").exists());
 }
