@@ -207,7 +207,9 @@ impl Target {
 
 /// The status and the body of an answer that may be one; 0 when the server has rightly hung up.
 fn judge(request: &Request, answer: &[u8]) -> (u16, Vec<u8>) {
-    let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
+    // 1.0, when one bit of the head was another.
+    let rest = answer.strip_prefix(b"HTTP/1.1 ").or_else(|| answer.strip_prefix(b"HTTP/1.0 "));
+    let status = rest.and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
     let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) else {
         let hung_up = request.framing.broken() || matches!(request.framing, Framing::Padded(_) | Framing::Oversized);
         assert!(answer.is_empty() && hung_up, "no answer to {}", show(request));
