@@ -8,8 +8,9 @@
 
 Each round writes the same log twice into new indices with the mapping that `load` makes, once with `helpers.bulk` with its defaults
 and once with `load`, and reads the records of one workload twice, once with `helpers.scan` with its defaults, whose records come as
-dictionaries, and once with `split`, which checks them, takes out duplicates and writes the datasets besides. Of the client only the
-call itself is timed, of dfwfd the whole process. The ratio of a round is that of its two times; printed are all rounds and the medians.
+dictionaries, and once with `split`, which checks each and takes out duplicates while it reads. Of the client only the call itself is
+timed, of `load` the whole process, and of `split` the reading that it reports with -v; what it then takes to write the datasets is in
+the column of the whole process. The ratio of a round is that of its two rates; printed are all rounds and the medians.
 
 With --sink nothing but the sink is measured, and no server is needed: it reads what comes and says that each record was added. Needs
 Python 3.9 on Linux or macOS; the sink needs no client.
@@ -18,8 +19,10 @@ It prints and does not judge, but for this: nothing may be lost, and the dataset
 """
 
 import argparse
+import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -28,6 +31,8 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIGURATION = """\
@@ -73,26 +78,30 @@ class Bench:
 
     def run(self, url, index, *arguments):
         """Seconds, peak megabytes and the counts of a command."""
-        command = [self.dfwfd, "--config", "flywheel.yaml", "--state-dir", "state", "--format", "json", "-q", *arguments]
+        command = [self.dfwfd, "--config", "flywheel.yaml", "--state-dir", "state", "--format", "json", "-v", *arguments]
         environment = {**os.environ, "ELASTICSEARCH_URL": url, "ES_COLLECTION_NAME": index}
         started = time.perf_counter()
-        with open(os.path.join(self.folder, "said.json"), "w+b") as said:
-            process = subprocess.Popen(command, stdout=said, cwd=self.folder, env=environment)
+        with open(os.path.join(self.folder, "said.json"), "w+b") as said, open(os.path.join(self.folder, "told"), "w+") as told:
+            process = subprocess.Popen(command, stdout=said, stderr=told, cwd=self.folder, env=environment)
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
             process.returncode = os.waitstatus_to_exitcode(status)
+            told.seek(0)
+            log = told.read()
             if process.returncode != 0:
-                sys.exit("%s ended with %d" % (" ".join(command), process.returncode))
+                sys.exit("%s ended with %d\n%s" % (" ".join(command), process.returncode, log))
             said.seek(0)
             unit = 1e6 if sys.platform == "darwin" else 1e3
-            return seconds, usage.ru_maxrss / unit, json.load(said)["data"]
+            counts = json.load(said)["data"]
+            reading = re.search(r"the records are read .*seconds=([0-9.e-]+)", log)
+            return seconds, usage.ru_maxrss / unit, {**counts, "seconds": float(reading[1]) if reading else None}
 
     def datasets(self, name):
         root, found = os.path.join(self.folder, name), {}
         for folder, _, files in os.walk(root):
             for file in files:
                 with open(os.path.join(folder, file), "rb") as stream:
-                    found[os.path.relpath(os.path.join(folder, file), root)] = stream.read()
+                    found[os.path.relpath(os.path.join(folder, file), root)] = hashlib.sha256(stream.read()).hexdigest()
         del found["manifest.json"]
         return found
 
@@ -109,54 +118,82 @@ def actions(path, index):
                 yield {"_index": index, "_source": record}
 
 
-def against_client(chosen, bench):
+def client_of(url):
     # This file has the name of the client.
     sys.path = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
     from elasticsearch import Elasticsearch, helpers, __versionstr__
 
-    client = Elasticsearch(chosen.url, request_timeout=120)
-    theirs, ours, kept = "dfwfd-bench-client", "dfwfd-bench-load", "dfwfd-bench-kept"
-    print("Python client %s, %d lines of %.0f MB" % (__versionstr__, chosen.records, os.path.getsize(bench.log) / 1e6))
-    _, _, wanted = bench.run(chosen.url, ours, "split", "--logs", bench.log, "--workload", WORKLOAD, "--out", "wanted")
+    return Elasticsearch(url, request_timeout=120), helpers, __versionstr__
+
+
+def client_writes(url, index, log):
+    client, helpers, version = client_of(url)
+    client.indices.create(index=index, mappings=MAPPINGS)
+    started = time.perf_counter()
+    sent, _ = helpers.bulk(client, actions(log, index))
+    client.indices.refresh(index=index)
+    return {"seconds": time.perf_counter() - started, "records": sent, "version": version}
+
+
+def client_reads(url, index):
+    client, helpers, _ = client_of(url)
+    started = time.perf_counter()
+    query = {"query": {"term": {"workload_id": WORKLOAD}}}
+    read = sum(1 for hit in helpers.scan(client, index=index, query=query) if hit["_source"]["request"])
+    return {"seconds": time.perf_counter() - started, "records": read}
+
+
+def other(*arguments):
+    """What a process of its own says: this one has to stay small, because the peak of a new process begins with its parent's."""
+    said = subprocess.run([sys.executable, os.path.abspath(__file__), *arguments], stdout=subprocess.PIPE, check=True)
+    return json.loads(said.stdout)
+
+
+def asked(method, url):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError:
+        return None
+
+
+def against_client(chosen, bench):
+    theirs, ours, kept = ("dfwfd-bench-" + name for name in ("client", "load", "kept"))
+    url = chosen.url.rstrip("/")
+    bench.run(url, ours, "split", "--logs", bench.log, "--workload", WORKLOAD, "--out", "wanted")
     rows = []
     try:
         for index in (theirs, ours, kept):
-            client.indices.delete(index=index, ignore_unavailable=True)
-        bench.run(chosen.url, kept, "load", bench.log)
-        print("round  bulk s  load s  ratio  load MB |  scan s  split s  ratio  split MB", flush=True)
+            asked("DELETE", "%s/%s" % (url, index))
+        bench.run(url, kept, "load", bench.log)
+        print("round  bulk s  load s  ratio  load MB |  scan s  read s  ratio  split s  split MB", flush=True)
         for number in range(chosen.rounds):
-            client.indices.create(index=theirs, mappings=MAPPINGS)
-            started = time.perf_counter()
-            sent, _ = helpers.bulk(client, actions(bench.log, theirs))
-            client.indices.refresh(index=theirs)
-            bulk = time.perf_counter() - started
-            client.indices.delete(index=theirs)
+            bulk = other("client-writes", url, theirs, bench.log)
+            asked("DELETE", "%s/%s" % (url, theirs))
 
-            load, load_peak, counts = bench.run(chosen.url, ours, "load", bench.log)
-            stored = client.count(index=ours)["count"]
+            load, load_peak, counts = bench.run(url, ours, "load", bench.log)
+            stored = asked("GET", "%s/%s/_count" % (url, ours))["count"]
             if counts["read"] != chosen.records or counts["added"] != stored:
                 sys.exit("load: %s, and the index holds %d" % (counts, stored))
-            client.indices.delete(index=ours)
+            asked("DELETE", "%s/%s" % (url, ours))
 
-            started = time.perf_counter()
-            query = {"query": {"term": {"workload_id": WORKLOAD}}}
-            scanned = sum(1 for hit in helpers.scan(client, index=kept, query=query) if hit["_source"]["request"])
-            scan = time.perf_counter() - started
-
-            split, split_peak, counts = bench.run(chosen.url, kept, "split", "--workload", WORKLOAD, "--out", "found")
-            if counts["read"] != scanned or bench.datasets("found") != bench.datasets("wanted"):
-                sys.exit("split: %s, and the client has read %d" % (counts, scanned))
+            scan = other("client-reads", url, kept)
+            split, split_peak, counts = bench.run(url, kept, "split", "--workload", WORKLOAD, "--out", "found")
+            if counts["read"] != scan["records"] or bench.datasets("found") != bench.datasets("wanted"):
+                sys.exit("split: %s, and the client has read %d" % (counts, scan["records"]))
             shutil.rmtree(os.path.join(bench.folder, "found"))
-            rate = sent / bulk, stored / load, scanned / scan, scanned / split
-            rows.append((bulk / load * stored / sent, scan / split, load_peak, split_peak, *rate))
-            print("%5d %7.2f %7.2f %6.2f %8.0f | %7.2f %8.2f %6.2f %9.0f" % (
-                number + 1, bulk, load, rows[-1][0], load_peak, scan, split, rows[-1][1], split_peak), flush=True)
+            rates = bulk["records"] / bulk["seconds"], stored / load, scan["records"] / scan["seconds"], counts["read"] / counts["seconds"]
+            rows.append((*rates, rates[1] / rates[0], rates[3] / rates[2], load_peak, split_peak))
+            print("%5d %7.2f %7.2f %6.2f %8.0f | %7.2f %7.2f %6.2f %8.2f %9.0f" % (
+                number + 1, bulk["seconds"], load, rows[-1][4], load_peak,
+                scan["seconds"], counts["seconds"], rows[-1][5], split, split_peak), flush=True)
     finally:
         for index in (theirs, ours, kept):
-            client.indices.delete(index=index, ignore_unavailable=True)
+            asked("DELETE", "%s/%s" % (url, index))
+    print("Python client %s, %d lines of %.0f MB, medians:" % (bulk["version"], chosen.records, os.path.getsize(bench.log) / 1e6))
     middle = [statistics.median(column) for column in zip(*rows)]
-    print("records/s: bulk %.0f, load %.0f, ratio %.2f; scan %.0f, split %.0f, ratio %.2f; peak MB: load %.0f, split %.0f" % (
-        middle[4], middle[5], middle[0], middle[6], middle[7], middle[1], max(r[2] for r in rows), max(r[3] for r in rows)))
+    print("records/s: bulk %.0f, load %.0f, ratio %.2f; scan %.0f, read %.0f, ratio %.2f; peak MB: load %.0f, split %.0f" % (
+        middle[0], middle[1], middle[4], middle[2], middle[3], middle[5], max(r[6] for r in rows), max(r[7] for r in rows)))
 
 
 class Sink:
@@ -228,6 +265,10 @@ def main():
         sink = Sink()
         print(sink.url, flush=True)
         threading.Event().wait()
+    if sys.argv[1:2] == ["client-writes"]:
+        return print(json.dumps(client_writes(*sys.argv[2:])))
+    if sys.argv[1:2] == ["client-reads"]:
+        return print(json.dumps(client_reads(*sys.argv[2:])))
     chosen = options()
     if not chosen.sink and not chosen.url:
         sys.exit("name a server with --url, or give --sink")

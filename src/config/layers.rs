@@ -5,6 +5,7 @@ use super::file;
 use super::node::{At, Entry, Kind as Is, Node, What};
 use super::problem::{Place, Problem};
 use super::schema::{self, Kind};
+use crate::data::userinfo;
 
 /// What variables of overrides begin with.
 pub(crate) const PREFIX: &str = "DFWFD__";
@@ -25,8 +26,8 @@ pub(crate) fn variables<'a>(
     let mut overrides: Vec<_> = vars
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(name, value)| {
-            let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, steps)| steps.to_vec());
-            let steps = known.or_else(|| name.strip_prefix(PREFIX).map(|path| path.split("__").collect()))?;
+            let usual = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, steps)| steps.to_vec());
+            let steps = usual.or_else(|| name.strip_prefix(PREFIX).map(|path| path.split("__").collect()))?;
             Some((name, steps, value))
         })
         .collect::<Vec<(&str, Vec<&str>, &str)>>();
@@ -35,10 +36,16 @@ pub(crate) fn variables<'a>(
     for (name, steps, value) in overrides {
         let path = cased(&steps);
         let at = At::Variable(name.to_owned());
-        if let Err(sentence) = put(root, &path, value, &at) {
+        // The one secret that a URL of the environment may hold goes another way.
+        let bare = known(name).then(|| userinfo::apart(value).0);
+        if let Err(sentence) = put(root, &path, bare.as_deref().unwrap_or(value), &at) {
             problems.push(Problem::other(Place::Variable(name.to_owned()), &path, sentence));
         }
     }
+}
+
+fn known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
 }
 
 /// Names of keys are lower case; a name of the user's own below one stays as written.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::intake::WorkloadType;
 use crate::data::options::DatasetRequest;
 
 /// Everything that decides what a command does, resolved and checked.
@@ -114,6 +115,13 @@ pub struct CustomizerPlan {
     pub training_precision: Option<String>,
     /// Longer rows are truncated by the customizer.
     pub max_seq_length: u32,
+}
+
+impl Plan {
+    /// The judge that is asked about records of this kind.
+    pub fn judge_of(&self, workload: WorkloadType) -> Option<&Judge> {
+        self.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
+    }
 }
 
 impl Candidate {

@@ -7,7 +7,7 @@ use super::problem::{Place, Problem};
 use super::resolve::Resolve;
 use super::settings::source;
 use super::{Invocation, Need, Surroundings, find, time};
-use crate::data::options::{DatasetRequest, Filter, IndexAt, Input, LabelRules, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Fields, Filter, IndexAt, Input, LabelRules, SplitRules, TypeChoice};
 
 impl Resolve<'_> {
     /// Which records, and how they become datasets.
@@ -24,6 +24,7 @@ impl Resolve<'_> {
         };
         DatasetRequest {
             input: self.input(invocation, around, state_dir),
+            fields: self.fields(invocation.need),
             filter: self.filter(invocation, around),
             workload_type,
             labels: self.labels(),
@@ -49,7 +50,19 @@ impl Resolve<'_> {
             self.settings.note("logs.source", why.to_owned(), Source::Default);
         }
         match word {
-            "elasticsearch" => return Input::Elasticsearch(self.index_at(invocation.need)),
+            "elasticsearch" => {
+                let at = self.index_at(invocation.need);
+                if invocation.need == Need::Store && !at.fields.are_own() {
+                    let sentence = "the index holds documents of another shape, and load writes records of its own; \
+                                    load into another index without logs.fields, or with --set logs.source=local";
+                    self.problems.push(Problem::other(
+                        self.place_of("logs.fields"),
+                        "logs.fields",
+                        sentence.to_owned(),
+                    ));
+                }
+                return Input::Elasticsearch(Box::new(at));
+            }
             "jsonl" => {}
             _ => return local,
         }
@@ -85,7 +98,15 @@ impl Resolve<'_> {
             username_env: text("username_env"),
             password_env: text("password_env"),
             ca_cert: None,
+            verify: self.settings.switch(&key("verify")),
+            fields: self.fields(Need::Settings),
         };
+        if !at.verify && need != Need::Settings {
+            self.warnings.push(
+                "logs.elasticsearch.verify is off: nothing shows that the log store is the server that it says it is"
+                    .to_owned(),
+            );
+        }
         let ca_cert = self.ca_cert(&key("ca_cert"));
         let named =
             [("api_key_env", &at.api_key_env), ("username_env", &at.username_env), ("password_env", &at.password_env)];
@@ -109,6 +130,30 @@ impl Resolve<'_> {
             self.problems.push(Problem::missing(place, &key(missing), needed));
         }
         IndexAt { ca_cert, ..at }
+    }
+
+    /// `logs.fields`: no two fields at one place, and nothing to write to.
+    fn fields(&mut self, need: Need) -> Fields {
+        let text = |name: &str| self.settings.text(&format!("logs.fields.{name}"));
+        let fields = Fields {
+            timestamp: text("timestamp"),
+            workload_id: text("workload_id"),
+            client_id: text("client_id"),
+            request: text("request"),
+            response: text("response"),
+        };
+        if need == Need::Settings {
+            return fields;
+        }
+        let all = fields.all().map(|(name, path)| (name, path.unwrap_or(name)));
+        for (number, (name, path)) in all.iter().enumerate() {
+            let Some((other, _)) = all[..number].iter().find(|(_, earlier)| earlier == path) else { continue };
+            let key = format!("logs.fields.{name}");
+            let place = self.place_of(&key);
+            let allowed = format!("a place of its own; {other} stands there");
+            self.problems.push(Problem::value(place, &key, format!("the text \"{path}\""), allowed));
+        }
+        fields
     }
 
     /// `--logs`: `-` alone is standard input.

@@ -79,6 +79,8 @@ pub(crate) enum Form {
     Variable,
     /// The name of an index.
     Index,
+    /// A dotted path into a document.
+    Field,
     /// A level of logging, in any case.
     Level,
     /// Something that is never shown.
@@ -206,7 +208,16 @@ const LORA: &[Key] = &[
 const LOGS: &[Key] = &[
     key("source", Kind::Choice(&["local", "jsonl", "elasticsearch"])),
     key("path", Kind::TextOrTexts(Form::Any)).nullable(),
+    key("fields", Kind::Section(FIELDS)),
     key("elasticsearch", Kind::Section(ELASTICSEARCH)),
+];
+
+const FIELDS: &[Key] = &[
+    key("timestamp", Kind::Text(Form::Field)).nullable(),
+    key("workload_id", Kind::Text(Form::Field)).nullable(),
+    key("client_id", Kind::Text(Form::Field)).nullable(),
+    key("request", Kind::Text(Form::Field)).nullable(),
+    key("response", Kind::Text(Form::Field)).nullable(),
 ];
 
 const ELASTICSEARCH: &[Key] = &[
@@ -216,6 +227,7 @@ const ELASTICSEARCH: &[Key] = &[
     key("username_env", Kind::Text(Form::Variable)).nullable(),
     key("password_env", Kind::Text(Form::Variable)).nullable(),
     key("ca_cert", Kind::Text(Form::Any)).nullable(),
+    key("verify", Kind::Switch).or("true"),
 ];
 
 const LIMITS: &[Key] = &[

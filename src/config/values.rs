@@ -91,6 +91,9 @@ fn well_formed(text: &str, form: Form) -> bool {
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+@".contains(&byte))
         }
+        Form::Field => {
+            text.split('.').all(|step| !step.is_empty()) && !text.contains(['*', '"']) && text.trim() == text
+        }
         Form::Level => LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)),
     }
 }
@@ -259,6 +262,7 @@ fn form_allowed(form: Form) -> &'static str {
         Form::Index => {
             "the name of one index: lower-case letters, digits, `-`, `_`, `.`, starting with a letter or digit"
         }
+        Form::Field => "a dotted path into a document, such as payload.request",
         Form::Level => "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     }
 }
@@ -274,7 +278,8 @@ mod tests {
 
     #[test]
     fn forms_take_what_they_should_and_nothing_else() {
-        let cases: [(Form, &[&str], &[&str]); 8] = [
+        let cases: [(Form, &[&str], &[&str]); 9] = [
+            (Form::Field, &["time", "@timestamp", "payload.request", "a b.c"], &["a..b", ".a", "a.", "a*", "a "]),
             (
                 Form::Url,
                 &["http://nemo.test", "https://a:8443/nemo"],

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct DatasetRequest {
     /// Where the records come from.
     pub input: Input,
+    /// Where the fields of a record stand in documents of another shape; the local log store has none.
+    #[serde(default)]
+    pub fields: Fields,
     /// Which of them.
     pub filter: Filter,
     /// What kind of task the workload is.
@@ -30,11 +33,11 @@ pub enum Input {
     /// Standard input.
     Stdin,
     /// An index of Elasticsearch or OpenSearch.
-    Elasticsearch(IndexAt),
+    Elasticsearch(Box<IndexAt>),
 }
 
 /// Where an index is and which environment variables open it: names only, no secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexAt {
     /// Base URL of the server.
     pub url: String,
@@ -48,6 +51,69 @@ pub struct IndexAt {
     pub password_env: Option<String>,
     /// A PEM file with the certificate authority of the server, absolute.
     pub ca_cert: Option<PathBuf>,
+    /// Whether the certificate of the server is looked at.
+    #[serde(default = "yes")]
+    pub verify: bool,
+    /// Where the fields of a record stand in its documents: what the request has.
+    #[serde(default)]
+    pub fields: Fields,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for IndexAt {
+    fn default() -> IndexAt {
+        IndexAt {
+            url: String::new(),
+            index: String::new(),
+            api_key_env: None,
+            username_env: None,
+            password_env: None,
+            ca_cert: None,
+            verify: true,
+            fields: Fields::default(),
+        }
+    }
+}
+
+/// Where the five fields of a record stand in a document, as dotted paths; `None`: under the field's own name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fields {
+    /// Path of the time.
+    pub timestamp: Option<String>,
+    /// Path of the workload.
+    pub workload_id: Option<String>,
+    /// Path of the client.
+    pub client_id: Option<String>,
+    /// Path of the request.
+    pub request: Option<String>,
+    /// Path of the response.
+    pub response: Option<String>,
+}
+
+impl Fields {
+    /// Each field with its path, if it has another than its own name.
+    pub fn all(&self) -> [(&'static str, Option<&str>); 5] {
+        [
+            ("timestamp", self.timestamp.as_deref()),
+            ("workload_id", self.workload_id.as_deref()),
+            ("client_id", self.client_id.as_deref()),
+            ("request", self.request.as_deref()),
+            ("response", self.response.as_deref()),
+        ]
+    }
+
+    /// Whether every field stands where a record has it.
+    pub fn are_own(&self) -> bool {
+        self.all().iter().all(|(name, path)| path.is_none_or(|path| path == *name))
+    }
+
+    /// The path of the field with this name.
+    pub fn path<'a>(&'a self, name: &'a str) -> &'a str {
+        self.all().into_iter().find(|(field, _)| *field == name).and_then(|(_, path)| path).unwrap_or(name)
+    }
 }
 
 impl std::fmt::Display for IndexAt {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::data::intake::{Counts, TypeCounts};
 
-/// Why no datasets can be made. All but [`Unusable::Ambiguous`] mean that the data cannot be used.
+/// Why no datasets can be made. All but those of [`Unusable::is_usage`] mean that the data cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {
     /// No workload was named and the logs hold several: a question of usage, not of data.
@@ -16,6 +16,15 @@ pub enum Unusable {
     Compressed {
         /// The file.
         file: String,
+    },
+    /// No document has a field where the configuration says that it stands.
+    NoField {
+        /// The field.
+        field: &'static str,
+        /// Where it should stand.
+        path: String,
+        /// The documents that were read.
+        documents: u64,
     },
     /// There is no valid record at all.
     NoRecords {
@@ -70,7 +79,7 @@ pub enum Unusable {
 impl Unusable {
     /// Whether the command line, not the data, is to blame.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Unusable::Ambiguous { .. })
+        matches!(self, Unusable::Ambiguous { .. } | Unusable::NoField { .. })
     }
 
     /// What to do about it.
@@ -79,6 +88,9 @@ impl Unusable {
             Unusable::Ambiguous { workloads } => {
                 let first = workloads.first().map_or("NAME", |(name, _)| name);
                 format!("name one: --workload {first}")
+            }
+            Unusable::NoField { field, .. } => {
+                format!("logs.fields.{field} is a dotted path into a line, such as payload.request")
             }
             Unusable::Compressed { file } => format!("unpack it on the way: gzip -dc {file} | dfwfd ... --logs -"),
             Unusable::NoRecords { counts } if counts.read == 0 => {
@@ -114,6 +126,9 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unusable::Compressed { file } => write!(f, "{file} is compressed"),
+            Unusable::NoField { field, path, documents } => {
+                write!(f, "logs.fields.{field} is {path}, and none of {documents} lines has it")
+            }
             Unusable::Ambiguous { workloads } => {
                 write!(f, "the logs hold {} workloads and none was named: {}", workloads.len(), list(workloads))
             }

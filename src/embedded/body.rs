@@ -13,6 +13,12 @@ use super::wire::Refusal;
 /// The largest body that is read into memory, in bytes.
 pub(super) const LARGEST: usize = 256 << 20;
 
+/// The room that a body gets before any of it has come, whatever its length is said to be.
+const BEGINNING: usize = 1 << 20;
+
+/// The room that a body of unknown length gets at a time once it has outgrown what went before.
+const STEP: usize = 64 << 20;
+
 /// Where git-LFS puts a file, whatever its size.
 const PUT: &str = "/datastore/v1/hf/lfs/put/";
 
@@ -38,15 +44,30 @@ pub(super) async fn whole(request: Request) -> Result<Request, Refusal> {
         discard(stream);
         return Err(too_large());
     }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(1 << 20));
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BEGINNING));
     while let Some(piece) = next(&mut stream).await? {
         if bytes.len() + piece.len() > LARGEST {
             discard(stream);
             return Err(too_large());
         }
+        room(&mut bytes, piece.len(), announced);
         bytes.extend_from_slice(&piece);
     }
+    // Only the room of a large body is worth the call that gives it back.
+    if bytes.capacity() - bytes.len() > BEGINNING {
+        bytes.shrink_to_fit();
+    }
     Ok(Request::from_parts(parts, Body::from(Bytes::from(bytes))))
+}
+
+/// Makes room for more of a body: at once for as much as was announced, else in steps so large that allocators take and
+/// give each as a whole. Doubling leaves holes in what a process keeps, and it grows with every large body.
+fn room(bytes: &mut Vec<u8>, more: usize, announced: Option<usize>) {
+    let small = announced.is_none() && bytes.len() + more <= BEGINNING;
+    if !small && bytes.capacity() - bytes.len() < more {
+        let rest = announced.map_or(STEP, |length| length.saturating_sub(bytes.len()));
+        bytes.reserve_exact(rest.max(more));
+    }
 }
 
 /// The next piece of a body; none at its end.

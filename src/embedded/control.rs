@@ -1,5 +1,5 @@
 //! The endpoints below `/control`, for tests: hold a platform call, let it go, list the calls, script failures, show
-//! everything that exists. They exist only with `Options::control` and are no part of NeMo.
+//! everything that exists, forget it. They exist only with `Options::control` and are no part of NeMo.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/calls", get(calls))
         .route("/state", get(state))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/reset", post(reset))
 }
 
 #[derive(Deserialize)]
@@ -81,4 +82,9 @@ async fn calls(State(world): State<Arc<World>>) -> Json<Value> {
 
 async fn state(State(world): State<Arc<World>>) -> Json<Value> {
     Json(world.everything())
+}
+
+async fn reset(State(world): State<Arc<World>>) -> Json<Value> {
+    world.reset();
+    Json(json!({}))
 }

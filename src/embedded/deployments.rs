@@ -19,6 +19,7 @@ use super::entities::{self, Creating, Kind};
 use super::faults::Fate;
 use super::fields::{Fields, Object, object, or_null, text_or};
 use super::listing::{Columns, ListQuery};
+use super::outside::Endpoint;
 use super::roll::Entry;
 use super::wire::{Answer, Refusal, nanos_now, new_id};
 use super::world::World;
@@ -65,7 +66,44 @@ impl Entry for Deployment {
     }
 }
 
+/// A hosted endpoint that a deployment registers.
+pub(super) struct External {
+    /// Where its models are.
+    pub(super) endpoint: Option<Endpoint>,
+    /// The models that are asked there.
+    pub(super) models: Vec<String>,
+}
+
+impl External {
+    /// What a config says of it; `None` when it deploys a NIM.
+    fn of(config: &Value) -> Option<Self> {
+        let external = config["external_endpoint"].as_object()?;
+        let text = |key: &str| external.get(key).and_then(Value::as_str);
+        let endpoint = Endpoint::of_host(text("host_url").unwrap_or_default(), text("api_key")).ok();
+        let enabled = external.get("enabled_models").and_then(Value::as_array).into_iter().flatten();
+        let mut models: Vec<String> = enabled.filter_map(Value::as_str).map(str::to_owned).collect();
+        if models.is_empty() {
+            models.extend(model_of(config).map(str::to_owned));
+        }
+        Some(External { endpoint, models })
+    }
+}
+
+/// The model that a config names, as a text or by the name of an object.
+fn model_of(config: &Value) -> Option<&str> {
+    let named = match &config["model"] {
+        Value::Object(model) => model.get("name").and_then(Value::as_str),
+        other => other.as_str(),
+    };
+    named.filter(|model| !model.is_empty())
+}
+
 impl Deployment {
+    /// The hosted endpoint that it registers, when it deploys no NIM.
+    pub(super) fn external(&self) -> Option<External> {
+        External::of(&self.config)
+    }
+
     /// Whether it is rolled out by now, and says neither so nor that it failed.
     fn is_due(&self, world: &World) -> bool {
         let rolled_out = |granted: Mark| {
@@ -179,7 +217,22 @@ struct Shape {
     config: Value,
 }
 
-fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
+/// The shape of a deployment that registers a hosted endpoint: it takes no GPU.
+fn external_shape(config: Value, port: u16) -> Result<Shape, Refusal> {
+    let url = config["external_endpoint"]["host_url"].as_str().unwrap_or_default();
+    let endpoint = Endpoint::of_host(url, None);
+    let endpoint =
+        endpoint.map_err(|why| Refusal::unprocessable(format!("config.external_endpoint.host_url: {why}")))?;
+    if endpoint.is_own(port) {
+        return Err(Refusal::unprocessable("config.external_endpoint.host_url is this platform itself"));
+    }
+    let model = External::of(&config).and_then(|external| external.models.into_iter().next());
+    let missing = "config.external_endpoint.enabled_models, or config.model, says which models are there";
+    let model = model.ok_or_else(|| Refusal::unprocessable(missing))?;
+    Ok(Shape { model, gpus: 0, lora: false, config })
+}
+
+fn shape(state: &super::world::State, body: &Object, port: u16) -> Result<Shape, Refusal> {
     let mut fields = Fields::of(body);
     fields.require("config");
     let config = fields.reference("config").cloned();
@@ -196,8 +249,15 @@ fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
     let mut fields = Fields::inside(parts, &["config"]);
     fields.reference("model");
     let Some(nim) = fields.object("nim_deployment") else {
-        if parts.get("external_endpoint").is_some_and(Value::is_object) {
-            return Err(Refusal::unprocessable("this platform deploys NIMs only, no external endpoints"));
+        if let Some(external) = fields.object("external_endpoint") {
+            let mut inner = Fields::inside(external, &["config", "external_endpoint"]);
+            inner.require("host_url");
+            for key in ["host_url", "api_key"] {
+                inner.text(key);
+            }
+            inner.list("enabled_models");
+            inner.done()?;
+            return external_shape(config, port);
         }
         fields.require("nim_deployment");
         fields.done()?;
@@ -216,11 +276,8 @@ fn shape(state: &super::world::State, body: &Object) -> Result<Shape, Refusal> {
         return Err(Refusal::invalid(problems));
     }
     let renamed = envs.and_then(|envs| envs.get("NIM_SERVED_MODEL_NAME")).and_then(Value::as_str);
-    let named = match parts.get("model") {
-        Some(Value::Object(model)) => model.get("name").and_then(Value::as_str),
-        other => other.and_then(Value::as_str),
-    };
-    let Some(model) = renamed.or(named).filter(|model| !model.is_empty()) else {
+    let renamed = renamed.filter(|model| !model.is_empty());
+    let Some(model) = renamed.or_else(|| model_of(&config)) else {
         return Err(Refusal::unprocessable("config.model says which model to serve, and is missing"));
     };
     let model = model.to_owned();
@@ -255,7 +312,7 @@ async fn create(State(world): State<Arc<World>>, fate: Option<Extension<Fate>>, 
         return Err(Refusal::detail(StatusCode::BAD_REQUEST, "a deployment name holds no '/'"));
     }
     let mut state = world.state();
-    let shape = shape(&state, &body)?;
+    let shape = shape(&state, &body, world.port)?;
     if state.deployments.iter().any(|one| one.namespace == namespace && one.name == name) {
         // 500, as the real service does; clients go by the words.
         let text = format!("model deployment already exists: {namespace}/{name}");
@@ -326,7 +383,7 @@ async fn change(
     entities::common(&mut fields);
     fields.done()?;
     let mut state = world.state();
-    let shape = if body.contains_key("config") { Some(shape(&state, &body)?) } else { None };
+    let shape = if body.contains_key("config") { Some(shape(&state, &body, world.port)?) } else { None };
     let found = state.deployments.find_mut(|one| one.namespace == namespace && one.name == name);
     let deployment = found.ok_or_else(|| missing(&namespace, &name))?;
     deployment.rest.extend(rest(&body));

@@ -86,7 +86,12 @@ impl Gate {
         self.released.notify_waiters();
     }
 
-    /// The calls since the last `arm`, and whether one is being held.
+    /// Counts from zero again; what is armed and held stays so.
+    pub(super) fn forget(&self) {
+        self.ledger().calls = Vec::new();
+    }
+
+    /// The calls since the last `arm` or `forget`, and whether one is being held.
     pub(super) fn calls(&self) -> (Vec<Call>, bool) {
         let ledger = self.ledger();
         (ledger.calls.clone(), ledger.held)

@@ -18,6 +18,7 @@ mod fields;
 mod gate;
 mod listing;
 mod nim;
+mod outside;
 mod persist;
 mod roll;
 mod routes;

@@ -2,6 +2,7 @@
 //! its reply is the business of `student`.
 
 mod embeddings;
+mod external;
 mod stream;
 
 use std::collections::HashSet;
@@ -104,6 +105,10 @@ fn served(world: &World, state: &mut Everything) -> Vec<(String, String, Option<
     let mut ids: Vec<(String, String, Option<usize>)> = Vec::new();
     for deployment in state.deployments.iter() {
         let Some(ready) = deployment.ready.filter(|ready| world.shows(state, *ready, LISTED_AFTER)) else { continue };
+        if let Some(external) = deployment.external() {
+            ids.extend(external.models.into_iter().map(|model| (model.clone(), model, None)));
+            continue;
+        }
         ids.push((deployment.model.clone(), deployment.model.clone(), None));
         let adapters =
             state.adapters.iter().enumerate().filter(|(_, one)| deployment.lora && one.base == deployment.model);
@@ -230,6 +235,9 @@ async fn chat(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, 
     if request.messages.is_empty() {
         return Err(bad_request("messages must not be empty"));
     }
+    if let Some(endpoint) = external::behind(&world, &request.model) {
+        return external::pass_on(&world, &endpoint, "/chat/completions", body.clone()).await;
+    }
     let (tools, forced) = request.tools()?;
     let model = find(&world, &request.model)?;
     let calls = if tools.is_empty() { Vec::new() } else { model.calls(&request.messages, &tools, forced) };
@@ -282,6 +290,9 @@ fn called(calls: &[ToolCall]) -> Vec<Value> {
 
 async fn completions(State(world): State<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
     let request: CompletionRequest = parse(&body)?;
+    if let Some(endpoint) = external::behind(&world, &request.model) {
+        return external::pass_on(&world, &endpoint, "/completions", body.clone()).await;
+    }
     let n = choices(request.n)?;
     let prompts = match &request.prompt {
         Value::String(prompt) => Some(vec![prompt.as_str()]),

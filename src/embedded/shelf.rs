@@ -61,6 +61,11 @@ impl Shelf {
         Some(removed)
     }
 
+    /// Takes all of them away.
+    pub(super) fn clear(&mut self) {
+        self.touched.extend(std::mem::take(&mut self.rows).into_iter().map(|(key, _)| key));
+    }
+
     /// All entities, oldest first.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Value> {
         self.rows.values()

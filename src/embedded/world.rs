@@ -19,6 +19,7 @@ use super::evaluator::job::Evaluation;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::nim::ServedAdapter;
+use super::outside::Outside;
 use super::persist::{DataDirError, Journal};
 use super::roll::Roll;
 use super::shelf::Shelf;
@@ -37,6 +38,8 @@ pub(super) struct World {
     pub(super) key: String,
     pub(super) gate: Gate,
     pub(super) faults: Faults,
+    /// What reaches endpoints that are no part of the platform.
+    pub(super) outside: Outside,
     /// The contents of all files.
     pub(super) contents: Contents,
     /// Where the state is written down, if it is.
@@ -120,6 +123,7 @@ impl World {
             instance: Uuid::new_v4().simple().to_string(),
             key: Uuid::new_v4().simple().to_string(),
             gate: Gate::default(),
+            outside: Outside::default(),
             faults,
             contents: journal.as_ref().map_or_else(Contents::temporary, Journal::contents),
             journal: None,
@@ -209,6 +213,22 @@ impl World {
                 customizer::work::spawn(Arc::clone(self), work);
             }
         }
+    }
+
+    /// Forgets everything that exists and the calls that were counted, and stops the work under way.
+    pub(super) fn reset(&self) {
+        let mut state = self.state();
+        for at in 0..state.trainings.iter().count() {
+            state.trainings[at].cancel();
+        }
+        for at in 0..state.evaluations.iter().count() {
+            state.evaluations[at].cancel();
+        }
+        state.clear();
+        for target in customizer::built_in_targets().rows() {
+            state.targets.add(text(target, "namespace"), text(target, "name"), target.clone());
+        }
+        self.gate.forget();
     }
 
     /// Tells the work under way to end.

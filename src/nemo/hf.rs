@@ -59,8 +59,9 @@ pub(crate) struct Source<'a> {
 impl Client {
     /// Makes a dataset repository.
     pub async fn create_repo(&self, ns: &str, name: &str) -> Result<Creation, ApiError> {
-        let body = json!({ "name": name, "organization": ns, "type": "dataset" });
-        match self.send(Call::create(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body)).await {
+        let body = Body::Json(json!({ "name": name, "organization": ns, "type": "dataset" }));
+        // Its name makes it one: when an answer was lost, the next try is told that it exists.
+        match self.send(Call::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body)).await {
             Ok(_) => Ok(Creation::New),
             Err(error) if error.is_conflict() => Ok(Creation::Existed),
             Err(error) => Err(error),

@@ -84,6 +84,9 @@ pub struct LoadCounts {
     pub present: u64,
     /// Could not be used, by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// Of the others, those of which an index admits nothing but the five fields, and which had more.
+    #[serde(default)]
+    pub trimmed: u64,
 }
 
 /// What `logs` prints.

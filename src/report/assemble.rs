@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::model::{
-    Candidate, Data, ErrorObject, Evaluation, Evaluations, Failure, Held, LossPoint, Report, RunState, SCHEMA, State,
-    Training, Usage,
+    Candidate, Data, ErrorObject, Evaluation, Evaluations, Failure, Held, Judge, LossPoint, Report, RunState, SCHEMA,
+    State, Training, Usage,
 };
-use crate::config::plan::Plan;
+use crate::config::plan::{JudgePlace, Plan};
 use crate::platform;
 use crate::run::dead;
 use crate::run::outcome::{
@@ -53,6 +53,7 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         owner: row.owner.clone(),
         nim_base_url,
         data: manifest.as_ref().map(Data::of).transpose().context("reading the manifest of the run")?,
+        judge: manifest.as_ref().and_then(|manifest| judge(&plan, manifest)),
         candidates: candidates.collect::<anyhow::Result<_>>()?,
         comparisons: Vec::new(),
         verdict: None,
@@ -60,6 +61,15 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         warnings,
         error,
     })
+}
+
+fn judge(plan: &Plan, manifest: &Manifest) -> Option<Judge> {
+    let judge = plan.judge_of(manifest.workload_type)?;
+    let deployment = match judge.place {
+        JudgePlace::Local(_) => "local",
+        JudgePlace::Remote { .. } => "remote",
+    };
+    Some(Judge { model: judge.model_name.clone(), deployment: deployment.to_owned() })
 }
 
 /// What a run holds of class GPU; what died with an in-process platform is not held.

@@ -41,6 +41,9 @@ pub struct Report {
     pub nim_base_url: Option<String>,
     /// The datasets; null when the run did not get so far.
     pub data: Option<Data>,
+    /// Who judged the calls; null when nobody was asked.
+    #[serde(default)]
+    pub judge: Option<Judge>,
     /// The candidates in the order of the configuration.
     pub candidates: Vec<Candidate>,
     /// Models compared with each other.
@@ -53,6 +56,15 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Why the run ended early.
     pub error: Option<ErrorObject>,
+}
+
+/// The model that judged the calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judge {
+    /// The model that was asked.
+    pub model: String,
+    /// `local`: a NIM that the run deployed; `remote`: it was there already.
+    pub deployment: String,
 }
 
 /// What became of a run.
@@ -403,6 +415,7 @@ pub fn metric_label(metric: &str) -> String {
         "off_taxonomy" => "labels off the list",
         "nemo_f1" => "NeMo token F1",
         "name_and_arguments_accuracy" => "name and arguments",
+        "judge_unrated" => "not rated by the judge",
         other => return format!("{}{lenient}", other.replace('_', " ")),
     };
     format!("{label}{lenient}")

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::layout::{Grid, Overflow, Page, Side};
 use super::model::SCHEMA;
 use super::text::{Tone, count};
-use crate::config::plan::{Origin, Plan, PlatformKind, Source};
+use crate::config::plan::{JudgePlace, Origin, Plan, PlatformKind, Source};
 use crate::run::candidate::Mode;
 use crate::run::check::{Budget, Findings};
 use crate::source::dataset::Manifest;
@@ -35,6 +35,8 @@ pub struct Shown {
     pub gpus_why: String,
     /// How each candidate runs.
     pub candidates: Vec<Planned>,
+    /// Who judges the calls; null: nobody is asked.
+    pub judge: Option<PlannedJudge>,
     /// Every value that matters, with its origin.
     pub values: Vec<Value>,
     /// Worth knowing.
@@ -52,6 +54,21 @@ pub struct Planned {
     pub gpus: u32,
     /// Whether it is trained.
     pub trained: bool,
+    /// Whether the operator's NIM is used.
+    pub adopted: bool,
+}
+
+/// The judge of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedJudge {
+    /// The model that is asked.
+    pub model: String,
+    /// `local` or `remote`.
+    pub deployment: &'static str,
+    /// GPUs that it takes for the whole run.
+    pub gpus: u32,
+    /// Where it is, when it is not deployed.
+    pub url: Option<String>,
     /// Whether the operator's NIM is used.
     pub adopted: bool,
 }
@@ -105,6 +122,19 @@ impl Shown {
             gpus: budget.gpus,
             gpus_why: budget.why.clone(),
             candidates: planned.collect(),
+            judge: plan.judge_of(manifest.workload_type).map(|judge| PlannedJudge {
+                model: judge.model_name.clone(),
+                deployment: match judge.place {
+                    JudgePlace::Local(_) => "local",
+                    JudgePlace::Remote { .. } => "remote",
+                },
+                gpus: judge.gpus(),
+                url: match &judge.place {
+                    JudgePlace::Local(_) => None,
+                    JudgePlace::Remote { url, .. } => Some(url.clone()),
+                },
+                adopted: findings.adopted.contains(&judge.model_name),
+            }),
             values: plan.origins.iter().map(value).collect(),
             warnings: warnings.cloned().collect(),
         }
@@ -123,6 +153,14 @@ impl Shown {
         page.plain("", &rows.join(" "));
         let gpus = self.gpus.map_or_else(|| "unknown".to_owned(), |gpus| gpus.to_string());
         page.plain("", &format!("GPU budget {gpus}: {}", self.gpus_why));
+        if let Some(judge) = &self.judge {
+            let place = match (&judge.url, judge.adopted) {
+                (Some(url), _) => format!("remote, at {url}"),
+                (None, true) => "local, adopted".to_owned(),
+                (None, false) => format!("local, GPUs for the whole run: {}", judge.gpus),
+            };
+            page.plain("", &format!("calls are judged by {}: {place}", judge.model));
+        }
         page.title("candidates");
         let mut grid =
             Grid::new(&[("model", Side::Left), ("mode", Side::Left), ("GPUs", Side::Right), ("trained", Side::Left)]);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::*;
 use crate::score::classification::{Judged, Prediction, score};
+use crate::score::{Estimate, interval};
 
 /// Classes of a news workload, most frequent first, with their rows in an eval set of 100.
 const NEWS: [(&str, u64); 13] = [
@@ -112,6 +113,7 @@ pub fn completed() -> Report {
         owner: "quant@desk".into(),
         nim_base_url: None,
         data: Some(counts()),
+        judge: None,
         candidates: vec![candidate("dfwfd/ngram-small", 5, 7), candidate("dfwfd/ngram-large", 6, 9)],
         comparisons: Vec::new(),
         verdict: None,
@@ -119,6 +121,41 @@ pub fn completed() -> Report {
         warnings: Vec::new(),
         error: None,
     }
+}
+
+fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
+    let share = |part: u64, all| Estimate::between(part as f64 / all as f64, interval::wilson(part, all));
+    let mut scores = BTreeMap::from([
+        ("function_name_accuracy".to_owned(), share(names, 100)),
+        ("name_and_arguments_accuracy".to_owned(), share(arguments, 100)),
+        ("judge_unrated".to_owned(), share(if judge.is_some() { 4 } else { 100 }, 100)),
+    ]);
+    scores.extend(judge.map(|judge| ("judge_correctness".to_owned(), share(judge, 96))));
+    Evaluation {
+        state: State::Completed,
+        job: Some("eval-1".into()),
+        rows: Some(100),
+        seconds: Some(1.5),
+        scores,
+        classes: Vec::new(),
+        confusion: None,
+        usage: None,
+    }
+}
+
+/// Tool calls that a judge was asked about; of the second model's it has rated none.
+pub fn judged() -> Report {
+    let mut report = completed();
+    if let Some(data) = &mut report.data {
+        data.workload_type = "tool_calling".into();
+    }
+    report.judge = Some(Judge { model: "meta/llama-3.3-70b-instruct".into(), deployment: "remote".into() });
+    for (candidate, judge) in report.candidates.iter_mut().zip([Some(71), None]) {
+        let (base, customized) = (calls(58, 2, judge.map(|_| 3)), calls(91, 55, judge));
+        candidate.evaluations = Evaluations { base: Some(base), icl: None, customized: Some(customized) };
+    }
+    report.warnings = vec!["dfwfd/ngram-large: the judge gave no rating for 100 of 100 rows".into()];
+    report
 }
 
 /// A rehearsal of three models with long names; the platform stays.

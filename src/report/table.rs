@@ -103,10 +103,48 @@ fn scores(page: &mut Page, report: &Report) {
         let text = "The interval is that of the customized model, of the base model where there is no other.";
         page.tone(Tone::Faint, "", text);
     }
+    judged(page, report);
     if let Some(verdict) = &report.verdict {
         page.gap();
         page.plain("", &verdict.sentence);
     }
+}
+
+/// What a judge says of the calls, next to what comparing them says.
+fn judged(page: &mut Page, report: &Report) {
+    let Some(judge) = &report.judge else { return };
+    let last = |candidate: &'_ Candidate| {
+        let all = candidate.evaluations.clone();
+        [all.customized, all.base]
+            .into_iter()
+            .flatten()
+            .find(|evaluation| evaluation.scores.contains_key("judge_unrated"))
+    };
+    let mut grid = Grid::new(&[
+        ("model", Side::Left),
+        ("names", Side::Right),
+        ("arguments", Side::Right),
+        ("judge", Side::Right),
+        ("95 % interval", Side::Right),
+        ("not rated", Side::Right),
+    ]);
+    for candidate in &report.candidates {
+        let evaluation = last(candidate);
+        let score = |metric| cell(evaluation.as_ref(), metric);
+        grid.row([
+            candidate.model.clone(),
+            score("function_name_accuracy"),
+            score("name_and_arguments_accuracy"),
+            score("judge_correctness"),
+            interval(score_of(evaluation.as_ref(), "judge_correctness")),
+            score("judge_unrated"),
+        ]);
+    }
+    page.title(&format!("{}Calls judged by {} ({})", mark(report), judge.model, judge.deployment));
+    page.grid(&grid);
+    let text = "Of the customized model, of the base model where there is no other. The interval is that of the judge's \
+        score, which is the share of right calls among those that it rated.";
+    page.tone(Tone::Faint, "", text);
 }
 
 fn result_row(grid: &mut Grid, candidate: &Candidate, metric: &str, icl: bool) {

@@ -201,7 +201,7 @@ async fn finish(
             Ok(None)
         })
         .await?;
-    let output = cx.nemo.customization_job(job).await?.and_then(|job| job.output_model);
+    let output = cx.read(cx.nemo.customization_job(job)).await?.and_then(|job| job.output_model);
     Ok((status, output))
 }
 

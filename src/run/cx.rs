@@ -239,9 +239,9 @@ impl Cx {
             return Ok(None);
         }
         let found = match row.state {
-            State::Intended if spec.by_name => look(row.clone()).await?,
+            State::Intended if spec.by_name => self.read(look(row.clone())).await?,
             State::Intended => self.look_until_settled(row, look).await?,
-            State::Live | State::Released => look(row.clone()).await?,
+            State::Live | State::Released => self.read(look(row.clone())).await?,
         };
         match found {
             Look::There(remote_id) => Ok(Some(self.is_live(row.clone(), remote_id.as_deref())?)),
@@ -268,7 +268,7 @@ impl Cx {
         let settle = names::millis(self.plan.limits.settle_ms);
         loop {
             let last = started.elapsed() >= settle;
-            match look(row.clone()).await? {
+            match self.read(look(row.clone())).await? {
                 Look::Absent => {}
                 found => return Ok(found),
             }
@@ -325,6 +325,21 @@ impl Cx {
                 return Err(TooLong { what: what.to_owned(), limit, key: limit_key.to_owned() }.into());
             }
             self.pause(pause_after(waited).min(limit - waited)).await?;
+        }
+    }
+
+    /// A look at the platform outside of [`Cx::wait`]. It only reads, so it is dropped when asked to stop: an answer that
+    /// never comes holds nobody up.
+    ///
+    /// # Errors
+    /// What the look says, or [`Interrupted`].
+    pub async fn read<T, E>(&self, look: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        tokio::select! {
+            looked = look => looked.map_err(Into::into),
+            interrupted = self.stop.asked() => Err(interrupted.into()),
         }
     }
 

@@ -39,7 +39,9 @@ pub async fn evaluate(cx: &Cx, candidate: &Candidate, which: Which, model: &str)
     let work = measure(cx, candidate, which, model);
     cx.step_once(&key, Some(&candidate.model_name), step(which), work, |fact: &EvaluationFact| {
         let said = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
-        said("macro_f1", "macro F1").or_else(|| said(tool_scores::HEADLINE, "name and arguments"))
+        let calls = || [said(tool_scores::HEADLINE, "name and arguments"), said(tool_scores::CORRECTNESS, "judge")];
+        let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
+        said("macro_f1", "macro F1").or_else(calls)
     })
     .await
 }
@@ -59,8 +61,10 @@ async fn measure(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> a
     let (row, job) = finished_job(cx, candidate, which, model).await?;
     cx.store.finished(row.id)?;
     let seconds = cx.seconds_of(&row);
-    let results = cx.nemo.evaluation_results(&job).await.with_context(|| format!("reading the results of {job}"))?;
-    let rows = cx.nemo.evaluation_rows(&job).await.with_context(|| format!("downloading the rows of {job}"))?;
+    let results =
+        cx.read(cx.nemo.evaluation_results(&job)).await.with_context(|| format!("reading the results of {job}"))?;
+    let rows =
+        cx.read(cx.nemo.evaluation_rows(&job)).await.with_context(|| format!("downloading the rows of {job}"))?;
     let manifest = manifest(cx)?;
     let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
     let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;

@@ -10,7 +10,6 @@ use super::deploy::{self, Wanted};
 use super::event::Step;
 use super::outcome::MANIFEST;
 use crate::config::plan::{Candidate, Judge, JudgePlace, LocalJudge, Plan};
-use crate::data::intake::WorkloadType;
 use crate::data::options::TypeChoice;
 use crate::nemo::{self, Client, RemoteJudge, Secret};
 use crate::source::dataset::Manifest;
@@ -31,11 +30,6 @@ pub struct Asked<'a> {
 /// The judge of a plan as far as the plan alone says that there is one: under `auto` the records decide.
 pub fn certain(plan: &Plan) -> Option<&Judge> {
     plan.judge.as_ref().filter(|_| plan.data.workload_type == TypeChoice::ToolCalling)
-}
-
-/// The judge of a plan for records of this kind.
-pub fn of(plan: &Plan, workload: WorkloadType) -> Option<&Judge> {
-    plan.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
 }
 
 impl Asked<'_> {
@@ -71,7 +65,7 @@ impl Asked<'_> {
 /// When the store cannot be read.
 pub fn asked(cx: &Cx) -> anyhow::Result<Option<Asked<'_>>> {
     let manifest: Option<Manifest> = cx.store.fact(&cx.run, MANIFEST)?;
-    let judge = manifest.and_then(|manifest| of(&cx.plan, manifest.workload_type));
+    let judge = manifest.and_then(|manifest| cx.plan.judge_of(manifest.workload_type));
     Ok(judge.map(|judge| Asked { judge, key: cx.judge_key.as_ref() }))
 }
 

@@ -3,9 +3,13 @@
 use std::fmt;
 
 use crate::data::options::{IndexAt, Input};
+use crate::data::userinfo;
 
 /// The variable of an API key when the configuration names none.
 pub const API_KEY: &str = "ELASTICSEARCH_API_KEY";
+
+/// The variable with the URL of the server, in which a user name and a password may stand.
+const URL: &str = "ELASTICSEARCH_URL";
 
 /// What opens the log store.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -21,17 +25,21 @@ pub enum Credentials {
 
 impl Credentials {
     /// Those that an input names, as `get` finds them in the environment. What the configuration names is stronger than
-    /// the usual variable.
+    /// what stands in the server's URL there, and that than the usual variable.
     pub fn find<'a>(input: &Input, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
-        let Input::Elasticsearch(IndexAt { api_key_env, username_env, password_env, .. }) = input else {
-            return Credentials::None;
-        };
+        let Input::Elasticsearch(at) = input else { return Credentials::None };
+        let IndexAt { url, api_key_env, username_env, password_env, .. } = &**at;
         let value = |name: &Option<String>| name.as_deref().and_then(&get);
         if let Some(key) = value(api_key_env) {
             return Credentials::ApiKey(key.to_owned());
         }
         if let (Some(user), Some(password)) = (value(username_env), value(password_env)) {
             return Credentials::Basic(user.to_owned(), password.to_owned());
+        }
+        // Those of one server are not for another.
+        let of_url = get(URL).map(userinfo::apart).filter(|(bare, _)| bare.trim_end_matches('/') == url);
+        if let Some((_, Some((user, password)))) = of_url {
+            return Credentials::Basic(user, password);
         }
         get(API_KEY).map_or(Credentials::None, |key| Credentials::ApiKey(key.to_owned()))
     }
@@ -54,12 +62,12 @@ mod tests {
     #[test]
     fn what_is_named_is_stronger_than_the_usual_and_nothing_is_shown() {
         let at = |api: Option<&str>, user: Option<&str>| {
-            Input::Elasticsearch(IndexAt {
+            Input::Elasticsearch(Box::new(IndexAt {
                 api_key_env: api.map(str::to_owned),
                 username_env: user.map(str::to_owned),
                 password_env: user.map(|_| "P".to_owned()),
                 ..IndexAt::default()
-            })
+            }))
         };
         let get = |name: &str| match name {
             API_KEY => Some("usual"),
@@ -73,5 +81,14 @@ mod tests {
         assert_eq!(basic, Credentials::Basic("hunter3".into(), "hunter3".into()));
         assert_eq!(Credentials::find(&Input::Stdin, get), Credentials::None);
         assert!(!format!("{basic:?}").contains("hunter"));
+        let in_url = |name: &str| match name {
+            URL => Some("https://u:hunter2@es.test/"),
+            API_KEY => Some("usual"),
+            _ => None,
+        };
+        let at = |url: &str| Input::Elasticsearch(Box::new(IndexAt { url: url.to_owned(), ..IndexAt::default() }));
+        let found = Credentials::find(&at("https://es.test"), in_url);
+        assert_eq!(found, Credentials::Basic("u".into(), "hunter2".into()));
+        assert_eq!(Credentials::find(&at("https://other.test"), in_url), Credentials::ApiKey("usual".into()));
     }
 }

@@ -1,11 +1,11 @@
 //! From a request to a dataset folder: reads the sources, lets `data` decide and writes the datasets with their manifest.
 //! Memory grows with selected records, not with bytes: rows are read again when they are written.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -13,6 +13,7 @@ use crate::data::corpus::Corpus;
 use crate::data::intake::{Batch, Intake, Origin, Scratch};
 use crate::data::options::{DatasetRequest, Input};
 use crate::data::record::Identifier;
+use crate::data::reshape::Reshaper;
 use crate::data::rows::Renderer;
 use crate::data::rules::Reject;
 use crate::data::split::{self, Split};
@@ -23,10 +24,11 @@ use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
 use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
-use crate::source::manifest::{ClassCounts, InputFile, MANIFEST};
 pub use crate::source::manifest::{DatasetFile, Manifest};
+use crate::source::manifest::{InputFile, MANIFEST};
 use crate::source::output::Output;
 use crate::source::pipeline;
+use crate::source::reshaped::{Reshaped, Seen};
 
 /// The eval set, below the dataset folder.
 pub const EVAL: &str = "eval/eval_data.jsonl";
@@ -53,30 +55,32 @@ pub fn build(
     halt: &Halt,
 ) -> Result<Manifest> {
     let Input::Elasticsearch(at) = &request.input else {
-        return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE);
+        return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE, None);
     };
     let reading = || format!("reading the records of {at}");
     let mut pages = Pages::open(at, credentials, &request.filter, halt).with_context(reading)?;
-    build_from(request, out, rejects, &mut pages, MAX_LINE).map_err(|error| match pages.take_error() {
+    let server = Some(pages.server.clone());
+    build_from(request, out, rejects, &mut pages, MAX_LINE, server).map_err(|error| match pages.take_error() {
         Some(why) => anyhow::Error::new(why).context(reading()),
         None => error,
     })
 }
 
-/// The same with what stands in for a source that is spooled, and the longest line that is read.
+/// The same with what stands in for a source that is spooled, the longest line that is read, and the server of an index.
 fn build_from(
     request: &DatasetRequest,
     out: &Path,
     rejects: Option<&mut dyn Write>,
     stdin: &mut dyn Read,
     max_line: usize,
+    server: Option<String>,
 ) -> Result<Manifest> {
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     // From here on until the new one is written, the folder counts as incomplete.
     remove_if_there(&out.join(MANIFEST))?;
-    let mut sources = Sources::open(&request.input, out)?;
+    let mut sources = Sources { server, ..Sources::open(request, out)? };
     let built = sources.build(request, out, Rejects { to: rejects }, stdin, max_line);
-    for (path, _) in sources.paths.iter().zip(&sources.spooled).filter(|(_, spooled)| **spooled) {
+    for (path, _) in sources.paths.iter().zip(&sources.copied).filter(|(_, copied)| **copied) {
         remove_if_there(path)?;
     }
     built
@@ -99,12 +103,20 @@ struct Sources {
     names: Vec<PathBuf>,
     /// Whether a source is read once and copied, by its number.
     spooled: Vec<bool>,
+    /// Whether a source is copied, by its number: because it is read once, or as the records that were made of it.
+    copied: Vec<bool>,
+    /// Name and version of the server that they come from.
+    server: Option<String>,
+    /// Makes records of documents of another shape.
+    reshaper: Option<Reshaper>,
+    /// Whether records come in another order each time.
+    unordered: bool,
     /// Keeps writers out of a log store that is read.
     _store: Option<Reading>,
 }
 
 impl Sources {
-    fn open(input: &Input, out: &Path) -> Result<Sources> {
+    fn open(DatasetRequest { input, fields, .. }: &DatasetRequest, out: &Path) -> Result<Sources> {
         let mut store = None;
         let (name, names) = match input {
             Input::Files(paths) => ("jsonl", paths.clone()),
@@ -112,14 +124,19 @@ impl Sources {
             Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
             Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
+        let unordered = matches!(input, Input::Elasticsearch(_));
         // Those that `build` is handed as a stream.
         let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
         let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
         let spooled: Vec<bool> = names.iter().map(|path| streamed || is_pipe(path)).collect();
-        let spool = |(number, spooled): (usize, &bool)| spooled.then(|| out.join(format!("{SPOOL}{number}")));
-        let copies = spooled.iter().enumerate().map(spool);
+        // The log store holds records in their own shape, whatever they were made of.
+        let other = !fields.are_own() && !matches!(input, Input::Local(_));
+        let copied: Vec<bool> = spooled.iter().map(|spooled| *spooled || other).collect();
+        let spool = |(number, copied): (usize, &bool)| copied.then(|| out.join(format!("{SPOOL}{number}")));
+        let copies = copied.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
-        Ok(Sources { name, paths, names, spooled, _store: store })
+        let reshaper = other.then(|| Reshaper::new(fields));
+        Ok(Sources { name, paths, names, spooled, copied, unordered, server: None, reshaper, _store: store })
     }
 
     fn build(
@@ -130,26 +147,34 @@ impl Sources {
         stdin: &mut dyn Read,
         max_line: usize,
     ) -> Result<Manifest> {
+        let started = Instant::now();
         let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
         let mut inputs = Vec::new();
         let mut identities = Vec::new();
         for source in 0..self.paths.len() {
-            let path = &self.paths[source];
-            let copy = || File::create(path).with_context(|| format!("creating {}", path.display()));
-            let copy = self.spooled[source].then(copy).transpose()?;
+            let path = self.paths[source].clone();
+            let copy = || File::create(&path).with_context(|| format!("creating {}", path.display()));
+            let copy = self.copied[source].then(copy).transpose()?;
             let input = if matches!(request.input, Input::Stdin | Input::Elasticsearch(_)) {
                 self.read(source, &mut *stdin, copy, max_line, &mut intake, &mut rejects)
             } else {
-                let name = &self.names[source];
-                let file = File::open(name).with_context(|| format!("opening {}", name.display()))?;
+                let name = self.names[source].clone();
+                let file = File::open(&name).with_context(|| format!("opening {}", name.display()))?;
                 if !self.spooled[source] && is_compressed(&file)? {
                     return Err(Unusable::Compressed { file: name.display().to_string() }.into());
                 }
                 self.read(source, file, copy, max_line, &mut intake, &mut rejects)
             };
             inputs.push(input?);
-            identities.push(identity(path)?.0);
+            identities.push(identity(&path)?.0);
         }
+        // What an index has is looked at before it is read.
+        let unmet = self.reshaper.as_ref().filter(|_| !matches!(request.input, Input::Elasticsearch(_)));
+        if let Some(unmet) = unmet.and_then(Reshaper::unmet) {
+            return Err(unmet.into());
+        }
+        let lines: u64 = inputs.iter().map(|input| input.lines).sum();
+        tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
         let ids = self.ids(&intake.ties())?;
         intake.settle(&ids);
         let corpus = intake.finish()?;
@@ -162,13 +187,14 @@ impl Sources {
         let split = split::split(&corpus, &request.split)?;
         let files = self.write_datasets(request, &corpus, &split, out)?;
         self.write_conflicts(&corpus, out)?;
-        for ((path, input), before) in self.paths.iter().zip(&inputs).zip(identities) {
+        for (source, (input, before)) in inputs.iter().zip(identities).enumerate() {
+            let path = &self.paths[source];
             let (now, bytes) = identity(path)?;
-            if now != before || bytes < input.bytes {
+            if now != before || (bytes < input.bytes && !self.copied[source]) {
                 bail!("{} was cut or replaced while it was read", path.display());
             }
         }
-        let manifest = manifest(request, self.name, &corpus, &split, files, inputs);
+        let manifest = Manifest::of(request, self.name, &corpus, &split, files, inputs);
         let mut output = Output::new(out, MANIFEST)?;
         output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
         output.finish()?;
@@ -181,7 +207,7 @@ impl Sources {
 
     /// Reads one source to its end.
     fn read(
-        &self,
+        &mut self,
         source: usize,
         reader: impl Read,
         copy: Option<File>,
@@ -189,9 +215,18 @@ impl Sources {
         intake: &mut Intake,
         rejects: &mut Rejects<'_>,
     ) -> Result<InputFile> {
-        let name = &self.names[source];
+        let name = self.names[source].clone();
         let context = || format!("reading {}", name.display());
+        let seen = Seen::default();
+        let mut reshaper = self.reshaper.take();
+        let reader: Box<dyn Read + '_> = match &mut reshaper {
+            Some(reshaper) => Box::new(Reshaped::new(reader, reshaper, &seen)),
+            None => Box::new(reader),
+        };
         let mut blocks = Blocks::new(reader, source as u32, copy, max_line);
+        if self.unordered {
+            blocks = blocks.unordered();
+        }
         let examiner = intake.examiner();
         let buffers = std::cell::RefCell::new(Vec::new());
         let mut lines = 0;
@@ -216,7 +251,11 @@ impl Sources {
             },
         )?;
         let digest = blocks.digest();
-        Ok(InputFile { path: name.clone(), bytes: digest.bytes, lines, blake3: digest.blake3 })
+        drop(blocks);
+        let digest = if reshaper.is_some() && !self.unordered { seen.digest() } else { digest };
+        self.reshaper = reshaper;
+        let server = self.server.clone();
+        Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3, server })
     }
 
     /// The ids of the records at these places.
@@ -350,70 +389,6 @@ impl Rejects<'_> {
     fn finish(&mut self) -> Result<()> {
         self.to.as_mut().map_or(Ok(()), |to| to.flush()).context("writing the refused lines")
     }
-}
-
-fn manifest(
-    request: &DatasetRequest,
-    source: &str,
-    corpus: &Corpus,
-    split: &Split,
-    files: Vec<DatasetFile>,
-    inputs: Vec<InputFile>,
-) -> Manifest {
-    let mut classes: BTreeMap<String, ClassCounts> =
-        corpus.classes.iter().map(|label| (label.clone(), ClassCounts::default())).collect();
-    let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
-        for &row in rows {
-            let label = &corpus.classes[corpus.rows[row as usize].class as usize];
-            if let Some(counts) = classes.get_mut(label) {
-                *field(counts) += 1;
-            }
-        }
-    };
-    tally(&split.eval, |counts| &mut counts.eval);
-    tally(&split.train, |counts| &mut counts.train);
-    tally(&split.validation, |counts| &mut counts.validation);
-    Manifest {
-        workload: corpus.workload.clone(),
-        workload_type: corpus.kind,
-        source: source.to_owned(),
-        read: corpus.counts.read,
-        rejected: corpus.counts.rejected.clone(),
-        other: corpus.counts.other,
-        duplicates: corpus.counts.duplicates,
-        over_limit: split.over_limit as u64,
-        kept: split.kept() as u64,
-        eval: split.eval.len() as u64,
-        train: split.train.len() as u64,
-        validation: split.validation.len() as u64,
-        held_back: split.held_back.len() as u64,
-        conflicts: corpus.conflicts.len() as u64,
-        seed: request.split.random_seed,
-        warnings: warnings(corpus, &classes),
-        classes,
-        files,
-        inputs,
-        types: corpus.types,
-        labels: request.labels.clone(),
-    }
-}
-
-/// What a user should know before trusting a score.
-fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let rejected = corpus.counts.all_rejected();
-    if rejected * 10 > corpus.counts.read {
-        warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
-    }
-    if let [only] = corpus.classes.as_slice() {
-        warnings.push(format!("every record has the same label, {only}"));
-    }
-    let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
-    let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
-    if !untrained.is_empty() {
-        warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
-    }
-    warnings
 }
 
 #[cfg(test)]

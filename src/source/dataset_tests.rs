@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::data::intake::WorkloadType;
-use crate::data::options::{Filter, LabelRules, SplitRules, TypeChoice};
+use crate::data::options::{Fields, Filter, LabelRules, SplitRules, TypeChoice};
 use crate::data::record;
 
 /// Of what needs no credentials.
@@ -19,6 +19,7 @@ fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) 
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {
     DatasetRequest {
         input: Input::Files(paths),
+        fields: Fields::default(),
         filter: Filter { workload: Some("news".into()), ..Filter::default() },
         workload_type: TypeChoice::Auto,
         labels: LabelRules::default(),
@@ -163,7 +164,7 @@ fn the_same_bytes_from_any_order_and_any_store() {
     for (n, (input, stdin)) in inputs.into_iter().enumerate() {
         let request = DatasetRequest { input, ..request(Vec::new()) };
         let out = folder.out(&format!("out{n}"));
-        let manifest = build_from(&request, &out, None, &mut stdin.as_slice(), MAX_LINE).unwrap();
+        let manifest = build_from(&request, &out, None, &mut stdin.as_slice(), MAX_LINE, None).unwrap();
         assert!(!out.join(SPOOL).exists());
         assert_eq!(first.get_or_insert_with(|| manifest.files.clone()), &manifest.files, "input {n}");
     }

@@ -71,8 +71,35 @@ impl Block {
 pub struct Digest {
     /// Bytes.
     pub bytes: u64,
-    /// BLAKE3 of all bytes, lower-case hex.
+    /// BLAKE3 of all bytes, or the sum of those of the lines modulo 2^256; lower-case hex.
     pub blake3: String,
+}
+
+/// What is hashed.
+#[derive(Debug)]
+enum Hash {
+    Bytes(Box<blake3::Hasher>),
+    /// The sum of the hashes of the lines, its lowest digits first, which is the same for the same lines in any order.
+    Lines([u64; 4]),
+}
+
+impl Hash {
+    fn line(&mut self, line: &[u8]) {
+        let Hash::Lines(sum) = self else { return };
+        let mut carry = false;
+        for (digits, bytes) in sum.iter_mut().zip(blake3::hash(line).as_bytes().as_chunks::<8>().0) {
+            let (more, first) = digits.overflowing_add(u64::from_le_bytes(*bytes));
+            let (more, second) = more.overflowing_add(u64::from(carry));
+            (*digits, carry) = (more, first || second);
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Hash::Bytes(hasher) => hasher.finalize().to_hex().to_string(),
+            Hash::Lines([a, b, c, d]) => format!("{d:016x}{c:016x}{b:016x}{a:016x}"),
+        }
+    }
 }
 
 /// Reads one source block by block.
@@ -83,7 +110,7 @@ pub struct Blocks<R> {
     offset: u64,
     /// The unfinished line behind the last block.
     carry: Vec<u8>,
-    hasher: blake3::Hasher,
+    hash: Hash,
     read: u64,
     copy: Option<File>,
     max_line: usize,
@@ -92,8 +119,13 @@ pub struct Blocks<R> {
 impl<R: Read> Blocks<R> {
     /// A reader of the source with this number; what is read is also written to `copy`.
     pub fn new(reader: R, source: u32, copy: Option<File>, max_line: usize) -> Blocks<R> {
-        let hasher = blake3::Hasher::new();
-        Blocks { reader, source, offset: 0, carry: Vec::new(), hasher, read: 0, copy, max_line }
+        let hash = Hash::Bytes(Box::default());
+        Blocks { reader, source, offset: 0, carry: Vec::new(), hash, read: 0, copy, max_line }
+    }
+
+    /// The same for a source whose lines come in any order: its digest does not depend on it.
+    pub fn unordered(self) -> Blocks<R> {
+        Blocks { hash: Hash::Lines([0; 4]), ..self }
     }
 
     /// The next block, in `buffer` if it is large enough; `None` at the end.
@@ -111,10 +143,10 @@ impl<R: Read> Blocks<R> {
             let newline = memchr::memrchr(b'\n', &bytes[searched..filled]).map(|at| searched + at);
             if let (Some(newline), false) = (newline, ended) {
                 self.carry.extend_from_slice(&bytes[newline + 1..filled]);
-                return Ok(Some(self.block(bytes, newline + 1)));
+                return Ok(Some(self.whole(bytes, newline + 1)));
             }
             if ended {
-                return Ok(if filled == 0 { None } else { Some(self.block(bytes, filled)) });
+                return Ok(if filled == 0 { None } else { Some(self.whole(bytes, filled)) });
             }
             if filled > self.max_line {
                 return self.skip_line(bytes, filled).map(Some);
@@ -126,7 +158,20 @@ impl<R: Read> Blocks<R> {
 
     /// What was read so far.
     pub fn digest(&self) -> Digest {
-        Digest { bytes: self.read, blake3: self.hasher.finalize().to_hex().to_string() }
+        Digest { bytes: self.read, blake3: self.hash.shown() }
+    }
+
+    /// A block of whole lines.
+    fn whole(&mut self, bytes: Vec<u8>, filled: usize) -> Block {
+        if matches!(self.hash, Hash::Lines(_)) {
+            let text = bytes[..filled].strip_suffix(b"\n").unwrap_or(&bytes[..filled]);
+            let mut start = 0;
+            for end in memchr::memchr_iter(b'\n', text).chain([text.len()]) {
+                self.hash.line(&text[start..end]);
+                start = end + 1;
+            }
+        }
+        self.block(bytes, filled)
     }
 
     fn block(&mut self, bytes: Vec<u8>, filled: usize) -> Block {
@@ -145,7 +190,9 @@ impl<R: Read> Blocks<R> {
                 Err(e) => return Err(e),
             };
             let new = &bytes[*filled..*filled + got];
-            self.hasher.update(new);
+            if let Hash::Bytes(hasher) = &mut self.hash {
+                hasher.update(new);
+            }
             if let Some(copy) = &mut self.copy {
                 copy.write_all(new)?;
             }
@@ -158,6 +205,7 @@ impl<R: Read> Blocks<R> {
     /// Drops the rest of a line that is too long; only its place and length remain.
     fn skip_line(&mut self, mut bytes: Vec<u8>, filled: usize) -> Result<Block> {
         let mut length = filled as u64;
+        self.hash.line(&bytes[..self.max_line.min(filled)]);
         let line_end = loop {
             let mut got = 0;
             let ended = self.fill(&mut bytes[..BLOCK], &mut got)?;
@@ -273,6 +321,29 @@ mod tests {
         }
         assert_eq!(all.into_iter().map(|(_, text, _)| text).collect::<String>(), text);
         assert!(blocks(b"", MAX_LINE).is_empty());
+    }
+
+    #[test]
+    fn the_digest_of_an_unordered_source_is_that_of_its_lines_in_any_order() {
+        let digest = |lines: &[String]| {
+            let text = lines.join("\n") + "\n";
+            let mut blocks = Blocks::new(Trickle(text.as_bytes()), 0, None, 900_000).unordered();
+            while blocks.next(Vec::new()).unwrap().is_some() {}
+            blocks.digest()
+        };
+        let mut lines: Vec<String> = (0..40).map(|n| n.to_string().repeat(30_000)).collect();
+        lines.extend(["x".repeat(2 << 20), String::new(), "x".to_owned()]);
+        let first = digest(&lines);
+        assert_eq!(first.blake3.len(), 64);
+        lines.reverse();
+        lines.rotate_left(9);
+        assert_eq!(digest(&lines), first);
+        lines[3].push('y');
+        assert_ne!(digest(&lines).blake3, first.blake3);
+        assert_ne!(digest(&[]).blake3, digest(&["a".to_owned(), "a".to_owned()]).blake3);
+        let one = digest(&["a".to_owned()]).blake3;
+        let bytes: String = blake3::hash(b"a").as_bytes().iter().rev().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(one, bytes);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::data::options::IndexAt;
+use crate::data::options::{Fields, IndexAt};
 use crate::data::record::Defaults;
+use crate::data::reshape::Reshaper;
 use crate::data::rules::Reject;
 use crate::data::table::{self, Table, TableError, TableOptions};
 use crate::source::credentials::Credentials;
@@ -21,12 +22,15 @@ use crate::source::elastic::bulk::{Bulk, Written};
 use crate::source::lines::{self, Lines};
 use crate::source::local::{Batch, LogStore, Writer};
 use crate::source::pipeline;
+use crate::source::reshaped::{Reshaped, Seen};
 use examine::{Chunk, Examined, Examiner, Found};
 
 /// Bytes that wait for the store before they are appended.
 const BATCH: usize = 8 << 20;
 /// Of a line that is too long, this much is shown in the rejects file.
 const SHOWN_OF_LONG: usize = 1024;
+/// Bytes of lines of another shape that are looked at before any is stored.
+const FIRST: u64 = 1 << 20;
 /// Rejects that the report locates itself.
 const LOCATED: usize = 5;
 
@@ -45,6 +49,8 @@ pub struct LoadRequest {
     pub client: Option<String>,
     /// For rows without a timestamp, in epoch seconds.
     pub timestamp: Option<i64>,
+    /// Where the fields of a record stand in lines of another shape.
+    pub fields: Fields,
 }
 
 /// What a file holds.
@@ -280,13 +286,30 @@ impl<'a> Loader<'a> {
             return Err(LoadError::Compressed { file: file.to_owned() }.into());
         }
         match self.request.format.unwrap_or_else(|| detect(file, &beginning)) {
-            Format::Jsonl => self.take_lines(file, beginning.chain(input)),
+            Format::Jsonl if self.request.fields.are_own() => self.take_lines(file, beginning.chain(input)),
+            Format::Jsonl => self.take_documents(file, beginning.chain(input)),
             Format::Table(delimiter) => {
                 let mut bytes = Vec::new();
                 beginning.chain(input).read_to_end(&mut bytes).with_context(reading)?;
                 self.take_table(file, &bytes, delimiter)
             }
         }
+    }
+
+    /// Lines of another shape. A field that none of the first has stands elsewhere, and nothing is stored without it.
+    fn take_documents(&mut self, file: &str, mut input: impl BufRead) -> anyhow::Result<()> {
+        let mut first = Vec::new();
+        input.by_ref().take(FIRST).read_to_end(&mut first).with_context(|| format!("reading {file}"))?;
+        let mut reshaper = Reshaper::new(&self.request.fields);
+        let whole = memchr::memrchr(b'\n', &first).unwrap_or(first.len());
+        for line in first[..whole].split(|byte| *byte == b'\n') {
+            reshaper.write(line, &mut Vec::new());
+        }
+        if let Some(unmet) = reshaper.unmet() {
+            return Err(unmet.into());
+        }
+        let records = Reshaped::new(first.chain(input), &mut reshaper, &Seen::default());
+        self.take_lines(file, BufReader::with_capacity(1 << 18, records))
     }
 
     fn take_lines(&mut self, file: &str, input: impl BufRead) -> anyhow::Result<()> {

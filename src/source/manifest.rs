@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::data::corpus::Corpus;
 use crate::data::intake::{TypeCounts, WorkloadType};
-use crate::data::options::LabelRules;
+use crate::data::options::{DatasetRequest, LabelRules};
 use crate::data::rules::Reject;
+use crate::data::split::Split;
 
 /// Name of the manifest in a dataset folder; it is written last, so a folder with one is complete.
 pub const MANIFEST: &str = "manifest.json";
@@ -93,11 +95,62 @@ pub struct InputFile {
     pub bytes: u64,
     /// Lines.
     pub lines: u64,
-    /// BLAKE3 of its bytes, lower-case hex.
+    /// BLAKE3 of its bytes; of an index, which has no order, the sum of the BLAKE3 of its lines modulo 2^256, each read
+    /// with its lowest byte first. Lower-case hex.
     pub blake3: String,
+    /// Name and version of the server of an index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 impl Manifest {
+    /// The manifest of datasets that were made.
+    pub(crate) fn of(
+        request: &DatasetRequest,
+        source: &str,
+        corpus: &Corpus,
+        split: &Split,
+        files: Vec<DatasetFile>,
+        inputs: Vec<InputFile>,
+    ) -> Manifest {
+        let mut classes: BTreeMap<String, ClassCounts> =
+            corpus.classes.iter().map(|label| (label.clone(), ClassCounts::default())).collect();
+        let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
+            for &row in rows {
+                let label = &corpus.classes[corpus.rows[row as usize].class as usize];
+                if let Some(counts) = classes.get_mut(label) {
+                    *field(counts) += 1;
+                }
+            }
+        };
+        tally(&split.eval, |counts| &mut counts.eval);
+        tally(&split.train, |counts| &mut counts.train);
+        tally(&split.validation, |counts| &mut counts.validation);
+        Manifest {
+            workload: corpus.workload.clone(),
+            workload_type: corpus.kind,
+            source: source.to_owned(),
+            read: corpus.counts.read,
+            rejected: corpus.counts.rejected.clone(),
+            other: corpus.counts.other,
+            duplicates: corpus.counts.duplicates,
+            over_limit: split.over_limit as u64,
+            kept: split.kept() as u64,
+            eval: split.eval.len() as u64,
+            train: split.train.len() as u64,
+            validation: split.validation.len() as u64,
+            held_back: split.held_back.len() as u64,
+            conflicts: corpus.conflicts.len() as u64,
+            seed: request.split.random_seed,
+            warnings: warnings(corpus, &classes),
+            classes,
+            files,
+            inputs,
+            types: corpus.types,
+            labels: request.labels.clone(),
+        }
+    }
+
     /// The manifest of a dataset folder.
     pub fn read(dir: &Path) -> Result<Manifest> {
         let path = dir.join(MANIFEST);
@@ -109,4 +162,22 @@ impl Manifest {
     pub fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
+}
+
+/// What a user should know before trusting a score.
+fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let rejected = corpus.counts.all_rejected();
+    if rejected * 10 > corpus.counts.read {
+        warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
+    }
+    if let [only] = corpus.classes.as_slice() {
+        warnings.push(format!("every record has the same label, {only}"));
+    }
+    let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
+    let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
+    if !untrained.is_empty() {
+        warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
+    }
+    warnings
 }

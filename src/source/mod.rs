@@ -11,6 +11,7 @@ pub mod local;
 pub mod manifest;
 mod output;
 mod pipeline;
+mod reshaped;
 
 pub use elastic::error::ElasticError;
 pub use elastic::halt::Halt;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::data::intake::Intake;
-use crate::data::options::{DatasetRequest, Filter, Input, LabelRules, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Fields, Filter, Input, LabelRules, SplitRules, TypeChoice};
 use crate::data::rules::Reject;
 use crate::source::jsonl::Blocks;
 use crate::source::load::{LoadRequest, load};
@@ -16,6 +16,7 @@ const MAX_LINE: usize = 4096;
 fn request(kind: TypeChoice) -> DatasetRequest {
     DatasetRequest {
         input: Input::Stdin,
+        fields: Fields::default(),
         filter: Filter::default(),
         workload_type: kind,
         labels: LabelRules { allowed: Some(vec!["Dividends".into()]), pattern: None },

@@ -3,6 +3,7 @@
 //! characters on the way out. Layout of results is report's; the views of a running run are in the files beside this.
 
 pub mod jsonl;
+pub mod meter;
 pub mod plain;
 pub mod progress;
 pub mod usage;

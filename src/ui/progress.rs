@@ -16,11 +16,11 @@ use super::plain::{Line, heading, line};
 use super::{Ui, View};
 
 /// Nothing is drawn before this.
-const FIRST_DRAW: Duration = Duration::from_millis(250);
+pub(super) const FIRST_DRAW: Duration = Duration::from_millis(250);
 /// How often spinners and clocks move.
-const TICK: Duration = Duration::from_millis(120);
+pub(super) const TICK: Duration = Duration::from_millis(120);
 /// Cells of a bar.
-const CELLS: usize = 14;
+pub(super) const CELLS: usize = 14;
 
 /// Bars on stderr.
 pub struct Progress {
@@ -115,7 +115,7 @@ impl Drop for Progress {
     }
 }
 
-fn style(color: bool) -> ProgressStyle {
+pub(super) fn style(color: bool) -> ProgressStyle {
     let template = if color { "{spinner:.cyan} {wide_msg} {elapsed:.dim}" } else { "{spinner} {wide_msg} {elapsed}" };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

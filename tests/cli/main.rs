@@ -13,5 +13,6 @@ mod output;
 mod run;
 mod schema;
 mod serve;
+mod shapes;
 mod shipped;
 mod split;

@@ -46,6 +46,33 @@ fn a_command_runs_against_it_and_gives_its_exit_code() {
 }
 
 #[test]
+fn a_fault_that_cannot_be_read_or_used_is_usage() {
+    let folder = Folder::new();
+    for (flags, words) in [
+        (&["--fault", "POST /nemo/v1/datasets: statsu=503"][..], "there is no fault `statsu` (status?)"),
+        (&["--fault", "refuse", "--fault", "/v1/models: refuse"], "/nemo, /nim or /datastore"),
+        (&["--fault", "delay=release"], "--control"),
+        (&["--fault", "delay=2s", "--clock", "polls"], "3calls"),
+    ] {
+        let output = folder.dfwfd(["serve"]).args(flags).args(["--", "sh", "-c", "echo started"]).run();
+        output.code(2).says("reading --fault '").says(words).hints();
+        assert_eq!(output.stdout, "", "nothing is started: {output}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_learns_where_control_is_and_a_fault_that_struck_nothing_is_named() {
+    let folder = Folder::new();
+    let ask = "echo \"$DFWFD_CONTROL_URL\"";
+    let output = folder.dfwfd(["serve", "--control", "--fault", "refuse nth=7", "--", "sh", "-c", ask]).run();
+    output.code(0).says("the fault 'refuse nth=7' has struck no call");
+    assert!(output.stdout.starts_with("http://127.0.0.1:") && output.stdout.ends_with("/control\n"), "{output}");
+    let output = folder.dfwfd(["serve", "--", "sh", "-c", ask]).run();
+    assert_eq!((output.code(0).stdout.as_str(), output.stderr.as_str()), ("\n", ""));
+}
+
+#[test]
 fn a_port_that_is_taken_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

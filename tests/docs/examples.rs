@@ -21,12 +21,12 @@ nims:
 /// Records of all times: those of the tests are of 2023.
 const ALL_TIMES: (&str, &str) = ("KEEP_FROM", "2000-01-01");
 
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     project().join("examples").join(name)
 }
 
 /// bash, or a skip.
-fn bash(test: &str) -> bool {
+pub fn bash(test: &str) -> bool {
     let works = Command::new("bash").args(["-c", "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
         skip(test, "bash", "there is no bash");
@@ -45,9 +45,11 @@ fn scripts_are_correct_shell() {
         return;
     }
     let mut scripts = vec![project().join(".ci/run"), project().join(".ci/full")];
-    let examples = std::fs::read_dir(project().join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = [project().join("examples"), project().join("examples/ci")];
+    let examples =
+        folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     scripts.extend(examples.filter(|path| path.extension().is_some_and(|extension| extension == "sh")));
-    assert!(scripts.len() > 2);
+    assert!(scripts.len() > 3);
     for script in scripts {
         let output = Command::new("bash").arg("-n").arg(&script).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{}: {output:?}", script.display());

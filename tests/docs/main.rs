@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod ci;
 mod cli;
 mod codes;
 mod commands;

@@ -15,40 +15,112 @@ fn read(server: &Server, folder: &Folder, out: &str, flags: &[&str]) -> Value {
 /// 100 seconds into 1,700,000,000, and 30 seconds long.
 const WINDOW: [&str; 4] = ["--since", "2023-11-14T22:15:00Z", "--until", "2023-11-14T22:15:30Z"];
 
-pub fn windows_are_right_on_every_mapping(server: &Server) {
+fn seconds(number: usize) -> Value {
+    json!(1_700_000_000 + number)
+}
+
+fn milliseconds(number: usize) -> Value {
+    json!((1_700_000_000 + number) * 1000 + 7)
+}
+
+fn text(number: usize) -> Value {
+    let second = 20 + number % 60;
+    json!(format!("2023-11-14T22:{:02}:{:02}.123456Z", 13 + number / 60 + second / 60, second % 60))
+}
+
+/// More records without a time than are looked at, then each way of writing one in turn.
+fn mixed(number: usize) -> Value {
+    match number {
+        0..15 => json!(0),
+        _ => [seconds, milliseconds, text][number % 3](number),
+    }
+}
+
+/// An index of 160 records of workload w, one a second, their times written so.
+fn stamped(server: &Server, timestamp: &Value, stamp: impl Fn(usize) -> Value) {
+    server.forget();
+    server.create(&json!({"dynamic": false, "properties": {"timestamp": timestamp,
+        "workload_id": {"type": "keyword"}, "client_id": {"type": "keyword"}}}));
+    let documents = (0..160).map(|number| {
+        let mut record = record("w", number);
+        record["timestamp"] = stamp(number);
+        record
+    });
+    server.put(&documents.collect::<Vec<_>>());
+}
+
+type Stamp = fn(usize) -> Value;
+
+/// Windows of an index: its timestamp, how records write theirs, and how many the server cannot tell from those asked for.
+fn windows(server: &Server, cases: &[(Value, Stamp, u64)]) {
     let folder = Folder::new();
-    let seconds = |number: usize| json!(1_700_000_000 + number);
-    let milliseconds = |number: usize| json!((1_700_000_000 + number) * 1000 + 7);
-    let text = |number: usize| {
-        let second = number % 60;
-        json!(format!("2023-11-14T22:{:02}:{:02}Z", 13 + (number + 20) / 60, (second + 20) % 60))
-    };
-    let plain = json!({"type": "date"});
-    let own = json!({"type": "date", "format": "epoch_second||strict_date_optional_time"});
-    type Stamp<'a> = &'a dyn Fn(usize) -> Value;
-    let cases: [(Value, Stamp<'_>); 7] = [
-        (plain.clone(), &seconds),
-        (plain.clone(), &milliseconds),
-        (plain, &text),
-        (own.clone(), &seconds),
-        (own, &text),
-        (json!({"type": "long"}), &seconds),
-        (json!({"type": "keyword"}), &text),
-    ];
-    for (number, (timestamp, stamp)) in cases.into_iter().enumerate() {
-        let exact = timestamp["type"] != "keyword";
-        server.forget();
-        server.create(&json!({"dynamic": false, "properties": {"timestamp": timestamp,
-            "workload_id": {"type": "keyword"}, "client_id": {"type": "keyword"}}}));
-        let documents = (0..160).map(|number| {
-            let mut record = record("w", number);
-            record["timestamp"] = stamp(number);
-            record
-        });
-        server.put(&documents.collect::<Vec<_>>());
+    for (number, (timestamp, stamp, other)) in cases.iter().enumerate() {
+        stamped(server, timestamp, stamp);
         let found = read(server, &folder, &format!("out-{number}"), &WINDOW);
-        assert_eq!(found["kept"], 30, "{timestamp} {}: {found}", stamp(0));
-        assert_eq!(found["other"], if exact { 0 } else { 130 }, "{timestamp}: {found}");
+        assert_eq!(found["kept"], 30, "{timestamp} {}: {found}", stamp(20));
+        assert_eq!(found["other"], *other, "{timestamp} {}: {found}", stamp(20));
+        assert_eq!(found["rejected"], json!({}), "{timestamp}: {found}");
+    }
+}
+
+pub fn windows_of_dates_without_a_format(server: &Server) {
+    let plain = json!({"type": "date"});
+    windows(server, &[(plain.clone(), seconds, 0), (plain.clone(), milliseconds, 0), (plain.clone(), text, 0)]);
+    // Whatever the mixture, the bounds keep each other's documents out.
+    windows(server, &[(plain, mixed, 0)]);
+}
+
+pub fn windows_of_dates_with_a_format(server: &Server) {
+    let date = |format: &str| json!({"type": "date", "format": format});
+    windows(
+        server,
+        &[
+            (date("epoch_second||strict_date_optional_time"), seconds, 0),
+            (date("epoch_second||strict_date_optional_time"), text, 0),
+            (date("epoch_second||strict_date_optional_time"), mixed, 0),
+            (date("epoch_second"), seconds, 0),
+            (date("strict_date_optional_time||epoch_millis"), milliseconds, 0),
+            (date("strict_date_optional_time"), text, 0),
+            (json!({"type": "date_nanos"}), text, 0),
+        ],
+    );
+}
+
+pub fn windows_of_numbers_and_names(server: &Server) {
+    windows(
+        server,
+        &[
+            (json!({"type": "long"}), seconds, 0),
+            (json!({"type": "long"}), milliseconds, 0),
+            (json!({"type": "integer"}), seconds, 0),
+            (json!({"type": "double"}), mixed_numbers, 0),
+            // Its server moves the times across the edges of the window, so it is not asked.
+            (json!({"type": "float"}), seconds, 130),
+            (json!({"type": "keyword"}), text, 130),
+            // Those that it has not indexed come along.
+            (json!({"type": "long", "ignore_malformed": true}), half_malformed, 65),
+        ],
+    );
+}
+
+fn mixed_numbers(number: usize) -> Value {
+    if number.is_multiple_of(2) { seconds(number) } else { milliseconds(number) }
+}
+
+fn half_malformed(number: usize) -> Value {
+    if number.is_multiple_of(2) { seconds(number) } else { text(number) }
+}
+
+pub fn times_that_cannot_be_told_are_refused(server: &Server) {
+    let folder = Folder::new();
+    let days: Stamp = |number| json!(20_231_101 + number % 20);
+    let slashes: Stamp = |number| json!(format!("{:02}/11/2023", 1 + number % 20));
+    for (format, stamp, said) in [("yyyyMMdd", days, "2023-11-01"), ("dd/MM/yyyy", slashes, "/11/2023")] {
+        stamped(server, &json!({"type": "date", "format": format}), stamp);
+        for command in [&["split", "--out", "out"][..], &["logs"], &["split", "--since", "7d", "--out", "out"]] {
+            let output = server.dfwfd(&folder, command).run();
+            output.code(2).says("timestamp").says(said).says("logs.fields").hints();
+        }
     }
 }
 
@@ -65,6 +137,16 @@ pub fn the_index_of_the_reference_loader_is_read(server: &Server) {
     server.put(&documents);
     let found = read(server, &folder, "a", &["--workload", "a"]);
     assert_eq!((&found["read"], &found["kept"], &found["other"]), (&json!(45), &json!(45), &json!(0)));
+    let listed = server.dfwfd(&folder, &["logs", "--format", "json"]).run().code(0).json();
+    let row = &listed["workloads"][1];
+    assert_eq!(
+        (&row["first"], &row["last"]),
+        (&json!("2023-11-14T22:13:21Z"), &json!("2023-11-14T22:14:49Z")),
+        "{row}"
+    );
+    let window = ["--workload", "a", "--since", "2023-11-14T22:13:30Z", "--until", "2023-11-14T22:14:30Z"];
+    let found = read(server, &folder, "window", &window);
+    assert_eq!((&found["kept"], &found["other"]), (&json!(30), &json!(0)));
     let found = read(server, &folder, "client", &["--workload", "b", "--client", "desk"]);
     assert_eq!(found["kept"], 45);
     folder.write("logs.jsonl", lines(&documents));
@@ -90,6 +172,7 @@ pub fn a_strict_index_takes_the_five_fields(server: &Server) {
     let output = server.dfwfd(&folder, &["load", "logs.jsonl", "--format", "json"]).run();
     assert_eq!(output.code(0).json()["data"]["added"], 20);
     output.says("1 record");
+    assert_eq!(output.json()["data"]["trimmed"], 1);
 }
 
 pub fn a_mapping_that_does_not_fit_is_refused(server: &Server) {

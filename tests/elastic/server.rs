@@ -13,6 +13,8 @@ pub struct Server {
     pub name: String,
     pub url: String,
     pub index: String,
+    /// Elasticsearch or OpenSearch, and its version.
+    pub product: String,
     address: SocketAddr,
 }
 
@@ -22,7 +24,12 @@ impl Server {
         assert!(!url.starts_with("https://"), "the tests speak plain HTTP: {url}");
         let address = host.to_socket_addrs().unwrap().next().unwrap_or_else(|| panic!("no address of {url}"));
         let url = url.trim_end_matches('/').to_owned();
-        Server { name: host.to_owned(), url, index: String::new(), address }
+        let (_, answer) = raw(address, "GET", "/_nodes/_local?filter_path=nodes.*.version", "");
+        let elastic = answer.to_lowercase().contains("x-elastic-product: elasticsearch");
+        let version = answer.split("\"version\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let product = format!("{} {version}", if elastic { "Elasticsearch" } else { "OpenSearch" });
+        let name = product.replace(' ', "-").to_lowercase();
+        Server { name, url, index: String::new(), product, address }
     }
 
     /// The same with an index of this test, which is not there yet.
@@ -44,18 +51,21 @@ impl Server {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Puts documents in, as another program would.
+    /// Puts documents in, as another program would: under ids of their number.
     pub fn put(&self, documents: &[Value]) {
+        let mut body = String::new();
         for (number, document) in documents.iter().enumerate() {
-            let (status, answer) = self.ask("PUT", &format!("/_doc/{number}"), Some(document));
-            assert_eq!(status, 201, "{answer}");
+            body.push_str(&format!("{{\"index\":{{\"_id\":\"{number}\"}}}}\n{document}\n"));
         }
-        self.ask("POST", "/_refresh", None);
+        let (status, answer) = raw(self.address, "POST", &format!("/{}/_bulk?refresh=true", self.index), &body);
+        assert_eq!((status, answer.contains("\"errors\":false")), (200, true), "{answer}");
     }
 
-    /// A call below the index.
+    /// A call below the index; the JSON of its answer, which some servers send in a chunk.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        request(self.address, method, &format!("/{}{path}", self.index), body)
+        let text = body.map(Value::to_string).unwrap_or_default();
+        let (status, answer) = raw(self.address, method, &format!("/{}{path}", self.index), &text);
+        (status, json_of(&answer))
     }
 
     /// Documents in the index.
@@ -79,10 +89,8 @@ impl Server {
     /// Search contexts that are open.
     pub fn contexts(&self) -> u64 {
         let path = "/_nodes/stats/indices/search?filter_path=nodes.*.indices.search.open_contexts";
-        // Statistics come in chunks, whatever the version of HTTP.
         let (_, answer) = raw(self.address, "GET", path, "");
-        let json = &answer[answer.find('{').unwrap()..=answer.rfind('}').unwrap()];
-        let answer: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let answer = json_of(&answer);
         let nodes = answer["nodes"].as_object().unwrap();
         nodes.values().map(|node| node["indices"]["search"]["open_contexts"].as_u64().unwrap()).sum()
     }
@@ -91,6 +99,13 @@ impl Server {
     pub fn dfwfd(&self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
         folder.dfwfd(arguments).env("ELASTICSEARCH_URL", &self.url).env("ES_COLLECTION_NAME", &self.index)
     }
+}
+
+/// The object in an answer, whatever stands around it.
+fn json_of(answer: &str) -> Value {
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let object = body.find('{').zip(body.rfind('}')).map(|(start, end)| &body[start..=end]);
+    object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default()
 }
 
 /// A call with a body as it is; the whole answer, head and all.

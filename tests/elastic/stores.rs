@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::harness::{Folder, files_below, labelled, lines, log, record, testdata, text, word};
 use crate::server::Server;
 
-fn data(output: &Value) -> (u64, u64, u64) {
+pub fn data(output: &Value) -> (u64, u64, u64) {
     let data = &output["data"];
     let rejected = data["rejected"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     (data["added"].as_u64().unwrap(), data["present"].as_u64().unwrap(), rejected)
 }
 
 /// The dataset files of a folder, without the manifest, which names the source.
-fn datasets(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
+pub fn datasets(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
     let root = folder.at(name);
     files_below(&root)
         .into_iter()
@@ -75,23 +75,88 @@ pub fn records_of_one_second_come_once_each(server: &Server) {
     assert_eq!(server.contexts(), 0);
 }
 
-pub fn a_killed_load_is_repeated(server: &Server) {
+pub fn any_order_gives_the_same_datasets_and_digest(server: &Server) {
     let folder = Folder::new();
-    let count = 9_000;
-    folder.write("logs.jsonl", format!("{}broken\n", log("w", count)));
-    let load = || server.dfwfd(&folder, &["load", "logs.jsonl", "--format", "json"]);
-    for _ in 0..3 {
-        let running = load().spawn();
-        // Somewhere between its first effect and its end, as the server shows it.
-        let before = server.count_if_there();
-        while server.count_if_there() == before && before < count as u64 {
-            std::thread::yield_now();
-        }
-        running.kill();
+    // Texts that come again, in the same second and in another, with the same label and with another.
+    let mut records = Vec::new();
+    for number in 0..900 {
+        let text = format!("{} rises", word(number % 300));
+        let mut record = labelled("w", number, &text, ["Earnings", "Merger"][usize::from(number % 7 == 0)]);
+        record["timestamp"] = json!(1_700_000_000 + number % 300 % 9);
+        record["request"]["seed"] = json!(number % 450);
+        records.push(record);
     }
-    let (added, present, rejected) = data(&load().run().code(0).json());
-    assert_eq!((added + present, rejected), (count as u64, 1));
-    assert_eq!(server.count(), count as u64);
+    folder.write("logs.jsonl", lines(&records));
+    records.reverse();
+    records.rotate_left(333);
+    folder.write("turned.jsonl", lines(&records));
+    folder.dfwfd(["split", "--workload", "w", "--logs", "logs.jsonl", "--out", "file"]).run().code(0);
+    assert!(datasets(&folder, "file").iter().any(|(path, _)| path == "conflicts.jsonl"));
+    let mut manifests = Vec::new();
+    // Two shards, and the records in another order in each index.
+    for (out, log, shards) in [("first", "logs.jsonl", 1), ("second", "turned.jsonl", 2), ("third", "logs.jsonl", 3)] {
+        server.forget();
+        server.ask("PUT", "", Some(&json!({"settings": {"number_of_shards": shards}})));
+        server.dfwfd(&folder, &["load", log]).run().code(0);
+        server.dfwfd(&folder, &["split", "--workload", "w", "--out", out]).run().code(0);
+        assert!(datasets(&folder, out) == datasets(&folder, "file"), "{out}");
+        manifests.push(folder.read(&format!("{out}/manifest.json")));
+    }
+    assert_eq!(manifests[0], manifests[1]);
+    assert_eq!(manifests[0], manifests[2]);
+}
+
+pub fn names_of_several_indices_are_read_and_not_written(server: &Server) {
+    let folder = Folder::new();
+    let named = |index: String| {
+        let mut server = server.clone();
+        server.index = index;
+        server
+    };
+    let [first, second] = ["a", "b"].map(|end| named(format!("{}-{end}", server.index)));
+    let alias = format!("{}-both", server.index);
+    for (part, numbers) in [(&first, 0..120), (&second, 120..200)] {
+        part.forget();
+        folder.write("logs.jsonl", lines(&numbers.map(|number| record("w", number)).collect::<Vec<_>>()));
+        part.dfwfd(&folder, &["load", "logs.jsonl"]).run().code(0);
+        part.ask("PUT", &format!("/_alias/{alias}"), None);
+    }
+    folder.write("logs.jsonl", log("w", 200));
+    folder.dfwfd(["split", "--logs", "logs.jsonl", "--out", "file"]).run().code(0);
+    let both = named(alias);
+    let read = both.dfwfd(&folder, &["split", "--format", "json", "--out", "out"]).run().code(0).json();
+    assert_eq!(read["data"]["read"], 200);
+    assert!(datasets(&folder, "out") == datasets(&folder, "file"));
+    both.dfwfd(&folder, &["load", "logs.jsonl"]).run().code(2).says("2 indices").hints();
+    assert_eq!(first.count() + second.count(), 200);
+    first.forget();
+    second.forget();
+}
+
+pub fn pages_of_a_few_long_records_hold_ties(server: &Server) {
+    let folder = Folder::new();
+    let filler = "x".repeat(400_000);
+    let texts = |number: usize| format!("{} rises {filler}", word(number));
+    let mut records: Vec<Value> = (0..90).map(|number| labelled("w", number, &texts(number), "Earnings")).collect();
+    for (number, record) in records.iter_mut().enumerate() {
+        record["timestamp"] = json!(if number % 4 == 0 { 0 } else { 1_700_000_000 });
+    }
+    // One that fills a request and a page alone.
+    records.push(labelled("w", 90, &format!("{} falls {}", word(90), "y".repeat(8 << 20)), "Merger"));
+    folder.write("logs.jsonl", lines(&records));
+    let loaded = server.dfwfd(&folder, &["load", "logs.jsonl", "--format", "json"]).run().code(0).json();
+    assert_eq!(data(&loaded), (91, 0, 0));
+    let flags = ["--set", "data_split_config.min_total_records=1", "--set", "data_split_config.eval_size=5"];
+    let split = |out: &str, more: &[&str]| {
+        let arguments =
+            ["split", "--format", "json", "--out", out].into_iter().chain(flags).chain(more.iter().copied());
+        server.dfwfd(&folder, &arguments.collect::<Vec<_>>()).run().code(0).json()["data"].clone()
+    };
+    let read = split("index", &[]);
+    assert_eq!((&read["read"], &read["duplicates"]), (&json!(91), &json!(0)), "{read}");
+    split("file", &["--logs", "logs.jsonl"]);
+    assert!(datasets(&folder, "index") == datasets(&folder, "file"));
+    assert_eq!(server.contexts(), 0);
 }
 
 pub fn a_run_reads_the_index(server: &Server) {

@@ -1,17 +1,22 @@
 //! Clients that others wrote, from PyPI, against `dfwfd serve`: a test for each client and version, each with a virtual
 //! environment of its own below target/foreign. By default the ones that NVIDIA's flywheel pins and the openai client;
-//! all with `DFWFD_FOREIGN=all`. What a client does stands in clients/, one script for each.
+//! all with `DFWFD_FOREIGN=all`. What a client does stands in clients/, one script for each. With `DFWFD_FOREIGN_RECORD` set to
+//! a file what they send is written there: tests/fuzz/requests.jsonl is such a file.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod record;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use harness::Server;
 use libtest_mimic::{Arguments, Failed, Trial};
+use record::Recording;
 
 /// A client at a version, and the script that drives it.
 struct Client {
@@ -54,20 +59,32 @@ fn main() {
     // Environments are made at the speed of the network, which several at a time do not raise.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let all = std::env::var("DFWFD_FOREIGN").is_ok_and(|wanted| wanted == "all");
+    let recorded = std::env::var_os("DFWFD_FOREIGN_RECORD");
+    let recording = recorded.as_ref().map(|_| Arc::new(Recording::default()));
+    if recorded.is_some() {
+        // One after another, or the order in which requests are written changes from time to time.
+        arguments.test_threads = Some(1);
+    }
     let mut trials = Vec::new();
     for client in CLIENTS.iter().filter(|client| all || client.always) {
         for mode in client.modes {
             let name = format!("{}_{mode}", client.name);
-            trials.push(Trial::test(name.clone(), move || drive(&name, client, mode)));
+            let recording = recording.clone();
+            trials.push(Trial::test(name.clone(), move || drive(&name, client, mode, recording.as_ref())));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let (Some(file), Some(recording)) = (recorded, recording) {
+        recording.write(Path::new(&file));
+    }
+    conclusion.exit();
 }
 
-fn drive(test: &str, client: &Client, mode: &str) -> Result<(), Failed> {
+fn drive(test: &str, client: &Client, mode: &str, recording: Option<&Arc<Recording>>) -> Result<(), Failed> {
     let Some(python) = harness::python(test) else { return Ok(()) };
     let server = Server::start(&["--upload-mode", mode, "--clock", "polls", "--control"]);
-    let output = run(python, client, &server, mode);
+    let address = recording.map_or(server.address(), |recording| recording.before(server.address()));
+    let output = run(python, client, &server, address, mode);
     let told = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(NOT_AVAILABLE) {
         harness::skip(test, "python", told.lines().last().unwrap_or("no environment"));
@@ -86,12 +103,12 @@ fn drive(test: &str, client: &Client, mode: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn run(python: &str, client: &Client, server: &Server, mode: &str) -> Output {
+fn run(python: &str, client: &Client, server: &Server, address: SocketAddr, mode: &str) -> Output {
     let here = harness::project().join("tests/foreign");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("foreign").join(client.name);
     let bases = ["NEMO_BASE_URL", "NIM_BASE_URL", "DATASTORE_BASE_URL"].map(|wanted| {
         let (_, url) = server.variables().iter().find(|(name, _)| name.ends_with(wanted)).unwrap();
-        url
+        url.replace(&server.address().to_string(), &address.to_string())
     });
     let mut command = Command::new(python);
     command.arg(here.join("venv.py")).arg(folder).arg(client.packages).arg(here.join("clients").join(client.script));

@@ -1,212 +1,168 @@
 //! Requests that foreign clients have sent, changed at random, against `dfwfd serve`: whatever comes, the answer is no
-//! server error but the one that NeMo itself gives, it comes, and the process lives. 5,000 requests from one seed;
-//! `DFWFD_FUZZ` asks for another number, `DFWFD_FUZZ_SEED` for another seed.
+//! server error but the one that NeMo itself gives, it comes, the process lives, and it does not grow. 5,000 requests from
+//! one seed, spread evenly over the endpoints; `DFWFD_FUZZ` asks for another number, `DFWFD_FUZZ_SEED` for another seed.
+//!
+//! requests.jsonl is what tests/foreign sends: `DFWFD_FOREIGN=all DFWFD_FOREIGN_RECORD=tests/fuzz/requests.jsonl cargo test
+//! --test foreign` writes it anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
+#![allow(clippy::print_stdout, reason = "the figures are what a long run is made for")]
 
+mod endpoints;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod mutate;
+mod stage;
+mod wire;
 
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
-
-use harness::Server;
+use endpoints::Endpoint;
 use mutate::{Dice, Framing, Request};
-use serde_json::Value;
+use stage::Target;
 
-/// Rounds over all requests between two jobs of each kind: a job is work.
-const ROUNDS_PER_JOB: usize = 8;
+/// Passes over all endpoints between two times that everything is taken away, and between two times that what is missing
+/// is made: in between, what was deleted can be created.
+const PASSES_PER_WORLD: usize = 16;
+const PASSES_PER_STAGE: usize = 2;
 
-/// A hang, in a test, is what takes this long.
-const HANG: Duration = Duration::from_secs(60);
+/// Requests after which what the allocator keeps has been seen to grow no more; fewer say nothing about memory.
+const WARM_UP: usize = 10_000;
+
+/// One request in so many is sent behind more than the largest body, truly; one in so many behind some mebibytes.
+const FLOOD_EVERY: usize = 5000;
+const PAD_EVERY: usize = 500;
+
+/// More than the largest body, in mebibytes.
+const FLOOD: usize = 257;
 
 fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
 }
 
 fn recorded() -> Vec<Request> {
-    let lines = include_str!("requests.jsonl");
-    let text = |line: &Value, key: &str| line[key].as_str().map(str::to_owned);
-    let request = |line: Value| Request {
-        method: text(&line, "method").unwrap(),
-        path: text(&line, "path").unwrap(),
-        kind: text(&line, "type"),
-        headers: Vec::new(),
-        body: text(&line, "body").unwrap_or_default().into_bytes(),
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let request = |line: serde_json::Value| Request {
+        method: text(&line["method"]).unwrap(),
+        path: text(&line["path"]).unwrap(),
+        kind: text(&line["type"]),
+        headers: line["headers"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), text(value).unwrap()))
+            .collect(),
+        body: text(&line["body"]).unwrap_or_default().into_bytes(),
         framing: Framing::Whole,
     };
-    harness::parse_lines(lines).into_iter().map(request).collect()
+    harness::parse_lines(include_str!("requests.jsonl")).into_iter().map(request).collect()
 }
 
-/// The platform, and the ids that requests name in braces.
-struct Target {
-    server: Server,
-    ids: [(&'static str, String); 3],
+/// What an endpoint was sent, and how it answered.
+struct Tally {
+    endpoint: Endpoint,
+    /// The recorded requests that ask it.
+    requests: Vec<Request>,
+    /// Changed requests, and those among them that still ask the same endpoint.
+    sent: usize,
+    arrived: usize,
+    good: usize,
+    refused: usize,
 }
 
-impl Target {
-    fn fill(&self, request: &Request) -> Request {
-        let mut filled = request.clone();
-        for (name, id) in &self.ids {
-            filled.path = filled.path.replace(name, id);
-            if let Ok(text) = std::str::from_utf8(&filled.body) {
-                filled.body = text.replace(name, id).into_bytes();
-            }
-        }
-        filled
+fn tallies() -> Vec<Tally> {
+    let requests = recorded();
+    for request in &requests {
+        let asked = endpoints::all().into_iter().any(|endpoint| endpoint.takes(&request.method, &request.path));
+        assert!(asked, "{} {} is for none of the endpoints", request.method, request.path);
     }
-
-    /// Sends a request that has to be answered; the status and the body.
-    fn send(&self, request: &Request) -> (u16, Vec<u8>) {
-        let answer = exchange(self.server.address(), request);
-        let answer = answer.unwrap_or_else(|error| panic!("{error}: {}", show(request)));
-        let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
-        let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) else {
-            assert!(answer.is_empty() && request.framing.broken(), "no answer to {}", show(request));
-            return (0, Vec::new());
-        };
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-        let body = answer[end..].to_vec();
-        // Deployment Management answers so, and clients go by the words.
-        let documented = status == 500 && String::from_utf8_lossy(&body).contains("model deployment already exists");
-        assert!(status < 500 || documented, "{status} to {}\n{}", show(request), String::from_utf8_lossy(&body));
-        (status, body)
-    }
-
-    /// Makes what the requests are about, unless it is there.
-    fn stage(&mut self, requests: &[Request], jobs: bool) {
-        let job = |request: &&Request| request.path.ends_with("/jobs") && request.body.len() > 2;
-        let things = [
-            "namespaces",
-            "projects",
-            "datasets",
-            "configs",
-            "targets",
-            "model-deployments",
-            "create",
-            "models",
-            "main",
-        ];
-        let made = |request: &&Request| things.iter().any(|end| request.path.ends_with(end));
-        let posts = || requests.iter().filter(|request| request.method == "POST");
-        for request in posts().filter(made) {
-            self.send(&self.fill(request));
-        }
-        if !jobs {
-            return;
-        }
-        for request in posts().filter(job) {
-            let (status, body) = self.send(&self.fill(request));
-            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            if let (200, Some(id)) = (status, body["id"].as_str()) {
-                let kind = if id.starts_with("cust-") { 0 } else { 1 };
-                self.ids[kind].1 = id.to_owned();
-            }
-        }
-        let (_, body) =
-            harness::request(self.server.address(), "GET", "/datastore/v1/hf/api/datasets/foreign/train", None);
-        self.ids[2].1 = body["sha"].as_str().unwrap_or("main").to_owned();
-    }
-
-    /// Stops a job that a changed request happened to start: it may want to train for ever.
-    fn stop(&self, request: &Request, status: u16, body: &[u8]) {
-        if status != 200 || !request.path.contains("/jobs") || request.method != "POST" {
-            return;
-        }
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        if let Some(id) = body["id"].as_str() {
-            let service = if id.starts_with("cust-") { "customization" } else { "evaluation" };
-            self.server.post(&format!("/nemo/v1/{service}/jobs/{id}/cancel"), &Value::Null);
-        }
-    }
+    let tally = |endpoint: Endpoint| {
+        let requests = requests.iter().filter(|one| endpoint.takes(&one.method, &one.path)).cloned().collect();
+        Tally { endpoint, requests, sent: 0, arrived: 0, good: 0, refused: 0 }
+    };
+    endpoints::all().into_iter().map(tally).collect()
 }
 
-fn show(request: &Request) -> String {
-    let mut body = String::from_utf8_lossy(&request.body).into_owned();
-    body.truncate(body.floor_char_boundary(2000));
-    let Request { method, path, headers, framing, .. } = request;
-    format!("{method} {} {headers:?} {framing:?}\n{body}", &path[..path.floor_char_boundary(300)])
-}
-
-/// The bytes of the answer; none when the server hung up.
-fn exchange(address: SocketAddr, request: &Request) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(HANG))?;
-    stream.set_write_timeout(Some(HANG))?;
-    let mut head = format!("{} {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n", request.method, request.path);
-    let kind = request.kind.iter().map(|kind| ("content-type".to_owned(), kind.clone()));
-    for (name, value) in kind.chain(request.headers.iter().cloned()) {
-        head.push_str(&format!("{name}: {value}\r\n"));
+/// Changes a request; now and then it is also sent behind very much.
+fn changed(request: &Request, sent: usize, dice: &mut Dice) -> Request {
+    let mut changed = mutate::mutate(request, dice);
+    if sent % FLOOD_EVERY == FLOOD_EVERY / 20 {
+        changed = Request { framing: Framing::Padded(FLOOD), ..request.clone() };
+    } else if sent % PAD_EVERY == PAD_EVERY / 2 {
+        changed.framing = Framing::Padded(1 + dice.below(8));
     }
-    let length = request.body.len();
-    head.push_str(&match request.framing {
-        Framing::Whole | Framing::Pieces => format!("content-length: {length}\r\n\r\n"),
-        Framing::Chunked | Framing::Unended => "transfer-encoding: chunked\r\n\r\n".to_owned(),
-        Framing::Short => format!("content-length: {}\r\n\r\n", length + 10),
-        Framing::Oversized => format!("content-length: {}\r\n\r\n", 1_u64 << 40),
-    });
-    // A server that has refused may be gone before all is written; what it said is there to be read.
-    let written = stream.write_all(head.as_bytes()).and_then(|()| send_body(&mut stream, request));
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Ok(_) => Ok(answer),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset && (!answer.is_empty() || written.is_err()) => {
-            Ok(answer)
-        }
-        Err(error) if error.kind() == ErrorKind::ConnectionReset && request.framing != Framing::Whole => Ok(answer),
-        Err(error) => Err(error),
-    }
-}
-
-fn send_body(stream: &mut TcpStream, request: &Request) -> std::io::Result<()> {
-    let size = request.body.len().div_ceil(7).max(1);
-    match request.framing {
-        Framing::Whole => stream.write_all(&request.body),
-        Framing::Pieces => request.body.chunks(size).try_for_each(|piece| stream.write_all(piece)),
-        Framing::Chunked | Framing::Unended => {
-            for piece in request.body.chunks(size) {
-                write!(stream, "{:x}\r\n", piece.len())?;
-                stream.write_all(piece)?;
-                stream.write_all(b"\r\n")?;
-            }
-            if request.framing == Framing::Chunked {
-                return stream.write_all(b"0\r\n\r\n");
-            }
-            stream.shutdown(Shutdown::Write)
-        }
-        Framing::Short => stream.write_all(&request.body).and_then(|()| stream.shutdown(Shutdown::Write)),
-        Framing::Oversized => Ok(()),
-    }
+    changed
 }
 
 #[test]
 fn no_request_brings_it_down() {
     let (wanted, seed) = (number("DFWFD_FUZZ", 5000), number("DFWFD_FUZZ_SEED", 1) as u64);
-    let requests = recorded();
-    let ids = [("{training}", "none".to_owned()), ("{evaluation}", "none".to_owned()), ("{commit}", "main".to_owned())];
-    let mut target = Target { server: Server::start(&[]), ids };
+    let mut tallies = tallies();
+    let mut order: Vec<usize> = (0..tallies.len()).collect();
+    let mut target = Target::start(recorded());
     let mut dice = Dice(seed);
-    let (mut sent, mut good, mut refused) = (0, 0, 0);
-    for round in 0.. {
-        if sent >= wanted {
-            break;
+    let (mut sent, mut after_warm_up) = (0, None);
+    let each = wanted / 100;
+    for pass in 0.. {
+        if pass % PASSES_PER_WORLD == 0 {
+            target.reset();
+            println!("{sent} requests, {} kB resident", target.resident().unwrap_or_default());
+            if sent >= WARM_UP {
+                after_warm_up.get_or_insert_with(|| (sent, target.resident()));
+            }
+            let least = tallies.iter().map(|tally| tally.arrived).min().unwrap_or_default();
+            if sent >= wanted && least >= each {
+                break;
+            }
         }
-        target.stage(&requests, round % ROUNDS_PER_JOB == 0);
-        for request in &requests {
-            let changed = mutate::mutate(&target.fill(request), &mut dice);
-            let (status, body) = target.send(&changed);
-            target.stop(&changed, status, &body);
+        if pass % PASSES_PER_STAGE == 0 {
+            target.stage();
+        }
+        // In another order each time: creating after deleting, deleting while it is used.
+        dice.shuffle(&mut order);
+        for &at in &order {
+            let tally = &mut tallies[at];
+            let request = target.fill(&tally.requests[pass % tally.requests.len()]);
+            let changed = changed(&request, sent, &mut dice);
             sent += 1;
-            good += usize::from((200..300).contains(&status));
-            refused += usize::from(status >= 400);
+            tally.sent += 1;
+            tally.arrived += usize::from(tally.endpoint.takes(&changed.method, &changed.path));
+            let status = target.send_changed(changed);
+            tally.good += usize::from((200..300).contains(&status));
+            tally.refused += usize::from(status >= 400);
         }
     }
-    assert_eq!(target.server.get("/nim/v1/models").0, 200);
-    // A panic in a job is no answer; it shows here.
-    let told = target.server.end();
-    assert!(!told.contains("panicked"), "{told}");
+    show(&tallies);
+    let at_end = target.resident();
+    target.end();
     // Neither all refused nor all let through: the changes are of the right size.
+    let (good, refused) = tallies.iter().fold((0, 0), |sum, tally| (sum.0 + tally.good, sum.1 + tally.refused));
     assert!(good > sent / 20 && refused > sent / 20, "of {sent} requests {good} went well and {refused} were refused");
+    if let (Some((after, Some(before))), Some(at_end)) = (after_warm_up, at_end) {
+        println!("{before} kB resident after {after} requests, {at_end} kB after {sent}");
+        assert!(at_end * 10 <= before * 11, "{before} kB resident after {after} requests, {at_end} kB after {sent}");
+    }
+}
+
+/// Prints a line for each endpoint.
+fn show(tallies: &[Tally]) {
+    println!("{:>6} {:>7} {:>6} {:>7}", "sent", "arrived", "2xx", "4xx");
+    for Tally { endpoint, sent, arrived, good, refused, .. } in tallies {
+        println!("{sent:>6} {arrived:>7} {good:>6} {refused:>7}  {} {}", endpoint.method, endpoint.pattern);
+    }
+}
+
+#[test]
+fn every_endpoint_is_known_and_was_asked() {
+    let (missing, gone) = endpoints::unlisted(&harness::project().join("src/embedded"));
+    assert!(missing.is_empty() && gone.is_empty(), "not in the list: {missing:?}; no routes: {gone:?}");
+    for tally in tallies() {
+        assert!(!tally.requests.is_empty(), "no client asks {:?}: add it to tests/foreign and record", tally.endpoint);
+    }
+    let server = harness::Server::start(&[]);
+    for (methods, pattern) in endpoints::patterns() {
+        let path = pattern.replace("{*}", "x").replace("{}", "datasets");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let (status, _) = harness::request(server.address(), method, &path, None);
+            assert_eq!(status != 405, methods.contains(&method), "{method} {path}: {status}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ pub struct Request {
     pub framing: Framing,
 }
 
-/// How the body is put on the wire.
+/// How the request is put on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// With its length, in one piece.
@@ -29,12 +29,40 @@ pub enum Framing {
     Short,
     /// With a length that nobody takes, and no body.
     Oversized,
+    /// In chunks, behind so many mebibytes of blanks.
+    Padded(usize),
+    /// In one piece, one byte of whose head is another.
+    Garbled(u64),
+    /// Head and body come in pieces, with other requests between them.
+    Slow,
+    /// The client hangs up in the middle of the head.
+    CutHead,
+    /// The client hangs up in the middle of the body.
+    CutBody,
+    /// The client hangs up before it has read the answer.
+    Unread,
 }
 
 impl Framing {
     /// Whether a server may hang up without an answer.
     pub fn broken(self) -> bool {
-        matches!(self, Framing::Unended | Framing::Short)
+        use Framing::{CutBody, CutHead, Garbled, Short, Unended, Unread};
+        matches!(self, Unended | Short | Garbled(_) | CutHead | CutBody | Unread)
+    }
+
+    fn draw(dice: &mut Dice) -> Framing {
+        match dice.below(12) {
+            0 => Framing::Pieces,
+            1 => Framing::Chunked,
+            2 => Framing::Unended,
+            3 => Framing::Short,
+            4 => Framing::Oversized,
+            5 => Framing::Garbled(dice.next()),
+            6..=8 => Framing::Slow,
+            9 => Framing::CutHead,
+            10 => Framing::CutBody,
+            _ => Framing::Unread,
+        }
     }
 }
 
@@ -55,24 +83,32 @@ impl Dice {
         usize::try_from(self.next() % end.max(1) as u64).unwrap()
     }
 
+    /// All of them in another order.
+    pub fn shuffle<T>(&mut self, all: &mut [T]) {
+        for last in (1..all.len()).rev() {
+            all.swap(last, self.below(last + 1));
+        }
+    }
+
     fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 }
 
-/// The request with one to three changes.
+/// The request with one or two changes.
 pub fn mutate(request: &Request, dice: &mut Dice) -> Request {
     let mut changed = request.clone();
-    for _ in 0..=dice.below(3) {
-        match dice.below(12) {
-            0 => {
+    for _ in 0..=dice.below(2) {
+        // Where there is no body to change, the rest is changed more often.
+        match dice.below(if changed.body.is_empty() { 8 } else { 16 }) {
+            0 if dice.below(2) == 0 => {
                 changed.method = dice.pick(&["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"]).into()
             }
-            1 => segment(&mut changed, dice),
-            2 => query(&mut changed, dice),
-            3 => headers(&mut changed, dice),
-            4 => framing(&mut changed, dice),
-            5 | 6 => bytes(&mut changed.body, dice),
+            0 => segment(&mut changed, dice),
+            1 | 2 => query(&mut changed, dice),
+            3 | 4 => headers(&mut changed, dice),
+            5 | 6 => changed.framing = Framing::draw(dice),
+            7..=9 => bytes(&mut changed.body, dice),
             _ => value(&mut changed.body, dice),
         }
     }
@@ -166,11 +202,6 @@ fn headers(request: &mut Request, dice: &mut Dice) {
         _ => ("x-many", many.as_str()),
     };
     request.headers.push((name.to_owned(), value.to_owned()));
-}
-
-fn framing(request: &mut Request, dice: &mut Dice) {
-    let all = [Framing::Pieces, Framing::Chunked, Framing::Unended, Framing::Short, Framing::Oversized];
-    request.framing = all[dice.below(all.len())];
 }
 
 fn bytes(body: &mut Vec<u8>, dice: &mut Dice) {

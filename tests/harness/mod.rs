@@ -324,8 +324,17 @@ pub struct Server {
 impl Server {
     /// Starts `serve` with these flags, on a free port unless they name one, and returns once it accepts connections.
     pub fn start(flags: &[&str]) -> Server {
+        Server::start_with(flags, &[])
+    }
+
+    /// The same with these environment variables.
+    pub fn start_with(flags: &[&str], environment: &[(&str, &str)]) -> Server {
         let folder = std::env::temp_dir();
-        let mut running = Dfwfd::new(&folder)
+        let mut serve = Dfwfd::new(&folder);
+        for (name, value) in environment {
+            serve = serve.env(name, value);
+        }
+        let mut running = serve
             .args(if flags.contains(&"--port") { &["serve"][..] } else { &["serve", "--port", "0"] })
             .args(flags)
             .spawn();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Dfwfd, Output, Server};
+use crate::harness::{Dfwfd, Output, Server, testdata};
 
 /// Nothing here takes longer on any machine; a test that waits in vain ends with this.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -91,7 +91,12 @@ impl Platform {
 
     /// Holds the first call from now whose method and path begin so, before its effect.
     pub fn hold_first(&self, matching: &str) {
-        self.post("/control/hold", &json!({"call": 1, "when": "before", "matching": matching}));
+        self.hold_matching(matching, "before");
+    }
+
+    /// The same, `before` or `after` its effect.
+    pub fn hold_matching(&self, matching: &str, when: &str) {
+        self.post("/control/hold", &json!({"call": 1, "when": when, "matching": matching}));
     }
 
     /// Lets the held call go on.
@@ -182,6 +187,18 @@ impl Home {
         .unwrap();
         let state = folder.path().join("state");
         Home { config, state, folder }
+    }
+
+    /// The same with tool calls, the shipped ones, that the judge of these settings is asked about.
+    pub fn judged(candidates: usize, gpus: &str, judge: &str) -> Home {
+        let home = Home::new(candidates, gpus);
+        std::fs::copy(testdata("tools_logs.jsonl"), home.folder().join("logs.jsonl")).unwrap();
+        let mut text = std::fs::read_to_string(&home.config).unwrap();
+        text.push_str(&format!(
+            "evaluation_config:\n  workload_type: tool_calling\n  tool_eval_type: tool-calling-judge\nllm_judge_config: {{{judge}}}\n"
+        ));
+        std::fs::write(&home.config, text).unwrap();
+        home
     }
 
     /// The folder.

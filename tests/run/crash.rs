@@ -21,6 +21,8 @@ struct Setup {
     candidates: usize,
     /// The GPU budget: 1 makes candidates run in turn.
     gpus: &'static str,
+    /// Whether the workload is tool calls that a judge of one's own is asked about.
+    judged: bool,
 }
 
 /// Where a run is killed.
@@ -44,7 +46,10 @@ impl Then {
 
 impl Setup {
     fn home(self) -> Home {
-        Home::new(self.candidates, self.gpus)
+        match self.judged {
+            true => Home::judged(self.candidates, self.gpus, "model_name: acme/judge-70b"),
+            false => Home::new(self.candidates, self.gpus),
+        }
     }
 
     /// The scores of a run that nobody kills, and how many calls it makes.
@@ -153,7 +158,7 @@ fn drawn(calls: u64, default: u64, twice: bool) -> Vec<Kill> {
 
 #[test]
 fn one_candidate_killed_at_every_call() {
-    let setup = Setup { candidates: 1, gpus: "8" };
+    let setup = Setup { candidates: 1, gpus: "8", judged: false };
     let (reference, calls) = setup.reference();
     let mut cases = Vec::new();
     for call in 1..=calls {
@@ -172,7 +177,7 @@ fn one_candidate_killed_at_every_call() {
 
 #[test]
 fn three_candidates_killed_at_calls_drawn_by_a_seed() {
-    let setup = Setup { candidates: 3, gpus: "8" };
+    let setup = Setup { candidates: 3, gpus: "8", judged: false };
     let (reference, calls) = setup.reference();
     let cases = drawn(calls, 50, false);
     let done = matrix(setup, &cases, &reference);
@@ -182,7 +187,7 @@ fn three_candidates_killed_at_calls_drawn_by_a_seed() {
 
 #[test]
 fn a_candidate_in_turn_killed_at_calls_drawn_by_a_seed() {
-    let setup = Setup { candidates: 1, gpus: "1" };
+    let setup = Setup { candidates: 1, gpus: "1", judged: false };
     let (reference, calls) = setup.reference();
     let cases = drawn(calls, 30, false);
     let done = matrix(setup, &cases, &reference);
@@ -192,10 +197,21 @@ fn a_candidate_in_turn_killed_at_calls_drawn_by_a_seed() {
 
 #[test]
 fn a_run_killed_twice() {
-    let setup = Setup { candidates: 1, gpus: "8" };
+    let setup = Setup { candidates: 1, gpus: "8", judged: false };
     let (reference, calls) = setup.reference();
     let cases = drawn(calls, 30, true);
     let done = matrix(setup, &cases, &reference);
     println!("crash matrix, killed twice: {calls} calls, {done} cases");
+    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+}
+
+#[test]
+fn a_judged_run_killed_at_calls_drawn_by_a_seed() {
+    let setup = Setup { candidates: 1, gpus: "8", judged: true };
+    let (reference, calls) = setup.reference();
+    assert!(reference[0]["customized"]["judge_correctness"]["value"].is_number(), "{reference:#}");
+    let cases = drawn(calls, 30, false);
+    let done = matrix(setup, &cases, &reference);
+    println!("crash matrix, judged: {calls} calls, {done} cases");
     assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
 }

@@ -1,5 +1,5 @@
 //! A run against a platform that survives it: killed at every platform call, resumed, cleaned up, stopped by signals, on
-//! one GPU. Everything goes through the real binary and the real embedded server in a second process.
+//! one GPU, under every scripted fault. Everything goes through the real binary and the real embedded server in a second process.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,5 +14,7 @@ mod harness;
 mod control;
 mod crash;
 mod faults;
+mod judge;
 mod lifecycle;
+mod openai;
 mod signals;

@@ -149,7 +149,7 @@ async fn check_plan(
     let who = Who { own: &own, adopt: adopted, share: args.share };
     // Once there are datasets, it is known whether the records are tool calls.
     let judge = match store.fact::<Manifest>(id, outcome::MANIFEST)? {
-        Some(manifest) => judge::of(plan, manifest.workload_type),
+        Some(manifest) => plan.judge_of(manifest.workload_type),
         None => judge::certain(plan),
     };
     let asked = judge.map(|judge| Asked { judge, key: judge_key });
@@ -234,7 +234,7 @@ async fn show_plan(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Sto
     let built = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await;
     let key = judge_key(plan, global)?;
     let judge = match &built {
-        Ok(manifest) => judge::of(plan, manifest.workload_type),
+        Ok(manifest) => plan.judge_of(manifest.workload_type),
         Err(_) => judge::certain(plan),
     };
     let asked = judge.map(|judge| Asked { judge, key: key.as_ref() });

@@ -140,7 +140,7 @@ impl Training {
     }
 
     /// Asks it to stop; a job that has ended stays as it is.
-    pub(super) fn cancel(&mut self) {
+    pub(in crate::embedded) fn cancel(&mut self) {
         match &self.phase {
             Phase::Waiting => self.end(Ending::Cancelled),
             Phase::Working => {

@@ -250,6 +250,15 @@ impl Repositories {
         true
     }
 
+    /// Takes everything away.
+    pub(in crate::embedded) fn clear(&mut self) {
+        for name in self.names().cloned().collect::<Vec<_>>() {
+            self.delete(&name);
+        }
+        self.touched.namespaces.extend(std::mem::take(&mut self.namespaces).into_keys());
+        self.touched.objects.extend(std::mem::take(&mut self.objects).into_keys());
+    }
+
     /// Takes contents in that were put over LFS.
     pub(super) fn put(&mut self, content: Content) {
         let sha256 = content.sha256().to_owned();

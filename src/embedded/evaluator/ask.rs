@@ -1,13 +1,24 @@
 //! Asking a model over HTTP, for an evaluation or as its judge: through this platform's own NIM proxy or at any
 //! OpenAI-compatible endpoint, with retries. What is asked, and what the answer is worth, is not known here.
 
-use std::sync::OnceLock;
+use std::time::Duration;
 
 use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
 use serde_json::{Map, Value, json};
 
 use crate::embedded::gate::INTERNAL;
-use crate::embedded::world::World;
+use crate::embedded::outside::{self, Endpoint};
+use crate::embedded::world::{State, World};
+
+/// The pause before a request is made again the first time; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause, whatever an endpoint asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The largest answer that is read.
+const LARGEST_ANSWER: usize = 16 << 20;
 
 /// Whom to ask.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +26,7 @@ pub(super) enum Model {
     /// A model that this platform's NIM proxy serves.
     Served(String),
     /// A model behind an endpoint of its own.
-    Elsewhere { base: String, id: String, key: Option<String> },
+    Elsewhere { endpoint: Endpoint, id: String },
 }
 
 /// What is asked of it.
@@ -45,22 +56,32 @@ impl Call {
 }
 
 impl Model {
-    /// A model by its name, or with its endpoint; the error is the rest of a sentence that names the member.
-    pub(super) fn parse(given: &Value) -> Result<Self, String> {
+    /// A model by its name, or with its endpoint: a name may be that of a model entity that has one. The error is the rest
+    /// of a sentence that names the member.
+    pub(super) fn parse(state: &State, given: &Value) -> Result<Self, String> {
         match given {
-            Value::String(name) if !name.is_empty() => Ok(Model::Served(name.clone())),
-            Value::Object(model) => {
-                let api = model.get("api_endpoint").unwrap_or(&Value::Null);
-                let (Some(url), Some(id)) = (api["url"].as_str(), api["model_id"].as_str()) else {
-                    return Err("has an api_endpoint with a url and a model_id".into());
-                };
-                let url = url.trim_end_matches('/');
-                let base = url.strip_suffix("/chat/completions").or_else(|| url.strip_suffix("/completions"));
-                let key = api["api_key"].as_str().filter(|key| !key.is_empty()).map(str::to_owned);
-                Ok(Model::Elsewhere { base: base.unwrap_or(url).to_owned(), id: id.to_owned(), key })
+            Value::String(name) if !name.is_empty() => {
+                let entity = state.models.by_urn(name).map(|entity| &entity["api_endpoint"]);
+                match entity.filter(|endpoint| endpoint.is_object()) {
+                    Some(endpoint) => Model::elsewhere(endpoint),
+                    None => Ok(Model::Served(name.clone())),
+                }
             }
+            Value::Object(model) => Model::elsewhere(model.get("api_endpoint").unwrap_or(&Value::Null)),
             _ => Err("is required, as a name or with its api_endpoint".into()),
         }
+    }
+
+    fn elsewhere(api: &Value) -> Result<Self, String> {
+        let (Some(url), Some(id)) = (api["url"].as_str(), api["model_id"].as_str()) else {
+            return Err("has an api_endpoint with a url and a model_id".into());
+        };
+        if let Some(format) = api["format"].as_str().filter(|format| !outside::is_format(format)) {
+            return Err(format!("has an api_endpoint of the format {format:?}; nim, openai and lama_stack are known"));
+        }
+        let endpoint = Endpoint::parse(url, api["api_key"].as_str());
+        let endpoint = endpoint.map_err(|why| format!("has an api_endpoint whose url {why}"))?;
+        Ok(Model::Elsewhere { endpoint, id: id.to_owned() })
     }
 }
 
@@ -69,11 +90,15 @@ struct Silence {
     /// None when the endpoint could not be reached, or did not finish.
     status: Option<StatusCode>,
     why: String,
+    /// How long the endpoint asks to wait.
+    wait: Option<Duration>,
 }
 
 impl Silence {
     fn passes(&self) -> bool {
-        self.status.is_none_or(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+        self.status.is_none_or(|status| {
+            status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        })
     }
 
     /// Whether the endpoint knows the limit of a reply only under its newer name.
@@ -84,35 +109,33 @@ impl Silence {
 
 /// Asks models, for as long as a job runs.
 #[derive(Debug)]
-pub(super) struct Asker {
-    base: String,
-    key: String,
+pub(super) struct Asker<'a> {
+    world: &'a World,
     retries: usize,
+    timeout: Duration,
     own: reqwest::Client,
-    others: OnceLock<Result<reqwest::Client, String>>,
 }
 
-impl Asker {
-    pub(super) fn new(world: &World, retries: usize) -> Result<Self, String> {
+impl<'a> Asker<'a> {
+    pub(super) fn new(world: &'a World, retries: usize, timeout: Duration) -> Result<Self, String> {
         // Plain HTTP to ourselves: no proxy, and no certificates to load.
         let own = reqwest::Client::builder().no_proxy().tls_built_in_root_certs(false).build();
         let own = own.map_err(|error| unreachable("this platform", &error.to_string()))?;
-        let base = format!("{}/nim/v1", world.base);
-        Ok(Asker { base, key: world.key.clone(), retries, own, others: OnceLock::new() })
+        Ok(Asker { world, retries, timeout, own })
     }
 
-    /// The answer of a model to a request.
+    /// The answer of a model to a request. What cannot be asked is told without its key.
     pub(super) async fn ask(&self, model: &Model, call: Call, request: Map<String, Value>) -> Result<Value, String> {
-        let (base, name) = match model {
-            Model::Served(name) => (&self.base, name),
-            Model::Elsewhere { base, id, .. } => (base, id),
+        let name = match model {
+            Model::Served(name) => name,
+            Model::Elsewhere { id, .. } => id,
         };
-        let url = format!("{base}{}", call.path());
         let mut body = Map::from_iter([("model".to_owned(), json!(name))]);
         body.extend(request);
         let mut tries = 0;
         loop {
-            let silence = match self.once(model, &url, &body).await? {
+            let (url, request) = self.request(model, call)?;
+            let silence = match answer(request.timeout(self.timeout).json(&body)).await {
                 Ok(answer) => return Ok(answer),
                 Err(silence) => silence,
             };
@@ -121,33 +144,33 @@ impl Asker {
             {
                 body.insert("max_completion_tokens".into(), most);
             } else if silence.passes() && tries < self.retries {
+                let own = FIRST_PAUSE.saturating_mul(1 << tries.min(16));
+                tokio::time::sleep(silence.wait.unwrap_or_default().max(own).min(LONGEST_PAUSE)).await;
                 tries += 1;
             } else {
-                return Err(unreachable(&format!("POST {url}"), &silence.why));
+                let why = match model {
+                    Model::Served(_) => silence.why,
+                    Model::Elsewhere { endpoint, .. } => endpoint.without_key(&silence.why),
+                };
+                return Err(unreachable(&format!("POST {url}"), &why));
             }
         }
     }
 
-    async fn once(
-        &self,
-        model: &Model,
-        url: &str,
-        body: &Map<String, Value>,
-    ) -> Result<Result<Value, Silence>, String> {
-        let request = match model {
-            Model::Served(_) => self.own.post(url).header(INTERNAL, &self.key),
-            Model::Elsewhere { key, .. } => {
-                let client = self.others.get_or_init(|| {
-                    reqwest::Client::builder().build().map_err(|error| unreachable(url, &error.to_string()))
-                });
-                let request = client.as_ref().map_err(String::clone)?.post(url);
-                match key {
-                    Some(key) => request.bearer_auth(key),
-                    None => request,
-                }
+    fn request(&self, model: &Model, call: Call) -> Result<(String, reqwest::RequestBuilder), String> {
+        match model {
+            Model::Served(_) => {
+                let url = format!("{}/nim/v1{}", self.world.base, call.path());
+                let request = self.own.post(&url).header(INTERNAL, &self.world.key);
+                Ok((url, request))
             }
-        };
-        Ok(answer(request.json(body)).await)
+            Model::Elsewhere { endpoint, .. } => {
+                let url = format!("{}{}", endpoint.base, call.path());
+                let request = self.world.outside.post(endpoint, call.path());
+                let request = request.map_err(|why| unreachable(&url, &why))?;
+                Ok((url, request))
+            }
+        }
     }
 }
 
@@ -156,31 +179,57 @@ fn unreachable(whom: &str, why: &str) -> String {
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Result<Value, Silence> {
-    let lost = |error: reqwest::Error| Silence { status: None, why: error.to_string() };
-    let response = request.send().await.map_err(lost)?;
+    let lost = |error: reqwest::Error| {
+        let why = match error.is_timeout() {
+            true => "no answer in time".to_owned(),
+            false => error.without_url().to_string(),
+        };
+        Silence { status: None, why, wait: None }
+    };
+    let mut response = request.send().await.map_err(lost)?;
     let status = response.status();
-    let body = response.text().await.map_err(lost)?;
-    let refused = |why: String| Silence { status: Some(status), why };
-    if !status.is_success() {
-        return Err(refused(format!("{status}: {}", body.chars().take(300).collect::<String>())));
+    let wait = response.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+    let refused = |why: String| Silence { status: Some(status), why, wait: wait.map(Duration::from_secs) };
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(lost)? {
+        if body.len() + piece.len() > LARGEST_ANSWER {
+            return Err(refused(format!("the answer has more than {LARGEST_ANSWER} bytes")));
+        }
+        body.extend_from_slice(&piece);
     }
-    serde_json::from_str(&body).map_err(|error| refused(error.to_string()))
+    if !status.is_success() {
+        let told: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+        return Err(refused(format!("{status}: {told}")));
+    }
+    serde_json::from_slice(&body).map_err(|error| refused(format!("the answer is not JSON: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(given: Value) -> Result<Model, String> {
+        Model::parse(&State::default(), &given)
+    }
+
     #[test]
-    fn an_endpoint_is_given_as_a_base_or_in_full() {
-        let read = |url: &str| Model::parse(&json!({"api_endpoint": {"url": url, "model_id": "m", "api_key": ""}}));
-        for url in ["http://h/v1", "http://h/v1/", "http://h/v1/chat/completions", "http://h/v1/completions"] {
-            let expected = Model::Elsewhere { base: "http://h/v1".into(), id: "m".into(), key: None };
-            assert_eq!(read(url), Ok(expected), "{url}");
-        }
-        assert_eq!(Model::parse(&json!("ns/m@1")), Ok(Model::Served("ns/m@1".into())));
-        for wrong in [json!(null), json!(""), json!({}), json!({"api_endpoint": {"url": "http://h"}}), json!(3)] {
-            assert!(Model::parse(&wrong).is_err(), "{wrong}");
+    fn a_model_is_a_name_or_has_an_endpoint() {
+        let endpoint = Endpoint::parse("http://h/v1", Some("k")).unwrap();
+        let given = json!({"api_endpoint": {"url": "http://h/v1/chat/completions", "model_id": "m", "api_key": "k", "format": "openai"}});
+        assert_eq!(read(given), Ok(Model::Elsewhere { endpoint, id: "m".into() }));
+        assert_eq!(read(json!("ns/m@1")), Ok(Model::Served("ns/m@1".into())));
+        let endpoint =
+            |url: &str, format: &str| json!({"api_endpoint": {"url": url, "model_id": "m", "format": format}});
+        for wrong in [
+            json!(null),
+            json!(""),
+            json!({}),
+            json!({"api_endpoint": {"url": "http://h"}}),
+            json!(3),
+            endpoint("h", "nim"),
+            endpoint("http://h", "grpc"),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
     }
 }

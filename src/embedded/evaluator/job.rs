@@ -91,7 +91,7 @@ impl Evaluation {
     }
 
     /// Asks it to stop; a job that has ended stays as it is.
-    pub(super) fn cancel(&mut self) {
+    pub(in crate::embedded) fn cancel(&mut self) {
         if matches!(self.phase, Phase::Working) {
             self.work.cancel();
             self.become_phase(Phase::Cancelling);

@@ -5,6 +5,7 @@ mod ask;
 pub(super) mod job;
 mod live;
 mod metrics;
+mod python;
 mod reports;
 mod request;
 mod results;

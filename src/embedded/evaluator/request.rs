@@ -1,6 +1,8 @@
 //! Accepting an evaluation job: checks of the body, look-up of what it refers to, and the plan of what is to be asked
 //! and scored (nemo-wire 6.2).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::ask::{Call, Model};
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     pub(super) parallelism: usize,
     /// How often a failed request is made again.
     pub(super) retries: usize,
+    /// How long a request may take.
+    pub(super) timeout: Duration,
     /// Members that every request to the model carries unless its template says otherwise.
     pub(super) sampling: Object,
 }
@@ -54,6 +58,9 @@ enum Target {
 const DEFAULT_PARALLELISM: u64 = 8;
 const MOST_PARALLEL: u64 = 256;
 const DEFAULT_RETRIES: u64 = 3;
+/// Seconds that a request may take, unless the job says otherwise.
+const DEFAULT_TIMEOUT: u64 = 120;
+const LONGEST_TIMEOUT: u64 = 3600;
 
 /// The job and the plan that a body asks for.
 pub(super) fn accept(state: &State, body: &Object, check_datasets: bool) -> Result<(Evaluation, Plan), Refusal> {
@@ -152,6 +159,7 @@ fn plan(state: &State, config: &Value, target: &Value) -> Result<Plan, Refusal> 
         tasks,
         parallelism: number("parallelism", DEFAULT_PARALLELISM).clamp(1, MOST_PARALLEL) as usize,
         retries: number("max_retries", DEFAULT_RETRIES).min(10) as usize,
+        timeout: Duration::from_secs(number("request_timeout", DEFAULT_TIMEOUT).clamp(1, LONGEST_TIMEOUT)),
         sampling: carried.filter(|(_, value)| !value.is_null()).collect(),
     })
 }
@@ -162,7 +170,7 @@ impl Target {
             |member: &str| Refusal::unprocessable(format!("target.{member} is required for a target of type {member}"));
         match target["type"].as_str() {
             Some("model") if target["model"].is_null() => Err(missing("model")),
-            Some("model") => Model::parse(&target["model"])
+            Some("model") => Model::parse(state, &target["model"])
                 .map(Target::Model)
                 .map_err(|why| Refusal::unprocessable(format!("target.model {why}"))),
             Some("rows") => {
@@ -237,7 +245,7 @@ fn one_task(state: &State, target: &Target, name: &str, task: &Value, limit: Opt
     let mut metrics = Vec::new();
     for (key, metric) in task["metrics"].as_object().into_iter().flatten() {
         let kind = metric["type"].as_str().unwrap_or_default();
-        let parsed = Metric::parse(kind, &metric["params"]);
+        let parsed = Metric::parse(state, kind, &metric["params"]);
         metrics.push((key.clone(), parsed.map_err(|why| refuse(format!("metrics.{key}: {why}")))?));
     }
     Ok(Task { name: name.to_owned(), inference, source, limit, metrics })

@@ -25,8 +25,10 @@ pub(super) struct Row {
     pub(super) sample: Value,
     /// One per metric.
     pub(super) scores: Vec<Scores>,
-    /// Why a score is missing.
+    /// Why a score is missing that could not be computed.
     pub(super) error: Option<String>,
+    /// Why a score is missing although nothing went wrong: a judge gave none.
+    pub(super) note: Option<String>,
 }
 
 impl Row {
@@ -152,7 +154,7 @@ impl TaskRows {
                 metrics.insert(metric.clone(), json!({"scores": scores}));
             }
             let mut shown = json!({"item": row.item, "sample": row.sample, "metrics": metrics});
-            if let Some(error) = &row.error {
+            if let Some(error) = row.error.as_ref().or(row.note.as_ref()) {
                 shown["error"] = json!(error);
             }
             shown
@@ -188,6 +190,7 @@ mod tests {
             sample: json!({"output_text": "x"}),
             scores: vec![Scores::of(vec![score])],
             error: score.is_none().then(|| "undefined".to_owned()),
+            note: None,
         };
         let rows = vec![row(Some(1.0)), row(None), row(Some(0.5))];
         [TaskRows { name: "t".into(), metrics: vec![("f1".into(), vec!["f1_score".into()])], rows }]

@@ -20,6 +20,9 @@ use crate::embedded::world::World;
 /// The status read that waits for the end of the work, on `Clock::Polls`: created, pending, running, done.
 const ENDS_AT_READ: u32 = 3;
 
+/// How much is shown of a judge's reply in which no score was found.
+const NOTE_CHARS: usize = 120;
+
 /// One evaluation under way.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -147,7 +150,7 @@ pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<T
         datasets.push(task.source.rows(world, task.limit).await?);
     }
     work.total.store(datasets.iter().map(Vec::len).sum(), Ordering::Relaxed);
-    let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries)?, plan };
+    let scorer = Scorer { templates: Templates::new(), asker: Asker::new(world, plan.retries, plan.timeout)?, plan };
     let mut scored = Vec::new();
     for (task, items) in plan.tasks.iter().zip(datasets) {
         let rows: Vec<Row> = stream::iter(items)
@@ -173,7 +176,7 @@ pub(super) async fn run(world: &World, work: &Work, plan: &Plan) -> Result<Vec<T
 /// Has one row after the other answered, and scores it.
 struct Scorer<'a> {
     templates: Templates,
-    asker: Asker,
+    asker: Asker<'a>,
     plan: &'a Plan,
 }
 
@@ -189,7 +192,7 @@ impl Scorer<'_> {
                     Err(why) => {
                         let none = |(_, metric): &(String, Metric)| Scores::of(vec![None; metric.score_names().len()]);
                         let scores = task.metrics.iter().map(none).collect();
-                        return Ok(Row { item: row, sample: Value::Null, scores, error: Some(why) });
+                        return Ok(Row { item: row, sample: Value::Null, scores, error: Some(why), note: None });
                     }
                 };
                 let sample = self.sample(inference, request).await?;
@@ -197,10 +200,10 @@ impl Scorer<'_> {
             }
         };
         let context = Context::new(&item, Some(&sample));
-        let (mut scores, mut error) = (Vec::new(), None);
+        let (mut scores, mut error, mut note) = (Vec::new(), None, None);
         for (_, metric) in &task.metrics {
             let scored = match metric {
-                Metric::Judge(judge) => self.judged(judge, &context).await,
+                Metric::Judge(judge) => self.judged(judge, &context, &mut note).await,
                 other => other.score(&self.templates, &context, &sample),
             };
             scores.push(scored.unwrap_or_else(|why| {
@@ -208,7 +211,7 @@ impl Scorer<'_> {
                 Scores::of(vec![None; metric.score_names().len()])
             }));
         }
-        Ok(Row { item, sample, scores, error })
+        Ok(Row { item, sample, scores, error, note })
     }
 
     async fn sample(&self, inference: &Inference, rendered: serde_json::Map<String, Value>) -> Result<Value, String> {
@@ -219,12 +222,18 @@ impl Scorer<'_> {
     }
 
     /// What a judge says of a row; one without a model says nothing.
-    async fn judged(&self, judge: &Judge, context: &Context) -> Result<Scores, String> {
+    async fn judged(&self, judge: &Judge, context: &Context, note: &mut Option<String>) -> Result<Scores, String> {
         let Some(model) = &judge.model else {
             return Ok(Scores::of(vec![None; judge.score_names().len()]));
         };
         let request = judge.request(&self.templates, context)?;
         let response = self.asker.ask(model, Call::Chat, request).await?;
-        Ok(Scores::of(judge.read(Call::Chat.text(&response))))
+        let reply = Call::Chat.text(&response);
+        let scores = judge.read(reply);
+        if scores.iter().any(Option::is_none) {
+            let begin: String = reply.chars().take(NOTE_CHARS).collect();
+            *note = Some(format!("the judge's reply lacks a score: {begin}"));
+        }
+        Ok(Scores::of(scores))
     }
 }

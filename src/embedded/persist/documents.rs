@@ -54,6 +54,18 @@ impl State {
             || SHELVES.iter().any(|(_, shelf)| shelf(self).is_touched())
     }
 
+    /// Takes everything away, as if it were deleted piece by piece.
+    pub(in crate::embedded) fn clear(&mut self) {
+        for (_, shelf) in SHELVES {
+            shelf(self).clear();
+        }
+        self.store.clear();
+        self.deployments.retain(|_| false);
+        self.trainings.retain(|_| false);
+        self.adapters.retain(|_| false);
+        self.evaluations.retain(|_| false);
+    }
+
     /// What was touched since this was last asked.
     pub(in crate::embedded) fn changes(&mut self) -> Vec<Change> {
         let mut changes = self.store.take_touched();

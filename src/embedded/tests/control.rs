@@ -73,3 +73,18 @@ async fn a_server_that_ends_frees_its_port() {
     let again = Server::start(Options { port, ..Options::default() }).unwrap();
     assert_eq!(again.port(), port);
 }
+
+#[tokio::test]
+async fn a_reset_forgets_all_that_exists_and_stops_its_work() {
+    let p = Platform::polled();
+    let fresh = p.read("/control/state").await;
+    p.upload("n", "data", &[("training/rows.jsonl", "{}")]).await;
+    p.make("/nemo/v1/projects", json!({"namespace": "n", "name": "one"})).await;
+    let nim = json!({"image_name": "nvcr.io/nim/student", "image_tag": "1", "gpu": 4, "pvc_size": "25Gi"});
+    let deployment = json!({"namespace": "n", "name": "d", "config": {"model": "m/m", "nim_deployment": nim}});
+    p.make("/nemo/v1/deployment/model-deployments", deployment).await;
+    assert_ne!(p.read("/control/state").await, fresh);
+    p.make("/control/reset", json!({})).await;
+    assert_eq!(p.read("/control/state").await, fresh);
+    assert_eq!(calls(&p).await["count"], 0);
+}

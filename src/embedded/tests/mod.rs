@@ -4,6 +4,7 @@ mod control;
 mod data_dir;
 mod datastore;
 mod evaluator;
+mod external;
 mod faults;
 mod flywheel;
 mod inference;

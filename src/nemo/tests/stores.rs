@@ -347,6 +347,13 @@ async fn repositories_are_made_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_repository_whose_making_was_not_answered_is_made_again() {
+    let fake = Fake::replies(vec![reply(503, ""), reply(409, r#"{"error":"already created"}"#)]).await;
+    assert_eq!(fake.client().create_repo("n", "d").await.unwrap(), Creation::Existed);
+    assert_eq!(fake.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_repository_is_listed_over_pages() {
     let fake = Fake::replies(vec![
         ok(json!([{ "type": "directory", "path": "training" }, { "type": "file", "path": "a", "size": 3, "oid": "x" }]))

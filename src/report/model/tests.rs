@@ -73,6 +73,7 @@ fn schema() -> Value {
 fn all_samples() -> Vec<Report> {
     let mut reports = vec![
         samples::completed(),
+        samples::judged(),
         samples::long_names(),
         samples::partial(),
         samples::cancelled(),

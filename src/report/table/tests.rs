@@ -26,7 +26,7 @@ macro_rules! snapshots {
     )*};
 }
 
-snapshots!(completed, partial, cancelled, running, held, long_names);
+snapshots!(completed, judged, partial, cancelled, running, held, long_names);
 
 #[test]
 fn every_table_of_a_rehearsal_says_so() {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::client::{Call, Client, Server};
 use super::error::ElasticError;
+use super::index::health;
 use super::mapping::{self, Mapping};
 use super::thread::{Thread, ended};
 use crate::data::canonical;
@@ -91,7 +92,9 @@ impl Bulk {
         let preparing = Arc::clone(&client);
         let (server, mapping) = thread.run(async move {
             let server = preparing.server().await?;
-            Ok((server, prepare(&preparing).await?))
+            let mapping = prepare(&preparing).await?;
+            health(&preparing, &server).await?;
+            Ok((server, mapping))
         })?;
         if let Some(why) = mapping.unwritable() {
             return Err(ElasticError::Mapping { index: client.index.clone(), why });
@@ -163,9 +166,15 @@ impl Bulk {
 
 /// The mapping of the index, which is made when it is not there.
 async fn prepare(client: &Client) -> Result<Mapping, ElasticError> {
+    let refusal = |why: String| ElasticError::Mapping { index: client.index.clone(), why };
     let look = || client.ask(Call::new(Method::Get, client.index_path("/_mapping")));
     match look().await {
-        Ok(answer) => return Ok(Mapping::read(&answer)),
+        Ok(answer) => {
+            return match no_single_index(&answer) {
+                Some(why) => Err(refusal(why)),
+                None => Ok(Mapping::read(&answer)),
+            };
+        }
         Err(error) if error.is_no_index() => {}
         Err(error) => return Err(error),
     }
@@ -176,6 +185,20 @@ async fn prepare(client: &Client) -> Result<Mapping, ElasticError> {
         _ => {}
     }
     Ok(Mapping::read(&look().await?))
+}
+
+/// Why records under their ids would not be there once each, if so: ids count within one index.
+fn no_single_index(mappings: &Value) -> Option<String> {
+    let names: Vec<&String> = mappings.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    match names.as_slice() {
+        [name] if name.starts_with(".ds-") => {
+            Some("it is a data stream, whose documents need a field @timestamp".to_owned())
+        }
+        [] | [_] => None,
+        [first, .., last] => {
+            Some(format!("it is an alias of {} indices ({first} to {last}), and records belong into one", names.len()))
+        }
+    }
 }
 
 /// Sends a body until each of its records is written, present or refused.

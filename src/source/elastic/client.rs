@@ -13,7 +13,7 @@ use elasticsearch::http::{Method, Url};
 use serde_json::Value;
 
 use super::error::{ElasticError, ServerProblem};
-use crate::data::options::IndexAt;
+use crate::data::options::{Fields, IndexAt};
 use crate::source::credentials::Credentials;
 
 /// How long a call may take: bulks and large pages on a busy server are slow.
@@ -68,7 +68,16 @@ pub enum Product {
 impl Server {
     /// The first number of the version; 0 when unknown.
     pub fn major(&self) -> u32 {
-        self.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
+        self.number(0)
+    }
+
+    /// The second number of the version; 0 when unknown.
+    pub fn minor(&self) -> u32 {
+        self.number(1)
+    }
+
+    fn number(&self, place: usize) -> u32 {
+        self.version.split('.').nth(place).and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 }
 
@@ -89,6 +98,8 @@ pub(crate) struct Client {
     base: String,
     /// The index.
     pub(crate) index: String,
+    /// Where the fields of a record stand in its documents.
+    pub(crate) fields: Fields,
     /// How calls are repeated.
     pub(crate) backoff: Backoff,
 }
@@ -174,14 +185,17 @@ impl Client {
             Credentials::ApiKey(key) => builder.auth(Auth::EncodedApiKey(key.clone())),
             Credentials::Basic(user, password) => builder.auth(Auth::Basic(user.clone(), password.clone())),
         };
-        if let Some(path) = &at.ca_cert {
+        if !at.verify {
+            builder = builder.cert_validation(CertificateValidation::None);
+        } else if let Some(path) = &at.ca_cert {
             let wrong = |why: String| setup(format!("logs.elasticsearch.ca_cert {}: {why}", path.display()));
             let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
             let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
             builder = builder.cert_validation(CertificateValidation::Full(certificate));
         }
         let transport = builder.build().map_err(|error| setup(format!("making a client: {error}")))?;
-        Ok(Client { transport, base: at.url.clone(), index: at.index.clone(), backoff: Backoff::default() })
+        let (base, index, fields) = (at.url.clone(), at.index.clone(), at.fields.clone());
+        Ok(Client { transport, base, index, fields, backoff: Backoff::default() })
     }
 
     /// The address of the server.
@@ -231,8 +245,12 @@ impl Client {
 
     async fn send_once(&self, call: &Call) -> Result<Answer, (ElasticError, Option<Duration>)> {
         let name = self.name(call);
-        let broken = |error: &dyn std::error::Error| {
-            (ElasticError::Unreachable { call: name.clone(), why: deepest(error) }, None)
+        let broken = |error: &(dyn std::error::Error + 'static)| {
+            let (call, why) = (name.clone(), deepest(error));
+            match is_about_certificate(error) {
+                true => (ElasticError::Untrusted { call, why }, None),
+                false => (ElasticError::Unreachable { call, why }, None),
+            }
         };
         let mut headers = HeaderMap::new();
         // Packing costs a server more than its searches do, and pages are read as fast as it hands them out.
@@ -284,7 +302,11 @@ impl Client {
                 let product = if is_open { Product::OpenSearch } else { Product::Elasticsearch };
                 Ok(Server { product, version: version.to_owned() })
             }
-            Err(error @ (ElasticError::Unreachable { .. } | ElasticError::Foreign { .. })) => Err(error),
+            Err(
+                error @ (ElasticError::Unreachable { .. }
+                | ElasticError::Untrusted { .. }
+                | ElasticError::Foreign { .. }),
+            ) => Err(error),
             Err(error) => self.node().await.map_err(|second| match second {
                 ElasticError::Refused { .. } => second,
                 _ => error,
@@ -331,4 +353,23 @@ fn deepest(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+/// Whether the connection was given up because of the server's certificate.
+fn is_about_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error hides what it was made of from the chain.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner: Option<&(dyn std::error::Error + 'static)> = inner.map(|inner| inner as _);
+        if [Some(error), inner]
+            .into_iter()
+            .flatten()
+            .any(|error| matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+        {
+            return true;
+        }
+        cause = inner.filter(|inner| inner.is::<std::io::Error>()).or_else(|| error.source());
+    }
+    false
 }

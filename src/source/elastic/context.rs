@@ -34,7 +34,8 @@ impl Form {
     /// The one that this server has and that loses nothing at the edges of pages.
     pub(crate) fn of(server: &Server) -> Form {
         match (server.product, server.major()) {
-            (Product::Elasticsearch, 7..) => Form::Elasticsearch,
+            (Product::Elasticsearch, 8..) => Form::Elasticsearch,
+            (Product::Elasticsearch, 7) if server.minor() >= 12 => Form::Elasticsearch,
             // Older ones have points in time, but nothing to tell records of one second apart.
             (Product::OpenSearch, 3..) => Form::OpenSearch,
             _ => Form::Scroll,
@@ -81,8 +82,10 @@ pub(crate) struct Search {
     pub(crate) query: Value,
     /// Which slice of how many.
     pub(crate) slice: (usize, usize),
-    /// Whether records come in the order of their timestamps.
-    pub(crate) by_time: bool,
+    /// The field by whose times records come in order, if they do.
+    pub(crate) by_time: Option<String>,
+    /// The fields that are handed out; whole documents when empty.
+    pub(crate) wanted: Vec<String>,
 }
 
 impl Search {
@@ -94,7 +97,10 @@ impl Search {
         after: Option<&Value>,
         size: usize,
     ) -> Result<Bytes, ElasticError> {
-        let mut body = json!({"size": size, "query": self.query, "track_total_hits": false});
+        let mut body = json!({"size": size, "query": self.query});
+        if !self.wanted.is_empty() {
+            body["_source"] = json!(self.wanted);
+        }
         let (slice, slices) = self.slice;
         if slices > 1 {
             body["slice"] = json!({"id": slice, "max": slices});
@@ -114,11 +120,13 @@ impl Search {
                     .once()
             }
             (Form::Elasticsearch | Form::OpenSearch, id) => {
+                // Scrolls have to count.
+                body["track_total_hits"] = json!(false);
                 body["pit"] = json!({"id": id, "keep_alive": KEEP});
                 let by_shard = json!({"_shard_doc": {"order": "asc"}});
-                body["sort"] = match self.by_time {
-                    true => json!([{"timestamp": {"order": "asc", "missing": "_last"}}, by_shard]),
-                    false => json!([by_shard]),
+                body["sort"] = match &self.by_time {
+                    Some(field) => json!([{field: {"order": "asc", "missing": "_last"}}, by_shard]),
+                    None => json!([by_shard]),
                 };
                 if let Some(after) = after {
                     body["search_after"] = after.clone();

@@ -53,6 +53,32 @@ pub enum ElasticError {
         /// What is in the way.
         why: String,
     },
+    /// What the documents of an index hold cannot be told.
+    #[error("the documents of the index {index} cannot be read as log records: {why}")]
+    Unclear {
+        /// Its name.
+        index: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// The server answers, but not all of the index is there.
+    #[error("{server} has not all of the index {index}: its health is red, {why}")]
+    Unhealthy {
+        /// The name of the index.
+        index: String,
+        /// Name, version and address.
+        server: String,
+        /// How much of it is missing.
+        why: String,
+    },
+    /// The certificate of the server is not trusted.
+    #[error("{call}: the certificate of the server is not trusted: {why}")]
+    Untrusted {
+        /// Method and URL.
+        call: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The server has dropped what it was reading from again and again.
     #[error("the server has lost the search context {times} times without handing out a record")]
     Lost {
@@ -95,11 +121,26 @@ impl ElasticError {
     pub fn hint(&self) -> &'static str {
         match self {
             ElasticError::Unreachable { .. } | ElasticError::Foreign { .. } => {
-                "check logs.elasticsearch.url (or ELASTICSEARCH_URL), and that the server is up"
+                "check logs.elasticsearch.url (or ELASTICSEARCH_URL), with https where the server has TLS, and that the \
+                 server is up"
+            }
+            ElasticError::Untrusted { .. } => {
+                "set logs.elasticsearch.ca_cert to the PEM file of the authority that has signed it, and use a host name \
+                 that it names"
+            }
+            ElasticError::Refused { status: 403, .. } => {
+                "the key or user has to be allowed to read the index and its mapping, and for `dfwfd load` to create it \
+                 and to write"
             }
             ElasticError::Refused { .. } => {
                 "set ELASTICSEARCH_API_KEY, or name the variables of user and password in logs.elasticsearch.username_env \
                  and password_env"
+            }
+            ElasticError::Unclear { .. } => {
+                "logs.fields says where the time and the other fields of a record stand in the documents"
+            }
+            ElasticError::Unhealthy { .. } => {
+                "`GET /_cluster/allocation/explain` says what its shards wait for; often a disk is full"
             }
             ElasticError::Answer { .. } | ElasticError::Lost { .. } => "the server's own log says more",
             ElasticError::NoIndex { .. } => "`dfwfd load FILE` makes it; logs.elasticsearch.index names another",
@@ -111,7 +152,7 @@ impl ElasticError {
 
     /// Whether the settings are to blame, not the server.
     pub fn is_usage(&self) -> bool {
-        matches!(self, ElasticError::Setup(_) | ElasticError::Mapping { .. })
+        matches!(self, ElasticError::Setup(_) | ElasticError::Mapping { .. } | ElasticError::Unclear { .. })
     }
 
     /// Whether there is nothing to read.

@@ -27,6 +27,8 @@ pub(super) enum Mischief {
     Say(u16, String),
     /// The connection breaks off within the body.
     Cut,
+    /// The body never comes.
+    Hang,
     /// The search contexts are gone.
     Forget,
 }
@@ -37,7 +39,7 @@ pub(super) struct World {
     /// Name and version as in `GET /`.
     pub(super) version: Value,
     pub(super) mappings: Value,
-    /// Id and time of each document, in the order of the shard; the time is in the index's own milliseconds.
+    /// Id (and behind an @ the index, if it is another) and time of each document, in the order of the shard; the time is in the index's own milliseconds.
     pub(super) documents: Vec<(String, i64)>,
     /// Answers to calls whose path holds this text, before it does its work again.
     pub(super) mischief: Vec<(&'static str, VecDeque<Option<Mischief>>)>,
@@ -88,6 +90,12 @@ impl Fake {
         client
     }
 
+    /// A reading of pages of this size.
+    pub(super) fn open(&self, slices: usize, size: usize, halt: &Halt) -> Result<Pages, ElasticError> {
+        let size = Some(PageSize::fixed(size));
+        Pages::of(self.client(&Credentials::None), &Filter::default(), slices, size, halt)
+    }
+
     /// The ids of everything that is read, or what ended it.
     pub(super) fn read(&self, filter: &Filter, slices: usize, size: usize) -> Result<Vec<String>, ElasticError> {
         let mut pages =
@@ -122,6 +130,9 @@ async fn answer(
         Some(Mischief::Cut) => {
             let parts = [Ok(Bytes::from_static(b"{\"hits\"")), Err(std::io::Error::other("cut"))];
             return Response::new(Body::from_stream(futures_util::stream::iter(parts)));
+        }
+        Some(Mischief::Hang) => {
+            return Response::new(Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>()));
         }
         Some(Mischief::Forget) => {
             world.open.clear();
@@ -220,7 +231,8 @@ impl World {
 }
 
 fn hit(document: &(String, i64), sort: Value) -> Value {
-    json!({"_id": document.0, "_source": {"id": document.0}, "sort": sort})
+    let (id, index) = document.0.split_once('@').unwrap_or((&document.0, "i"));
+    json!({"_index": index, "_id": id, "_source": {"id": document.0}, "sort": sort})
 }
 
 /// By the place in the shard, as the real ones do: another context has other slices.

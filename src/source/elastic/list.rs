@@ -1,7 +1,7 @@
 //! What an index holds: counted by the server where its mapping allows, else by reading every record.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -11,14 +11,18 @@ use serde_json::{Value, json};
 use super::client::{Call, Client};
 use super::error::ElasticError;
 use super::halt::Halt;
+use super::index::{Index, is_any, look};
 use super::mapping;
-use super::read::{Index, Pages, look};
+use super::read::Pages;
 use super::thread::Thread;
+use super::window;
 use crate::data::label::LabelReader;
-use crate::data::options::{Filter, IndexAt};
+use crate::data::options::{Fields, Filter, IndexAt};
+use crate::data::reshape::Reshaper;
 use crate::source::credentials::Credentials;
 use crate::source::lines::Lines;
 use crate::source::local::{Contents, Listing, Tally};
+use crate::source::reshaped::{Reshaped, Seen};
 
 /// Groups in one answer.
 const GROUPS: usize = 1000;
@@ -35,7 +39,10 @@ pub(crate) fn list(
     let client = Client::new(at, credentials).with_context(reading)?;
     match counted(&client, filter).with_context(reading)? {
         Some(contents) => Ok(contents),
-        None => scanned(Pages::open(at, credentials, filter, halt).with_context(reading)?, labels, filter, reading),
+        None => {
+            let pages = Pages::open(at, credentials, filter, halt).with_context(reading)?;
+            scanned(pages, &at.fields, labels, filter, reading)
+        }
     }
 }
 
@@ -43,7 +50,7 @@ pub(crate) fn list(
 pub(crate) fn deletion(at: &IndexAt, credentials: &Credentials, filter: &Filter) -> anyhow::Result<Option<String>> {
     let (client, wanted) = (Client::new(at, credentials)?, filter.clone());
     let index = Thread::start()?.run(async move { look(&client, &wanted).await })?;
-    if !index.decides(filter) {
+    if !index.exact {
         return Ok(None);
     }
     let body = json!({"query": mapping::all_of(index.parts)}).to_string().replace('\'', r"'\''");
@@ -52,77 +59,122 @@ pub(crate) fn deletion(at: &IndexAt, credentials: &Credentials, filter: &Filter)
     )))
 }
 
-/// `None` where the server cannot count.
+/// `None` where the server cannot count, or not each record under the names that it has.
 pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<Contents>, ElasticError> {
     let (client, filter) = (Arc::new(client.clone()), filter.clone());
     Thread::start()?.run(async move {
         let index = look(&client, &filter).await?;
         let fields = (index.mapping.grouped("workload_id"), index.mapping.grouped("client_id"));
-        let ((Some(workload), Some(customer)), true) = (fields, index.decides(&filter)) else { return Ok(None) };
-        groups(&client, &index, &workload, &customer).await.map(Some)
+        let kind = index.mapping.time_kind().filter(|_| index.exact);
+        let ((Some(workload), Some(customer)), Some(unit), Some(_)) = (fields, index.units.only(), kind) else {
+            return Ok(None);
+        };
+        // Times that the server could not read would be counted as none.
+        let time = index.mapping.path("timestamp").to_owned();
+        let mut parts = index.parts.clone();
+        parts.push(window::ignored(&time));
+        if is_any(&client, &mapping::all_of(parts)).await? {
+            return Ok(None);
+        }
+        Groups { client: &client, index: &index, workload, customer, time, unit }.count().await
     })
 }
 
-async fn groups(client: &Client, index: &Index, workload: &str, customer: &str) -> Result<Contents, ElasticError> {
-    let unit = index.factors.first().copied().unwrap_or(1);
-    let source = |name: &str, field: &str| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
-    let mut composite = json!({"size": GROUPS, "sources": [source("workload", workload), source("client", customer)]});
-    let mut listings: BTreeMap<String, Listing> = BTreeMap::new();
-    let mut unreadable = 0;
-    loop {
+/// How records are grouped.
+struct Groups<'a> {
+    client: &'a Client,
+    index: &'a Index,
+    /// Fields, and whether they hold every name: too long ones may not be indexed.
+    workload: (String, bool),
+    customer: (String, bool),
+    time: String,
+    unit: i64,
+}
+
+impl Groups<'_> {
+    /// Asks for page after page of groups: every one of them comes, and each count is exact. `None` when there are
+    /// records whose names the index may not hold.
+    async fn count(&self) -> Result<Option<Contents>, ElasticError> {
+        let source = |name: &str, (field, _): &(String, bool)| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
+        let sources = [source("workload", &self.workload), source("client", &self.customer)];
+        let mut composite = json!({"size": GROUPS, "sources": sources});
+        let mut listings: BTreeMap<String, Listing> = BTreeMap::new();
+        let mut unreadable = 0;
+        loop {
+            let answer = self.client.ask(self.page(&composite)).await?;
+            let found = &answer["aggregations"]["groups"];
+            for group in found["buckets"].as_array().into_iter().flatten() {
+                let unsure = |key: &str, (_, all): &(String, bool)| !all && group["key"][key].is_null();
+                if unsure("workload", &self.workload) || unsure("client", &self.customer) {
+                    return Ok(None);
+                }
+                match group["key"]["workload"].as_str().filter(|workload| !workload.trim().is_empty()) {
+                    Some(workload) => self.add(listings.entry(workload.to_owned()).or_default(), group),
+                    None => unreadable += group["doc_count"].as_u64().unwrap_or_default(),
+                }
+            }
+            match found.get("after_key") {
+                Some(after) if !after.is_null() => composite["after"] = after.clone(),
+                _ => break,
+            }
+        }
+        let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
+        Ok(Some(Contents { workloads, unreadable, server: Some(self.index.server.to_string()) }))
+    }
+
+    fn page(&self, composite: &Value) -> Call {
         let body = json!({
             "size": 0,
             "track_total_hits": false,
-            "query": mapping::all_of(index.parts.clone()),
+            "query": mapping::all_of(self.index.parts.clone()),
             "aggs": {"groups": {"composite": composite, "aggs": {
-                "first": {"min": {"field": "timestamp"}},
-                "last": {"max": {"field": "timestamp"}},
+                "first": {"min": {"field": self.time}},
+                "last": {"max": {"field": self.time}},
+                "without": {"missing": {"field": self.time}},
             }}},
         });
-        let call = Call::new(Method::Post, client.index_path("/_search")).with("allow_partial_search_results", "false");
-        let answer = client.ask(call.json(&body)).await?;
-        let found = &answer["aggregations"]["groups"];
-        for group in found["buckets"].as_array().into_iter().flatten() {
-            let records = group["doc_count"].as_u64().unwrap_or_default();
-            let Some(workload) = group["key"]["workload"].as_str() else {
-                unreadable += records;
-                continue;
-            };
-            let time = |key: &str| group[key]["value"].as_f64().map_or(0, |value| (value as i64).div_euclid(unit));
-            add(listings.entry(workload.to_owned()).or_default(), group, records, (time("first"), time("last")));
-        }
-        match found.get("after_key") {
-            Some(after) if !after.is_null() => composite["after"] = after.clone(),
-            _ => break,
-        }
+        Call::new(Method::Post, self.client.index_path("/_search"))
+            .with("allow_partial_search_results", "false")
+            .json(&body)
     }
-    let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
-    Ok(Contents { workloads, unreadable })
-}
 
-fn add(listing: &mut Listing, group: &Value, records: u64, (first, last): (i64, i64)) {
-    if listing.records == 0 {
-        (listing.first, listing.last) = (first, last);
-    }
-    listing.records += records;
-    listing.first = listing.first.min(first);
-    listing.last = listing.last.max(last);
-    let client = group["key"]["client"].as_str().unwrap_or_default();
-    match listing.clients.iter_mut().find(|(name, _)| name == client) {
-        Some((_, count)) => *count += records,
-        None => listing.clients.push((client.to_owned(), records)),
+    fn add(&self, listing: &mut Listing, group: &Value) {
+        let time = |key: &str| group[key]["value"].as_f64().map(|value| (value as i64).div_euclid(self.unit));
+        // A record without a timestamp counts as one of 1970-01-01T00:00:00Z.
+        let without = (group["without"]["doc_count"].as_u64() > Some(0)).then_some(0);
+        let times = || [time("first"), time("last"), without].into_iter().flatten();
+        let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        if listing.records == 0 {
+            (listing.first, listing.last) = (first, last);
+        }
+        let records = group["doc_count"].as_u64().unwrap_or_default();
+        listing.records += records;
+        listing.first = listing.first.min(first);
+        listing.last = listing.last.max(last);
+        let client = group["key"]["client"].as_str().unwrap_or_default();
+        match listing.clients.iter_mut().find(|(name, _)| name == client) {
+            Some((_, count)) => *count += records,
+            None => listing.clients.push((client.to_owned(), records)),
+        }
     }
 }
 
 fn scanned(
     mut pages: Pages,
+    fields: &Fields,
     labels: &LabelReader,
     filter: &Filter,
     reading: impl Fn() -> String,
 ) -> anyhow::Result<Contents> {
     let mut tally = Tally::default();
     let mut bytes = Vec::new();
-    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, &mut pages), 0);
+    let server = Some(pages.server.clone());
+    let (mut reshaper, seen) = (Reshaper::new(fields), Seen::default());
+    let records: Box<dyn Read> = match fields.are_own() {
+        true => Box::new(&mut pages),
+        false => Box::new(Reshaped::new(&mut pages, &mut reshaper, &seen)),
+    };
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, records), 0);
     let read = loop {
         match lines.next(&mut bytes) {
             Ok(Some(_)) => tally.take(&bytes, filter, labels),
@@ -130,8 +182,9 @@ fn scanned(
             Err(error) => break Err(error),
         }
     };
+    drop(lines);
     match (read, pages.take_error()) {
         (_, Some(error)) => Err(anyhow::Error::new(error).context(reading())),
-        (read, None) => read.with_context(reading).map(|()| tally.finish()),
+        (read, None) => read.with_context(reading).map(|()| Contents { server, ..tally.finish() }),
     }
 }

@@ -1,18 +1,15 @@
-//! What an index makes of the fields of a record: the mapping that `load` creates, whether another one will do, and how a
-//! filter is said in its terms. Sends nothing.
+//! What an index makes of the fields of a record: the mapping that `load` creates, whether another one will do, and how
+//! names are said in its terms; times are in `window`. Sends nothing.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::options::Filter;
-use crate::data::timestamp;
+use super::window::TimeKind;
+use crate::data::options::{Fields, Filter};
 
 /// The keys of a record.
 const FIVE: [&str; 5] = ["workload_id", "client_id", "timestamp", "request", "response"];
-
-/// Whole numbers from here on are milliseconds, not seconds (product section 3).
-const MILLISECONDS_FROM: f64 = 1e11;
 
 /// The body that creates an index for log records.
 pub(crate) fn creation() -> Value {
@@ -33,18 +30,9 @@ pub(crate) fn creation() -> Value {
 pub(crate) struct Mapping {
     strict: bool,
     no_source: bool,
+    part_of_source: bool,
     properties: Map<String, Value>,
-}
-
-/// How the field of the timestamp is sorted and compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TimeKind {
-    /// A date: milliseconds inside, bounds with a format of their own.
-    Date,
-    /// A date in nanoseconds.
-    Nanos,
-    /// A number.
-    Number,
+    fields: Fields,
 }
 
 impl Mapping {
@@ -55,6 +43,7 @@ impl Mapping {
         for other in all {
             first.strict |= other.strict;
             first.no_source |= other.no_source;
+            first.part_of_source |= other.part_of_source;
             // A field that is not the same everywhere is not relied on.
             first.properties.retain(|name, field| other.properties.get(name) == Some(field));
         }
@@ -63,10 +52,18 @@ impl Mapping {
 
     fn of(mappings: &Value) -> Mapping {
         Mapping {
-            strict: mappings["dynamic"] == "strict",
+            strict: mappings["dynamic"].as_str().is_some_and(|dynamic| dynamic.starts_with("strict")),
             no_source: mappings["_source"]["enabled"] == false,
+            part_of_source: ["includes", "excludes"].iter().any(|key| !mappings["_source"][key].is_null())
+                || mappings["_source"]["mode"] == "synthetic",
             properties: mappings["properties"].as_object().cloned().unwrap_or_default(),
+            fields: Fields::default(),
         }
+    }
+
+    /// The same for documents whose fields stand elsewhere.
+    pub(crate) fn with(self, fields: &Fields) -> Mapping {
+        Mapping { fields: fields.clone(), ..self }
     }
 
     /// Whether only the five fields of a record may be written.
@@ -84,6 +81,9 @@ impl Mapping {
         if let Some(why) = self.unreadable() {
             return Some(why);
         }
+        if self.part_of_source {
+            return Some("it does not keep its documents whole (_source leaves something out)".to_owned());
+        }
         let kind = |name: &str| self.properties.get(name).map(|field| field["type"].as_str().unwrap_or("object"));
         for name in FIVE {
             let fits = match (name, kind(name)) {
@@ -94,13 +94,9 @@ impl Mapping {
                 ("workload_id" | "client_id", Some(kind)) => {
                     matches!(kind, "keyword" | "text" | "wildcard" | "match_only_text" | "constant_keyword")
                 }
+                ("timestamp", Some("date" | "date_nanos")) => self.takes_numbers(),
                 ("timestamp", Some(kind)) => {
-                    let numeric = self.numeric_format().is_some() || !matches!(kind, "date" | "date_nanos");
-                    numeric
-                        && matches!(
-                            kind,
-                            "date" | "date_nanos" | "long" | "unsigned_long" | "double" | "keyword" | "text"
-                        )
+                    matches!(kind, "long" | "integer" | "unsigned_long" | "double" | "keyword" | "text")
                 }
                 (_, Some(kind)) => matches!(kind, "object" | "nested" | "flattened" | "flat_object"),
             };
@@ -112,136 +108,114 @@ impl Mapping {
         None
     }
 
+    /// Whether the date of the timestamp takes the numbers that are written.
+    fn takes_numbers(&self) -> bool {
+        let format = self.properties.get("timestamp").and_then(|field| field["format"].as_str());
+        format.is_none_or(|formats| formats.split("||").any(|one| matches!(one, "epoch_second" | "epoch_millis")))
+    }
+
+    /// The definition of the field at a dotted path, where queries reach it.
+    fn field(&self, path: &str) -> Option<&Value> {
+        field_below(&self.properties, path, false)
+    }
+
+    /// Where a field of a record stands in a document.
+    pub(crate) fn path<'a>(&'a self, name: &'a str) -> &'a str {
+        self.fields.path(name)
+    }
+
+    /// Whether the index knows the field at this path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        field_below(&self.properties, path, true).is_some()
+    }
+
     /// The field to compare a text with exactly, where there is one.
     fn exact(&self, name: &str, text: &str) -> Option<String> {
         let usable = |field: &Value| {
             let longest = field["ignore_above"].as_u64().unwrap_or(u64::MAX);
-            field["type"] == "keyword" && field["index"] != false && text.chars().count() as u64 <= longest
+            field["type"] == "keyword"
+                && field["index"] != false
+                && field["normalizer"].is_null()
+                && field["null_value"].is_null()
+                && text.chars().count() as u64 <= longest
         };
-        let field = self.properties.get(name)?;
+        let path = self.path(name);
+        let field = self.field(path)?;
         if usable(field) {
-            return Some(name.to_owned());
+            return Some(path.to_owned());
         }
         let (below, _) = field["fields"].as_object()?.iter().find(|(_, field)| usable(field))?;
-        Some(format!("{name}.{below}"))
+        Some(format!("{path}.{below}"))
     }
 
-    /// The field that groups records by this key, where there is one.
-    pub(crate) fn grouped(&self, name: &str) -> Option<String> {
-        self.exact(name, "")
+    /// The field that groups records by this key, where there is one, and whether it holds every name.
+    pub(crate) fn grouped(&self, name: &str) -> Option<(String, bool)> {
+        let field = self.exact(name, "")?;
+        let definition = self.field(&field).or_else(|| {
+            let (parent, below) = field.rsplit_once('.')?;
+            self.field(parent)?["fields"].get(below)
+        })?;
+        let holds_all = definition["ignore_above"].is_null();
+        (definition["doc_values"] != false).then_some((field, holds_all))
     }
 
-    /// Which of the two numeric formats a date takes; `None`: no number.
-    fn numeric_format(&self) -> Option<&'static str> {
-        match self.properties.get("timestamp")?["format"].as_str() {
-            None => Some("epoch_millis"),
-            Some(formats) => formats.split("||").find_map(|format| match format {
-                "epoch_second" => Some("epoch_second"),
-                "epoch_millis" => Some("epoch_millis"),
-                _ => None,
-            }),
-        }
-    }
-
-    /// How the timestamp is sorted, where it can be.
+    /// How the timestamp is sorted, where it can be told from its order and bounds which time a record has.
     pub(crate) fn time_kind(&self) -> Option<TimeKind> {
-        let field = self.properties.get("timestamp")?;
-        if field["index"] == false || field["doc_values"] == false {
+        let field = self.field(self.path("timestamp"))?;
+        if field["index"] == false || field["doc_values"] == false || !field["null_value"].is_null() {
             return None;
         }
+        // Floats of 32 bits and less, and scaled ones, move times across the edges of a window.
         match field["type"].as_str()? {
             "date" => Some(TimeKind::Date),
             "date_nanos" => Some(TimeKind::Nanos),
-            "long" | "integer" | "double" | "float" | "unsigned_long" | "scaled_float" => Some(TimeKind::Number),
+            "long" | "integer" | "double" | "unsigned_long" => Some(TimeKind::Number),
             _ => None,
         }
     }
 
-    /// What one second of a record's time is in units of the indexed timestamp, for each way in which `samples` (values
-    /// as stored) are written.
-    pub(crate) fn factors<'a>(&self, kind: TimeKind, samples: impl IntoIterator<Item = &'a Value>) -> BTreeSet<i64> {
-        let of_number = |number: f64| {
-            let milliseconds = number.abs() >= MILLISECONDS_FROM;
-            match (kind, self.numeric_format()) {
-                (TimeKind::Number, _) | (_, Some("epoch_millis")) => {
-                    if milliseconds {
-                        1000
-                    } else {
-                        1
-                    }
-                }
-                _ if milliseconds => 1_000_000,
-                _ => 1000,
+    /// The part of a filter by workload and client that the server can decide, and whether that is all of it. What it
+    /// cannot is left to the reader, who looks at every record again: too much may come, never too little.
+    pub(crate) fn by_name(&self, filter: &Filter) -> (Vec<Value>, bool) {
+        let (mut parts, mut whole) = (Vec::new(), true);
+        if let Some(workload) = &filter.workload {
+            match self.exact("workload_id", workload) {
+                Some(field) => parts.push(json!({"term": {field: {"value": workload}}})),
+                None => whole = false,
             }
-        };
-        samples
-            .into_iter()
-            .filter_map(|sample| match sample {
-                Value::Number(number) => number.as_f64().map(of_number),
-                Value::String(text) => match text.trim().parse::<f64>() {
-                    Ok(number) => Some(of_number(number)),
-                    Err(_) => timestamp::from_text(text).map(|_| 1000),
-                },
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The part of a filter by workload and client that the server can decide. What it cannot is left to the reader, who
-    /// looks at every record again: too much may come, never too little.
-    pub(crate) fn by_name(&self, filter: &Filter) -> Vec<Value> {
-        let mut parts = Vec::new();
-        if let Some(workload) = &filter.workload
-            && let Some(field) = self.exact("workload_id", workload)
-        {
-            parts.push(json!({"term": {field: {"value": workload}}}));
         }
         let fields: Option<BTreeSet<String>> = filter
             .clients
             .iter()
             .map(|client| self.exact("client_id", client).filter(|_| !client.is_empty()))
             .collect();
-        if let Some(fields) = fields.filter(|fields| fields.len() == 1) {
-            parts.extend(fields.into_iter().map(|field| json!({"terms": {field: filter.clients}})));
+        match fields.as_ref().and_then(BTreeSet::first) {
+            Some(field) if fields.as_ref().is_some_and(|fields| fields.len() == 1) => {
+                parts.push(json!({"terms": {field.as_str(): filter.clients}}));
+            }
+            _ => whole &= filter.clients.is_empty(),
         }
-        parts
+        (parts, whole)
     }
+}
 
-    /// The same by time, for an index whose timestamps are written in the ways that `factors` stands for.
-    pub(crate) fn by_time(&self, filter: &Filter, factors: &BTreeSet<i64>) -> Option<Value> {
-        let kind = self.time_kind()?;
-        // Not every server takes a bound before 1970.
-        let since = filter.since.filter(|since| *since > 0);
-        let until = match filter.until {
-            Some(until) if until <= 0 => return None,
-            until => until,
-        };
-        if (since.is_none() && until.is_none()) || factors.is_empty() {
-            return None;
-        }
-        let mut any: Vec<Value> = factors
-            .iter()
-            .map(|factor| {
-                let mut bounds = Map::new();
-                let mut bound = |name: &str, seconds: Option<i64>| {
-                    if let Some(seconds) = seconds {
-                        bounds.insert(name.to_owned(), json!(seconds.saturating_mul(*factor)));
-                    }
-                };
-                bound("gte", since);
-                bound("lt", until);
-                if kind != TimeKind::Number {
-                    bounds.insert("format".to_owned(), json!("epoch_millis"));
-                }
-                json!({"range": {"timestamp": bounds}})
-            })
-            .collect();
-        // A record without a timestamp counts as one of 1970-01-01T00:00:00Z.
-        if since.is_none() {
-            any.push(json!({"bool": {"must_not": {"exists": {"field": "timestamp"}}}}));
-        }
-        Some(json!({"bool": {"should": any, "minimum_should_match": 1}}))
-    }
+/// The definition at a dotted path; a step may also be written with dots in its key. What is nested is a document of its
+/// own to the server, which an ordinary query does not reach.
+fn field_below<'a>(properties: &'a Map<String, Value>, path: &str, nested: bool) -> Option<&'a Value> {
+    properties.iter().find_map(|(key, field)| match path.strip_prefix(key.as_str())? {
+        "" => Some(field),
+        _ if field["type"] == "nested" && !nested => None,
+        rest => field_below(field["properties"].as_object()?, rest.strip_prefix('.')?, nested),
+    })
+}
+
+/// The value at a dotted path of a document; a step may also be written with dots in its key.
+pub(crate) fn value_at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    let found = document.as_object()?.iter().find_map(|(key, value)| match path.strip_prefix(key.as_str())? {
+        "" => Some(value),
+        rest => value_at(value, rest.strip_prefix('.')?),
+    });
+    found.filter(|value| !value.is_null())
 }
 
 /// A query of these parts; all documents without any.
@@ -257,68 +231,24 @@ mod tests {
         Mapping::read(&json!({"i": {"mappings": {"properties": properties}}}))
     }
 
-    fn window(mapping: &Mapping, samples: &[Value]) -> Option<Value> {
-        let filter = Filter { since: Some(1_700_000_000), until: Some(1_700_000_060), ..Filter::default() };
-        let factors = mapping.factors(mapping.time_kind()?, samples);
-        mapping.by_time(&filter, &factors)
-    }
-
-    fn bounds(value: &Value) -> Vec<(i64, i64)> {
-        let any = value["bool"]["should"].as_array().unwrap();
-        let bound = |part: &Value, name: &str| part["range"]["timestamp"][name].as_i64().unwrap();
-        any.iter().map(|part| (bound(part, "gte"), bound(part, "lt"))).collect()
-    }
-
-    #[test]
-    fn a_window_is_said_in_the_unit_that_the_mapping_makes_of_stored_values() {
-        let seconds = json!(1_700_000_010);
-        let milliseconds = json!(1_700_000_010_000_i64);
-        let text = json!("2023-11-14T22:13:30Z");
-        let own = mapping(creation()["mappings"]["properties"].clone());
-        assert_eq!(
-            bounds(&window(&own, std::slice::from_ref(&seconds)).unwrap()),
-            [(1_700_000_000_000, 1_700_000_060_000)]
-        );
-        let plain = mapping(json!({"timestamp": {"type": "date"}}));
-        assert_eq!(bounds(&window(&plain, std::slice::from_ref(&seconds)).unwrap()), [(1_700_000_000, 1_700_000_060)]);
-        assert_eq!(
-            bounds(&window(&plain, std::slice::from_ref(&milliseconds)).unwrap()),
-            [(1_700_000_000_000, 1_700_000_060_000)]
-        );
-        assert_eq!(
-            bounds(&window(&plain, std::slice::from_ref(&text)).unwrap()),
-            [(1_700_000_000_000, 1_700_000_060_000)]
-        );
-        assert_eq!(bounds(&window(&plain, &[seconds.clone(), text]).unwrap()).len(), 2);
-        let number = mapping(json!({"timestamp": {"type": "long"}}));
-        let said = window(&number, &[seconds]).unwrap();
-        assert_eq!(bounds(&said), [(1_700_000_000, 1_700_000_060)]);
-        assert!(!said.to_string().contains("format"));
-        assert_eq!(window(&mapping(json!({"timestamp": {"type": "keyword"}})), &[milliseconds]), None);
-        assert_eq!(window(&plain, &[]), None);
-    }
-
-    #[test]
-    fn without_a_lower_bound_records_without_a_time_belong_to_1970() {
-        let own = mapping(creation()["mappings"]["properties"].clone());
-        let filter = Filter { until: Some(10), ..Filter::default() };
-        assert!(own.by_time(&filter, &BTreeSet::from([1000])).unwrap().to_string().contains("must_not"));
-        let filter = Filter { since: Some(10), ..Filter::default() };
-        assert!(!own.by_time(&filter, &BTreeSet::from([1000])).unwrap().to_string().contains("must_not"));
-    }
-
     #[test]
     fn names_are_compared_where_they_are_kept_whole() {
         let filter = Filter { workload: Some("w".into()), clients: vec!["a".into(), "b".into()], ..Filter::default() };
         let own = mapping(creation()["mappings"]["properties"].clone());
-        assert_eq!(own.by_name(&filter).len(), 2);
+        assert_eq!((own.by_name(&filter).0.len(), own.by_name(&filter).1), (2, true));
         let below = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}});
         let dynamic = mapping(json!({"workload_id": below, "client_id": {"type": "text"}}));
-        assert_eq!(dynamic.by_name(&filter), [json!({"term": {"workload_id.keyword": {"value": "w"}}})]);
+        let part = json!({"term": {"workload_id.keyword": {"value": "w"}}});
+        assert_eq!(dynamic.by_name(&filter), (vec![part], false), "clients cannot be told");
+        assert_eq!(dynamic.grouped("workload_id"), Some(("workload_id.keyword".to_owned(), false)));
         let long = Filter { workload: Some("w".repeat(257)), ..Filter::default() };
-        assert!(dynamic.by_name(&long).is_empty());
+        assert_eq!(dynamic.by_name(&long), (vec![], false));
         let unknown = Filter { clients: vec![String::new()], ..Filter::default() };
-        assert!(own.by_name(&unknown).is_empty());
+        assert_eq!(own.by_name(&unknown), (vec![], false));
+        assert_eq!(own.by_name(&Filter::default()), (vec![], true));
+        let lower = mapping(json!({"workload_id": {"type": "keyword", "normalizer": "lowercase"}}));
+        assert_eq!(lower.by_name(&filter), (vec![], false));
+        assert_eq!(lower.grouped("workload_id"), None);
     }
 
     #[test]
@@ -335,7 +265,62 @@ mod tests {
         assert!(mapping(json!({"timestamp": {"type": "date", "format": "yyyy-MM-dd"}})).unwritable().is_some());
         let off = json!({"i": {"mappings": {"_source": {"enabled": false}}}});
         assert!(Mapping::read(&off).unwritable().is_some());
+        for source in [json!({"excludes": ["response"]}), json!({"mode": "synthetic"})] {
+            assert!(Mapping::read(&json!({"i": {"mappings": {"_source": source}}})).unwritable().is_some());
+        }
         let reference = json!({"timestamp": {"type": "date"}, "request": {"type": "object", "dynamic": false}});
         assert_eq!(mapping(reference).unwritable(), None);
+    }
+
+    #[test]
+    fn fields_that_stand_elsewhere_are_found_there() {
+        let properties = json!({
+            "app": {"type": "keyword"},
+            "@timestamp": {"type": "date"},
+            "who": {"properties": {"desk": {"type": "text", "fields": {"raw": {"type": "keyword"}}}}},
+        });
+        let text = |text: &str| Some(text.to_owned());
+        let fields = Fields {
+            workload_id: text("app"),
+            client_id: text("who.desk"),
+            timestamp: text("@timestamp"),
+            ..Fields::default()
+        };
+        let there = mapping(properties).with(&fields);
+        let filter = Filter { workload: text("w"), clients: vec!["a".into()], ..Filter::default() };
+        let (parts, whole) = there.by_name(&filter);
+        assert!(whole);
+        assert_eq!(parts, [json!({"term": {"app": {"value": "w"}}}), json!({"terms": {"who.desk.raw": ["a"]}})]);
+        assert_eq!(there.grouped("client_id"), Some(("who.desk.raw".to_owned(), true)));
+        assert_eq!(there.time_kind(), Some(TimeKind::Date));
+        assert!(there.has("who.desk") && !there.has("who.name") && !there.has("app.x"));
+        let dotted = mapping(json!({"labels.app": {"type": "keyword"}, "who": {"type": "nested", "properties": {
+            "desk": {"type": "keyword"}}}}));
+        let fields = Fields { workload_id: text("labels.app"), client_id: text("who.desk"), ..Fields::default() };
+        let (parts, whole) = dotted.with(&fields).by_name(&filter);
+        assert_eq!(
+            (parts, whole),
+            (vec![json!({"term": {"labels.app": {"value": "w"}}})], false),
+            "nested is not reached"
+        );
+        let document = json!({"a": {"b": {"c": 1}}, "a.b.d": 2, "a.b": {"e": 3}, "n": null});
+        let at = |path: &str| value_at(&document, path).and_then(Value::as_i64);
+        assert_eq!(
+            (at("a.b.c"), at("a.b.d"), at("a.b.e"), at("a.x"), at("n")),
+            (Some(1), Some(2), Some(3), None, None)
+        );
+    }
+
+    #[test]
+    fn a_time_that_its_index_moves_is_not_left_to_the_server() {
+        let kind = |field: Value| mapping(json!({"timestamp": field})).time_kind();
+        for exact in ["date", "date_nanos", "long", "double"] {
+            assert!(kind(json!({"type": exact})).is_some(), "{exact}");
+        }
+        for moved in ["float", "half_float", "scaled_float", "keyword", "text"] {
+            assert_eq!(kind(json!({"type": moved})), None, "{moved}");
+        }
+        assert_eq!(kind(json!({"type": "date", "null_value": 0})), None);
+        assert_eq!(kind(json!({"type": "date", "index": false})), None);
     }
 }

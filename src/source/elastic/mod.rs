@@ -6,11 +6,13 @@ mod client;
 mod context;
 pub(crate) mod error;
 pub(crate) mod halt;
+mod index;
 pub(crate) mod list;
 mod mapping;
 mod page_size;
 pub(crate) mod read;
 mod thread;
+mod window;
 
 #[cfg(test)]
 mod fake;

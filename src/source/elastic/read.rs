@@ -6,92 +6,33 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use elasticsearch::http::Method;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::client::{Call, Client, Server};
+use super::client::Client;
 use super::context::{Form, Page, Search};
 use super::error::ElasticError;
 use super::halt::{GRACE, Halt};
-use super::mapping::{self, Mapping, TimeKind};
+use super::index::look;
+use super::mapping;
 use super::page_size::PageSize;
 use super::thread::{Thread, ended as ended_early};
+use super::window::TimeKind;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
 
-/// Records that are looked at before reading.
-const SAMPLE: usize = 20;
 /// Slices that are read at once: the server looks for the next page of one while that of another is on its way.
 const SLICES: usize = 4;
 /// Contexts lost in a row before it is given up.
 const LOSSES: u32 = 5;
 
-/// What is known of an index before it is read.
-#[derive(Clone, Debug)]
-pub(crate) struct Index {
-    /// Which server has it.
-    pub(crate) server: Server,
-    /// Its mapping.
-    pub(crate) mapping: Mapping,
-    /// Seconds in units of the indexed timestamp, for each way in which the records that match are written.
-    pub(crate) factors: std::collections::BTreeSet<i64>,
-    /// The parts of the query that the server can decide.
-    pub(crate) parts: Vec<Value>,
-    /// Bytes of a record; `None`: there is none.
-    average: Option<usize>,
-}
-
-impl Index {
-    /// Whether the server lets exactly those records pass that the filter does.
-    pub(crate) fn decides(&self, filter: &Filter) -> bool {
-        let in_time = filter.since.is_some() || filter.until.is_some();
-        let wanted = [filter.workload.is_some(), !filter.clients.is_empty(), in_time];
-        let wanted = wanted.into_iter().filter(|wanted| *wanted).count();
-        self.parts.len() == wanted && self.factors.len() <= 1 && self.mapping.time_kind().is_some()
-    }
-}
-
-/// Looks at the index and translates the filter.
-pub(crate) async fn look(client: &Client, filter: &Filter) -> Result<Index, ElasticError> {
-    let server = client.server().await?;
-    let missing = |error: ElasticError| match error.is_no_index() {
-        true => {
-            let server = format!("{server} at {}", client.base());
-            ElasticError::NoIndex { index: client.index.clone(), server }
-        }
-        false => error,
-    };
-    let answer = client.ask(Call::new(Method::Get, client.index_path("/_mapping"))).await.map_err(missing)?;
-    let mapping = Mapping::read(&answer);
-    if let Some(why) = mapping.unreadable() {
-        return Err(ElasticError::Mapping { index: client.index.clone(), why });
-    }
-    let mut parts = mapping.by_name(filter);
-    let orders: &[Option<&str>] = if mapping.time_kind().is_some() { &[Some("asc"), Some("desc")] } else { &[None] };
-    let (mut times, mut bytes, mut records) = (Vec::new(), 0, 0);
-    for order in orders {
-        let mut body = json!({"size": SAMPLE / 2, "query": mapping::all_of(parts.clone())});
-        if let Some(order) = order {
-            body["sort"] = json!([{"timestamp": {"order": order, "missing": "_last"}}]);
-        }
-        let found = client.ask(Call::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
-        for hit in found["hits"]["hits"].as_array().into_iter().flatten() {
-            times.push(hit["_source"]["timestamp"].clone());
-            bytes += hit["_source"].to_string().len();
-            records += 1;
-        }
-    }
-    let factors = mapping.time_kind().map(|kind| mapping.factors(kind, &times)).unwrap_or_default();
-    parts.extend(mapping.by_time(filter, &factors));
-    Ok(Index { server, mapping, factors, parts, average: bytes.checked_div(records) })
-}
-
 /// The records of an index as a stream of lines.
 #[derive(Debug)]
 pub(crate) struct Pages {
+    /// Name and version of the server.
+    pub(crate) server: String,
     /// Ended by dropping it, which is why it stands before the thread that serves it.
     pages: Option<mpsc::Receiver<Lines>>,
     end: mpsc::Receiver<Result<(), ElasticError>>,
@@ -153,7 +94,15 @@ impl Pages {
             halt: halt.clone(),
         });
         let end = thread.begin(async move { reading.all(slices).await });
-        Ok(Pages { pages: Some(pages), end, current: None, at: 0, error: None, _thread: thread })
+        Ok(Pages {
+            server: index.server.to_string(),
+            pages: Some(pages),
+            end,
+            current: None,
+            at: 0,
+            error: None,
+            _thread: thread,
+        })
     }
 
     /// What ended the stream early, if something did.
@@ -298,16 +247,25 @@ impl Reading {
 
     async fn slice(&self, number: usize, slices: usize, context: Option<String>) -> Result<SliceEnd, ElasticError> {
         let mut parts = self.query.clone();
-        parts.extend(self.progress().rest(self.time));
+        let field = self.client.fields.path("timestamp");
+        parts.extend(self.progress().rest(self.time, field));
         let search = Search {
             form: self.form,
             query: mapping::all_of(parts),
             slice: (number, slices),
-            by_time: self.time.is_some(),
+            by_time: self.time.map(|_| field.to_owned()),
+            wanted: self.wanted(),
         };
         let ended = self.pages(&search, context).await;
         self.close_scroll(number).await;
         ended
+    }
+
+    /// Documents of another shape may hold much that no record has.
+    fn wanted(&self) -> Vec<String> {
+        let fields = &self.client.fields;
+        let paths = fields.all().into_iter().map(|(name, path)| path.unwrap_or(name).to_owned());
+        if fields.are_own() { Vec::new() } else { paths.collect() }
     }
 
     async fn close_scroll(&self, number: usize) {
@@ -472,9 +430,9 @@ impl Progress {
     }
 
     /// The part of the query that leaves out what lies behind.
-    fn rest(&self, kind: Option<TimeKind>) -> Option<Value> {
+    fn rest(&self, kind: Option<TimeKind>, field: &str) -> Option<Value> {
         let (from, kind) = (self.from?, kind?);
-        let without = json!({"bool": {"must_not": {"exists": {"field": "timestamp"}}}});
+        let without = json!({"bool": {"must_not": {"exists": {"field": field}}}});
         if from == i64::MAX {
             return Some(without);
         }
@@ -482,7 +440,7 @@ impl Progress {
             TimeKind::Number => json!({"gte": from}),
             TimeKind::Date | TimeKind::Nanos => json!({"gte": from, "format": "epoch_millis"}),
         };
-        Some(json!({"bool": {"should": [{"range": {"timestamp": range}}, without], "minimum_should_match": 1}}))
+        Some(json!({"bool": {"should": [{"range": {field: range}}, without], "minimum_should_match": 1}}))
     }
 }
 

@@ -1,12 +1,15 @@
 //! Servers that are busy, forgetful, cut off or something else: nothing is lost, nothing comes twice, and what cannot
 //! be done is said by kind.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::bulk::{Bulk, Written};
 use super::error::ElasticError;
 use super::fake::{Fake, Mischief};
+use super::halt::Halt;
 use crate::data::options::Filter;
 use crate::source::credentials::Credentials;
 
@@ -230,4 +233,57 @@ fn an_error_closes_what_is_open() {
     let error = fake.read(&Filter::default(), 2, 3).unwrap_err();
     assert!(matches!(error, ElasticError::Answer { .. }), "{error}");
     assert!(fake.world().open.is_empty());
+}
+
+#[test]
+fn a_reading_that_is_stopped_closes_what_it_has_open() {
+    for (version, distribution) in SERVERS {
+        for slices in [1, 3] {
+            let fake = Fake::new(version, distribution);
+            fake.world().documents = documents(&(0..300).collect::<Vec<_>>());
+            // Where slices share a context, it is closed though a page is on its way that never comes.
+            if !is_scrolled(version) {
+                // The index is looked at twice; OpenSearch's context is opened below the same path.
+                let before = if distribution.is_some() { 4 } else { 3 };
+                let pages = std::iter::repeat_n(None, before).chain(vec![Some(Mischief::Hang); 9]);
+                fake.misbehave("/_search", pages.collect::<Vec<_>>());
+            }
+            let halt = Halt::default();
+            let mut pages = fake.open(slices, 4, &halt).unwrap();
+            BufReader::with_capacity(1, &mut pages).read_until(b'\n', &mut Vec::new()).unwrap();
+            assert!(!fake.world().open.is_empty());
+            halt.ask();
+            assert!(pages.read_to_end(&mut Vec::new()).is_err());
+            assert!(matches!(pages.take_error(), Some(ElasticError::Stopped)), "{version}");
+            assert!(fake.world().open.is_empty(), "{version}: {:?}", fake.world().open);
+            assert!(matches!(fake.open(slices, 4, &halt), Err(ElasticError::Stopped)));
+        }
+    }
+}
+
+#[test]
+fn a_reading_that_nobody_listens_to_closes_what_it_has_open() {
+    for (version, distribution) in SERVERS {
+        let fake = Fake::new(version, distribution);
+        fake.world().documents = documents(&(0..300).collect::<Vec<_>>());
+        let mut pages = fake.open(3, 4, &Halt::default()).unwrap();
+        assert_eq!(pages.read(&mut [0]).unwrap(), 1);
+        drop(pages);
+        assert!(fake.world().open.is_empty(), "{version}: {:?}", fake.world().open);
+    }
+}
+
+#[test]
+fn an_id_that_stands_in_two_indices_is_two_records() {
+    for (version, distribution) in SERVERS {
+        let fake = Fake::new(version, distribution);
+        let twice = |number: u32| ["a", "b"].map(|index| (format!("d{number}@{index}"), 7));
+        fake.world().documents = (0..20).flat_map(twice).collect();
+        fake.misbehave(next_page(version), [None, None, None, None, Some(Mischief::Forget)]);
+        let mut ids = fake.read(&Filter::default(), 2, 3).unwrap();
+        ids.sort();
+        let mut wanted: Vec<String> = fake.world().documents.iter().map(|(id, _)| id.clone()).collect();
+        wanted.sort();
+        assert_eq!(ids, wanted, "{version}");
+    }
 }

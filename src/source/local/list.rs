@@ -20,6 +20,8 @@ pub struct Contents {
     pub workloads: Vec<Listing>,
     /// Lines that are no records (only a hand that wrote into the store leaves any).
     pub unreadable: u64,
+    /// Name and version of the server of an index.
+    pub server: Option<String>,
 }
 
 /// One workload of the store.
@@ -96,7 +98,7 @@ impl Tally {
     /// What was counted.
     pub(crate) fn finish(self) -> Contents {
         let workloads = self.workloads.into_iter().map(|(workload, counts)| counts.finish(workload)).collect();
-        Contents { workloads, unreadable: self.unreadable }
+        Contents { workloads, unreadable: self.unreadable, server: None }
     }
 }
 

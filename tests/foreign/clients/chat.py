@@ -23,6 +23,8 @@ def refused(kind, action):
 
 def nothing_served():
     """Before anything is deployed."""
+    for state in ("ready", "live"):
+        wire.good(wire.call("GET", f"{BASE}/health/{state}"))
     assert list(client.models.list()) == []
     error = refused(NotFoundError, lambda: ask(wire.MODEL, "Hello"))
     assert "does not exist" in str(error), error

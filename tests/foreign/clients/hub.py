@@ -63,6 +63,11 @@ def create():
     assert api.repo_exists(f"{NAMESPACE}/train", repo_type="dataset")
     assert not api.repo_exists(f"{NAMESPACE}/absent", repo_type="dataset")
     assert [one.id for one in api.list_datasets(author=NAMESPACE)] == [f"{NAMESPACE}/train"]
+    assert [one.id for one in api.list_models(author=NAMESPACE)] == [f"{NAMESPACE}/model"]
+    # A model is a repository like any other.
+    api.upload_file(path_or_fileobj=b"weights\n", path_in_repo="weights.bin", repo_id=f"{NAMESPACE}/model")
+    local = hf_hub_download(f"{NAMESPACE}/model", "weights.bin", endpoint=ENDPOINT, token=False)
+    assert pathlib.Path(local).read_bytes() == b"weights\n"
 
 
 def put(source, path, repo="train"):

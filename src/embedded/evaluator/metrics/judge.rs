@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::ask::Model;
 use super::super::templates::{Context, Templates};
+use crate::embedded::world::State;
 
 /// How long a judge's reply may be, unless its template says otherwise.
 const MOST_TOKENS: u64 = 1024;
@@ -35,10 +36,10 @@ enum Kind {
 }
 
 impl Judge {
-    pub(super) fn parse(params: &Value) -> Result<Self, String> {
+    pub(super) fn parse(state: &State, params: &Value) -> Result<Self, String> {
         let model = match &params["model"] {
             Value::Null => None,
-            given => Some(Model::parse(given).map_err(|why| format!("params.model {why}"))?),
+            given => Some(Model::parse(state, given).map_err(|why| format!("params.model {why}"))?),
         };
         let template = params["template"].clone();
         if template.is_null() {

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use self::checks::{NumberCheck, TextCheck};
 use self::judge::Judge;
+pub(super) use self::text::is_space;
 use super::templates::{Context, Templates};
+use crate::embedded::world::State;
 
 /// One metric of a task, checked.
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ fn prediction(params: &Value, key: &str) -> Value {
 
 impl Metric {
     /// Reads a metric of a request; the error names what is wrong.
-    pub(super) fn parse(kind: &str, params: &Value) -> Result<Self, String> {
+    pub(super) fn parse(state: &State, kind: &str, params: &Value) -> Result<Self, String> {
         let pair = || Ok::<_, String>((required(params, "ground_truth")?, prediction(params, "prediction")));
         match kind {
             "f1" => pair().map(|(ground_truth, prediction)| Metric::F1 { ground_truth, prediction }),
@@ -87,7 +89,7 @@ impl Metric {
             "string-check" => string_check(params),
             "number-check" => number_check(params),
             "tool-calling" => Ok(Metric::ToolCalling { ground_truth: required(params, "tool_calls_ground_truth")? }),
-            "llm-judge" => Judge::parse(params).map(Metric::Judge),
+            "llm-judge" => Judge::parse(state, params).map(Metric::Judge),
             other => Err(format!(
                 "the metric type {other:?} is not computed by this platform; f1, em, bleu, rouge, string-check, \
                  number-check, tool-calling and llm-judge are"

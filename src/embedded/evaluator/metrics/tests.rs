@@ -111,7 +111,7 @@ fn values_print_as_in_python() {
 fn scores(kind: &str, params: Value) -> Result<Vec<Option<f64>>, String> {
     let item = json!({"label": "Up", "none": null, "n": 3, "list": ["Up and away", "x"], "price": "about 12.5 or 13"});
     let sample = json!({"output_text": "Up and away"});
-    let metric = Metric::parse(kind, &params)?;
+    let metric = Metric::parse(&State::default(), kind, &params)?;
     let scores = metric.score(&Templates::new(), &Context::new(&item, Some(&sample)), &sample)?;
     assert_eq!(scores.values.len(), metric.score_names().len());
     Ok(scores.values)
@@ -251,8 +251,12 @@ fn tool_calls_of_hard_cases() {
     ];
     for (gold, said, expected) in cases {
         let sample = json!({"response": {"choices": [{"message": {"tool_calls": said}}]}});
-        let metric =
-            Metric::parse("tool-calling", &json!({"tool_calls_ground_truth": "{{ item.gold | tojson }}"})).unwrap();
+        let metric = Metric::parse(
+            &State::default(),
+            "tool-calling",
+            &json!({"tool_calls_ground_truth": "{{ item.gold | tojson }}"}),
+        )
+        .unwrap();
         let item = json!({"gold": gold});
         let scored = metric.score(&Templates::new(), &Context::new(&item, Some(&sample)), &sample).unwrap();
         assert_eq!(scored.values, expected, "{gold} {said}");
@@ -265,7 +269,7 @@ fn tool_calls_of_hard_cases() {
 
 fn judge(scores: Value) -> Result<Judge, String> {
     let params = json!({"model": "m", "template": {"messages": [{"role": "user", "content": "{{ item.x }}"}]}, "scores": scores});
-    match Metric::parse("llm-judge", &params)? {
+    match Metric::parse(&State::default(), "llm-judge", &params)? {
         Metric::Judge(judge) => Ok(judge),
         other => Err(format!("{other:?}")),
     }

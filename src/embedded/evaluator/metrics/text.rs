@@ -1,5 +1,4 @@
-//! Texts as Python's evaluation scripts see them: printing of values, white space, normalisation, exact match and token
-//! F1 (nemo-wire 6.4.1).
+//! Texts as Python's evaluation scripts see them: white space, normalisation, exact match and token F1 (nemo-wire 6.4.1).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -7,11 +6,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use super::super::python;
+
 /// A value as Python prints it.
 pub(super) fn printed(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        other => shown(other),
+        other => python::text(&python::wrapped(other)),
     }
 }
 
@@ -21,43 +22,8 @@ pub(super) fn answer(value: &Value) -> String {
     if value.is_null() { String::new() } else { printed(value) }
 }
 
-/// A value as Python shows it inside a list.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "None".into(),
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        Value::Object(members) => {
-            let members = members.iter().map(|(key, member)| format!("{}: {}", quoted(key), shown(member)));
-            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-/// A text in Python's quotes: single ones, unless only those occur in it.
-fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut quoted = String::from(quote);
-    for letter in text.chars() {
-        match letter {
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            letter if letter == quote => quoted.extend(['\\', letter]),
-            letter if letter.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(letter))),
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push(quote);
-    quoted
-}
-
 /// White space by Python's reckoning, which counts four control characters more.
-pub(super) fn is_space(letter: char) -> bool {
+pub(in crate::embedded::evaluator) fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
 

@@ -1,0 +1,245 @@
+//! Documents of another shape, brought into that of a record: the five fields are taken from where they stand, as they
+//! are written. Checks nothing; a document that cannot be read is left as it is, for the rules to refuse.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::data::options::Fields;
+use crate::data::unusable::Unusable;
+
+/// Brings documents into the shape of a record, and remembers which fields it has met.
+#[derive(Clone, Debug)]
+pub struct Reshaper {
+    fields: [(&'static str, String, bool); 5],
+    met: [bool; 5],
+    documents: u64,
+}
+
+/// What a document holds: each field with its values, and the keys that hold none.
+#[derive(Default)]
+struct Found<'a> {
+    fields: Vec<(usize, &'a RawValue)>,
+    others: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl Reshaper {
+    /// For documents with their fields at these places.
+    pub fn new(fields: &Fields) -> Reshaper {
+        let place =
+            |(name, path): (&'static str, Option<&str>)| (name, path.unwrap_or(name).to_owned(), path.is_some());
+        Reshaper { fields: fields.all().map(place), met: [false; 5], documents: 0 }
+    }
+
+    /// Appends a document as a record, on one line and without a line end.
+    pub fn write(&mut self, document: &[u8], out: &mut Vec<u8>) {
+        let Some(found) = std::str::from_utf8(document).ok().and_then(|text| self.found(text)) else {
+            return out.extend_from_slice(document);
+        };
+        self.documents += 1;
+        let mut before = b'{';
+        let mut key = |name: &str, out: &mut Vec<u8>| {
+            out.push(before);
+            before = b',';
+            out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
+            out.push(b':');
+        };
+        for (field, value) in &found.fields {
+            self.met[*field] = true;
+            let (name, _, _) = &self.fields[*field];
+            key(name, out);
+            match unpacked(name, value) {
+                Some(text) => {
+                    out.extend(text.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte }))
+                }
+                None => out.extend_from_slice(value.get().as_bytes()),
+            }
+        }
+        for (name, value) in &found.others {
+            key(name, out);
+            out.extend_from_slice(value.get().as_bytes());
+        }
+        if found.fields.is_empty() && found.others.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+    }
+
+    /// The first of the mapped fields that no document had so far, if there is one: then it stands elsewhere. Many
+    /// records have no client.
+    pub fn unmet(&self) -> Option<Unusable> {
+        let mut all = self.fields.iter().zip(self.met).filter(|_| self.documents > 0);
+        let ((field, path, _), _) = all.find(|((name, _, mapped), met)| *mapped && !met && *name != "client_id")?;
+        Some(Unusable::NoField { field, path: path.clone(), documents: self.documents })
+    }
+
+    fn found<'a>(&self, text: &'a str) -> Option<Found<'a>> {
+        let mut found = Found::default();
+        let places: Vec<(usize, &str)> = self.fields.iter().map(|(_, path, _)| path.as_str()).enumerate().collect();
+        look(text, &places, &mut |step| match step {
+            Step::Field(field, value) => found.fields.push((field, value)),
+            // What has the name of a field and is none would be taken for it.
+            Step::Other(key, value) if self.fields.iter().all(|(name, _, _)| *name != key) => {
+                found.others.push((key, value));
+            }
+            Step::Other(..) => {}
+        })?;
+        Some(found)
+    }
+}
+
+/// What stands under a key.
+enum Step<'a> {
+    Field(usize, &'a RawValue),
+    Other(Cow<'a, str>, &'a RawValue),
+}
+
+/// Tells what the keys of an object hold of these places; `None` when it is no object.
+fn look<'a>(text: &'a str, places: &[(usize, &str)], tell: &mut dyn FnMut(Step<'a>)) -> Option<()> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let entries = reader.deserialize_map(Entries).ok()?;
+    reader.end().ok()?;
+    for (key, value) in entries {
+        let mut below = Vec::new();
+        let mut used = false;
+        for (field, place) in places {
+            match place.strip_prefix(&*key) {
+                Some("") => {
+                    tell(Step::Field(*field, value));
+                    used = true;
+                }
+                Some(rest) => below.extend(rest.strip_prefix('.').map(|rest| (*field, rest))),
+                None => {}
+            }
+        }
+        if !below.is_empty() {
+            let mut inner = |step: Step<'a>| {
+                if let Step::Field(..) = step {
+                    used = true;
+                    tell(step);
+                }
+            };
+            // What is no object there holds no field.
+            look(value.get(), &below, &mut inner);
+        }
+        if !used {
+            tell(Step::Other(key, value));
+        }
+    }
+    Some(())
+}
+
+/// The keys of an object with what stands under them, as often as they are written.
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+            entries.push((key.0, value));
+        }
+        Ok(entries)
+    }
+}
+
+/// A key, borrowed where it holds no escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A request or response that is kept as a text of JSON.
+fn unpacked(name: &str, value: &RawValue) -> Option<String> {
+    let text = value.get();
+    if !matches!(name, "request" | "response") || !text.starts_with('"') {
+        return None;
+    }
+    let inner: String = serde_json::from_str(text).ok()?;
+    let is_object = inner.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(&inner).is_ok();
+    is_object.then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields() -> Fields {
+        let text = |text: &str| Some(text.to_owned());
+        Fields {
+            timestamp: text("@timestamp"),
+            workload_id: text("labels.app"),
+            client_id: None,
+            request: text("payload.request"),
+            response: text("payload.response"),
+        }
+    }
+
+    fn record(document: &str) -> String {
+        let mut out = Vec::new();
+        Reshaper::new(&fields()).write(document.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fields_are_taken_from_where_they_stand_as_they_are_written() {
+        let document = json!({
+            "@timestamp": "2023-11-14T22:13:20Z",
+            "labels": {"app": "w", "env": "live"},
+            "client_id": "desk",
+            "payload": {"request": {"messages": []}, "response": {"choices": []}, "bytes": 7},
+            "request": "GET /", "level": "info",
+        });
+        let wanted = json!({
+            "timestamp": "2023-11-14T22:13:20Z", "workload_id": "w", "client_id": "desk",
+            "request": {"messages": []}, "response": {"choices": []}, "level": "info",
+        });
+        assert_eq!(serde_json::from_str::<Value>(&record(&document.to_string())).unwrap(), wanted);
+        let dotted = json!({"labels.app": "w", "payload": {"request": 1}, "payload.response": 2});
+        let wanted = json!({"workload_id": "w", "request": 1, "response": 2});
+        assert_eq!(serde_json::from_str::<Value>(&record(&dotted.to_string())).unwrap(), wanted);
+        assert_eq!(
+            record(r#"{"@timestamp": 1700000000.50,"payload":3}"#),
+            r#"{"timestamp":1700000000.50,"payload":3}"#
+        );
+        assert_eq!(record("{}"), "{}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_and_a_field_that_stands_twice_stays_twice() {
+        for text in ["", "[1]", "{\"a\":", "{} x", "null"] {
+            assert_eq!(record(text), text);
+        }
+        assert_eq!(record(r#"{"labels":{"app":"a"},"labels.app":"b"}"#), r#"{"workload_id":"a","workload_id":"b"}"#);
+    }
+
+    #[test]
+    fn requests_that_are_kept_as_text_are_unpacked() {
+        let document = json!({"payload": {"request": "{\n \"messages\": []}", "response": "no"}, "labels.app": "{}"});
+        assert_eq!(
+            record(&document.to_string()),
+            r#"{"request":{  "messages": []},"response":"no","workload_id":"{}"}"#
+        );
+    }
+
+    #[test]
+    fn fields_that_no_document_had_are_named() {
+        let mut reshaper = Reshaper::new(&fields());
+        let mut out = Vec::new();
+        reshaper.write(br#"{"payload":{"request":1}}"#, &mut out);
+        assert!(matches!(reshaper.unmet(), Some(Unusable::NoField { field: "timestamp", .. })), "{reshaper:?}");
+        reshaper.write(br#"{"@timestamp":1,"labels.app":"w","payload.response":2}"#, &mut out);
+        assert!(reshaper.unmet().is_none());
+        let mut unread = Reshaper::new(&fields());
+        unread.write(b"broken", &mut out);
+        assert!(unread.unmet().is_none());
+    }
+}

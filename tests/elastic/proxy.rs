@@ -1,0 +1,130 @@
+//! Stands between the binary and a server: hands calls on, and holds one of them up before, within or behind its effect.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+/// What happens to a call. One that is held is never answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It reaches the server, and its answer comes back.
+    Pass,
+    /// It never reaches the server.
+    HeldBefore,
+    /// This many of a thousand parts of its body reach the server, which then sees the connection end.
+    Torn(usize),
+    /// It has its effect, and its answer is held.
+    HeldAfter,
+    /// Half of its answer comes back.
+    HalfAnswered,
+}
+
+/// A call: method and path, and its body.
+pub struct Call<'a> {
+    pub line: &'a str,
+    pub body: &'a [u8],
+}
+
+type Decide = Box<dyn FnMut(&Call<'_>) -> Fate + Send>;
+
+/// The proxy; its threads end with their connections.
+pub struct Proxy {
+    address: SocketAddr,
+    held: Receiver<()>,
+}
+
+impl Proxy {
+    /// In front of a server.
+    pub fn before(server: SocketAddr, decide: impl FnMut(&Call<'_>) -> Fate + Send + 'static) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, held) = channel();
+        let decide: Arc<Mutex<Decide>> = Arc::new(Mutex::new(Box::new(decide)));
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (decide, tell) = (Arc::clone(&decide), tell.clone());
+                std::thread::spawn(move || serve(&client, server, &decide, &tell));
+            }
+        });
+        Proxy { address, held }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until a call is held.
+    pub fn wait(&self) {
+        self.held.recv().unwrap();
+    }
+}
+
+/// Head and body of a message; `None` at the end of the connection.
+fn message(from: &mut BufReader<&TcpStream>) -> Option<(String, Vec<u8>)> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if from.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let value = |name: &str| {
+        let lower = head.to_ascii_lowercase();
+        lower.lines().find_map(|line| line.strip_prefix(name).map(|value| value.trim().to_owned()))
+    };
+    let mut body = Vec::new();
+    if value("transfer-encoding:").is_some() {
+        loop {
+            let mut size = String::new();
+            from.read_line(&mut size).ok()?;
+            let count = usize::from_str_radix(size.trim(), 16).ok()?;
+            let mut chunk = vec![0; count + 2];
+            from.read_exact(&mut chunk).ok()?;
+            body.extend_from_slice(size.as_bytes());
+            body.extend_from_slice(&chunk);
+            if count == 0 {
+                return Some((head, body));
+            }
+        }
+    }
+    body.resize(value("content-length:").map_or(0, |length| length.parse().unwrap()), 0);
+    from.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
+/// Calls of one connection, each with one to the server.
+fn serve(client: &TcpStream, server: SocketAddr, decide: &Mutex<Decide>, tell: &Sender<()>) {
+    let upstream = TcpStream::connect(server).unwrap();
+    let (mut from_client, mut from_server) = (BufReader::new(client), BufReader::new(&upstream));
+    let (mut to_client, mut to_server) = (client, &upstream);
+    while let Some((head, body)) = message(&mut from_client) {
+        let line = head.lines().next().unwrap_or_default();
+        let fate = decide.lock().unwrap()(&Call { line, body: &body });
+        let sent = match fate {
+            Fate::HeldBefore => 0,
+            Fate::Torn(thousandths) => body.len() * thousandths / 1000,
+            Fate::Pass | Fate::HeldAfter | Fate::HalfAnswered => body.len(),
+        };
+        let answer = match fate {
+            Fate::HeldBefore => None,
+            _ => to_server.write_all(head.as_bytes()).and_then(|()| to_server.write_all(&body[..sent])).ok(),
+        };
+        let answer = answer.filter(|()| sent == body.len()).and_then(|()| message(&mut from_server));
+        let shown = match (&answer, fate) {
+            (Some((_, body)), Fate::Pass) => body.len(),
+            (Some((_, body)), Fate::HalfAnswered) => body.len() / 2,
+            _ => 0,
+        };
+        if let (Some((head, body)), Fate::Pass | Fate::HalfAnswered) = (&answer, fate) {
+            // A client that was killed hears nothing.
+            let _ = to_client.write_all(head.as_bytes()).and_then(|()| to_client.write_all(&body[..shown]));
+        }
+        if fate != Fate::Pass {
+            // Nobody may be waiting any more.
+            let _ = tell.send(());
+            // Until the client is gone; what it still says is nobody's business.
+            let _ = from_client.read_to_end(&mut Vec::new());
+            return;
+        }
+    }
+}
