@@ -135,7 +135,8 @@ fn the_report_is_one_line_of_the_documented_shape() {
         assert!(training["adapter"].as_str().unwrap().contains(id(report)), "{training}");
         let losses: Vec<f64> =
             training["loss"].as_array().unwrap().iter().filter_map(|point| point["train"].as_f64()).collect();
-        assert!(losses.len() > 1 && losses.last() < losses.first(), "training learns: {losses:?}");
+        // The loss of a model that knows nothing is 1; one in ten steps is logged.
+        assert!(losses.last().is_some_and(|loss| *loss < 0.5), "training learns: {losses:?}");
     }
 }
 
