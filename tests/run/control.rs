@@ -127,7 +127,10 @@ impl Platform {
             ["deployments", "unfinished_jobs", "evaluation_jobs", "datasets", "repos", "configs", "models", "adapters"];
         kinds
             .iter()
-            .flat_map(|kind| names(&state[*kind]).into_iter().map(move |name| format!("{kind}: {name}")))
+            .flat_map(|kind| names(&state[*kind]).into_iter().map(move |name| (*kind, name)))
+            // Deployment Management registers the model that it deploys, and keeps it: only a revision is a run's own.
+            .filter(|(kind, name)| *kind != "models" || name.contains('@'))
+            .map(|(kind, name)| format!("{kind}: {name}"))
             .collect()
     }
 
