@@ -142,7 +142,7 @@ pub fn pages_of_a_few_long_records_hold_ties(server: &Server) {
         record["timestamp"] = json!(if number % 4 == 0 { 0 } else { 1_700_000_000 });
     }
     // One that fills a request and a page alone.
-    records.push(labelled("w", 90, &format!("{} falls {}", word(90), "y".repeat(8 << 20)), "Merger"));
+    records.push(labelled("w", 90, &format!("{} falls {}", word(90), "y".repeat(6 << 20)), "Merger"));
     folder.write("logs.jsonl", lines(&records));
     let loaded = server.dfwfd(&folder, &["load", "logs.jsonl", "--format", "json"]).run().code(0).json();
     assert_eq!(data(&loaded), (91, 0, 0));
