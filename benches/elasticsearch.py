@@ -128,8 +128,8 @@ def client_of(url):
 
 def client_writes(url, index, log):
     client, helpers, version = client_of(url)
-    client.indices.create(index=index, mappings=MAPPINGS)
     started = time.perf_counter()
+    client.indices.create(index=index, mappings=MAPPINGS)
     sent, _ = helpers.bulk(client, actions(log, index))
     client.indices.refresh(index=index)
     return {"seconds": time.perf_counter() - started, "records": sent, "version": version}

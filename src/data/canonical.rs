@@ -1,228 +1,304 @@
 //! RFC 8785 (JSON Canonicalization Scheme) of JSON text, and the ids of records. Integers are kept digit for digit,
 //! because a log's integers may not fit a double; where the RFC refuses (a key that stands twice, a number beyond a
-//! double) the last value and the largest double count. Works on text, not on values, so that a line is read once and
-//! nothing is allocated per value.
+//! double) the last value and the largest double count. Copies from the text, so that nothing is allocated per value.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::ops::Range;
 
 use crate::data::rules::Reject;
-use crate::data::scan::Reader;
-pub use crate::data::scan::write_string;
-
-/// Deepest nesting of objects and lists that is read; under the limits of the JSON readers further down the road.
-pub const MAX_DEPTH: usize = 100;
+use crate::data::tape::{Document, Kind, Name, Tape, Value};
 
 /// A canonicaliser with its scratch space; reuse one for many texts.
 #[derive(Debug, Default)]
 pub struct Canonical {
-    members: Vec<Member>,
-    moved: Vec<u8>,
+    tape: Tape,
+    writer: Writer,
 }
 
-/// One member of an object in the output, as written: `"key":value`, without commas.
+/// Writes values that have been read; holds scratch space, so reuse one for many.
+#[derive(Debug, Default)]
+pub struct Writer {
+    /// Of the objects that are being written, innermost last.
+    members: Vec<Member>,
+}
+
+/// One member of an object.
 #[derive(Clone, Copy, Debug)]
 struct Member {
-    start: usize,
-    key_end: usize,
-    end: usize,
     /// The first eight bytes of the key, so that most comparisons are of one number; `None` for a key with escapes or
     /// beyond ASCII, whose bytes do not sort as its UTF-16 units do.
     prefix: Option<u64>,
+    place: Place,
 }
 
-impl Member {
-    /// The key stands from `start` to `key_end` of `out`, quotes included, the value behind its colon to the end.
-    fn new(start: usize, key_end: usize, out: &[u8]) -> Member {
-        let key = &out[start + 1..key_end - 1];
-        let mut first = [0; 8];
-        let length = key.len().min(8);
-        first[..length].copy_from_slice(&key[..length]);
-        let plain = key.iter().all(|&byte| byte.is_ascii() && byte != b'\\');
-        Member { start, key_end, end: out.len(), prefix: plain.then_some(u64::from_be_bytes(first)) }
+/// Where a member comes from.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// The key's place in the tape.
+    Own(u32),
+    /// The number among those that were given.
+    Given(u32),
+}
+
+/// A member that is not in the text: key and canonical value.
+pub type Given<'r> = (Name, &'r [u8]);
+
+/// An object that is being written: what its members are looked up in.
+#[derive(Clone, Copy)]
+struct Source<'r, 't, 'a> {
+    object: Value<'t, 'a>,
+    given: &'r [Given<'r>],
+}
+
+impl Source<'_, '_, '_> {
+    #[inline]
+    fn compare(&self, a: &Member, b: &Member) -> Ordering {
+        match (a.prefix, b.prefix) {
+            (Some(first), Some(second)) if first != second => first.cmp(&second),
+            _ => self.compare_keys(a, b),
+        }
     }
 
-    fn key(self) -> Range<usize> {
-        self.start + 1..self.key_end - 1
+    fn compare_keys(&self, a: &Member, b: &Member) -> Ordering {
+        let (a, b) = (self.key(a), self.key(b));
+        if a.is_ascii() && b.is_ascii() { a.cmp(&b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
     }
 
-    fn compare(&self, other: &Member, out: &[u8]) -> Ordering {
-        let (a, b) = (&out[self.key()], &out[other.key()]);
-        match (self.prefix, other.prefix) {
-            (Some(first), Some(second)) => first.cmp(&second).then_with(|| a.cmp(b)),
-            _ => unescaped(a).encode_utf16().cmp(unescaped(b).encode_utf16()),
+    fn key(&self, member: &Member) -> Cow<'_, str> {
+        match member.place {
+            Place::Given(given) => Cow::Borrowed(self.given[given as usize].0.text()),
+            Place::Own(key) => self.object.in_place(key).text().map(|key| key.read()).unwrap_or_default(),
         }
     }
 }
 
+/// The end of a buffer that is written to: its spare bytes are zeros, so that most pieces are copied sixteen bytes at a
+/// time, which is several times faster than asking for the room of each.
+struct Tail<'o> {
+    buffer: &'o mut Vec<u8>,
+    /// Bytes that are written.
+    length: usize,
+}
+
+impl<'o> Tail<'o> {
+    /// Behind what is there, with room for about this many bytes.
+    fn of(buffer: &'o mut Vec<u8>, room: usize) -> Tail<'o> {
+        let length = buffer.len();
+        buffer.resize(length + room + PIECE, 0);
+        Tail { buffer, length }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        if self.length >= self.buffer.len() {
+            self.grow(1);
+        }
+        self.buffer[self.length] = byte;
+        self.length += 1;
+    }
+
+    /// Appends `text[start..end]`.
+    #[inline]
+    fn copy(&mut self, text: &[u8], start: usize, end: usize) {
+        if end - start <= PIECE
+            && let Some(from) = text.get(start..start + PIECE)
+            && let Some(to) = self.buffer.get_mut(self.length..self.length + PIECE)
+        {
+            // What is too much is written over.
+            to.copy_from_slice(from);
+            self.length += end - start;
+        } else {
+            self.extend(&text[start..end]);
+        }
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if end > self.buffer.len() {
+            self.grow(bytes.len());
+        }
+        self.buffer[self.length..end].copy_from_slice(bytes);
+        self.length = end;
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        self.buffer.resize(2 * self.length + more + PIECE, 0);
+    }
+
+    /// Closes an object or a list whose members, each with a comma behind it, begin at `start`.
+    #[inline]
+    fn close(&mut self, start: usize, with: u8) {
+        self.length -= usize::from(self.length > start);
+        self.push(with);
+    }
+}
+
+impl Drop for Tail<'_> {
+    fn drop(&mut self) {
+        self.buffer.truncate(self.length);
+    }
+}
+
+/// Bytes that are copied at once.
+const PIECE: usize = 16;
+
 impl Canonical {
-    /// Appends the canonical form of one JSON text to `out`. The text has been read by serde_json before: grammar is
-    /// checked only as far as copying needs it.
+    /// Appends the canonical form of one JSON text to `out`.
     pub fn write(&mut self, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         self.write_below(0, json, out)
     }
 
     /// The same of a text that is to stand below this many levels of other objects and lists.
     pub fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
-        self.members.clear();
-        let mut reader = Reader::new(json);
-        self.value(&mut reader, out, levels)?;
-        reader.skip_space();
-        if reader.at_end() { Ok(()) } else { Err(Reject::TrailingData) }
+        let Document { root, has_lone_surrogate } = self.tape.read(json, levels)?;
+        if has_lone_surrogate {
+            return Err(Reject::LoneSurrogate);
+        }
+        self.writer.write(root, out);
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Appends the canonical form of a value, in which no surrogate may be lone, to `out`.
+    pub fn write(&mut self, value: Value<'_, '_>, out: &mut Vec<u8>) {
+        self.value(value, &mut Tail::of(out, value.raw().len()));
     }
 
-    /// Appends the canonical form of the JSON object `json`, without the members whose (escaped) key `keep` turns down
-    /// and with those of `replace` (keys without escapes, values canonical) in place of its own.
-    pub fn rewrite(
+    /// Appends the canonical form of an object, without the members whose key `keep` turns down and with those of `given`
+    /// in place of its own.
+    pub fn write_object(
         &mut self,
-        json: &str,
-        replace: &[(&str, &[u8])],
-        keep: impl Fn(&[u8]) -> bool,
+        object: Value<'_, '_>,
+        given: &[Given<'_>],
+        keep: impl Fn(Value<'_, '_>) -> bool,
         out: &mut Vec<u8>,
-    ) -> Result<(), Reject> {
-        self.members.clear();
-        let mut reader = Reader::new(json);
-        reader.skip_space();
-        reader.expect(b'{')?;
-        out.push(b'{');
-        reader.skip_space();
-        if !reader.take(b'}') {
-            loop {
-                let member = self.member(&mut reader, out, 1)?;
-                let key = &out[member.key()];
-                if keep(key) && !replace.iter().any(|(name, _)| name.as_bytes() == key) {
-                    self.members.push(member);
-                } else {
-                    out.truncate(member.start);
-                }
-                reader.skip_space();
-                if reader.take(b'}') {
-                    break;
-                }
-                reader.expect(b',')?;
-            }
-        }
-        for (key, value) in replace {
-            self.append(key, value, out);
-        }
-        self.close_object(0, out);
-        Ok(())
-    }
-
-    fn append(&mut self, key: &str, value: &[u8], out: &mut Vec<u8>) {
-        let start = out.len();
-        out.push(b'"');
-        out.extend_from_slice(key.as_bytes());
-        out.push(b'"');
-        let key_end = out.len();
-        out.push(b':');
-        out.extend_from_slice(value);
-        self.members.push(Member::new(start, key_end, out));
-    }
-
-    fn value(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Reject> {
-        if depth > MAX_DEPTH {
-            return Err(Reject::TooDeep);
-        }
-        reader.skip_space();
-        match reader.peek() {
-            Some(b'{') => {
-                reader.skip(1);
-                self.members_of_object(reader, out, depth)
-            }
-            Some(b'[') => {
-                reader.skip(1);
-                self.items_of_list(reader, out, depth)
-            }
-            Some(b'"') => reader.string(out),
-            Some(b'-' | b'0'..=b'9') => reader.number(out),
-            _ => reader.word(out),
-        }
-    }
-
-    fn items_of_list(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Reject> {
-        out.push(b'[');
-        reader.skip_space();
-        if !reader.take(b']') {
-            loop {
-                self.value(reader, out, depth + 1)?;
-                reader.skip_space();
-                if reader.take(b']') {
-                    break;
-                }
-                reader.expect(b',')?;
-                out.push(b',');
-            }
-        }
-        out.push(b']');
-        Ok(())
-    }
-
-    fn members_of_object(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Reject> {
+    ) {
         let first = self.members.len();
-        out.push(b'{');
-        reader.skip_space();
-        if !reader.take(b'}') {
-            loop {
-                let member = self.member(reader, out, depth + 1)?;
-                self.members.push(member);
-                reader.skip_space();
-                if reader.take(b'}') {
-                    break;
-                }
-                reader.expect(b',')?;
+        for (key, _) in object.members() {
+            if keep(key) && !given.iter().any(|(name, _)| key.is_key(*name)) {
+                self.members.push(Member { prefix: key.sort_prefix(), place: Place::Own(key.place()) });
             }
         }
-        self.close_object(first, out);
-        Ok(())
+        let members =
+            (0..).zip(given).map(|(n, (name, _))| Member { prefix: Some(name.prefix()), place: Place::Given(n) });
+        self.members.extend(members);
+        self.members_from(first, Source { object, given }, &mut Tail::of(out, object.raw().len()));
     }
 
-    fn member(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<Member, Reject> {
-        reader.skip_space();
-        let start = out.len();
-        if reader.peek() != Some(b'"') {
-            return Err(Reject::InvalidJson);
+    #[inline(always)]
+    fn value(&mut self, value: Value<'_, '_>, out: &mut Tail<'_>) {
+        match value.kind() {
+            Kind::Plain | Kind::Escaped | Kind::Integer | Kind::Null | Kind::Bool => {
+                let (text, start, end) = value.span();
+                out.copy(text, start, end);
+            }
+            _ => self.changed(value, out),
         }
-        reader.string(out)?;
-        let key_end = out.len();
-        reader.skip_space();
-        reader.expect(b':')?;
-        out.push(b':');
-        self.value(reader, out, depth)?;
-        Ok(Member::new(start, key_end, out))
     }
 
-    /// Puts the members from `first` on into order, with commas between them, and closes the object. They stand
-    /// directly behind each other at the end of `out`.
-    fn close_object(&mut self, first: usize, out: &mut Vec<u8>) {
+    /// Writes a value that may not be copied as it stands.
+    fn changed(&mut self, value: Value<'_, '_>, out: &mut Tail<'_>) {
+        match value.kind() {
+            Kind::Object => {
+                let first = self.members.len();
+                for (key, _) in value.members() {
+                    self.members.push(Member { prefix: key.sort_prefix(), place: Place::Own(key.place()) });
+                }
+                self.members_from(first, Source { object: value, given: &[] }, out);
+            }
+            Kind::List => {
+                out.push(b'[');
+                let start = out.length;
+                for item in value.items() {
+                    self.value(item, out);
+                    out.push(b',');
+                }
+                out.close(start, b']');
+            }
+            Kind::Number => write_number(value.raw(), out),
+            _ => {
+                let mut text = Vec::new();
+                write_string(&value.text().map(|text| text.read()).unwrap_or_default(), &mut text);
+                out.extend(&text);
+            }
+        }
+    }
+
+    /// Writes an object of the members from the `first` on, and takes them off.
+    fn members_from(&mut self, first: usize, source: Source<'_, '_, '_>, out: &mut Tail<'_>) {
         let members = &mut self.members[first..];
-        if let [only] = members {
-            // In place already.
-            debug_assert_eq!(only.end, out.len());
-        } else if let Some(base) = members.first().map(|member| member.start) {
+        let in_order = members.is_sorted_by(|a, b| source.compare(a, b) == Ordering::Less);
+        if !in_order {
             // Stable, so that of equal keys the last one stands last.
-            members.sort_by(|a, b| a.compare(b, out));
-            self.moved.clear();
-            for (n, member) in members.iter().enumerate() {
-                if members.get(n + 1).is_some_and(|next| member.compare(next, out) == Ordering::Equal) {
-                    continue;
-                }
-                self.moved.extend_from_slice(&out[member.start..member.end]);
-                self.moved.push(b',');
-            }
-            self.moved.pop();
-            out.truncate(base);
-            out.extend_from_slice(&self.moved);
+            members.sort_by(|a, b| source.compare(a, b));
         }
-        out.push(b'}');
+        out.push(b'{');
+        let start = out.length;
+        let end = self.members.len();
+        for at in first..end {
+            let member = self.members[at];
+            let is_overruled =
+                !in_order && at + 1 < end && source.compare(&member, &self.members[at + 1]) == Ordering::Equal;
+            if is_overruled {
+                continue;
+            }
+            match member.place {
+                Place::Own(key) => {
+                    let key = source.object.in_place(key);
+                    self.value(key, out);
+                    out.push(b':');
+                    self.value(key.following(), out);
+                }
+                Place::Given(given) => {
+                    let (key, value) = source.given[given as usize];
+                    out.push(b'"');
+                    out.extend(key.text().as_bytes());
+                    out.extend(b"\":");
+                    out.extend(value);
+                }
+            }
+            out.push(b',');
+        }
+        out.close(start, b'}');
         self.members.truncate(first);
     }
 }
 
-/// A key in its canonical, escaped form as the text it stands for.
-fn unescaped(key: &[u8]) -> String {
-    let quoted = [b"\"", key, b"\""].concat();
-    serde_json::from_slice(&quoted).unwrap_or_default()
+/// Appends a number that is no plain integer as the RFC writes it.
+fn write_number(raw: &str, out: &mut Tail<'_>) {
+    if raw == "-0" {
+        out.push(b'0');
+        return;
+    }
+    // What has been read as a number is one for the standard library too, if need be an infinite one.
+    let number: f64 = raw.parse().unwrap_or_default();
+    out.extend(ryu_js::Buffer::new().format_finite(number.clamp(f64::MIN, f64::MAX)).as_bytes());
+}
+
+/// Appends `text` as a canonical JSON string, quotes included.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            8 => b"\\b",
+            b'\t' => b"\\t",
+            b'\n' => b"\\n",
+            12 => b"\\f",
+            b'\r' => b"\\r",
+            0..0x20 => &format!("\\u{byte:04x}").into_bytes(),
+            _ => continue,
+        };
+        out.extend_from_slice(&text.as_bytes()[from..at]);
+        out.extend_from_slice(escape);
+        from = at + 1;
+    }
+    out.extend_from_slice(&text.as_bytes()[from..]);
+    out.push(b'"');
 }
 
 /// The id of a record from the canonical form of its five normalised fields: the first 128 bits of BLAKE3.
@@ -235,7 +311,19 @@ pub fn id_of(canonical: &[u8]) -> u128 {
 
 /// An id as it is shown: 32 lower-case hex digits.
 pub fn hex(id: u128) -> String {
-    format!("{id:032x}")
+    hex_digits(id).iter().map(|&digit| char::from(digit)).collect()
+}
+
+/// The same as bytes, with nothing allocated.
+pub fn hex_digits(id: u128) -> [u8; 32] {
+    let mut digits = [0; 32];
+    for (byte, two) in id.to_be_bytes().iter().zip(digits.chunks_exact_mut(2)) {
+        two.copy_from_slice(&[
+            b"0123456789abcdef"[usize::from(byte >> 4)],
+            b"0123456789abcdef"[usize::from(byte & 15)],
+        ]);
+    }
+    digits
 }
 
 #[cfg(test)]

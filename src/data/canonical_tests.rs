@@ -1,5 +1,7 @@
 //! Canonical forms from the RFC and of what logs hold beyond it.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn canonical(json: &str) -> Result<String, Reject> {
@@ -61,4 +63,58 @@ fn objects_within_objects_and_lists_are_all_sorted() {
         canonical(r#"{"b":[{"z":1,"y":{"d":0,"c":[]}}],"a":{}}"#).unwrap(),
         r#"{"a":{},"b":[{"y":{"c":[],"d":0},"z":1}]}"#
     );
+}
+
+/// The canonical form of a value, made in another way: through a tree.
+fn of_tree(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(key, _)| key.encode_utf16().collect::<Vec<u16>>());
+            let member = |(key, value): (&String, _)| format!("{}:{}", serde_json::json!(key), of_tree(value));
+            format!("{{{}}}", members.into_iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        serde_json::Value::Array(items) => format!("[{}]", items.iter().map(of_tree).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    // Keys that begin alike, differ beyond eight bytes, or sort differently by bytes and by UTF-16 units.
+    let key = prop_oneof![
+        "[ab\u{e9}\u{ff5e}\u{1f600}\"\n]{0,3}",
+        "completion_[ab\u{e9}]{0,2}",
+        "[a-z]{1,12}",
+        Just("\u{e000}".to_owned())
+    ];
+    let leaf = prop_oneof![any::<i64>().prop_map_into(), any::<bool>().prop_map_into(), ".{0,30}".prop_map_into()];
+    leaf.prop_recursive(4, 40, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map_into(),
+            prop::collection::vec((key.clone(), inner), 0..8)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// The text in ASCII, as Python writes it.
+fn in_ascii(text: &str) -> String {
+    let unit = |c: char| match c {
+        ' '..='~' => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04X}")).collect(),
+    };
+    text.chars().map(unit).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_is_what_a_tree_gives_however_the_text_is_written(value in json()) {
+        let want = of_tree(&value);
+        prop_assert_eq!(canonical(&value.to_string()).unwrap(), want.as_str());
+        prop_assert_eq!(canonical(&serde_json::to_string_pretty(&value).unwrap()).unwrap(), want.as_str());
+        prop_assert_eq!(canonical(&in_ascii(&value.to_string())).unwrap(), want.as_str());
+        prop_assert_eq!(canonical(&want).unwrap(), want);
+    }
 }

@@ -9,8 +9,9 @@ use crate::data::kind::decide;
 pub use crate::data::kind::{TypeCounts, WorkloadType};
 use crate::data::label::LabelReader;
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
-use crate::data::record::{self, Record, Reply};
+use crate::data::record::{self, Defaults, Record};
 use crate::data::rules::Reject;
+use crate::data::tape::Tape;
 use crate::data::text::Keys;
 use crate::data::unusable::Unusable;
 
@@ -107,6 +108,7 @@ pub struct Examiner {
 #[derive(Debug, Default)]
 pub struct Scratch {
     keys: Keys,
+    tape: Tape,
 }
 
 /// The findings of some consecutive lines.
@@ -168,15 +170,16 @@ impl Examiner {
         scratch: &mut Scratch,
         batch: &mut Batch,
     ) -> Result<Option<Entry>, Reject> {
-        let record = Record::parse(json)?;
+        let (record, _) = Record::read(json, &Defaults::default(), &mut scratch.tape)?;
         count(&mut batch.workloads, &record.workload);
         if !self.selects(&record) {
             return Ok(None);
         }
         let keys = scratch.keys.of(&record.messages);
+        let said = record.reply.content.map(|text| text.read());
         let label = match self.choice {
             TypeChoice::ToolCalling => Err(Reject::NoLabel),
-            TypeChoice::Auto | TypeChoice::Classification => self.label(&record.reply),
+            TypeChoice::Auto | TypeChoice::Classification => self.label(said.as_deref()),
         };
         let tool = tool(&record);
         Ok(Some(Entry {
@@ -198,8 +201,8 @@ impl Examiner {
             && until.is_none_or(|until| record.timestamp < until)
     }
 
-    fn label<'r>(&self, reply: &'r Reply<'_>) -> Result<&'r str, Reject> {
-        let label = reply.content.as_deref().and_then(|text| self.labels.read(text)).ok_or(Reject::NoLabel)?;
+    fn label<'r>(&self, said: Option<&'r str>) -> Result<&'r str, Reject> {
+        let label = said.and_then(|text| self.labels.read(text)).ok_or(Reject::NoLabel)?;
         if self.labels.allows(label) { Ok(label) } else { Err(Reject::OffTaxonomy) }
     }
 }

@@ -3,16 +3,10 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::{IgnoredAny, SeqAccess};
-use serde_json::value::RawValue;
-
-use crate::data::canonical::{self, Canonical, MAX_DEPTH};
+use crate::data::canonical::{self, Canonical, Writer};
 use crate::data::rules::Reject;
-use crate::data::shape::{Object, Shape, Slot};
+use crate::data::tape::{Document, Kind, Name, Tape, Text, Value};
 use crate::data::timestamp;
 
 /// What fills in a field that a line lacks; it never replaces one that is there.
@@ -59,16 +53,16 @@ pub enum Content<'a> {
     #[default]
     None,
     /// A text.
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// A list of parts (text, image and so on), each as written.
-    Parts(Vec<&'a RawValue>),
+    Parts(Vec<&'a str>),
 }
 
 /// What the model answered.
 #[derive(Debug)]
 pub struct Reply<'a> {
     /// The text.
-    pub content: Option<Cow<'a, str>>,
+    pub content: Option<Text<'a>>,
     /// The tool calls; an error when the field holds no list of calls with a function name.
     pub tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
 }
@@ -83,99 +77,7 @@ pub struct ToolCall<'a> {
     /// Name of the function.
     pub name: Cow<'a, str>,
     /// Its arguments as written: an object, or a text that holds one.
-    pub arguments: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawLine<'a> {
-    #[serde(borrow)]
-    timestamp: Option<&'a RawValue>,
-    #[serde(borrow)]
-    workload_id: Slot<Cow<'a, str>>,
-    #[serde(borrow)]
-    client_id: Slot<Cow<'a, str>>,
-    #[serde(borrow)]
-    request: Slot<Object<RawRequest<'a>>>,
-    #[serde(borrow)]
-    response: Slot<Object<RawResponse<'a>>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawRequest<'a> {
-    #[serde(borrow)]
-    messages: Slot<Messages<'a>>,
-}
-
-/// The messages of a request; an error when one of them is malformed.
-struct Messages<'a>(Result<Vec<Message<'a>>, Malformed>);
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawMessage<'a> {
-    #[serde(borrow)]
-    role: Slot<Cow<'a, str>>,
-    #[serde(borrow)]
-    content: Slot<Content<'a>>,
-    #[serde(borrow)]
-    tool_calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawResponse<'a> {
-    #[serde(borrow)]
-    choices: Slot<First<Object<RawChoice<'a>>>>,
-}
-
-/// The first item of a list; the others are not looked at.
-struct First<T>(Option<Slot<T>>);
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawChoice<'a> {
-    #[serde(borrow)]
-    message: Slot<Object<RawReply<'a>>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawReply<'a> {
-    #[serde(borrow)]
-    content: Slot<Cow<'a, str>>,
-    #[serde(borrow)]
-    tool_calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawCall<'a> {
-    #[serde(borrow)]
-    function: Slot<Object<RawFunction<'a>>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawFunction<'a> {
-    #[serde(borrow)]
-    name: Slot<Cow<'a, str>>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Shape<'de> for Content<'a> {
-    fn from_text(text: Cow<'de, str>) -> Option<Self> {
-        Some(Content::Text(text))
-    }
-
-    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = seq.next_element::<&'de RawValue>()? {
-            parts.push(part);
-        }
-        Ok(Some(Content::Parts(parts)))
-    }
+    pub arguments: Option<&'a str>,
 }
 
 impl<'a> Record<'a> {
@@ -186,70 +88,159 @@ impl<'a> Record<'a> {
 
     /// The same with what fills in missing fields.
     pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
+        Record::read(json, defaults, &mut Tape::default()).map(|(record, _)| record)
+    }
+
+    /// The same on a tape that is used again, with the line as it was read.
+    pub fn read<'t>(
+        json: &'a [u8],
+        defaults: &Defaults<'a>,
+        tape: &'t mut Tape,
+    ) -> Result<(Record<'a>, Value<'t, 'a>), Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        // Through a slot, because serde's own structs would take a list of values as well.
-        let line: Slot<Object<RawLine<'a>>> = serde_json::from_str(text).map_err(|e| why_unreadable(text, &e))?;
-        let Slot::Is(Object(line)) = line else { return Err(Reject::NotAnObject) };
-        let timestamp = match line.timestamp {
-            Some(raw) => timestamp::from_json(raw.get()).ok_or(Reject::BadTimestamp)?,
+        let Document { root, has_lone_surrogate } =
+            tape.read(text, 0).map_err(|reject| why_unreadable(text, reject))?;
+        if root.kind() != Kind::Object {
+            return Err(Reject::NotAnObject);
+        }
+        match Record::of(root, defaults) {
+            Ok(record) if !has_lone_surrogate => Ok((record, root)),
+            // The order of the rules: keys before texts before what they mean.
+            _ if has_twice(root) => Err(Reject::DuplicateKey),
+            _ if has_lone_surrogate => Err(Reject::LoneSurrogate),
+            other => other.map(|record| (record, root)),
+        }
+    }
+
+    fn of(line: Value<'_, 'a>, defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
+        let [timestamp, workload, client, request, response] = fields(line, LINE)?;
+        let timestamp = match timestamp {
+            Some(value) => timestamp::from_json(value.raw()).ok_or(Reject::BadTimestamp)?,
             None => defaults.timestamp.unwrap_or(0),
         };
-        let workload = line.workload_id.optional(Reject::BadWorkload)?.filter(|id| !id.trim().is_empty());
+        let workload = optional_text(workload, Reject::BadWorkload)?.filter(|id| !id.is_blank()).map(|id| id.read());
         let workload = workload.or(defaults.workload.map(Cow::Borrowed)).ok_or(Reject::MissingWorkload)?;
-        let client = line.client_id.optional(Reject::BadClient)?.filter(|id| !id.is_empty());
+        let client = optional_text(client, Reject::BadClient)?.map(|id| id.read()).filter(|id| !id.is_empty());
         let client = client.or(defaults.client.map(Cow::Borrowed)).unwrap_or_default();
-        check_unseen(text)?;
-        let messages = messages(line.request)?;
-        let reply = reply(line.response)?;
+        let messages = messages(request)?;
+        let reply = reply(response)?;
         Ok(Record { timestamp, workload, client, messages, reply })
     }
 }
 
-impl<'de: 'a, 'a> Shape<'de> for Messages<'a> {
-    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let mut messages = Ok(Vec::with_capacity(4));
-        while let Some(raw) = seq.next_element::<Slot<Object<RawMessage<'a>>>>()? {
-            match (&mut messages, message(raw)) {
-                (Ok(messages), Ok(message)) => messages.push(message),
-                (_, Err(malformed)) => messages = Err(malformed),
-                (Err(Malformed), Ok(_)) => {}
-            }
+const LINE: [Name; 5] = [
+    Name::new("timestamp"),
+    Name::new("workload_id"),
+    Name::new("client_id"),
+    Name::new("request"),
+    Name::new("response"),
+];
+const REQUEST: [Name; 1] = [Name::new("messages")];
+const MESSAGE: [Name; 3] = [Name::new("role"), Name::new("content"), Name::new("tool_calls")];
+const RESPONSE: [Name; 1] = [Name::new("choices")];
+const CHOICE: [Name; 1] = [Name::new("message")];
+const REPLY: [Name; 2] = [Name::new("content"), Name::new("tool_calls")];
+const CALL: [Name; 1] = [Name::new("function")];
+const FUNCTION: [Name; 2] = [Name::new("name"), Name::new("arguments")];
+
+/// The values of these keys of an object; null is as good as absent.
+fn fields<'t, 'a, const N: usize>(
+    object: Value<'t, 'a>,
+    names: [Name; N],
+) -> Result<[Option<Value<'t, 'a>>; N], Reject> {
+    let mut found = [None; N];
+    for (key, value) in object.members() {
+        if let Some(at) = names.iter().position(|name| key.is_key(*name))
+            && found[at].replace(value).is_some()
+        {
+            return Err(Reject::DuplicateKey);
         }
-        Ok(Some(Messages(messages)))
     }
+    Ok(found.map(|value| value.filter(|value| value.kind() != Kind::Null)))
 }
 
-impl<'de, T: Shape<'de>> Shape<'de> for First<T> {
-    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let first = seq.next_element()?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Some(First(first)))
+/// Whether a key that is read stands twice in its object, wherever in the line.
+#[cold]
+fn has_twice(line: Value<'_, '_>) -> bool {
+    fn below<'t, 'a, const N: usize>(
+        object: Option<Value<'t, 'a>>,
+        names: [Name; N],
+        twice: &mut bool,
+    ) -> [Option<Value<'t, 'a>>; N] {
+        let none = [None; N];
+        object.map_or(none, |object| {
+            fields(object, names).unwrap_or_else(|_| {
+                *twice = true;
+                none
+            })
+        })
     }
+    let mut twice = false;
+    let [_, _, _, request, response] = below(Some(line), LINE, &mut twice);
+    let [messages] = below(request, REQUEST, &mut twice);
+    let [choices] = below(response, RESPONSE, &mut twice);
+    let [reply] = below(choices.and_then(|choices| choices.items().next()), CHOICE, &mut twice);
+    let [_, calls] = below(reply, REPLY, &mut twice);
+    let mut all_calls = Vec::from_iter(calls);
+    for message in messages.iter().flat_map(Value::items) {
+        let [_, _, calls] = below(Some(message), MESSAGE, &mut twice);
+        all_calls.extend(calls);
+    }
+    for call in all_calls.iter().flat_map(Value::items) {
+        let [function] = below(Some(call), CALL, &mut twice);
+        below(function, FUNCTION, &mut twice);
+    }
+    twice
 }
 
-fn message<'a>(raw: Slot<Object<RawMessage<'a>>>) -> Result<Message<'a>, Malformed> {
-    let Slot::Is(Object(raw)) = raw else { return Err(Malformed) };
-    let role = raw.role.optional(Malformed)?;
-    let content = raw.content.optional(Malformed)?.unwrap_or_default();
-    let tool_calls = tool_calls(raw.tool_calls).unwrap_or_default();
+fn optional_text<'a>(value: Option<Value<'_, 'a>>, wrong: Reject) -> Result<Option<Text<'a>>, Reject> {
+    value.map(|value| value.text().ok_or(wrong)).transpose()
+}
+
+fn is_kind(value: &Value<'_, '_>, kind: Kind) -> bool {
+    value.kind() == kind
+}
+
+fn messages<'a>(request: Option<Value<'_, 'a>>) -> Result<Vec<Message<'a>>, Reject> {
+    let request = request.filter(|request| is_kind(request, Kind::Object)).ok_or(Reject::NoRequest)?;
+    let [messages] = fields(request, REQUEST)?;
+    let mut items = messages.filter(|messages| is_kind(messages, Kind::List)).ok_or(Reject::NoMessages)?.items();
+    let first = message(items.next().ok_or(Reject::NoMessages)?)?;
+    let mut messages = Vec::with_capacity(4);
+    messages.push(first);
+    for item in items {
+        messages.push(message(item)?);
+    }
+    Ok(messages)
+}
+
+fn message<'a>(message: Value<'_, 'a>) -> Result<Message<'a>, Reject> {
+    if message.kind() != Kind::Object {
+        return Err(Reject::BadMessage);
+    }
+    let [role, content, calls] = fields(message, MESSAGE)?;
+    let role = optional_text(role, Reject::BadMessage)?.map(|role| role.read());
+    let content = match content {
+        None => Content::None,
+        Some(list) if list.kind() == Kind::List => Content::Parts(list.items().map(|part| part.raw()).collect()),
+        Some(other) => Content::Text(other.text().ok_or(Reject::BadMessage)?),
+    };
+    let tool_calls = tool_calls(calls)?.unwrap_or_default();
     Ok(Message { role, content, tool_calls })
 }
 
-fn messages<'a>(request: Slot<Object<RawRequest<'a>>>) -> Result<Vec<Message<'a>>, Reject> {
-    let Slot::Is(Object(request)) = request else { return Err(Reject::NoRequest) };
-    let Slot::Is(Messages(messages)) = request.messages else { return Err(Reject::NoMessages) };
-    let messages = messages.map_err(|Malformed| Reject::BadMessage)?;
-    if messages.is_empty() { Err(Reject::NoMessages) } else { Ok(messages) }
-}
-
-fn reply<'a>(response: Slot<Object<RawResponse<'a>>>) -> Result<Reply<'a>, Reject> {
-    let Object(response) = response.optional(Reject::BadResponse)?.ok_or(Reject::NoResponse)?;
-    let Slot::Is(First(Some(first))) = response.choices else { return Err(Reject::NoChoices) };
-    let Slot::Is(Object(RawChoice { message: Slot::Is(Object(message)) })) = first else {
-        return Err(Reject::NoMessage);
-    };
-    let content = message.content.optional(Reject::BadContent)?.filter(|text| !text.trim().is_empty());
-    let tool_calls = tool_calls(message.tool_calls);
+fn reply<'a>(response: Option<Value<'_, 'a>>) -> Result<Reply<'a>, Reject> {
+    let response = response.ok_or(Reject::NoResponse)?;
+    if response.kind() != Kind::Object {
+        return Err(Reject::BadResponse);
+    }
+    let [choices] = fields(response, RESPONSE)?;
+    let first = choices.and_then(|choices| choices.items().next()).ok_or(Reject::NoChoices)?;
+    let [message] = fields(first, CHOICE)?;
+    let message = message.filter(|message| is_kind(message, Kind::Object)).ok_or(Reject::NoMessage)?;
+    let [content, calls] = fields(message, REPLY)?;
+    let content = optional_text(content, Reject::BadContent)?.filter(|text| !text.is_blank());
+    let tool_calls = tool_calls(calls)?;
     match (&content, &tool_calls) {
         (None, Err(Malformed)) => Err(Reject::BadToolCalls),
         (None, Ok(calls)) if calls.is_empty() => Err(Reject::NoContent),
@@ -257,25 +248,30 @@ fn reply<'a>(response: Slot<Object<RawResponse<'a>>>) -> Result<Reply<'a>, Rejec
     }
 }
 
-fn tool_calls<'a>(calls: Slot<Vec<Slot<Object<RawCall<'a>>>>>) -> Result<Vec<ToolCall<'a>>, Malformed> {
-    let calls = calls.optional(Malformed)?.unwrap_or_default();
-    calls
-        .into_iter()
-        .map(|call| match call {
-            Slot::Is(Object(RawCall {
-                function: Slot::Is(Object(RawFunction { name: Slot::Is(name), arguments })),
-            })) if !name.is_empty() => Ok(ToolCall { name, arguments }),
-            _ => Err(Malformed),
-        })
-        .collect()
+/// The calls of a message, or that they are malformed; an error only for a key that stands twice.
+fn tool_calls<'a>(calls: Option<Value<'_, 'a>>) -> Result<Result<Vec<ToolCall<'a>>, Malformed>, Reject> {
+    let Some(calls) = calls else { return Ok(Ok(Vec::new())) };
+    if calls.kind() != Kind::List {
+        return Ok(Err(Malformed));
+    }
+    let mut found = Ok(Vec::new());
+    for call in calls.items() {
+        let [function] = fields(call, CALL)?;
+        let [name, arguments] = function.map_or(Ok([None, None]), |function| fields(function, FUNCTION))?;
+        match (&mut found, name.and_then(|name| Some(name.text()?.read())).filter(|name| !name.is_empty())) {
+            (Ok(found), Some(name)) => found.push(ToolCall { name, arguments: arguments.map(|value| value.raw()) }),
+            _ => found = Err(Malformed),
+        }
+    }
+    Ok(found)
 }
 
 /// From the row down to arguments: row, response, choices, choice, message, tool calls, call, function.
 const LEVELS_ABOVE_ARGUMENTS: usize = 8;
 
 /// Whether the arguments of a call are an object, or a text that holds one; none or a blank text count as `{}`.
-pub fn arguments_are_object(arguments: Option<&RawValue>) -> bool {
-    arguments.map(RawValue::get).is_none_or(|raw| raw.starts_with('{') || text_is_object(raw))
+pub fn arguments_are_object(arguments: Option<&str>) -> bool {
+    arguments.is_none_or(|raw| raw.starts_with('{') || text_is_object(raw))
 }
 
 /// Whether a JSON text holds an object, or nothing.
@@ -284,47 +280,18 @@ pub(crate) fn text_is_object(raw: &str) -> bool {
     let text = text.trim();
     text.is_empty()
         || text.starts_with('{')
-            && serde_json::from_str::<IgnoredAny>(text).is_ok()
             && Canonical::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
 }
 
-/// The reason of a line that the typed reader refused; reads it again, step by step.
+/// The reason of a line that is no JSON text.
 #[cold]
-fn why_unreadable(text: &str, error: &serde_json::Error) -> Reject {
-    if text.trim().is_empty() {
-        return Reject::EmptyLine;
+fn why_unreadable(text: &str, reject: Reject) -> Reject {
+    match reject {
+        _ if text.trim().is_empty() => Reject::EmptyLine,
+        // Words of a log that begin like JSON are not a record with something behind it.
+        Reject::TrailingData if !text.trim_start().starts_with('{') => Reject::InvalidJson,
+        other => other,
     }
-    let is_object = text.trim_start().starts_with('{');
-    let mut reader = serde_json::Deserializer::from_str(text);
-    if IgnoredAny::deserialize(&mut reader).is_err() {
-        return Reject::InvalidJson;
-    }
-    match (is_object, reader.end().is_ok()) {
-        (false, _) => Reject::InvalidJson,
-        (true, false) => Reject::TrailingData,
-        // The slots take any type, so what is wrong with the data can only be a key that stands twice.
-        (true, true) => check(text).err().unwrap_or(match error.is_data() {
-            true => Reject::DuplicateKey,
-            false => Reject::InvalidJson,
-        }),
-    }
-}
-
-/// Refuses what the typed reader does not see but nobody could write a row of.
-pub fn check_unseen(json: &str) -> Result<(), Reject> {
-    // Both signs are rare in real logs, and looking for them costs a tenth of looking properly.
-    static HALVES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [Finder::new(b"\\ud"), Finder::new(b"\\uD")]);
-    let bytes = json.as_bytes();
-    if HALVES.iter().any(|half| half.find(bytes).is_some())
-        || memchr::memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_some()
-    {
-        return check(json);
-    }
-    Ok(())
-}
-
-fn check(json: &str) -> Result<(), Reject> {
-    Canonical::default().write(json, &mut Vec::new())
 }
 
 /// A record as the stores keep it.
@@ -350,7 +317,8 @@ pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Rej
 /// The same for many records; holds scratch space.
 #[derive(Debug, Default)]
 pub struct Normaliser {
-    canonical: Canonical,
+    tape: Tape,
+    writer: Writer,
     five: Vec<u8>,
     only_five: bool,
 }
@@ -387,20 +355,19 @@ impl Normaliser {
         defaults: &Defaults<'a>,
         out: &mut Vec<u8>,
     ) -> Result<Checked<'a>, Reject> {
-        let record = Record::parse_with(json, defaults)?;
-        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        let (record, root) = Record::read(json, defaults, &mut self.tape)?;
         let (start, more, only_five) = (out.len(), Cell::new(false), self.only_five);
-        let keep = |key: &[u8]| {
+        let keep = |key: Value<'_, '_>| {
             let is_more = !is_one_of_five(key);
             more.set(more.get() || is_more);
             !(is_more && only_five)
         };
-        five_fields(&mut self.canonical, text, &record, keep, out)?;
+        five_fields(&mut self.writer, root, &record, keep, out);
         let has_more = more.get();
         // Few records have other keys; of the rest the line is what the id is made of.
         let id = if has_more && !only_five {
             self.five.clear();
-            write_canonical(&mut self.canonical, text, &record, &mut self.five)?;
+            five_fields(&mut self.writer, root, &record, is_one_of_five, &mut self.five);
             canonical::id_of(&self.five)
         } else {
             canonical::id_of(&out[start..])
@@ -409,53 +376,51 @@ impl Normaliser {
     }
 }
 
-/// Makes ids; holds scratch space, so reuse one for many records.
+/// Writes records as eval rows and makes ids; holds scratch space, so reuse one for many.
 #[derive(Debug, Default)]
-pub struct Identifier {
-    canonical: Canonical,
+pub struct RecordWriter {
+    tape: Tape,
+    writer: Writer,
     text: Vec<u8>,
 }
 
-impl Identifier {
+impl RecordWriter {
     /// The id of a record.
     pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
-        let record = Record::parse(json)?;
-        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        self.text.clear();
-        write_canonical(&mut self.canonical, text, &record, &mut self.text)?;
-        Ok(canonical::id_of(&self.text))
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        self.write(json, &mut text)?;
+        let id = canonical::id_of(&text);
+        self.text = text;
+        Ok(id)
+    }
+
+    /// Appends the canonical JSON of the five normalised fields: what an id is made of, and what an eval row looks like.
+    pub fn write<'a>(&mut self, json: &'a [u8], out: &mut Vec<u8>) -> Result<Record<'a>, Reject> {
+        let (record, root) = Record::read(json, &Defaults::default(), &mut self.tape)?;
+        five_fields(&mut self.writer, root, &record, is_one_of_five, out);
+        Ok(record)
     }
 }
 
-/// Appends the canonical JSON of the five normalised fields: what an id is made of, and what an eval row looks like.
-pub fn write_canonical(
-    canonical: &mut Canonical,
-    json: &str,
-    record: &Record<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Reject> {
-    five_fields(canonical, json, record, is_one_of_five, out)
-}
-
-fn is_one_of_five(key: &[u8]) -> bool {
-    matches!(key, b"client_id" | b"request" | b"response" | b"timestamp" | b"workload_id")
+fn is_one_of_five(key: Value<'_, '_>) -> bool {
+    LINE.iter().any(|name| key.is_key(*name))
 }
 
 fn five_fields(
-    canonical: &mut Canonical,
-    json: &str,
+    writer: &mut Writer,
+    line: Value<'_, '_>,
     record: &Record<'_>,
-    keep: impl Fn(&[u8]) -> bool,
+    keep: impl Fn(Value<'_, '_>) -> bool,
     out: &mut Vec<u8>,
-) -> Result<(), Reject> {
+) {
     let mut workload = Vec::with_capacity(record.workload.len() + 2);
     canonical::write_string(&record.workload, &mut workload);
     let mut client = Vec::with_capacity(record.client.len() + 2);
     canonical::write_string(&record.client, &mut client);
     let timestamp = record.timestamp.to_string();
-    let replace =
-        [("client_id", client.as_slice()), ("timestamp", timestamp.as_bytes()), ("workload_id", workload.as_slice())];
-    canonical.rewrite(json, &replace, keep, out)
+    let given = [(LINE[2], client.as_slice()), (LINE[0], timestamp.as_bytes()), (LINE[1], workload.as_slice())];
+    writer.write_object(line, &given, keep, out);
 }
 
 #[cfg(test)]

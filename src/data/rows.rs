@@ -13,14 +13,17 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::data::canonical::{self, Canonical};
-use crate::data::record::{self, Record};
+use crate::data::canonical::{self, Canonical, Writer};
+use crate::data::record::{self, RecordWriter};
 use crate::data::rules::Reject;
-use crate::data::shape::{Object, Slot};
+use crate::data::tape::{Kind, Name, Tape, Value};
 
 /// Renders rows; holds scratch space, so reuse one for many.
 #[derive(Debug, Default)]
 pub struct Renderer {
+    records: RecordWriter,
+    tape: Tape,
+    writer: Writer,
     canonical: Canonical,
     /// Turn arguments of tool calls into the form each place needs; otherwise they stay as logged.
     parse_arguments: bool,
@@ -37,20 +40,19 @@ enum Form {
 impl Renderer {
     /// A renderer; `parse_arguments` is `data_split_config.parse_function_arguments`.
     pub fn new(parse_arguments: bool) -> Renderer {
-        Renderer { canonical: Canonical::default(), parse_arguments }
+        Renderer { parse_arguments, ..Renderer::default() }
     }
 
     /// Appends the eval row of a record, without a line end.
     pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-        let record = Record::parse(json)?;
-        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
+        let start = out.len();
+        let record = self.records.write(json, out)?;
         let has_calls = record.messages.iter().any(|message| !message.tool_calls.is_empty())
             || record.reply.tool_calls.as_ref().is_ok_and(|calls| !calls.is_empty());
         if !(has_calls && self.parse_arguments) {
-            return record::write_canonical(&mut self.canonical, text, &record, out);
+            return Ok(());
         }
-        let mut plain = Vec::with_capacity(json.len() + 64);
-        record::write_canonical(&mut self.canonical, text, &record, &mut plain)?;
+        let plain = out.split_off(start);
         let plain = std::str::from_utf8(&plain).map_err(|_| Reject::InvalidUtf8)?;
         let row = edit(plain, &mut |key, value| match key {
             "request" => edit(value, &mut |key, value| match key {
@@ -74,50 +76,68 @@ impl Renderer {
     /// Appends the training row of a record, without a line end.
     pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        let line: TrainingLine<'_> = serde_json::from_str(text).map_err(|_| Reject::InvalidJson)?;
-        let first = line.response.choices.first().and_then(Slot::get);
-        let Some(Object(reply)) = first.and_then(|Object(choice)| choice.message.get()) else {
-            return Err(Reject::NoMessage);
-        };
+        let mut tape = std::mem::take(&mut self.tape);
+        let line = tape.read(text, 0)?.root;
+        let request = line.get(REQUEST);
+        let first = line.get(RESPONSE).and_then(|response| response.get(CHOICES)?.items().next());
+        let reply = first.and_then(|choice| choice.get(MESSAGE)).ok_or(Reject::NoMessage)?;
         out.extend_from_slice(b"{\"messages\":[");
-        for message in &line.request.messages {
-            self.training_message(message, None, out)?;
+        for message in request.and_then(|request| request.get(MESSAGES)).iter().flat_map(Value::items) {
+            self.training_message(message, false, out)?;
             out.push(b',');
         }
-        self.training_message(reply, Some("\"assistant\""), out)?;
+        self.training_message(reply, true, out)?;
         out.push(b']');
-        if let Some(tools) = line.request.tools.map(RawValue::get).filter(|tools| is_filled_list(tools)) {
+        if let Some(tools) = request.and_then(|request| request.get(TOOLS)).filter(is_filled_list) {
             out.extend_from_slice(b",\"tools\":");
-            self.canonical.write(tools, out)?;
+            self.writer.write(tools, out);
         }
         out.push(b'}');
+        self.tape = tape;
         Ok(())
     }
 
-    /// A message of a training row; the reply's `role` is given.
-    fn training_message<'a>(
-        &mut self,
-        message: &TrainingMessage<'a>,
-        role: Option<&'a str>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Reject> {
+    /// A message of a training row.
+    fn training_message(&mut self, message: Value<'_, '_>, is_reply: bool, out: &mut Vec<u8>) -> Result<(), Reject> {
         let form = if self.parse_arguments { Form::Object } else { Form::AsLogged };
-        let calls = message.tool_calls.map(RawValue::get).filter(|calls| is_filled_list(calls));
-        let calls = calls.map(|calls| self.calls(calls, form)).transpose()?;
+        let [mut content, mut name, mut role, mut call_id, mut calls] = [None; 5];
+        for (key, value) in message.members().filter(|(_, value)| value.kind() != Kind::Null) {
+            // Of a key that stands twice the last value counts; those that are read stand once.
+            match KEYS.iter().position(|known| key.is_key(*known)) {
+                Some(0) => content = Some(value),
+                Some(1) => name = Some(value),
+                Some(2) => role = Some(value),
+                Some(3) => call_id = Some(value),
+                Some(4) => calls = Some(value),
+                _ => {}
+            }
+        }
         // In the order of their keys, so nothing has to be sorted.
         out.extend_from_slice(b"{\"content\":");
-        self.canonical.write(message.content.map_or("\"\"", RawValue::get), out)?;
-        let extra = |value: Option<&'a RawValue>| value.filter(|_| role.is_none()).map(RawValue::get);
-        for (key, value) in [
-            (&b",\"name\":"[..], extra(message.name)),
-            (b",\"role\":", role.or(message.role.map(RawValue::get))),
-            (b",\"tool_call_id\":", extra(message.tool_call_id)),
-            (b",\"tool_calls\":", calls.as_deref()),
-        ] {
-            if let Some(value) = value {
-                out.extend_from_slice(key);
-                self.canonical.write(value, out)?;
+        match content {
+            Some(content) => self.writer.write(content, out),
+            None => out.extend_from_slice(b"\"\""),
+        }
+        if let Some(name) = name.filter(|_| !is_reply) {
+            out.extend_from_slice(b",\"name\":");
+            self.writer.write(name, out);
+        }
+        match role {
+            _ if is_reply => out.extend_from_slice(b",\"role\":\"assistant\""),
+            Some(role) => {
+                out.extend_from_slice(b",\"role\":");
+                self.writer.write(role, out);
             }
+            None => {}
+        }
+        if let Some(call_id) = call_id.filter(|_| !is_reply) {
+            out.extend_from_slice(b",\"tool_call_id\":");
+            self.writer.write(call_id, out);
+        }
+        if let Some(calls) = calls.filter(is_filled_list) {
+            let calls = self.calls(calls.raw(), form)?;
+            out.extend_from_slice(b",\"tool_calls\":");
+            self.canonical.write(&calls, out)?;
         }
         out.push(b'}');
         Ok(())
@@ -173,52 +193,18 @@ impl Renderer {
     }
 }
 
-/// What a training row needs of a record; null is as good as absent.
-#[derive(Deserialize)]
-struct TrainingLine<'a> {
-    #[serde(borrow)]
-    request: TrainingRequest<'a>,
-    #[serde(borrow)]
-    response: TrainingResponse<'a>,
-}
+const REQUEST: Name = Name::new("request");
+const MESSAGES: Name = Name::new("messages");
+const TOOLS: Name = Name::new("tools");
+const RESPONSE: Name = Name::new("response");
+const CHOICES: Name = Name::new("choices");
+const MESSAGE: Name = Name::new("message");
+/// Keys of a message of a training row.
+const KEYS: [Name; 5] =
+    [Name::new("content"), Name::new("name"), Name::new("role"), Name::new("tool_call_id"), Name::new("tool_calls")];
 
-#[derive(Deserialize)]
-struct TrainingRequest<'a> {
-    #[serde(borrow)]
-    messages: Vec<TrainingMessage<'a>>,
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct TrainingResponse<'a> {
-    /// Only the first one has been checked.
-    #[serde(borrow)]
-    choices: Vec<Slot<Object<TrainingChoice<'a>>>>,
-}
-
-#[derive(Deserialize)]
-struct TrainingChoice<'a> {
-    #[serde(borrow, default)]
-    message: Slot<Object<TrainingMessage<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct TrainingMessage<'a> {
-    #[serde(borrow)]
-    role: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_call_id: Option<&'a RawValue>,
-}
-
-fn is_filled_list(json: &str) -> bool {
-    json.starts_with('[') && items(json).is_ok_and(|items| !items.is_empty())
+fn is_filled_list(value: &Value<'_, '_>) -> bool {
+    value.items().next().is_some()
 }
 
 /// The members of a JSON object, each value as its text.

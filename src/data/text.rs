@@ -1,12 +1,11 @@
 //! What makes two records the same or nearly the same: keys of the user's messages, on unescaped text. The keys are
 //! XXH3, whose results are fixed by its specification: groups are drawn in the order of their keys.
 
-use serde::Deserialize;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::data::canonical::{self, Canonical};
 use crate::data::record::{Content, Message};
-use crate::data::shape::{Object, Slot};
+use crate::data::tape::{Name, Tape};
 
 /// Makes keys; holds scratch space, so reuse one for many records.
 #[derive(Debug, Default)]
@@ -14,7 +13,11 @@ pub struct Keys {
     exact: Vec<u8>,
     masked: String,
     canonical: Canonical,
+    tape: Tape,
 }
+
+/// Of a part of a message's content.
+const TEXT: Name = Name::new("text");
 
 /// The keys of one record's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +26,6 @@ pub struct TextKeys {
     pub exact: u128,
     /// Equal when they are the same once digits and punctuation are masked.
     pub masked: u64,
-}
-
-/// One part of a message's content.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawPart<'a> {
-    #[serde(borrow)]
-    text: Slot<std::borrow::Cow<'a, str>>,
 }
 
 impl Keys {
@@ -60,12 +55,13 @@ impl Keys {
         match content {
             Content::None => {}
             Content::Text(text) => {
+                let text = text.read();
                 self.exact.extend_from_slice(text.as_bytes());
-                mask(text, &mut self.masked);
+                mask(&text, &mut self.masked);
             }
             Content::Parts(parts) => {
                 for part in parts {
-                    self.add_part(part.get());
+                    self.add_part(part);
                 }
             }
         }
@@ -76,12 +72,16 @@ impl Keys {
     }
 
     fn add_part(&mut self, json: &str) {
-        match serde_json::from_str::<Slot<Object<RawPart<'_>>>>(json) {
-            Ok(Slot::Is(Object(RawPart { text: Slot::Is(text) }))) => {
+        let mut tape = std::mem::take(&mut self.tape);
+        let text = tape.read(json, 0).ok().and_then(|part| part.root.get(TEXT)?.text());
+        self.tape = tape;
+        match text {
+            Some(text) => {
+                let text = text.read();
                 self.exact.extend_from_slice(text.as_bytes());
                 mask(&text, &mut self.masked);
             }
-            _ => {
+            None => {
                 let start = self.exact.len();
                 if self.canonical.write(json, &mut self.exact).is_err() {
                     self.exact.truncate(start);
@@ -168,6 +168,7 @@ mod tests {
         let mut keys = Keys::default();
         let mut of = |json: &str| {
             let parts: Vec<&serde_json::value::RawValue> = serde_json::from_str(json).unwrap();
+            let parts = parts.iter().map(|part| part.get()).collect();
             keys.of(&[Message { role: Some("user".into()), content: Content::Parts(parts), ..Message::default() }])
         };
         let text = of(r#"[{"type":"text","text":"hi"}]"#);

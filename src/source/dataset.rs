@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::data::corpus::Corpus;
 use crate::data::intake::{Batch, Intake, Origin, Scratch};
 use crate::data::options::{DatasetRequest, Input};
-use crate::data::record::Identifier;
+use crate::data::record::RecordWriter;
 use crate::data::reshape::Reshaper;
 use crate::data::rows::Renderer;
 use crate::data::rules::Reject;
@@ -264,7 +264,7 @@ impl Sources {
         let mut jobs = places.chunks(ROWS_AT_ONCE);
         pipeline::in_order(
             || Ok(jobs.next()),
-            || (Lines::new(&self.paths), Identifier::default()),
+            || (Lines::new(&self.paths), RecordWriter::default()),
             |(lines, identifier), places| -> Result<Vec<u128>> {
                 let mut ids = Vec::with_capacity(places.len());
                 for at in places {

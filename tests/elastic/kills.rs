@@ -50,7 +50,7 @@ pub fn a_load_killed_anywhere_is_repeated(server: &Server) {
     // Some stand there twice, and one line holds nothing.
     let log = format!("{}{}broken\n", lines(&records), lines(&records[..100]));
     folder.write("logs.jsonl", &log);
-    let requests = log.len() as u64 / (5 << 20);
+    let requests = log.len() as u64 / (1 << 20);
     assert!(requests >= 4, "the log makes {requests} full requests");
     let mut seed = 7;
     for kill in 0..kills {

@@ -19,10 +19,10 @@ use crate::data::canonical;
 use crate::data::options::IndexAt;
 use crate::source::credentials::Credentials;
 
-/// Bytes of one bulk request.
-const BODY: usize = 5 << 20;
-/// Requests on their way at once.
-const IN_FLIGHT: usize = 2;
+/// Bytes of one bulk request: of 0.5 to 5 MB the size that cost Elasticsearch 9.2 least processor time for each record.
+const BODY: usize = 1 << 20;
+/// Requests on their way at once: more than a small server works at, so that none of its threads waits for us.
+const IN_FLIGHT: usize = 4;
 
 /// Where a record came from: the file's number and the line.
 pub(crate) type Place = (usize, u64);
@@ -124,7 +124,7 @@ impl Bulk {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(b"{\"create\":{\"_id\":\"");
-        self.bytes.extend_from_slice(canonical::hex(id).as_bytes());
+        self.bytes.extend_from_slice(&canonical::hex_digits(id));
         self.bytes.extend_from_slice(b"\"}}\n");
         let at = self.bytes.len();
         self.bytes.extend_from_slice(line);
@@ -287,7 +287,7 @@ fn tally(client: &Client, body: &Body, answer: &[u8], written: &mut Written) -> 
 
 fn refused(body: &Body, item: &Item, why: &str) -> RefusedRecord {
     let line = body.bytes.slice(item.line..item.end - 1);
-    // A copy, so that one record does not keep five megabytes.
+    // A copy, so that one record does not keep a whole body.
     RefusedRecord { place: item.place, line: Bytes::copy_from_slice(&line), why: why.to_owned() }
 }
 

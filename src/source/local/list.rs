@@ -114,7 +114,8 @@ impl Counts {
         *self.clients.entry(record.client.to_string()).or_default() += 1;
         let called = record.reply.tool_calls.as_ref().ok().and_then(|calls| calls.first());
         listing.tool_calls += u64::from(called.is_some());
-        let said = record.reply.content.as_deref().and_then(|content| labels.read(content));
+        let content = record.reply.content.map(|text| text.read());
+        let said = content.as_deref().and_then(|content| labels.read(content));
         match called.map(|call| &*call.name).or(said) {
             Some(found) => {
                 *self.labels.entry(label::key(found)).or_default().entry(found.to_owned()).or_default() += 1;
