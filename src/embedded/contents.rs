@@ -12,9 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use axum::body::{Body, Bytes};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
+
+use super::scratch::Scratch;
 
 /// Contents of more bytes than this are kept in files.
 pub(super) const LARGE: usize = 128 << 10;
@@ -53,7 +55,7 @@ pub(super) struct Contents {
 #[derive(Debug)]
 enum Home {
     /// A folder that is made when it is needed and gone with the platform.
-    Temporary(Mutex<Option<TempDir>>),
+    Temporary(Mutex<Option<Scratch>>),
     /// A folder that outlives it.
     Lasting(PathBuf),
 }
@@ -176,7 +178,7 @@ impl Contents {
                 let mut made = lock(made);
                 let folder = match made.take() {
                     Some(folder) => folder,
-                    None => tempfile::Builder::new().prefix("dfwfd-contents-").tempdir()?,
+                    None => Scratch::new()?,
                 };
                 Ok(made.insert(folder).path().to_path_buf())
             }
@@ -320,7 +322,11 @@ mod tests {
     }
 
     fn files(contents: &Contents) -> usize {
-        contents.made_folder().map_or(0, |folder| std::fs::read_dir(folder).unwrap().count())
+        let name = |entry: io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        let is_content = |name: &std::ffi::OsString| name != "held";
+        contents
+            .made_folder()
+            .map_or(0, |folder| std::fs::read_dir(folder).unwrap().map(name).filter(is_content).count())
     }
 
     #[test]

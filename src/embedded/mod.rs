@@ -22,6 +22,7 @@ mod outside;
 mod persist;
 mod roll;
 mod routes;
+mod scratch;
 mod shelf;
 mod wire;
 mod world;

@@ -140,3 +140,28 @@ fn a_directory_that_another_server_uses_is_said() {
     std::fs::write(folder.at("file"), "words").unwrap();
     folder.dfwfd(["serve", "--data-dir", "file", "--", "true"]).run().code(1).says("file");
 }
+
+#[test]
+fn what_a_killed_platform_left_in_the_temporary_folder_goes_with_the_next() {
+    let folder = Folder::new();
+    let temporary = folder.at("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let start = || Server::start_with(&["--control"], &[("TMPDIR", temporary.to_str().unwrap())]);
+    let upload = |server: &Server| {
+        repository(server, "ns", "d");
+        assert!(change(server.address(), 10_005), "a file of more than 128 KB is taken");
+    };
+    let left = || {
+        let entries = std::fs::read_dir(&temporary).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    let killed = start();
+    upload(&killed);
+    drop(killed);
+    let by_killed = left();
+    let next = start();
+    upload(&next);
+    let by_next = left();
+    assert_eq!((by_killed.len(), by_next.len()), (1, 1));
+    assert_ne!(by_killed, by_next);
+}
