@@ -99,42 +99,30 @@ impl Renderer {
 
     /// A message of a training row.
     fn training_message(&mut self, message: Value<'_, '_>, is_reply: bool, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let form = if self.parse_arguments { Form::Object } else { Form::AsLogged };
-        let [mut content, mut name, mut role, mut call_id, mut calls] = [None; 5];
+        let mut found = [None; KEYS.len()];
         for (key, value) in message.members().filter(|(_, value)| value.kind() != Kind::Null) {
-            // Of a key that stands twice the last value counts; those that are read stand once.
-            match KEYS.iter().position(|known| key.is_key(*known)) {
-                Some(0) => content = Some(value),
-                Some(1) => name = Some(value),
-                Some(2) => role = Some(value),
-                Some(3) => call_id = Some(value),
-                Some(4) => calls = Some(value),
-                _ => {}
+            if let Some(at) = KEYS.iter().position(|name| key.is_key(*name)) {
+                found[at] = Some(value);
             }
         }
+        let [content, name, role, call_id, calls] = found;
         // In the order of their keys, so nothing has to be sorted.
         out.extend_from_slice(b"{\"content\":");
         match content {
             Some(content) => self.writer.write(content, out),
             None => out.extend_from_slice(b"\"\""),
         }
-        if let Some(name) = name.filter(|_| !is_reply) {
-            out.extend_from_slice(b",\"name\":");
-            self.writer.write(name, out);
-        }
-        match role {
-            _ if is_reply => out.extend_from_slice(b",\"role\":\"assistant\""),
-            Some(role) => {
-                out.extend_from_slice(b",\"role\":");
-                self.writer.write(role, out);
+        if is_reply {
+            out.extend_from_slice(b",\"role\":\"assistant\"");
+        } else {
+            let others = [(&b",\"name\":"[..], name), (b",\"role\":", role), (b",\"tool_call_id\":", call_id)];
+            for (key, value) in others.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+                out.extend_from_slice(key);
+                self.writer.write(value, out);
             }
-            None => {}
-        }
-        if let Some(call_id) = call_id.filter(|_| !is_reply) {
-            out.extend_from_slice(b",\"tool_call_id\":");
-            self.writer.write(call_id, out);
         }
         if let Some(calls) = calls.filter(is_filled_list) {
+            let form = if self.parse_arguments { Form::Object } else { Form::AsLogged };
             let calls = self.calls(calls.raw(), form)?;
             out.extend_from_slice(b",\"tool_calls\":");
             self.canonical.write(&calls, out)?;

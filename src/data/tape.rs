@@ -2,9 +2,12 @@
 //! looked up and values copied without reading the text again and without a tree. Knows neither records nor what
 //! canonical form is.
 
+mod reader;
+
 use std::borrow::Cow;
 
 use crate::data::rules::Reject;
+use reader::Reader;
 
 /// Deepest nesting of objects and lists that is read; under the limits of the JSON readers further down the road.
 pub const MAX_DEPTH: usize = 100;
@@ -109,11 +112,8 @@ impl Tape {
             return Err(Reject::LineTooLong);
         }
         self.nodes.clear();
-        let mut reader = Reader { bytes: text.as_bytes(), nodes: &mut self.nodes, has_lone_surrogate: false };
-        let end = reader.value(0, levels)?;
-        let (at_end, has_lone_surrogate) = (behind_space(reader.bytes, end) == text.len(), reader.has_lone_surrogate);
-        let root = Value { text, nodes: &self.nodes, at: 0 };
-        if at_end { Ok(Document { root, has_lone_surrogate }) } else { Err(Reject::TrailingData) }
+        let has_lone_surrogate = Reader::read(text.as_bytes(), levels, &mut self.nodes)?;
+        Ok(Document { root: Value { text, nodes: &self.nodes, at: 0 }, has_lone_surrogate })
     }
 }
 
@@ -279,245 +279,5 @@ impl<'t, 'a> Iterator for Inner<'t, 'a> {
     }
 }
 
-/// Positions go in and out of its functions, so that they stay in registers.
-struct Reader<'a, 't> {
-    bytes: &'a [u8],
-    nodes: &'t mut Vec<Node>,
-    has_lone_surrogate: bool,
-}
-
-impl Reader<'_, '_> {
-    #[inline(always)]
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.bytes.get(at).copied()
-    }
-
-    #[inline(always)]
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
-        let next = self.nodes.len() as u32 + 1;
-        self.nodes.push(Node { prefix: 0, start: start as u32, end: end as u32, next, kind });
-    }
-
-    /// Reads the value at `at`, white space before it included, and says where it ends.
-    fn value(&mut self, at: usize, depth: usize) -> Result<usize, Reject> {
-        if depth > MAX_DEPTH {
-            return Err(Reject::TooDeep);
-        }
-        let at = behind_space(self.bytes, at);
-        match self.byte(at) {
-            Some(b'"') => self.string(at),
-            Some(b'{') => self.object(at, depth),
-            Some(b'[') => self.list(at, depth),
-            Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b'n') => self.word(at, Kind::Null, b"null"),
-            Some(b't') => self.word(at, Kind::Bool, b"true"),
-            Some(b'f') => self.word(at, Kind::Bool, b"false"),
-            _ => Err(Reject::InvalidJson),
-        }
-    }
-
-    fn object(&mut self, start: usize, depth: usize) -> Result<usize, Reject> {
-        let own = self.nodes.len();
-        self.push(Kind::Object, start, start);
-        let mut at = behind_space(self.bytes, start + 1);
-        if self.byte(at) != Some(b'}') {
-            loop {
-                at = behind_space(self.bytes, self.key(at)?);
-                if self.byte(at) != Some(b':') {
-                    return Err(Reject::InvalidJson);
-                }
-                at = behind_space(self.bytes, self.value(at + 1, depth + 1)?);
-                match self.byte(at) {
-                    Some(b',') => at = behind_space(self.bytes, at + 1),
-                    Some(b'}') => break,
-                    _ => return Err(Reject::InvalidJson),
-                }
-            }
-        }
-        Ok(self.close(own, at + 1))
-    }
-
-    fn list(&mut self, start: usize, depth: usize) -> Result<usize, Reject> {
-        let own = self.nodes.len();
-        self.push(Kind::List, start, start);
-        let mut at = behind_space(self.bytes, start + 1);
-        if self.byte(at) != Some(b']') {
-            loop {
-                at = behind_space(self.bytes, self.value(at, depth + 1)?);
-                match self.byte(at) {
-                    Some(b',') => at += 1,
-                    Some(b']') => break,
-                    _ => return Err(Reject::InvalidJson),
-                }
-            }
-        }
-        Ok(self.close(own, at + 1))
-    }
-
-    fn close(&mut self, own: usize, end: usize) -> usize {
-        let next = self.nodes.len() as u32;
-        let node = &mut self.nodes[own];
-        (node.end, node.next) = (end as u32, next);
-        end
-    }
-
-    fn word(&mut self, at: usize, kind: Kind, word: &[u8]) -> Result<usize, Reject> {
-        let end = at + word.len();
-        if self.bytes.get(at..end) != Some(word) {
-            return Err(Reject::InvalidJson);
-        }
-        self.push(kind, at, end);
-        Ok(end)
-    }
-
-    fn number(&mut self, start: usize) -> Result<usize, Reject> {
-        let negative = self.byte(start) == Some(b'-');
-        let mut at = start + usize::from(negative);
-        let mut kind = Kind::Integer;
-        if self.byte(at) == Some(b'0') {
-            at += 1;
-            if negative {
-                kind = Kind::Number;
-            }
-        } else {
-            at = self.digits(at)?;
-        }
-        if self.byte(at) == Some(b'.') {
-            kind = Kind::Number;
-            at = self.digits(at + 1)?;
-        }
-        if matches!(self.byte(at), Some(b'e' | b'E')) {
-            kind = Kind::Number;
-            at += 1;
-            at = self.digits(at + usize::from(matches!(self.byte(at), Some(b'+' | b'-'))))?;
-        }
-        self.push(kind, start, at);
-        Ok(at)
-    }
-
-    /// The end of the digits at `at`, of which there has to be one.
-    #[inline(always)]
-    fn digits(&self, at: usize) -> Result<usize, Reject> {
-        let mut end = at;
-        while matches!(self.byte(end), Some(b'0'..=b'9')) {
-            end += 1;
-        }
-        if end > at { Ok(end) } else { Err(Reject::InvalidJson) }
-    }
-
-    fn key(&mut self, start: usize) -> Result<usize, Reject> {
-        if self.byte(start) != Some(b'"') {
-            return Err(Reject::InvalidJson);
-        }
-        let end = self.string(start)?;
-        let key = &self.bytes[start + 1..end - 1];
-        let mut first = [0; 8];
-        let prefix = if let Some(eight) = self.bytes.get(start + 1..start + 9) {
-            first.copy_from_slice(eight);
-            let behind = u64::MAX.checked_shr(8 * key.len() as u32).unwrap_or(0);
-            u64::from_be_bytes(first) & !behind
-        } else {
-            // At the end of the text.
-            first[..key.len()].copy_from_slice(key);
-            u64::from_be_bytes(first)
-        };
-        if let Some(node) = self.nodes.last_mut() {
-            node.prefix = prefix;
-        }
-        Ok(end)
-    }
-
-    #[inline(always)]
-    fn string(&mut self, start: usize) -> Result<usize, Reject> {
-        let at = start + 1 + plain_run(&self.bytes[start + 1..]);
-        if self.byte(at) == Some(b'"') {
-            self.push(Kind::Plain, start, at + 1);
-            return Ok(at + 1);
-        }
-        self.escaped_string(start, at)
-    }
-
-    /// A string whose first special byte is no quote.
-    fn escaped_string(&mut self, start: usize, mut at: usize) -> Result<usize, Reject> {
-        let mut kind = Kind::Escaped;
-        loop {
-            match self.byte(at) {
-                Some(b'"') => break,
-                Some(b'\\') => match self.byte(at + 1) {
-                    Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-                    Some(b'/') => {
-                        kind = Kind::Rare;
-                        at += 2;
-                    }
-                    Some(b'u') => {
-                        kind = Kind::Rare;
-                        at = self.code_point(at)?;
-                    }
-                    _ => return Err(Reject::InvalidJson),
-                },
-                // The text ends within it, or a control character stands in it.
-                _ => return Err(Reject::InvalidJson),
-            }
-            at += plain_run(&self.bytes[at..]);
-        }
-        self.push(kind, start, at + 1);
-        Ok(at + 1)
-    }
-
-    /// The end of the `\u` at `at`, and of the one behind it that makes a pair with it.
-    fn code_point(&mut self, at: usize) -> Result<usize, Reject> {
-        let end = at + 6;
-        match self.code_unit(at)? {
-            0xd800..=0xdbff
-                if self.bytes[end..].starts_with(b"\\u") && matches!(self.code_unit(end)?, 0xdc00..=0xdfff) =>
-            {
-                return Ok(end + 6);
-            }
-            0xd800..=0xdfff => self.has_lone_surrogate = true,
-            _ => {}
-        }
-        Ok(end)
-    }
-
-    fn code_unit(&self, at: usize) -> Result<u32, Reject> {
-        let digits = self.bytes.get(at + 2..at + 6).ok_or(Reject::InvalidJson)?;
-        digits.iter().try_fold(0, |unit, &digit| {
-            let digit = char::from(digit).to_digit(16).ok_or(Reject::InvalidJson)?;
-            Ok(unit * 16 + digit)
-        })
-    }
-}
-
-#[inline(always)]
-fn behind_space(bytes: &[u8], mut at: usize) -> usize {
-    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-        at += 1;
-    }
-    at
-}
-
-/// Bytes before the first quote, backslash or control character, eight at a time (SWAR: Mycroft's test for a zero byte,
-/// whose lowest hit is exact).
-#[inline(always)]
-fn plain_run(bytes: &[u8]) -> usize {
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let mut words = bytes.chunks_exact(8);
-    let mut run = 0;
-    for word in words.by_ref() {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(word);
-        let word = u64::from_le_bytes(eight);
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control) & TOPS;
-        if found != 0 {
-            return run + (found.trailing_zeros() / 8) as usize;
-        }
-        run += 8;
-    }
-    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-    run + words.remainder().iter().take_while(is_plain).count()
-}
-
 #[cfg(test)]
-#[path = "tape_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
+use super::reader::plain_run;
 use super::*;
 
 /// The value that a tape holds, made anew.
