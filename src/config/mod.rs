@@ -128,6 +128,13 @@ pub fn environment(invocation: &Invocation) -> Environment {
     around.process.clone().beside(found.folder(&around.cwd))
 }
 
+/// The variables of an invocation that set keys of a plan as `--set` does, by name: a stored plan knows nothing of them.
+pub fn overriding(invocation: &Invocation) -> Vec<String> {
+    let environment = environment(invocation);
+    let sets_a_key = |name: &&str| name.strip_prefix(layers::PREFIX).is_some_and(|key| key != "STATE_DIR");
+    environment.iter().map(|(name, _)| name).filter(sets_a_key).map(str::to_owned).collect()
+}
+
 pub(crate) fn load_in(invocation: &Invocation, around: &Surroundings) -> Result<Plan, Problems> {
     let found = find::config(invocation, around);
     let environment = around.process.clone().beside(found.folder(&around.cwd));

@@ -140,7 +140,9 @@ fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
     std::fs::write(&home.config, "nims: [").unwrap();
     let again = home.folder().join("again.jsonl");
     let arguments = ["run", "--resume", "--format", "json", "--events", again.to_str().unwrap()];
-    let report = platform.dfwfd(&home, &arguments).expect(0).json();
+    let resumed = platform.command(&home, &arguments).env("DFWFD__GPUS", "2").run().expect(0);
+    assert!(resumed.stderr.contains("DFWFD__GPUS is not used"), "{resumed:?}");
+    let report = resumed.json();
     assert_eq!(report["state"], "completed");
     for repeated in ["split", "base_evaluation"] {
         let steps = events(&again, "step_started");

@@ -87,8 +87,13 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         }
     };
     let log = trace::start(global.verbose, plan.log_level, ui);
-    if resumed.is_none() {
-        warn(&plan, ui);
+    match &resumed {
+        None => warn(&plan, ui),
+        Some(row) => {
+            for name in config::overriding(&invocation) {
+                ui.warn(&format!("{name} is not used: run {} goes on as it was started", row.id));
+            }
+        }
     }
     let id = resumed.as_ref().map_or_else(names::new_run_id, |row| row.id.clone());
     lock.name(&id)?;
