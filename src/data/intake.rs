@@ -176,7 +176,7 @@ impl Examiner {
             return Ok(None);
         }
         let keys = scratch.keys.of(&record.messages);
-        let said = record.reply.content.map(|text| text.read());
+        let said = record.reply.content.filter(|_| self.choice != TypeChoice::ToolCalling).map(|text| text.read());
         let label = match self.choice {
             TypeChoice::ToolCalling => Err(Reject::NoLabel),
             TypeChoice::Auto | TypeChoice::Classification => self.label(said.as_deref()),

@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 use crate::data::canonical::{self, Canonical, Writer};
 use crate::data::rules::Reject;
 use crate::data::tape::{Document, Kind, Name, Tape, Text, Value};
@@ -283,13 +286,25 @@ pub(crate) fn text_is_object(raw: &str) -> bool {
             && Canonical::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
 }
 
-/// The reason of a line that is no JSON text.
+/// The reason of a line that the tape does not take.
 #[cold]
 fn why_unreadable(text: &str, reject: Reject) -> Reject {
+    let is_object = text.trim_start().starts_with('{');
     match reject {
         _ if text.trim().is_empty() => Reject::EmptyLine,
         // Words of a log that begin like JSON are not a record with something behind it.
-        Reject::TrailingData if !text.trim_start().starts_with('{') => Reject::InvalidJson,
+        Reject::TrailingData if !is_object => Reject::InvalidJson,
+        // The rest of the line has not been read, and what is no record is not one that is too deep. This reader skips
+        // values without going down into them.
+        Reject::TooDeep => {
+            let mut reader = serde_json::Deserializer::from_str(text);
+            match (IgnoredAny::deserialize(&mut reader).is_ok(), reader.end().is_ok()) {
+                (true, true) if is_object => Reject::TooDeep,
+                (true, true) => Reject::NotAnObject,
+                (true, false) if is_object => Reject::TrailingData,
+                _ => Reject::InvalidJson,
+            }
+        }
         other => other,
     }
 }
@@ -320,6 +335,7 @@ pub struct Normaliser {
     tape: Tape,
     writer: Writer,
     five: Vec<u8>,
+    line: Vec<u8>,
     only_five: bool,
 }
 
@@ -374,32 +390,14 @@ impl Normaliser {
         };
         Ok(Checked { id, record, has_more })
     }
-}
 
-/// Writes records as eval rows and makes ids; holds scratch space, so reuse one for many.
-#[derive(Debug, Default)]
-pub struct RecordWriter {
-    tape: Tape,
-    writer: Writer,
-    text: Vec<u8>,
-}
-
-impl RecordWriter {
     /// The id of a record.
     pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        self.write(json, &mut text)?;
-        let id = canonical::id_of(&text);
-        self.text = text;
-        Ok(id)
-    }
-
-    /// Appends the canonical JSON of the five normalised fields: what an id is made of, and what an eval row looks like.
-    pub fn write<'a>(&mut self, json: &'a [u8], out: &mut Vec<u8>) -> Result<Record<'a>, Reject> {
-        let (record, root) = Record::read(json, &Defaults::default(), &mut self.tape)?;
-        five_fields(&mut self.writer, root, &record, is_one_of_five, out);
-        Ok(record)
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        let id = self.write(json, &Defaults::default(), &mut line).map(|checked| checked.id);
+        self.line = line;
+        id
     }
 }
 

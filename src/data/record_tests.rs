@@ -54,3 +54,52 @@ fn normalising_twice_changes_nothing() {
     let line = String::from_utf8(once.line).unwrap();
     assert!(line.contains(r#""feedback":{"a":12345678901234567890,"z":1}"#), "{line}");
 }
+
+#[test]
+fn the_first_rule_that_is_broken_is_the_reason() {
+    let deep = format!("{}{}", "[".repeat(150), "]".repeat(150));
+    for (line, reason) in [
+        (deep.clone(), Reject::NotAnObject),
+        (format!("{{\"a\":{}", &deep[..150]), Reject::InvalidJson),
+        (format!("{{\"a\":{deep}}} x"), Reject::TrailingData),
+        (format!("{deep} x"), Reject::InvalidJson),
+        (format!("{{\"a\":{deep},\"timestamp\":[]}}"), Reject::TooDeep),
+        (r#"{"timestamp":[],"client_id":"\ud800","client_id":1}"#.to_owned(), Reject::DuplicateKey),
+        (r#"{"timestamp":[],"client_id":"\ud800"}"#.to_owned(), Reject::LoneSurrogate),
+        (r#"{"timestamp":[],"client_id":1}"#.to_owned(), Reject::BadTimestamp),
+    ] {
+        assert_eq!(Record::parse(line.as_bytes()).err(), Some(reason), "{line}");
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_is_found_wherever_it_is_read() {
+    let record = |call: &str, reply: &str| {
+        format!(
+            r#"{{"workload_id":"w","request":{{"messages":[{{"role":"user","content":"hi","tool_calls":[{call}]}}]}},"response":{{"choices":[{{"message":{reply}}}]}}}}"#
+        )
+    };
+    let call = r#"{"function":{"name":"f","arguments":{"a":1,"a":2}},"id":1,"id":2}"#;
+    let reply = r#"{"content":"x","other":1,"other":2}"#;
+    assert!(Record::parse(record(call, reply).as_bytes()).is_ok(), "keys that are not read may");
+    for (call, reply) in [
+        (r#"{"function":{"name":"f","name":"g"}}"#, reply),
+        (r#"1, {"function":null,"function":{}}"#, reply),
+        (call, r#"{"content":"x","content":"y"}"#),
+        (call, r#"{"content":"x","tool_calls":7,"tool_calls":[]}"#),
+        (call, r#"{"content":null}, "message":1"#),
+    ] {
+        assert_eq!(Record::parse(record(call, reply).as_bytes()).err(), Some(Reject::DuplicateKey), "{call} {reply}");
+    }
+}
+
+#[test]
+fn records_that_grow_are_written_behind_each_other() {
+    let json = br#"{"request":{"messages":[{"content":"\u00e9\/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]},"workload_id":"w"}"#;
+    let want = r#"{"client_id":"","request":{"messages":[{"content":"é/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]},"timestamp":0,"workload_id":"w"}"#;
+    let (mut normaliser, mut out) = (Normaliser::default(), Vec::new());
+    for _ in 0..1000 {
+        normaliser.write(json, &Defaults::default(), &mut out).unwrap();
+    }
+    assert_eq!(String::from_utf8(out).unwrap(), want.repeat(1000));
+}

@@ -14,14 +14,14 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::canonical::{self, Canonical, Writer};
-use crate::data::record::{self, RecordWriter};
+use crate::data::record::{self, Defaults, Normaliser};
 use crate::data::rules::Reject;
-use crate::data::tape::{Kind, Name, Tape, Value};
+use crate::data::tape::{Document, Kind, Name, Tape, Value};
 
 /// Renders rows; holds scratch space, so reuse one for many.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Renderer {
-    records: RecordWriter,
+    records: Normaliser,
     tape: Tape,
     writer: Writer,
     canonical: Canonical,
@@ -40,13 +40,19 @@ enum Form {
 impl Renderer {
     /// A renderer; `parse_arguments` is `data_split_config.parse_function_arguments`.
     pub fn new(parse_arguments: bool) -> Renderer {
-        Renderer { parse_arguments, ..Renderer::default() }
+        Renderer {
+            records: Normaliser::of_five(),
+            tape: Tape::default(),
+            writer: Writer::default(),
+            canonical: Canonical::default(),
+            parse_arguments,
+        }
     }
 
     /// Appends the eval row of a record, without a line end.
     pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let start = out.len();
-        let record = self.records.write(json, out)?;
+        let record = self.records.write(json, &Defaults::default(), out)?.record;
         let has_calls = record.messages.iter().any(|message| !message.tool_calls.is_empty())
             || record.reply.tool_calls.as_ref().is_ok_and(|calls| !calls.is_empty());
         if !(has_calls && self.parse_arguments) {
@@ -77,35 +83,40 @@ impl Renderer {
     pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
         let mut tape = std::mem::take(&mut self.tape);
-        let line = tape.read(text, 0)?.root;
-        let request = line.get(REQUEST);
-        let first = line.get(RESPONSE).and_then(|response| response.get(CHOICES)?.items().next());
+        let written = tape.read(text, 0).and_then(|line| self.training_line(line, out));
+        self.tape = tape;
+        written
+    }
+
+    fn training_line(&mut self, line: Document<'_, '_>, out: &mut Vec<u8>) -> Result<(), Reject> {
+        if line.has_lone_surrogate {
+            return Err(Reject::LoneSurrogate);
+        }
+        let request = line.root.get(REQUEST).ok_or(Reject::NoRequest)?;
+        let messages = request.get(MESSAGES).ok_or(Reject::NoMessages)?;
+        let first = line.root.get(RESPONSE).and_then(|response| response.get(CHOICES)?.items().next());
         let reply = first.and_then(|choice| choice.get(MESSAGE)).ok_or(Reject::NoMessage)?;
         out.extend_from_slice(b"{\"messages\":[");
-        for message in request.and_then(|request| request.get(MESSAGES)).iter().flat_map(Value::items) {
+        for message in messages.items() {
             self.training_message(message, false, out)?;
             out.push(b',');
         }
         self.training_message(reply, true, out)?;
         out.push(b']');
-        if let Some(tools) = request.and_then(|request| request.get(TOOLS)).filter(is_filled_list) {
+        if let Some(tools) = request.get(TOOLS).filter(is_filled_list) {
             out.extend_from_slice(b",\"tools\":");
             self.writer.write(tools, out);
         }
         out.push(b'}');
-        self.tape = tape;
         Ok(())
     }
 
     /// A message of a training row.
     fn training_message(&mut self, message: Value<'_, '_>, is_reply: bool, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let mut found = [None; KEYS.len()];
-        for (key, value) in message.members().filter(|(_, value)| value.kind() != Kind::Null) {
-            if let Some(at) = KEYS.iter().position(|name| key.is_key(*name)) {
-                found[at] = Some(value);
-            }
+        if message.kind() != Kind::Object {
+            return Err(Reject::BadMessage);
         }
-        let [content, name, role, call_id, calls] = found;
+        let [content, name, role, call_id, calls] = message.values(KEYS);
         // In the order of their keys, so nothing has to be sorted.
         out.extend_from_slice(b"{\"content\":");
         match content {
@@ -318,6 +329,31 @@ mod tests {
             row,
             r#"{"messages":[{"content":"quote ACME","role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"a":12345678901234567890,"b":1},"name":"find"},"id":"1","type":"function"}]},{"content":"ACME.N","role":"tool","tool_call_id":"1"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"ticker":"ACME.N"},"name":"quote"},"id":"2","type":"function"}]}],"tools":[{"function":{"name":"quote"},"type":"function"}]}"#
         );
+    }
+
+    #[test]
+    fn the_last_value_of_a_key_that_stands_twice_counts_as_in_the_canonical_form() {
+        let json = r#"{"workload_id":"w","request":{"messages":[{"role":"user","name":"a","name":null,"content":"x"}]},"response":{"choices":[{"message":{"content":"y"}}]}}"#;
+        let canonical =
+            String::from_utf8(record::normalise(json.as_bytes(), &Defaults::default()).unwrap().line).unwrap();
+        let rows = [json, &canonical].map(|json| row(json, true, Renderer::training_row));
+        let want = r#"{"messages":[{"content":"x","role":"user"},{"content":"y","role":"assistant"}]}"#;
+        assert_eq!(rows, [want; 2]);
+    }
+
+    #[test]
+    fn a_line_that_has_changed_since_it_was_examined_is_refused() {
+        let of = |json: &str| Renderer::new(true).training_row(json.as_bytes(), &mut Vec::new());
+        let response = r#""response":{"choices":[{"message":{"content":"y"}}]}"#;
+        for (request, reason) in [
+            (r#""request":7"#, Reject::NoMessages),
+            (r#""other":7"#, Reject::NoRequest),
+            (r#""request":{"messages":[7]}"#, Reject::BadMessage),
+            (r#""request":{"messages":[{"content":"\ud800"}]}"#, Reject::LoneSurrogate),
+        ] {
+            assert_eq!(of(&format!("{{{request},{response}}}")), Err(reason), "{request}");
+        }
+        assert_eq!(of(r#"{"request":{"messages":[]}}"#), Err(Reject::NoMessage));
     }
 
     #[test]

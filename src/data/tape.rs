@@ -15,6 +15,9 @@ pub const MAX_DEPTH: usize = 100;
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
 
+/// Values whose room is kept for the next text: those of a large record. One that is larger still gives it back.
+const KEPT: usize = 1 << 16;
+
 /// Where the values of a JSON text stand; reuse one for many texts.
 #[derive(Debug, Default)]
 pub struct Tape {
@@ -72,8 +75,8 @@ pub enum Kind {
     Plain,
     /// A text whose escapes are all of two characters, and not `\/`.
     Escaped,
-    /// A text with `\/` or `\u`.
-    Rare,
+    /// A text with `\/` or `\u`, as Python writes every letter beyond ASCII.
+    Encoded,
     /// A number without a point and an exponent, other than -0.
     Integer,
     /// Any other number.
@@ -112,6 +115,7 @@ impl Tape {
             return Err(Reject::LineTooLong);
         }
         self.nodes.clear();
+        self.nodes.shrink_to(KEPT);
         let has_lone_surrogate = Reader::read(text.as_bytes(), levels, &mut self.nodes)?;
         Ok(Document { root: Value { text, nodes: &self.nodes, at: 0 }, has_lone_surrogate })
     }
@@ -168,10 +172,21 @@ impl<'t, 'a> Value<'t, 'a> {
         std::iter::from_fn(move || Some((keys.next()?, keys.next()?)))
     }
 
-    /// The value of a key of an object, the last one where it stands twice; null is as good as absent.
+    /// The value of a key of an object, as of [`Value::values`].
     pub fn get(&self, name: Name) -> Option<Value<'t, 'a>> {
-        let of_key = self.members().filter(|(key, _)| key.is_key(name)).last();
-        of_key.map(|(_, value)| value).filter(|value| value.kind() != Kind::Null)
+        let [value] = self.values([name]);
+        value
+    }
+
+    /// The values of these keys of an object, of one that stands twice the last; null is as good as absent.
+    pub fn values<const N: usize>(&self, names: [Name; N]) -> [Option<Value<'t, 'a>>; N] {
+        let mut found = [None; N];
+        for (key, value) in self.members() {
+            if let Some(at) = names.iter().position(|name| key.is_key(*name)) {
+                found[at] = Some(value);
+            }
+        }
+        found.map(|value: Option<Value<'_, '_>>| value.filter(|value| value.kind() != Kind::Null))
     }
 
     /// The items of a list; none of anything else.
@@ -192,7 +207,7 @@ impl<'t, 'a> Value<'t, 'a> {
         let raw = self.raw();
         match self.kind() {
             Kind::Plain => Some(Text::Plain(&raw[1..raw.len() - 1])),
-            Kind::Escaped | Kind::Rare => Some(Text::Written(raw)),
+            Kind::Escaped | Kind::Encoded => Some(Text::Written(raw)),
             _ => None,
         }
     }

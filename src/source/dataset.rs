@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::data::corpus::Corpus;
 use crate::data::intake::{Batch, Intake, Origin, Scratch};
 use crate::data::options::{DatasetRequest, Input};
-use crate::data::record::RecordWriter;
+use crate::data::record::Normaliser;
 use crate::data::reshape::Reshaper;
 use crate::data::rows::Renderer;
 use crate::data::rules::Reject;
@@ -264,12 +264,12 @@ impl Sources {
         let mut jobs = places.chunks(ROWS_AT_ONCE);
         pipeline::in_order(
             || Ok(jobs.next()),
-            || (Lines::new(&self.paths), RecordWriter::default()),
-            |(lines, identifier), places| -> Result<Vec<u128>> {
+            || (Lines::new(&self.paths), Normaliser::of_five()),
+            |(lines, normaliser), places| -> Result<Vec<u128>> {
                 let mut ids = Vec::with_capacity(places.len());
                 for at in places {
                     let context = || format!("reading line {} of {} again", at.line, self.name_of(at));
-                    ids.push(identifier.id(lines.read(at).with_context(context)?).with_context(context)?);
+                    ids.push(normaliser.id(lines.read(at).with_context(context)?).with_context(context)?);
                 }
                 Ok(ids)
             },

@@ -149,7 +149,7 @@ impl<'a, 't> Reader<'a, 't> {
         let mut first = [0; 8];
         let prefix = if let Some(eight) = self.bytes.get(start + 1..start + 9) {
             first.copy_from_slice(eight);
-            let behind = u64::MAX.checked_shr(8 * key.len() as u32).unwrap_or(0);
+            let behind = u64::MAX.checked_shr(8 * key.len().min(8) as u32).unwrap_or(0);
             u64::from_be_bytes(first) & !behind
         } else {
             // At the end of the text.
@@ -181,11 +181,11 @@ impl<'a, 't> Reader<'a, 't> {
                 Some(b'\\') => match self.byte(at + 1) {
                     Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
                     Some(b'/') => {
-                        kind = Kind::Rare;
+                        kind = Kind::Encoded;
                         at += 2;
                     }
                     Some(b'u') => {
-                        kind = Kind::Rare;
+                        kind = Kind::Encoded;
                         at = self.code_point(at)?;
                     }
                     _ => return Err(Reject::InvalidJson),

@@ -14,7 +14,7 @@ fn rebuilt(value: Value<'_, '_>) -> serde_json::Value {
             value.members().map(pair).collect::<serde_json::Map<_, _>>().into()
         }
         Kind::List => value.items().map(rebuilt).collect(),
-        Kind::Plain | Kind::Escaped | Kind::Rare => value.text().unwrap().read().into_owned().into(),
+        Kind::Plain | Kind::Escaped | Kind::Encoded => value.text().unwrap().read().into_owned().into(),
         Kind::Integer | Kind::Number | Kind::Null | Kind::Bool => serde_json::from_str(value.raw()).unwrap(),
     }
 }
