@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::client::Client;
+use super::client::{Client, LATE};
 use super::context::{Form, Page, Search};
 use super::error::ElasticError;
 use super::halt::{GRACE, Halt};
@@ -184,12 +184,15 @@ impl Reading {
                 self.form.close(&self.client, id).await;
             }
             let Some(lost) = ended? else { return Ok(()) };
-            tracing::debug!(error = %lost, "the search context is lost; opening another");
             let delivered = self.progress().begin_again();
             losses = if delivered > before { 1 } else { losses + 1 };
             before = delivered;
-            if losses > LOSSES {
-                return Err(ElasticError::Lost { times: losses });
+            if let Some(error) = end_of_patience(&lost, losses) {
+                return Err(error);
+            }
+            match &lost {
+                ElasticError::Late { .. } => tracing::warn!("{lost}; beginning another scroll"),
+                _ => tracing::debug!(error = %lost, "the search context is lost; opening another"),
             }
         }
     }
@@ -316,18 +319,23 @@ impl Reading {
 
     /// Whether the reading can go on in another context. A scroll has moved on when its page did not arrive.
     fn is_lost(&self, error: &ElasticError) -> bool {
-        let unsure = match error {
-            ElasticError::Unreachable { .. } => true,
-            ElasticError::Answer { problem, .. } => matches!(problem.status, 429 | 502 | 503 | 504),
-            _ => false,
-        };
         (error.is_lost_context() && !error.is_no_index())
-            || (unsure && self.form == Form::Scroll)
+            || (error.is_passing() && self.form == Form::Scroll)
             || matches!(error, ElasticError::Answer { problem, .. } if problem.status == 503)
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What ends the reading after so many contexts in a row that were lost without handing out a record, if that ends it.
+pub(super) fn end_of_patience(lost: &ElasticError, losses: u32) -> Option<ElasticError> {
+    match lost.clone() {
+        ElasticError::Late { call, after, raisable, .. } => {
+            (losses > LATE).then_some(ElasticError::Late { call, after, times: losses, raisable })
+        }
+        _ => (losses > LOSSES).then_some(ElasticError::Lost { times: losses }),
     }
 }
 
