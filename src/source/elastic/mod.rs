@@ -11,6 +11,7 @@ pub(crate) mod list;
 mod mapping;
 mod page_size;
 pub(crate) mod read;
+mod sample;
 mod thread;
 mod window;
 

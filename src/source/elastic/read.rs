@@ -73,9 +73,17 @@ impl Pages {
         let client = Arc::new(client);
         let (looking, filter) = (Arc::clone(&client), filter.clone());
         let halted = halt.clone();
-        let index = thread.run(async move {
+        let looking = async move {
+            let index = look(&looking, &filter).await?;
+            let size = match size {
+                Some(size) => size,
+                None => PageSize::of(index.sample.average(&looking).await?),
+            };
+            Ok((index, size))
+        };
+        let (index, size) = thread.run(async move {
             tokio::select! {
-                index = look(&looking, &filter) => index,
+                looked = looking => looked,
                 () = halted.asked() => Err(ElasticError::Stopped),
             }
         })?;
@@ -86,7 +94,7 @@ impl Pages {
             form,
             time: index.mapping.time_kind().filter(|_| form != Form::Scroll),
             query: index.parts,
-            size: size.unwrap_or_else(|| PageSize::of(index.average)),
+            size,
             room: Arc::new(Semaphore::new(slices + 1)),
             give,
             progress: Mutex::new(Progress::new(slices)),
@@ -257,18 +265,11 @@ impl Reading {
             query: mapping::all_of(parts),
             slice: (number, slices),
             by_time: self.time.map(|_| field.to_owned()),
-            wanted: self.wanted(),
+            wanted: mapping::wanted(&self.client.fields),
         };
         let ended = self.pages(&search, context).await;
         self.close_scroll(number).await;
         ended
-    }
-
-    /// Documents of another shape may hold much that no record has.
-    fn wanted(&self) -> Vec<String> {
-        let fields = &self.client.fields;
-        let paths = fields.all().into_iter().map(|(name, path)| path.unwrap_or(name).to_owned());
-        if fields.are_own() { Vec::new() } else { paths.collect() }
     }
 
     async fn close_scroll(&self, number: usize) {
