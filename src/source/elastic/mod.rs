@@ -10,6 +10,7 @@ mod index;
 pub(crate) mod list;
 mod mapping;
 mod page_size;
+mod progress;
 pub(crate) mod read;
 mod sample;
 mod thread;
