@@ -99,6 +99,7 @@ impl Resolve<'_> {
             password_env: text("password_env"),
             ca_cert: None,
             verify: self.settings.switch(&key("verify")),
+            timeout_ms: self.settings.span(&key("timeout")),
             fields: self.fields(Need::Settings),
         };
         if !at.verify && need != Need::Settings {

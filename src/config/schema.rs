@@ -228,6 +228,7 @@ const ELASTICSEARCH: &[Key] = &[
     key("password_env", Kind::Text(Form::Variable)).nullable(),
     key("ca_cert", Kind::Text(Form::Any)).nullable(),
     key("verify", Kind::Switch).or("true"),
+    key("timeout", Kind::Span(false)).or("120s"),
 ];
 
 const LIMITS: &[Key] = &[

@@ -280,6 +280,29 @@ fn an_index_is_found_by_the_usual_variables_and_every_variable_it_names_has_to_b
 }
 
 #[test]
+fn a_call_to_an_index_has_a_time_limit_above_zero() {
+    let plan = |timeout: &str| {
+        load_text(&format!("{SMALL}logs: {{source: elasticsearch, elasticsearch: {{{timeout}}}}}\n"), |_, _| {})
+    };
+    let of = |plan: &Plan| match &plan.data.input {
+        Input::Elasticsearch(at) => at.timeout_ms,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of(&plan("").unwrap()), 120_000);
+    assert_eq!(of(&plan("timeout: 1m30s").unwrap()), 90_000);
+    for wrong in ["0s", "0", "-5s", "120", "soon", "null"] {
+        let lines = said(plan(&format!("timeout: {wrong}")));
+        assert_eq!(lines.len(), 1, "{wrong}: {lines:#?}");
+        assert!(lines[0].contains("logs.elasticsearch.timeout") && lines[0].contains("above zero"), "{lines:#?}");
+    }
+    // A plan that was stored before there was such a key.
+    let mut stored = serde_json::to_value(plan("timeout: 5s").unwrap()).unwrap();
+    let at = &mut stored["data"]["input"]["elasticsearch"];
+    assert_eq!(at.as_object_mut().unwrap().remove("timeout_ms"), Some(5000.into()));
+    assert_eq!(of(&serde_json::from_value(stored).unwrap()), 120_000);
+}
+
+#[test]
 fn fields_stand_at_places_of_their_own_and_are_not_written_to() {
     let plan =
         |text: &str, need: Need| load_text(&format!("{SMALL}logs: {text}\n"), |invocation, _| invocation.need = need);

@@ -54,6 +54,9 @@ pub struct IndexAt {
     /// Whether the certificate of the server is looked at.
     #[serde(default = "yes")]
     pub verify: bool,
+    /// Milliseconds that one call may take.
+    #[serde(default = "two_minutes")]
+    pub timeout_ms: u64,
     /// Where the fields of a record stand in its documents: what the request has.
     #[serde(default)]
     pub fields: Fields,
@@ -61,6 +64,10 @@ pub struct IndexAt {
 
 fn yes() -> bool {
     true
+}
+
+fn two_minutes() -> u64 {
+    120_000
 }
 
 impl Default for IndexAt {
@@ -73,6 +80,7 @@ impl Default for IndexAt {
             password_env: None,
             ca_cert: None,
             verify: true,
+            timeout_ms: two_minutes(),
             fields: Fields::default(),
         }
     }

@@ -16,10 +16,10 @@ use super::error::{ElasticError, ServerProblem};
 use crate::data::options::{Fields, IndexAt};
 use crate::source::credentials::Credentials;
 
-/// How long a call may take: bulks and large pages on a busy server are slow.
-const CALL: Duration = Duration::from_secs(120);
-/// How long the first call may take.
+/// How long the first call may take, at most.
 const FIRST_CALL: Duration = Duration::from_secs(10);
+/// How often a call is repeated, or a context opened anew, when no answer came in time: each may take as long again.
+pub(super) const LATE: u32 = 2;
 
 /// How often and how fast a call is repeated.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,8 @@ pub(crate) struct Client {
     pub(crate) fields: Fields,
     /// How calls are repeated.
     pub(crate) backoff: Backoff,
+    /// How long a call may take.
+    timeout: Duration,
 }
 
 /// What a successful call gave.
@@ -128,13 +130,14 @@ pub(crate) struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     repeat: bool,
-    limit: Duration,
+    /// Where it may take less time than others.
+    limit: Option<Duration>,
 }
 
 impl Call {
     /// A call without a body that may be repeated.
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Call {
-        Call { method, path: path.into(), query: Vec::new(), body: None, repeat: true, limit: CALL }
+        Call { method, path: path.into(), query: Vec::new(), body: None, repeat: true, limit: None }
     }
 
     /// The same with a JSON body.
@@ -160,12 +163,12 @@ impl Call {
 
     /// The same with less time.
     pub(crate) fn within(self, limit: Duration) -> Call {
-        Call { limit, ..self }
+        Call { limit: Some(limit), ..self }
     }
 
     /// The same for finding out whether anyone is there.
     fn first(self) -> Call {
-        Call { limit: FIRST_CALL, repeat: false, ..self }
+        self.once().within(FIRST_CALL)
     }
 }
 
@@ -195,7 +198,8 @@ impl Client {
         }
         let transport = builder.build().map_err(|error| setup(format!("making a client: {error}")))?;
         let (base, index, fields) = (at.url.clone(), at.index.clone(), at.fields.clone());
-        Ok(Client { transport, base, index, fields, backoff: Backoff::default() })
+        let timeout = Duration::from_millis(at.timeout_ms);
+        Ok(Client { transport, base, index, fields, backoff: Backoff::default(), timeout })
     }
 
     /// The address of the server.
@@ -222,16 +226,28 @@ impl Client {
 
     /// Sends a call; repeats it while the server is busy or gone, if it may be repeated.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, ElasticError> {
-        let mut n = 0;
+        let (mut n, mut late) = (0, 0);
         loop {
-            let (error, asked) = match self.send_once(&call).await {
+            let (mut error, asked) = match self.send_once(&call).await {
                 Ok(answer) => return Ok(answer),
                 Err((error, asked)) => (error, asked),
             };
-            if !call.repeat || n >= self.backoff.times || !is_passing(&error) {
+            let mut spent = n >= self.backoff.times;
+            if let ElasticError::Late { times, .. } = &mut error {
+                late += 1;
+                *times = late;
+                spent |= late > LATE;
+            }
+            if !call.repeat || spent || !error.is_passing() {
                 return Err(error);
             }
-            tracing::debug!(%error, "repeating a call");
+            match &error {
+                // So long a silence is worth a word.
+                ElasticError::Late { call, after, .. } => {
+                    tracing::warn!("{call}: no full answer within {} s; asking again", after.as_secs_f64());
+                }
+                _ => tracing::debug!(%error, "repeating a call"),
+            }
             tokio::time::sleep(self.backoff.wait(n, asked)).await;
             n += 1;
         }
@@ -243,7 +259,15 @@ impl Client {
         self.send(call).await?.json(&name)
     }
 
+    /// One try, in the time that it has. The error comes with how long the server wants to be left alone.
     async fn send_once(&self, call: &Call) -> Result<Answer, (ElasticError, Option<Duration>)> {
+        let after = call.limit.map_or(self.timeout, |limit| limit.min(self.timeout));
+        let raisable = call.limit.is_none_or(|limit| self.timeout < limit);
+        let late = || ElasticError::Late { call: self.name(call), after, times: 1, raisable };
+        tokio::time::timeout(after, self.exchange(call)).await.unwrap_or_else(|_| Err((late(), None)))
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Answer, (ElasticError, Option<Duration>)> {
         let name = self.name(call);
         let broken = |error: &(dyn std::error::Error + 'static)| {
             let (call, why) = (name.clone(), deepest(error));
@@ -259,8 +283,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         }
         let query = Some(&call.query).filter(|query| !query.is_empty());
-        let sent =
-            self.transport.send(call.method, &call.path, headers, query, call.body.clone(), Some(call.limit)).await;
+        let sent = self.transport.send(call.method, &call.path, headers, query, call.body.clone(), None).await;
         let response = sent.map_err(|error| broken(&error))?;
         let status = response.status_code().as_u16();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -304,6 +327,7 @@ impl Client {
             }
             Err(
                 error @ (ElasticError::Unreachable { .. }
+                | ElasticError::Late { .. }
                 | ElasticError::Untrusted { .. }
                 | ElasticError::Foreign { .. }),
             ) => Err(error),
@@ -323,15 +347,6 @@ impl Client {
         let version = node.and_then(|node| node["version"].as_str()).unwrap_or_default().to_owned();
         let product = if answer.is_elastic { Product::Elasticsearch } else { Product::OpenSearch };
         Ok(Server { product, version })
-    }
-}
-
-/// Whether a repetition may help.
-fn is_passing(error: &ElasticError) -> bool {
-    match error {
-        ElasticError::Unreachable { .. } => true,
-        ElasticError::Answer { problem, .. } => matches!(problem.status, 429 | 502 | 503 | 504),
-        _ => false,
     }
 }
 

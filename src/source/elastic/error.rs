@@ -1,17 +1,30 @@
 //! What can go wrong with a search server, by kind: what else decides on it reads the kind, never the text.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a search server could not be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ElasticError {
-    /// No connection, no answer in time, or one that broke off.
+    /// No connection, or one that broke off.
     #[error("{call}: {why}")]
     Unreachable {
         /// Method and URL.
         call: String,
         /// What the connection said.
         why: String,
+    },
+    /// No whole answer in the time that the call may take.
+    #[error("{call}: no full answer within {} s{}", after.as_secs_f64(), tries(*times))]
+    Late {
+        /// Method and URL.
+        call: String,
+        /// How long each try was waited for.
+        after: Duration,
+        /// How often it was tried in a row.
+        times: u32,
+        /// Whether `logs.elasticsearch.timeout` gives it more time.
+        raisable: bool,
     },
     /// 401 or 403.
     #[error("{call}: the server refuses access ({status})")]
@@ -116,11 +129,18 @@ impl fmt::Display for ServerProblem {
     }
 }
 
+fn tries(times: u32) -> String {
+    if times > 1 { format!(", in none of {times} tries; given up") } else { "; given up".to_owned() }
+}
+
 impl ElasticError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            ElasticError::Unreachable { .. } | ElasticError::Foreign { .. } => {
+            ElasticError::Late { raisable: true, .. } => {
+                "raise logs.elasticsearch.timeout if the server may take longer; its own log says what it is busy with"
+            }
+            ElasticError::Unreachable { .. } | ElasticError::Late { .. } | ElasticError::Foreign { .. } => {
                 "check logs.elasticsearch.url (or ELASTICSEARCH_URL), with https where the server has TLS, and that the \
                  server is up"
             }
@@ -158,6 +178,15 @@ impl ElasticError {
     /// Whether there is nothing to read.
     pub fn is_missing(&self) -> bool {
         matches!(self, ElasticError::NoIndex { .. })
+    }
+
+    /// Whether the same call may succeed a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            ElasticError::Unreachable { .. } | ElasticError::Late { .. } => true,
+            ElasticError::Answer { problem, .. } => matches!(problem.status, 429 | 502 | 503 | 504),
+            _ => false,
+        }
     }
 
     /// Whether the server no longer knows what it was asked to go on with.

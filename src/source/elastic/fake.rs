@@ -41,6 +41,10 @@ pub(super) struct World {
     pub(super) mappings: Value,
     /// Id (and behind an @ the index, if it is another) and time of each document, in the order of the shard; the time is in the index's own milliseconds.
     pub(super) documents: Vec<(String, i64)>,
+    /// What those find who look at a few documents: s0, s1 and so on, each with its time in seconds under `timestamp`.
+    pub(super) sampled: Vec<Value>,
+    /// Bytes of the largest answer.
+    pub(super) largest: usize,
     /// Answers to calls whose path holds this text, before it does its work again.
     pub(super) mischief: Vec<(&'static str, VecDeque<Option<Mischief>>)>,
     /// Method, path and body of each call.
@@ -146,6 +150,7 @@ async fn answer(
             (status, body.to_string())
         }
     };
+    world.largest = world.largest.max(body.len());
     Response::builder().status(status).header("content-type", "application/json").body(Body::from(body)).unwrap()
 }
 
@@ -170,7 +175,7 @@ impl World {
             }
             ("POST", "/i/_refresh") => (200, json!({})),
             ("POST", "/i/_search") if body["slice"].is_null() && body["sort"][0] != "_doc" => {
-                (200, json!({"hits": {"hits": []}}))
+                (200, self.looked_at(&body))
             }
             ("POST", "/i/_search") => {
                 let id = self.open(body);
@@ -180,6 +185,24 @@ impl World {
             ("POST", "/_search") => self.page(&body),
             _ => (404, json!({"error": {"type": "no_such_call", "reason": path}})),
         }
+    }
+
+    /// Documents with the keys that are asked for, all or the one with an id.
+    fn looked_at(&self, search: &Value) -> Value {
+        let id = search["query"]["ids"]["values"][0].as_str();
+        let wanted = search["_source"].as_array();
+        let named = self.sampled.iter().enumerate().map(|(number, document)| (format!("s{number}"), document));
+        let found = named.filter(|(name, _)| id.is_none_or(|id| id == name));
+        let hits = found.take(search["size"].as_u64().unwrap() as usize).map(|(name, document)| {
+            let mut source = document.clone();
+            source
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| wanted.is_none_or(|keys| keys.iter().any(|one| one == key)));
+            let time = document["timestamp"].as_i64().unwrap_or_default() * 1000;
+            json!({"_index": "i", "_id": name, "_source": source, "sort": [time]})
+        });
+        json!({"hits": {"hits": hits.collect::<Vec<_>>()}})
     }
 
     fn open(&mut self, search: Value) -> String {

@@ -6,14 +6,13 @@ use serde_json::{Value, json};
 
 use super::client::{Call, Client, Server};
 use super::error::ElasticError;
-use super::mapping::{self, Mapping, value_at};
-use super::window::{self, TimeKind, Units};
+use super::mapping::Mapping;
+use super::sample::Sample;
+use super::window::{self, Units};
 use crate::data::options::Filter;
 
 /// How long an index may take to come up.
 const PATIENCE: &str = "8s";
-/// Documents that are looked at.
-const SAMPLE: usize = 20;
 
 /// What is known of an index.
 #[derive(Clone, Debug)]
@@ -28,8 +27,8 @@ pub(crate) struct Index {
     pub(crate) parts: Vec<Value>,
     /// Whether the server lets exactly those records pass that the filter does.
     pub(crate) exact: bool,
-    /// Bytes of a document, on average; none where nothing matches.
-    pub(crate) average: Option<usize>,
+    /// Some documents that match.
+    pub(crate) sample: Sample,
 }
 
 /// Looks at the index and translates the filter.
@@ -43,18 +42,16 @@ pub(crate) async fn look(client: &Client, filter: &Filter) -> Result<Index, Elas
     health(client, &server).await?;
     let (mut parts, mut exact) = mapping.by_name(filter);
     let kind = mapping.time_kind();
-    let found = sample(client, &mapping, kind, &parts).await?;
+    let sample = Sample::take(client, &mapping, kind, &parts).await?;
     let unclear = |why: String| ElasticError::Unclear { index: client.index.clone(), why };
-    if let Some(why) = nowhere(client, &mapping, &found) {
+    if let Some(why) = sample.nowhere(client, &mapping).await? {
         return Err(unclear(why));
     }
     let field = mapping.path("timestamp").to_owned();
-    let time = |hit: &'_ Value| value_at(&hit["_source"], &field).cloned().unwrap_or_default();
-    let times: Vec<(Value, Value)> = found.iter().map(|hit| (time(hit), hit["sort"][0].clone())).collect();
     let mut units = Units::default();
     if let Some(kind) = kind {
         let why = |why: String| unclear(format!("in its field {field}, {why}"));
-        units = Units::measure(kind, times.iter().map(|(stored, sorted)| (stored, sorted))).map_err(why)?;
+        units = Units::measure(kind, sample.times.iter().map(|(stored, sorted)| (stored, sorted))).map_err(why)?;
     }
     if filter.since.is_some() || filter.until.is_some() {
         let malformed = kind.is_some() && is_any(client, &window::ignored(&field)).await?;
@@ -62,9 +59,7 @@ pub(crate) async fn look(client: &Client, filter: &Filter) -> Result<Index, Elas
         exact &= window.is_some() && units.only().is_some() && !malformed;
         parts.extend(window);
     }
-    let bytes: usize = found.iter().map(|hit| hit["_source"].to_string().len()).sum();
-    let average = bytes.checked_div(found.len());
-    Ok(Index { server, mapping, units, parts, exact, average })
+    Ok(Index { server, mapping, units, parts, exact, sample })
 }
 
 /// The mapping of the index.
@@ -105,41 +100,6 @@ pub(crate) async fn health(client: &Client, server: &Server) -> Result<(), Elast
 
 fn named(client: &Client, server: &Server) -> String {
     format!("{server} at {}", client.base())
-}
-
-/// The oldest and the newest documents that match; any where they have no order. Times of 0 tell nothing and are passed
-/// over where there are others.
-async fn sample(
-    client: &Client,
-    mapping: &Mapping,
-    kind: Option<TimeKind>,
-    parts: &[Value],
-) -> Result<Vec<Value>, ElasticError> {
-    let field = mapping.path("timestamp");
-    let search = async |body: Value| {
-        let found = client.ask(Call::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
-        Ok::<Vec<Value>, ElasticError>(found["hits"]["hits"].as_array().cloned().unwrap_or_default())
-    };
-    let Some(kind) = kind else {
-        return search(json!({"size": SAMPLE, "query": mapping::all_of(parts.to_vec())})).await;
-    };
-    let mut later = parts.to_vec();
-    later.push(window::after_1970(kind, field));
-    let mut found = Vec::new();
-    for (order, parts) in [("asc", later), ("desc", parts.to_vec())] {
-        let sort = json!([{field: {"order": order, "missing": "_last"}}]);
-        found.extend(search(json!({"size": SAMPLE / 2, "query": mapping::all_of(parts), "sort": sort})).await?);
-    }
-    Ok(found)
-}
-
-/// The field of `logs.fields` that neither the mapping nor any of the documents has, if there is one.
-fn nowhere(client: &Client, mapping: &Mapping, found: &[Value]) -> Option<String> {
-    let lost = |path: &str| !mapping.has(path) && !found.iter().any(|hit| value_at(&hit["_source"], path).is_some());
-    let mut mapped = client.fields.all().into_iter().filter_map(|(name, path)| Some((name, path?)));
-    let (name, path) = mapped.find(|(_, path)| !found.is_empty() && lost(path))?;
-    let looked = found.len();
-    Some(format!("logs.fields.{name} is {path}, which neither its mapping nor any of {looked} documents has"))
 }
 
 /// Whether a document matches.

@@ -218,6 +218,13 @@ pub(crate) fn value_at<'a>(document: &'a Value, path: &str) -> Option<&'a Value>
     found.filter(|value| !value.is_null())
 }
 
+/// The parts of documents that are read, as dotted paths; none where whole ones are. Documents of another shape may hold
+/// much that no record has.
+pub(crate) fn wanted(fields: &Fields) -> Vec<String> {
+    let paths = fields.all().into_iter().map(|(name, path)| path.unwrap_or(name).to_owned());
+    if fields.are_own() { Vec::new() } else { paths.collect() }
+}
+
 /// A query of these parts; all documents without any.
 pub(crate) fn all_of(parts: Vec<Value>) -> Value {
     if parts.is_empty() { json!({"match_all": {}}) } else { json!({"bool": {"filter": parts}}) }

@@ -10,7 +10,9 @@ mod index;
 pub(crate) mod list;
 mod mapping;
 mod page_size;
+mod progress;
 pub(crate) mod read;
+mod sample;
 mod thread;
 mod window;
 

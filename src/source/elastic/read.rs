@@ -1,23 +1,23 @@
 //! Reading: the records of an index that a filter lets pass, in pages, several slices at once, as a stream of JSON lines.
 //! A context that the server loses is opened anew where the reading was: nothing is left out and nothing comes twice.
 
-use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::client::Client;
+use super::client::{Client, LATE};
 use super::context::{Form, Page, Search};
 use super::error::ElasticError;
 use super::halt::{GRACE, Halt};
 use super::index::look;
 use super::mapping;
 use super::page_size::PageSize;
+use super::progress::Progress;
 use super::thread::{Thread, ended as ended_early};
 use super::window::TimeKind;
 use crate::data::options::{Filter, IndexAt};
@@ -73,9 +73,17 @@ impl Pages {
         let client = Arc::new(client);
         let (looking, filter) = (Arc::clone(&client), filter.clone());
         let halted = halt.clone();
-        let index = thread.run(async move {
+        let looking = async move {
+            let index = look(&looking, &filter).await?;
+            let size = match size {
+                Some(size) => size,
+                None => PageSize::of(index.sample.average(&looking).await?),
+            };
+            Ok((index, size))
+        };
+        let (index, size) = thread.run(async move {
             tokio::select! {
-                index = look(&looking, &filter) => index,
+                looked = looking => looked,
                 () = halted.asked() => Err(ElasticError::Stopped),
             }
         })?;
@@ -86,7 +94,7 @@ impl Pages {
             form,
             time: index.mapping.time_kind().filter(|_| form != Form::Scroll),
             query: index.parts,
-            size: size.unwrap_or_else(|| PageSize::of(index.average)),
+            size,
             room: Arc::new(Semaphore::new(slices + 1)),
             give,
             progress: Mutex::new(Progress::new(slices)),
@@ -184,12 +192,15 @@ impl Reading {
                 self.form.close(&self.client, id).await;
             }
             let Some(lost) = ended? else { return Ok(()) };
-            tracing::debug!(error = %lost, "the search context is lost; opening another");
             let delivered = self.progress().begin_again();
             losses = if delivered > before { 1 } else { losses + 1 };
             before = delivered;
-            if losses > LOSSES {
-                return Err(ElasticError::Lost { times: losses });
+            if let Some(error) = end_of_patience(&lost, losses) {
+                return Err(error);
+            }
+            match &lost {
+                ElasticError::Late { .. } => tracing::warn!("{lost}; beginning another scroll"),
+                _ => tracing::debug!(error = %lost, "the search context is lost; opening another"),
             }
         }
     }
@@ -254,18 +265,11 @@ impl Reading {
             query: mapping::all_of(parts),
             slice: (number, slices),
             by_time: self.time.map(|_| field.to_owned()),
-            wanted: self.wanted(),
+            wanted: mapping::wanted(&self.client.fields),
         };
         let ended = self.pages(&search, context).await;
         self.close_scroll(number).await;
         ended
-    }
-
-    /// Documents of another shape may hold much that no record has.
-    fn wanted(&self) -> Vec<String> {
-        let fields = &self.client.fields;
-        let paths = fields.all().into_iter().map(|(name, path)| path.unwrap_or(name).to_owned());
-        if fields.are_own() { Vec::new() } else { paths.collect() }
     }
 
     async fn close_scroll(&self, number: usize) {
@@ -316,13 +320,8 @@ impl Reading {
 
     /// Whether the reading can go on in another context. A scroll has moved on when its page did not arrive.
     fn is_lost(&self, error: &ElasticError) -> bool {
-        let unsure = match error {
-            ElasticError::Unreachable { .. } => true,
-            ElasticError::Answer { problem, .. } => matches!(problem.status, 429 | 502 | 503 | 504),
-            _ => false,
-        };
         (error.is_lost_context() && !error.is_no_index())
-            || (unsure && self.form == Form::Scroll)
+            || (error.is_passing() && self.form == Form::Scroll)
             || matches!(error, ElasticError::Answer { problem, .. } if problem.status == 503)
     }
 
@@ -331,125 +330,12 @@ impl Reading {
     }
 }
 
-/// A record that was handed out: its time in the index and a hash of its id.
-type Delivered = (i64, u128);
-
-/// What was handed out, as far as it could come again: slices of another context are other slices.
-#[derive(Debug)]
-struct Progress {
-    /// The time that each slice has come to; `None`: to its end.
-    last: Vec<Option<i64>>,
-    /// What each slice has handed out from the time on that the slowest has come to.
-    kept: Vec<VecDeque<Delivered>>,
-    /// The same of earlier contexts; without an order, everything that was handed out in any: each scroll is a context
-    /// of its own, and one that is opened after a loss has other slices than those beside it.
-    earlier: HashSet<u128>,
-    earlier_times: Vec<Delivered>,
-    /// From where on the present context reads.
-    from: Option<i64>,
-    delivered: u64,
-}
-
-impl Progress {
-    fn new(slices: usize) -> Progress {
-        Progress {
-            last: vec![Some(i64::MIN); slices],
-            kept: vec![VecDeque::new(); slices],
-            earlier: HashSet::new(),
-            earlier_times: Vec::new(),
-            from: None,
-            delivered: 0,
+/// What ends the reading after so many contexts in a row that were lost without handing out a record, if that ends it.
+pub(super) fn end_of_patience(lost: &ElasticError, losses: u32) -> Option<ElasticError> {
+    match lost.clone() {
+        ElasticError::Late { call, after, raisable, .. } => {
+            (losses > LATE).then_some(ElasticError::Late { call, after, times: losses, raisable })
         }
-    }
-
-    /// The lines of a page without those that were handed out before.
-    fn take(&mut self, slice: usize, page: &Page<'_>, kind: Option<TimeKind>) -> Vec<u8> {
-        let hits = &page.hits.hits;
-        let mut bytes =
-            Vec::with_capacity(hits.iter().map(|hit| hit.source.map_or(0, |raw| raw.get().len() + 1)).sum());
-        for hit in hits {
-            let id = hit.identity();
-            let time = kind.map_or(i64::MIN, |kind| time_of(&hit.sort, kind));
-            self.last[slice] = Some(time);
-            let new = match kind {
-                Some(_) => !self.earlier.contains(&id),
-                None => self.earlier.insert(id),
-            };
-            if !new {
-                continue;
-            }
-            if kind.is_some() {
-                self.kept[slice].push_back((time, id));
-            }
-            self.delivered += 1;
-            let text = hit.source.map_or("null", serde_json::value::RawValue::get).as_bytes();
-            let start = bytes.len();
-            bytes.extend_from_slice(text);
-            // A document may have been sent with line breaks between its values; in its texts there are none.
-            bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-            bytes.push(b'\n');
-        }
-        self.forget();
-        bytes
-    }
-
-    fn done(&mut self, slice: usize) {
-        self.last[slice] = None;
-        self.forget();
-    }
-
-    fn slowest(&self) -> Option<i64> {
-        self.last.iter().filter_map(|last| *last).min()
-    }
-
-    /// Drops what cannot come again.
-    fn forget(&mut self) {
-        let Some(from) = self.slowest() else { return };
-        for kept in &mut self.kept {
-            while kept.front().is_some_and(|(time, _)| *time < from) {
-                kept.pop_front();
-            }
-        }
-    }
-
-    /// A new context: what was handed out in the last one from where the slowest slice was. Says how many records were
-    /// handed out so far.
-    fn begin_again(&mut self) -> u64 {
-        let from = self.slowest().unwrap_or(i64::MAX);
-        if from == i64::MIN && self.kept.iter().all(VecDeque::is_empty) {
-            return self.delivered;
-        }
-        let mut times = std::mem::take(&mut self.earlier_times);
-        times.extend(self.kept.iter_mut().flat_map(std::mem::take));
-        times.retain(|(time, _)| *time >= from);
-        self.earlier = times.iter().map(|(_, id)| *id).collect();
-        self.earlier_times = times;
-        self.from = (from != i64::MIN).then_some(from);
-        self.last.iter_mut().for_each(|last| *last = Some(from));
-        self.delivered
-    }
-
-    /// The part of the query that leaves out what lies behind.
-    fn rest(&self, kind: Option<TimeKind>, field: &str) -> Option<Value> {
-        let (from, kind) = (self.from?, kind?);
-        let without = json!({"bool": {"must_not": {"exists": {"field": field}}}});
-        if from == i64::MAX {
-            return Some(without);
-        }
-        let range = match kind {
-            TimeKind::Number => json!({"gte": from}),
-            TimeKind::Date | TimeKind::Nanos => json!({"gte": from, "format": "epoch_millis"}),
-        };
-        Some(json!({"bool": {"should": [{"range": {field: range}}, without], "minimum_should_match": 1}}))
-    }
-}
-
-/// The time by which a record is sorted: milliseconds for dates; the greatest for one without.
-fn time_of(sort: &Value, kind: TimeKind) -> i64 {
-    let value = &sort[0];
-    let number = value.as_i64().or_else(|| value.as_f64().map(|real| real.floor() as i64)).unwrap_or(i64::MAX);
-    match kind {
-        TimeKind::Nanos if number != i64::MAX => number.div_euclid(1_000_000),
-        _ => number,
+        _ => (losses > LOSSES).then_some(ElasticError::Lost { times: losses }),
     }
 }

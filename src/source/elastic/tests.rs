@@ -2,15 +2,20 @@
 //! be done is said by kind.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::time::Duration;
 
+use elasticsearch::http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::bulk::{Bulk, Written};
+use super::client::{Call, Client};
 use super::error::ElasticError;
 use super::fake::{Fake, Mischief};
 use super::halt::Halt;
-use crate::data::options::Filter;
+use super::read::end_of_patience;
+use super::thread::Thread;
+use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
 
 fn say(status: u16, body: impl ToString) -> Option<Mischief> {
@@ -130,6 +135,39 @@ fn nobody_there_is_unreachable() {
     let client = fake.client(&Credentials::None);
     drop(fake);
     assert!(matches!(Bulk::of(client), Err(ElasticError::Unreachable { .. })));
+}
+
+#[test]
+fn a_call_whose_answer_does_not_come_is_given_up_and_says_what_gives_it_more_time() {
+    let fake = Fake::new("9.2.0", None);
+    fake.misbehave("/", vec![Some(Mischief::Hang); 99]);
+    let waits = |timeout_ms: u64| Client::new(&IndexAt { timeout_ms, ..fake.at() }, &Credentials::None).unwrap();
+    let run = |client: Client, call: Call| Thread::start().unwrap().run(async move { client.send(call).await });
+    let mapping = || Call::new(Method::Get, "/i/_mapping");
+    let error = run(waits(3), mapping()).unwrap_err();
+    let said = error.to_string();
+    assert!(said.starts_with("GET http://127.0.0.1:"), "{said}");
+    assert!(said.ends_with("/i/_mapping: no full answer within 0.003 s, in none of 3 tries; given up"), "{said}");
+    assert!(error.hint().starts_with("raise logs.elasticsearch.timeout"), "{}", error.hint());
+    let error = run(waits(3), mapping().once()).unwrap_err();
+    assert!(error.to_string().ends_with("no full answer within 0.003 s; given up"), "{error}");
+    // What may take less time than others does not get more from the key.
+    let error = run(waits(120_000), mapping().once().within(Duration::from_millis(3))).unwrap_err();
+    assert!(matches!(error, ElasticError::Late { raisable: false, times: 1, .. }), "{error:?}");
+    assert!(error.hint().starts_with("check logs.elasticsearch.url"), "{}", error.hint());
+    // Whoever does not say who he is in time is not asked for his node.
+    let error = Bulk::of(waits(3)).unwrap_err();
+    assert!(matches!(&error, ElasticError::Late { call, times: 1, .. } if call.ends_with('/')), "{error:?}");
+}
+
+#[test]
+fn a_scroll_that_is_late_again_and_again_is_given_up_before_one_that_is_lost() {
+    let (call, after) = ("POST http://e/_search/scroll".to_owned(), Duration::from_secs(120));
+    let late = ElasticError::Late { call, after, times: 1, raisable: true };
+    let lost = ElasticError::Unreachable { call: String::new(), why: String::new() };
+    let after = |error: &ElasticError| (1..9).find(|losses| end_of_patience(error, *losses).is_some());
+    assert_eq!((after(&late), after(&lost)), (Some(3), Some(6)));
+    assert!(end_of_patience(&late, 3).unwrap().to_string().contains("within 120 s, in none of 3 tries"));
 }
 
 /// The servers and how they are read.
