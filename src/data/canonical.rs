@@ -365,12 +365,10 @@ pub fn hex(id: u128) -> String {
 
 /// The same as bytes, with nothing allocated.
 pub fn hex_digits(id: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 32];
     for (byte, two) in id.to_be_bytes().iter().zip(digits.chunks_exact_mut(2)) {
-        two.copy_from_slice(&[
-            b"0123456789abcdef"[usize::from(byte >> 4)],
-            b"0123456789abcdef"[usize::from(byte & 15)],
-        ]);
+        two.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
     digits
 }
