@@ -3,7 +3,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::data::canonical::{self, Canonical};
+use crate::data::canonical::{self, Writer};
 use crate::data::record::{Content, Message};
 use crate::data::tape::{Name, Tape};
 
@@ -12,8 +12,8 @@ use crate::data::tape::{Name, Tape};
 pub struct Keys {
     exact: Vec<u8>,
     masked: String,
-    canonical: Canonical,
     tape: Tape,
+    writer: Writer,
 }
 
 /// Of a part of a message's content.
@@ -72,7 +72,8 @@ impl Keys {
     }
 
     fn add_part(&mut self, json: &str) {
-        match self.tape.read(json, 0).ok().and_then(|part| part.root.get(TEXT)?.text()) {
+        let part = self.tape.read(json, 0).ok();
+        match part.and_then(|part| part.root.get(TEXT)?.text()) {
             Some(text) => {
                 let text = text.read();
                 self.exact.extend_from_slice(text.as_bytes());
@@ -80,9 +81,9 @@ impl Keys {
             }
             None => {
                 let start = self.exact.len();
-                if self.canonical.write(json, &mut self.exact).is_err() {
-                    self.exact.truncate(start);
-                    self.exact.extend_from_slice(json.as_bytes());
+                match part.filter(|part| !part.has_lone_surrogate) {
+                    Some(part) => self.writer.write(part.root, &mut self.exact),
+                    None => self.exact.extend_from_slice(json.as_bytes()),
                 }
                 // An image or a file has no text to mask: it only equals itself.
                 let key = canonical::id_of(&self.exact[start..]);
