@@ -9,7 +9,7 @@ use crate::data::kind::decide;
 pub use crate::data::kind::{TypeCounts, WorkloadType};
 use crate::data::label::LabelReader;
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
-use crate::data::record::{self, Defaults, Record};
+use crate::data::record::{self, Defaults, Ids, Record};
 use crate::data::rules::Reject;
 use crate::data::tape::Tape;
 use crate::data::text::Keys;
@@ -34,7 +34,7 @@ const NAMED_WORKLOADS: usize = 1000;
 /// What is remembered of a record that passed the filter: about 90 bytes, whatever the record's length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
-    /// Only known (not 0) for records that share their second with others: nothing else depends on it.
+    /// 0 when not known: nothing depends on it but the order of records that share their second.
     pub(crate) id: u128,
     pub(crate) text: u128,
     pub(crate) masked: u64,
@@ -109,6 +109,36 @@ pub struct Examiner {
 pub struct Scratch {
     keys: Keys,
     tape: Tape,
+    ids: Ids,
+    crowd: Crowd,
+}
+
+/// Whether selected records share their second so often that their ids are better made while they are read: making an id
+/// takes about as long as reading the record, so it is left to [`Intake::ties`] where few need one.
+#[derive(Debug, Default)]
+struct Crowd {
+    last: Option<i64>,
+    seen: u32,
+    /// Those that share their second with the one before.
+    close: u32,
+    is_dense: bool,
+}
+
+/// Records after which it is asked anew.
+const CROWD: u32 = 256;
+
+impl Crowd {
+    /// Notes the time of the next record; whether its id should be made now.
+    fn is_dense_at(&mut self, timestamp: i64) -> bool {
+        self.close += u32::from(self.last.replace(timestamp) == Some(timestamp));
+        self.seen += 1;
+        if self.seen == CROWD {
+            // In pairs half of the records follow one of their second, and all need an id.
+            self.is_dense = self.close >= CROWD / 4;
+            (self.seen, self.close) = (0, 0);
+        }
+        self.is_dense
+    }
 }
 
 /// The findings of some consecutive lines.
@@ -170,7 +200,7 @@ impl Examiner {
         scratch: &mut Scratch,
         batch: &mut Batch,
     ) -> Result<Option<Entry>, Reject> {
-        let (record, _) = Record::read(json, &Defaults::default(), &mut scratch.tape)?;
+        let (record, line) = Record::read(json, &Defaults::default(), &mut scratch.tape)?;
         count(&mut batch.workloads, &record.workload);
         if !self.selects(&record) {
             return Ok(None);
@@ -182,8 +212,9 @@ impl Examiner {
             TypeChoice::Auto | TypeChoice::Classification => self.label(said.as_deref()),
         };
         let tool = tool(&record);
+        let id = if scratch.crowd.is_dense_at(record.timestamp) { scratch.ids.of(line, &record) } else { 0 };
         Ok(Some(Entry {
-            id: 0,
+            id,
             text: keys.exact,
             masked: keys.masked,
             timestamp: record.timestamp,
@@ -316,8 +347,9 @@ impl Intake {
         batch.rejected
     }
 
-    /// Records that share their second with others, in the order of reading: their ids decide which is newer, and making
-    /// ids is too much work to do it for every record. Hand the ids in with [`Intake::settle`] before finishing.
+    /// Records that share their second with others and whose ids are not known yet, in the order of reading: their ids
+    /// decide which is newer, and making ids is too much work to do it for every record. Hand the ids in with
+    /// [`Intake::settle`] before finishing.
     pub fn ties(&mut self) -> Vec<Origin> {
         self.entries.sort_unstable_by_key(|entry| (entry.timestamp, entry.origin));
         let mut start = 0;
@@ -325,7 +357,7 @@ impl Intake {
         for second in self.entries.chunk_by(|a, b| a.timestamp == b.timestamp) {
             let end = start + second.len() as u32;
             if second.len() > 1 {
-                self.tied.extend(start..end);
+                self.tied.extend((start..end).filter(|&at| self.entries[at as usize].id == 0));
             }
             start = end;
         }

@@ -334,8 +334,7 @@ pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Rej
 pub struct Normaliser {
     tape: Tape,
     writer: Writer,
-    five: Vec<u8>,
-    line: Vec<u8>,
+    ids: Ids,
     only_five: bool,
 }
 
@@ -381,23 +380,30 @@ impl Normaliser {
         five_fields(&mut self.writer, root, &record, keep, out);
         let has_more = more.get();
         // Few records have other keys; of the rest the line is what the id is made of.
-        let id = if has_more && !only_five {
-            self.five.clear();
-            five_fields(&mut self.writer, root, &record, is_one_of_five, &mut self.five);
-            canonical::id_of(&self.five)
-        } else {
-            canonical::id_of(&out[start..])
-        };
+        let id = if has_more && !only_five { self.ids.of(root, &record) } else { canonical::id_of(&out[start..]) };
         Ok(Checked { id, record, has_more })
     }
 
     /// The id of a record.
     pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        let id = self.write(json, &Defaults::default(), &mut line).map(|checked| checked.id);
-        self.line = line;
-        id
+        let (record, root) = Record::read(json, &Defaults::default(), &mut self.tape)?;
+        Ok(self.ids.of(root, &record))
+    }
+}
+
+/// Makes the ids of records that have been read; holds scratch space.
+#[derive(Debug, Default)]
+pub struct Ids {
+    writer: Writer,
+    five: Vec<u8>,
+}
+
+impl Ids {
+    /// The id of the record that was read from `line`.
+    pub fn of(&mut self, line: Value<'_, '_>, record: &Record<'_>) -> u128 {
+        self.five.clear();
+        five_fields(&mut self.writer, line, record, is_one_of_five, &mut self.five);
+        canonical::id_of(&self.five)
     }
 }
 

@@ -111,19 +111,21 @@ struct Division {
 }
 
 impl Division {
-    fn new(corpus: &Corpus, rules: &SplitRules, mut rows: Vec<u32>) -> Division {
+    fn new(corpus: &Corpus, rules: &SplitRules, rows: Vec<u32>) -> Division {
         let group_of = |row: u32| corpus.rows[row as usize].group;
         let class_of = |row: u32| corpus.rows[row as usize].class as usize;
         let mut sizes = vec![0_usize; corpus.classes.len()];
         rows.iter().for_each(|&row| sizes[class_of(row)] += 1);
-        rows.sort_unstable_by_key(|&row| (group_of(row), row));
+        // With what they are sorted by beside them, rows need not be looked up for each comparison.
+        let mut by_group: Vec<(u64, u32)> = rows.into_iter().map(|row| (group_of(row), row)).collect();
+        by_group.sort_unstable();
         let pool = corpus.classes.len();
         let mut strata = vec![Stratum { is_class: true, ..Stratum::default() }; pool];
         strata.push(Stratum::default());
         let mut groups = Vec::new();
         let mut start = 0;
-        for together in rows.chunk_by(|&a, &b| group_of(a) == group_of(b)) {
-            let class = majority(together.iter().map(|&row| class_of(row)));
+        for together in by_group.chunk_by(|a, b| a.0 == b.0) {
+            let class = majority(together.iter().map(|&(_, row)| class_of(row)));
             let rare = sizes[class] <= rules.rare_class_threshold || sizes[class] < rules.min_samples_per_class;
             let stratum = if rare || !rules.stratify_enabled { pool } else { class };
             let group = Group { start, rows: together.len() as u32 };
@@ -132,6 +134,7 @@ impl Division {
             groups.push(group);
             start += group.rows;
         }
+        let rows = by_group.into_iter().map(|(_, row)| row).collect();
         Division { rows, groups, strata }
     }
 

@@ -264,7 +264,7 @@ impl Sources {
         let mut jobs = places.chunks(ROWS_AT_ONCE);
         pipeline::in_order(
             || Ok(jobs.next()),
-            || (Lines::new(&self.paths), Normaliser::of_five()),
+            || (Lines::new(&self.paths), Normaliser::default()),
             |(lines, normaliser), places| -> Result<Vec<u128>> {
                 let mut ids = Vec::with_capacity(places.len());
                 for at in places {

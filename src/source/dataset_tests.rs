@@ -297,6 +297,31 @@ fn clients_and_times_select() {
     assert!(matches!(unusable(build(&wanted, &folder.out("out"), None)), Unusable::NoneSelected { .. }));
 }
 
+#[test]
+fn ids_made_while_reading_order_records_as_those_made_later_do() {
+    let pairs: Vec<String> =
+        (0..1000).map(|n| line("news", n as i64 / 2, &words(n), ["[[A]]", "[[B]]"][n % 2])).collect();
+    let apart: Vec<String> = pairs.iter().step_by(2).chain(pairs.iter().skip(1).step_by(2)).cloned().collect();
+    let folder = Folder::new();
+    let without_id = |lines: &[String]| {
+        let mut intake = Intake::new(&request(Vec::new())).unwrap();
+        for (line, offset) in lines.iter().zip(0..) {
+            assert_eq!(intake.push(Origin { offset, ..Origin::default() }, line.as_bytes()), None);
+        }
+        intake.ties().len()
+    };
+    assert_eq!(
+        (without_id(&pairs), without_id(&apart)),
+        (255, 1000),
+        "ids are made once seconds turn out to be shared"
+    );
+    let built = |name: &str, lines: &[String]| {
+        let logs = folder.file(&format!("{name}.jsonl"), lines);
+        build(&request(vec![logs]), &folder.out(name), None).unwrap().files
+    };
+    assert_eq!(built("pairs", &pairs), built("apart", &apart));
+}
+
 /// One generated line: workload, text, copy of the text that differs in a digit, label, timestamp; or garbage.
 type Spec = Option<(usize, usize, usize, usize, i64)>;
 
