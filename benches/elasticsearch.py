@@ -3,7 +3,7 @@
 
     cargo build --release
     python3 -m venv venv && venv/bin/pip install 'elasticsearch>=9,<10'
-    venv/bin/python benches/elasticsearch.py --url "$(scripts/search-server.sh start es9)" [--records 200000] [--rounds 5]
+    venv/bin/python benches/elasticsearch.py --url "$(scripts/search-server.sh start es9)" [--records 200000] [--rounds 5] [--bare]
     scripts/search-server.sh stop es9
 
 Each round writes the same log twice into new indices with the mapping that `load` makes, once with `helpers.bulk` with its defaults
@@ -12,8 +12,11 @@ dictionaries, and once with `split`, which checks each and takes out duplicates 
 timed, of `load` the whole process, and of `split` the reading that it reports with -v; what it then takes to write the datasets is in
 the column of the whole process. The ratio of a round is that of its two rates; printed are all rounds and the medians.
 
-With --sink nothing but the sink is measured, and no server is needed: it reads what comes and says that each record was added. Needs
-Python 3.9 on Linux or macOS; the sink needs no client.
+With --bare the client writes into an index that nobody has made, as a script does that only calls `helpers.bulk`: the server then
+makes a mapping of its own and indexes every text.
+
+With --sink both write to a sink, and no server is needed: it reads what comes and says that each record was added, so that the time is
+that of the writers alone. Needs Python 3.9 on Linux or macOS.
 
 It prints and does not judge, but for this: nothing may be lost, and the datasets must be those that `split` makes of the file.
 """
@@ -58,6 +61,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="a server without authentication")
     parser.add_argument("--sink", action="store_true", help="measure against a sink instead")
+    parser.add_argument("--bare", action="store_true", help="let the server make the client's index")
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shape", choices=["short", "long"], default="short")
@@ -126,10 +130,11 @@ def client_of(url):
     return Elasticsearch(url, request_timeout=120), helpers, __versionstr__
 
 
-def client_writes(url, index, log):
+def client_writes(url, index, log, bare):
     client, helpers, version = client_of(url)
     started = time.perf_counter()
-    client.indices.create(index=index, mappings=MAPPINGS)
+    if bare != "bare":
+        client.indices.create(index=index, mappings=MAPPINGS)
     sent, _ = helpers.bulk(client, actions(log, index))
     client.indices.refresh(index=index)
     return {"seconds": time.perf_counter() - started, "records": sent, "version": version}
@@ -168,7 +173,7 @@ def against_client(chosen, bench):
         bench.run(url, kept, "load", bench.log)
         print("round  bulk s  load s  ratio  load MB |  scan s  read s  ratio  split s  split MB", flush=True)
         for number in range(chosen.rounds):
-            bulk = other("client-writes", url, theirs, bench.log)
+            bulk = other("client-writes", url, theirs, bench.log, "bare" if chosen.bare else "same")
             asked("DELETE", "%s/%s" % (url, theirs))
 
             load, load_peak, counts = bench.run(url, ours, "load", bench.log)
@@ -200,7 +205,6 @@ class Sink:
     """A server that takes bulk requests, counts their lines and says that each record was added."""
 
     def __init__(self):
-        self.records = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -236,8 +240,9 @@ class Sink:
         path = head.split(" ")[1].partition("?")[0]
         if path.endswith("/_bulk"):
             records = buffer.count(b"\n", start, stop) // 2
-            self.records += records
-            return b'{"items":[' + b",".join([b'{"create":{"status":201}}'] * records) + b"]}"
+            action = b"create" if buffer[start:start + 9] == b'{"create"' else b"index"
+            item = b'{"%s":{"_id":"1","status":201}}' % action
+            return b'{"errors":false,"items":[' + b",".join([item] * records) + b"]}"
         if path.endswith("/_mapping"):
             return json.dumps({"i": {"mappings": MAPPINGS}}).encode()
         return b'{"version":{"number":"9.2.0"}}'
@@ -245,19 +250,23 @@ class Sink:
 
 def against_sink(chosen, bench):
     rows = []
-    print("round  load s  documents/s  peak MB", flush=True)
+    print("round  bulk s  load s  ratio  load documents/s  peak MB", flush=True)
     for number in range(chosen.rounds):
         # In a process of its own, so that making the log and waiting cost it nothing.
         sink = subprocess.Popen([sys.executable, os.path.abspath(__file__), "serve-sink"], stdout=subprocess.PIPE, text=True)
         url = sink.stdout.readline().strip()
         seconds, peak, counts = bench.run(url, "i", "load", bench.log)
+        bulk = other("client-writes", url, "i", bench.log, "bare")
         sink.kill()
         sink.wait()
         if counts["read"] != chosen.records:
             sys.exit("load: %s" % counts)
-        rows.append((counts["read"] / seconds, peak))
-        print("%5d %7.2f %12.0f %8.0f" % (number + 1, seconds, *rows[-1]), flush=True)
-    print("median %.0f documents/s, peak %.0f MB" % (statistics.median(r[0] for r in rows), max(r[1] for r in rows)))
+        rates = bulk["records"] / bulk["seconds"], counts["added"] / seconds
+        rows.append((rates[1] / rates[0], *rates, peak))
+        print("%5d %7.2f %7.2f %6.2f %17.0f %8.0f" % (number + 1, bulk["seconds"], seconds, rows[-1][0], rates[1], peak), flush=True)
+    middle = [statistics.median(column) for column in zip(*rows)]
+    print("Python client %s, medians, documents/s: bulk %.0f, load %.0f, ratio %.2f; peak %.0f MB" % (
+        bulk["version"], middle[1], middle[2], middle[0], max(r[3] for r in rows)))
 
 
 def main():
