@@ -58,8 +58,8 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring logs into the local log store: validated, converted, each record once
-    #[command(after_help = "Examples:\n  dfwfd load production.jsonl\n  \
-        dfwfd load headlines.csv --workload news_classifier\n  zcat day.jsonl.gz | dfwfd load -")]
+    #[command(after_help = "Examples:\n  dfwfd load production.jsonl yesterday.jsonl.gz\n  \
+        dfwfd load headlines.csv --workload news_classifier\n  jq -c .call calls.json | dfwfd load -")]
     Load(Load),
     /// Make the eval, train and validation datasets of a workload; touches no platform
     #[command(after_help = "Example:\n  dfwfd split --workload news_classifier --out datasets/")]

@@ -136,8 +136,14 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
             let fault = Fault::new(Exit::Usage, source.to_string());
             anyhow::Error::new(fault.hint("dfwfd load --help says which options tables have")).context(what)
         }
-        LoadError::Compressed { file } => {
-            Fault::new(Exit::Data, what).hint(format!("gzip -dc {file} | dfwfd load -")).into()
+        LoadError::Compressed { file, unpack } => {
+            Fault::new(Exit::Data, what).hint(format!("{unpack} {file} | dfwfd load -")).into()
+        }
+        LoadError::Damaged { .. } => Fault::new(Exit::Data, what)
+            .hint("what stands before the damage was loaded; load a whole copy, and only the rest is added")
+            .into(),
+        LoadError::Read { source, .. } => {
+            anyhow::Error::new(Fault::new(Exit::Failed, source.to_string())).context(what)
         }
         LoadError::Folder { file } => Fault::new(Exit::Usage, what).hint(format!("dfwfd load {file}/*.jsonl")).into(),
         LoadError::Open { source, .. } => {

@@ -12,10 +12,19 @@ pub enum Unusable {
         /// The workloads with their records.
         workloads: Vec<(String, u64)>,
     },
-    /// A file is compressed, which is not read yet.
+    /// A file is compressed in a way that is not read.
     Compressed {
         /// The file.
         file: String,
+        /// The command that writes what is in it to standard output.
+        unpack: &'static str,
+    },
+    /// What is compressed in a file ends too early or has been changed.
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// No document has a field where the configuration says that it stands.
     NoField {
@@ -92,7 +101,13 @@ impl Unusable {
             Unusable::NoField { field, .. } => {
                 format!("logs.fields.{field} is a dotted path into a line, such as payload.request")
             }
-            Unusable::Compressed { file } => format!("unpack it on the way: gzip -dc {file} | dfwfd ... --logs -"),
+            Unusable::Compressed { file, unpack } => {
+                format!("unpack it on the way: {unpack} {file} | dfwfd ... --logs -")
+            }
+            Unusable::Damaged { .. } => {
+                "copy it again from where it came; `dfwfd load` takes the records that stand before the damage"
+                    .to_owned()
+            }
             Unusable::NoRecords { counts } if counts.read == 0 => {
                 "bring records in with `dfwfd load FILE --workload NAME`, or name a file with --logs".to_owned()
             }
@@ -125,7 +140,8 @@ impl Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unusable::Compressed { file } => write!(f, "{file} is compressed"),
+            Unusable::Compressed { file, .. } => write!(f, "{file} is compressed in a way that is not read here"),
+            Unusable::Damaged { file, why } => write!(f, "reading {file}: {why}"),
             Unusable::NoField { field, path, documents } => {
                 write!(f, "logs.fields.{field} is {path}, and none of {documents} lines has it")
             }

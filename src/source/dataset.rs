@@ -2,7 +2,7 @@
 //! Memory grows with selected records, not with bytes: rows are read again when they are written.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,13 +22,14 @@ use crate::source::credentials::Credentials;
 use crate::source::elastic::halt::Halt;
 use crate::source::elastic::read::Pages;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
-use crate::source::lines;
 use crate::source::local::{LogStore, Reading};
 pub use crate::source::manifest::{DatasetFile, Manifest};
 use crate::source::manifest::{InputFile, MANIFEST};
 use crate::source::output::Output;
+use crate::source::packed::{self, Damaged, Kind};
 use crate::source::pipeline;
-use crate::source::reshaped::{Reshaped, Seen};
+use crate::source::reshaped::Reshaped;
+use crate::source::seen::Seen;
 
 /// The eval set, below the dataset folder.
 pub const EVAL: &str = "eval/eval_data.jsonl";
@@ -86,12 +87,10 @@ fn build_from(
     built
 }
 
-/// Whether a file begins as gzip or zstd does. Its position is left at the beginning.
-fn is_compressed(mut file: &File) -> Result<bool> {
-    let mut beginning = [0; 4];
-    let read = file.read(&mut beginning)?;
-    file.rewind()?;
-    Ok(lines::is_compressed(&beginning[..read]))
+/// Whether there is a file to be unpacked at this path. What cannot be opened is reported when it is read.
+fn is_packed(path: &Path) -> bool {
+    let looked = File::open(path).and_then(packed::look);
+    looked.is_ok_and(|(kind, _)| matches!(kind, Kind::Packed(_)))
 }
 
 /// The places that records come from.
@@ -101,9 +100,8 @@ struct Sources {
     paths: Vec<PathBuf>,
     /// What a source is called, by its number.
     names: Vec<PathBuf>,
-    /// Whether a source is read once and copied, by its number.
-    spooled: Vec<bool>,
-    /// Whether a source is copied, by its number: because it is read once, or as the records that were made of it.
+    /// Whether a source is copied, by its number: because it is read once, or as what was packed in it, or as the records
+    /// that were made of it.
     copied: Vec<bool>,
     /// Name and version of the server that they come from.
     server: Option<String>,
@@ -131,12 +129,13 @@ impl Sources {
         let spooled: Vec<bool> = names.iter().map(|path| streamed || is_pipe(path)).collect();
         // The log store holds records in their own shape, whatever they were made of.
         let other = !fields.are_own() && !matches!(input, Input::Local(_));
-        let copied: Vec<bool> = spooled.iter().map(|spooled| *spooled || other).collect();
+        let copy = |(path, spooled): (&PathBuf, &bool)| *spooled || other || is_packed(path);
+        let copied: Vec<bool> = names.iter().zip(&spooled).map(copy).collect();
         let spool = |(number, copied): (usize, &bool)| copied.then(|| out.join(format!("{SPOOL}{number}")));
         let copies = copied.iter().enumerate().map(spool);
         let paths = names.iter().zip(copies).map(|(path, copy)| copy.unwrap_or_else(|| path.clone())).collect();
         let reshaper = other.then(|| Reshaper::new(fields));
-        Ok(Sources { name, paths, names, spooled, copied, unordered, server: None, reshaper, _store: store })
+        Ok(Sources { name, paths, names, copied, unordered, server: None, reshaper, _store: store })
     }
 
     fn build(
@@ -160,9 +159,6 @@ impl Sources {
             } else {
                 let name = self.names[source].clone();
                 let file = File::open(&name).with_context(|| format!("opening {}", name.display()))?;
-                if !self.spooled[source] && is_compressed(&file)? {
-                    return Err(Unusable::Compressed { file: name.display().to_string() }.into());
-                }
                 self.read(source, file, copy, max_line, &mut intake, &mut rejects)
             };
             inputs.push(input?);
@@ -217,11 +213,19 @@ impl Sources {
     ) -> Result<InputFile> {
         let name = self.names[source].clone();
         let context = || format!("reading {}", name.display());
-        let seen = Seen::default();
+        let file = name.display().to_string();
+        let (kind, reader) = packed::look(reader).with_context(context)?;
+        let (seen, documents) = (Seen::default(), Seen::default());
+        let reader: Box<dyn Read + '_> = match kind {
+            Kind::Foreign(unpack) => return Err(Unusable::Compressed { file, unpack }.into()),
+            Kind::Packed(_) if !self.copied[source] => bail!("{file} was replaced while it was read"),
+            Kind::Packed(packing) => Box::new(packing.unpack(seen.watch(reader)).with_context(context)?),
+            Kind::Plain => Box::new(reader),
+        };
         let mut reshaper = self.reshaper.take();
         let reader: Box<dyn Read + '_> = match &mut reshaper {
-            Some(reshaper) => Box::new(Reshaped::new(reader, reshaper, &seen)),
-            None => Box::new(reader),
+            Some(reshaper) => Box::new(Reshaped::new(reader, reshaper, &documents)),
+            None => reader,
         };
         let mut blocks = Blocks::new(reader, source as u32, copy, max_line);
         if self.unordered {
@@ -233,7 +237,10 @@ impl Sources {
         pipeline::in_order(
             || {
                 let buffer = buffers.borrow_mut().pop().unwrap_or_default();
-                blocks.next(buffer).with_context(context)
+                blocks.next(buffer).map_err(|error| match Damaged::of(&error) {
+                    Some(why) => Unusable::Damaged { file: file.clone(), why: why.to_string() }.into(),
+                    None => anyhow::Error::new(error).context(context()),
+                })
             },
             Scratch::default,
             |scratch: &mut Scratch, block: Block| {
@@ -252,7 +259,12 @@ impl Sources {
         )?;
         let digest = blocks.digest();
         drop(blocks);
-        let digest = if reshaper.is_some() && !self.unordered { seen.digest() } else { digest };
+        // Of what the source holds, whatever was made of it.
+        let digest = match kind {
+            Kind::Packed(_) => seen.digest(),
+            _ if reshaper.is_some() && !self.unordered => documents.digest(),
+            _ => digest,
+        };
         self.reshaper = reshaper;
         let server = self.server.clone();
         Ok(InputFile { path: name, bytes: digest.bytes, lines, blake3: digest.blake3, server })

@@ -10,6 +10,7 @@ use super::*;
 use crate::data::intake::WorkloadType;
 use crate::data::options::{Fields, Filter, LabelRules, SplitRules, TypeChoice};
 use crate::data::record;
+use crate::source::packed::tests::{gzip, zstandard};
 
 /// Of what needs no credentials.
 fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
@@ -295,6 +296,30 @@ fn clients_and_times_select() {
     assert_eq!(build(&wanted, &folder.out("out"), None).unwrap().kept, 40);
     wanted.filter.clients = vec!["else".into()];
     assert!(matches!(unusable(build(&wanted, &folder.out("out"), None)), Unusable::NoneSelected { .. }));
+}
+
+#[test]
+fn packed_logs_make_the_datasets_of_what_is_in_them() {
+    let folder = Folder::new();
+    let text = sixty().join("\n").into_bytes();
+    let plain = folder.file("plain.jsonl", &sixty());
+    let wanted = build(&request(vec![plain]), &folder.out("plain"), None).unwrap();
+    for (name, packed) in [("a.gz", gzip(&text)), ("a.zst", zstandard(&text))] {
+        let (path, out) = (folder.out(name), folder.out(&format!("of-{name}")));
+        std::fs::write(&path, &packed).unwrap();
+        let manifest = build(&request(vec![path.clone()]), &out, None).unwrap();
+        assert_eq!((&manifest.files, manifest.read), (&wanted.files, 60));
+        let input = &manifest.inputs[0];
+        let hash = blake3::hash(&packed).to_hex().to_string();
+        assert_eq!((input.bytes, &input.blake3, input.lines), (packed.len() as u64, &hash, 60), "of the file itself");
+        let left = std::fs::read_dir(&out)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(SPOOL));
+        assert_eq!(left.count(), 0);
+        std::fs::write(&path, &packed[..packed.len() - 9]).unwrap();
+        let cut = unusable(build(&request(vec![path]), &out, None));
+        assert!(matches!(cut, Unusable::Damaged { file, .. } if file.ends_with(name)));
+    }
 }
 
 #[test]

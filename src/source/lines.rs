@@ -69,11 +69,6 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Whether a file that begins with these bytes is compressed: the magic numbers of gzip and zstd.
-pub(super) fn is_compressed(beginning: &[u8]) -> bool {
-    beginning.starts_with(b"\x1f\x8b") || beginning.starts_with(b"\x28\xb5\x2f\xfd")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

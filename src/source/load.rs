@@ -2,6 +2,7 @@
 //! locates what is refused. Lines are checked in `examine`, the formats themselves are in `data`, the stores in `local`
 //! and `elastic`.
 
+mod error;
 mod examine;
 
 use std::collections::BTreeMap;
@@ -16,13 +17,17 @@ use crate::data::options::{Fields, IndexAt};
 use crate::data::record::Defaults;
 use crate::data::reshape::Reshaper;
 use crate::data::rules::Reject;
-use crate::data::table::{self, Table, TableError, TableOptions};
+use crate::data::table::{self, Table, TableOptions};
 use crate::source::credentials::Credentials;
 use crate::source::elastic::bulk::{Bulk, Written};
-use crate::source::lines::{self, Lines};
+use crate::source::lines::Lines;
 use crate::source::local::{Batch, LogStore, Writer};
+use crate::source::packed::{self, Kind};
 use crate::source::pipeline;
-use crate::source::reshaped::{Reshaped, Seen};
+use crate::source::reshaped::Reshaped;
+use crate::source::seen::Seen;
+pub use error::LoadError;
+use error::unread;
 use examine::{Chunk, Examined, Examiner, Found};
 
 /// Bytes that wait for the store before they are appended.
@@ -147,39 +152,6 @@ pub struct Located {
     pub reason: Reject,
 }
 
-/// Why a file cannot be loaded at all.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Compressed files are no lines.
-    #[error("{file} is compressed; unpack it first")]
-    Compressed {
-        /// The file as it was named.
-        file: String,
-    },
-    /// A table whose columns or prompts are not clear.
-    #[error("reading the table {file}")]
-    Table {
-        /// The file as it was named.
-        file: String,
-        /// What is not clear.
-        source: TableError,
-    },
-    /// A file that cannot be opened.
-    #[error("opening {file}")]
-    Open {
-        /// The file as it was named.
-        file: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A folder where a file should be.
-    #[error("{file} is a folder; name the files in it")]
-    Folder {
-        /// The folder as it was named.
-        file: String,
-    },
-}
-
 impl Loaded {
     /// Lines that hold no record.
     pub fn rejects(&self) -> u64 {
@@ -220,7 +192,13 @@ pub fn load<'a>(
         loader.files.push(file.clone());
         let taken = loader.take(&file, input);
         loader.flush()?;
-        taken?;
+        if let Err(error) = taken {
+            // A file that cannot be read further takes nothing away from what has been read.
+            if error.is::<LoadError>() {
+                loader.finish()?;
+            }
+            return Err(error);
+        }
     }
     loader.finish()
 }
@@ -280,17 +258,27 @@ struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn take(&mut self, file: &str, mut input: Box<dyn BufRead>) -> anyhow::Result<()> {
-        let reading = || format!("reading {file}");
-        let beginning = peek(&mut input).with_context(reading)?;
-        if lines::is_compressed(&beginning) {
-            return Err(LoadError::Compressed { file: file.to_owned() }.into());
+        let reading = |error| unread(file, error);
+        let mut beginning = peek(&mut input).map_err(reading)?;
+        let mut name = file;
+        match Kind::of(&beginning) {
+            Kind::Plain => {}
+            Kind::Foreign(unpack) => return Err(LoadError::Compressed { file: file.to_owned(), unpack }.into()),
+            Kind::Packed(packing) => {
+                let unpacked = packing.unpack(io::Cursor::new(beginning).chain(input)).map_err(reading)?;
+                input = Box::new(BufReader::with_capacity(1 << 18, unpacked));
+                beginning = peek(&mut input).map_err(reading)?;
+                name = packed::inner_name(file);
+                // How much is in it is not known before its end.
+                self.reached.of = None;
+            }
         }
-        match self.request.format.unwrap_or_else(|| detect(file, &beginning)) {
+        match self.request.format.unwrap_or_else(|| detect(name, &beginning)) {
             Format::Jsonl if self.request.fields.are_own() => self.take_lines(file, beginning.chain(input)),
             Format::Jsonl => self.take_documents(file, beginning.chain(input)),
             Format::Table(delimiter) => {
                 let mut bytes = Vec::new();
-                beginning.chain(input).read_to_end(&mut bytes).with_context(reading)?;
+                beginning.chain(input).read_to_end(&mut bytes).map_err(reading)?;
                 self.take_table(file, &bytes, delimiter)
             }
         }
@@ -299,7 +287,7 @@ impl<'a> Loader<'a> {
     /// Lines of another shape. A field that none of the first has stands elsewhere, and nothing is stored without it.
     fn take_documents(&mut self, file: &str, mut input: impl BufRead) -> anyhow::Result<()> {
         let mut first = Vec::new();
-        input.by_ref().take(FIRST).read_to_end(&mut first).with_context(|| format!("reading {file}"))?;
+        input.by_ref().take(FIRST).read_to_end(&mut first).map_err(|error| unread(file, error))?;
         let mut reshaper = Reshaper::new(&self.request.fields);
         let whole = memchr::memrchr(b'\n', &first).unwrap_or(first.len());
         for line in first[..whole].split(|byte| *byte == b'\n') {
@@ -316,8 +304,13 @@ impl<'a> Loader<'a> {
         let mut lines = Lines::new(input, 0);
         let spare = std::cell::RefCell::new(Vec::new());
         let (before, defaults, five) = (self.reached.bytes, self.defaults(), self.five);
+        let mut fault = None;
         pipeline::in_order(
-            || Chunk::read(&mut lines, spare.borrow_mut().pop()).with_context(|| format!("reading {file}")),
+            // A fault ends the lines, so that those before it go their way first.
+            || {
+                Ok(Chunk::read(&mut lines, spare.borrow_mut().pop())
+                    .unwrap_or_else(|error| (fault = Some(error), None).1))
+            },
             || Examiner::new(defaults, five),
             |examiner: &mut Examiner<'_>, chunk: Chunk| examiner.lines(chunk),
             |examined: Examined| {
@@ -326,7 +319,8 @@ impl<'a> Loader<'a> {
                 spare.borrow_mut().push(examined);
                 Ok(())
             },
-        )
+        )?;
+        fault.map_or(Ok(()), |error| Err(unread(file, error).into()))
     }
 
     fn take_table(&mut self, file: &str, bytes: &[u8], delimiter: Option<u8>) -> anyhow::Result<()> {

@@ -10,8 +10,10 @@ pub mod load;
 pub mod local;
 pub mod manifest;
 mod output;
+mod packed;
 mod pipeline;
 mod reshaped;
+mod seen;
 
 pub use elastic::error::ElasticError;
 pub use elastic::halt::Halt;

@@ -1,44 +1,14 @@
 //! A stream of documents of another shape, read as a stream of records: line by line, while what was read is counted and
 //! hashed.
 
-use std::cell::RefCell;
 use std::io::{self, BufReader, Read};
-use std::rc::Rc;
 
 use crate::data::reshape::Reshaper;
-use crate::source::jsonl::Digest;
 use crate::source::lines::Lines;
+use crate::source::seen::{Seen, Watched};
 
 /// Of a line that is too long, this much is left: enough to be refused.
 const LEFT_OF_LONG: usize = 1024;
-
-/// What was read of a stream so far.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(Rc<RefCell<(blake3::Hasher, u64)>>);
-
-impl Seen {
-    /// Its bytes and their hash.
-    pub(crate) fn digest(&self) -> Digest {
-        let seen = self.0.borrow();
-        Digest { bytes: seen.1, blake3: seen.0.finalize().to_hex().to_string() }
-    }
-}
-
-/// Hashes what is read.
-struct Watched<R> {
-    from: R,
-    seen: Seen,
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        let mut seen = self.seen.0.borrow_mut();
-        seen.0.update(&buffer[..count]);
-        seen.1 += count as u64;
-        Ok(count)
-    }
-}
 
 /// Records made of the documents of a stream.
 pub(crate) struct Reshaped<'a, R> {
@@ -53,8 +23,7 @@ pub(crate) struct Reshaped<'a, R> {
 impl<'a, R: Read> Reshaped<'a, R> {
     /// The documents of `from`, which `seen` counts.
     pub(crate) fn new(from: R, reshaper: &'a mut Reshaper, seen: &Seen) -> Reshaped<'a, R> {
-        let watched = Watched { from, seen: seen.clone() };
-        let lines = Lines::new(BufReader::with_capacity(1 << 18, watched), 0);
+        let lines = Lines::new(BufReader::with_capacity(1 << 18, seen.watch(from)), 0);
         Reshaped { lines, reshaper, document: Vec::new(), record: Vec::new(), at: 0 }
     }
 

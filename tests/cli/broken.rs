@@ -1,5 +1,7 @@
 //! Broken input of every kind: counted, located, never a panic, nothing good lost.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, lines, log, parse_lines, record, testdata};
@@ -376,14 +378,42 @@ fn a_pipe_can_be_named_as_a_file() {
 }
 
 #[test]
-fn a_compressed_log_is_named_as_such_by_every_command_that_reads_logs() {
+fn a_compressed_log_is_read_or_named_as_such_by_every_command_that_reads_logs() {
     let folder = Folder::shipped();
+    folder.write("logs.jsonl.xz", b"\xfd7zXZ\x00and so on");
     folder.write("logs.jsonl.gz", b"\x1f\x8b\x08\x00and so on");
-    for command in
-        [&["split", "--out", "sets", "--logs"][..], &["run", "-q", "--logs"], &["load", "--set", "logs.source=local"]]
-    {
-        let output = folder.dfwfd(command.iter().chain(&["logs.jsonl.gz"])).run();
-        output.code(6).says("logs.jsonl.gz is compressed").hints();
+    let commands =
+        [&["split", "--out", "sets", "--logs"][..], &["run", "-q", "--logs"], &["load", "--set", "logs.source=local"]];
+    for command in commands {
+        let output = folder.dfwfd(command.iter().chain(&["logs.jsonl.xz"])).run();
+        output
+            .code(6)
+            .says("logs.jsonl.xz is compressed in a way that is not read here")
+            .says("hint: ")
+            .says("xz -dc ");
         assert_eq!(output.stderr.matches("is compressed").count(), 1, "{}", output.stderr);
+        let output = folder.dfwfd(command.iter().chain(&["logs.jsonl.gz"])).run();
+        output.code(6).says("logs.jsonl.gz: the compressed data is cut off or damaged").hints();
     }
+}
+
+#[test]
+fn a_packed_log_is_as_good_as_the_log() {
+    let folder = Folder::shipped();
+    let news = std::fs::read(testdata("news_logs.jsonl")).unwrap();
+    folder.write("news.jsonl.zst", zstd::encode_all(news.as_slice(), 0).unwrap());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&news).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let datasets = |logs: &str, out: &str, stdin: &[u8]| {
+        let split = ["split", "--workload", "news_classifier", "--format", "json", "--logs", logs, "--out", out];
+        let output = folder.dfwfd(split).input(stdin).run();
+        output.code(0);
+        output.json()["data"]["files"].clone()
+    };
+    folder.write("news.jsonl", &news);
+    let wanted = datasets("news.jsonl", "plain", b"");
+    assert!(wanted.as_array().is_some_and(|files| files.len() == 3), "{wanted}");
+    assert_eq!(datasets("news.jsonl.zst", "packed", b""), wanted);
+    assert_eq!(datasets("-", "streamed", &gzip), wanted);
 }

@@ -22,7 +22,8 @@ use crate::data::reshape::Reshaper;
 use crate::source::credentials::Credentials;
 use crate::source::lines::Lines;
 use crate::source::local::{Contents, Listing, Tally};
-use crate::source::reshaped::{Reshaped, Seen};
+use crate::source::reshaped::Reshaped;
+use crate::source::seen::Seen;
 
 /// Groups in one answer.
 const GROUPS: usize = 1000;

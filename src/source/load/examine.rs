@@ -44,7 +44,13 @@ impl Chunk {
         }
         while chunk.bytes.len() < CHUNK {
             let start = chunk.bytes.len();
-            let Some(line) = lines.append(&mut chunk.bytes)? else { break };
+            let line = match lines.append(&mut chunk.bytes) {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                // Met again when the next chunk is read.
+                Err(_) if !chunk.lines.is_empty() => break,
+                Err(error) => return Err(error),
+            };
             // A byte order mark belongs to the file, not to its first record.
             let mark = line.number == 1 && chunk.bytes[start..].starts_with(b"\xef\xbb\xbf");
             let bytes = start + if mark { 3 } else { 0 }..chunk.bytes.len();

@@ -7,6 +7,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::data::table::TableError;
+use crate::source::packed::tests::{gzip, zstandard};
 
 const GOOD: &str = r#"{"timestamp":1,"workload_id":"w","request":{"messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
 const CHAT: &str = r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"[[A]]"}]}"#;
@@ -201,11 +203,45 @@ fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
     assert!(matches!(missing.1, Some(LoadError::Open { .. })) && missing.2 == 0);
     let folder = fails(trial.dir.path().to_owned());
     assert!(matches!(folder.1, Some(LoadError::Folder { .. })) && folder.2 == 0);
-    let packed = fails(trial.file("b.jsonl.gz", b"\x1f\x8b\x08\x00rest"));
-    assert!(matches!(packed.1, Some(LoadError::Compressed { .. })) && packed.2 == 1);
+    let packed = fails(trial.file("b.jsonl.xz", b"\xfd7zXZ\x00rest"));
+    assert!(matches!(packed.1, Some(LoadError::Compressed { unpack: "xz -dc", .. })) && packed.2 == 1);
     let unclear = fails(trial.file("c.csv", "a,b,c\n"));
     let Some(LoadError::Table { source, .. }) = unclear.1 else { unreachable!("{}", unclear.0) };
     assert!(matches!(source, TableError::Unclear { what: "text", .. }));
+}
+
+#[test]
+fn packed_files_are_loaded_as_what_is_in_them() {
+    let (news, table) = (fs::read(testdata("news_logs.jsonl")).unwrap(), b"text,label\nup 5%,Up\ndown 2%,Down\n");
+    for pack in [gzip, zstandard] {
+        let trial = Trial::new();
+        // Without a name that tells what it is.
+        let loaded = trial.load_file("news", pack(&news));
+        let plain = Trial::new().load_file("news", &news);
+        assert_eq!((counts(&loaded), &loaded.rejected), (counts(&plain), &plain.rejected));
+        assert!(loaded.added > 0 && loaded.rejects() > 0);
+        assert_eq!(counts(&trial.load_file("news.jsonl", &news)).1, 0);
+        for name in ["table.csv.gz", "table.tsv.zst"] {
+            let table = if name.contains("tsv") { table.map(|b| if b == b',' { b'\t' } else { b }) } else { *table };
+            let loaded = trial.load_file(name, pack(&table));
+            assert_eq!((loaded.read, loaded.rejects()), (2, 0), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_packed_file_that_is_cut_off_loses_only_what_is_not_in_it() {
+    let lines: Vec<String> = (0..20_000).map(|n| GOOD.replace("hi", &format!("{n} {}", n * 7919 % 10_007))).collect();
+    let whole = gzip(lines.join("\n").as_bytes());
+    let trial = Trial::new();
+    let cut = trial.file("day.jsonl.gz", &whole[..whole.len() * 3 / 4]);
+    let error = load(&request(&[cut]), &trial.store, None, &mut |_| {}).unwrap_err();
+    let known = error.downcast_ref::<LoadError>();
+    assert!(matches!(known, Some(LoadError::Damaged { file, .. }) if file.ends_with("day.jsonl.gz")), "{error:#}");
+    let before = trial.lines().len();
+    assert!((10_000..20_000).contains(&before), "{before}");
+    let loaded = trial.load_file("day.jsonl.gz", whole);
+    assert_eq!(counts(&loaded), (20_000, 20_000 - before as u64, before as u64, 0));
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! Compressed files: told by their first bytes, and read as what was packed. Knows neither lines nor records.
+
+use std::io::{self, BufReader, Chain, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+/// What a stream holds, as far as its first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What is to be read, as it is.
+    Plain,
+    /// The same, packed.
+    Packed(Packing),
+    /// Something that is not unpacked here, and the command that writes what is in it to standard output.
+    Foreign(&'static str),
+}
+
+/// How a stream is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// RFC 1952, one member or several.
+    Gzip,
+    /// RFC 8878, one frame or several.
+    Zstandard,
+}
+
+/// The first bytes of each format, and no first bytes of a line of JSON or of a table's header.
+const MAGIC: [(&[u8], Kind); 5] = [
+    (b"\x1f\x8b", Kind::Packed(Packing::Gzip)),
+    (b"\x28\xb5\x2f\xfd", Kind::Packed(Packing::Zstandard)),
+    (b"\xfd7zXZ\x00", Kind::Foreign("xz -dc")),
+    (b"BZh91AY&SY", Kind::Foreign("bzip2 -dc")),
+    (b"PK\x03\x04", Kind::Foreign("unzip -p")),
+];
+
+/// The longest of them.
+const LONGEST: u64 = 10;
+
+impl Kind {
+    /// What begins with these bytes.
+    pub(crate) fn of(beginning: &[u8]) -> Kind {
+        MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(Kind::Plain, |(_, kind)| *kind)
+    }
+}
+
+/// A stream of which the first bytes have been looked at.
+pub(crate) type Looked<R> = Chain<Cursor<Vec<u8>>, R>;
+
+/// Looks at the first bytes of a stream and gives it back whole.
+pub(crate) fn look<R: Read>(mut from: R) -> io::Result<(Kind, Looked<R>)> {
+    let mut beginning = Vec::new();
+    from.by_ref().take(LONGEST).read_to_end(&mut beginning)?;
+    Ok((Kind::of(&beginning), Cursor::new(beginning).chain(from)))
+}
+
+/// The name of what is packed in a file of this name.
+pub(crate) fn inner_name(name: &str) -> &str {
+    [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+}
+
+/// What is packed in a stream.
+pub(crate) struct Unpacked<'a> {
+    decoder: Box<dyn Read + 'a>,
+    /// What is wrong with the rest, so that whoever has taken what stands before it can ask again.
+    fault: Option<String>,
+}
+
+/// A stream that ends too early, or in which something has been changed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the compressed data is cut off or damaged ({0})")]
+pub(crate) struct Damaged(String);
+
+impl Damaged {
+    /// What an error of [`Unpacked`] says of the data, if it is no error of the file system.
+    pub(crate) fn of(error: &io::Error) -> Option<&Damaged> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl Packing {
+    /// What is packed in `from`.
+    pub(crate) fn unpack<'a>(self, from: impl Read + 'a) -> io::Result<Unpacked<'a>> {
+        let from = BufReader::with_capacity(1 << 18, from);
+        let decoder: Box<dyn Read + 'a> = match self {
+            Packing::Gzip => Box::new(MultiGzDecoder::new(from)),
+            Packing::Zstandard => Box::new(zstd::Decoder::with_buffer(from)?),
+        };
+        Ok(Unpacked { decoder, fault: None })
+    }
+}
+
+impl Read for Unpacked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fault.is_none() {
+            match self.decoder.read(buffer) {
+                // An error without a number of the system is the decoder's.
+                Err(error) if error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Interrupted => {
+                    self.fault = Some(error.to_string());
+                }
+                other => return other,
+            }
+        }
+        let why = self.fault.clone().unwrap_or_default();
+        Err(io::Error::new(io::ErrorKind::InvalidData, Damaged(why)))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    pub(crate) fn zstandard(bytes: &[u8]) -> Vec<u8> {
+        zstd::encode_all(bytes, 1).unwrap()
+    }
+
+    /// What is handed out, and what comes after it.
+    fn read(packed: &[u8]) -> (Kind, Vec<u8>, Option<String>) {
+        let (kind, whole) = look(packed).unwrap();
+        let Kind::Packed(packing) = kind else { return (kind, Vec::new(), None) };
+        let (mut unpacked, mut bytes) = (packing.unpack(whole).unwrap(), Vec::new());
+        let fault = unpacked.read_to_end(&mut bytes).err().map(|error| Damaged::of(&error).unwrap().to_string());
+        let again = unpacked.read(&mut [0; 9]).map_err(|error| Damaged::of(&error).unwrap().to_string());
+        assert_eq!(again, fault.clone().map_or(Ok(0), Err), "it ends as it has ended");
+        (kind, bytes, fault)
+    }
+
+    #[test]
+    fn parts_that_were_packed_one_by_one_are_read_as_one() {
+        for (pack, packing) in [(gzip as fn(&[u8]) -> Vec<u8>, Packing::Gzip), (zstandard, Packing::Zstandard)] {
+            let parts = [pack(b"one\n"), pack(b""), pack(b"two\n")].concat();
+            assert_eq!(read(&parts), (Kind::Packed(packing), b"one\ntwo\n".to_vec(), None));
+        }
+    }
+
+    #[test]
+    fn what_is_not_unpacked_here_is_told_from_text() {
+        for (bytes, kind) in [
+            (&b"\xfd7zXZ\x00\x00"[..], Kind::Foreign("xz -dc")),
+            (b"BZh91AY&SY..", Kind::Foreign("bzip2 -dc")),
+            (b"PK\x03\x04\x14", Kind::Foreign("unzip -p")),
+            (b"BZh,text", Kind::Plain),
+            (b"PK,text", Kind::Plain),
+            (b"{}", Kind::Plain),
+            (b"", Kind::Plain),
+        ] {
+            let (found, mut whole) = look(bytes).unwrap();
+            let mut rest = Vec::new();
+            whole.read_to_end(&mut rest).unwrap();
+            assert_eq!((found, rest.as_slice()), (kind, bytes));
+        }
+        assert_eq!(["a.csv.gz", "a.jsonl.zst", "a.jsonl"].map(inner_name), ["a.csv", "a.jsonl", "a.jsonl"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_before_a_cut_is_read(text in "[a-e \n]{0,2000}", zst: bool, cut: prop::sample::Index) {
+            let packed = if zst { zstandard(text.as_bytes()) } else { gzip(text.as_bytes()) };
+            let (_, bytes, fault) = read(&packed[..cut.index(packed.len()).max(4)]);
+            prop_assert!(text.as_bytes().starts_with(&bytes));
+            prop_assert!(fault.is_some_and(|fault| fault.starts_with("the compressed data is cut off or damaged (")));
+        }
+
+        #[test]
+        fn no_damage_makes_it_panic(text in "[a-e \n]{0,200}", zst: bool, at: prop::sample::Index, with: u8) {
+            let mut packed = if zst { zstandard(text.as_bytes()) } else { gzip(text.as_bytes()) };
+            let at = at.index(packed.len());
+            packed[at] = with;
+            read(&packed);
+        }
+    }
+}
