@@ -2,12 +2,11 @@
 //! must hold is checked in `record`.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::canonical::write_string;
+use crate::data::members::Members;
 use crate::data::rules::Reject;
 
 /// The log record that a chat row stands for, as JSON; `None` when the line is no chat row (no `messages`, or a
@@ -74,41 +73,6 @@ struct Role<'a> {
     #[serde(borrow, default)]
     role: Option<Cow<'a, str>>,
 }
-
-/// The members of a JSON object as written, in order, repeated keys included.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl Members<'_> {
-    fn get(&self, key: &str) -> Option<&RawValue> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    members.push((key, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-        from.deserialize_map(Collect)
-    }
-}
-
-/// A key, borrowed where the text has no escapes (a bare `Cow` would always be copied).
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

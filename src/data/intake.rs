@@ -11,6 +11,7 @@ use crate::data::label::LabelReader;
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
 use crate::data::record::{self, Defaults, Ids, Record};
 use crate::data::rules::Reject;
+use crate::data::streamed;
 use crate::data::tape::Tape;
 use crate::data::text::Keys;
 use crate::data::unusable::Unusable;
@@ -180,7 +181,13 @@ impl Examiner {
 
     /// Examines one line and notes what was found.
     pub fn examine(&self, at: Origin, json: &[u8], scratch: &mut Scratch, batch: &mut Batch) {
-        match self.entry(at, json, scratch, batch) {
+        let mut found = self.entry(at, json, scratch, batch);
+        if let Err(Reject::BadResponse) = found
+            && let Some(record) = streamed::record_of(json)
+        {
+            found = self.entry(at, &record, scratch, batch);
+        }
+        match found {
             Ok(Some(entry)) => {
                 batch.read += 1;
                 batch.entries.push(entry);

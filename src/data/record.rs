@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 
 use crate::data::canonical::{self, Canonical, Writer};
 use crate::data::rules::Reject;
+use crate::data::streamed;
 use crate::data::tape::{Document, Kind, Name, Tape, Text, Value};
 use crate::data::timestamp;
 
@@ -384,8 +385,15 @@ impl Normaliser {
         Ok(Checked { id, record, has_more })
     }
 
-    /// The id of a record.
+    /// The id of a record, whose response may be streamed.
     pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
+        match self.id_of(json) {
+            Err(Reject::BadResponse) => self.id_of(&streamed::record_of(json).ok_or(Reject::BadResponse)?),
+            id => id,
+        }
+    }
+
+    fn id_of(&mut self, json: &[u8]) -> Result<u128, Reject> {
         let (record, root) = Record::read(json, &Defaults::default(), &mut self.tape)?;
         Ok(self.ids.of(root, &record))
     }

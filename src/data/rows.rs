@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::data::canonical::{self, Canonical, Writer};
 use crate::data::record::{self, Defaults, Normaliser};
 use crate::data::rules::Reject;
+use crate::data::streamed;
 use crate::data::tape::{Document, Kind, Name, Tape, Value};
 
 /// Renders rows; holds scratch space, so reuse one for many.
@@ -49,8 +50,17 @@ impl Renderer {
         }
     }
 
-    /// Appends the eval row of a record, without a line end.
+    /// Appends the eval row of a record, whose response may be streamed, without a line end.
     pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+        match self.whole_eval_row(json, out) {
+            Err(Reject::BadResponse) => {
+                self.whole_eval_row(&streamed::record_of(json).ok_or(Reject::BadResponse)?, out)
+            }
+            other => other,
+        }
+    }
+
+    fn whole_eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let start = out.len();
         let record = self.records.write(json, &Defaults::default(), out)?.record;
         let has_calls = record.messages.iter().any(|message| !message.tool_calls.is_empty())
@@ -79,8 +89,17 @@ impl Renderer {
         self.canonical.write(&row, out)
     }
 
-    /// Appends the training row of a record, without a line end.
+    /// Appends the training row of a record, whose response may be streamed, without a line end.
     pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+        match self.whole_training_row(json, out) {
+            Err(Reject::BadResponse) => {
+                self.whole_training_row(&streamed::record_of(json).ok_or(Reject::BadResponse)?, out)
+            }
+            other => other,
+        }
+    }
+
+    fn whole_training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
         let mut tape = std::mem::take(&mut self.tape);
         let written = tape.read(text, 0).and_then(|line| self.training_line(line, out));
@@ -94,7 +113,11 @@ impl Renderer {
         }
         let request = line.root.get(REQUEST).ok_or(Reject::NoRequest)?;
         let messages = request.get(MESSAGES).ok_or(Reject::NoMessages)?;
-        let first = line.root.get(RESPONSE).and_then(|response| response.get(CHOICES)?.items().next());
+        let response = line.root.get(RESPONSE).ok_or(Reject::NoResponse)?;
+        if response.kind() != Kind::Object {
+            return Err(Reject::BadResponse);
+        }
+        let first = response.get(CHOICES).and_then(|choices| choices.items().next());
         let reply = first.and_then(|choice| choice.get(MESSAGE)).ok_or(Reject::NoMessage)?;
         out.extend_from_slice(b"{\"messages\":[");
         for message in messages.items() {
@@ -353,7 +376,10 @@ mod tests {
         ] {
             assert_eq!(of(&format!("{{{request},{response}}}")), Err(reason), "{request}");
         }
-        assert_eq!(of(r#"{"request":{"messages":[]}}"#), Err(Reject::NoMessage));
+        let answered = |response: &str| of(&format!(r#"{{"request":{{"messages":[]}}{response}}}"#));
+        assert_eq!(answered(""), Err(Reject::NoResponse));
+        assert_eq!(answered(r#","response":[{"choices":[]}]"#), Err(Reject::BadResponse));
+        assert_eq!(answered(r#","response":{"choices":[]}"#), Err(Reject::NoMessage));
     }
 
     #[test]

@@ -45,7 +45,7 @@ reasons! {
     NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
     BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
     NoResponse = "no_response", "`response` is absent or null.";
-    BadResponse = "bad_response", "`response` is not an object.";
+    BadResponse = "bad_response", "`response` is neither an object nor a list of streamed chunks.";
     NoChoices = "no_choices", "`response.choices` is absent, null, empty or not a list.";
     NoMessage = "no_message", "`response.choices[0].message` is absent, null or not an object.";
     BadContent = "bad_content", "The content of the response is neither a text nor null.";

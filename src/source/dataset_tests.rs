@@ -299,6 +299,42 @@ fn clients_and_times_select() {
 }
 
 #[test]
+fn streamed_responses_make_the_datasets_of_whole_ones() {
+    let folder = Folder::new();
+    let reply = |n: usize| format!("[[{}]]", ["A", "B"][n % 2]);
+    let whole: Vec<String> = (0..600).map(|n| line("news", n as i64 / 2, &words(n), &reply(n))).collect();
+    let streamed = whole.iter().zip(0..).map(|(line, n)| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        let (first, second) = (reply(n)[..3].to_owned(), reply(n)[3..].to_owned());
+        record["response"] = json!([
+            {"choices": [{"delta": {"role": "assistant", "content": first}}]}, {"choices": [{"delta": {"content": second}}]},
+        ]);
+        record.to_string()
+    });
+    // The completion that chunks make says more than the shortest one that is allowed.
+    let mut completions = whole.clone();
+    for (line, n) in completions.iter_mut().zip(0..) {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        let message = json!({"role": "assistant", "content": reply(n)});
+        record["response"] = json!({
+            "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": null}],
+        });
+        *line = record.to_string();
+    }
+    let streamed: Vec<String> = streamed.collect();
+    let built = |name: &str, lines: &[String]| {
+        let logs = folder.file(&format!("{name}.jsonl"), lines);
+        let manifest = build(&request(vec![logs]), &folder.out(name), None).unwrap();
+        assert_eq!((manifest.all_rejected(), manifest.kept), (0, 600));
+        manifest.files
+    };
+    let wanted = built("whole", &completions);
+    assert_eq!(built("streamed", &streamed), wanted);
+    // In another order their ids are made later.
+    assert_eq!(built("reversed", &streamed.into_iter().rev().collect::<Vec<_>>()), wanted);
+}
+
+#[test]
 fn packed_logs_make_the_datasets_of_what_is_in_them() {
     let folder = Folder::new();
     let text = sixty().join("\n").into_bytes();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::data::chat;
 use crate::data::record::{Checked, Defaults, Normaliser};
 use crate::data::rules::Reject;
+use crate::data::streamed;
 use crate::data::table::Row;
 use crate::source::lines::Lines;
 
@@ -147,12 +148,16 @@ impl<'a> Examiner<'a> {
         Examined { raw, out, found: vec![found] }
     }
 
-    /// A line as a log record, else as a chat row.
+    /// A line as a log record, with the response streamed or whole, else as a chat row.
     fn line(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<Kept, Reject> {
         match self.record(json, out) {
             Err(Reject::NoRequest) => match chat::record_of(json) {
                 Some(record) => self.record(&record?, out),
                 None => Err(Reject::NoRequest),
+            },
+            Err(Reject::BadResponse) => match streamed::record_of(json) {
+                Some(record) => self.record(&record, out),
+                None => Err(Reject::BadResponse),
             },
             other => other,
         }

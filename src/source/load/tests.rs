@@ -211,6 +211,17 @@ fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
 }
 
 #[test]
+fn a_streamed_response_is_stored_whole() {
+    let trial = Trial::new();
+    let chunks = r#"[{"choices":[{"delta":{"content":"[[A"}}]},{"choices":[{"delta":{"content":"]]"}}]}]"#;
+    let streamed = GOOD.replace(r#"{"choices":[{"message":{"content":"[[A]]"}}]}"#, chunks);
+    assert_eq!(counts(&trial.load_file("a.jsonl", format!("{streamed}\n{streamed}\n"))), (2, 1, 1, 0));
+    let line = trial.lines().pop_first().unwrap();
+    assert!(line.contains(r#""message":{"content":"[[A]]","role":"assistant"}"#), "{line}");
+    assert_eq!(counts(&trial.load_file("b.jsonl", line)), (1, 0, 1, 0), "as it is stored it has the same id");
+}
+
+#[test]
 fn packed_files_are_loaded_as_what_is_in_them() {
     let (news, table) = (fs::read(testdata("news_logs.jsonl")).unwrap(), b"text,label\nup 5%,Up\ndown 2%,Down\n");
     for pack in [gzip, zstandard] {
