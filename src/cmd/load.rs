@@ -140,7 +140,7 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
             Fault::new(Exit::Data, what).hint(format!("{unpack} {file} | dfwfd load -")).into()
         }
         LoadError::Damaged { .. } => Fault::new(Exit::Data, what)
-            .hint("what stands before the damage was loaded; load a whole copy, and only the rest is added")
+            .hint("what was loaded of it stays; load a whole copy, and only the rest is added")
             .into(),
         LoadError::Read { source, .. } => {
             anyhow::Error::new(Fault::new(Exit::Failed, source.to_string())).context(what)

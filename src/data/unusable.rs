@@ -105,7 +105,7 @@ impl Unusable {
                 format!("unpack it on the way: {unpack} {file} | dfwfd ... --logs -")
             }
             Unusable::Damaged { .. } => {
-                "copy it again from where it came; `dfwfd load` takes the records that stand before the damage"
+                "copy it again from where it came; `dfwfd load` takes the lines that stand before the damage"
                     .to_owned()
             }
             Unusable::NoRecords { counts } if counts.read == 0 => {
