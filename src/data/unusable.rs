@@ -105,8 +105,7 @@ impl Unusable {
                 format!("unpack it on the way: {unpack} {file} | dfwfd ... --logs -")
             }
             Unusable::Damaged { .. } => {
-                "copy it again from where it came; `dfwfd load` takes the lines that stand before the damage"
-                    .to_owned()
+                "copy it again from where it came; `dfwfd load` takes the lines that stand before the damage".to_owned()
             }
             Unusable::NoRecords { counts } if counts.read == 0 => {
                 "bring records in with `dfwfd load FILE --workload NAME`, or name a file with --logs".to_owned()
