@@ -1,10 +1,12 @@
-//! A JSON object taken apart where it is rewritten; slower than a tape, and only for lines that are not yet records.
+//! A JSON object taken apart and written again where a part of it changes; slower than a tape, and only for few lines.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::data::canonical::write_string;
 
 /// The members of a JSON object as written, in order, repeated keys included.
 #[derive(Clone, Debug, Default)]
@@ -42,3 +44,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 /// A key, borrowed where the text has no escapes (a bare `Cow` would always be copied).
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Appends an object of these keys and values, each as its JSON text.
+pub(crate) fn write_object<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (n, (key, value)) in members.enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write_string(key, out);
+        out.push(b':');
+        out.extend_from_slice(value);
+    }
+    out.push(b'}');
+}

@@ -7,13 +7,11 @@
 //!   call id; nulls go, and a content that is null or absent becomes "". Arguments are objects.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::data::canonical::{self, Canonical, Writer};
+use crate::data::members;
 use crate::data::record::{self, Defaults, Normaliser};
 use crate::data::rules::Reject;
 use crate::data::streamed;
@@ -246,48 +244,15 @@ impl Members<'_> {
     }
 
     fn to_json(&self) -> String {
-        let mut out = b"{".to_vec();
-        for (n, (key, value)) in self.0.iter().enumerate() {
-            if n > 0 {
-                out.push(b',');
-            }
-            canonical::write_string(key, &mut out);
-            out.push(b':');
-            out.extend_from_slice(value.as_bytes());
-        }
-        out.push(b'}');
+        let mut out = Vec::new();
+        members::write_object(self.0.iter().map(|(key, value)| (key.as_ref(), value.as_bytes())), &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    members.push((key, Cow::Borrowed(value.get())));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-/// A key, borrowed where it holds no escapes.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
 fn members(json: &str) -> Result<Members<'_>, Reject> {
-    serde_json::from_str(json).map_err(|_| Reject::InvalidJson)
+    let members: members::Members<'_> = serde_json::from_str(json).map_err(|_| Reject::InvalidJson)?;
+    Ok(Members(members.0.into_iter().map(|(key, value)| (key, Cow::Borrowed(value.get()))).collect()))
 }
 
 fn items(json: &str) -> Result<Vec<&RawValue>, Reject> {

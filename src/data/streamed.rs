@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::data::canonical::write_string;
-use crate::data::members::Members;
+use crate::data::members::{Members, write_object};
 
 /// The log record whose response is the completion that was streamed, as JSON; `None` when `response` is no list of chunks.
 /// Other members of the line are handed on.
@@ -119,19 +118,6 @@ fn join(so_far: &mut Map<String, Value>, pieces: Map<String, Value>) {
             }
         }
     }
-}
-
-fn write_object<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (n, (key, value)) in members.enumerate() {
-        if n > 0 {
-            out.push(b',');
-        }
-        write_string(key, out);
-        out.push(b':');
-        out.extend_from_slice(value);
-    }
-    out.push(b'}');
 }
 
 #[cfg(test)]
