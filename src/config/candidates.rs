@@ -1,31 +1,31 @@
-//! `nims` into the candidates of a plan: what each needs, what cannot be, and which of them `--only` takes.
+//! Resolves `nims` and `--only` into the candidates of a plan.
 
 use super::Invocation;
 use super::plan::{Candidate, CustomizerPlan, PlatformKind};
-use super::problem::{Place, Problem};
-use super::resolve::Resolve;
+use super::problem::{Location, Problem};
+use super::resolve::Resolver;
 
 /// The models of the embedded platform.
 pub(crate) const STUDENTS: [&str; 2] = ["dfwfd/ngram-small", "dfwfd/ngram-large"];
 
-impl Resolve<'_> {
-    /// Every candidate of the file, checked, then those that `--only` names.
-    pub(crate) fn candidates(&mut self, invocation: &Invocation, kind: PlatformKind) -> Vec<Candidate> {
-        let count = self.settings.count("nims");
+impl Resolver<'_> {
+    /// Checks every candidate of the file and returns those that `--only` selects.
+    pub(super) fn candidates(&mut self, invocation: &Invocation, kind: PlatformKind) -> Vec<Candidate> {
+        let count = self.reader.list_len("nims");
         let mut candidates: Vec<Candidate> = Vec::with_capacity(count);
         let mut paths = Vec::with_capacity(count);
         for index in 0..count {
             let path = format!("nims.{index}");
             let Some(candidate) = self.candidate(&path) else { continue };
             if let Some(twin) = candidates.iter().position(|other| other.model_name == candidate.model_name) {
-                let place = self.place_of(&format!("{path}.model_name"));
+                let location = self.location_of(&format!("{path}.model_name"));
                 let twin = format!("{}.model_name", paths[twin]);
-                let line = self.place_of(&twin);
+                let line = self.location_of(&twin);
                 let line =
-                    if let Place::File(_, Some(line)) = line { format!(" on line {line}") } else { String::new() };
+                    if let Location::File(_, Some(line)) = line { format!(" on line {line}") } else { String::new() };
                 let allowed = format!("each model once; it is already {twin}{line}");
                 self.problems.push(Problem::value(
-                    place,
+                    location,
                     &format!("{path}.model_name"),
                     format!("the text \"{}\" again", candidate.model_name),
                     allowed,
@@ -44,24 +44,24 @@ impl Resolve<'_> {
 
     fn candidate(&mut self, path: &str) -> Option<Candidate> {
         let at = |key: &str| format!("{path}.{key}");
-        let settings = self.settings;
-        settings.text(&at("model_type"));
-        let Some(model_name) = settings.text(&at("model_name")) else {
-            if settings.good(&at("model_name")) {
-                let place = self.place_of(path);
+        let reader = self.reader;
+        reader.text(&at("model_type"));
+        let Some(model_name) = reader.text(&at("model_name")) else {
+            if reader.is_good(&at("model_name")) {
+                let location = self.location_of(path);
                 let needed = "the id that the NIM serves, such as meta/llama-3.2-1b-instruct";
-                self.problems.push(Problem::missing(place, &at("model_name"), needed));
+                self.problems.push(Problem::missing(location, &at("model_name"), needed));
             }
             return None;
         };
-        let enabled = settings.switch(&at("customization_enabled"));
+        let enabled = reader.boolean(&at("customization_enabled"));
         let customizer = if enabled { self.customizer(path, &model_name) } else { None };
         Some(Candidate {
-            context_length: settings.count32(&at("context_length")),
-            gpus: settings.count32(&at("gpus")),
-            pvc_size: settings.text(&at("pvc_size")),
-            tag: settings.text(&at("tag")),
-            registry_base: settings.text(&at("registry_base")).map(|base| base.trim_end_matches('/').to_owned()),
+            context_length: reader.integer32(&at("context_length")),
+            gpus: reader.integer32(&at("gpus")),
+            pvc_size: reader.text(&at("pvc_size")),
+            tag: reader.text(&at("tag")),
+            registry_base: reader.text(&at("registry_base")).map(|base| base.trim_end_matches('/').to_owned()),
             customizer,
             model_name,
         })
@@ -70,43 +70,43 @@ impl Resolve<'_> {
     fn customizer(&mut self, path: &str, model_name: &str) -> Option<CustomizerPlan> {
         let section = format!("{path}.customizer_configs");
         let at = |key: &str| format!("{section}.{key}");
-        let settings = self.settings;
-        let target = match settings.text(&at("target")) {
+        let reader = self.reader;
+        let target = match reader.text(&at("target")) {
             Some(target) => target,
-            None if settings.written(&section).is_none() && settings.good(&at("target")) => {
-                // Early files of NVIDIA's blueprint name no target: the built-in ones are called like this.
+            None if reader.written(&section).is_none() && reader.is_good(&at("target")) => {
+                // Early files of NVIDIA's blueprint name no target. Built-in targets have this name.
                 let target = format!("{model_name}@2.0");
-                self.warnings.push(format!("{} is not given; {target} is assumed", at("target")));
-                settings.note(&at("target"), target.clone(), super::plan::Source::Default);
+                self.warnings.push(format!("{} is missing; using {target}", at("target")));
+                reader.note(&at("target"), target.clone(), super::plan::ValueSource::Default);
                 target
             }
             None => {
-                if settings.good(&at("target")) {
-                    let place = self.place_of(&section);
+                if reader.is_good(&at("target")) {
+                    let location = self.location_of(&section);
                     let needed = format!("what the customizer trains, such as {model_name}@2.0");
-                    self.problems.push(Problem::missing(place, &at("target"), needed));
+                    self.problems.push(Problem::missing(location, &at("target"), needed));
                 }
                 return None;
             }
         };
         let plan = CustomizerPlan {
             target,
-            gpus: settings.count32(&at("gpus")),
-            num_nodes: settings.count32(&at("num_nodes")),
-            tensor_parallel_size: settings.count32(&at("tensor_parallel_size")),
-            data_parallel_size: settings.whole(&at("data_parallel_size")).and_then(|size| u32::try_from(size).ok()),
-            use_sequence_parallel: settings.switch(&at("use_sequence_parallel")),
-            micro_batch_size: settings.count32(&at("micro_batch_size")),
-            training_precision: settings.text(&at("training_precision")),
-            max_seq_length: settings.count32(&at("max_seq_length")),
+            gpus: reader.integer32(&at("gpus")),
+            num_nodes: reader.integer32(&at("num_nodes")),
+            tensor_parallel_size: reader.integer32(&at("tensor_parallel_size")),
+            data_parallel_size: reader.integer(&at("data_parallel_size")).and_then(|size| u32::try_from(size).ok()),
+            use_sequence_parallel: reader.boolean(&at("use_sequence_parallel")),
+            micro_batch_size: reader.integer32(&at("micro_batch_size")),
+            training_precision: reader.text(&at("training_precision")),
+            max_seq_length: reader.integer32(&at("max_seq_length")),
         };
         let total = plan.gpus.saturating_mul(plan.num_nodes);
         if plan.tensor_parallel_size > total {
             let path = at("tensor_parallel_size");
-            let place = self.place_of(&path);
+            let location = self.location_of(&path);
             let allowed = format!("at most {total}, the GPUs of all nodes together");
             self.problems.push(Problem::value(
-                place,
+                location,
                 &path,
                 format!("the number {}", plan.tensor_parallel_size),
                 allowed,
@@ -120,16 +120,16 @@ impl Resolve<'_> {
             return;
         }
         let path = format!("{path}.model_name");
-        let place = self.place_of(&path);
+        let location = self.location_of(&path);
         let allowed = format!(
-            "{} on the embedded platform (or --rehearse, which lets them stand in for any model)",
+            "{} on the embedded platform (or any model with --rehearse, which lets them stand in for it)",
             STUDENTS.join(", ")
         );
-        self.problems.push(Problem::value(place, &path, format!("the text \"{}\"", candidate.model_name), allowed));
+        self.problems.push(Problem::value(location, &path, format!("the text \"{}\"", candidate.model_name), allowed));
     }
 
     fn within_budget(&mut self, path: &str, candidate: &Candidate) {
-        let Some(budget) = self.settings.whole("gpus") else { return };
+        let Some(budget) = self.reader.integer("gpus") else { return };
         let training = candidate.customizer.as_ref().map_or(0, |plan| plan.gpus.saturating_mul(plan.num_nodes));
         let (path, what, need) = match &candidate.customizer {
             Some(plan) if training > candidate.gpus && plan.num_nodes > 1 => (
@@ -143,9 +143,9 @@ impl Resolve<'_> {
             _ => (format!("{path}.gpus"), "the NIM".to_owned(), candidate.gpus),
         };
         if u64::from(need) > budget {
-            let place = self.place_of(&path);
+            let location = self.location_of(&path);
             let allowed = format!("at most {budget}, the budget that `gpus` sets");
-            self.problems.push(Problem::value(place, &path, format!("{need} GPUs for {what}"), allowed));
+            self.problems.push(Problem::value(location, &path, format!("{need} GPUs for {what}"), allowed));
         }
     }
 
@@ -154,13 +154,14 @@ impl Resolve<'_> {
             return candidates;
         }
         for wanted in &invocation.only {
-            if !candidates.iter().any(|candidate| candidate.model_name == *wanted) && self.settings.good("nims") {
+            if !candidates.iter().any(|candidate| candidate.model_name == *wanted) && self.reader.is_good("nims") {
                 let names: Vec<&str> = candidates.iter().map(|candidate| candidate.model_name.as_str()).collect();
-                let allowed = if names.is_empty() { "none, for `nims` is empty".to_owned() } else { names.join(", ") };
-                self.problems.push(Problem::value(Place::Flag("--only"), "", format!("\"{wanted}\""), allowed));
+                let allowed =
+                    if names.is_empty() { "none, because `nims` is empty".to_owned() } else { names.join(", ") };
+                self.problems.push(Problem::value(Location::Flag("--only"), "", format!("\"{wanted}\""), allowed));
             }
         }
-        self.settings.note("only", invocation.only.join(", "), super::plan::Source::Flag);
+        self.reader.note("only", invocation.only.join(", "), super::plan::ValueSource::Flag);
         candidates.into_iter().filter(|candidate| invocation.only.contains(&candidate.model_name)).collect()
     }
 }

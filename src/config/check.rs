@@ -1,82 +1,66 @@
-//! A tree against the schema: every unknown key, every key written twice, every value that its key may not hold, and
-//! the keys whose feature is not built. What values mean together is checked where they are read (`settings` and on).
+//! Checks a tree against the schema: unknown keys, keys written twice, values that their keys do not allow, and keys whose
+//! feature is not built. `resolve` checks what values mean together.
 
 use std::collections::BTreeSet;
 
-use super::node::{At, Node, What};
-use super::schema::{self, Form, Key, Kind};
-use super::values::{self, Complaint};
+use super::node::{Content, Node, WrittenAt};
+use super::problem::{Mismatch, ProblemKind};
+use super::schema::{self, KeyType, SchemaKey, TextForm};
+use super::values;
 
-/// One finding, before it knows the file and the line.
+/// A problem whose file is not known yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Finding {
-    /// Where.
-    pub at: At,
-    /// Key path.
+    pub at: WrittenAt,
+    /// The key path.
     pub path: String,
-    /// What.
-    pub what: Fault,
+    pub kind: ProblemKind,
 }
 
-/// What was found.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fault {
-    /// No such key.
-    Unknown {
-        /// The key that was probably meant, in full.
-        nearest: Option<String>,
-        /// Keys of that section.
-        allowed: String,
-    },
-    /// A key written more than once; where the one before is.
-    Twice(At),
-    /// A value that the key may not hold.
-    Value(Complaint),
-}
-
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checked {
-    /// Problems, in the order of the tree.
+    /// The problems in the order of the tree.
     pub findings: Vec<Finding>,
-    /// Key paths that cannot be relied on: of bad values, and of keys that an unknown one was probably meant to be.
+    /// Key paths whose values cannot be used: those of bad values, and those that an unknown key probably meant.
     pub bad: BTreeSet<String>,
-    /// What is accepted but noteworthy.
     pub warnings: Vec<String>,
 }
 
 /// Checks a whole tree.
 pub(crate) fn check(root: &Node) -> Checked {
     let mut checked = Checked::default();
-    match &root.what {
-        What::Map(_) => checked.section(root, schema::TOP, ""),
+    match &root.content {
+        Content::Section(_) => checked.section(root, schema::TOP, ""),
         _ => {
-            let complaint = values::complain(root, Kind::Section(schema::TOP));
-            checked.bad_value(root.at.clone(), "", complaint);
+            let mismatch = values::mismatch(root, KeyType::Section(schema::TOP));
+            checked.bad_value(root.at.clone(), "", mismatch);
         }
     }
     checked
 }
 
 impl Checked {
-    /// Whether what is read at this path is what the user meant.
-    pub(crate) fn good(&self, path: &str) -> bool {
+    /// Tells whether the value at this path is what the user meant.
+    pub(crate) fn is_good(&self, path: &str) -> bool {
         let above = path.match_indices('.').map(|(end, _)| &path[..end]);
         !above.chain([path]).any(|path| self.bad.contains(path)) && !self.bad.contains("")
     }
 
-    fn bad_value(&mut self, at: At, path: &str, complaint: Complaint) {
+    fn bad_value(&mut self, at: WrittenAt, path: &str, mismatch: Mismatch) {
         self.bad.insert(path.to_owned());
-        self.findings.push(Finding { at, path: path.to_owned(), what: Fault::Value(complaint) });
+        self.findings.push(Finding { at, path: path.to_owned(), kind: ProblemKind::Value(mismatch) });
     }
 
-    fn section(&mut self, node: &Node, keys: &'static [Key], path: &str) {
-        let What::Map(entries) = &node.what else { return };
+    fn section(&mut self, node: &Node, keys: &'static [SchemaKey], path: &str) {
+        let Content::Section(entries) = &node.content else { return };
         for (index, entry) in entries.iter().enumerate() {
             let inner = join(path, &entry.key);
             if let Some(first) = entries[..index].iter().find(|before| before.key == entry.key) {
                 self.bad.insert(inner.clone());
-                self.findings.push(Finding { at: entry.at.clone(), path: inner, what: Fault::Twice(first.at.clone()) });
+                let first_line = if let WrittenAt::File(line) = first.at { Some(line) } else { None };
+                let kind = ProblemKind::Repeated { first_line };
+                self.findings.push(Finding { at: entry.at.clone(), path: inner, kind });
                 continue;
             }
             match keys.iter().find(|key| key.name == entry.key) {
@@ -88,54 +72,54 @@ impl Checked {
                     self.findings.push(Finding {
                         at: entry.place().clone(),
                         path: inner,
-                        what: Fault::Unknown { nearest, allowed },
+                        kind: ProblemKind::UnknownKey { nearest, allowed },
                     });
                 }
             }
         }
     }
 
-    fn value(&mut self, node: &Node, at: &At, key: &'static Key, path: &str) {
+    fn value(&mut self, node: &Node, at: &WrittenAt, key: &'static SchemaKey, path: &str) {
         if let (Some(feature), false) = (key.later, node.is_null()) {
             self.warnings.push(format!("{path} is accepted but has no effect yet: {feature} is not built"));
         }
-        match (key.kind, &node.what) {
-            (Kind::Section(keys), What::Map(_)) => self.section(node, keys, path),
-            (Kind::Section(_), _) if node.is_null() => {}
-            (Kind::Sections(_), _) if node.is_null() => {}
-            (Kind::Sections(keys), What::List(items)) => {
+        match (key.key_type, &node.content) {
+            (KeyType::Section(keys), Content::Section(_)) => self.section(node, keys, path),
+            (KeyType::Section(_), _) if node.is_null() => {}
+            (KeyType::SectionList(_), _) if node.is_null() => {}
+            (KeyType::SectionList(keys), Content::List(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     let inner = join(path, &index.to_string());
-                    match item.what {
-                        What::Map(_) => self.section(item, keys, &inner),
-                        _ => self.bad_value(item.at.clone(), &inner, values::complain(item, Kind::Section(keys))),
+                    match item.content {
+                        Content::Section(_) => self.section(item, keys, &inner),
+                        _ => self.bad_value(item.at.clone(), &inner, values::mismatch(item, KeyType::Section(keys))),
                     }
                 }
             }
-            (Kind::Texts(form), What::List(items)) | (Kind::TextOrTexts(form), What::List(items))
+            (KeyType::TextList(form), Content::List(items)) | (KeyType::TextOrList(form), Content::List(items))
                 if !items.is_empty() =>
             {
                 for (index, item) in items.iter().enumerate() {
-                    if let Err(complaint) = values::text(item, form) {
+                    if let Err(mismatch) = values::text(item, form) {
                         self.bad.insert(path.to_owned());
-                        self.bad_value(item.at.clone(), &join(path, &index.to_string()), complaint);
+                        self.bad_value(item.at.clone(), &join(path, &index.to_string()), mismatch);
                     }
                 }
             }
-            (Kind::Names, What::Map(entries)) => {
+            (KeyType::NamedTexts, Content::Section(entries)) => {
                 for entry in entries {
-                    if let Err(mut complaint) = values::text(&entry.value, Form::Loose) {
-                        complaint.found = values::found(&entry.value, true);
+                    if let Err(mut mismatch) = values::text(&entry.value, TextForm::Loose) {
+                        mismatch.found = values::found(&entry.value, true);
                         self.bad.insert(path.to_owned());
-                        self.bad_value(entry.place().clone(), &join(path, &entry.key), complaint);
+                        self.bad_value(entry.place().clone(), &join(path, &entry.key), mismatch);
                     }
                 }
             }
             _ => {
-                if let Err(mut complaint) = values::accept(node, key) {
-                    say_more(&mut complaint, node, path);
-                    self.bad_value(at.clone(), path, complaint);
-                } else if matches!(key.kind, Kind::Text(Form::Secret)) && !node.is_null() {
+                if let Err(mut mismatch) = values::accept(node, key) {
+                    explain(&mut mismatch, node, path);
+                    self.bad_value(at.clone(), path, mismatch);
+                } else if matches!(key.key_type, KeyType::Text(TextForm::Secret)) && !node.is_null() {
                     self.warnings.push(format!(
                         "{path} holds a secret in plain text; keep it in the environment or in a .env file instead"
                     ));
@@ -145,22 +129,22 @@ impl Checked {
     }
 }
 
-/// Values that are allowed elsewhere, or will be, get a word of explanation.
-fn say_more(complaint: &mut Complaint, node: &Node, path: &str) {
-    let What::Scalar(text, _) = &node.what else { return };
+/// Explains why a value that looks plausible is not allowed.
+fn explain(mismatch: &mut Mismatch, node: &Node, path: &str) {
+    let Content::Scalar(text, _) = &node.content else { return };
     let explanation = match (path.rsplit('.').next(), text.as_str()) {
         (Some("workload_type"), "text") => " (free text is not built yet)",
         (Some("model_type"), "embedding") => " (an embedding model is no candidate)",
         (Some("nmp_namespace" | "model_name"), text) if text.parse::<f64>().is_ok() => " (in quotes if it is a number)",
         _ => return,
     };
-    complaint.allowed.push_str(explanation);
+    mismatch.allowed.push_str(explanation);
 }
 
-/// The key that was probably meant: one of the same section by spelling, else the same name in another section.
+/// Returns the key that the user probably meant: one of this section by spelling, else the same name in another section.
 fn nearest<'a>(
     written: &str,
-    keys: &[Key],
+    keys: &[SchemaKey],
     path: &str,
     taken: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<String> {
@@ -186,23 +170,23 @@ fn nearest<'a>(
     homes.iter().find(|home| !home.contains(".N.") && !home.starts_with("llm_judge")).or(homes.first()).cloned()
 }
 
-/// A key path and one step more.
+/// Appends a step to a key path.
 pub(crate) fn join(path: &str, step: &str) -> String {
     if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::Document;
+    use super::super::yaml;
     use super::*;
 
     fn checked(text: &str) -> Checked {
-        check(&Document::read(text).unwrap().root)
+        check(&yaml::read(text).unwrap())
     }
 
     fn unknown(text: &str) -> Option<String> {
         match &checked(text).findings[..] {
-            [Finding { what: Fault::Unknown { nearest, .. }, .. }] => nearest.clone(),
+            [Finding { kind: ProblemKind::UnknownKey { nearest, .. }, .. }] => nearest.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -228,9 +212,9 @@ mod tests {
     #[test]
     fn a_key_that_was_meant_counts_as_bad_not_as_absent() {
         let checked = checked("nmp_config: {nemo_base_ur: 'http://a'}\nnims: 5\n");
-        assert!(!checked.good("nmp_config.nemo_base_url"));
-        assert!(checked.good("nmp_config.nim_base_url"));
-        assert!(!checked.good("nims.0.tag"));
+        assert!(!checked.is_good("nmp_config.nemo_base_url"));
+        assert!(checked.is_good("nmp_config.nim_base_url"));
+        assert!(!checked.is_good("nims.0.tag"));
     }
 
     #[test]

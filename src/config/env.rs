@@ -1,11 +1,11 @@
-//! The environment of one invocation: variables of the process, then those of a `.env` file beside the configuration,
-//! which never override. Nothing is written back to the process; values are never shown.
+//! The environment variables of one invocation: those of the process, and those of a `.env` file beside the configuration.
+//! The file never overrides the process. Values are never shown, and nothing is written back to the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Variables of the process and of a `.env` file.
+/// The variables of the process and of a `.env` file.
 #[derive(Clone, Default)]
 pub struct Environment {
     process: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of this process; those that are not valid UTF-8 are not there.
+    /// Returns the variables of this process. Those that are not valid UTF-8 are left out.
     pub fn process() -> Environment {
         let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -24,59 +24,59 @@ impl Environment {
         Environment { process, ..Environment::default() }
     }
 
-    /// These variables and no others.
+    /// Returns an environment of these variables only.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Environment {
         let process = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Environment { process, ..Environment::default() }
     }
 
-    /// The same with the variables of `.env` in this folder, when there is one.
+    /// Adds the variables of the `.env` file in this folder, if it exists.
     #[must_use]
     pub fn beside(mut self, folder: &Path) -> Environment {
         let path = folder.join(".env");
         if !path.is_file() {
             return self;
         }
-        // The parser's message quotes the line, which may hold a secret: only that there is one is said.
+        // The parser's message quotes the line, which may hold a secret.
         let read = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<BTreeMap<_, _>, _>>);
         match read {
             Ok(file) => self.file = file,
             Err(dotenvy::Error::Io(error)) => self.unreadable = Some(format!("cannot be read: {error}")),
-            Err(_) => self.unreadable = Some("a line is not NAME=value".to_owned()),
+            Err(_) => self.unreadable = Some("a line does not have the form NAME=value".to_owned()),
         }
-        self.exposed = exposed(&path);
+        self.exposed = is_exposed(&path);
         self.path = Some(path);
         self
     }
 
-    /// The value of a variable; one that is empty is not there.
+    /// Returns the value of a variable. An empty variable counts as not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         let set_in = |variables: &BTreeMap<String, String>| variables.get(name).is_some_and(|value| !value.is_empty());
         let variables = if set_in(&self.process) { &self.process } else { &self.file };
         variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Whether the value of this variable comes from the `.env` file.
-    pub(crate) fn in_file(&self, name: &str) -> bool {
+    /// Tells whether the value of this variable comes from the `.env` file.
+    pub(crate) fn is_from_file(&self, name: &str) -> bool {
         self.get(name).is_some() && self.process.get(name).is_none_or(String::is_empty)
     }
 
-    /// Every variable that is set.
+    /// Returns every variable that is set.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let names: std::collections::BTreeSet<&str> =
             self.process.keys().chain(self.file.keys()).map(String::as_str).collect();
         names.into_iter().filter_map(|name| self.get(name).map(|value| (name, value)))
     }
 
-    /// The `.env` file and why it cannot be used, when it cannot.
+    /// Returns the `.env` file and the reason why it cannot be used.
     pub(crate) fn broken(&self) -> Option<(&Path, &str)> {
         Some((self.path.as_deref()?, self.unreadable.as_deref()?))
     }
 
-    /// What is worth saying about the `.env` file.
+    /// Returns a warning when other users can read the `.env` file.
     pub(crate) fn warning(&self) -> Option<String> {
         let path = self.path.as_ref().filter(|_| self.exposed)?;
-        Some(format!("others can read {}, which may hold secrets; chmod 600 it", path.display()))
+        Some(format!("other users can read {0}, which may hold secrets; run: chmod 600 {0}", path.display()))
     }
 }
 
@@ -87,13 +87,13 @@ impl fmt::Debug for Environment {
 }
 
 #[cfg(unix)]
-fn exposed(path: &Path) -> bool {
+fn is_exposed(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o044 != 0)
 }
 
 #[cfg(not(unix))]
-fn exposed(_: &Path) -> bool {
+fn is_exposed(_: &Path) -> bool {
     false
 }
 
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(environment.get("B"), Some("from file"));
         assert_eq!(environment.get("C"), Some("file"));
         assert_eq!(environment.get("D"), None);
-        assert!(environment.in_file("B") && !environment.in_file("A"));
+        assert!(environment.is_from_file("B") && !environment.is_from_file("A"));
         assert_eq!(environment.iter().count(), 3);
         assert_eq!(environment.warning(), None);
     }

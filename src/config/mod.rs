@@ -1,75 +1,65 @@
-//! Configuration: flywheel.yaml, flags and environment into one checked plan.
+//! The configuration: flywheel.yaml, flags and environment become one checked plan.
 //!
-//! `find` finds the file, `file` reads it into a tree of `node`s, `layers` puts overrides on top, `check` holds it
-//! against the `schema`, and `resolve` (with `records`, `candidates` and `judge`) makes a [`plan::Plan`] of it or lists every
-//! problem. Nothing here talks to a platform or reads a record.
+//! `locate` finds the file, `yaml` reads it into a tree of `node`s, `overrides` changes the tree, `check` compares it with the
+//! `schema`, and `resolve` makes a [`plan::Plan`] of it, with the `defaults` filled in, or lists every problem. Nothing here
+//! talks to a platform or reads a record.
 
-pub(crate) mod candidates;
-pub(crate) mod check;
+mod candidates;
+mod check;
+mod defaults;
 pub mod env;
-pub(crate) mod file;
-pub(crate) mod find;
-pub(crate) mod judge;
-pub(crate) mod layers;
-pub(crate) mod node;
+mod judge;
+mod locate;
+mod node;
+mod overrides;
 pub mod plan;
+mod platform;
 pub mod problem;
-pub(crate) mod records;
-pub(crate) mod resolve;
-pub(crate) mod schema;
-pub(crate) mod settings;
+mod reader;
+mod records;
+mod resolve;
+mod schema;
 pub mod templates;
-pub(crate) mod time;
-pub(crate) mod values;
+mod time;
+mod values;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
 use env::Environment;
-use file::Document;
-use find::Found;
 pub use judge::judge_key;
 use node::Node;
 use plan::Plan;
 pub use problem::Problems;
-use problem::{Place, Problem};
+use problem::{Location, Problem};
 
-/// No configuration is longer than this; a longer file is something else.
-const LONGEST: u64 = 256 << 10;
+/// Larger files are refused as something else than a configuration.
+const LARGEST_FILE: u64 = 256 << 10;
 
-/// The flags of a command that decide what it does.
+/// The flags that decide what a command does with the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Invocation {
-    /// `--config`.
     pub config: Option<PathBuf>,
-    /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// Each `--set`, as given.
     pub set: Vec<String>,
-    /// `--logs`; `-` alone is standard input.
+    /// The files of `--logs`. `-` alone is standard input.
     pub logs: Vec<PathBuf>,
-    /// `--workload`.
     pub workload: Option<String>,
-    /// Each `--client`.
     pub clients: Vec<String>,
-    /// `--since`, as given.
     pub since: Option<String>,
-    /// `--until`, as given.
     pub until: Option<String>,
-    /// Each `--only`.
     pub only: Vec<String>,
-    /// `--rehearse`.
     pub rehearse: bool,
-    /// What the command needs of the configuration.
     pub need: Need,
 }
 
-/// What a command needs of the configuration: what is not needed may be missing, but not wrong.
+/// The part of the configuration that a command needs. Other parts may be missing, but not wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Need {
-    /// Settings only.
+    /// Only settings such as the log level.
     #[default]
     Settings,
-    /// The log store, to write to it (`load`).
+    /// A log store to write to (`load`).
     Store,
     /// Records to read (`split`).
     Data,
@@ -77,16 +67,14 @@ pub enum Need {
     Candidates,
 }
 
-/// What surrounds an invocation; tests set it, a process has its own.
+/// The process around an invocation. Tests set their own.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
-    /// The working folder, absolute.
+    /// The absolute path of the working folder.
     pub cwd: PathBuf,
-    /// Variables of the process.
     pub process: Environment,
-    /// The present time.
     pub now: jiff::Timestamp,
-    /// The seed for a configuration that wants one drawn.
+    /// The seed for `random_seed: null`.
     pub drawn_seed: u64,
 }
 
@@ -111,61 +99,59 @@ impl Surroundings {
     }
 }
 
-/// The plan of an invocation, or everything that is wrong with its configuration.
+/// Returns the plan of an invocation, or every problem of its configuration.
 pub fn load(invocation: &Invocation) -> Result<Plan, Problems> {
     load_in(invocation, &Surroundings::of_process())
 }
 
-/// The state directory of an invocation, absolute; found even when the rest of the configuration is broken or gone.
+/// Returns the absolute path of the state directory, even when the rest of the configuration is broken or missing.
 pub fn state_dir(invocation: &Invocation) -> PathBuf {
-    find::state_dir(invocation, &Surroundings::of_process())
+    locate::state_dir(invocation, &Surroundings::of_process())
 }
 
-/// The variables of the process and of the `.env` file beside the configuration of an invocation: where secrets are.
+/// Returns the variables of the process and of the `.env` file beside the configuration.
 pub fn environment(invocation: &Invocation) -> Environment {
-    let around = Surroundings::of_process();
-    let found = find::config(invocation, &around);
-    around.process.clone().beside(found.folder(&around.cwd))
+    let surroundings = Surroundings::of_process();
+    let file = locate::config_file(invocation, &surroundings);
+    surroundings.process.clone().beside(file.folder(&surroundings.cwd))
 }
 
-/// The variables of an invocation that set keys of a plan as `--set` does, by name: a stored plan knows nothing of them.
+/// Returns the names of the variables that override keys. A stored plan does not contain them.
 pub fn overriding(invocation: &Invocation) -> Vec<String> {
     let environment = environment(invocation);
-    let sets_a_key = |name: &&str| name.strip_prefix(layers::PREFIX).is_some_and(|key| key != "STATE_DIR");
+    let sets_a_key = |name: &&str| name.strip_prefix(overrides::PREFIX).is_some_and(|key| key != "STATE_DIR");
     environment.iter().map(|(name, _)| name).filter(sets_a_key).map(str::to_owned).collect()
 }
 
-pub(crate) fn load_in(invocation: &Invocation, around: &Surroundings) -> Result<Plan, Problems> {
-    let found = find::config(invocation, around);
-    let environment = around.process.clone().beside(found.folder(&around.cwd));
-    let document = match &found {
-        Found::Nothing => None,
-        Found::Named(path) | Found::Near(path) => {
-            Some(read(path, &around.cwd).map_err(|problem| Problems::new(vec![problem]))?)
-        }
+fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan, Problems> {
+    let file = locate::config_file(invocation, surroundings);
+    let environment = surroundings.process.clone().beside(file.folder(&surroundings.cwd));
+    let mut root = match file.path() {
+        None => Node::empty(),
+        Some(path) => read(path, &surroundings.cwd).map_err(|problem| Problems::new(vec![problem]))?,
     };
-    let mut root = document.as_ref().map_or_else(Node::empty, |document| document.root.clone());
     let mut problems = Vec::new();
-    layers::variables(&mut root, environment.iter(), &mut problems);
-    layers::sets(&mut root, &invocation.set, &mut problems);
-    let made =
-        resolve::Made { found: &found, document: document.as_ref(), root: &root, problems, environment: &environment };
-    resolve::plan(made, invocation, around)
+    overrides::apply_variables(&mut root, environment.iter(), &mut problems);
+    overrides::apply_sets(&mut root, &invocation.set, &mut problems);
+    let tree = resolve::ConfigTree { file: &file, root: &root, problems, environment: &environment };
+    resolve::plan(tree, invocation, surroundings)
 }
 
-fn read(path: &Path, cwd: &Path) -> Result<Document, Problem> {
+fn read(path: &Path, cwd: &Path) -> Result<Node, Problem> {
     let shown = path.strip_prefix(cwd).unwrap_or(path).to_owned();
-    let wrong = |line, sentence: String| Problem::other(Place::File(shown.clone(), line), "", sentence);
-    let size = std::fs::metadata(path).map_err(|error| wrong(None, format!("the file cannot be read: {error}")))?.len();
-    if size > LONGEST {
-        return Err(wrong(None, format!("the file has {size} bytes; a configuration has at most {LONGEST}")));
+    let problem = |line, sentence: String| Problem::other(Location::File(shown.clone(), line), "", sentence);
+    let unreadable = |error: std::io::Error| problem(None, format!("cannot read the file: {error}"));
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > LARGEST_FILE {
+        return Err(problem(None, format!("the file has {size} bytes; a configuration has at most {LARGEST_FILE}")));
     }
-    let bytes = std::fs::read(path).map_err(|error| wrong(None, format!("the file cannot be read: {error}")))?;
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        wrong(Some(line + 1), "the file is not UTF-8 text from here on".to_owned())
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        problem(Some(line), "not UTF-8 text from this line on".to_owned())
     })?;
-    Document::read(&text).map_err(|broken| wrong(broken.line, format!("not YAML: {}", broken.message)))
+    yaml::read(&text).map_err(|error| problem(error.line, format!("not YAML: {}", error.message)))
 }
 
 #[cfg(test)]

@@ -1,124 +1,115 @@
-//! A configuration as a tree that forgets nothing: the text of every scalar, every key even when it is written twice,
-//! and where each came from. Knows neither YAML nor which keys there are.
+//! The tree of a configuration. It keeps the text of every scalar, every key (even one written twice), and the origin of
+//! each. It knows neither YAML nor the schema.
 
-/// A value and where it was written.
+/// A value and where it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
-    /// The value.
-    pub what: What,
-    /// Where it was written.
-    pub at: At,
+    pub content: Content,
+    pub at: WrittenAt,
 }
 
-/// A value.
+/// The content of a [`Node`].
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum What {
-    /// A single value: its text as written, and what YAML takes it for.
-    Scalar(String, Kind),
-    /// A list.
+pub(crate) enum Content {
+    /// The text as written, and the type that YAML gives it.
+    Scalar(String, ScalarType),
     List(Vec<Node>),
-    /// A section, in the order written; a key may occur twice.
-    Map(Vec<Entry>),
-    /// A value behind a YAML tag such as `!secret`, which means nothing here.
+    /// The entries in the order written. A key may occur twice.
+    Section(Vec<Entry>),
+    /// A value behind a YAML tag such as `!secret`. No key allows one.
     Tagged(String),
 }
 
-/// One key of a section.
+/// One key of a section with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
-    /// The key.
     pub key: String,
-    /// Where the key was written.
-    pub at: At,
-    /// Its value.
+    /// Where the key is written.
+    pub at: WrittenAt,
     pub value: Node,
 }
 
-/// What a scalar is.
+/// The type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    /// Nothing, `null` or `~`.
+pub(crate) enum ScalarType {
+    /// Empty, `null` or `~`.
     Null,
-    /// `true` or `false`.
-    Switch(bool),
-    /// A whole number.
-    Whole(i128),
-    /// Any other number.
-    Real(f64),
-    /// Text.
+    Boolean(bool),
+    Integer(i128),
+    Float(f64),
     Text,
-    /// Text of an override: the key decides what it is.
-    Raw,
+    /// The text of an override, which the key's type interprets.
+    Untyped,
 }
 
-/// Where something was written.
+/// Where a key or a value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum At {
-    /// In the file: the how-manieth thing of its reading order.
+pub(crate) enum WrittenAt {
+    /// On this line of the configuration file, counted from 1.
     File(usize),
     /// In `--set` for this key path.
     Set(String),
     /// In this environment variable.
     Variable(String),
-    /// Nowhere: the built-in default.
+    /// Nowhere: the default applies.
     Default,
 }
 
 impl Entry {
-    /// Where the value is written, to show: the key when both stand in the file.
-    pub(crate) fn place(&self) -> &At {
-        if matches!(self.value.at, At::File(_)) { &self.at } else { &self.value.at }
+    /// Returns the place to show for the value: its key, unless an override replaced the value.
+    pub(crate) fn place(&self) -> &WrittenAt {
+        if matches!(self.value.at, WrittenAt::File(_)) { &self.at } else { &self.value.at }
     }
 }
 
 impl Node {
-    /// An empty section.
+    /// Returns an empty section.
     pub(crate) fn empty() -> Node {
-        Node { what: What::Map(Vec::new()), at: At::Default }
+        Node { content: Content::Section(Vec::new()), at: WrittenAt::Default }
     }
 
-    /// Text whose key decides what it is.
-    pub(crate) fn raw(text: &str, at: At) -> Node {
-        Node { what: What::Scalar(text.to_owned(), Kind::Raw), at }
+    /// Returns a scalar that its key's type interprets.
+    pub(crate) fn untyped(text: &str, at: WrittenAt) -> Node {
+        Node { content: Content::Scalar(text.to_owned(), ScalarType::Untyped), at }
     }
 
-    /// Whether it is nothing, `null` or `~`.
+    /// Tells whether the value is empty, `null` or `~`.
     pub(crate) fn is_null(&self) -> bool {
-        matches!(self.what, What::Scalar(_, Kind::Null))
+        matches!(self.content, Content::Scalar(_, ScalarType::Null))
     }
 
-    /// The value under one step of a key path: a key of a section (the last one written) or an index of a list.
+    /// Returns the value under one step of a key path: a key of a section (the last one written) or an index of a list.
     pub(crate) fn child(&self, step: &str) -> Option<&Node> {
-        match &self.what {
-            What::Map(entries) => entries.iter().rev().find(|entry| entry.key == step).map(|entry| &entry.value),
-            What::List(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
+        match &self.content {
+            Content::Section(entries) => entries.iter().rev().find(|entry| entry.key == step).map(|entry| &entry.value),
+            Content::List(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => None,
         }
     }
 
-    /// The value under a dotted key path.
+    /// Returns the value at a dotted key path.
     pub(crate) fn find(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, |node, step| node.child(step))
     }
 
-    /// Where the value of a dotted key path is written: its key in the file, or the override that put it there.
-    pub(crate) fn place_of(&self, path: &str) -> Option<&At> {
+    /// Returns where the value at a key path is written: its key in the file, or the override that set it.
+    pub(crate) fn place_of(&self, path: &str) -> Option<&WrittenAt> {
         let (parent, last) = match path.rsplit_once('.') {
             Some((parent, last)) => (self.find(parent)?, last),
             None => (self, path),
         };
-        match &parent.what {
-            What::Map(entries) => entries.iter().rev().find(|entry| entry.key == last).map(Entry::place),
+        match &parent.content {
+            Content::Section(entries) => entries.iter().rev().find(|entry| entry.key == last).map(Entry::place),
             _ => parent.child(last).map(|node| &node.at),
         }
     }
 
-    /// The same tree, written somewhere else.
-    pub(crate) fn moved_to(mut self, at: &At) -> Node {
+    /// Returns the same tree with every part written at `at`.
+    pub(crate) fn moved_to(mut self, at: &WrittenAt) -> Node {
         self.at = at.clone();
-        self.what = match self.what {
-            What::List(items) => What::List(items.into_iter().map(|item| item.moved_to(at)).collect()),
-            What::Map(entries) => What::Map(
+        self.content = match self.content {
+            Content::List(items) => Content::List(items.into_iter().map(|item| item.moved_to(at)).collect()),
+            Content::Section(entries) => Content::Section(
                 entries
                     .into_iter()
                     .map(|entry| Entry { key: entry.key, at: at.clone(), value: entry.value.moved_to(at) })
@@ -127,5 +118,18 @@ impl Node {
             other => other,
         };
         self
+    }
+
+    /// Returns the number of nodes in this tree and its depth.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let add = |(count, depth): (usize, usize), node: &Node| {
+            let (more, deep) = node.extent();
+            (count + more, depth.max(deep + 1))
+        };
+        match &self.content {
+            Content::List(items) => items.iter().fold((1, 1), add),
+            Content::Section(entries) => entries.iter().map(|entry| &entry.value).fold((1, 1), add),
+            Content::Scalar(..) | Content::Tagged(_) => (1, 1),
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The checked plan of one invocation: what everything else reads, and what is stored with a run so that resume and
-//! cleanup never read today's file. Holds no secret: only the names of environment variables.
+//! The checked plan of one invocation. Every other room reads the plan instead of the file. A run stores it, so resume and
+//! cleanup never read a file that has changed since. It holds the names of environment variables, never a secret.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,67 +9,63 @@ use serde::{Deserialize, Serialize};
 use crate::data::intake::WorkloadType;
 use crate::data::options::DatasetRequest;
 
-/// Everything that decides what a command does, resolved and checked.
+/// The resolved and checked configuration of one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The configuration file that was read, absolute.
+    /// The absolute path of the configuration file.
     pub config_file: Option<PathBuf>,
-    /// The state directory, absolute.
+    /// The absolute path of the state directory.
     pub state_dir: PathBuf,
-    /// The platform and how to reach it.
     pub platform: PlatformPlan,
-    /// Whether a configuration meant for a cluster runs against the embedded platform (`--rehearse`).
+    /// The embedded platform runs a configuration that is meant for a cluster (`--rehearse`).
     pub rehearse: bool,
-    /// Which records, and how they become datasets.
+    /// Which records are read and how they become datasets.
     pub data: DatasetRequest,
     /// The candidate models, in the order of the file.
     pub candidates: Vec<Candidate>,
-    /// Who judges tool calls (`llm_judge_config`), when `tool_eval_type` asks for a judge; not asked when the records turn
-    /// out to be something else.
+    /// The judge of tool calls (`llm_judge_config`), when `tool_eval_type` asks for one. Records of another kind are not
+    /// judged.
     #[serde(default)]
     pub judge: Option<Judge>,
-    /// What every customization job trains with.
     pub training: Training,
-    /// The GPU budget that the file or `--set` asks for; `None`: found at run time (product default).
+    /// The GPU budget that is configured. `None` leaves it to the run.
     pub gpus: Option<u32>,
-    /// How long to wait for what.
     pub limits: Limits,
-    /// Where each value that matters came from, by key path, in display order of `--plan`.
-    pub origins: BTreeMap<String, Origin>,
-    /// How much to say on stderr, before `-v` and `-q` shift it (`logging_config.level`).
+    /// The origin of each value by key path, in the order of `--plan`.
+    pub origins: BTreeMap<String, ValueOrigin>,
+    /// The verbosity of stderr (`logging_config.level`), which `-v` and `-q` shift.
     pub log_level: LogLevel,
-    /// Accepted but noteworthy: keys whose feature is not built, readable `.env` files, literal keys.
     pub warnings: Vec<String>,
 }
 
 /// The platform and how to reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlatformPlan {
-    /// A cluster, or the server inside this process.
     pub kind: PlatformKind,
-    /// Base URL of Entity Store, Customizer, Evaluator and Deployment Management; no trailing slash; empty when embedded.
+    /// Base URL of Entity Store, Customizer, Evaluator and Deployment Management, without a trailing slash. Empty when
+    /// embedded, as the two below.
     pub nemo_base_url: String,
-    /// Base URL of the NIM proxy; no trailing slash; empty when embedded.
+    /// Base URL of the NIM proxy.
     pub nim_base_url: String,
-    /// Base URL of the Data Store; no trailing slash; empty when embedded.
+    /// Base URL of the Data Store.
     pub datastore_base_url: String,
-    /// The namespace in which everything of a run is created.
+    /// The namespace that holds everything a run creates.
     pub namespace: String,
-    /// Name of the environment variable with a bearer token for the services; `None`: no token.
+    /// The variable that holds a bearer token for the services.
     pub api_key_env: Option<String>,
-    /// A PEM file with the certificate authority of the services, absolute.
+    /// The absolute path of a PEM file with the certificate authority of the services.
     pub ca_cert: Option<PathBuf>,
-    /// Extra request headers; a value may hold `${NAME}`, filled from the environment at connect time.
+    /// Extra request headers. `${NAME}` in a value is filled from the environment when the client connects.
     pub headers: BTreeMap<String, String>,
-    /// At most this many candidates hold a NIM at once (`nim_parallelism`); `None`: as many as the GPU budget allows.
+    /// The number of candidates that may hold a NIM at once. `None` leaves it to the GPU budget.
     pub nim_parallelism: Option<u32>,
 }
 
-/// Where NeMo is.
+/// The kind of NeMo platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformKind {
-    /// A cluster, reached over the three base URLs.
+    /// A cluster behind three base URLs.
     Nemo,
     /// The NeMo-compatible server inside this process.
     Embedded,
@@ -80,57 +76,51 @@ pub enum PlatformKind {
 pub struct Candidate {
     /// The id that the NIM serves, such as `meta/llama-3.2-1b-instruct`.
     pub model_name: String,
-    /// Tokens of context the NIM is deployed with.
+    /// The context length of the NIM in tokens.
     pub context_length: u32,
-    /// GPUs of the NIM.
     pub gpus: u32,
-    /// Volume size of the NIM, such as `25Gi`.
+    /// The volume size of the NIM, such as `25Gi`.
     pub pvc_size: Option<String>,
-    /// Image tag, as written.
     pub tag: Option<String>,
-    /// Image registry and path before the model name, such as `nvcr.io/nim`.
+    /// The image registry and path before the model name, such as `nvcr.io/nim`.
     pub registry_base: Option<String>,
-    /// How to train it; `None`: it is evaluated as it is.
+    /// How to train the model. `None`: only the base model is evaluated.
     pub customizer: Option<CustomizerPlan>,
 }
 
-/// `customizer_configs` of a candidate.
+/// The `customizer_configs` of a candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CustomizerPlan {
-    /// Customization target, such as `meta/llama-3.2-1b-instruct@2.0`.
+    /// The customization target, such as `meta/llama-3.2-1b-instruct@2.0`.
     pub target: String,
     /// GPUs per node.
     pub gpus: u32,
-    /// Nodes.
     pub num_nodes: u32,
-    /// Tensor parallel size.
     pub tensor_parallel_size: u32,
-    /// Data parallel size, when given.
     pub data_parallel_size: Option<u32>,
-    /// Sequence parallelism.
     pub use_sequence_parallel: bool,
     /// Rows per GPU and step.
     pub micro_batch_size: u32,
     /// Such as `bf16-mixed`.
     pub training_precision: Option<String>,
-    /// Longer rows are truncated by the customizer.
+    /// The Customizer truncates longer rows.
     pub max_seq_length: u32,
 }
 
 impl Plan {
-    /// The judge that is asked about records of this kind.
+    /// Returns the judge of this type of workload.
     pub fn judge_of(&self, workload: WorkloadType) -> Option<&Judge> {
         self.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
     }
 }
 
 impl Candidate {
-    /// GPUs of its training job; 0 when it is not trained.
+    /// Returns the GPUs of the training job, or 0 when the model is not trained.
     pub fn training_gpus(&self) -> u32 {
         self.customizer.as_ref().map_or(0, |customizer| customizer.gpus.saturating_mul(customizer.num_nodes.max(1)))
     }
 
-    /// GPUs without which it cannot run: NIM and training one after the other.
+    /// Returns the fewest GPUs that suffice when NIM and training take turns.
     pub fn least_gpus(&self) -> u32 {
         self.gpus.max(self.training_gpus())
     }
@@ -139,23 +129,20 @@ impl Candidate {
 /// The model that judges tool calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
-    /// The model that is asked.
     pub model_name: String,
-    /// Where it is.
     pub place: JudgePlace,
 }
 
-/// Where a judge is.
+/// Where a judge runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JudgePlace {
-    /// A NIM that the run deploys.
+    /// In a NIM that the run deploys.
     Local(LocalJudge),
-    /// An endpoint that is there already, which the Evaluator calls.
+    /// Behind an existing endpoint, which the Evaluator calls.
     Remote {
-        /// The address that takes chat requests, or the base that it is below.
+        /// The chat completions URL, or the base URL above it.
         url: String,
-        /// Where its key is.
         key: JudgeKey,
     },
 }
@@ -163,28 +150,25 @@ pub enum JudgePlace {
 /// The NIM of a judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalJudge {
-    /// GPUs, for the whole run; 0 for one that stands in for a remote judge.
+    /// The GPUs held for the whole run. A stand-in for a remote judge takes 0.
     pub gpus: u32,
-    /// Volume size, such as `25Gi`.
     pub pvc_size: Option<String>,
-    /// Image tag, as written.
     pub tag: Option<String>,
-    /// Image registry and path before the model name.
     pub registry_base: Option<String>,
 }
 
-/// Where the key of a judge is; never the key.
+/// Where the API key of a judge is; never the key itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JudgeKey {
-    /// In the first of these environment variables that is set; without one no key is sent.
+    /// In the first of these variables that is set. If none is set, no key is sent.
     Variables(Vec<String>),
     /// In plain text in the configuration.
     Written,
 }
 
 impl Judge {
-    /// GPUs that it takes for the whole run.
+    /// Returns the GPUs that the judge holds for the whole run.
     pub fn gpus(&self) -> u32 {
         match &self.place {
             JudgePlace::Local(local) => local.gpus,
@@ -193,78 +177,68 @@ impl Judge {
     }
 }
 
-/// `training_config` and `lora_config`.
+/// The parameters of every customization job (`training_config` and `lora_config`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// `sft`.
     pub training_type: String,
-    /// `lora`.
     pub finetuning_type: String,
     /// Passes over the training rows.
     pub epochs: u32,
     /// Rows per optimizer step.
     pub batch_size: u32,
-    /// Peak learning rate.
+    /// The peak learning rate.
     pub learning_rate: f64,
-    /// LoRA rank.
+    /// The LoRA rank.
     pub adapter_dim: u32,
-    /// LoRA dropout.
     pub adapter_dropout: f64,
-    /// Pack several rows into one sequence.
     pub sequence_packing_enabled: bool,
 }
 
-/// How long to wait for what, in milliseconds (`limits`).
+/// How long to wait for each step, in milliseconds (`limits`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// A deployment from its create to being served.
+    /// From the creation of a deployment until its model is served.
     pub deploy_ms: u64,
-    /// A customization job.
     pub train_ms: u64,
-    /// An evaluation job.
     pub evaluate_ms: u64,
-    /// An adapter from the end of its job to being served.
+    /// From the end of a customization job until its adapter is served.
     pub adapter_ms: u64,
-    /// Giving everything back at an exit.
+    /// For giving everything back when a run ends.
     pub release_ms: u64,
-    /// How long an unanswered create may still appear.
+    /// How long a resource may still appear after a create call without an answer.
     pub settle_ms: u64,
 }
 
-/// `logging_config.level`, most quiet first.
+/// The levels of `logging_config.level`, quietest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// `ERROR` and `CRITICAL`: only what went wrong.
+    /// Errors only (`ERROR` and `CRITICAL`).
     Error,
-    /// `WARNING`: and what is worth a look.
+    /// Errors and warnings.
     Warning,
-    /// `INFO`, the default: and each step.
+    /// Also each step.
     #[default]
     Info,
-    /// `DEBUG`: and every request.
+    /// Also every request.
     Debug,
 }
 
-/// Where a value came from.
+/// A value and where it came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The value as shown by `--plan`; a secret is masked.
+pub struct ValueOrigin {
+    /// The value as `--plan` shows it. Secrets are masked.
     pub value: String,
-    /// Flag, environment, file or default.
-    pub from: Source,
+    pub from: ValueSource,
 }
 
-/// The kind of place a value came from, strongest first.
+/// The source of a value, highest precedence first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// A command-line flag, `--set` included.
+pub enum ValueSource {
+    /// A command-line flag, including `--set`.
     Flag,
-    /// An environment variable.
     Environment,
-    /// The configuration file.
     File,
-    /// The built-in default.
     Default,
 }

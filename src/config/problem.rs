@@ -1,22 +1,22 @@
-//! What is wrong with a configuration: every problem, with its place, key path, what was found and what is allowed.
+//! The problems of a configuration, each with its location, its key path, what was found and what is allowed.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Everything that is wrong with a configuration; never empty. Ends with exit code 2.
+/// All problems of a configuration; never empty. They end a command with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     problems: Vec<Problem>,
 }
 
 impl Problems {
-    /// The problems in the order of the file, then those of variables and flags.
+    /// Sorts the problems: those of the file by line, then those of variables and flags.
     pub(crate) fn new(mut problems: Vec<Problem>) -> Problems {
-        problems.sort_by_key(|problem| problem.place.rank());
+        problems.sort_by_key(|problem| problem.location.rank());
         Problems { problems }
     }
 
-    /// Each problem; the display of one is a line of its own.
+    /// Returns every problem. Each is displayed in one line.
     pub fn each(&self) -> &[Problem] {
         &self.problems
     }
@@ -34,20 +34,18 @@ impl fmt::Display for Problems {
     }
 }
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is.
-    pub place: Place,
-    /// The key path, such as `nims.0.tag`; empty when it is about no key.
+    pub location: Location,
+    /// The key path, such as `nims.0.tag`. Empty when the problem concerns no key.
     pub key: String,
-    /// What is wrong.
-    pub what: Wrong,
+    pub kind: ProblemKind,
 }
 
 /// Where a problem is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// In a file, on a line where known.
     File(PathBuf, Option<usize>),
     /// In `--set`.
@@ -56,93 +54,99 @@ pub enum Place {
     Variable(String),
     /// In another flag.
     Flag(&'static str),
-    /// In no file, because there is none.
+    /// Nowhere, because there is no configuration file.
     NoFile,
 }
 
-impl Place {
+impl Location {
     fn rank(&self) -> (u8, usize) {
         match self {
-            Place::NoFile => (0, 0),
-            Place::File(_, line) => (1, line.unwrap_or(usize::MAX)),
-            Place::Variable(_) => (2, 0),
-            Place::Set => (3, 0),
-            Place::Flag(_) => (4, 0),
+            Location::NoFile => (0, 0),
+            Location::File(_, line) => (1, line.unwrap_or(usize::MAX)),
+            Location::Variable(_) => (2, 0),
+            Location::Set => (3, 0),
+            Location::Flag(_) => (4, 0),
         }
     }
 }
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrong {
-    /// There is no such key.
+pub enum ProblemKind {
     UnknownKey {
-        /// The key that was probably meant, in full.
+        /// The full path of the key that the user probably meant.
         nearest: Option<String>,
         /// The keys of that section.
         allowed: String,
     },
     /// The key is written more than once.
-    Twice {
-        /// The line of the one before.
-        first: Option<usize>,
+    Repeated {
+        first_line: Option<usize>,
     },
-    /// The value is of the wrong type or impossible.
-    Value {
-        /// What was found.
-        found: String,
-        /// What is allowed.
-        allowed: String,
-    },
-    /// The key is needed and not there.
+    /// The value has the wrong type or is impossible.
+    Value(Mismatch),
     Missing {
-        /// What to write.
-        allowed: String,
+        needed: String,
     },
-    /// Anything else, in a sentence.
+    /// A sentence about anything else.
     Other(String),
 }
 
+/// A value that its key does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    pub found: String,
+    pub allowed: String,
+}
+
 impl Problem {
-    /// A value that is not allowed.
-    pub(crate) fn value(place: Place, key: &str, found: impl Into<String>, allowed: impl Into<String>) -> Problem {
-        Problem { place, key: key.to_owned(), what: Wrong::Value { found: found.into(), allowed: allowed.into() } }
+    /// Reports a value that is not allowed.
+    pub(crate) fn value(
+        location: Location,
+        key: &str,
+        found: impl Into<String>,
+        allowed: impl Into<String>,
+    ) -> Problem {
+        let mismatch = Mismatch { found: found.into(), allowed: allowed.into() };
+        Problem { location, key: key.to_owned(), kind: ProblemKind::Value(mismatch) }
     }
 
-    /// A key that is needed.
-    pub(crate) fn missing(place: Place, key: &str, allowed: impl Into<String>) -> Problem {
-        Problem { place, key: key.to_owned(), what: Wrong::Missing { allowed: allowed.into() } }
+    /// Reports a required key that is missing.
+    pub(crate) fn missing(location: Location, key: &str, needed: impl Into<String>) -> Problem {
+        Problem { location, key: key.to_owned(), kind: ProblemKind::Missing { needed: needed.into() } }
     }
 
-    /// A sentence.
-    pub(crate) fn other(place: Place, key: &str, sentence: impl Into<String>) -> Problem {
-        Problem { place, key: key.to_owned(), what: Wrong::Other(sentence.into()) }
+    /// Reports a problem in a sentence of its own.
+    pub(crate) fn other(location: Location, key: &str, sentence: impl Into<String>) -> Problem {
+        Problem { location, key: key.to_owned(), kind: ProblemKind::Other(sentence.into()) }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::File(file, Some(line)) => write!(f, "{}:{line}: ", file.display())?,
-            Place::File(file, None) => write!(f, "{}: ", file.display())?,
-            Place::Set => f.write_str("--set: ")?,
-            Place::Variable(name) => write!(f, "environment variable {name}: ")?,
-            Place::Flag(name) => write!(f, "{name}: ")?,
-            Place::NoFile => f.write_str("no flywheel.yaml here or above: ")?,
+        match &self.location {
+            Location::File(file, Some(line)) => write!(f, "{}:{line}: ", file.display())?,
+            Location::File(file, None) => write!(f, "{}: ", file.display())?,
+            Location::Set => f.write_str("--set: ")?,
+            Location::Variable(name) => write!(f, "environment variable {name}: ")?,
+            Location::Flag(name) => write!(f, "{name}: ")?,
+            Location::NoFile => f.write_str("no flywheel.yaml here or above: ")?,
         }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
-        match &self.what {
-            Wrong::UnknownKey { nearest: Some(nearest), allowed } => {
+        match &self.kind {
+            ProblemKind::UnknownKey { nearest: Some(nearest), allowed } => {
                 write!(f, "unknown key; did you mean {nearest}? allowed here: {allowed}")
             }
-            Wrong::UnknownKey { nearest: None, allowed } => write!(f, "unknown key; allowed here: {allowed}"),
-            Wrong::Twice { first: Some(first) } => write!(f, "written twice, first on line {first}; keep one"),
-            Wrong::Twice { first: None } => f.write_str("written twice; keep one"),
-            Wrong::Value { found, allowed } => write!(f, "found {found}; allowed: {allowed}"),
-            Wrong::Missing { allowed } => write!(f, "missing; needed: {allowed}"),
-            Wrong::Other(sentence) => f.write_str(sentence),
+            ProblemKind::UnknownKey { nearest: None, allowed } => write!(f, "unknown key; allowed here: {allowed}"),
+            ProblemKind::Repeated { first_line: Some(line) } => {
+                write!(f, "written twice, first on line {line}; keep one")
+            }
+            ProblemKind::Repeated { first_line: None } => f.write_str("written twice; keep one"),
+            ProblemKind::Value(Mismatch { found, allowed }) => write!(f, "found {found}; allowed: {allowed}"),
+            ProblemKind::Missing { needed } => write!(f, "missing; needed: {needed}"),
+            ProblemKind::Other(sentence) => f.write_str(sentence),
         }
     }
 }

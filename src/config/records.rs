@@ -1,44 +1,44 @@
-//! `logs`, `data_split_config`, labels and the flags about records, into the dataset request of a plan.
+//! Resolves `logs`, `data_split_config`, the labels and the flags that select records into the dataset request of a plan.
 
 use std::path::{Path, PathBuf};
 
-use super::plan::Source;
-use super::problem::{Place, Problem};
-use super::resolve::Resolve;
-use super::settings::source;
-use super::{Invocation, Need, Surroundings, find, time};
+use super::plan::ValueSource;
+use super::problem::{Location, Problem};
+use super::reader::source_of;
+use super::resolve::Resolver;
+use super::{Invocation, Need, Surroundings, locate, time};
 use crate::data::options::{DatasetRequest, Fields, Filter, IndexAt, Input, LabelRules, SplitRules, TypeChoice};
 
-impl Resolve<'_> {
-    /// Which records, and how they become datasets.
-    pub(crate) fn request(
+impl Resolver<'_> {
+    /// Returns which records are read and how they become datasets.
+    pub(super) fn request(
         &mut self,
         invocation: &Invocation,
-        around: &Surroundings,
+        surroundings: &Surroundings,
         state_dir: &Path,
     ) -> DatasetRequest {
-        let workload_type = match self.settings.text("evaluation_config.workload_type").as_deref() {
+        let workload_type = match self.reader.text("evaluation_config.workload_type").as_deref() {
             Some("tool_calling") => TypeChoice::ToolCalling,
             Some("auto") => TypeChoice::Auto,
             _ => TypeChoice::Classification,
         };
         DatasetRequest {
-            input: self.input(invocation, around, state_dir),
+            input: self.input(invocation, surroundings, state_dir),
             fields: self.fields(invocation.need),
-            filter: self.filter(invocation, around),
+            filter: self.filter(invocation, surroundings),
             workload_type,
             labels: self.labels(),
-            split: self.split(around),
+            split: self.split(surroundings),
         }
     }
 
-    fn input(&mut self, invocation: &Invocation, around: &Surroundings, state_dir: &Path) -> Input {
+    fn input(&mut self, invocation: &Invocation, surroundings: &Surroundings, state_dir: &Path) -> Input {
         let local = Input::Local(state_dir.join("logs"));
         if !invocation.logs.is_empty() {
-            return self.flagged(&invocation.logs, &around.cwd);
+            return self.files_of_flag(&invocation.logs, &surroundings.cwd);
         }
-        let stated = self.settings.text("logs.source");
-        let path_given = self.settings.written("logs.path").is_some();
+        let stated = self.reader.text("logs.source");
+        let path_given = self.reader.written("logs.path").is_some();
         let url_set = self.environment.get("ELASTICSEARCH_URL").is_some();
         let (word, why) = match stated.as_deref() {
             Some(word) => (word, ""),
@@ -47,16 +47,16 @@ impl Resolve<'_> {
             None => ("local", "local"),
         };
         if stated.is_none() {
-            self.settings.note("logs.source", why.to_owned(), Source::Default);
+            self.reader.note("logs.source", why.to_owned(), ValueSource::Default);
         }
         match word {
             "elasticsearch" => {
                 let at = self.index_at(invocation.need);
                 if invocation.need == Need::Store && !at.fields.are_own() {
-                    let sentence = "the index holds documents of another shape, and load writes records of its own; \
-                                    load into another index without logs.fields, or with --set logs.source=local";
+                    let sentence = "`dfwfd load` cannot write into an index whose documents have another shape; load into an \
+                                    index without logs.fields, or into the local log store with --set logs.source=local";
                     self.problems.push(Problem::other(
-                        self.place_of("logs.fields"),
+                        self.location_of("logs.fields"),
                         "logs.fields",
                         sentence.to_owned(),
                     ));
@@ -66,10 +66,10 @@ impl Resolve<'_> {
             "jsonl" => {}
             _ => return local,
         }
-        match (invocation.need, self.settings.texts("logs.path")) {
+        match (invocation.need, self.reader.texts("logs.path")) {
             (Need::Store, _) => {
                 let key = if stated.is_some() { "logs.source" } else { "logs.path" };
-                let (place, found) = (self.place_of(key), if stated.is_some() { "jsonl" } else { "JSONL files" });
+                let (place, found) = (self.location_of(key), if stated.is_some() { "jsonl" } else { "JSONL files" });
                 let allowed = "a log store to load into: --set logs.source=local, or elasticsearch";
                 self.problems.push(Problem::value(place, key, found, allowed));
                 local
@@ -77,20 +77,20 @@ impl Resolve<'_> {
             (Need::Settings, paths) => Input::Files(paths.unwrap_or_default().into_iter().map(PathBuf::from).collect()),
             (Need::Data | Need::Candidates, Some(paths)) => Input::Files(self.files(&paths)),
             (Need::Data | Need::Candidates, None) => {
-                if self.settings.good("logs.path") && self.settings.good("logs.source") {
-                    let place = self.place_of("logs.source");
+                if self.reader.is_good("logs.path") && self.reader.is_good("logs.source") {
+                    let location = self.location_of("logs.source");
                     let needed = "the JSONL file, a list of files, or a pattern such as logs/*.jsonl";
-                    self.problems.push(Problem::missing(place, "logs.path", needed));
+                    self.problems.push(Problem::missing(location, "logs.path", needed));
                 }
                 local
             }
         }
     }
 
-    /// `logs.elasticsearch`: every variable that it names has to be set once the server is needed.
+    /// Returns the index of `logs.elasticsearch`. Its variables have to be set when the server is needed.
     fn index_at(&mut self, need: Need) -> IndexAt {
         let key = |name: &str| format!("logs.elasticsearch.{name}");
-        let text = |name: &str| self.settings.text(&key(name));
+        let text = |name: &str| self.reader.text(&key(name));
         let at = IndexAt {
             url: text("url").unwrap_or_default().trim_end_matches('/').to_owned(),
             index: text("index").unwrap_or_default(),
@@ -98,14 +98,13 @@ impl Resolve<'_> {
             username_env: text("username_env"),
             password_env: text("password_env"),
             ca_cert: None,
-            verify: self.settings.switch(&key("verify")),
-            timeout_ms: self.settings.span(&key("timeout")),
+            verify: self.reader.boolean(&key("verify")),
+            timeout_ms: self.reader.duration_ms(&key("timeout")),
             fields: self.fields(Need::Settings),
         };
         if !at.verify && need != Need::Settings {
             self.warnings.push(
-                "logs.elasticsearch.verify is off: nothing shows that the log store is the server that it says it is"
-                    .to_owned(),
+                "logs.elasticsearch.verify is false, so the identity of the search server is not checked".to_owned(),
             );
         }
         let ca_cert = self.ca_cert(&key("ca_cert"));
@@ -114,11 +113,8 @@ impl Resolve<'_> {
         for (name, variable) in named {
             if let Some(variable) = variable
                 && need != Need::Settings
-                && self.environment.get(variable).is_none()
             {
-                let place = self.place_of(&key(name));
-                let wrong = format!("the environment variable {variable} is not set");
-                self.problems.push(Problem::other(place, &key(name), wrong));
+                self.require_variable(&key(name), variable);
             }
         }
         if at.username_env.is_some() != at.password_env.is_some() {
@@ -126,16 +122,16 @@ impl Resolve<'_> {
                 Some(_) => ("username_env", "password_env"),
                 None => ("password_env", "username_env"),
             };
-            let place = self.place_of(&key(there));
+            let location = self.location_of(&key(there));
             let needed = format!("the name of an environment variable, because {there} is given");
-            self.problems.push(Problem::missing(place, &key(missing), needed));
+            self.problems.push(Problem::missing(location, &key(missing), needed));
         }
         IndexAt { ca_cert, ..at }
     }
 
-    /// `logs.fields`: no two fields at one place, and nothing to write to.
+    /// Returns `logs.fields` and checks that no two fields have the same path.
     fn fields(&mut self, need: Need) -> Fields {
-        let text = |name: &str| self.settings.text(&format!("logs.fields.{name}"));
+        let text = |name: &str| self.reader.text(&format!("logs.fields.{name}"));
         let fields = Fields {
             timestamp: text("timestamp"),
             workload_id: text("workload_id"),
@@ -150,53 +146,53 @@ impl Resolve<'_> {
         for (number, (name, path)) in all.iter().enumerate() {
             let Some((other, _)) = all[..number].iter().find(|(_, earlier)| earlier == path) else { continue };
             let key = format!("logs.fields.{name}");
-            let place = self.place_of(&key);
-            let allowed = format!("a place of its own; {other} stands there");
-            self.problems.push(Problem::value(place, &key, format!("the text \"{path}\""), allowed));
+            let location = self.location_of(&key);
+            let allowed = format!("a path of its own; {other} has this one");
+            self.problems.push(Problem::value(location, &key, format!("the text \"{path}\""), allowed));
         }
         fields
     }
 
-    /// `--logs`: `-` alone is standard input.
-    fn flagged(&mut self, logs: &[PathBuf], cwd: &Path) -> Input {
+    /// Returns the input that `--logs` names. `-` alone is standard input.
+    fn files_of_flag(&mut self, logs: &[PathBuf], cwd: &Path) -> Input {
         let shown = logs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        self.settings.note("logs.path", shown, Source::Flag);
+        self.reader.note("logs.path", shown, ValueSource::Flag);
         if logs == [PathBuf::from("-")] {
             return Input::Stdin;
         }
         let mut files = Vec::with_capacity(logs.len());
         for path in logs {
-            let file = find::absolute(cwd, path);
+            let file = locate::absolute(cwd, path);
             let wrong = if path.as_os_str() == "-" {
-                Some("`-` (standard input) among files; give it alone".to_owned())
+                Some("`-` (standard input) cannot be combined with files".to_owned())
             } else {
-                unreadable(&file)
+                read_problem(&file)
             };
             match wrong {
-                Some(wrong) => self.problems.push(Problem::other(Place::Flag("--logs"), "", wrong)),
+                Some(wrong) => self.problems.push(Problem::other(Location::Flag("--logs"), "", wrong)),
                 None => files.push(file),
             }
         }
         Input::Files(files)
     }
 
-    /// `logs.path`: files, and patterns in alphabetical order of what they match.
+    /// Returns the files of `logs.path`. The matches of a pattern come in alphabetical order.
     fn files(&mut self, paths: &[String]) -> Vec<PathBuf> {
-        let node = self.settings.written("logs.path");
+        let node = self.reader.written("logs.path");
         let folder = node.map_or(self.folder, |node| self.base_of(&node.at)).to_owned();
         let mut files: Vec<PathBuf> = Vec::new();
         for path in paths {
-            let file = find::absolute(&folder, Path::new(path));
+            let file = locate::absolute(&folder, Path::new(path));
             let matched = if !file.exists() && path.contains(['*', '?', '[']) {
                 matches(&folder, path)
             } else {
-                unreadable(&file).map_or(Ok(vec![file]), Err)
+                read_problem(&file).map_or(Ok(vec![file]), Err)
             };
             match matched {
                 Ok(matched) => files.extend(matched),
                 Err(wrong) => {
-                    let place = self.place_of("logs.path");
-                    self.problems.push(Problem::other(place, "logs.path", wrong));
+                    let location = self.location_of("logs.path");
+                    self.problems.push(Problem::other(location, "logs.path", wrong));
                 }
             }
         }
@@ -205,16 +201,18 @@ impl Resolve<'_> {
         files
     }
 
-    fn filter(&mut self, invocation: &Invocation, around: &Surroundings) -> Filter {
+    fn filter(&mut self, invocation: &Invocation, surroundings: &Surroundings) -> Filter {
         let moment = |flag: &'static str, text: &Option<String>, this: &mut Self| -> Option<i64> {
             let text = text.as_ref()?;
-            let moment = time::moment(text, around.now);
+            let moment = time::moment(text, surroundings.now);
             match moment {
                 Some(seconds) => {
                     let shown = jiff::Timestamp::from_second(seconds).map_or(text.clone(), |at| at.to_string());
-                    this.settings.note(flag.trim_start_matches('-'), shown, Source::Flag);
+                    this.reader.note(flag.trim_start_matches('-'), shown, ValueSource::Flag);
                 }
-                None => this.problems.push(Problem::value(Place::Flag(flag), "", format!("\"{text}\""), time::MOMENT)),
+                None => {
+                    this.problems.push(Problem::value(Location::Flag(flag), "", format!("\"{text}\""), time::MOMENT))
+                }
             }
             moment
         };
@@ -223,60 +221,60 @@ impl Resolve<'_> {
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
-            let sentence = "not after --since, so no record could lie between them";
-            self.problems.push(Problem::other(Place::Flag("--until"), "", sentence));
+            let sentence = "must be later than --since";
+            self.problems.push(Problem::other(Location::Flag("--until"), "", sentence));
         }
         if let Some(workload) = &invocation.workload {
-            self.settings.note("workload", workload.clone(), Source::Flag);
+            self.reader.note("workload", workload.clone(), ValueSource::Flag);
         }
         if !invocation.clients.is_empty() {
-            self.settings.note("client", invocation.clients.join(", "), Source::Flag);
+            self.reader.note("client", invocation.clients.join(", "), ValueSource::Flag);
         }
         Filter { workload: invocation.workload.clone(), clients: invocation.clients.clone(), since, until }
     }
 
     fn labels(&mut self) -> LabelRules {
         let allowed: Option<Vec<String>> =
-            self.settings.texts("labels").map(|labels| labels.iter().map(|label| label.trim().to_owned()).collect());
+            self.reader.texts("labels").map(|labels| labels.iter().map(|label| label.trim().to_owned()).collect());
         for (index, label) in allowed.iter().flatten().enumerate() {
             let same = |other: &&String| other.to_lowercase() == label.to_lowercase();
             if allowed.iter().flatten().take(index).any(|other| same(&other)) {
                 let path = format!("labels.{index}");
-                let place = self.place_of(&path);
+                let location = self.location_of(&path);
                 let found = format!("the text \"{label}\" again");
-                self.problems.push(Problem::value(place, &path, found, "each label once, whatever its case"));
+                self.problems.push(Problem::value(location, &path, found, "each label once, ignoring case"));
             }
         }
-        LabelRules { allowed, pattern: self.settings.text("label_pattern") }
+        LabelRules { allowed, pattern: self.reader.text("label_pattern") }
     }
 
-    fn split(&mut self, around: &Surroundings) -> SplitRules {
+    fn split(&mut self, surroundings: &Surroundings) -> SplitRules {
         let at = |key: &str| format!("data_split_config.{key}");
-        let settings = self.settings;
+        let reader = self.reader;
         let seed_key = at("random_seed");
-        let random_seed = if settings.null(&seed_key) {
-            let from = settings.place(&seed_key);
-            settings.note(&seed_key, format!("{} (drawn)", around.drawn_seed), source(from));
-            around.drawn_seed
+        let random_seed = if reader.is_null(&seed_key) {
+            let from = reader.place(&seed_key);
+            reader.note(&seed_key, format!("{} (drawn)", surroundings.drawn_seed), source_of(from));
+            surroundings.drawn_seed
         } else {
-            settings.whole(&seed_key).unwrap_or_default()
+            reader.integer(&seed_key).unwrap_or_default()
         };
         SplitRules {
-            eval_size: settings.size(&at("eval_size")),
-            val_ratio: settings.real(&at("val_ratio")),
-            min_total_records: settings.size(&at("min_total_records")),
+            eval_size: reader.size(&at("eval_size")),
+            val_ratio: reader.number(&at("val_ratio")),
+            min_total_records: reader.size(&at("min_total_records")),
             random_seed,
-            limit: settings.whole(&at("limit")).and_then(|limit| usize::try_from(limit).ok()),
-            parse_function_arguments: settings.switch(&at("parse_function_arguments")),
-            stratify_enabled: settings.switch(&at("stratify_enabled")),
-            min_samples_per_class: settings.size(&at("min_samples_per_class")),
-            rare_class_threshold: settings.size(&at("rare_class_threshold")),
+            limit: reader.integer(&at("limit")).and_then(|limit| usize::try_from(limit).ok()),
+            parse_function_arguments: reader.boolean(&at("parse_function_arguments")),
+            stratify_enabled: reader.boolean(&at("stratify_enabled")),
+            min_samples_per_class: reader.size(&at("min_samples_per_class")),
+            rare_class_threshold: reader.size(&at("rare_class_threshold")),
         }
     }
 }
 
-/// Why a file cannot be read, as far as one can tell without opening it.
-fn unreadable(file: &Path) -> Option<String> {
+/// Returns why a file cannot be read. The file is not opened.
+fn read_problem(file: &Path) -> Option<String> {
     match std::fs::metadata(file) {
         Ok(metadata) if metadata.is_dir() => Some(format!("{} is a folder; name the files in it", file.display())),
         Ok(_) => None,
@@ -287,14 +285,14 @@ fn unreadable(file: &Path) -> Option<String> {
     }
 }
 
-/// The files that a pattern below a folder matches.
+/// Returns the files below a folder that match a pattern.
 fn matches(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let whole = if Path::new(pattern).is_absolute() {
         pattern.to_owned()
     } else {
         format!("{}/{pattern}", glob::Pattern::escape(&folder.display().to_string()))
     };
-    let found = glob::glob(&whole).map_err(|error| format!("found \"{pattern}\", no pattern: {}", error.msg))?;
+    let found = glob::glob(&whole).map_err(|error| format!("\"{pattern}\" is not a pattern: {}", error.msg))?;
     let files: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
     if files.is_empty() { Err(format!("no file matches {whole}")) } else { Ok(files) }
 }

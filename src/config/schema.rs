@@ -1,67 +1,54 @@
-//! Every key there is: its name, what it may hold, its default, and whether its feature is built. One table, read by
-//! the checks, by overrides and by the test that holds docs/configuration.md to it.
+//! Every key of flywheel.yaml: its name, its type, and whether its feature is built. The checks, the overrides and the test
+//! of docs/configuration.md read this table. The defaults are in `defaults`.
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    /// Its name within its section.
+pub(crate) struct SchemaKey {
+    /// The name within its section.
     pub name: &'static str,
-    /// What it may hold.
-    pub kind: Kind,
-    /// Its default, as one would write it.
-    pub default: Option<&'static str>,
-    /// Whether `null` may be written for "not given" (or, for a seed, "draw one").
+    pub key_type: KeyType,
+    /// Allows `null` for "not given" (for a seed: "draw one").
     pub null: bool,
-    /// Set for a key of NVIDIA's file whose feature is not built: what the feature is.
+    /// Names the missing feature behind a key of NVIDIA's file that has no effect yet.
     pub later: Option<&'static str>,
 }
 
-/// What a key may hold.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    /// Text of a form.
-    Text(Form),
-    /// A whole number, both bounds included.
-    Whole(u64, u64),
-    /// A number.
-    Real(Range),
-    /// `true` or `false`.
-    Switch,
+pub(crate) enum KeyType {
+    Text(TextForm),
+    /// An integer from the first bound to the second, both included.
+    Integer(u64, u64),
+    Number(Bounds),
+    Boolean,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A length of time such as `30m`; whether zero is allowed.
-    Span(bool),
-    /// A list of text.
-    Texts(Form),
-    /// Text or a list of text.
-    TextOrTexts(Form),
-    /// A section with keys of the user's own, each holding text.
-    Names,
-    /// A section.
-    Section(&'static [Key]),
-    /// A list of sections.
-    Sections(&'static [Key]),
+    /// A duration such as `30m`. The flag allows zero.
+    Duration(bool),
+    TextList(TextForm),
+    /// A single text or a list of texts.
+    TextOrList(TextForm),
+    /// A section whose keys the user chooses, each with a text.
+    NamedTexts,
+    Section(&'static [SchemaKey]),
+    SectionList(&'static [SchemaKey]),
 }
 
 /// The bounds of a number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
-    /// The least value.
+pub(crate) struct Bounds {
     pub min: f64,
-    /// Whether the least value itself is allowed.
     pub min_allowed: bool,
-    /// The greatest value.
     pub max: f64,
-    /// Whether the greatest value itself is allowed.
     pub max_allowed: bool,
 }
 
-/// The forms of text.
+/// The form of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum TextForm {
     /// Any text that is not empty.
     Any,
-    /// The same; a number or a switch is taken as the text it is written as (`tag: 1.10`).
+    /// Any text. A number or a boolean is taken as the text it is written as (`tag: 1.10`).
     Loose,
     /// An http or https URL without credentials.
     Url,
@@ -69,7 +56,6 @@ pub(crate) enum Form {
     Quantity,
     /// A regular expression.
     Pattern,
-    /// A namespace.
     Namespace,
     /// A model id such as `meta/llama-3.2-1b-instruct`.
     Model,
@@ -77,196 +63,188 @@ pub(crate) enum Form {
     Target,
     /// The name of an environment variable.
     Variable,
-    /// The name of an index.
+    /// The name of a search index.
     Index,
     /// A dotted path into a document.
     Field,
-    /// A level of logging, in any case.
+    /// A log level, in any case.
     Level,
-    /// Something that is never shown.
+    /// A text that is never shown.
     Secret,
 }
 
 const MANY: u64 = u32::MAX as u64;
 
-const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, default: None, null: false, later: None }
+const fn key(name: &'static str, key_type: KeyType) -> SchemaKey {
+    SchemaKey { name, key_type, null: false, later: None }
 }
 
-impl Key {
-    const fn or(self, default: &'static str) -> Key {
-        Key { default: Some(default), ..self }
+impl SchemaKey {
+    const fn nullable(self) -> SchemaKey {
+        SchemaKey { null: true, ..self }
     }
 
-    const fn nullable(self) -> Key {
-        Key { null: true, ..self }
-    }
-
-    const fn later(self, feature: &'static str) -> Key {
-        Key { later: Some(feature), ..self }
+    const fn later(self, feature: &'static str) -> SchemaKey {
+        SchemaKey { later: Some(feature), ..self }
     }
 }
 
-const fn range(min: f64, min_allowed: bool, max: f64, max_allowed: bool) -> Kind {
-    Kind::Real(Range { min, min_allowed, max, max_allowed })
+const fn range(min: f64, min_allowed: bool, max: f64, max_allowed: bool) -> KeyType {
+    KeyType::Number(Bounds { min, min_allowed, max, max_allowed })
 }
 
-/// The top level.
-pub(crate) const TOP: &[Key] = &[
-    key("nmp_config", Kind::Section(NMP)),
-    key("logging_config", Kind::Section(LOGGING)),
-    key("nims", Kind::Sections(NIM)),
-    key("data_split_config", Kind::Section(SPLIT)),
-    key("evaluation_config", Kind::Section(EVALUATION)),
-    key("training_config", Kind::Section(TRAINING)),
-    key("lora_config", Kind::Section(LORA)),
-    key("logs", Kind::Section(LOGS)),
-    key("gpus", Kind::Whole(1, 4096)).nullable(),
-    key("labels", Kind::Texts(Form::Loose)).nullable(),
-    key("label_pattern", Kind::Text(Form::Pattern)).nullable(),
-    key("state_dir", Kind::Text(Form::Any)).or(".dfwfd").nullable(),
-    key("limits", Kind::Section(LIMITS)),
-    key("icl_config", Kind::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
-    key("llm_judge_config", Kind::Section(JUDGE)).nullable(),
-    key("embedding_nim_config", Kind::Section(SERVICE)).nullable().later("example selection by embeddings"),
-    key("mlflow_config", Kind::Section(MLFLOW)).nullable().later("tracking in MLflow"),
+/// The keys at the top level.
+pub(crate) const TOP: &[SchemaKey] = &[
+    key("nmp_config", KeyType::Section(NMP)),
+    key("logging_config", KeyType::Section(LOGGING)),
+    key("nims", KeyType::SectionList(NIM)),
+    key("data_split_config", KeyType::Section(SPLIT)),
+    key("evaluation_config", KeyType::Section(EVALUATION)),
+    key("training_config", KeyType::Section(TRAINING)),
+    key("lora_config", KeyType::Section(LORA)),
+    key("logs", KeyType::Section(LOGS)),
+    key("gpus", KeyType::Integer(1, 4096)).nullable(),
+    key("labels", KeyType::TextList(TextForm::Loose)).nullable(),
+    key("label_pattern", KeyType::Text(TextForm::Pattern)).nullable(),
+    key("state_dir", KeyType::Text(TextForm::Any)).nullable(),
+    key("limits", KeyType::Section(LIMITS)),
+    key("icl_config", KeyType::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
+    key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
+    key("embedding_nim_config", KeyType::Section(SERVICE)).nullable().later("example selection by embeddings"),
+    key("mlflow_config", KeyType::Section(MLFLOW)).nullable().later("tracking in MLflow"),
 ];
 
-const NMP: &[Key] = &[
-    key("platform", Kind::Choice(&["nemo", "embedded"])).or("nemo"),
-    key("nemo_base_url", Kind::Text(Form::Url)),
-    key("nim_base_url", Kind::Text(Form::Url)),
-    key("datastore_base_url", Kind::Text(Form::Url)),
-    key("nmp_namespace", Kind::Text(Form::Namespace)).or("dfwfd"),
-    key("nim_parallelism", Kind::Whole(1, MANY)).nullable(),
-    key("api_key_env", Kind::Text(Form::Variable)).nullable(),
-    key("ca_cert", Kind::Text(Form::Any)).nullable(),
-    key("headers", Kind::Names).nullable(),
+const NMP: &[SchemaKey] = &[
+    key("platform", KeyType::Choice(&["nemo", "embedded"])),
+    key("nemo_base_url", KeyType::Text(TextForm::Url)),
+    key("nim_base_url", KeyType::Text(TextForm::Url)),
+    key("datastore_base_url", KeyType::Text(TextForm::Url)),
+    key("nmp_namespace", KeyType::Text(TextForm::Namespace)),
+    key("nim_parallelism", KeyType::Integer(1, MANY)).nullable(),
+    key("api_key_env", KeyType::Text(TextForm::Variable)).nullable(),
+    key("ca_cert", KeyType::Text(TextForm::Any)).nullable(),
+    key("headers", KeyType::NamedTexts).nullable(),
 ];
 
-const LOGGING: &[Key] = &[key("level", Kind::Text(Form::Level)).or("INFO")];
+const LOGGING: &[SchemaKey] = &[key("level", KeyType::Text(TextForm::Level))];
 
-const NIM: &[Key] = &[
-    key("model_name", Kind::Text(Form::Model)),
-    key("model_type", Kind::Choice(&["llm"])).or("llm"),
-    key("context_length", Kind::Whole(1, 32_768)).or("8192").nullable(),
-    key("gpus", Kind::Whole(1, 4096)).or("1").nullable(),
-    key("pvc_size", Kind::Text(Form::Quantity)).or("25Gi").nullable(),
-    key("tag", Kind::Text(Form::Loose)).or("latest").nullable(),
-    key("registry_base", Kind::Text(Form::Any)).or("nvcr.io/nim").nullable(),
-    key("customization_enabled", Kind::Switch).or("false"),
-    key("customizer_configs", Kind::Section(CUSTOMIZER)).nullable(),
+const NIM: &[SchemaKey] = &[
+    key("model_name", KeyType::Text(TextForm::Model)),
+    key("model_type", KeyType::Choice(&["llm"])),
+    key("context_length", KeyType::Integer(1, 32_768)).nullable(),
+    key("gpus", KeyType::Integer(1, 4096)).nullable(),
+    key("pvc_size", KeyType::Text(TextForm::Quantity)).nullable(),
+    key("tag", KeyType::Text(TextForm::Loose)).nullable(),
+    key("registry_base", KeyType::Text(TextForm::Any)).nullable(),
+    key("customization_enabled", KeyType::Boolean),
+    key("customizer_configs", KeyType::Section(CUSTOMIZER)).nullable(),
 ];
 
-const CUSTOMIZER: &[Key] = &[
-    key("target", Kind::Text(Form::Target)),
-    key("gpus", Kind::Whole(1, 4096)).or("1"),
-    key("num_nodes", Kind::Whole(1, 1024)).or("1"),
-    key("tensor_parallel_size", Kind::Whole(1, 4096)).or("1"),
-    key("data_parallel_size", Kind::Whole(1, 4096)).nullable(),
-    key("use_sequence_parallel", Kind::Switch).or("false"),
-    key("micro_batch_size", Kind::Whole(1, MANY)).or("1"),
-    key("training_precision", Kind::Choice(&["bf16-mixed", "bf16", "fp16", "fp32", "fp8-mixed", "int8"]))
-        .or("bf16-mixed")
-        .nullable(),
-    key("max_seq_length", Kind::Whole(1, MANY)).or("4096"),
+const CUSTOMIZER: &[SchemaKey] = &[
+    key("target", KeyType::Text(TextForm::Target)),
+    key("gpus", KeyType::Integer(1, 4096)),
+    key("num_nodes", KeyType::Integer(1, 1024)),
+    key("tensor_parallel_size", KeyType::Integer(1, 4096)),
+    key("data_parallel_size", KeyType::Integer(1, 4096)).nullable(),
+    key("use_sequence_parallel", KeyType::Boolean),
+    key("micro_batch_size", KeyType::Integer(1, MANY)),
+    key("training_precision", KeyType::Choice(&["bf16-mixed", "bf16", "fp16", "fp32", "fp8-mixed", "int8"])).nullable(),
+    key("max_seq_length", KeyType::Integer(1, MANY)),
 ];
 
-const SPLIT: &[Key] = &[
-    key("eval_size", Kind::Whole(1, MANY)).or("100"),
-    key("val_ratio", range(0.0, true, 1.0, false)).or("0.1"),
-    key("min_total_records", Kind::Whole(1, MANY)).or("50"),
-    key("random_seed", Kind::Whole(0, u64::MAX)).or("42").nullable(),
-    key("limit", Kind::Whole(1, MANY)).nullable(),
-    key("parse_function_arguments", Kind::Switch).or("true"),
-    key("stratify_enabled", Kind::Switch).or("true"),
-    key("min_samples_per_class", Kind::Whole(1, MANY)).or("2"),
-    key("rare_class_threshold", Kind::Whole(0, MANY)).or("1"),
+const SPLIT: &[SchemaKey] = &[
+    key("eval_size", KeyType::Integer(1, MANY)),
+    key("val_ratio", range(0.0, true, 1.0, false)),
+    key("min_total_records", KeyType::Integer(1, MANY)),
+    key("random_seed", KeyType::Integer(0, u64::MAX)).nullable(),
+    key("limit", KeyType::Integer(1, MANY)).nullable(),
+    key("parse_function_arguments", KeyType::Boolean),
+    key("stratify_enabled", KeyType::Boolean),
+    key("min_samples_per_class", KeyType::Integer(1, MANY)),
+    key("rare_class_threshold", KeyType::Integer(0, MANY)),
 ];
 
-const EVALUATION: &[Key] = &[
-    key("workload_type", Kind::Choice(&["classification", "tool_calling", "auto"])).or("classification"),
-    key("tool_eval_type", Kind::Choice(&["tool-calling-metric", "tool-calling-judge"]))
-        .or("tool-calling-metric")
-        .nullable(),
+const EVALUATION: &[SchemaKey] = &[
+    key("workload_type", KeyType::Choice(&["classification", "tool_calling", "auto"])),
+    key("tool_eval_type", KeyType::Choice(&["tool-calling-metric", "tool-calling-judge"])).nullable(),
 ];
 
-const TRAINING: &[Key] = &[
-    key("training_type", Kind::Choice(&["sft"])).or("sft"),
-    key("finetuning_type", Kind::Choice(&["lora"])).or("lora"),
-    key("epochs", Kind::Whole(1, 10_000)).or("1"),
-    key("batch_size", Kind::Whole(1, MANY)).or("64"),
-    key("learning_rate", range(0.0, false, 1.0, true)).or("1e-4"),
+const TRAINING: &[SchemaKey] = &[
+    key("training_type", KeyType::Choice(&["sft"])),
+    key("finetuning_type", KeyType::Choice(&["lora"])),
+    key("epochs", KeyType::Integer(1, 10_000)),
+    key("batch_size", KeyType::Integer(1, MANY)),
+    key("learning_rate", range(0.0, false, 1.0, true)),
 ];
 
-const LORA: &[Key] = &[
-    key("adapter_dim", Kind::Whole(1, 4096)).or("16"),
-    key("adapter_dropout", range(0.0, true, 1.0, false)).or("0.1"),
-    key("sequence_packing_enabled", Kind::Switch).or("true"),
+const LORA: &[SchemaKey] = &[
+    key("adapter_dim", KeyType::Integer(1, 4096)),
+    key("adapter_dropout", range(0.0, true, 1.0, false)),
+    key("sequence_packing_enabled", KeyType::Boolean),
 ];
 
-const LOGS: &[Key] = &[
-    key("source", Kind::Choice(&["local", "jsonl", "elasticsearch"])),
-    key("path", Kind::TextOrTexts(Form::Any)).nullable(),
-    key("fields", Kind::Section(FIELDS)),
-    key("elasticsearch", Kind::Section(ELASTICSEARCH)),
+const LOGS: &[SchemaKey] = &[
+    key("source", KeyType::Choice(&["local", "jsonl", "elasticsearch"])),
+    key("path", KeyType::TextOrList(TextForm::Any)).nullable(),
+    key("fields", KeyType::Section(FIELDS)),
+    key("elasticsearch", KeyType::Section(ELASTICSEARCH)),
 ];
 
-const FIELDS: &[Key] = &[
-    key("timestamp", Kind::Text(Form::Field)).nullable(),
-    key("workload_id", Kind::Text(Form::Field)).nullable(),
-    key("client_id", Kind::Text(Form::Field)).nullable(),
-    key("request", Kind::Text(Form::Field)).nullable(),
-    key("response", Kind::Text(Form::Field)).nullable(),
+const FIELDS: &[SchemaKey] = &[
+    key("timestamp", KeyType::Text(TextForm::Field)).nullable(),
+    key("workload_id", KeyType::Text(TextForm::Field)).nullable(),
+    key("client_id", KeyType::Text(TextForm::Field)).nullable(),
+    key("request", KeyType::Text(TextForm::Field)).nullable(),
+    key("response", KeyType::Text(TextForm::Field)).nullable(),
 ];
 
-const ELASTICSEARCH: &[Key] = &[
-    key("url", Kind::Text(Form::Url)).or("http://localhost:9200"),
-    key("index", Kind::Text(Form::Index)).or("flywheel"),
-    key("api_key_env", Kind::Text(Form::Variable)).nullable(),
-    key("username_env", Kind::Text(Form::Variable)).nullable(),
-    key("password_env", Kind::Text(Form::Variable)).nullable(),
-    key("ca_cert", Kind::Text(Form::Any)).nullable(),
-    key("verify", Kind::Switch).or("true"),
-    key("timeout", Kind::Span(false)).or("120s"),
+const ELASTICSEARCH: &[SchemaKey] = &[
+    key("url", KeyType::Text(TextForm::Url)),
+    key("index", KeyType::Text(TextForm::Index)),
+    key("api_key_env", KeyType::Text(TextForm::Variable)).nullable(),
+    key("username_env", KeyType::Text(TextForm::Variable)).nullable(),
+    key("password_env", KeyType::Text(TextForm::Variable)).nullable(),
+    key("ca_cert", KeyType::Text(TextForm::Any)).nullable(),
+    key("verify", KeyType::Boolean),
+    key("timeout", KeyType::Duration(false)),
 ];
 
-const LIMITS: &[Key] = &[
-    key("deploy", Kind::Span(false)).or("3h"),
-    key("train", Kind::Span(false)).or("12h"),
-    key("evaluate", Kind::Span(false)).or("2h"),
-    key("adapter", Kind::Span(false)).or("30m"),
-    key("release", Kind::Span(false)).or("5m"),
-    key("settle", Kind::Span(true)).or("60s"),
+const LIMITS: &[SchemaKey] = &[
+    key("deploy", KeyType::Duration(false)),
+    key("train", KeyType::Duration(false)),
+    key("evaluate", KeyType::Duration(false)),
+    key("adapter", KeyType::Duration(false)),
+    key("release", KeyType::Duration(false)),
+    key("settle", KeyType::Duration(true)),
 ];
 
-const ICL: &[Key] = &[
-    key("max_context_length", Kind::Whole(1, MANY)),
-    key("reserved_tokens", Kind::Whole(0, MANY)),
-    key("max_examples", Kind::Whole(0, MANY)),
-    key("min_examples", Kind::Whole(0, MANY)),
-    key("example_selection", Kind::Choice(&["uniform_distribution", "semantic_similarity"])),
-    key("similarity_config", Kind::Section(SIMILARITY)).nullable(),
+const ICL: &[SchemaKey] = &[
+    key("max_context_length", KeyType::Integer(1, MANY)),
+    key("reserved_tokens", KeyType::Integer(0, MANY)),
+    key("max_examples", KeyType::Integer(0, MANY)),
+    key("min_examples", KeyType::Integer(0, MANY)),
+    key("example_selection", KeyType::Choice(&["uniform_distribution", "semantic_similarity"])),
+    key("similarity_config", KeyType::Section(SIMILARITY)).nullable(),
 ];
 
-const SIMILARITY: &[Key] = &[
+const SIMILARITY: &[SchemaKey] = &[
     key("relevance_ratio", range(0.0, true, 1.0, true)).nullable(),
-    key("embedding_nim_config", Kind::Section(SERVICE)).nullable(),
+    key("embedding_nim_config", KeyType::Section(SERVICE)).nullable(),
 ];
 
-const DEPLOYMENT_TYPE: Key = key("deployment_type", Kind::Choice(&["local", "remote"]));
-const SERVICE_URL: Key = key("url", Kind::Text(Form::Url)).nullable();
-const SERVICE_MODEL: Key = key("model_name", Kind::Text(Form::Any)).nullable();
-const API_KEY: Key = key("api_key", Kind::Text(Form::Secret)).nullable();
-const SERVICE_CONTEXT: Key = key("context_length", Kind::Whole(1, MANY)).nullable();
-const SERVICE_GPUS: Key = key("gpus", Kind::Whole(1, 4096)).nullable();
-const SERVICE_PVC: Key = key("pvc_size", Kind::Text(Form::Quantity)).nullable();
-const SERVICE_TAG: Key = key("tag", Kind::Text(Form::Loose)).nullable();
-const SERVICE_REGISTRY: Key = key("registry_base", Kind::Text(Form::Any)).nullable();
-const SERVICE_MODEL_TYPE: Key = key("model_type", Kind::Choice(&["llm", "embedding"])).nullable();
-const INPUT_TYPE: Key = key("input_type", Kind::Text(Form::Any)).nullable();
+const DEPLOYMENT_TYPE: SchemaKey = key("deployment_type", KeyType::Choice(&["local", "remote"]));
+const SERVICE_URL: SchemaKey = key("url", KeyType::Text(TextForm::Url)).nullable();
+const SERVICE_MODEL: SchemaKey = key("model_name", KeyType::Text(TextForm::Any)).nullable();
+const API_KEY: SchemaKey = key("api_key", KeyType::Text(TextForm::Secret)).nullable();
+const SERVICE_CONTEXT: SchemaKey = key("context_length", KeyType::Integer(1, MANY)).nullable();
+const SERVICE_GPUS: SchemaKey = key("gpus", KeyType::Integer(1, 4096)).nullable();
+const SERVICE_PVC: SchemaKey = key("pvc_size", KeyType::Text(TextForm::Quantity)).nullable();
+const SERVICE_TAG: SchemaKey = key("tag", KeyType::Text(TextForm::Loose)).nullable();
+const SERVICE_REGISTRY: SchemaKey = key("registry_base", KeyType::Text(TextForm::Any)).nullable();
+const SERVICE_MODEL_TYPE: SchemaKey = key("model_type", KeyType::Choice(&["llm", "embedding"])).nullable();
+const INPUT_TYPE: SchemaKey = key("input_type", KeyType::Text(TextForm::Any)).nullable();
 
-const SERVICE: &[Key] = &[
+const SERVICE: &[SchemaKey] = &[
     DEPLOYMENT_TYPE,
     SERVICE_URL,
     SERVICE_MODEL,
@@ -280,34 +258,34 @@ const SERVICE: &[Key] = &[
     INPUT_TYPE,
 ];
 
-const JUDGE: &[Key] = &[
+const JUDGE: &[SchemaKey] = &[
     DEPLOYMENT_TYPE,
     SERVICE_URL,
     SERVICE_MODEL,
     API_KEY,
     SERVICE_CONTEXT,
-    SERVICE_GPUS.or("1"),
-    SERVICE_PVC.or("25Gi"),
-    SERVICE_TAG.or("latest"),
-    SERVICE_REGISTRY.or("nvcr.io/nim"),
+    SERVICE_GPUS,
+    SERVICE_PVC,
+    SERVICE_TAG,
+    SERVICE_REGISTRY,
     SERVICE_MODEL_TYPE,
     INPUT_TYPE,
-    key("type", Kind::Choice(&["local", "remote"])),
-    key("model_id", Kind::Text(Form::Any)).nullable(),
-    key("api_key_env", Kind::Text(Form::Variable)).nullable(),
+    key("type", KeyType::Choice(&["local", "remote"])),
+    key("model_id", KeyType::Text(TextForm::Any)).nullable(),
+    key("api_key_env", KeyType::Text(TextForm::Variable)).nullable(),
 ];
 
-const MLFLOW: &[Key] = &[
-    key("enabled", Kind::Switch),
-    key("tracking_uri", Kind::Text(Form::Any)),
-    key("experiment_name_prefix", Kind::Text(Form::Loose)),
-    key("artifact_location", Kind::Text(Form::Any)),
+const MLFLOW: &[SchemaKey] = &[
+    key("enabled", KeyType::Boolean),
+    key("tracking_uri", KeyType::Text(TextForm::Any)),
+    key("experiment_name_prefix", KeyType::Text(TextForm::Loose)),
+    key("artifact_location", KeyType::Text(TextForm::Any)),
 ];
 
-/// The key at a dotted path; indices of lists are stepped over.
-pub(crate) fn find(path: &str) -> Option<&'static Key> {
+/// Returns the key at a dotted path, which may hold indices of lists.
+pub(crate) fn find(path: &str) -> Option<&'static SchemaKey> {
     let mut keys = TOP;
-    let mut found: Option<&'static Key> = None;
+    let mut found: Option<&'static SchemaKey> = None;
     let mut index_expected = false;
     for step in path.split('.') {
         if index_expected && step.parse::<usize>().is_ok() {
@@ -316,28 +294,28 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
         }
         let key = keys.iter().find(|key| key.name == step)?;
         found = Some(key);
-        (keys, index_expected) = match key.kind {
-            Kind::Section(inner) => (inner, false),
-            Kind::Sections(inner) => (inner, true),
+        (keys, index_expected) = match key.key_type {
+            KeyType::Section(inner) => (inner, false),
+            KeyType::SectionList(inner) => (inner, true),
             _ => (&[][..], false),
         };
     }
     found
 }
 
-/// The dotted paths of all keys with that name, `N` standing for an index: where a misplaced key belongs.
+/// Returns the path of every key with this name, to tell where a misplaced key belongs. `N` stands for an index.
 pub(crate) fn homes(name: &str) -> Vec<String> {
     paths().into_iter().filter(|path| path.rsplit('.').next() == Some(name)).collect()
 }
 
-/// The dotted path of every key, `N` standing for an index.
+/// Returns the path of every key. `N` stands for an index.
 pub(crate) fn paths() -> Vec<String> {
-    fn collect(keys: &[Key], prefix: &str, all: &mut Vec<String>) {
+    fn collect(keys: &[SchemaKey], prefix: &str, all: &mut Vec<String>) {
         for key in keys {
             let path = format!("{prefix}{}", key.name);
-            match key.kind {
-                Kind::Section(inner) => collect(inner, &format!("{path}."), all),
-                Kind::Sections(inner) => collect(inner, &format!("{path}.N."), all),
+            match key.key_type {
+                KeyType::Section(inner) => collect(inner, &format!("{path}."), all),
+                KeyType::SectionList(inner) => collect(inner, &format!("{path}.N."), all),
                 _ => {}
             }
             all.push(path);
@@ -350,22 +328,7 @@ pub(crate) fn paths() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::node::{At, Node};
-    use super::super::values::accept;
     use super::*;
-
-    #[test]
-    fn every_default_is_allowed_for_its_key() {
-        let mut seen = 0;
-        for path in paths() {
-            let key = find(&path.replace(".N.", ".0.")).unwrap();
-            if let Some(default) = key.default {
-                assert_eq!(accept(&Node::raw(default, At::Default), key), Ok(()), "{path}");
-                seen += 1;
-            }
-        }
-        assert!(seen > 35, "{seen}");
-    }
 
     #[test]
     fn a_key_is_found_through_lists_and_sections() {

@@ -1,14 +1,14 @@
-//! Lengths of time (`3h`, `1h30m`) and moments (`2025-06-01`, ISO 8601, `7d` back from now) as users write them.
+//! Reads durations (`3h`, `1h30m`) and moments (`2025-06-01`, ISO 8601, `7d` ago) as users write them.
 
 use jiff::civil;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// The longest length of time that is taken for one: a year.
+/// Longer durations, here more than a year, are refused.
 const LONGEST_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 
-/// Milliseconds of `90s`, `30m`, `3h`, `1h30m`, `7d`, `250ms` or `0`; `None` when it is nothing of that kind.
-pub(crate) fn span_ms(text: &str) -> Option<u64> {
+/// Returns the milliseconds of a duration such as `90s`, `1h30m`, `7d`, `250ms` or `0`.
+pub(crate) fn duration_ms(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     if rest == "0" {
         return Some(0);
@@ -38,8 +38,8 @@ pub(crate) fn span_ms(text: &str) -> Option<u64> {
     (last_unit != u64::MAX && total <= LONGEST_MS).then_some(total)
 }
 
-/// Milliseconds as one would write them: `1h30m`.
-pub(crate) fn span_text(ms: u64) -> String {
+/// Writes milliseconds as a user would: `1h30m`.
+pub(crate) fn duration_text(ms: u64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut rest = ms;
     let mut text = String::new();
@@ -52,15 +52,15 @@ pub(crate) fn span_text(ms: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// What a moment may look like.
+/// Describes the accepted forms of a moment.
 pub(crate) const MOMENT: &str =
     "a date (2025-06-01, midnight UTC), a time (2025-06-01T12:30:00Z; UTC without an offset) or how long ago (7d, 12h)";
 
-/// Epoch seconds of a moment, rounded up to whole seconds, so that both `since` (inclusive) and `until` (exclusive)
-/// compare with records' whole seconds as they would with the exact moment.
+/// Returns the epoch seconds of a moment, rounded up. Records have whole seconds, so both `since` (inclusive) and `until`
+/// (exclusive) select the same records as the exact moment would.
 pub(crate) fn moment(text: &str, now: Timestamp) -> Option<i64> {
     let text = text.trim();
-    if let Some(ms) = span_ms(text).filter(|_| text != "0") {
+    if let Some(ms) = duration_ms(text).filter(|_| text != "0") {
         let back = SignedDuration::from_millis(i64::try_from(ms).ok()?);
         return Some(ceil_seconds(now.checked_sub(back).ok()?));
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_read() {
+    fn durations_are_read() {
         let cases = [
             ("3h", Some(10_800_000)),
             ("1h30m", Some(5_400_000)),
@@ -104,16 +104,16 @@ mod tests {
             ("3ü", None),
         ];
         for (text, ms) in cases {
-            assert_eq!(span_ms(text), ms, "{text}");
+            assert_eq!(duration_ms(text), ms, "{text}");
         }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         for ms in [0, 1, 999, 1_000, 90_000, 5_400_000, 10_800_000, 604_800_001] {
-            assert_eq!(span_ms(&span_text(ms)), Some(ms));
+            assert_eq!(duration_ms(&duration_text(ms)), Some(ms));
         }
-        assert_eq!(span_text(5_400_000), "1h30m");
+        assert_eq!(duration_text(5_400_000), "1h30m");
     }
 
     #[test]

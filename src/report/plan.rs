@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::layout::{Grid, Overflow, Page, Side};
 use super::model::SCHEMA;
 use super::text::{Tone, count};
-use crate::config::plan::{JudgePlace, Origin, Plan, PlatformKind, Source};
+use crate::config::plan::{JudgePlace, Plan, PlatformKind, ValueOrigin, ValueSource};
 use crate::run::candidate::Mode;
 use crate::run::check::{Budget, Findings};
 use crate::source::dataset::Manifest;
@@ -81,7 +81,7 @@ pub struct Value {
     /// The value; a secret is masked.
     pub value: String,
     /// `flag`, `environment`, `file` or `default`.
-    pub from: Source,
+    pub from: ValueSource,
 }
 
 impl Shown {
@@ -100,7 +100,7 @@ impl Shown {
             trained: trained(model),
             adopted: findings.adopted.contains(model),
         });
-        let value = |(key, origin): (&String, &Origin)| Value {
+        let value = |(key, origin): (&String, &ValueOrigin)| Value {
             key: key.clone(),
             value: origin.value.clone(),
             from: origin.from,
@@ -175,10 +175,10 @@ impl Shown {
             Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)]).overflow(Overflow::Wrap);
         for value in &self.values {
             let from = match value.from {
-                Source::Flag => "flag",
-                Source::Environment => "environment",
-                Source::File => "file",
-                Source::Default => "default",
+                ValueSource::Flag => "flag",
+                ValueSource::Environment => "environment",
+                ValueSource::File => "file",
+                ValueSource::Default => "default",
             };
             grid.row([value.key.clone(), from.to_owned(), value.value.clone()]);
         }

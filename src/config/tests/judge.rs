@@ -95,7 +95,7 @@ fn a_rehearsal_asks_no_remote_judge() {
 fn the_key_of_a_judge_is_found_and_in_no_plan() {
     let written = judged("{url: 'https://judge.test/v1', model_name: j, api_key: s3cr3t}");
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(find::NAME);
+    let file = folder.path().join(locate::NAME);
     std::fs::write(&file, &written).unwrap();
     let around = Surroundings { cwd: folder.path().to_owned(), ..around(&[]) };
     let plan = load_in(&run(file), &around).unwrap();
@@ -107,7 +107,7 @@ fn the_key_of_a_judge_is_found_and_in_no_plan() {
     let set = ["llm_judge_config.api_key=other".to_owned()];
     assert_eq!(judge_key(&plan, &set, &nothing).as_deref(), Some("other"));
     // The file has changed since the run was started: the environment may still know the key.
-    std::fs::write(folder.path().join(find::NAME), "nims: [").unwrap();
+    std::fs::write(folder.path().join(locate::NAME), "nims: [").unwrap();
     assert_eq!(judge_key(&plan, &[], &nothing), None);
     let variables = Environment::of([("LLM_JUDGE_API_KEY", "again")]);
     assert_eq!(judge_key(&plan, &[], &variables).as_deref(), Some("again"));

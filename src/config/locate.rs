@@ -1,67 +1,69 @@
-//! Where the configuration file and the state directory are. The state directory is found even when the rest of the
-//! file is broken or gone, because `status`, `report`, `cleanup` and `cancel` need nothing else.
+//! Locates the configuration file and the state directory. `status`, `cleanup` and `cancel` need the state directory only,
+//! so it is found even when the rest of the file is broken or the file is gone.
 
 use std::path::{Path, PathBuf};
 
+use super::defaults::default_of;
 use super::env::Environment;
-use super::file::Document;
-use super::node::{Node, What};
-use super::{Invocation, Surroundings, layers};
+use super::node::{Content, Node};
+use super::{Invocation, Surroundings, overrides, yaml};
 
-/// The name that is looked for.
+/// The name of the file to look for.
 pub(crate) const NAME: &str = "flywheel.yaml";
 
 /// The configuration file of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Named by `--config` or `DFWFD_CONFIG`; absolute; may be gone.
+pub(crate) enum ConfigFile {
+    /// The absolute path that `--config` or `DFWFD_CONFIG` names. The file may not exist.
     Named(PathBuf),
-    /// Here or in the nearest folder above; absolute.
-    Near(PathBuf),
-    /// None.
-    Nothing,
+    /// The absolute path of a file in the working folder or the nearest folder above.
+    Nearby(PathBuf),
+    None,
 }
 
-impl Found {
-    /// The file, when there is a name for it.
+impl ConfigFile {
+    /// Returns the path of the file.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Found::Named(path) | Found::Near(path) => Some(path),
-            Found::Nothing => None,
+            ConfigFile::Named(path) | ConfigFile::Nearby(path) => Some(path),
+            ConfigFile::None => None,
         }
     }
 
-    /// The folder that paths in the file are relative to.
+    /// Returns the folder that paths in the file are relative to.
     pub(crate) fn folder<'a>(&'a self, cwd: &'a Path) -> &'a Path {
         self.path().and_then(Path::parent).unwrap_or(cwd)
     }
 }
 
-/// Looks for the configuration file: `--config`, `DFWFD_CONFIG`, then `flywheel.yaml` here or in the nearest folder above.
-pub(crate) fn config(invocation: &Invocation, around: &Surroundings) -> Found {
+/// Looks for the configuration file: `--config`, then `DFWFD_CONFIG`, then `flywheel.yaml` here or in the nearest folder above.
+pub(crate) fn config_file(invocation: &Invocation, around: &Surroundings) -> ConfigFile {
     let flag = invocation.config.clone().filter(|path| !path.as_os_str().is_empty());
     if let Some(path) = flag.or_else(|| around.process.get("DFWFD_CONFIG").map(PathBuf::from)) {
-        return Found::Named(absolute(&around.cwd, &path));
+        return ConfigFile::Named(absolute(&around.cwd, &path));
     }
     let near = around.cwd.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
-    near.map_or(Found::Nothing, Found::Near)
+    near.map_or(ConfigFile::None, ConfigFile::Nearby)
 }
 
-/// The state directory: `--state-dir`, `--set state_dir=`, `DFWFD_STATE_DIR`, `DFWFD__STATE_DIR`, the key `state_dir`,
+/// Returns the state directory: `--state-dir`, `--set state_dir=`, `DFWFD_STATE_DIR`, `DFWFD__STATE_DIR`, the key `state_dir`,
 /// else `.dfwfd` beside the configuration file.
 pub(crate) fn state_dir(invocation: &Invocation, around: &Surroundings) -> PathBuf {
-    let found = config(invocation, around);
+    let found = config_file(invocation, around);
     let folder = found.folder(&around.cwd);
     let environment = around.process.clone().beside(folder);
     if let Some(path) = stated(invocation, &around.cwd, folder, &environment) {
         return path;
     }
     let text = found.path().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    absolute(folder, Path::new(&key_of(&text).unwrap_or_else(|| ".dfwfd".to_owned())))
+    absolute(
+        folder,
+        Path::new(&key_of(&text).unwrap_or_else(|| default_of("state_dir").unwrap_or_default().to_owned())),
+    )
 }
 
-/// The state directory that a flag or a variable names. A path on the command line or in a variable of the process is
-/// relative to the working folder, one in a `.env` file to its own.
+/// Returns the state directory that a flag or a variable names. Paths of flags and of process variables are relative to the
+/// working folder, those of a `.env` file to the folder of that file.
 pub(crate) fn stated(invocation: &Invocation, cwd: &Path, folder: &Path, environment: &Environment) -> Option<PathBuf> {
     if let Some(path) = invocation.state_dir.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         return Some(absolute(cwd, path));
@@ -70,36 +72,36 @@ pub(crate) fn stated(invocation: &Invocation, cwd: &Path, folder: &Path, environ
     if let Some(path) = set.filter(|path| !path.trim().is_empty() && *path != "null") {
         return Some(absolute(cwd, Path::new(path)));
     }
-    let names = ["DFWFD_STATE_DIR".to_owned(), format!("{}STATE_DIR", layers::PREFIX)];
+    let names = ["DFWFD_STATE_DIR".to_owned(), format!("{}STATE_DIR", overrides::PREFIX)];
     let name = names.iter().find(|name| environment.get(name).is_some_and(|path| path != "null"))?;
-    let base = if environment.in_file(name) { folder } else { cwd };
+    let base = if environment.is_from_file(name) { folder } else { cwd };
     environment.get(name).map(|path| absolute(base, Path::new(path)))
 }
 
-/// `state_dir` of a text, as well as it can be read: a broken file is read line by line.
+/// Returns `state_dir` of a configuration text. Where the text is not YAML, the line of that key is enough.
 fn key_of(text: &str) -> Option<String> {
-    if let Ok(document) = Document::read(text) {
-        return scalar(document.root.find("state_dir")?);
+    if let Ok(root) = yaml::read(text) {
+        return scalar(root.find("state_dir")?);
     }
     let line = text.lines().find(|line| line.starts_with("state_dir:"))?;
-    scalar(Document::read(line).ok()?.root.find("state_dir")?)
+    scalar(yaml::read(line).ok()?.find("state_dir")?)
 }
 
 fn scalar(node: &Node) -> Option<String> {
-    match &node.what {
-        What::Scalar(text, _) if !node.is_null() && !text.trim().is_empty() => Some(text.clone()),
+    match &node.content {
+        Content::Scalar(text, _) if !node.is_null() && !text.trim().is_empty() => Some(text.clone()),
         _ => None,
     }
 }
 
-/// `path` below `base` unless it is absolute, without `.` and without `..` where that changes nothing.
+/// Joins `path` to `base` unless it is absolute, and removes `.` and, where no link is involved, `..`.
 pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
     use std::path::Component;
     let mut clean = PathBuf::new();
     for part in base.join(path).components() {
         match part {
             Component::CurDir => {}
-            // `a/..` is where we are unless `a` is a link.
+            // Behind a link, `..` leads elsewhere.
             Component::ParentDir if clean.file_name().is_some() && !clean.is_symlink() => {
                 clean.pop();
             }
@@ -128,13 +130,16 @@ mod tests {
         std::fs::create_dir_all(&deep).unwrap();
         let invocation = Invocation::default();
         std::fs::write(top.path().join(NAME), "").unwrap();
-        assert_eq!(config(&invocation, &around(&deep, &[])), Found::Near(top.path().join(NAME)));
+        assert_eq!(config_file(&invocation, &around(&deep, &[])), ConfigFile::Nearby(top.path().join(NAME)));
         std::fs::write(top.path().join("a").join(NAME), "").unwrap();
-        assert_eq!(config(&invocation, &around(&deep, &[])), Found::Near(top.path().join("a").join(NAME)));
+        assert_eq!(config_file(&invocation, &around(&deep, &[])), ConfigFile::Nearby(top.path().join("a").join(NAME)));
         let variables = [("DFWFD_CONFIG", "../other.yaml")];
-        assert_eq!(config(&invocation, &around(&deep, &variables)), Found::Named(top.path().join("a/other.yaml")));
+        assert_eq!(
+            config_file(&invocation, &around(&deep, &variables)),
+            ConfigFile::Named(top.path().join("a/other.yaml"))
+        );
         let named = Invocation { config: Some("c.yaml".into()), ..Invocation::default() };
-        assert_eq!(config(&named, &around(&deep, &variables)), Found::Named(deep.join("c.yaml")));
+        assert_eq!(config_file(&named, &around(&deep, &variables)), ConfigFile::Named(deep.join("c.yaml")));
     }
 
     #[test]

@@ -2,16 +2,16 @@
 //! writing the files is the command's.
 
 /// The configuration for a NeMo cluster.
-pub const NEMO: &str = include_str!("templates/nemo.yaml");
+pub const NEMO: &str = include_str!("nemo.yaml");
 
 /// The sample logs: workload `news_classifier`, about 1,500 lines.
-pub const SAMPLE_LOGS: &[u8] = include_bytes!("../../testdata/news_logs.jsonl");
+pub const SAMPLE_LOGS: &[u8] = include_bytes!("../../../testdata/news_logs.jsonl");
 
 /// Where `init --sample` writes the sample logs, beside the configuration.
 pub const SAMPLE_NAME: &str = "news_logs.jsonl";
 
 /// The configuration for the embedded platform, with `{{logs}}` where the logs are.
-const EMBEDDED: &str = include_str!("templates/embedded.yaml");
+const EMBEDDED: &str = include_str!("embedded.yaml");
 
 /// The configuration for the embedded platform, reading records from the local log store or from this file.
 pub fn embedded(logs: Option<&str>) -> String {
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn the_shipped_configuration_is_the_embedded_one_with_the_shipped_logs() {
-        let shipped = include_str!("../../flywheel.yaml");
+        let shipped = include_str!("../../../flywheel.yaml");
         assert_eq!(embedded(Some("testdata/news_logs.jsonl")), shipped);
     }
 }

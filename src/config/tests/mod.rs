@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::plan::{Judge, JudgeKey, JudgePlace, LocalJudge, LogLevel, PlatformKind, Source};
+use super::plan::{Judge, JudgeKey, JudgePlace, LocalJudge, LogLevel, PlatformKind, ValueSource};
 use super::*;
 use crate::data::options::{Input, TypeChoice};
 
@@ -44,7 +44,7 @@ fn said(result: Result<Plan, Problems>) -> Vec<String> {
 /// Loads a text as `flywheel.yaml` of a folder of its own.
 fn load_text(text: &str, change: impl FnOnce(&mut Invocation, &mut Surroundings)) -> Result<Plan, Problems> {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(find::NAME);
+    let file = folder.path().join(locate::NAME);
     std::fs::write(&file, text).unwrap();
     let mut invocation = run(file);
     let mut around = Surroundings { cwd: folder.path().to_owned(), ..around(&[]) };
@@ -127,8 +127,8 @@ fn five_planted_errors_are_five_with_their_lines() {
     let lines: Vec<Option<usize>> = problems
         .each()
         .iter()
-        .map(|problem| match problem.place {
-            Place::File(_, line) => line,
+        .map(|problem| match problem.location {
+            Location::File(_, line) => line,
             _ => None,
         })
         .collect();
@@ -163,10 +163,10 @@ fn flag_then_environment_then_file_then_default() {
         .unwrap();
         (plan.training.epochs, plan.origins["training_config.epochs"].from)
     };
-    assert_eq!(epochs(true, true, true), (4, Source::Flag));
-    assert_eq!(epochs(false, true, true), (3, Source::Environment));
-    assert_eq!(epochs(false, false, true), (2, Source::File));
-    assert_eq!(epochs(false, false, false), (1, Source::Default));
+    assert_eq!(epochs(true, true, true), (4, ValueSource::Flag));
+    assert_eq!(epochs(false, true, true), (3, ValueSource::Environment));
+    assert_eq!(epochs(false, false, true), (2, ValueSource::File));
+    assert_eq!(epochs(false, false, false), (1, ValueSource::Default));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!((candidate.context_length, candidate.gpus), (8192, 1));
     assert_eq!(candidate.customizer.as_ref().unwrap().target, "meta/llama-3.2-1b-instruct@2.0");
     assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
-    assert_eq!(plan.origins["data_split_config.eval_size"].from, Source::Default);
+    assert_eq!(plan.origins["data_split_config.eval_size"].from, ValueSource::Default);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_rehearsal_takes_any_model_and_needs_no_cluster() {
     let text = "nims: [{model_name: meta/llama-3.2-1b-instruct}]\n";
     let plan = load_text(text, |invocation, _| invocation.rehearse = true).unwrap();
     assert_eq!((plan.platform.kind, plan.rehearse), (PlatformKind::Embedded, true));
-    assert_eq!(plan.origins["nmp_config.platform"].from, Source::Flag);
+    assert_eq!(plan.origins["nmp_config.platform"].from, ValueSource::Flag);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn records_are_chosen_by_flags() {
         invocation.since = Some("1d".into());
         invocation.until = Some("2d".into());
     });
-    assert_eq!(said(result), ["--until: not after --since, so no record could lie between them"]);
+    assert_eq!(said(result), ["--until: must be later than --since"]);
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn what_a_command_does_not_need_may_be_missing() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("dfwfd init"), "{said:?}");
     let gone = Invocation { config: Some("gone.yaml".into()), ..Invocation::default() };
-    assert!(load_in(&gone, &around).unwrap_err().to_string().contains("gone.yaml: the file cannot be read"));
+    assert!(load_in(&gone, &around).unwrap_err().to_string().contains("gone.yaml: cannot read the file"));
 }
 
 #[test]
@@ -360,7 +360,8 @@ fn the_reference_describes_every_key_with_its_default() {
                 assert!(row(section).contains(&name), "the row of {section} does not name {name}");
             }
             None => {
-                let default = key(&path).default.map_or("|".to_owned(), |default| format!("| `{default}` |"));
+                let default = defaults::default_of(&path.replace(".N", ".0"))
+                    .map_or("|".to_owned(), |default| format!("| `{default}` |"));
                 assert!(row(&path).contains(&default), "the row of {path} does not have the default {default}");
             }
         }
