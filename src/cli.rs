@@ -1,5 +1,5 @@
-//! The command line: clap types for every subcommand and flag. No behaviour, and no defaults that belong to the
-//! configuration.
+//! The command line: clap types for every subcommand and flag. Their doc comments are the help texts. No behaviour lives here,
+//! and no default that belongs to the configuration.
 
 use std::path::PathBuf;
 
@@ -14,15 +14,20 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Which small model could take over? An ad-hoc data flywheel for LLM logs, driven through NVIDIA NeMo.
+/// Ends a help text with examples and the page of the documentation.
+macro_rules! examples {
+    ($page:literal: $($line:literal),+) => {
+        concat!("Examples:\n", $("  ", $line, "\n",)+ "\nDocumentation: ", $page, " in the source repository")
+    };
+}
+
+/// Find out which small model could replace a large one: a data flywheel for LLM logs, driven through NVIDIA NeMo.
 #[derive(Debug, Parser)]
-#[command(name = "dfwfd", version, styles = STYLES, max_term_width = 100, term_width = 100,
-          after_help = "Example:\n  dfwfd run --workload news_classifier")]
+#[command(name = "dfwfd", version, styles = STYLES, max_term_width = 120, after_help = examples!(
+    "docs/quickstart.md": "dfwfd init --sample", "dfwfd run --workload news_classifier"))]
 pub struct Cli {
     #[command(subcommand)]
-    /// What to do.
     pub command: Command,
-    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
 }
@@ -31,25 +36,25 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Configuration file [default: flywheel.yaml here or in the nearest folder above]
-    #[arg(long, global = true, value_name = "FILE", env = "DFWFD_CONFIG", hide_env_values = true)]
+    /// Configuration file [env: DFWFD_CONFIG] [default: flywheel.yaml here or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE", env = "DFWFD_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
-    /// State directory: database, log store, runs [default: .dfwfd beside the configuration file]
-    #[arg(long, global = true, value_name = "DIR", env = "DFWFD_STATE_DIR", hide_env_values = true)]
+    /// Folder for the database, the log store and the runs [env: DFWFD_STATE_DIR] [default: .dfwfd beside the configuration file]
+    #[arg(long, global = true, value_name = "DIR", env = "DFWFD_STATE_DIR", hide_env = true)]
     pub state_dir: Option<PathBuf>,
-    /// Set one key of the configuration, such as nims.0.tag=1.10; repeatable [default: none]
+    /// Override a key of the configuration, such as nims.0.tag=1.10; repeatable [default: none]
     #[arg(long, global = true, value_name = "KEY=VALUE", action = ArgAction::Append)]
     pub set: Vec<String>,
-    /// Say more on stderr: -v what is done, -vv every call [default: warnings only]
+    /// Log more to stderr: -v each step, -vv each request
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Say nothing unless something is wrong; drops progress and tables [default: off]
+    /// Print only warnings, errors and JSON; no progress, no tables
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// What stdout carries
+    /// Format of the result on stdout
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// When to colour; NO_COLOR is honoured
+    /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
 }
@@ -57,61 +62,61 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring logs into the local log store: validated, converted, each record once
-    #[command(after_help = "Examples:\n  dfwfd load production.jsonl yesterday.jsonl.gz\n  \
-        dfwfd load headlines.csv --workload news_classifier\n  jq -c .call calls.json | dfwfd load -")]
+    /// Bring logs into the log store; loading the same record again adds nothing
+    #[command(after_help = examples!("docs/records.md": "dfwfd load production.jsonl yesterday.jsonl.gz",
+        "dfwfd load headlines.csv --workload news_classifier", "jq -c .call calls.json | dfwfd load -"))]
     Load(Load),
-    /// Make the eval, train and validation datasets of a workload; touches no platform
-    #[command(after_help = "Example:\n  dfwfd split --workload news_classifier --out datasets/")]
+    /// Write the eval, train and validation datasets of a workload; needs no platform
+    #[command(after_help = examples!("docs/records.md": "dfwfd split --workload news_classifier --out datasets/"))]
     Split(Split),
     /// Run the whole flywheel: datasets, deployment, training, evaluation, scores
-    #[command(after_help = "Examples:\n  dfwfd run --workload news_classifier\n  \
-        dfwfd run --workload news_classifier --plan\n  dfwfd run --resume\n  \
-        dfwfd run --config cluster.yaml --rehearse")]
+    #[command(after_help = examples!("docs/how-it-works.md": "dfwfd run --workload news_classifier",
+        "dfwfd run --workload news_classifier --plan", "dfwfd run --resume", "dfwfd run --config cluster.yaml --rehearse"))]
     Run(Box<Run>),
     /// List the runs, newest first, or show one in detail
-    #[command(after_help = "Examples:\n  dfwfd status\n  dfwfd status latest\n  dfwfd status --watch")]
+    #[command(after_help = examples!("docs/quickstart.md": "dfwfd status", "dfwfd status latest", "dfwfd status --watch"))]
     Status(Status),
-    /// Give back whatever crashed, cancelled or old runs still hold on the platform
-    #[command(after_help = "Examples:\n  dfwfd cleanup\n  dfwfd cleanup --dry-run\n  \
-        dfwfd cleanup k3xq7w2a --purge")]
+    /// Release what crashed, cancelled or old runs still hold on the platform
+    #[command(after_help = examples!("docs/how-it-works.md": "dfwfd cleanup", "dfwfd cleanup --dry-run",
+        "dfwfd cleanup k3xq7w2a --purge"))]
     Cleanup(Cleanup),
-    /// Ask a running run to stop and give everything back
-    #[command(after_help = "Example:\n  dfwfd cancel")]
+    /// Ask a running run to stop and release everything it holds
+    #[command(after_help = examples!("docs/how-it-works.md": "dfwfd cancel"))]
     Cancel(Cancel),
-    /// Show what is in the log store: workloads and clients with counts and dates
-    #[command(after_help = "Examples:\n  dfwfd logs\n  \
-        dfwfd logs --delete --workload old_experiment\n  dfwfd logs --delete --until 2025-01-01")]
+    /// List the workloads in the log store with clients, labels and dates; delete records
+    #[command(after_help = examples!("docs/records.md": "dfwfd logs", "dfwfd logs --delete --workload old_experiment",
+        "dfwfd logs --delete --until 2025-01-01"))]
     Logs(Logs),
-    /// Run the embedded NeMo-compatible platform on a port, for other clients and CI
-    #[command(after_help = "Examples:\n  dfwfd serve --port 8900\n  \
-        dfwfd serve -- dfwfd run --config cluster.yaml --workload news_classifier")]
+    /// Serve the embedded NeMo-compatible platform on a port, for other clients and CI
+    #[command(after_help = examples!("docs/embedded-platform.md": "dfwfd serve --port 8900",
+        "dfwfd serve -- dfwfd run --config cluster.yaml --workload news_classifier"))]
     Serve(Serve),
-    /// Write a commented flywheel.yaml
-    #[command(after_help = "Examples:\n  dfwfd init --sample\n  dfwfd init --nemo")]
+    /// Write a commented flywheel.yaml to start from
+    #[command(after_help = examples!("docs/quickstart.md": "dfwfd init --sample", "dfwfd init --nemo"))]
     Init(Init),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  dfwfd completions bash > ~/.local/share/bash-completion/completions/dfwfd")]
+    #[command(after_help = examples!("docs/quickstart.md":
+        "dfwfd completions bash > ~/.local/share/bash-completion/completions/dfwfd"))]
     Completions(Completions),
 }
 
-/// Which records a command works on.
+/// The flags that select records.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Records")]
 pub struct Records {
-    /// Log files instead of the configured source, or - for stdin [default: the configured source]
+    /// Read these log files, or - for stdin [default: the source in the configuration]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub logs: Vec<PathBuf>,
-    /// The workload [default: the only one in the logs]
+    /// Take the records of this workload [default: the only one in the logs]
     #[arg(long, value_name = "W")]
     pub workload: Option<String>,
-    /// Only records of this client; repeatable [default: all]
+    /// Take only records of this client; repeatable [default: all]
     #[arg(long = "client", value_name = "C")]
     pub clients: Vec<String>,
-    /// Only records from then on: ISO 8601, a date, or 7d [default: no limit]
+    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only records before then: ISO 8601, a date, or 7d [default: no limit]
+    /// Take only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }
@@ -122,108 +127,107 @@ pub struct Load {
     /// Log files (JSONL, chat rows, CSV, TSV), or - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Workload of rows that name none [default: such rows are rejected]
+    /// Workload of rows without one [default: such rows are rejected]
     #[arg(long, value_name = "W")]
     pub workload: Option<String>,
-    /// Client of rows that name none [default: empty]
+    /// Client of rows without one [default: empty]
     #[arg(long, value_name = "C")]
     pub client: Option<String>,
-    /// Time of rows without one: ISO 8601, a date, or epoch seconds [default: 0]
+    /// Time of rows without one: 2025-06-01, 2025-06-01T12:30:00Z or epoch seconds [default: 0]
     #[arg(long, value_name = "TIME")]
     pub timestamp: Option<String>,
-    /// What the files hold
+    /// Format of the files
     #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
     pub input: InputFormat,
-    /// CSV column with the text [default: text, headline, title and the like; else name it]
+    /// CSV column with the text [default: a column named text, headline, title or similar]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
-    /// CSV column with the label [default: label, class, category and the like; else name it]
+    /// CSV column with the label [default: a column named label, class, category or similar]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// System prompt of CSV rows [default: a classifier's, listing the labels of the file]
+    /// System prompt of CSV rows [default: a prompt that asks for one of the labels in the file]
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// User message of CSV rows; {text} stands for the text [default: "{text}"]
+    /// User message of CSV rows; {text} is replaced by the text [default: "{text}"]
     #[arg(long, value_name = "TEMPLATE")]
     pub prompt: Option<String>,
-    /// Write rejected rows there, with file, line and reason [default: not written]
+    /// Write rejected rows to this file, with file, line and reason [default: not written]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
-    /// End with code 6 when any row was rejected [default: off]
+    /// Exit with code 6 if any row is rejected
     #[arg(long)]
     pub strict: bool,
 }
 
-/// What the files of `load` hold.
+/// The format of the files of `load`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// By name and content.
+    /// Detect it by name and content
     Auto,
-    /// Log records or chat rows, one JSON object a line.
+    /// Log records or chat rows, one JSON object per line
     Jsonl,
-    /// Comma-separated values with a header line.
+    /// Comma-separated values with a header line
     Csv,
-    /// Tab-separated values with a header line.
+    /// Tab-separated values with a header line
     Tsv,
 }
 
 /// Arguments of `split`.
 #[derive(Debug, Args)]
 pub struct Split {
-    /// Folder to write the datasets and the manifest to; must be empty or absent
+    /// Folder for the datasets and the manifest; must be empty or not exist yet
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Which records.
-    #[command(flatten)]
-    pub records: Records,
-    /// Write rejected lines there, with file, line and reason [default: not written]
+    /// Write rejected lines to this file, with file, line and reason [default: not written]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
-    /// End with code 6 when any line was rejected [default: off]
+    /// Exit with code 6 if any line is rejected
     #[arg(long)]
     pub strict: bool,
+    #[command(flatten)]
+    pub records: Records,
 }
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Which records.
-    #[command(flatten)]
-    pub records: Records,
-    /// Only this candidate of the configuration; repeatable [default: all]
+    /// Run only this candidate of the configuration; repeatable [default: all]
     #[arg(long, value_name = "MODEL")]
     pub only: Vec<String>,
-    /// Print the checked plan and stop [default: off]
+    /// Check configuration and platform, print the plan, and stop
     #[arg(long)]
     pub plan: bool,
-    /// Run a cluster's configuration on the embedded platform, students standing in [default: off]
+    /// Run a cluster's configuration on the embedded platform, whose small classifiers stand in for the models
     #[arg(long)]
     pub rehearse: bool,
-    /// Continue a killed or cancelled run as it was started [default: the newest such run]
+    /// Continue a killed or cancelled run with the plan it was started with [default: the newest such run]
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "",
           conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set"])]
     pub resume: Option<String>,
-    /// Wait for another run of this state directory to end [default: exit 75 at once]
+    /// If another run uses the same state directory, wait for it to end; without this flag, exit with code 75
     #[arg(long)]
     pub wait: bool,
-    /// Use a NIM that is already deployed for a candidate, and never delete it [default: off]
+    /// Use a NIM that is already deployed for a candidate, and never delete it
     #[arg(long)]
     pub adopt: bool,
-    /// Run beside another dfwfd run on the same platform [default: exit 75]
+    /// If runs of other state directories use the same platform, run beside them where the GPUs suffice; without this flag,
+    /// exit with code 75
     #[arg(long)]
     pub share: bool,
-    /// Append every event of the run to this file as JSON lines [default: not written]
+    /// Append every event of the run to this file, as JSON lines [default: not written]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    #[command(flatten)]
+    pub records: Records,
 }
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Run id, a unique prefix of one, or latest [default: list all]
+    /// Run id, a unique prefix of one, or latest [default: all runs, as a list]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Show again whenever something changes, until the run ends [default: off]
+    /// Update the output whenever something changes, until the run ends
     #[arg(long)]
     pub watch: bool,
 }
@@ -231,13 +235,13 @@ pub struct Status {
 /// Arguments of `cleanup`.
 #[derive(Debug, Args)]
 pub struct Cleanup {
-    /// Run id, a unique prefix of one, or latest [default: every run whose process is gone]
+    /// Run id, a unique prefix of one, or latest [default: every run whose process has ended]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Also delete datasets, configs, evaluation results and adapters of the run [default: off]
+    /// Also delete the datasets, configurations, evaluation results and adapters of the run
     #[arg(long, requires = "run")]
     pub purge: bool,
-    /// Only say what would be given back [default: off]
+    /// Only list what would be released
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -245,7 +249,7 @@ pub struct Cleanup {
 /// Arguments of `cancel`.
 #[derive(Debug, Args)]
 pub struct Cancel {
-    /// Run id or a unique prefix of one [default: the running run]
+    /// Run id or a unique prefix of one [default: the run in progress]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 }
@@ -253,16 +257,16 @@ pub struct Cancel {
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// Delete the records that match --workload, --since and --until [default: off]
+    /// Delete the records that --workload, --since and --until select
     #[arg(long)]
     pub delete: bool,
-    /// Only this workload [default: all]
+    /// Select only this workload [default: all]
     #[arg(long, value_name = "W")]
     pub workload: Option<String>,
-    /// Only records from then on: ISO 8601, a date, or 7d [default: no limit]
+    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only records before then: ISO 8601, a date, or 7d [default: no limit]
+    /// Take only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }
@@ -270,63 +274,63 @@ pub struct Logs {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Port on 127.0.0.1; 0 takes a free one
+    /// Port on 127.0.0.1; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// Also write the printed settings to this file, complete or not at all [default: not written]
+    /// Also write the printed settings to this file, in one step [default: not written]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// GPUs that the platform offers
+    /// Number of virtual GPUs
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub gpus: u32,
-    /// How the Data Store wants files uploaded
+    /// How clients upload files to the Data Store
     #[arg(long, value_enum, default_value_t = UploadMode::Regular)]
     pub upload_mode: UploadMode,
-    /// What makes jobs advance: time, or each status read by one step
+    /// What makes jobs advance
     #[arg(long, value_enum, default_value_t = Clock::Real)]
     pub clock: Clock,
-    /// Offer /control, to hold calls and look inside; for tests [default: off]
+    /// Offer /control for tests, to hold calls and to inspect the state
     #[arg(long)]
     pub control: bool,
-    /// Script a failure, such as 'POST /nemo/v1/customization/jobs: status=503 times=2'; repeatable [default: none]
+    /// Make calls fail, such as 'POST /nemo/v1/customization/jobs: status=503 times=2'; repeatable [default: none]
     #[arg(long = "fault", value_name = "SPEC")]
     pub faults: Vec<String>,
-    /// Keep everything in this folder, and find it there when started again [default: in memory]
+    /// Keep the state in this folder across restarts [default: in memory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Run this command against it and end with its exit code [default: serve until stopped]
+    /// Run this command against the platform and exit with its code [default: serve until stopped]
     #[arg(last = true, value_name = "CMD")]
     pub run: Vec<String>,
 }
 
-/// How the Data Store wants files uploaded.
+/// How clients upload files to the Data Store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum UploadMode {
-    /// Inside the commit.
+    /// Inside the commit
     Regular,
-    /// Over git-LFS.
+    /// Over git-LFS
     Lfs,
 }
 
-/// What makes jobs advance.
+/// What makes the jobs of the embedded platform advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Clock {
-    /// Time.
+    /// Time
     Real,
-    /// Each status read, by one step.
+    /// Each read of a status, by one step
     Polls,
 }
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Write a configuration for a NeMo cluster [default: for the embedded platform]
+    /// Write a configuration for a NeMo cluster instead of the embedded platform
     #[arg(long)]
     pub nemo: bool,
-    /// Also write the sample logs [default: off]
+    /// Also write sample logs, whose workload is news_classifier
     #[arg(long)]
     pub sample: bool,
-    /// Replace files that exist [default: refuse]
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
 }
@@ -334,7 +338,7 @@ pub struct Init {
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// The shell
+    /// Shell to print the script for
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }

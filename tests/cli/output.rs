@@ -4,7 +4,7 @@ use std::fs::File;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Output, log, record};
+use crate::harness::{Folder, Output, log, project, record};
 
 const COMMANDS: [&str; 10] =
     ["load", "split", "run", "status", "cleanup", "cancel", "logs", "serve", "init", "completions"];
@@ -170,12 +170,16 @@ fn help_names_every_default_and_shows_examples() {
     for command in std::iter::once("").chain(COMMANDS) {
         let command: Vec<&str> = command.split_whitespace().collect();
         for flag in ["--help", "-h"] {
-            let output = folder.dfwfd(&command).arg(flag).env("COLUMNS", "300").run();
-            output.code(0);
-            assert_eq!(output.stderr, "");
-            assert!(output.stdout.lines().all(|line| line.chars().count() <= 100), "{output}");
-            assert!(output.stdout.contains("\nExample:\n") || output.stdout.contains("\nExamples:\n"), "{output}");
-            assert!(output.stdout.contains("\n  dfwfd "), "{output}");
+            for (columns, widest) in [("300", 120), ("80", 80)] {
+                let output = folder.dfwfd(&command).arg(flag).env("COLUMNS", columns).run();
+                output.code(0);
+                assert_eq!(output.stderr, "");
+                assert!(output.stdout.lines().all(|line| line.chars().count() <= widest), "{output}");
+                assert!(output.stdout.contains("\nExamples:\n") && output.stdout.contains("\n  dfwfd "), "{output}");
+                let page = output.stdout.trim_end().lines().next_back().unwrap();
+                let page = page.strip_prefix("Documentation: ").and_then(|page| page.split(' ').next()).unwrap();
+                assert!(project().join(page).is_file(), "the help ends with a page: {output}");
+            }
         }
         let help = folder.dfwfd(&command).arg("--help").run().stdout;
         let usage = help.lines().find(|line| line.starts_with("Usage: ")).unwrap();
@@ -184,8 +188,10 @@ fn help_names_every_default_and_shows_examples() {
         for (flag, text) in flags {
             let required = flag.split_whitespace().any(|word| word.starts_with("--") && usage.contains(word));
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let fine = text.contains("[default: ") || required || flag.contains("--help") || flag.contains("--version");
-            assert!(fine, "{flag} of {command:?} should name its default: {text}");
+            // A switch is off unless it is given: only a flag with a value has a default to name.
+            let fine =
+                text.contains("[default: ") != !flag.contains('<') || required && !text.contains("[default: off]");
+            assert!(fine, "{flag} of {command:?} should name its default, and a switch none: {text}");
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::harness::project;
 const HEAD: &str = "\
 # Commands
 
-What `dfwfd --help` and each command's `--help` say. This page is made from the program by a test; the [quickstart](quickstart.md) shows
-the commands at work, and [exit codes](exit-codes.md) lists what they end with.
+The help text of `dfwfd` and of each command. A test generates this page from the program. The [quickstart](quickstart.md) shows the
+commands at work, and [exit codes](exit-codes.md) lists their exit codes.
 
 ";
 
@@ -42,5 +42,5 @@ fn the_page_of_commands_is_what_help_says() {
         found == wanted,
         "docs/cli.md is not what the help says: UPDATE_DOCS=1 cargo test --test docs writes it\n{wanted}"
     );
-    assert!(wanted.lines().all(|line| line.starts_with("What") || line.chars().count() <= 110));
+    assert!(wanted.lines().all(|line| line.starts_with("The help text") || line.chars().count() <= 110));
 }
