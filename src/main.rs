@@ -1,4 +1,4 @@
-//! Entry point: parse, build the runtime, run the command, print the error, return the exit code.
+//! Entry point: parses the command line, builds the runtime, runs the command, prints the error and returns the exit code.
 
 use std::process::ExitCode;
 
@@ -17,13 +17,13 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let error = anyhow::Error::new(error).context("starting the runtime");
+            let error = anyhow::Error::new(error).context("cannot start the async runtime");
             ui.error(&error, Exit::Failed, None);
             return Exit::Failed.code().into();
         }
     };
     let outcome = runtime.block_on(cmd::dispatch(cli, &ui));
-    // A second Ctrl-C must not wait for anything.
+    // After a second Ctrl-C nothing may delay the exit.
     runtime.shutdown_background();
     let exit = outcome.unwrap_or_else(|chain| {
         let (exit, hint) = error::classify(&chain);

@@ -1,4 +1,4 @@
-//! `dfwfd completions`: a completion script for a shell.
+//! `dfwfd completions`: prints a completion script for a shell.
 
 use clap::CommandFactory as _;
 

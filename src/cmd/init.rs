@@ -1,5 +1,4 @@
-//! `dfwfd init`: writes a commented configuration, and the sample logs on request. What it writes is in
-//! `config::templates`; here it is put into files, none of which is replaced without `--force`.
+//! `dfwfd init`: writes a commented configuration and, on request, the sample logs. Their contents are in `config::templates`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use crate::config::templates;
 use crate::error::{Exit, Fault};
 use crate::ui::Ui;
 
-/// Writes the files and says what to type next.
+/// Writes the files and prints the next command to type.
 pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit> {
     let config = global.config.clone().unwrap_or_else(|| PathBuf::from("flywheel.yaml"));
     let sample = args.sample.then(|| config.with_file_name(templates::SAMPLE_NAME));
@@ -24,7 +23,7 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
     files.extend(sample.as_deref().map(|path| (path, templates::SAMPLE_LOGS)));
     let folder = folder_of(&config);
     if !folder.is_dir() {
-        return Err(Fault::new(Exit::Usage, format!("there is no folder {} to write into", folder.display()))
+        return Err(Fault::new(Exit::Usage, format!("cannot write {}: there is no folder {}", config.display(), folder.display()))
             .hint(format!("mkdir -p {}", folder.display()))
             .into());
     }
@@ -32,24 +31,24 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
         refuse_existing(&files)?;
     }
     for (path, bytes) in &files {
-        write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let written: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
     ui.json(&serde_json::json!({"schema": 1, "written": written}));
     ui.result(&format!("wrote {}", written.join(" and ")));
     let flag = global.config.as_ref().map(|path| format!(" --config {}", path.display())).unwrap_or_default();
-    ui.hint(&next(args, sample.as_deref(), &flag));
+    ui.hint(&next_command(args, sample.as_deref(), &flag));
     Ok(Exit::Done)
 }
 
-/// What to type next.
-fn next(args: &Init, sample: Option<&Path>, flag: &str) -> String {
+/// Returns the next command to type.
+fn next_command(args: &Init, sample: Option<&Path>, flag: &str) -> String {
     let logs = sample.map_or("FILE".to_owned(), |path| path.display().to_string());
     match (args.nemo, sample) {
         (false, Some(_)) => format!("dfwfd{flag} run --workload news_classifier"),
-        (false, None) => format!("dfwfd{flag} load {logs}, then dfwfd{flag} run"),
+        (false, None) => format!("dfwfd{flag} load {logs}, then dfwfd{flag} run --workload NAME"),
         (true, _) => format!(
-            "put the cluster's base URLs into the file, then dfwfd{flag} load {logs}, then dfwfd{flag} run --plan"
+            "set the three base URLs in the file, then dfwfd{flag} load {logs}, then dfwfd{flag} run --workload NAME --plan"
         ),
     }
 }
@@ -60,9 +59,9 @@ fn refuse_existing(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
     if existing.is_empty() {
         return Ok(());
     }
-    let verb = if existing.len() == 1 { "is" } else { "are" };
-    Err(Fault::new(Exit::Usage, format!("{} {verb} already there", existing.join(" and ")))
-        .hint("--force replaces what is there, --config FILE writes somewhere else")
+    let verb = if existing.len() == 1 { "exists" } else { "exist" };
+    Err(Fault::new(Exit::Usage, format!("{} already {verb}", existing.join(" and ")))
+        .hint("--force replaces existing files; --config FILE writes to another file")
         .into())
 }
 
@@ -70,7 +69,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The whole file or none: what stands there is replaced only by a complete one.
+/// Writes a file in one step: an existing file is replaced by a complete one only.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]

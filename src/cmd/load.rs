@@ -1,4 +1,4 @@
-//! `dfwfd load`: files or standard input into the local log store, or into an index where one is configured.
+//! `dfwfd load`: brings files or standard input into the local log store, or into the configured index.
 
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ use crate::source::local::LogStore;
 use crate::ui::Ui;
 use crate::ui::meter::{Meter, Reached};
 
-/// Loads and prints the counts.
+/// Loads the files and prints the counts.
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
     let request = request(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
@@ -43,7 +43,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     drop(meter);
     let loaded = loaded?;
     if let Some(rejects) = &mut rejects {
-        rejects.flush().context("writing the rejects file")?;
+        rejects.flush().context("cannot write the rejects file")?;
     }
     let strict = args.strict.then(|| super::not_strict(loaded.rejects())).flatten();
     show(&loaded, args, strict.as_ref(), ui);
@@ -57,8 +57,8 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
     }
     let when = |text: &String| {
         timestamp::from_text(text).or_else(|| timestamp::from_json(text)).ok_or_else(|| {
-            Fault::new(Exit::Usage, format!("--timestamp `{text}` is no time"))
-                .hint("a date (2025-06-01), a time (2025-06-01T12:30:00Z) or epoch seconds")
+            Fault::new(Exit::Usage, format!("--timestamp: \"{text}\" is not a time"))
+                .hint("give a date (2025-06-01), a time (2025-06-01T12:30:00Z) or epoch seconds")
         })
     };
     Ok(LoadRequest {
@@ -101,7 +101,7 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     });
     if loaded.repaired > 0 {
         let lines = counted(loaded.repaired, "torn line");
-        ui.warn(&format!("cut off {lines} that an interrupted load had left; load its file again to be sure"));
+        ui.warn(&format!("removed {lines} that an interrupted load left behind; load that file again"));
     }
     if let Some(server) = &loaded.server {
         ui.note(&format!("loaded into {server}"));
@@ -109,38 +109,38 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     if loaded.trimmed > 0 {
         let records = counted(loaded.trimmed, "record");
         ui.warn(&format!(
-            "the index admits only the five fields of a record; {records} had others, which were dropped"
+            "dropped further keys of {records}: the index takes only the five fields of a record"
         ));
     }
     if let Some(why) = &loaded.refusal {
-        ui.warn(&format!("the server refused records, the first with {why}"));
+        ui.warn(&format!("the server refused records; its first reason: {why}"));
     }
     if let Some(first) = loaded.located.first() {
         let rejected = counted(loaded.rejects(), "line");
         let meaning = first.reason.meaning();
         ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
         if loaded.rejected.contains_key(&Reject::MissingWorkload) {
-            ui.hint("--workload NAME is for rows that name none");
+            ui.hint("--workload NAME sets the workload of rows without one");
         } else if args.rejects.is_none() && strict.is_none() {
             ui.hint("--rejects FILE lists them with their reasons");
         }
     }
 }
 
-/// What cannot be loaded at all, with its exit code and a remedy.
+/// Adds the exit code and a hint to an error that ends the load.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     let Some(known) = error.downcast_ref::<LoadError>() else { return error };
     let what = known.to_string();
     match known {
         LoadError::Table { source, .. } => {
             let fault = Fault::new(Exit::Usage, source.to_string());
-            anyhow::Error::new(fault.hint("dfwfd load --help says which options tables have")).context(what)
+            anyhow::Error::new(fault.hint("`dfwfd load --help` lists the options for CSV and TSV")).context(what)
         }
         LoadError::Compressed { file, unpack } => {
             Fault::new(Exit::Data, what).hint(format!("{unpack} {file} | dfwfd load -")).into()
         }
         LoadError::Damaged { .. } => Fault::new(Exit::Data, what)
-            .hint("what was loaded of it stays; load a whole copy, and only the rest is added")
+            .hint("the records loaded so far stay; load an intact copy to add the rest")
             .into(),
         LoadError::Read { source, .. } => {
             anyhow::Error::new(Fault::new(Exit::Failed, source.to_string())).context(what)

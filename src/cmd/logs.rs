@@ -1,4 +1,4 @@
-//! `dfwfd logs`: what the log store holds, and deleting from it.
+//! `dfwfd logs`: lists what the log store holds, and deletes from it.
 
 use crate::cli::{Global, Logs};
 use crate::config::{self, Invocation, Need};
@@ -16,7 +16,7 @@ use crate::source::load::Target;
 use crate::source::local::LogStore;
 use crate::ui::Ui;
 
-/// Lists, or deletes what the flags choose.
+/// Lists the log store, or deletes what the flags select.
 pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result<Exit> {
     let plan = config::load(&Invocation {
         workload: args.workload.clone(),
@@ -35,7 +35,7 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
         return delete(target, filter, ui);
     }
     let labels = LabelReader::new(&plan.data.labels)
-        .map_err(|problem| Fault::new(Exit::Usage, format!("reading `label_pattern`: {problem}")))?;
+        .map_err(|problem| Fault::new(Exit::Usage, format!("cannot use label_pattern: {problem}")))?;
     let (input, wanted) = (plan.data.input.clone(), filter.clone());
     let (there, opening) = (store.clone(), credentials.clone());
     let counting = move |halt: &Halt| {
@@ -58,12 +58,12 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
             Target::Local(store) => store.dir().display().to_string(),
             Target::Elasticsearch(at, _) => at.to_string(),
         };
-        ui.warn(&format!("{lines} of the log store {store} hold no record"));
+        ui.warn(&format!("{lines} of the log store {store} cannot be read as records"));
     }
     if matches!(plan.data.input, Input::Files(_)) {
-        ui.note("the configuration reads JSONL files (logs.path); this is the local log store");
+        ui.note("runs read the files of logs.path; `dfwfd logs` lists the local log store");
     } else if rows.is_empty() && *filter == Filter::default() {
-        ui.hint("dfwfd load FILE brings records in");
+        ui.hint("dfwfd load FILE brings records into the log store");
     }
     ui.json(&LogList { schema: SCHEMA, workloads: rows });
     Ok(Exit::Done)
@@ -86,10 +86,10 @@ fn delete(target: Target<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> 
         Target::Local(store) => store,
         Target::Elasticsearch(at, _) => {
             let Some(line) = contents::deletion(target, filter)? else {
-                let why = format!("the mapping of {at} does not let its server choose these records");
+                let why = format!("cannot select these records in {at}: its mapping does not allow it");
                 return Err(Fault::new(Exit::Usage, why).hint("delete them with a query of your own").into());
             };
-            ui.note("an index is not deleted from here; this does it:");
+            ui.note("dfwfd does not delete records of an index; this command does:");
             ui.result(&line);
             ui.json(&serde_json::json!({"schema": SCHEMA, "command": line}));
             return Ok(Exit::Done);

@@ -1,5 +1,5 @@
-//! The subcommands: open things, call one domain function, hand the result to ui or report. Each file is one command;
-//! this one holds what several share.
+//! The subcommands, one file each. A command opens what it needs, calls one domain function, and hands the result to `ui` or
+//! `report`. This file holds what several commands share.
 
 mod cancel;
 mod cleanup;
@@ -33,7 +33,7 @@ use crate::source::credentials::Credentials;
 use crate::store::{RunRow, Store, StoreError};
 use crate::ui::{Settings, Ui};
 
-/// What the global flags say about output.
+/// Returns the output settings of the global flags.
 pub fn settings(global: &Global) -> Settings {
     Settings { format: global.format, quiet: global.quiet, color: global.color }
 }
@@ -41,7 +41,7 @@ pub fn settings(global: &Global) -> Settings {
 /// Runs a command.
 ///
 /// # Errors
-/// What the command says; `error::classify` finds its exit code.
+/// Returns the error of the command. `error::classify` finds its exit code.
 pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
@@ -58,7 +58,7 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
     }
 }
 
-/// The flags that decide what a command does with the configuration.
+/// Returns the flags that decide what a command does with the configuration.
 pub(crate) fn invocation(global: &Global, need: Need) -> Invocation {
     Invocation {
         config: global.config.clone(),
@@ -69,7 +69,7 @@ pub(crate) fn invocation(global: &Global, need: Need) -> Invocation {
     }
 }
 
-/// The same with the flags that choose records.
+/// Adds the flags that select records to an invocation.
 pub(crate) fn invocation_for(global: &Global, records: &Records, need: Need) -> Invocation {
     Invocation {
         logs: records.logs.clone(),
@@ -81,7 +81,7 @@ pub(crate) fn invocation_for(global: &Global, records: &Records, need: Need) -> 
     }
 }
 
-/// The variables that a recorded plan runs with: the process's own, and the `.env` beside its configuration file.
+/// Returns the variables of the process and of the `.env` file beside the configuration of a recorded plan.
 pub(crate) fn environment_of(plan: &Plan) -> Environment {
     let environment = Environment::process();
     match plan.config_file.as_deref().and_then(Path::parent) {
@@ -122,27 +122,27 @@ pub(crate) async fn until_stopped<T: Send + 'static>(
     }
 }
 
-/// What opens the log store that a plan reads.
+/// Returns the credentials of the log store that a plan reads.
 pub(crate) fn credentials_of(plan: &Plan) -> Credentials {
     let environment = environment_of(plan);
     Credentials::find(&plan.data.input, |name| environment.get(name))
 }
 
-/// The state directory, which need not exist. Needs nothing of the configuration but that one key.
+/// Returns the state directory, which may not exist yet. The rest of the configuration may be broken.
 pub(crate) fn state_dir(global: &Global) -> PathBuf {
     config::state_dir(&invocation(global, Need::Settings))
 }
 
-/// Makes the state directory, readable by its owner alone: it holds prompts and replies.
+/// Creates the state directory. Only its owner can read it, because it holds prompts and replies.
 pub(crate) fn make_state_dir(dir: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).with_context(|| format!("making the state directory {}", dir.display()))
+    builder.create(dir).with_context(|| format!("cannot create the state directory {}", dir.display()))
 }
 
-/// The store of a state directory in which something has run, or `None`.
+/// Opens the store of a state directory, or returns `None` where nothing has run yet.
 pub(crate) fn existing_store(state_dir: &Path) -> anyhow::Result<Option<Store>> {
     match Store::open_existing(state_dir) {
         Ok(store) => Ok(Some(store)),
@@ -151,7 +151,7 @@ pub(crate) fn existing_store(state_dir: &Path) -> anyhow::Result<Option<Store>> 
     }
 }
 
-/// The run that a user names: a unique prefix of its id, or `latest`.
+/// Finds the run that a user names: a unique prefix of its id, or `latest`.
 pub(crate) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> anyhow::Result<RunRow> {
     let runs = store.map(Store::runs).transpose()?.unwrap_or_default();
     let mut matching: Vec<RunRow> = match name {
@@ -169,29 +169,29 @@ pub(crate) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> 
     }
 }
 
-/// What `--strict` makes of rejected lines, if there are any.
+/// Returns the error of `--strict` when lines were rejected.
 pub(crate) fn not_strict(rejected: u64) -> Option<anyhow::Error> {
     (rejected > 0).then(|| {
         let rejected = counted(rejected, "line");
-        Fault::new(Exit::Data, format!("--strict was given, and {rejected} could not be used"))
+        Fault::new(Exit::Data, format!("--strict: {rejected} rejected"))
             .hint("--rejects FILE lists them with their reasons")
             .into()
     })
 }
 
-/// An error inside the object of a command that has something to show all the same.
+/// Returns an error as part of the JSON of a command that has a result as well.
 pub(crate) fn error_object(error: &anyhow::Error) -> ErrorObject {
     ErrorObject::new(error, classify(error).1.as_deref())
 }
 
-/// Makes the file that `--rejects` names. One of the logs is refused before it is lost.
+/// Creates the file that `--rejects` names, unless it is one of the input files.
 pub(crate) fn rejects_file(path: Option<&PathBuf>, logs: &[PathBuf]) -> anyhow::Result<Option<BufWriter<File>>> {
     let Some(path) = path else { return Ok(None) };
     let real = path.canonicalize().ok();
     if real.is_some() && logs.iter().any(|log| log.canonicalize().ok() == real) {
-        let message = format!("--rejects {} is one of the files to be read", path.display());
+        let message = format!("cannot write rejects to {}: it is one of the input files", path.display());
         return Err(Fault::new(Exit::Usage, message).hint(format!("--rejects {}.rejects", path.display())).into());
     }
-    let file = File::create(path).with_context(|| format!("writing rejects to {}", path.display()))?;
+    let file = File::create(path).with_context(|| format!("cannot write rejects to {}", path.display()))?;
     Ok(Some(BufWriter::new(file)))
 }

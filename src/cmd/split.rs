@@ -1,4 +1,4 @@
-//! `dfwfd split`: the datasets of a workload, written to a folder; touches no platform.
+//! `dfwfd split`: writes the datasets of a workload to a folder, without any platform.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ use crate::report::model::{Data, SCHEMA};
 use crate::source::{Halt, dataset};
 use crate::ui::Ui;
 
-/// Makes them and prints their counts.
+/// Writes the datasets and prints their counts.
 pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
     let plan = config::load(&super::invocation_for(global, &args.records, Need::Data))?;
     super::trace::start(global.verbose, plan.log_level, ui);
@@ -23,11 +23,11 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     let occupied = std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
-        return Err(Fault::new(Exit::Usage, format!("{} is not empty", args.out.display()))
+        return Err(Fault::new(Exit::Usage, format!("cannot write datasets to {}: the folder is not empty", args.out.display()))
             .hint("name another folder with --out, or empty it")
             .into());
     }
-    std::fs::create_dir_all(&args.out).with_context(|| format!("making the folder {}", args.out.display()))?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create the folder {}", args.out.display()))?;
     let logs = match &plan.data.input {
         Input::Files(paths) => paths.as_slice(),
         Input::Local(_) | Input::Stdin | Input::Elasticsearch(_) => &[],
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     if let Some(server) = manifest.inputs.iter().find_map(|input| input.server.as_ref()) {
         ui.note(&format!("read from {server}"));
     }
-    let data = Data::of(&manifest).context("reading the manifest")?;
+    let data = Data::of(&manifest).context("cannot read the manifest")?;
     let rejected = manifest.all_rejected();
     let strict = args.strict.then(|| super::not_strict(rejected)).flatten();
     ui.json(&SplitReport {

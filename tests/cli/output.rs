@@ -190,7 +190,7 @@ fn help_names_every_default_and_shows_examples() {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             // A switch is off unless it is given: only a flag with a value has a default to name.
             let fine =
-                text.contains("[default: ") != !flag.contains('<') || required && !text.contains("[default: off]");
+                text.contains("[default: ") == flag.contains('<') || required && !text.contains("[default: off]");
             assert!(fine, "{flag} of {command:?} should name its default, and a switch none: {text}");
         }
     }
