@@ -23,9 +23,12 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
     files.extend(sample.as_deref().map(|path| (path, templates::SAMPLE_LOGS)));
     let folder = folder_of(&config);
     if !folder.is_dir() {
-        return Err(Fault::new(Exit::Usage, format!("cannot write {}: there is no folder {}", config.display(), folder.display()))
-            .hint(format!("mkdir -p {}", folder.display()))
-            .into());
+        return Err(Fault::new(
+            Exit::Usage,
+            format!("cannot write {}: there is no folder {}", config.display(), folder.display()),
+        )
+        .hint(format!("mkdir -p {}", folder.display()))
+        .into());
     }
     if !args.force {
         refuse_existing(&files)?;

@@ -108,9 +108,7 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     }
     if loaded.trimmed > 0 {
         let records = counted(loaded.trimmed, "record");
-        ui.warn(&format!(
-            "dropped further keys of {records}: the index takes only the five fields of a record"
-        ));
+        ui.warn(&format!("dropped further keys of {records}: the index takes only the five fields of a record"));
     }
     if let Some(why) = &loaded.refusal {
         ui.warn(&format!("the server refused records; its first reason: {why}"));

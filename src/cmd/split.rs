@@ -23,9 +23,12 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     let occupied = std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
-        return Err(Fault::new(Exit::Usage, format!("cannot write datasets to {}: the folder is not empty", args.out.display()))
-            .hint("name another folder with --out, or empty it")
-            .into());
+        return Err(Fault::new(
+            Exit::Usage,
+            format!("cannot write datasets to {}: the folder is not empty", args.out.display()),
+        )
+        .hint("name another folder with --out, or empty it")
+        .into());
     }
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create the folder {}", args.out.display()))?;
     let logs = match &plan.data.input {

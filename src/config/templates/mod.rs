@@ -1,27 +1,26 @@
-//! What `dfwfd init` writes: a configuration for the embedded platform or for a cluster, and the sample logs. Text only;
-//! writing the files is the command's.
+//! The texts that `dfwfd init` writes: a configuration for the embedded platform or for a cluster, and the sample logs.
 
 /// The configuration for a NeMo cluster.
 pub const NEMO: &str = include_str!("nemo.yaml");
 
-/// The sample logs: workload `news_classifier`, about 1,500 lines.
+/// The sample logs: about 1,500 records of the workload `news_classifier`.
 pub const SAMPLE_LOGS: &[u8] = include_bytes!("../../../testdata/news_logs.jsonl");
 
-/// Where `init --sample` writes the sample logs, beside the configuration.
+/// The name of the sample logs, which `init --sample` writes beside the configuration.
 pub const SAMPLE_NAME: &str = "news_logs.jsonl";
 
-/// The configuration for the embedded platform, with `{{logs}}` where the logs are.
+/// The configuration for the embedded platform, with `{{logs}}` in place of the section `logs`.
 const EMBEDDED: &str = include_str!("embedded.yaml");
 
-/// The configuration for the embedded platform, reading records from the local log store or from this file.
+/// Returns the configuration for the embedded platform. It reads these logs, or else the local log store.
 pub fn embedded(logs: Option<&str>) -> String {
     let section = match logs {
         Some(path) => format!(
-            "# Where the prompt/response records come from: JSONL files here. Without this section they come from the local log\n\
-             # store, which `dfwfd load FILE` fills.\nlogs:\n  source: jsonl\n  path: {path}\n\n"
+            "# Runs read their records from these JSONL files. Without this section they read the local log store, which\n\
+             # `dfwfd load FILE` fills.\nlogs:\n  source: jsonl\n  path: {path}\n\n"
         ),
-        None => "# Where the prompt/response records come from: the local log store, which `dfwfd load FILE` fills. For JSONL files\n\
-                 # instead:\n# logs:\n#   source: jsonl\n#   path: logs/*.jsonl\n\n"
+        None => "# Runs read their records from the local log store, which `dfwfd load FILE` fills. To read JSONL files instead:\n\
+                 # logs:\n#   source: jsonl\n#   path: logs/*.jsonl\n\n"
             .to_owned(),
     };
     EMBEDDED.replace("{{logs}}\n", &section)
