@@ -7,14 +7,14 @@ use crate::ui::Ui;
 
 /// Asks, and says so.
 pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir(global);
-    let store = super::existing_store(&state_dir)?;
+    let state_dir = super::state_dir::path(global);
+    let store = super::state_dir::existing_store(&state_dir)?;
     let name = match &args.run {
         Some(name) => Some(name.clone()),
         None => lock::holder(&state_dir).flatten(),
     };
     let nothing = || Fault::new(Exit::Usage, format!("no run is running in {}", state_dir.display()));
-    let row = super::named_run(store.as_ref(), &name.ok_or_else(nothing)?, &state_dir)?;
+    let row = super::state_dir::named_run(store.as_ref(), &name.ok_or_else(nothing)?, &state_dir)?;
     let Some(store) = store.filter(|_| dead::is_alive(&row, &state_dir)) else {
         let state = dead::shown_state(&row, &state_dir);
         return Err(Fault::new(Exit::Usage, format!("run {} is not running: it is {state}", row.id))

@@ -21,11 +21,11 @@ use crate::ui::Ui;
 
 /// Gives back, and says what.
 pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir(global);
-    let store = super::existing_store(&state_dir)?;
+    let state_dir = super::state_dir::path(global);
+    let store = super::state_dir::existing_store(&state_dir)?;
     let depth = if args.purge { Depth::Purge } else { Depth::Gpus };
     let rows = match &args.run {
-        Some(name) => vec![super::named_run(store.as_ref(), name, &state_dir)?],
+        Some(name) => vec![super::state_dir::named_run(store.as_ref(), name, &state_dir)?],
         None => store.as_ref().map(Store::runs).transpose()?.unwrap_or_default(),
     };
     let mut report = CleanupReport { schema: SCHEMA, released: Vec::new(), held: Vec::new(), error: None };

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 
 use crate::cli::{Global, InputFormat, Load};
 use crate::config::{self, Need};
-use crate::data::options::Input;
 use crate::data::rules::Reject;
 use crate::data::table::TableOptions;
 use crate::data::timestamp;
@@ -15,7 +14,7 @@ use crate::report::answers::{LoadCounts, LoadReport};
 use crate::report::data;
 use crate::report::model::SCHEMA;
 use crate::report::text::counted;
-use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Progress, Target};
+use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Progress};
 use crate::source::local::LogStore;
 use crate::ui::Ui;
 use crate::ui::meter::{Meter, Reached};
@@ -29,13 +28,10 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     for warning in &plan.warnings {
         ui.warn(warning);
     }
-    super::make_state_dir(&plan.state_dir)?;
+    super::state_dir::create(&plan.state_dir)?;
     let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
-    let target = match &plan.data.input {
-        Input::Elasticsearch(at) => Target::Elasticsearch(at, &credentials),
-        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(&store),
-    };
-    let mut rejects = super::rejects_file(args.rejects.as_ref(), &args.files)?;
+    let target = super::log_store(&plan.data.input, &store, &credentials);
+    let mut rejects = super::rejects::create(args.rejects.as_ref(), &args.files)?;
     let mut meter = Meter::new(ui, "load");
     let mut progress = |at: Progress| meter.at(Reached { lines: at.read, bytes: at.bytes, of: at.of });
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
@@ -45,7 +41,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     if let Some(rejects) = &mut rejects {
         rejects.flush().context("cannot write the rejects file")?;
     }
-    let strict = args.strict.then(|| super::not_strict(loaded.rejects())).flatten();
+    let strict = args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
     show(&loaded, args, strict.as_ref(), ui);
     strict.map_or(Ok(Exit::Done), Err)
 }

@@ -11,7 +11,6 @@ use crate::report::runs;
 use crate::report::text::{count, counted};
 use crate::source::Halt;
 use crate::source::contents::{self, Listing};
-use crate::source::credentials::Credentials;
 use crate::source::load::Target;
 use crate::source::local::LogStore;
 use crate::ui::Ui;
@@ -29,7 +28,7 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
         ui.warn(warning);
     }
     let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
-    let target = target_of(&plan.data.input, &store, &credentials);
+    let target = super::log_store(&plan.data.input, &store, &credentials);
     let filter = &plan.data.filter;
     if args.delete {
         return delete(target, filter, ui);
@@ -39,10 +38,10 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     let (input, wanted) = (plan.data.input.clone(), filter.clone());
     let (there, opening) = (store.clone(), credentials.clone());
     let counting = move |halt: &Halt| {
-        let target = target_of(&input, &there, &opening);
+        let target = super::log_store(&input, &there, &opening);
         contents::of(target, &labels, &wanted, halt)
     };
-    let contents = super::until_stopped(&plan.data.input, counting).await?;
+    let contents = super::interruptible::run(&plan.data.input, counting).await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
     if rows.is_empty() && *filter != Filter::default() {
         ui.result("No record of the log store matches.");
@@ -67,13 +66,6 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     }
     ui.json(&LogList { schema: SCHEMA, workloads: rows });
     Ok(Exit::Done)
-}
-
-fn target_of<'a>(input: &'a Input, store: &'a LogStore, credentials: &'a Credentials) -> Target<'a> {
-    match input {
-        Input::Elasticsearch(at) => Target::Elasticsearch(at, credentials),
-        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(store),
-    }
 }
 
 fn delete(target: Target<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {

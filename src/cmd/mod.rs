@@ -5,32 +5,29 @@ mod cancel;
 mod cleanup;
 mod completions;
 mod init;
+mod interruptible;
 mod load;
 mod logs;
+mod rejects;
 mod run;
 mod serve;
 mod split;
+mod state_dir;
 mod status;
 mod trace;
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
-
-use anyhow::Context as _;
+use std::path::Path;
 
 use crate::cli::{Cli, Command, Global, Records};
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
-use crate::config::{self, Invocation, Need};
+use crate::config::{Invocation, Need};
 use crate::data::options::Input;
-use crate::error::{Exit, Fault, classify};
+use crate::error::{Exit, classify};
 use crate::report::model::ErrorObject;
-use crate::report::text::counted;
-use crate::run::stop::Stop;
-use crate::source::Halt;
 use crate::source::credentials::Credentials;
-use crate::store::{RunRow, Store, StoreError};
+use crate::source::load::Target;
+use crate::source::local::LogStore;
 use crate::ui::{Settings, Ui};
 
 /// Returns the output settings of the global flags.
@@ -90,93 +87,10 @@ pub(crate) fn environment_of(plan: &Plan) -> Environment {
     }
 }
 
-/// Does work on records. Ctrl-C and SIGTERM let what reads an index close what it has open there first; other work they
-/// simply end, as does a second Ctrl-C.
-pub(crate) async fn until_stopped<T: Send + 'static>(
-    input: &Input,
-    work: impl FnOnce(&Halt) -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    let halt = Halt::default();
-    if !matches!(input, Input::Elasticsearch(_)) {
-        return work(&halt);
-    }
-    let (stop, halted) = (Stop::default(), halt.clone());
-    let mut working = tokio::task::spawn_blocking(move || work(&halted));
-    let stopping = async {
-        let interrupted = stop.asked().await;
-        halt.ask();
-        stop.forced().await;
-        interrupted
-    };
-    let done = tokio::select! {
-        done = &mut working => Some(done),
-        _ = stopping => None,
-        () = stop.watch_signals() => None,
-    };
-    match (stop.check(), done) {
-        // What the work says does not matter any more.
-        (Err(interrupted), _) => Err(Fault::new(Exit::Cancelled, interrupted.to_string()).into()),
-        (Ok(()), done) => {
-            done.context("signals are not watched any more")?.context("the task that reads the records")?
-        }
-    }
-}
-
 /// Returns the credentials of the log store that a plan reads.
 pub(crate) fn credentials_of(plan: &Plan) -> Credentials {
     let environment = environment_of(plan);
     Credentials::find(&plan.data.input, |name| environment.get(name))
-}
-
-/// Returns the state directory, which may not exist yet. The rest of the configuration may be broken.
-pub(crate) fn state_dir(global: &Global) -> PathBuf {
-    config::state_dir(&invocation(global, Need::Settings))
-}
-
-/// Creates the state directory. Only its owner can read it, because it holds prompts and replies.
-pub(crate) fn make_state_dir(dir: &Path) -> anyhow::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).with_context(|| format!("cannot create the state directory {}", dir.display()))
-}
-
-/// Opens the store of a state directory, or returns `None` where nothing has run yet.
-pub(crate) fn existing_store(state_dir: &Path) -> anyhow::Result<Option<Store>> {
-    match Store::open_existing(state_dir) {
-        Ok(store) => Ok(Some(store)),
-        Err(StoreError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Finds the run that a user names: a unique prefix of its id, or `latest`.
-pub(crate) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> anyhow::Result<RunRow> {
-    let runs = store.map(Store::runs).transpose()?.unwrap_or_default();
-    let mut matching: Vec<RunRow> = match name {
-        "latest" => runs.into_iter().take(1).collect(),
-        prefix => runs.into_iter().filter(|row| row.id.starts_with(prefix)).collect(),
-    };
-    match (matching.len(), matching.pop()) {
-        (1, Some(row)) => Ok(row),
-        (0, _) => Err(Fault::new(Exit::Usage, format!("there is no run {name} in {}", state_dir.display()))
-            .hint("`dfwfd status` lists the runs; --state-dir or --config says where")
-            .into()),
-        (many, _) => Err(Fault::new(Exit::Usage, format!("{many} runs begin with {name}"))
-            .hint("`dfwfd status` lists their ids")
-            .into()),
-    }
-}
-
-/// Returns the error of `--strict` when lines were rejected.
-pub(crate) fn not_strict(rejected: u64) -> Option<anyhow::Error> {
-    (rejected > 0).then(|| {
-        let rejected = counted(rejected, "line");
-        Fault::new(Exit::Data, format!("--strict: {rejected} rejected"))
-            .hint("--rejects FILE lists them with their reasons")
-            .into()
-    })
 }
 
 /// Returns an error as part of the JSON of a command that has a result as well.
@@ -184,14 +98,10 @@ pub(crate) fn error_object(error: &anyhow::Error) -> ErrorObject {
     ErrorObject::new(error, classify(error).1.as_deref())
 }
 
-/// Creates the file that `--rejects` names, unless it is one of the input files.
-pub(crate) fn rejects_file(path: Option<&PathBuf>, logs: &[PathBuf]) -> anyhow::Result<Option<BufWriter<File>>> {
-    let Some(path) = path else { return Ok(None) };
-    let real = path.canonicalize().ok();
-    if real.is_some() && logs.iter().any(|log| log.canonicalize().ok() == real) {
-        let message = format!("cannot write rejects to {}: it is one of the input files", path.display());
-        return Err(Fault::new(Exit::Usage, message).hint(format!("--rejects {}.rejects", path.display())).into());
+/// Returns the log store that `load` fills and `logs` lists: the configured index, else the local one.
+pub(crate) fn log_store<'a>(input: &'a Input, local: &'a LogStore, credentials: &'a Credentials) -> Target<'a> {
+    match input {
+        Input::Elasticsearch(at) => Target::Elasticsearch(at, credentials),
+        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(local),
     }
-    let file = File::create(path).with_context(|| format!("cannot write rejects to {}", path.display()))?;
-    Ok(Some(BufWriter::new(file)))
 }

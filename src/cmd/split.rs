@@ -35,13 +35,13 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
         Input::Files(paths) => paths.as_slice(),
         Input::Local(_) | Input::Stdin | Input::Elasticsearch(_) => &[],
     };
-    let mut rejects = super::rejects_file(args.rejects.as_ref(), logs)?;
+    let mut rejects = super::rejects::create(args.rejects.as_ref(), logs)?;
     let (request, credentials, out) = (plan.data.clone(), super::credentials_of(&plan), args.out.clone());
     let build = move |halt: &Halt| {
         let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
         dataset::build(&request, &credentials, &out, writer, halt)
     };
-    let manifest = super::until_stopped(&plan.data.input, build).await?;
+    let manifest = super::interruptible::run(&plan.data.input, build).await?;
     for warning in &manifest.warnings {
         ui.warn(warning);
     }
@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     let data = Data::of(&manifest).context("cannot read the manifest")?;
     let rejected = manifest.all_rejected();
-    let strict = args.strict.then(|| super::not_strict(rejected)).flatten();
+    let strict = args.strict.then(|| super::rejects::strict_error(rejected)).flatten();
     ui.json(&SplitReport {
         schema: SCHEMA,
         data: data.clone(),

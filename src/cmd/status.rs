@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Shows once, or whenever something has changed until no run is running.
 pub(super) async fn run(global: &Global, args: &Status, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir(global);
+    let state_dir = super::state_dir::path(global);
     let mut last = String::new();
     loop {
         let shown = show(args.run.as_deref(), &state_dir, ui)?;
@@ -39,7 +39,7 @@ struct Shown {
 }
 
 fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
-    let store = super::existing_store(state_dir)?;
+    let store = super::state_dir::existing_store(state_dir)?;
     let Some(name) = run else {
         let rows = match &store {
             Some(store) => list(store, state_dir, ui)?,
@@ -49,7 +49,7 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
         let text = runs::runs(&rows, ui.width(), ui.color());
         return Ok(Shown { text, json: serde_json::to_value(RunList { schema: SCHEMA, runs: rows })?, goes_on });
     };
-    let row = super::named_run(store.as_ref(), name, state_dir)?;
+    let row = super::state_dir::named_run(store.as_ref(), name, state_dir)?;
     let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has gone", state_dir.display()))?;
     let report = assemble::assemble(&store, &row, state_dir)?;
     let goes_on = report.state == RunState::Running;

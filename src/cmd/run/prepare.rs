@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::{Global, Run};
-use crate::cmd::{
-    cleanup, credentials_of, environment_of, existing_store, invocation_for, make_state_dir, named_run, state_dir,
-    trace,
-};
+use crate::cmd::state_dir::{self, existing_store, named_run};
+use crate::cmd::{cleanup, credentials_of, environment_of, invocation_for, trace};
 use crate::config::plan::{JudgeKey, JudgePlace, Plan, PlatformKind};
 use crate::config::{self, Need};
 use crate::data::options::Input;
@@ -62,7 +60,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
                 .hint("start a new run to use other settings")
                 .into());
         }
-        Some(_) => (None, state_dir(global)),
+        Some(_) => (None, state_dir::path(global)),
         None => {
             let plan = config::load(&invocation)?;
             let state_dir = plan.state_dir.clone();
@@ -73,7 +71,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         show_plan(plan, global, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
-    make_state_dir(&state_dir)?;
+    state_dir::create(&state_dir)?;
     let mut lock = match args.wait {
         true => Lock::wait(&state_dir, stop).await?,
         false => Lock::take(&state_dir)?,
@@ -111,7 +109,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     };
     let rehearsal = platform.kind == PlatformKind::Embedded && !platform::all_students(&plan.candidates);
     let dir = state_dir.join("runs").join(&id);
-    make_state_dir(&dir)?;
+    state_dir::create(&dir)?;
     log.attach(&dir.join("log.jsonl"))?;
     Ok(Start::Run(Box::new(Prepared {
         plan,

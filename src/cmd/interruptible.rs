@@ -1,0 +1,38 @@
+//! Work on records that Ctrl-C and SIGTERM can stop.
+
+use anyhow::Context as _;
+
+use crate::data::options::Input;
+use crate::error::{Exit, Fault};
+use crate::run::stop::Stop;
+use crate::source::Halt;
+
+/// Runs work on records. A signal lets work that reads an index close what it has open there; it ends other work at once, as
+/// does a second Ctrl-C.
+pub(super) async fn run<T: Send + 'static>(
+    input: &Input,
+    work: impl FnOnce(&Halt) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let halt = Halt::default();
+    if !matches!(input, Input::Elasticsearch(_)) {
+        return work(&halt);
+    }
+    let (stop, halted) = (Stop::default(), halt.clone());
+    let mut working = tokio::task::spawn_blocking(move || work(&halted));
+    let stopping = async {
+        let interrupted = stop.asked().await;
+        halt.ask();
+        stop.forced().await;
+        interrupted
+    };
+    let done = tokio::select! {
+        done = &mut working => Some(done),
+        _ = stopping => None,
+        () = stop.watch_signals() => None,
+    };
+    match (stop.check(), done) {
+        // The result of the work no longer matters.
+        (Err(interrupted), _) => Err(Fault::new(Exit::Cancelled, interrupted.to_string()).into()),
+        (Ok(()), done) => done.context("the signal handler ended")?.context("the task that reads the records ended")?,
+    }
+}
