@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::data::options::Input;
+use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
 use crate::run::stop::Stop;
 use crate::source::Halt;
@@ -10,11 +10,11 @@ use crate::source::Halt;
 /// Runs work on records. A signal lets work that reads an index close what it has open there; it ends other work at once, as
 /// does a second Ctrl-C.
 pub(super) async fn run<T: Send + 'static>(
-    input: &Input,
+    input: &LogSource,
     work: impl FnOnce(&Halt) -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
     let halt = Halt::default();
-    if !matches!(input, Input::Elasticsearch(_)) {
+    if !matches!(input, LogSource::Elasticsearch(_)) {
         return work(&halt);
     }
     let (stop, halted) = (Stop::default(), halt.clone());

@@ -6,16 +6,16 @@ use anyhow::Context as _;
 
 use crate::cli::{Global, InputFormat, Load};
 use crate::config::{self, Need};
-use crate::data::rules::Reject;
-use crate::data::table::TableOptions;
+use crate::data::forms::table::TableOptions;
+use crate::data::reject::Reject;
 use crate::data::timestamp;
 use crate::error::{Exit, Fault};
 use crate::report::answers::{LoadCounts, LoadReport};
 use crate::report::data;
 use crate::report::model::SCHEMA;
 use crate::report::text::counted;
-use crate::source::load::{self, Format, LoadError, LoadRequest, Loaded, Progress};
-use crate::source::local::LogStore;
+use crate::source::load::{self, FileFormat, LoadError, LoadProgress, LoadRequest, Loaded};
+use crate::source::local::LocalStore;
 use crate::ui::Ui;
 use crate::ui::meter::{Meter, Reached};
 
@@ -29,11 +29,11 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         ui.warn(warning);
     }
     super::state_dir::create(&plan.state_dir)?;
-    let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
+    let (store, credentials) = (LocalStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
     let target = super::log_store(&plan.data.input, &store, &credentials);
     let mut rejects = super::rejects::create(args.rejects.as_ref(), &args.files)?;
     let mut meter = Meter::new(ui, "load");
-    let mut progress = |at: Progress| meter.at(Reached { lines: at.read, bytes: at.bytes, of: at.of });
+    let mut progress = |at: LoadProgress| meter.at(Reached { lines: at.read, bytes: at.bytes, of: at.of });
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
     let loaded = load::load(&request, target, writer, &mut progress).map_err(explained);
     drop(meter);
@@ -61,9 +61,9 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
         files: args.files.clone(),
         format: match args.input {
             InputFormat::Auto => None,
-            InputFormat::Jsonl => Some(Format::Jsonl),
-            InputFormat::Csv => Some(Format::Table(None)),
-            InputFormat::Tsv => Some(Format::Table(Some(b'\t'))),
+            InputFormat::Jsonl => Some(FileFormat::Jsonl),
+            InputFormat::Csv => Some(FileFormat::Table(None)),
+            InputFormat::Tsv => Some(FileFormat::Table(Some(b'\t'))),
         },
         table: TableOptions {
             text_column: args.text_column.clone(),

@@ -3,16 +3,16 @@
 use crate::cli::{Global, Logs};
 use crate::config::{self, Invocation, Need};
 use crate::data::label::LabelReader;
-use crate::data::options::{Filter, Input};
+use crate::data::options::{Filter, LogSource};
 use crate::error::{Exit, Fault};
 use crate::report::answers::{LogList, LogRow};
 use crate::report::model::SCHEMA;
 use crate::report::runs;
 use crate::report::text::{count, counted};
 use crate::source::Halt;
-use crate::source::contents::{self, Listing};
-use crate::source::load::Target;
-use crate::source::local::LogStore;
+use crate::source::listing::WorkloadListing;
+use crate::source::local::LocalStore;
+use crate::source::log_store::LogStore;
 use crate::ui::Ui;
 
 /// Lists the log store, or deletes what the flags select.
@@ -27,7 +27,7 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     for warning in &plan.warnings {
         ui.warn(warning);
     }
-    let (store, credentials) = (LogStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
+    let (store, credentials) = (LocalStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
     let target = super::log_store(&plan.data.input, &store, &credentials);
     let filter = &plan.data.filter;
     if args.delete {
@@ -39,7 +39,7 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     let (there, opening) = (store.clone(), credentials.clone());
     let counting = move |halt: &Halt| {
         let target = super::log_store(&input, &there, &opening);
-        contents::of(target, &labels, &wanted, halt)
+        target.list(&labels, &wanted, halt)
     };
     let contents = super::interruptible::run(&plan.data.input, counting).await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
@@ -54,12 +54,12 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     if contents.unreadable > 0 {
         let lines = counted(contents.unreadable, "line");
         let store = match target {
-            Target::Local(store) => store.dir().display().to_string(),
-            Target::Elasticsearch(at, _) => at.to_string(),
+            LogStore::Local(store) => store.dir().display().to_string(),
+            LogStore::Elasticsearch(at, _) => at.to_string(),
         };
         ui.warn(&format!("{lines} of the log store {store} cannot be read as records"));
     }
-    if matches!(plan.data.input, Input::Files(_)) {
+    if matches!(plan.data.input, LogSource::Files(_)) {
         ui.note("runs read the files of logs.path; `dfwfd logs` lists the local log store");
     } else if rows.is_empty() && *filter == Filter::default() {
         ui.hint("dfwfd load FILE brings records into the log store");
@@ -68,16 +68,16 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     Ok(Exit::Done)
 }
 
-fn delete(target: Target<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
+fn delete(target: LogStore<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
     if filter.workload.is_none() && filter.since.is_none() && filter.until.is_none() {
         return Err(Fault::new(Exit::Usage, "--delete needs --workload, --since or --until")
             .hint("dfwfd logs --delete --workload NAME")
             .into());
     }
     let store = match target {
-        Target::Local(store) => store,
-        Target::Elasticsearch(at, _) => {
-            let Some(line) = contents::deletion(target, filter)? else {
+        LogStore::Local(store) => store,
+        LogStore::Elasticsearch(at, _) => {
+            let Some(line) = target.deletion(filter)? else {
                 let why = format!("cannot select these records in {at}: its mapping does not allow it");
                 return Err(Fault::new(Exit::Usage, why).hint("delete them with a query of your own").into());
             };
@@ -93,7 +93,7 @@ fn delete(target: Target<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> 
     Ok(Exit::Done)
 }
 
-fn row(listing: Listing) -> LogRow {
+fn row(listing: WorkloadListing) -> LogRow {
     let time = |seconds: i64| jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string());
     LogRow {
         workload: listing.workload,

@@ -22,12 +22,12 @@ use crate::cli::{Cli, Command, Global, Records};
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
 use crate::config::{Invocation, Need};
-use crate::data::options::Input;
+use crate::data::options::LogSource;
 use crate::error::{Exit, classify};
 use crate::report::model::ErrorObject;
 use crate::source::credentials::Credentials;
-use crate::source::load::Target;
-use crate::source::local::LogStore;
+use crate::source::local::LocalStore;
+use crate::source::log_store::LogStore;
 use crate::ui::{Settings, Ui};
 
 /// Returns the output settings of the global flags.
@@ -99,9 +99,9 @@ pub(crate) fn error_object(error: &anyhow::Error) -> ErrorObject {
 }
 
 /// Returns the log store that `load` fills and `logs` lists: the configured index, else the local one.
-pub(crate) fn log_store<'a>(input: &'a Input, local: &'a LogStore, credentials: &'a Credentials) -> Target<'a> {
+pub(crate) fn log_store<'a>(input: &'a LogSource, local: &'a LocalStore, credentials: &'a Credentials) -> LogStore<'a> {
     match input {
-        Input::Elasticsearch(at) => Target::Elasticsearch(at, credentials),
-        Input::Local(_) | Input::Files(_) | Input::Stdin => Target::Local(local),
+        LogSource::Elasticsearch(at) => LogStore::Elasticsearch(at, credentials),
+        LogSource::Local(_) | LogSource::Files(_) | LogSource::Stdin => LogStore::Local(local),
     }
 }

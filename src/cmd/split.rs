@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::cli::{Global, Split};
 use crate::config::{self, Need};
-use crate::data::options::Input;
+use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
 use crate::report::answers::SplitReport;
 use crate::report::data;
@@ -32,8 +32,8 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create the folder {}", args.out.display()))?;
     let logs = match &plan.data.input {
-        Input::Files(paths) => paths.as_slice(),
-        Input::Local(_) | Input::Stdin | Input::Elasticsearch(_) => &[],
+        LogSource::Files(paths) => paths.as_slice(),
+        LogSource::Local(_) | LogSource::Stdin | LogSource::Elasticsearch(_) => &[],
     };
     let mut rejects = super::rejects::create(args.rejects.as_ref(), logs)?;
     let (request, credentials, out) = (plan.data.clone(), super::credentials_of(&plan), args.out.clone());

@@ -7,7 +7,7 @@ use super::problem::{Location, Problem};
 use super::reader::source_of;
 use super::resolve::Resolver;
 use super::{Invocation, Need, Surroundings, locate, time};
-use crate::data::options::{DatasetRequest, Fields, Filter, IndexAt, Input, LabelRules, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Fields, Filter, IndexAt, LabelRules, LogSource, SplitRules, TypeChoice};
 
 impl Resolver<'_> {
     /// Returns which records are read and how they become datasets.
@@ -32,8 +32,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn input(&mut self, invocation: &Invocation, surroundings: &Surroundings, state_dir: &Path) -> Input {
-        let local = Input::Local(state_dir.join("logs"));
+    fn input(&mut self, invocation: &Invocation, surroundings: &Surroundings, state_dir: &Path) -> LogSource {
+        let local = LogSource::Local(state_dir.join("logs"));
         if !invocation.logs.is_empty() {
             return self.files_of_flag(&invocation.logs, &surroundings.cwd);
         }
@@ -61,7 +61,7 @@ impl Resolver<'_> {
                         sentence.to_owned(),
                     ));
                 }
-                return Input::Elasticsearch(Box::new(at));
+                return LogSource::Elasticsearch(Box::new(at));
             }
             "jsonl" => {}
             _ => return local,
@@ -74,8 +74,10 @@ impl Resolver<'_> {
                 self.problems.push(Problem::value(place, key, found, allowed));
                 local
             }
-            (Need::Settings, paths) => Input::Files(paths.unwrap_or_default().into_iter().map(PathBuf::from).collect()),
-            (Need::Data | Need::Candidates, Some(paths)) => Input::Files(self.files(&paths)),
+            (Need::Settings, paths) => {
+                LogSource::Files(paths.unwrap_or_default().into_iter().map(PathBuf::from).collect())
+            }
+            (Need::Data | Need::Candidates, Some(paths)) => LogSource::Files(self.files(&paths)),
             (Need::Data | Need::Candidates, None) => {
                 if self.reader.is_good("logs.path") && self.reader.is_good("logs.source") {
                     let location = self.location_of("logs.source");
@@ -154,11 +156,11 @@ impl Resolver<'_> {
     }
 
     /// Returns the input that `--logs` names. `-` alone is standard input.
-    fn files_of_flag(&mut self, logs: &[PathBuf], cwd: &Path) -> Input {
+    fn files_of_flag(&mut self, logs: &[PathBuf], cwd: &Path) -> LogSource {
         let shown = logs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         self.reader.note("logs.path", shown, ValueSource::Flag);
         if logs == [PathBuf::from("-")] {
-            return Input::Stdin;
+            return LogSource::Stdin;
         }
         let mut files = Vec::with_capacity(logs.len());
         for path in logs {
@@ -173,7 +175,7 @@ impl Resolver<'_> {
                 None => files.push(file),
             }
         }
-        Input::Files(files)
+        LogSource::Files(files)
     }
 
     /// Returns the files of `logs.path`. The matches of a pattern come in alphabetical order.

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::data::intake::{Counts, Entry, Origin, TypeCounts, WorkloadType};
+use crate::data::intake::{Entry, LineCounts, Origin, TypeCounts, WorkloadType};
 use crate::data::label;
-use crate::data::rules::Reject;
+use crate::data::reject::Reject;
 
 /// The usable records of one workload.
 #[derive(Debug)]
@@ -17,20 +17,20 @@ pub struct Corpus {
     /// What that was decided from.
     pub types: TypeCounts,
     /// What became of all lines read.
-    pub counts: Counts,
+    pub counts: LineCounts,
     /// The labels (names of functions) of the rows, as written most often, ordered by their comparison key.
     pub classes: Vec<String>,
     /// The records in canonical order: timestamp, then id.
-    pub rows: Vec<Row>,
+    pub rows: Vec<CorpusRow>,
     /// Texts that stand with different labels, in the order of their kept rows.
-    pub conflicts: Vec<Conflict>,
+    pub conflicts: Vec<LabelConflict>,
     /// Records refused only because of the workload's type, in the order of reading.
     pub late: Vec<(Origin, Reject)>,
 }
 
 /// One usable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct CorpusRow {
     /// Where it stands.
     pub origin: Origin,
     /// Index into [`Corpus::classes`].
@@ -41,7 +41,7 @@ pub struct Row {
 
 /// A text that stands with different labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
+pub struct LabelConflict {
     /// The newest record of the text, which is kept.
     pub kept: Origin,
     /// Its label.
@@ -56,12 +56,12 @@ impl Corpus {
         workload: String,
         kind: WorkloadType,
         types: TypeCounts,
-        mut counts: Counts,
+        mut counts: LineCounts,
         names: &[String],
         mut entries: Vec<Entry>,
         late: Vec<(Origin, Reject)>,
     ) -> Corpus {
-        let labels = Labels::new(names, entries.iter().map(|entry| entry.name(kind)));
+        let labels = ClassNames::new(names, entries.iter().map(|entry| entry.name(kind)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
         for same_text in several(&entries) {
@@ -87,7 +87,7 @@ impl Corpus {
         entries.iter().for_each(|entry| used[labels.class_of[entry.name(kind)]] = true);
         let mut next = 0;
         let number: Vec<u32> = used.iter().map(|&used| (next, next += u32::from(used)).0).collect();
-        let rows = entries.iter().map(|entry| Row {
+        let rows = entries.iter().map(|entry| CorpusRow {
             origin: entry.origin,
             class: number[labels.class_of[entry.name(kind)]],
             group: entry.masked,
@@ -123,8 +123,8 @@ fn conflict<'a>(
     same_text: impl Iterator<Item = &'a Entry> + Clone,
     newest: Entry,
     kind: WorkloadType,
-    labels: &Labels,
-) -> Option<Conflict> {
+    labels: &ClassNames,
+) -> Option<LabelConflict> {
     let class = |entry: &Entry| labels.class_of[entry.name(kind)];
     if same_text.clone().all(|entry| class(entry) == class(&newest)) {
         return None;
@@ -133,19 +133,19 @@ fn conflict<'a>(
     for entry in same_text {
         *all.entry(labels.shown[class(entry)].clone()).or_default() += 1;
     }
-    Some(Conflict { kept: newest.origin, label: labels.shown[class(&newest)].clone(), labels: all })
+    Some(LabelConflict { kept: newest.origin, label: labels.shown[class(&newest)].clone(), labels: all })
 }
 
 /// The spellings of names brought together into classes.
-struct Labels {
+struct ClassNames {
     /// Class of each name.
     class_of: Vec<usize>,
     /// How each class is shown: as written most often; of equals, the first in code point order.
     shown: Vec<String>,
 }
 
-impl Labels {
-    fn new(names: &[String], uses: impl Iterator<Item = usize>) -> Labels {
+impl ClassNames {
+    fn new(names: &[String], uses: impl Iterator<Item = usize>) -> ClassNames {
         let mut counts = vec![0_u64; names.len()];
         uses.for_each(|name| counts[name] += 1);
         let keys: Vec<String> = names.iter().map(|name| label::key(name)).collect();
@@ -157,6 +157,6 @@ impl Labels {
             spellings.iter().for_each(|&name| class_of[name] = shown.len());
             shown.extend(spellings.first().map(|&name| names[name].clone()));
         }
-        Labels { class_of, shown }
+        ClassNames { class_of, shown }
     }
 }

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::record::Record;
+
 /// Which records become datasets, and by what rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetRequest {
     /// Where the records come from.
-    pub input: Input,
+    pub input: LogSource,
     /// Where the fields of a record stand in documents of another shape; the local log store has none.
     #[serde(default)]
     pub fields: Fields,
@@ -25,7 +27,7 @@ pub struct DatasetRequest {
 /// Where records come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Input {
+pub enum LogSource {
     /// The local log store below this folder (`logs/` of the state directory).
     Local(PathBuf),
     /// JSONL files, in the order given.
@@ -141,6 +143,17 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Epoch seconds, exclusive.
     pub until: Option<i64>,
+}
+
+impl Filter {
+    /// Returns whether a record is one of those that are wanted.
+    pub fn passes(&self, record: &Record<'_>) -> bool {
+        let Filter { workload, clients, since, until } = self;
+        workload.as_deref().is_none_or(|wanted| wanted == record.workload)
+            && (clients.is_empty() || clients.iter().any(|client| *client == record.client))
+            && since.is_none_or(|since| record.timestamp >= since)
+            && until.is_none_or(|until| record.timestamp < until)
+    }
 }
 
 /// What the configuration says about the kind of task.

@@ -10,40 +10,40 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::data::canonical::{self, Canonical, Writer};
-use crate::data::members;
-use crate::data::record::{self, Defaults, Normaliser};
-use crate::data::rules::Reject;
-use crate::data::streamed;
-use crate::data::tape::{Document, Kind, Name, Tape, Value};
+use crate::data::forms::streamed;
+use crate::data::json::canonical::{self, CanonicalWriter, Canonicaliser};
+use crate::data::json::members;
+use crate::data::json::tape::{JsonDocument, JsonKind, JsonValue, KeyName, Tape};
+use crate::data::record::{self, FieldDefaults, Normaliser};
+use crate::data::reject::Reject;
 
 /// Renders rows; holds scratch space, so reuse one for many.
 #[derive(Debug)]
-pub struct Renderer {
+pub struct RowRenderer {
     records: Normaliser,
     tape: Tape,
-    writer: Writer,
-    canonical: Canonical,
+    writer: CanonicalWriter,
+    canonical: Canonicaliser,
     /// Turn arguments of tool calls into the form each place needs; otherwise they stay as logged.
     parse_arguments: bool,
 }
 
 /// The form of the arguments of tool calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum ArgumentForm {
     Object,
     Text,
     AsLogged,
 }
 
-impl Renderer {
+impl RowRenderer {
     /// A renderer; `parse_arguments` is `data_split_config.parse_function_arguments`.
-    pub fn new(parse_arguments: bool) -> Renderer {
-        Renderer {
+    pub fn new(parse_arguments: bool) -> RowRenderer {
+        RowRenderer {
             records: Normaliser::of_five(),
             tape: Tape::default(),
-            writer: Writer::default(),
-            canonical: Canonical::default(),
+            writer: CanonicalWriter::default(),
+            canonical: Canonicaliser::default(),
             parse_arguments,
         }
     }
@@ -60,7 +60,7 @@ impl Renderer {
 
     fn whole_eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let start = out.len();
-        let record = self.records.write(json, &Defaults::default(), out)?.record;
+        let record = self.records.write(json, &FieldDefaults::default(), out)?.record;
         let has_calls = record.messages.iter().any(|message| !message.tool_calls.is_empty())
             || record.reply.tool_calls.as_ref().is_ok_and(|calls| !calls.is_empty());
         if !(has_calls && self.parse_arguments) {
@@ -70,13 +70,13 @@ impl Renderer {
         let plain = std::str::from_utf8(&plain).map_err(|_| Reject::InvalidUtf8)?;
         let row = edit(plain, &mut |key, value| match key {
             "request" => edit(value, &mut |key, value| match key {
-                "messages" => edit_items(value, &mut |_, message| self.with_calls(message, Form::Text)),
+                "messages" => edit_items(value, &mut |_, message| self.with_calls(message, ArgumentForm::Text)),
                 _ => Ok(value.to_owned()),
             }),
             "response" => edit(value, &mut |key, value| match key {
                 "choices" => edit_items(value, &mut |_, choice| {
                     edit(choice, &mut |key, value| match key {
-                        "message" => self.with_calls(value, Form::Object),
+                        "message" => self.with_calls(value, ArgumentForm::Object),
                         _ => Ok(value.to_owned()),
                     })
                 }),
@@ -105,14 +105,14 @@ impl Renderer {
         written
     }
 
-    fn training_line(&mut self, line: Document<'_, '_>, out: &mut Vec<u8>) -> Result<(), Reject> {
+    fn training_line(&mut self, line: JsonDocument<'_, '_>, out: &mut Vec<u8>) -> Result<(), Reject> {
         if line.has_lone_surrogate {
             return Err(Reject::LoneSurrogate);
         }
         let request = line.root.get(REQUEST).ok_or(Reject::NoRequest)?;
         let messages = request.get(MESSAGES).ok_or(Reject::NoMessages)?;
         let response = line.root.get(RESPONSE).ok_or(Reject::NoResponse)?;
-        if response.kind() != Kind::Object {
+        if response.kind() != JsonKind::Object {
             return Err(Reject::BadResponse);
         }
         let first = response.get(CHOICES).and_then(|choices| choices.items().next());
@@ -133,8 +133,13 @@ impl Renderer {
     }
 
     /// A message of a training row.
-    fn training_message(&mut self, message: Value<'_, '_>, is_reply: bool, out: &mut Vec<u8>) -> Result<(), Reject> {
-        if message.kind() != Kind::Object {
+    fn training_message(
+        &mut self,
+        message: JsonValue<'_, '_>,
+        is_reply: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
+        if message.kind() != JsonKind::Object {
             return Err(Reject::BadMessage);
         }
         let [content, name, role, call_id, calls] = message.values(KEYS);
@@ -154,7 +159,7 @@ impl Renderer {
             }
         }
         if let Some(calls) = calls.filter(is_filled_list) {
-            let form = if self.parse_arguments { Form::Object } else { Form::AsLogged };
+            let form = if self.parse_arguments { ArgumentForm::Object } else { ArgumentForm::AsLogged };
             let calls = self.calls(calls.raw(), form)?;
             out.extend_from_slice(b",\"tool_calls\":");
             self.canonical.write(&calls, out)?;
@@ -164,7 +169,7 @@ impl Renderer {
     }
 
     /// A message with the arguments of its calls in this form.
-    fn with_calls(&mut self, message: &str, form: Form) -> Result<String, Reject> {
+    fn with_calls(&mut self, message: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit(message, &mut |key, value| match key {
             "tool_calls" if value.starts_with('[') => edit_items(value, &mut |_, call| self.call(call, form)),
             _ => Ok(value.to_owned()),
@@ -172,14 +177,14 @@ impl Renderer {
     }
 
     /// The calls with their arguments in this form and without nulls.
-    fn calls(&mut self, calls: &str, form: Form) -> Result<String, Reject> {
+    fn calls(&mut self, calls: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit_items(calls, &mut |_, call| {
             let call = without_nulls(call)?;
             self.call(&call, form)
         })
     }
 
-    fn call(&mut self, call: &str, form: Form) -> Result<String, Reject> {
+    fn call(&mut self, call: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit(call, &mut |key, value| match key {
             "function" if value.starts_with('{') => {
                 let mut function = members(value)?;
@@ -191,17 +196,17 @@ impl Renderer {
         })
     }
 
-    fn arguments(&mut self, raw: Option<&str>, form: Form) -> Result<String, Reject> {
+    fn arguments(&mut self, raw: Option<&str>, form: ArgumentForm) -> Result<String, Reject> {
         match (raw, form) {
-            (None, Form::Object) => Ok("{}".to_owned()),
+            (None, ArgumentForm::Object) => Ok("{}".to_owned()),
             (None, _) => Ok("null".to_owned()),
             // What is no object stays as it is: only in a classification record, which has other merits.
-            (Some(raw), Form::Object) if raw.starts_with('"') && record::text_is_object(raw) => {
+            (Some(raw), ArgumentForm::Object) if raw.starts_with('"') && record::text_is_object(raw) => {
                 let text: String = serde_json::from_str(raw).map_err(|_| Reject::BadToolArguments)?;
                 let text = text.trim();
                 Ok(if text.is_empty() { "{}" } else { text }.to_owned())
             }
-            (Some(raw), Form::Text) if !raw.starts_with('"') => {
+            (Some(raw), ArgumentForm::Text) if !raw.starts_with('"') => {
                 let mut object = Vec::with_capacity(raw.len());
                 self.canonical.write(raw, &mut object)?;
                 let mut text = Vec::with_capacity(raw.len() + 16);
@@ -213,24 +218,29 @@ impl Renderer {
     }
 }
 
-const REQUEST: Name = Name::new("request");
-const MESSAGES: Name = Name::new("messages");
-const TOOLS: Name = Name::new("tools");
-const RESPONSE: Name = Name::new("response");
-const CHOICES: Name = Name::new("choices");
-const MESSAGE: Name = Name::new("message");
+const REQUEST: KeyName = KeyName::new("request");
+const MESSAGES: KeyName = KeyName::new("messages");
+const TOOLS: KeyName = KeyName::new("tools");
+const RESPONSE: KeyName = KeyName::new("response");
+const CHOICES: KeyName = KeyName::new("choices");
+const MESSAGE: KeyName = KeyName::new("message");
 /// Keys of a message of a training row.
-const KEYS: [Name; 5] =
-    [Name::new("content"), Name::new("name"), Name::new("role"), Name::new("tool_call_id"), Name::new("tool_calls")];
+const KEYS: [KeyName; 5] = [
+    KeyName::new("content"),
+    KeyName::new("name"),
+    KeyName::new("role"),
+    KeyName::new("tool_call_id"),
+    KeyName::new("tool_calls"),
+];
 
-fn is_filled_list(value: &Value<'_, '_>) -> bool {
+fn is_filled_list(value: &JsonValue<'_, '_>) -> bool {
     value.items().next().is_some()
 }
 
 /// The members of a JSON object, each value as its text.
-struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+struct EditedObject<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Members<'_> {
+impl EditedObject<'_> {
     /// The value of a key; null is as good as absent.
     fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value).filter(|value| *value != "null")
@@ -250,9 +260,9 @@ impl Members<'_> {
     }
 }
 
-fn members(json: &str) -> Result<Members<'_>, Reject> {
+fn members(json: &str) -> Result<EditedObject<'_>, Reject> {
     let members: members::Members<'_> = serde_json::from_str(json).map_err(|_| Reject::InvalidJson)?;
-    Ok(Members(members.0.into_iter().map(|(key, value)| (key, Cow::Borrowed(value.get()))).collect()))
+    Ok(EditedObject(members.0.into_iter().map(|(key, value)| (key, Cow::Borrowed(value.get()))).collect()))
 }
 
 fn items(json: &str) -> Result<Vec<&RawValue>, Reject> {
@@ -295,15 +305,19 @@ mod tests {
         {"role":"tool","tool_call_id":"1","content":"ACME.N"}],"tools":[{"type":"function","function":{"name":"quote"}}]},
         "response":{"choices":[{"message":{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"2","type":"function","function":{"name":"quote","arguments":"{\"ticker\": \"ACME.N\"}"}}]}},null]}}"#;
 
-    fn row(json: &str, parse: bool, of: impl Fn(&mut Renderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>) -> String {
+    fn row(
+        json: &str,
+        parse: bool,
+        of: impl Fn(&mut RowRenderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>,
+    ) -> String {
         let mut out = Vec::new();
-        of(&mut Renderer::new(parse), json.as_bytes(), &mut out).unwrap();
+        of(&mut RowRenderer::new(parse), json.as_bytes(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn an_eval_row_is_the_record_with_texts_in_the_history_and_objects_in_the_reply() {
-        let row = row(TOOLS, true, Renderer::eval_row);
+        let row = row(TOOLS, true, RowRenderer::eval_row);
         assert_eq!(
             row,
             r#"{"client_id":"c","request":{"messages":[{"content":"quote ACME","refusal":null,"role":"user"},{"content":null,"role":"assistant","tool_calls":[{"function":{"arguments":"{\"a\":12345678901234567890,\"b\":1}","name":"find"},"id":"1","index":null,"type":"function"}]},{"content":"ACME.N","role":"tool","tool_call_id":"1"}],"model":"m","tools":[{"function":{"name":"quote"},"type":"function"}]},"response":{"choices":[{"message":{"content":null,"refusal":null,"role":"assistant","tool_calls":[{"function":{"arguments":{"ticker":"ACME.N"},"name":"quote"},"id":"2","type":"function"}]}},null]},"timestamp":1700000000,"workload_id":"w"}"#
@@ -312,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_training_row_has_objects_everywhere_and_no_nulls() {
-        let row = row(TOOLS, true, Renderer::training_row);
+        let row = row(TOOLS, true, RowRenderer::training_row);
         assert_eq!(
             row,
             r#"{"messages":[{"content":"quote ACME","role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"a":12345678901234567890,"b":1},"name":"find"},"id":"1","type":"function"}]},{"content":"ACME.N","role":"tool","tool_call_id":"1"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":{"ticker":"ACME.N"},"name":"quote"},"id":"2","type":"function"}]}],"tools":[{"function":{"name":"quote"},"type":"function"}]}"#
@@ -323,15 +337,15 @@ mod tests {
     fn the_last_value_of_a_key_that_stands_twice_counts_as_in_the_canonical_form() {
         let json = r#"{"workload_id":"w","request":{"messages":[{"role":"user","name":"a","name":null,"content":"x"}]},"response":{"choices":[{"message":{"content":"y"}}]}}"#;
         let canonical =
-            String::from_utf8(record::normalise(json.as_bytes(), &Defaults::default()).unwrap().line).unwrap();
-        let rows = [json, &canonical].map(|json| row(json, true, Renderer::training_row));
+            String::from_utf8(record::normalise(json.as_bytes(), &FieldDefaults::default()).unwrap().line).unwrap();
+        let rows = [json, &canonical].map(|json| row(json, true, RowRenderer::training_row));
         let want = r#"{"messages":[{"content":"x","role":"user"},{"content":"y","role":"assistant"}]}"#;
         assert_eq!(rows, [want; 2]);
     }
 
     #[test]
     fn a_line_that_has_changed_since_it_was_examined_is_refused() {
-        let of = |json: &str| Renderer::new(true).training_row(json.as_bytes(), &mut Vec::new());
+        let of = |json: &str| RowRenderer::new(true).training_row(json.as_bytes(), &mut Vec::new());
         let response = r#""response":{"choices":[{"message":{"content":"y"}}]}"#;
         for (request, reason) in [
             (r#""request":7"#, Reject::NoMessages),
@@ -349,7 +363,7 @@ mod tests {
 
     #[test]
     fn arguments_stay_as_logged_when_they_are_not_to_be_parsed() {
-        let row = row(TOOLS, false, Renderer::training_row);
+        let row = row(TOOLS, false, RowRenderer::training_row);
         assert!(row.contains(r#""arguments":"{\"ticker\": \"ACME.N\"}""#), "{row}");
         assert!(row.contains(r#""arguments":{"a":12345678901234567890,"b":1}"#), "{row}");
     }
@@ -358,7 +372,7 @@ mod tests {
     fn the_form_does_not_depend_on_how_the_record_was_written() {
         let a = r#"{"workload_id":"w","request":{"messages":[{"role":"user","content":"é/"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
         let b = r#"{"response":{"choices":[{"message":{"\u0063ontent":"[[A]]"}}]},"metadata":{},"request":{"messages":[{"content":"\u00e9\/","role":"user"}]},"workload_id":"w","timestamp":0,"client_id":null}"#;
-        for of in [Renderer::eval_row, Renderer::training_row] {
+        for of in [RowRenderer::eval_row, RowRenderer::training_row] {
             assert_eq!(row(a, true, of), row(b, true, of));
         }
     }

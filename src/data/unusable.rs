@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::data::intake::{Counts, TypeCounts};
+use crate::data::intake::{LineCounts, TypeCounts};
 
 /// Why no datasets can be made. All but those of [`Unusable::is_usage`] mean that the data cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +38,14 @@ pub enum Unusable {
     /// There is no valid record at all.
     NoRecords {
         /// What became of the lines.
-        counts: Counts,
+        counts: LineCounts,
     },
     /// There is no valid record of the workload, the clients and the time asked for.
     NoneSelected {
         /// The workload.
         workload: String,
         /// What became of the lines.
-        counts: Counts,
+        counts: LineCounts,
         /// The workloads that there are, with their records.
         workloads: Vec<(String, u64)>,
     },
@@ -64,7 +64,7 @@ pub enum Unusable {
         /// The workload.
         workload: String,
         /// What became of the lines.
-        counts: Counts,
+        counts: LineCounts,
         /// Records left out because of `limit`.
         over_limit: usize,
         /// What is left.
@@ -147,9 +147,9 @@ impl fmt::Display for Unusable {
             Unusable::Ambiguous { workloads } => {
                 write!(f, "the logs hold {} workloads and none was named: {}", workloads.len(), list(workloads))
             }
-            Unusable::NoRecords { counts } => write!(f, "there is no valid record ({})", Told(counts)),
+            Unusable::NoRecords { counts } => write!(f, "there is no valid record ({})", CountsClause(counts)),
             Unusable::NoneSelected { workload, counts, workloads } => {
-                write!(f, "no valid record of workload {workload} passes the filter ({})", Told(counts))?;
+                write!(f, "no valid record of workload {workload} passes the filter ({})", CountsClause(counts))?;
                 if workloads.is_empty() { Ok(()) } else { write!(f, "; the logs hold {}", list(workloads)) }
             }
             Unusable::ToolCalls { types } => write!(
@@ -163,7 +163,11 @@ impl fmt::Display for Unusable {
                 types.records, types.labels, types.tool_calls
             ),
             Unusable::TooFew { workload, counts, over_limit, kept, needed } => {
-                write!(f, "{kept} records of workload {workload} are left, and {needed} are needed ({}", Told(counts))?;
+                write!(
+                    f,
+                    "{kept} records of workload {workload} are left, and {needed} are needed ({}",
+                    CountsClause(counts)
+                )?;
                 if *over_limit > 0 { write!(f, ", over limit {over_limit})") } else { f.write_str(")") }
             }
             Unusable::EvalTooLarge { workload, eval_size, kept, held_back } => write!(
@@ -189,12 +193,12 @@ fn list(workloads: &[(String, u64)]) -> String {
     shown.join(", ")
 }
 
-/// Counts as a clause: what was read and where it went.
-struct Told<'a>(&'a Counts);
+/// LineCounts as a clause: what was read and where it went.
+struct CountsClause<'a>(&'a LineCounts);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for CountsClause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { read, rejected, other, duplicates } = self.0;
+        let LineCounts { read, rejected, other, duplicates } = self.0;
         write!(f, "read {read}, rejected {}", self.0.all_rejected())?;
         if let Some((reason, _)) = rejected.iter().max_by_key(|&(_, &lines)| lines) {
             write!(f, " (most for {reason})")?;

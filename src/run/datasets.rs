@@ -9,7 +9,7 @@ use super::event::Step;
 use super::names;
 use super::outcome::MANIFEST;
 use super::stop::Stop;
-use crate::data::options::{DatasetRequest, Input};
+use crate::data::options::{DatasetRequest, LogSource};
 use crate::nemo::{ApiError, NewDataset, Upload};
 use crate::source::Halt;
 use crate::source::credentials::Credentials;
@@ -73,7 +73,7 @@ pub async fn build(
     dir: &Path,
     stop: &Stop,
 ) -> anyhow::Result<Manifest> {
-    let is_index = matches!(request.input, Input::Elasticsearch(_));
+    let is_index = matches!(request.input, LogSource::Elasticsearch(_));
     let (request, credentials, dir, halt) = (request.clone(), credentials.clone(), dir.to_owned(), Halt::default());
     let halted = halt.clone();
     let mut built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, &halted));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::data::options::{IndexAt, Input};
+use crate::data::options::{IndexAt, LogSource};
 use crate::data::userinfo;
 
 /// The variable of an API key when the configuration names none.
@@ -26,8 +26,8 @@ pub enum Credentials {
 impl Credentials {
     /// Those that an input names, as `get` finds them in the environment. What the configuration names is stronger than
     /// what stands in the server's URL there, and that than the usual variable.
-    pub fn find<'a>(input: &Input, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
-        let Input::Elasticsearch(at) = input else { return Credentials::None };
+    pub fn find<'a>(input: &LogSource, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
+        let LogSource::Elasticsearch(at) = input else { return Credentials::None };
         let IndexAt { url, api_key_env, username_env, password_env, .. } = &**at;
         let value = |name: &Option<String>| name.as_deref().and_then(&get);
         if let Some(key) = value(api_key_env) {
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn what_is_named_is_stronger_than_the_usual_and_nothing_is_shown() {
         let at = |api: Option<&str>, user: Option<&str>| {
-            Input::Elasticsearch(Box::new(IndexAt {
+            LogSource::Elasticsearch(Box::new(IndexAt {
                 api_key_env: api.map(str::to_owned),
                 username_env: user.map(str::to_owned),
                 password_env: user.map(|_| "P".to_owned()),
@@ -79,14 +79,14 @@ mod tests {
         assert_eq!(Credentials::find(&at(Some("K"), None), get), Credentials::ApiKey("hunter2".into()));
         let basic = Credentials::find(&at(None, Some("U")), get);
         assert_eq!(basic, Credentials::Basic("hunter3".into(), "hunter3".into()));
-        assert_eq!(Credentials::find(&Input::Stdin, get), Credentials::None);
+        assert_eq!(Credentials::find(&LogSource::Stdin, get), Credentials::None);
         assert!(!format!("{basic:?}").contains("hunter"));
         let in_url = |name: &str| match name {
             URL => Some("https://u:hunter2@es.test/"),
             API_KEY => Some("usual"),
             _ => None,
         };
-        let at = |url: &str| Input::Elasticsearch(Box::new(IndexAt { url: url.to_owned(), ..IndexAt::default() }));
+        let at = |url: &str| LogSource::Elasticsearch(Box::new(IndexAt { url: url.to_owned(), ..IndexAt::default() }));
         let found = Credentials::find(&at("https://es.test"), in_url);
         assert_eq!(found, Credentials::Basic("u".into(), "hunter2".into()));
         assert_eq!(Credentials::find(&at("https://other.test"), in_url), Credentials::ApiKey("usual".into()));

@@ -6,8 +6,8 @@ use std::io::{Read, Result, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use crate::data::intake::{Batch, Examiner, Origin, Scratch};
-use crate::data::rules::Reject;
+use crate::data::intake::{Examiner, ExaminerScratch, Findings, Origin};
+use crate::data::reject::Reject;
 
 /// Longer lines are refused, so that memory stays bounded whatever is read.
 pub const MAX_LINE: usize = 64 << 20;
@@ -39,8 +39,8 @@ impl Block {
     }
 
     /// Examines every line; lines are numbered from the start of the block.
-    pub fn examine(&self, examiner: &Examiner, scratch: &mut Scratch) -> Batch {
-        let mut batch = Batch::default();
+    pub fn examine(&self, examiner: &Examiner, scratch: &mut ExaminerScratch) -> Findings {
+        let mut batch = Findings::default();
         let mut at = Origin { source: self.source, offset: self.offset, length: 0, line: 1 };
         if let Some(length) = self.too_long {
             batch.reject(Origin { length: length.try_into().unwrap_or(u32::MAX), ..at }, Reject::LineTooLong);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::corpus::Corpus;
 use crate::data::intake::{TypeCounts, WorkloadType};
 use crate::data::options::{DatasetRequest, LabelRules};
-use crate::data::rules::Reject;
+use crate::data::reject::Reject;
 use crate::data::split::Split;
 
 /// Name of the manifest in a dataset folder; it is written last, so a folder with one is complete.

@@ -1,19 +1,18 @@
-//! Where records come from and where datasets go.
+//! Reads records from files, streams, indexes and the local log store, and writes log stores and datasets.
 
-pub mod contents;
 pub mod credentials;
 pub mod dataset;
 pub(crate) mod elastic;
+pub mod input;
 pub mod jsonl;
 pub mod lines;
+pub mod listing;
 pub mod load;
 pub mod local;
+pub mod log_store;
 pub mod manifest;
 mod output;
-mod packed;
 mod pipeline;
-mod reshaped;
-mod seen;
 
 pub use elastic::error::ElasticError;
 pub use elastic::halt::Halt;

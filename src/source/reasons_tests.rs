@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::data::intake::Intake;
-use crate::data::options::{DatasetRequest, Fields, Filter, Input, LabelRules, SplitRules, TypeChoice};
-use crate::data::rules::Reject;
+use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitRules, TypeChoice};
+use crate::data::reject::Reject;
 use crate::source::jsonl::Blocks;
 use crate::source::load::{LoadRequest, load};
-use crate::source::local::LogStore;
+use crate::source::local::LocalStore;
 
 /// Shorter than what `build` reads, so that the fixture of a line that is too long need not be.
 const MAX_LINE: usize = 4096;
 
 fn request(kind: TypeChoice) -> DatasetRequest {
     DatasetRequest {
-        input: Input::Stdin,
+        input: LogSource::Stdin,
         fields: Fields::default(),
         filter: Filter::default(),
         workload_type: kind,
@@ -65,7 +65,7 @@ fn loaded_table_gives(path: &Path, reason: Reject) {
     let dir = tempfile::tempdir().unwrap();
     let request =
         LoadRequest { files: vec![path.to_owned()], workload: Some("w".to_owned()), ..LoadRequest::default() };
-    let loaded = load(&request, &LogStore::at(dir.path()), None, &mut |_| {}).unwrap();
+    let loaded = load(&request, &LocalStore::at(dir.path()), None, &mut |_| {}).unwrap();
     assert_eq!((loaded.read, loaded.added), (2, 1), "{reason}");
     assert_eq!(loaded.rejected.into_iter().collect::<Vec<_>>(), [(reason, 1)]);
 }

@@ -10,7 +10,7 @@ use crate::cmd::state_dir::{self, existing_store, named_run};
 use crate::cmd::{cleanup, credentials_of, environment_of, invocation_for, trace};
 use crate::config::plan::{JudgeKey, JudgePlace, Plan, PlatformKind};
 use crate::config::{self, Need};
-use crate::data::options::Input;
+use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
 use crate::nemo::Secret;
 use crate::platform::{self, Platform};
@@ -186,7 +186,7 @@ fn resumable(store: &Store, name: &str, state_dir: &Path) -> anyhow::Result<RunR
 fn can_read_again(store: &Store, row: RunRow) -> anyhow::Result<RunRow> {
     let plan: Plan = store.plan(&row.id)?;
     let made = store.fact::<serde_json::Value>(&row.id, outcome::MANIFEST)?.is_some();
-    if plan.data.input == Input::Stdin && !made {
+    if plan.data.input == LogSource::Stdin && !made {
         return Err(Fault::new(
             Exit::Usage,
             format!("run {} read its records from standard input and ended before its datasets were made", row.id),

@@ -11,7 +11,7 @@ fn an_index_is_found_by_the_usual_variables_and_every_variable_it_names_has_to_b
         })
     };
     let at = |result: Result<Plan, Problems>| match result.unwrap().data.input {
-        Input::Elasticsearch(at) => at,
+        LogSource::Elasticsearch(at) => at,
         other => panic!("{other:?}"),
     };
     let found = at(index(SMALL, &[("ELASTICSEARCH_URL", "http://e:9200/"), ("ES_COLLECTION_NAME", "logs")]));
@@ -22,7 +22,7 @@ fn an_index_is_found_by_the_usual_variables_and_every_variable_it_names_has_to_b
     let stronger = &[("ELASTICSEARCH_URL", "http://e"), ("DFWFD__LOGS__ELASTICSEARCH__URL", "http://f")];
     assert_eq!(at(index(SMALL, stronger)).url, "http://f");
     let local = index(&format!("{SMALL}logs: {{source: local}}\n"), &[("ELASTICSEARCH_URL", "http://e")]);
-    assert!(matches!(local.unwrap().data.input, Input::Local(_)));
+    assert!(matches!(local.unwrap().data.input, LogSource::Local(_)));
     let stated =
         format!("{SMALL}logs: {{source: elasticsearch, elasticsearch: {{api_key_env: KEY, username_env: KEY}}}}\n");
     let lines = said(index(&stated, &[]));
@@ -50,7 +50,7 @@ fn a_call_to_an_index_has_a_time_limit_above_zero() {
         load_text(&format!("{SMALL}logs: {{source: elasticsearch, elasticsearch: {{{timeout}}}}}\n"), |_, _| {})
     };
     let of = |plan: &Plan| match &plan.data.input {
-        Input::Elasticsearch(at) => at.timeout_ms,
+        LogSource::Elasticsearch(at) => at.timeout_ms,
         other => panic!("{other:?}"),
     };
     assert_eq!(of(&plan("").unwrap()), 120_000);
@@ -74,7 +74,7 @@ fn fields_stand_at_places_of_their_own_and_are_not_written_to() {
     let mapped = "{source: elasticsearch, fields: {request: payload.request, timestamp: '@timestamp'}}";
     let read = plan(mapped, Need::Data).unwrap();
     assert_eq!(read.data.fields.request.as_deref(), Some("payload.request"));
-    let Input::Elasticsearch(at) = &read.data.input else { panic!("{:?}", read.data.input) };
+    let LogSource::Elasticsearch(at) = &read.data.input else { panic!("{:?}", read.data.input) };
     assert_eq!(at.fields, read.data.fields);
     let lines = said(plan(mapped, Need::Store));
     assert!(lines[0].contains("logs.fields") && lines[0].contains("logs.source=local"), "{lines:?}");

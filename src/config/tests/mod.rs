@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::plan::{Judge, JudgeKey, JudgePlace, LocalJudge, LogLevel, PlatformKind, ValueSource};
 use super::*;
-use crate::data::options::{Input, TypeChoice};
+use crate::data::options::{LogSource, TypeChoice};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -74,8 +74,8 @@ fn what_init_writes_loads_and_is_the_shipped_configuration_in_substance() {
     assert_eq!(local.candidates, shipped.candidates);
     assert_eq!(local.training, shipped.training);
     assert_eq!(local.data.split, shipped.data.split);
-    assert_eq!(local.data.input, Input::Local(local.state_dir.join("logs")));
-    assert_eq!(shipped.data.input, Input::Files(vec![Path::new(ROOT).join("testdata/news_logs.jsonl")]));
+    assert_eq!(local.data.input, LogSource::Local(local.state_dir.join("logs")));
+    assert_eq!(shipped.data.input, LogSource::Files(vec![Path::new(ROOT).join("testdata/news_logs.jsonl")]));
     assert_eq!(shipped.platform.kind, PlatformKind::Embedded);
 
     let nemo = load_text(templates::NEMO, |_, _| {}).unwrap();
@@ -266,12 +266,12 @@ fn records_are_chosen_by_flags() {
         invocation.until = Some("2025-06-09".into());
     })
     .unwrap();
-    assert_eq!(plan.data.input, Input::Files(vec![logs.join("news_logs.jsonl")]));
+    assert_eq!(plan.data.input, LogSource::Files(vec![logs.join("news_logs.jsonl")]));
     assert_eq!((plan.data.filter.since, plan.data.filter.until), (Some(1_748_908_800), Some(1_749_427_200)));
     assert_eq!(plan.origins["since"].value, "2025-06-03T00:00:00Z");
 
     let stdin = load_text(SMALL, |invocation, _| invocation.logs = vec!["-".into()]).unwrap();
-    assert_eq!(stdin.data.input, Input::Stdin);
+    assert_eq!(stdin.data.input, LogSource::Stdin);
 
     let result = load_text(SMALL, |invocation, around| {
         around.cwd = logs.clone();
@@ -295,7 +295,7 @@ fn loading_into_files_is_refused_with_what_to_set() {
     assert!(said[0].contains("--set logs.source=local"), "{said:?}");
     let told = Invocation { set: vec!["logs.source=local".into()], ..store };
     let plan = load_in(&told, &around(&[])).unwrap();
-    assert_eq!(plan.data.input, Input::Local(Path::new(ROOT).join(".dfwfd/logs")));
+    assert_eq!(plan.data.input, LogSource::Local(Path::new(ROOT).join(".dfwfd/logs")));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::error::ElasticError;
 use super::index::health;
 use super::mapping::{self, Mapping};
 use super::thread::{Thread, ended};
-use crate::data::canonical;
+use crate::data::json::canonical;
 use crate::data::options::IndexAt;
 use crate::source::credentials::Credentials;
 

@@ -16,14 +16,14 @@ use super::mapping;
 use super::read::Pages;
 use super::thread::Thread;
 use super::window;
+use crate::data::forms::reshape::Reshaper;
 use crate::data::label::LabelReader;
 use crate::data::options::{Fields, Filter, IndexAt};
-use crate::data::reshape::Reshaper;
 use crate::source::credentials::Credentials;
+use crate::source::input::digest::Seen;
+use crate::source::input::reshaped::Reshaped;
 use crate::source::lines::Lines;
-use crate::source::local::{Contents, Listing, Tally};
-use crate::source::reshaped::Reshaped;
-use crate::source::seen::Seen;
+use crate::source::listing::{ListingTally, StoreListing, WorkloadListing};
 
 /// Groups in one answer.
 const GROUPS: usize = 1000;
@@ -35,7 +35,7 @@ pub(crate) fn list(
     labels: &LabelReader,
     filter: &Filter,
     halt: &Halt,
-) -> anyhow::Result<Contents> {
+) -> anyhow::Result<StoreListing> {
     let reading = || format!("listing the records of {at}");
     let client = Client::new(at, credentials).with_context(reading)?;
     match counted(&client, filter).with_context(reading)? {
@@ -61,7 +61,7 @@ pub(crate) fn deletion(at: &IndexAt, credentials: &Credentials, filter: &Filter)
 }
 
 /// `None` where the server cannot count, or not each record under the names that it has.
-pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<Contents>, ElasticError> {
+pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<StoreListing>, ElasticError> {
     let (client, filter) = (Arc::new(client.clone()), filter.clone());
     Thread::start()?.run(async move {
         let index = look(&client, &filter).await?;
@@ -95,11 +95,11 @@ struct Groups<'a> {
 impl Groups<'_> {
     /// Asks for page after page of groups: every one of them comes, and each count is exact. `None` when there are
     /// records whose names the index may not hold.
-    async fn count(&self) -> Result<Option<Contents>, ElasticError> {
+    async fn count(&self) -> Result<Option<StoreListing>, ElasticError> {
         let source = |name: &str, (field, _): &(String, bool)| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
         let sources = [source("workload", &self.workload), source("client", &self.customer)];
         let mut composite = json!({"size": GROUPS, "sources": sources});
-        let mut listings: BTreeMap<String, Listing> = BTreeMap::new();
+        let mut listings: BTreeMap<String, WorkloadListing> = BTreeMap::new();
         let mut unreadable = 0;
         loop {
             let answer = self.client.ask(self.page(&composite)).await?;
@@ -119,8 +119,9 @@ impl Groups<'_> {
                 _ => break,
             }
         }
-        let workloads = listings.into_iter().map(|(workload, listing)| Listing { workload, ..listing }).collect();
-        Ok(Some(Contents { workloads, unreadable, server: Some(self.index.server.to_string()) }))
+        let workloads =
+            listings.into_iter().map(|(workload, listing)| WorkloadListing { workload, ..listing }).collect();
+        Ok(Some(StoreListing { workloads, unreadable, server: Some(self.index.server.to_string()) }))
     }
 
     fn page(&self, composite: &Value) -> Call {
@@ -139,7 +140,7 @@ impl Groups<'_> {
             .json(&body)
     }
 
-    fn add(&self, listing: &mut Listing, group: &Value) {
+    fn add(&self, listing: &mut WorkloadListing, group: &Value) {
         let time = |key: &str| group[key]["value"].as_f64().map(|value| (value as i64).div_euclid(self.unit));
         // A record without a timestamp counts as one of 1970-01-01T00:00:00Z.
         let without = (group["without"]["doc_count"].as_u64() > Some(0)).then_some(0);
@@ -166,8 +167,8 @@ fn scanned(
     labels: &LabelReader,
     filter: &Filter,
     reading: impl Fn() -> String,
-) -> anyhow::Result<Contents> {
-    let mut tally = Tally::default();
+) -> anyhow::Result<StoreListing> {
+    let mut tally = ListingTally::default();
     let mut bytes = Vec::new();
     let server = Some(pages.server.clone());
     let (mut reshaper, seen) = (Reshaper::new(fields), Seen::default());
@@ -186,6 +187,6 @@ fn scanned(
     drop(lines);
     match (read, pages.take_error()) {
         (_, Some(error)) => Err(anyhow::Error::new(error).context(reading())),
-        (read, None) => read.with_context(reading).map(|()| Contents { server, ..tally.finish() }),
+        (read, None) => read.with_context(reading).map(|()| StoreListing { server, ..tally.finish() }),
     }
 }

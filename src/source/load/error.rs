@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::data::table::TableError;
-use crate::source::packed::Damaged;
+use crate::data::forms::table::TableError;
+use crate::source::input::packed::Damaged;
 
 /// Why a file cannot be loaded, or not to its end.
 #[derive(Debug, thiserror::Error)]

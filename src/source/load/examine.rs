@@ -5,11 +5,11 @@ use std::io::{self, BufRead};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::data::chat;
-use crate::data::record::{Checked, Defaults, Normaliser};
-use crate::data::rules::Reject;
-use crate::data::streamed;
-use crate::data::table::Row;
+use crate::data::forms::chat_row;
+use crate::data::forms::streamed;
+use crate::data::forms::table::TableRow;
+use crate::data::record::{Checked, FieldDefaults, Normaliser};
+use crate::data::reject::Reject;
 use crate::source::lines::Lines;
 
 /// Bytes of a chunk, unless one line has more.
@@ -80,7 +80,7 @@ struct Kept {
 
 /// A record, ready for a store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundRecord<'a> {
     /// Its id.
     pub(super) id: u128,
     /// Its workload.
@@ -98,9 +98,9 @@ impl Examined {
     }
 
     /// Number and bytes of each line, and what it holds.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8], Result<Found<'_>, Reject>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8], Result<FoundRecord<'_>, Reject>)> {
         self.raw.lines.iter().zip(&self.found).map(|(line, found)| {
-            let found = found.as_ref().map_err(|reason| *reason).map(|kept| Found {
+            let found = found.as_ref().map_err(|reason| *reason).map(|kept| FoundRecord {
                 id: kept.id,
                 workload: &kept.workload,
                 line: &self.out[kept.line.clone()],
@@ -113,18 +113,18 @@ impl Examined {
 
 /// Makes records of lines; one for each thread.
 #[derive(Debug)]
-pub(super) struct Examiner<'a> {
-    defaults: Defaults<'a>,
+pub(super) struct LoadExaminer<'a> {
+    defaults: FieldDefaults<'a>,
     normaliser: Normaliser,
     /// The workload of the last record: most have that of the one before.
     workload: Arc<str>,
 }
 
-impl<'a> Examiner<'a> {
+impl<'a> LoadExaminer<'a> {
     /// With what fills in missing fields; `five`: without any other.
-    pub(super) fn new(defaults: Defaults<'a>, five: bool) -> Examiner<'a> {
+    pub(super) fn new(defaults: FieldDefaults<'a>, five: bool) -> LoadExaminer<'a> {
         let normaliser = if five { Normaliser::of_five() } else { Normaliser::default() };
-        Examiner { defaults, normaliser, workload: Arc::from("") }
+        LoadExaminer { defaults, normaliser, workload: Arc::from("") }
     }
 
     /// Examines every line of a chunk.
@@ -140,7 +140,7 @@ impl<'a> Examiner<'a> {
     }
 
     /// Examines a row of a table.
-    pub(super) fn row(&mut self, row: Row<'_>) -> Examined {
+    pub(super) fn row(&mut self, row: TableRow<'_>) -> Examined {
         let mut out = Vec::new();
         let found = row.record.and_then(|json| self.record(&json, &mut out));
         let line = RawLine { number: row.line, bytes: 0..row.raw.len(), too_long: false };
@@ -151,7 +151,7 @@ impl<'a> Examiner<'a> {
     /// A line as a log record, with the response streamed or whole, else as a chat row.
     fn line(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<Kept, Reject> {
         match self.record(json, out) {
-            Err(Reject::NoRequest) => match chat::record_of(json) {
+            Err(Reject::NoRequest) => match chat_row::record_of(json) {
                 Some(record) => self.record(&record?, out),
                 None => Err(Reject::NoRequest),
             },

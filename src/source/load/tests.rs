@@ -7,21 +7,22 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::table::TableError;
-use crate::source::packed::tests::{gzip, zstandard};
+use crate::data::forms::table::TableError;
+use crate::source::input::packed::tests::{gzip, zstandard};
+use crate::source::local::LocalStore;
 
 const GOOD: &str = r#"{"timestamp":1,"workload_id":"w","request":{"messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"content":"[[A]]"}}]}}"#;
 const CHAT: &str = r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"[[A]]"}]}"#;
 
 struct Trial {
     dir: tempfile::TempDir,
-    store: LogStore,
+    store: LocalStore,
 }
 
 impl Trial {
     fn new() -> Trial {
         let dir = tempfile::tempdir().unwrap();
-        let store = LogStore::at(dir.path().join("logs"));
+        let store = LocalStore::at(dir.path().join("logs"));
         Trial { dir, store }
     }
 
@@ -153,22 +154,22 @@ fn rejects_are_located_and_written_out() {
         |(file, line, reason, text)| serde_json::json!({"file": file, "line": line, "reason": reason, "text": text}),
     );
     assert_eq!(found, want);
-    assert_eq!(loaded.located[0], Located { file: a, line: 2, reason: Reject::EmptyLine });
+    assert_eq!(loaded.located[0], LocatedReject { file: a, line: 2, reason: Reject::EmptyLine });
     assert_eq!(loaded.located.len(), LOCATED);
 }
 
 #[test]
 fn formats_are_known_by_name_then_by_content() {
     for (name, beginning, want) in [
-        ("x.jsonl", "text,label", Format::Jsonl),
-        ("x.CSV", "{", Format::Table(None)),
-        ("x.tsv", "", Format::Table(Some(b'\t'))),
-        ("<stdin>", "\u{feff}\n {\"a\":1,", Format::Jsonl),
-        ("<stdin>", "[1,2]", Format::Jsonl),
-        ("<stdin>", "", Format::Jsonl),
-        ("<stdin>", "words", Format::Jsonl),
-        ("x.txt", "\ntext\tlabel\n", Format::Table(Some(b'\t'))),
-        ("x", "\"a;b\",label", Format::Table(Some(b','))),
+        ("x.jsonl", "text,label", FileFormat::Jsonl),
+        ("x.CSV", "{", FileFormat::Table(None)),
+        ("x.tsv", "", FileFormat::Table(Some(b'\t'))),
+        ("<stdin>", "\u{feff}\n {\"a\":1,", FileFormat::Jsonl),
+        ("<stdin>", "[1,2]", FileFormat::Jsonl),
+        ("<stdin>", "", FileFormat::Jsonl),
+        ("<stdin>", "words", FileFormat::Jsonl),
+        ("x.txt", "\ntext\tlabel\n", FileFormat::Table(Some(b'\t'))),
+        ("x", "\"a;b\",label", FileFormat::Table(Some(b','))),
     ] {
         assert_eq!(detect(name, beginning.as_bytes()), want, "{name} {beginning}");
     }
@@ -178,7 +179,7 @@ fn formats_are_known_by_name_then_by_content() {
 fn a_table_on_an_unnamed_stream_is_found_behind_blank_lines() {
     let trial = Trial::new();
     assert_eq!(counts(&trial.load_file("table", "\n\n text;label\nx;Y\n")), (1, 1, 0, 0));
-    let forced = LoadRequest { format: Some(Format::Jsonl), ..request(&[trial.file("b.csv", CHAT)]) };
+    let forced = LoadRequest { format: Some(FileFormat::Jsonl), ..request(&[trial.file("b.csv", CHAT)]) };
     assert_eq!(trial.load(&forced).added, 1);
 }
 
@@ -280,7 +281,7 @@ fn large_loads_are_appended_in_parts() {
     assert_eq!(counts(&loaded), (12_000, 3000, 9000, 0));
     assert!(reports.is_sorted_by(|a, b| a.read < b.read && a.bytes < b.bytes));
     let bytes = 2 * text.join("\n").len() as u64;
-    assert_eq!(reports.last(), Some(&Progress { read: 12_000, bytes, of: Some(bytes) }));
+    assert_eq!(reports.last(), Some(&LoadProgress { read: 12_000, bytes, of: Some(bytes) }));
 }
 
 proptest! {

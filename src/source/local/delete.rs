@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::segment::ids_path;
-use super::{LogStore, lock, passes, segments};
+use super::{LocalStore, lock, segments};
 use crate::data::options::Filter;
 use crate::data::record::Record;
 use crate::source::lines::Lines;
@@ -22,7 +22,7 @@ pub struct Deleted {
     pub kept: u64,
 }
 
-impl LogStore {
+impl LocalStore {
     /// Deletes the records that `filter` lets pass, which is all of them when it is empty.
     pub fn delete(&self, filter: &Filter) -> anyhow::Result<Deleted> {
         let mut deleted = Deleted::default();
@@ -91,5 +91,5 @@ fn rewrite_beside(path: &Path, kept: &Path, filter: &Filter) -> io::Result<Delet
 }
 
 fn matches(line: &[u8], filter: &Filter) -> bool {
-    Record::parse(line).is_ok_and(|record| passes(&record, filter))
+    Record::parse(line).is_ok_and(|record| filter.passes(&record))
 }

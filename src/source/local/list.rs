@@ -1,69 +1,21 @@
-//! What the log store holds: counts by workload, client and label. Reads every record once, keeps only counts.
+//! Lists what the local log store holds. Reads every record once and keeps only counts.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 
 use anyhow::Context;
-use serde::Serialize;
 
-use super::{LogStore, passes};
-use crate::data::label::{self, LabelReader};
+use super::LocalStore;
+use crate::data::label::LabelReader;
 use crate::data::options::Filter;
-use crate::data::record::Record;
 use crate::source::lines::Lines;
+use crate::source::listing::{ListingTally, StoreListing};
 
-/// What the store holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Contents {
-    /// The workloads, by name.
-    pub workloads: Vec<Listing>,
-    /// Lines that are no records (only a hand that wrote into the store leaves any).
-    pub unreadable: u64,
-    /// Name and version of the server of an index.
-    pub server: Option<String>,
-}
-
-/// One workload of the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Listing {
-    /// Its name.
-    pub workload: String,
-    /// Its records.
-    pub records: u64,
-    /// Epoch seconds of the oldest.
-    pub first: i64,
-    /// Epoch seconds of the newest.
-    pub last: i64,
-    /// Records by client, by name; the empty name stands for records without one.
-    pub clients: Vec<(String, u64)>,
-    /// Records by label (or called function), the most frequent first, each as written most often.
-    pub labels: Vec<(String, u64)>,
-    /// Records with neither label nor tool calls.
-    pub unlabelled: u64,
-    /// Records whose response calls tools.
-    pub tool_calls: u64,
-}
-
-/// Counts in the making.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    workloads: BTreeMap<String, Counts>,
-    unreadable: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    listing: Listing,
-    clients: BTreeMap<String, u64>,
-    labels: BTreeMap<String, BTreeMap<String, u64>>,
-}
-
-impl LogStore {
+impl LocalStore {
     /// Counts the records that `filter` lets pass, reading their labels with `labels`.
-    pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<Contents> {
+    pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<StoreListing> {
         let reading = self.read()?;
-        let mut tally = Tally::default();
+        let mut tally = ListingTally::default();
         let mut bytes = Vec::new();
         for path in &reading.files {
             let reading = || format!("reading {}", path.display());
@@ -74,64 +26,5 @@ impl LogStore {
             }
         }
         Ok(tally.finish())
-    }
-}
-
-impl Tally {
-    /// Counts a line, if it is a record that `filter` lets pass.
-    pub(crate) fn take(&mut self, line: &[u8], filter: &Filter, labels: &LabelReader) {
-        let Ok(record) = Record::parse(line) else {
-            self.unreadable += 1;
-            return;
-        };
-        if !passes(&record, filter) {
-            return;
-        }
-        if !self.workloads.contains_key(&*record.workload) {
-            self.workloads.insert(record.workload.to_string(), Counts::default());
-        }
-        if let Some(counts) = self.workloads.get_mut(&*record.workload) {
-            counts.count(&record, labels);
-        }
-    }
-
-    /// What was counted.
-    pub(crate) fn finish(self) -> Contents {
-        let workloads = self.workloads.into_iter().map(|(workload, counts)| counts.finish(workload)).collect();
-        Contents { workloads, unreadable: self.unreadable, server: None }
-    }
-}
-
-impl Counts {
-    fn count(&mut self, record: &Record<'_>, labels: &LabelReader) {
-        let listing = &mut self.listing;
-        if listing.records == 0 {
-            (listing.first, listing.last) = (record.timestamp, record.timestamp);
-        }
-        listing.records += 1;
-        listing.first = listing.first.min(record.timestamp);
-        listing.last = listing.last.max(record.timestamp);
-        *self.clients.entry(record.client.to_string()).or_default() += 1;
-        let called = record.reply.tool_calls.as_ref().ok().and_then(|calls| calls.first());
-        listing.tool_calls += u64::from(called.is_some());
-        let content = record.reply.content.map(|text| text.read());
-        let said = content.as_deref().and_then(|content| labels.read(content));
-        match called.map(|call| &*call.name).or(said) {
-            Some(found) => {
-                *self.labels.entry(label::key(found)).or_default().entry(found.to_owned()).or_default() += 1;
-            }
-            None => listing.unlabelled += 1,
-        }
-    }
-
-    fn finish(self, workload: String) -> Listing {
-        let shown = |spellings: BTreeMap<String, u64>| {
-            let all = spellings.values().sum();
-            let most = spellings.into_iter().rev().max_by_key(|(_, count)| *count);
-            most.map(|(label, _)| (label, all))
-        };
-        let mut labels: Vec<(String, u64)> = self.labels.into_values().filter_map(shown).collect();
-        labels.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        Listing { workload, clients: self.clients.into_iter().collect(), labels, ..self.listing }
     }
 }

@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::ids::Ids;
-use super::{Appended, Batch};
-use crate::data::record::{Defaults, normalise};
+use super::{AppendBatch, Appended};
+use crate::data::record::{FieldDefaults, normalise};
 use crate::source::lines::Lines;
 
 /// Records whose ids are noted at a time while a segment is read again.
@@ -32,7 +32,7 @@ impl Segment {
     }
 
     /// Appends the records of a batch that are new.
-    pub(super) fn append(&mut self, batch: &Batch) -> io::Result<Appended> {
+    pub(super) fn append(&mut self, batch: &AppendBatch) -> io::Result<Appended> {
         let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.path)?;
         let (mut end, repaired) = self.catch_up(&mut file)?;
         let begin = end;
@@ -87,7 +87,7 @@ impl Segment {
         let mut torn = None;
         let mut end = self.ids.covered;
         while let Some(line) = lines.next(&mut bytes)? {
-            let record = if line.too_long { None } else { normalise(&bytes, &Defaults::default()).ok() };
+            let record = if line.too_long { None } else { normalise(&bytes, &FieldDefaults::default()).ok() };
             if !line.ended && record.is_none() {
                 torn = Some(line.start);
                 break;
@@ -127,7 +127,7 @@ impl Segment {
         let Some(text) = bytes.strip_suffix(b"\n") else { return Ok(false) };
         // Lines that are no records (written by hand) may stand before it.
         let line = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        let record = normalise(line, &Defaults::default()).ok();
+        let record = normalise(line, &FieldDefaults::default()).ok();
         Ok(record.map(|record| record.id) == Some(last))
     }
 }

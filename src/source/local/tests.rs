@@ -5,10 +5,12 @@ use std::fs;
 
 use proptest::prelude::*;
 
+use super::delete::Deleted;
 use super::*;
 use crate::data::label::LabelReader;
 use crate::data::options::{Filter, LabelRules};
-use crate::data::record::{Defaults, normalise};
+use crate::data::record::{FieldDefaults, normalise};
+use crate::source::listing::{StoreListing, WorkloadListing};
 
 fn json(workload: &str, n: u32) -> String {
     serde_json::json!({
@@ -19,30 +21,30 @@ fn json(workload: &str, n: u32) -> String {
     .to_string()
 }
 
-fn batch(workload: &str, numbers: impl IntoIterator<Item = u32>) -> Batch {
-    let mut batch = Batch::default();
+fn batch(workload: &str, numbers: impl IntoIterator<Item = u32>) -> AppendBatch {
+    let mut batch = AppendBatch::default();
     for n in numbers {
-        let record = normalise(json(workload, n).as_bytes(), &Defaults::default()).unwrap();
+        let record = normalise(json(workload, n).as_bytes(), &FieldDefaults::default()).unwrap();
         batch.push(record.id, &record.line);
     }
     batch
 }
 
 /// What the one segment of a workload holds: its timestamps, in order.
-fn numbers(store: &LogStore, workload: &str) -> Vec<u32> {
+fn numbers(store: &LocalStore, workload: &str) -> Vec<u32> {
     let text = fs::read_to_string(store.dir().join(segment_name(workload))).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
-    let number = |line: &str| normalise(line.as_bytes(), &Defaults::default()).unwrap().timestamp as u32;
+    let number = |line: &str| normalise(line.as_bytes(), &FieldDefaults::default()).unwrap().timestamp as u32;
     text.lines().map(number).collect()
 }
 
-fn store() -> (tempfile::TempDir, LogStore) {
+fn store() -> (tempfile::TempDir, LocalStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = LogStore::at(dir.path().join("logs"));
+    let store = LocalStore::at(dir.path().join("logs"));
     (dir, store)
 }
 
-fn append(store: &LogStore, workload: &str, numbers: impl IntoIterator<Item = u32>) -> (u64, u64) {
+fn append(store: &LocalStore, workload: &str, numbers: impl IntoIterator<Item = u32>) -> (u64, u64) {
     let done = store.writer().append(workload, &batch(workload, numbers)).unwrap();
     (done.added, done.present)
 }
@@ -90,7 +92,7 @@ fn workloads_have_segments_of_their_own() {
 fn a_store_that_was_never_written_to_is_empty_and_stays_away() {
     let (_dir, store) = store();
     let labels = LabelReader::new(&LabelRules::default()).unwrap();
-    assert_eq!(store.list(&labels, &Filter::default()).unwrap(), Contents::default());
+    assert_eq!(store.list(&labels, &Filter::default()).unwrap(), StoreListing::default());
     assert_eq!(store.delete(&Filter::default()).unwrap(), Deleted::default());
     assert!(!store.dir().exists());
 }
@@ -188,16 +190,16 @@ fn listing_counts_clients_labels_and_range() {
         r#""content":"[[A]]""#,
         r#""content":null,"tool_calls":[{"function":{"name":"get","arguments":"{}"}}]"#,
     );
-    let mut more = Batch::default();
+    let mut more = AppendBatch::default();
     for json in [plain, tools] {
-        let record = normalise(json.as_bytes(), &Defaults::default()).unwrap();
+        let record = normalise(json.as_bytes(), &FieldDefaults::default()).unwrap();
         more.push(record.id, &record.line);
     }
     store.writer().append("w", &more).unwrap();
     let labels = LabelReader::new(&LabelRules::default()).unwrap();
     let listing = store.list(&labels, &Filter::default()).unwrap().workloads.remove(0);
     let pairs = |list: &[(&str, u64)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
-    let want = Listing {
+    let want = WorkloadListing {
         workload: "w".to_owned(),
         records: 8,
         first: 1,
@@ -211,7 +213,7 @@ fn listing_counts_clients_labels_and_range() {
     let since = Filter { since: Some(5), clients: vec!["c1".to_owned()], ..Filter::default() };
     assert_eq!(store.list(&labels, &since).unwrap().workloads[0].records, 3);
     let other = Filter { workload: Some("v".to_owned()), ..Filter::default() };
-    assert_eq!(store.list(&labels, &other).unwrap(), Contents::default());
+    assert_eq!(store.list(&labels, &other).unwrap(), StoreListing::default());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Which rows go where: sampling, near-duplicate groups, stratified eval and validation sets. Indexes in, indexes out.
 
+pub mod draw;
+
 use crate::data::corpus::Corpus;
-use crate::data::draw::{Draw, Purpose};
 use crate::data::options::SplitRules;
+use crate::data::split::draw::{Draw, Purpose};
 use crate::data::unusable::Unusable;
 
 /// The rows of each dataset: indexes into [`Corpus::rows`], ascending, so in canonical order.
@@ -277,5 +279,4 @@ fn majority(mut classes: impl ExactSizeIterator<Item = usize>) -> usize {
 }
 
 #[cfg(test)]
-#[path = "split_tests.rs"]
 mod tests;

@@ -7,15 +7,15 @@ use std::cell::Cell;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::data::canonical::{self, Canonical, Writer};
-use crate::data::rules::Reject;
-use crate::data::streamed;
-use crate::data::tape::{Document, Kind, Name, Tape, Text, Value};
+use crate::data::forms::streamed;
+use crate::data::json::canonical::{self, CanonicalWriter, Canonicaliser};
+use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
+use crate::data::reject::Reject;
 use crate::data::timestamp;
 
 /// What fills in a field that a line lacks; it never replaces one that is there.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Defaults<'a> {
+pub struct FieldDefaults<'a> {
     /// For `workload_id`.
     pub workload: Option<&'a str>,
     /// For `client_id`.
@@ -57,7 +57,7 @@ pub enum Content<'a> {
     #[default]
     None,
     /// A text.
-    Text(Text<'a>),
+    Text(JsonText<'a>),
     /// A list of parts (text, image and so on), each as written.
     Parts(Vec<&'a str>),
 }
@@ -66,7 +66,7 @@ pub enum Content<'a> {
 #[derive(Debug)]
 pub struct Reply<'a> {
     /// The text.
-    pub content: Option<Text<'a>>,
+    pub content: Option<JsonText<'a>>,
     /// The tool calls; an error when the field holds no list of calls with a function name.
     pub tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
 }
@@ -87,24 +87,24 @@ pub struct ToolCall<'a> {
 impl<'a> Record<'a> {
     /// The record that one line holds.
     pub fn parse(json: &'a [u8]) -> Result<Record<'a>, Reject> {
-        Record::parse_with(json, &Defaults::default())
+        Record::parse_with(json, &FieldDefaults::default())
     }
 
     /// The same with what fills in missing fields.
-    pub fn parse_with(json: &'a [u8], defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
+    pub fn parse_with(json: &'a [u8], defaults: &FieldDefaults<'a>) -> Result<Record<'a>, Reject> {
         Record::read(json, defaults, &mut Tape::default()).map(|(record, _)| record)
     }
 
     /// The same on a tape that is used again, with the line as it was read.
     pub fn read<'t>(
         json: &'a [u8],
-        defaults: &Defaults<'a>,
+        defaults: &FieldDefaults<'a>,
         tape: &'t mut Tape,
-    ) -> Result<(Record<'a>, Value<'t, 'a>), Reject> {
+    ) -> Result<(Record<'a>, JsonValue<'t, 'a>), Reject> {
         let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
-        let Document { root, has_lone_surrogate } =
+        let JsonDocument { root, has_lone_surrogate } =
             tape.read(text, 0).map_err(|reject| why_unreadable(text, reject))?;
-        if root.kind() != Kind::Object {
+        if root.kind() != JsonKind::Object {
             return Err(Reject::NotAnObject);
         }
         match Record::of(root, defaults) {
@@ -116,7 +116,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn of(line: Value<'_, 'a>, defaults: &Defaults<'a>) -> Result<Record<'a>, Reject> {
+    fn of(line: JsonValue<'_, 'a>, defaults: &FieldDefaults<'a>) -> Result<Record<'a>, Reject> {
         let [timestamp, workload, client, request, response] = fields(line, LINE)?;
         let timestamp = match timestamp {
             Some(value) => timestamp::from_json(value.raw()).ok_or(Reject::BadTimestamp)?,
@@ -132,26 +132,26 @@ impl<'a> Record<'a> {
     }
 }
 
-const LINE: [Name; 5] = [
-    Name::new("timestamp"),
-    Name::new("workload_id"),
-    Name::new("client_id"),
-    Name::new("request"),
-    Name::new("response"),
+const LINE: [KeyName; 5] = [
+    KeyName::new("timestamp"),
+    KeyName::new("workload_id"),
+    KeyName::new("client_id"),
+    KeyName::new("request"),
+    KeyName::new("response"),
 ];
-const REQUEST: [Name; 1] = [Name::new("messages")];
-const MESSAGE: [Name; 3] = [Name::new("role"), Name::new("content"), Name::new("tool_calls")];
-const RESPONSE: [Name; 1] = [Name::new("choices")];
-const CHOICE: [Name; 1] = [Name::new("message")];
-const REPLY: [Name; 2] = [Name::new("content"), Name::new("tool_calls")];
-const CALL: [Name; 1] = [Name::new("function")];
-const FUNCTION: [Name; 2] = [Name::new("name"), Name::new("arguments")];
+const REQUEST: [KeyName; 1] = [KeyName::new("messages")];
+const MESSAGE: [KeyName; 3] = [KeyName::new("role"), KeyName::new("content"), KeyName::new("tool_calls")];
+const RESPONSE: [KeyName; 1] = [KeyName::new("choices")];
+const CHOICE: [KeyName; 1] = [KeyName::new("message")];
+const REPLY: [KeyName; 2] = [KeyName::new("content"), KeyName::new("tool_calls")];
+const CALL: [KeyName; 1] = [KeyName::new("function")];
+const FUNCTION: [KeyName; 2] = [KeyName::new("name"), KeyName::new("arguments")];
 
 /// The values of these keys of an object; null is as good as absent.
 fn fields<'t, 'a, const N: usize>(
-    object: Value<'t, 'a>,
-    names: [Name; N],
-) -> Result<[Option<Value<'t, 'a>>; N], Reject> {
+    object: JsonValue<'t, 'a>,
+    names: [KeyName; N],
+) -> Result<[Option<JsonValue<'t, 'a>>; N], Reject> {
     let mut found = [None; N];
     for (key, value) in object.members() {
         if let Some(at) = names.iter().position(|name| key.is_key(*name))
@@ -160,17 +160,17 @@ fn fields<'t, 'a, const N: usize>(
             return Err(Reject::DuplicateKey);
         }
     }
-    Ok(found.map(|value| value.filter(|value| value.kind() != Kind::Null)))
+    Ok(found.map(|value| value.filter(|value| value.kind() != JsonKind::Null)))
 }
 
 /// Whether a key that is read stands twice in its object, wherever in the line.
 #[cold]
-fn has_twice(line: Value<'_, '_>) -> bool {
+fn has_twice(line: JsonValue<'_, '_>) -> bool {
     fn below<'t, 'a, const N: usize>(
-        object: Option<Value<'t, 'a>>,
-        names: [Name; N],
+        object: Option<JsonValue<'t, 'a>>,
+        names: [KeyName; N],
         twice: &mut bool,
-    ) -> [Option<Value<'t, 'a>>; N] {
+    ) -> [Option<JsonValue<'t, 'a>>; N] {
         let none = [None; N];
         object.map_or(none, |object| {
             fields(object, names).unwrap_or_else(|_| {
@@ -186,29 +186,29 @@ fn has_twice(line: Value<'_, '_>) -> bool {
     let [reply] = below(choices.and_then(|choices| choices.items().next()), CHOICE, &mut twice);
     let [_, calls] = below(reply, REPLY, &mut twice);
     let mut all_calls = Vec::from_iter(calls);
-    for message in messages.iter().flat_map(Value::items) {
+    for message in messages.iter().flat_map(JsonValue::items) {
         let [_, _, calls] = below(Some(message), MESSAGE, &mut twice);
         all_calls.extend(calls);
     }
-    for call in all_calls.iter().flat_map(Value::items) {
+    for call in all_calls.iter().flat_map(JsonValue::items) {
         let [function] = below(Some(call), CALL, &mut twice);
         below(function, FUNCTION, &mut twice);
     }
     twice
 }
 
-fn optional_text<'a>(value: Option<Value<'_, 'a>>, wrong: Reject) -> Result<Option<Text<'a>>, Reject> {
+fn optional_text<'a>(value: Option<JsonValue<'_, 'a>>, wrong: Reject) -> Result<Option<JsonText<'a>>, Reject> {
     value.map(|value| value.text().ok_or(wrong)).transpose()
 }
 
-fn is_kind(value: &Value<'_, '_>, kind: Kind) -> bool {
+fn is_kind(value: &JsonValue<'_, '_>, kind: JsonKind) -> bool {
     value.kind() == kind
 }
 
-fn messages<'a>(request: Option<Value<'_, 'a>>) -> Result<Vec<Message<'a>>, Reject> {
-    let request = request.filter(|request| is_kind(request, Kind::Object)).ok_or(Reject::NoRequest)?;
+fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<Vec<Message<'a>>, Reject> {
+    let request = request.filter(|request| is_kind(request, JsonKind::Object)).ok_or(Reject::NoRequest)?;
     let [messages] = fields(request, REQUEST)?;
-    let mut items = messages.filter(|messages| is_kind(messages, Kind::List)).ok_or(Reject::NoMessages)?.items();
+    let mut items = messages.filter(|messages| is_kind(messages, JsonKind::List)).ok_or(Reject::NoMessages)?.items();
     let first = message(items.next().ok_or(Reject::NoMessages)?)?;
     let mut messages = Vec::with_capacity(4);
     messages.push(first);
@@ -218,30 +218,30 @@ fn messages<'a>(request: Option<Value<'_, 'a>>) -> Result<Vec<Message<'a>>, Reje
     Ok(messages)
 }
 
-fn message<'a>(message: Value<'_, 'a>) -> Result<Message<'a>, Reject> {
-    if message.kind() != Kind::Object {
+fn message<'a>(message: JsonValue<'_, 'a>) -> Result<Message<'a>, Reject> {
+    if message.kind() != JsonKind::Object {
         return Err(Reject::BadMessage);
     }
     let [role, content, calls] = fields(message, MESSAGE)?;
     let role = optional_text(role, Reject::BadMessage)?.map(|role| role.read());
     let content = match content {
         None => Content::None,
-        Some(list) if list.kind() == Kind::List => Content::Parts(list.items().map(|part| part.raw()).collect()),
+        Some(list) if list.kind() == JsonKind::List => Content::Parts(list.items().map(|part| part.raw()).collect()),
         Some(other) => Content::Text(other.text().ok_or(Reject::BadMessage)?),
     };
     let tool_calls = tool_calls(calls)?.unwrap_or_default();
     Ok(Message { role, content, tool_calls })
 }
 
-fn reply<'a>(response: Option<Value<'_, 'a>>) -> Result<Reply<'a>, Reject> {
+fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>, Reject> {
     let response = response.ok_or(Reject::NoResponse)?;
-    if response.kind() != Kind::Object {
+    if response.kind() != JsonKind::Object {
         return Err(Reject::BadResponse);
     }
     let [choices] = fields(response, RESPONSE)?;
     let first = choices.and_then(|choices| choices.items().next()).ok_or(Reject::NoChoices)?;
     let [message] = fields(first, CHOICE)?;
-    let message = message.filter(|message| is_kind(message, Kind::Object)).ok_or(Reject::NoMessage)?;
+    let message = message.filter(|message| is_kind(message, JsonKind::Object)).ok_or(Reject::NoMessage)?;
     let [content, calls] = fields(message, REPLY)?;
     let content = optional_text(content, Reject::BadContent)?.filter(|text| !text.is_blank());
     let tool_calls = tool_calls(calls)?;
@@ -253,9 +253,9 @@ fn reply<'a>(response: Option<Value<'_, 'a>>) -> Result<Reply<'a>, Reject> {
 }
 
 /// The calls of a message, or that they are malformed; an error only for a key that stands twice.
-fn tool_calls<'a>(calls: Option<Value<'_, 'a>>) -> Result<Result<Vec<ToolCall<'a>>, Malformed>, Reject> {
+fn tool_calls<'a>(calls: Option<JsonValue<'_, 'a>>) -> Result<Result<Vec<ToolCall<'a>>, Malformed>, Reject> {
     let Some(calls) = calls else { return Ok(Ok(Vec::new())) };
-    if calls.kind() != Kind::List {
+    if calls.kind() != JsonKind::List {
         return Ok(Err(Malformed));
     }
     let mut found = Ok(Vec::new());
@@ -284,7 +284,7 @@ pub(crate) fn text_is_object(raw: &str) -> bool {
     let text = text.trim();
     text.is_empty()
         || text.starts_with('{')
-            && Canonical::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
+            && Canonicaliser::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
 }
 
 /// The reason of a line that the tape does not take.
@@ -326,7 +326,7 @@ pub struct Normalised {
 }
 
 /// Checks one record and brings its five fields into the form that ids are made of.
-pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Reject> {
+pub fn normalise(json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
     Normaliser::default().normalise(json, defaults)
 }
 
@@ -334,7 +334,7 @@ pub fn normalise(json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Rej
 #[derive(Debug, Default)]
 pub struct Normaliser {
     tape: Tape,
-    writer: Writer,
+    writer: CanonicalWriter,
     ids: Ids,
     only_five: bool,
 }
@@ -357,7 +357,7 @@ impl Normaliser {
     }
 
     /// Checks one record and brings its five fields into the form that ids are made of.
-    pub fn normalise(&mut self, json: &[u8], defaults: &Defaults<'_>) -> Result<Normalised, Reject> {
+    pub fn normalise(&mut self, json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
         let mut line = Vec::with_capacity(json.len() + 64);
         let Checked { id, record, .. } = self.write(json, defaults, &mut line)?;
         let Record { timestamp, workload, client, .. } = record;
@@ -368,12 +368,12 @@ impl Normaliser {
     pub fn write<'a>(
         &mut self,
         json: &'a [u8],
-        defaults: &Defaults<'a>,
+        defaults: &FieldDefaults<'a>,
         out: &mut Vec<u8>,
     ) -> Result<Checked<'a>, Reject> {
         let (record, root) = Record::read(json, defaults, &mut self.tape)?;
         let (start, more, only_five) = (out.len(), Cell::new(false), self.only_five);
-        let keep = |key: Value<'_, '_>| {
+        let keep = |key: JsonValue<'_, '_>| {
             let is_more = !is_one_of_five(key);
             more.set(more.get() || is_more);
             !(is_more && only_five)
@@ -394,7 +394,7 @@ impl Normaliser {
     }
 
     fn id_of(&mut self, json: &[u8]) -> Result<u128, Reject> {
-        let (record, root) = Record::read(json, &Defaults::default(), &mut self.tape)?;
+        let (record, root) = Record::read(json, &FieldDefaults::default(), &mut self.tape)?;
         Ok(self.ids.of(root, &record))
     }
 }
@@ -402,28 +402,28 @@ impl Normaliser {
 /// Makes the ids of records that have been read; holds scratch space.
 #[derive(Debug, Default)]
 pub struct Ids {
-    writer: Writer,
+    writer: CanonicalWriter,
     five: Vec<u8>,
 }
 
 impl Ids {
     /// The id of the record that was read from `line`.
-    pub fn of(&mut self, line: Value<'_, '_>, record: &Record<'_>) -> u128 {
+    pub fn of(&mut self, line: JsonValue<'_, '_>, record: &Record<'_>) -> u128 {
         self.five.clear();
         five_fields(&mut self.writer, line, record, is_one_of_five, &mut self.five);
         canonical::id_of(&self.five)
     }
 }
 
-fn is_one_of_five(key: Value<'_, '_>) -> bool {
+fn is_one_of_five(key: JsonValue<'_, '_>) -> bool {
     LINE.iter().any(|name| key.is_key(*name))
 }
 
 fn five_fields(
-    writer: &mut Writer,
-    line: Value<'_, '_>,
+    writer: &mut CanonicalWriter,
+    line: JsonValue<'_, '_>,
     record: &Record<'_>,
-    keep: impl Fn(Value<'_, '_>) -> bool,
+    keep: impl Fn(JsonValue<'_, '_>) -> bool,
     out: &mut Vec<u8>,
 ) {
     let mut workload = Vec::with_capacity(record.workload.len() + 2);
@@ -436,5 +436,4 @@ fn five_fields(
 }
 
 #[cfg(test)]
-#[path = "record_tests.rs"]
 mod tests;

@@ -5,19 +5,19 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::data::rules::Reject;
-use crate::data::tape::{Document, Kind, Name, Tape, Value};
+use crate::data::json::tape::{JsonDocument, JsonKind, JsonValue, KeyName, Tape};
+use crate::data::reject::Reject;
 
 /// A canonicaliser with its scratch space; reuse one for many texts.
 #[derive(Debug, Default)]
-pub struct Canonical {
+pub struct Canonicaliser {
     tape: Tape,
-    writer: Writer,
+    writer: CanonicalWriter,
 }
 
 /// Writes values that have been read; holds scratch space, so reuse one for many.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub struct CanonicalWriter {
     /// Of the objects that are being written, innermost last.
     members: Vec<Member>,
 }
@@ -28,12 +28,12 @@ struct Member {
     /// The first eight bytes of the key, so that most comparisons are of one number; `None` for a key with escapes or
     /// beyond ASCII, whose bytes do not sort as its UTF-16 units do.
     prefix: Option<u64>,
-    place: Place,
+    place: MemberOrigin,
 }
 
 /// Where a member comes from.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum MemberOrigin {
     /// The key's place in the tape.
     Own(u32),
     /// The number among those that were given.
@@ -41,16 +41,16 @@ enum Place {
 }
 
 /// A member that is not in the text: key and canonical value.
-pub type Given<'r> = (Name, &'r [u8]);
+pub type GivenMember<'r> = (KeyName, &'r [u8]);
 
 /// An object that is being written: what its members are looked up in.
 #[derive(Clone, Copy)]
-struct Source<'r, 't, 'a> {
-    object: Value<'t, 'a>,
-    given: &'r [Given<'r>],
+struct ObjectParts<'r, 't, 'a> {
+    object: JsonValue<'t, 'a>,
+    given: &'r [GivenMember<'r>],
 }
 
-impl Source<'_, '_, '_> {
+impl ObjectParts<'_, '_, '_> {
     #[inline]
     fn compare(&self, a: &Member, b: &Member) -> Ordering {
         match (a.prefix, b.prefix) {
@@ -66,8 +66,8 @@ impl Source<'_, '_, '_> {
 
     fn key(&self, member: &Member) -> Cow<'_, str> {
         match member.place {
-            Place::Given(given) => Cow::Borrowed(self.given[given as usize].0.text()),
-            Place::Own(key) => self.object.in_place(key).text().map(|key| key.read()).unwrap_or_default(),
+            MemberOrigin::Given(given) => Cow::Borrowed(self.given[given as usize].0.text()),
+            MemberOrigin::Own(key) => self.object.in_place(key).text().map(|key| key.read()).unwrap_or_default(),
         }
     }
 }
@@ -145,7 +145,7 @@ impl Drop for Tail<'_> {
 /// Bytes that are copied at once.
 const PIECE: usize = 16;
 
-impl Canonical {
+impl Canonicaliser {
     /// Appends the canonical form of one JSON text to `out`.
     pub fn write(&mut self, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         self.write_below(0, json, out)
@@ -153,7 +153,7 @@ impl Canonical {
 
     /// The same of a text that is to stand below this many levels of other objects and lists.
     pub fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let Document { root, has_lone_surrogate } = self.tape.read(json, levels)?;
+        let JsonDocument { root, has_lone_surrogate } = self.tape.read(json, levels)?;
         if has_lone_surrogate {
             return Err(Reject::LoneSurrogate);
         }
@@ -162,9 +162,9 @@ impl Canonical {
     }
 }
 
-impl Writer {
+impl CanonicalWriter {
     /// Appends the canonical form of a value, in which no surrogate may be lone, to `out`.
-    pub fn write(&mut self, value: Value<'_, '_>, out: &mut Vec<u8>) {
+    pub fn write(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
         self.value(value, &mut Tail::of(out, value.raw().len()));
     }
 
@@ -172,29 +172,30 @@ impl Writer {
     /// in place of its own.
     pub fn write_object(
         &mut self,
-        object: Value<'_, '_>,
-        given: &[Given<'_>],
-        keep: impl Fn(Value<'_, '_>) -> bool,
+        object: JsonValue<'_, '_>,
+        given: &[GivenMember<'_>],
+        keep: impl Fn(JsonValue<'_, '_>) -> bool,
         out: &mut Vec<u8>,
     ) {
         let first = self.members.len();
         for (key, _) in object.members() {
             if keep(key) && !given.iter().any(|(name, _)| key.is_key(*name)) {
-                self.members.push(Member { prefix: key.sort_prefix(), place: Place::Own(key.place()) });
+                self.members.push(Member { prefix: key.sort_prefix(), place: MemberOrigin::Own(key.place()) });
             }
         }
-        let members =
-            (0..).zip(given).map(|(n, (name, _))| Member { prefix: Some(name.prefix()), place: Place::Given(n) });
+        let members = (0..)
+            .zip(given)
+            .map(|(n, (name, _))| Member { prefix: Some(name.prefix()), place: MemberOrigin::Given(n) });
         self.members.extend(members);
         // A key and its value come with two quotes, a colon and a comma.
         let room: usize = given.iter().map(|(name, value)| name.text().len() + value.len() + 4).sum();
-        self.members_from(first, Source { object, given }, &mut Tail::of(out, object.raw().len() + room));
+        self.members_from(first, ObjectParts { object, given }, &mut Tail::of(out, object.raw().len() + room));
     }
 
     #[inline(always)]
-    fn value(&mut self, value: Value<'_, '_>, out: &mut Tail<'_>) {
+    fn value(&mut self, value: JsonValue<'_, '_>, out: &mut Tail<'_>) {
         match value.kind() {
-            Kind::Plain | Kind::Escaped | Kind::Integer | Kind::Null | Kind::Bool => {
+            JsonKind::Plain | JsonKind::Escaped | JsonKind::Integer | JsonKind::Null | JsonKind::Bool => {
                 let (text, start, end) = value.span();
                 out.copy(text, start, end);
             }
@@ -203,16 +204,16 @@ impl Writer {
     }
 
     /// Writes a value that may not be copied as it stands.
-    fn changed(&mut self, value: Value<'_, '_>, out: &mut Tail<'_>) {
+    fn changed(&mut self, value: JsonValue<'_, '_>, out: &mut Tail<'_>) {
         match value.kind() {
-            Kind::Object => {
+            JsonKind::Object => {
                 let first = self.members.len();
                 for (key, _) in value.members() {
-                    self.members.push(Member { prefix: key.sort_prefix(), place: Place::Own(key.place()) });
+                    self.members.push(Member { prefix: key.sort_prefix(), place: MemberOrigin::Own(key.place()) });
                 }
-                self.members_from(first, Source { object: value, given: &[] }, out);
+                self.members_from(first, ObjectParts { object: value, given: &[] }, out);
             }
-            Kind::List => {
+            JsonKind::List => {
                 out.push(b'[');
                 let start = out.length;
                 for item in value.items() {
@@ -221,13 +222,13 @@ impl Writer {
                 }
                 out.close(start, b']');
             }
-            Kind::Number => write_number(value.raw(), out),
+            JsonKind::Number => write_number(value.raw(), out),
             _ => write_encoded(value.raw(), out),
         }
     }
 
     /// Writes an object of the members from the `first` on, and takes them off.
-    fn members_from(&mut self, first: usize, source: Source<'_, '_, '_>, out: &mut Tail<'_>) {
+    fn members_from(&mut self, first: usize, source: ObjectParts<'_, '_, '_>, out: &mut Tail<'_>) {
         let members = &mut self.members[first..];
         let in_order = members.is_sorted_by(|a, b| source.compare(a, b) == Ordering::Less);
         if !in_order {
@@ -245,13 +246,13 @@ impl Writer {
                 continue;
             }
             match member.place {
-                Place::Own(key) => {
+                MemberOrigin::Own(key) => {
                     let key = source.object.in_place(key);
                     self.value(key, out);
                     out.push(b':');
                     self.value(key.following(), out);
                 }
-                Place::Given(given) => {
+                MemberOrigin::Given(given) => {
                     let (key, value) = source.given[given as usize];
                     out.push(b'"');
                     out.extend(key.text().as_bytes());
@@ -358,12 +359,7 @@ pub fn id_of(canonical: &[u8]) -> u128 {
     u128::from_be_bytes(first)
 }
 
-/// An id as it is shown: 32 lower-case hex digits.
-pub fn hex(id: u128) -> String {
-    hex_digits(id).iter().map(|&digit| char::from(digit)).collect()
-}
-
-/// The same as bytes, with nothing allocated.
+/// Returns an id as it is shown: 32 lower-case hex digits.
 pub fn hex_digits(id: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 32];
@@ -374,5 +370,4 @@ pub fn hex_digits(id: u128) -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[path = "canonical_tests.rs"]
 mod tests;

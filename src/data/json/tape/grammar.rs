@@ -1,20 +1,20 @@
 //! The grammar of JSON (RFC 8259): reads a text from its start to its end and notes its values. Looks nothing up.
 
-use super::{Kind, MAX_DEPTH, Node, ONES, TOPS};
-use crate::data::rules::Reject;
+use super::{JsonKind, MAX_DEPTH, Node, ONES, TOPS};
+use crate::data::reject::Reject;
 
 /// Positions go in and out of its functions, so that they stay in registers.
-pub(super) struct Reader<'a, 't> {
+pub(super) struct Grammar<'a, 't> {
     bytes: &'a [u8],
     nodes: &'t mut Vec<Node>,
     has_lone_surrogate: bool,
 }
 
-impl<'a, 't> Reader<'a, 't> {
+impl<'a, 't> Grammar<'a, 't> {
     /// Reads a text that is to stand below `levels` levels of other objects and lists; whether a text in it holds half of a
     /// surrogate pair.
     pub(super) fn read(bytes: &'a [u8], levels: usize, nodes: &'t mut Vec<Node>) -> Result<bool, Reject> {
-        let mut reader = Reader { bytes, nodes, has_lone_surrogate: false };
+        let mut reader = Grammar { bytes, nodes, has_lone_surrogate: false };
         let end = reader.value(0, levels)?;
         if behind_space(bytes, end) < bytes.len() {
             return Err(Reject::TrailingData);
@@ -28,7 +28,7 @@ impl<'a, 't> Reader<'a, 't> {
     }
 
     #[inline(always)]
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+    fn push(&mut self, kind: JsonKind, start: usize, end: usize) {
         let next = self.nodes.len() as u32 + 1;
         self.nodes.push(Node { prefix: 0, start: start as u32, end: end as u32, next, kind });
     }
@@ -44,16 +44,16 @@ impl<'a, 't> Reader<'a, 't> {
             Some(b'{') => self.object(at, depth),
             Some(b'[') => self.list(at, depth),
             Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b'n') => self.word(at, Kind::Null, b"null"),
-            Some(b't') => self.word(at, Kind::Bool, b"true"),
-            Some(b'f') => self.word(at, Kind::Bool, b"false"),
+            Some(b'n') => self.word(at, JsonKind::Null, b"null"),
+            Some(b't') => self.word(at, JsonKind::Bool, b"true"),
+            Some(b'f') => self.word(at, JsonKind::Bool, b"false"),
             _ => Err(Reject::InvalidJson),
         }
     }
 
     fn object(&mut self, start: usize, depth: usize) -> Result<usize, Reject> {
         let own = self.nodes.len();
-        self.push(Kind::Object, start, start);
+        self.push(JsonKind::Object, start, start);
         let mut at = behind_space(self.bytes, start + 1);
         if self.byte(at) != Some(b'}') {
             loop {
@@ -74,7 +74,7 @@ impl<'a, 't> Reader<'a, 't> {
 
     fn list(&mut self, start: usize, depth: usize) -> Result<usize, Reject> {
         let own = self.nodes.len();
-        self.push(Kind::List, start, start);
+        self.push(JsonKind::List, start, start);
         let mut at = behind_space(self.bytes, start + 1);
         if self.byte(at) != Some(b']') {
             loop {
@@ -96,7 +96,7 @@ impl<'a, 't> Reader<'a, 't> {
         end
     }
 
-    fn word(&mut self, at: usize, kind: Kind, word: &[u8]) -> Result<usize, Reject> {
+    fn word(&mut self, at: usize, kind: JsonKind, word: &[u8]) -> Result<usize, Reject> {
         let end = at + word.len();
         if self.bytes.get(at..end) != Some(word) {
             return Err(Reject::InvalidJson);
@@ -108,21 +108,21 @@ impl<'a, 't> Reader<'a, 't> {
     fn number(&mut self, start: usize) -> Result<usize, Reject> {
         let negative = self.byte(start) == Some(b'-');
         let mut at = start + usize::from(negative);
-        let mut kind = Kind::Integer;
+        let mut kind = JsonKind::Integer;
         if self.byte(at) == Some(b'0') {
             at += 1;
             if negative {
-                kind = Kind::Number;
+                kind = JsonKind::Number;
             }
         } else {
             at = self.digits(at)?;
         }
         if self.byte(at) == Some(b'.') {
-            kind = Kind::Number;
+            kind = JsonKind::Number;
             at = self.digits(at + 1)?;
         }
         if matches!(self.byte(at), Some(b'e' | b'E')) {
-            kind = Kind::Number;
+            kind = JsonKind::Number;
             at += 1;
             at = self.digits(at + usize::from(matches!(self.byte(at), Some(b'+' | b'-'))))?;
         }
@@ -166,7 +166,7 @@ impl<'a, 't> Reader<'a, 't> {
     fn string(&mut self, start: usize) -> Result<usize, Reject> {
         let at = start + 1 + plain_run(&self.bytes[start + 1..]);
         if self.byte(at) == Some(b'"') {
-            self.push(Kind::Plain, start, at + 1);
+            self.push(JsonKind::Plain, start, at + 1);
             return Ok(at + 1);
         }
         self.escaped_string(start, at)
@@ -174,18 +174,18 @@ impl<'a, 't> Reader<'a, 't> {
 
     /// A string whose first special byte is no quote.
     fn escaped_string(&mut self, start: usize, mut at: usize) -> Result<usize, Reject> {
-        let mut kind = Kind::Escaped;
+        let mut kind = JsonKind::Escaped;
         loop {
             match self.byte(at) {
                 Some(b'"') => break,
                 Some(b'\\') => match self.byte(at + 1) {
                     Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
                     Some(b'/') => {
-                        kind = Kind::Encoded;
+                        kind = JsonKind::Encoded;
                         at += 2;
                     }
                     Some(b'u') => {
-                        kind = Kind::Encoded;
+                        kind = JsonKind::Encoded;
                         at = self.code_point(at)?;
                     }
                     _ => return Err(Reject::InvalidJson),

@@ -2,12 +2,12 @@
 //! looked up and values copied without reading the text again and without a tree. Knows neither records nor what
 //! canonical form is.
 
-mod reader;
+mod grammar;
 
 use std::borrow::Cow;
 
-use crate::data::rules::Reject;
-use reader::Reader;
+use crate::data::reject::Reject;
+use grammar::Grammar;
 
 /// Deepest nesting of objects and lists that is read; under the limits of the JSON readers further down the road.
 pub const MAX_DEPTH: usize = 100;
@@ -33,25 +33,25 @@ struct Node {
     end: u32,
     /// Number of the node behind the value and everything in it.
     next: u32,
-    kind: Kind,
+    kind: JsonKind,
 }
 
 /// A key that is looked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Name {
+pub struct KeyName {
     text: &'static str,
     prefix: u64,
 }
 
-impl Name {
+impl KeyName {
     /// A key without a quote, a backslash and control characters.
-    pub const fn new(text: &'static str) -> Name {
+    pub const fn new(text: &'static str) -> KeyName {
         let (bytes, mut first, mut at) = (text.as_bytes(), [0; 8], 0);
         while at < bytes.len() && at < 8 {
             first[at] = bytes[at];
             at += 1;
         }
-        Name { text, prefix: u64::from_be_bytes(first) }
+        KeyName { text, prefix: u64::from_be_bytes(first) }
     }
 
     /// The key.
@@ -66,7 +66,7 @@ impl Name {
 
 /// What a value is, as far as those who copy it care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonKind {
     /// `{...}`
     Object,
     /// `[...]`
@@ -89,7 +89,7 @@ pub enum Kind {
 
 /// A value of a text that has been read.
 #[derive(Clone, Copy, Debug)]
-pub struct Value<'t, 'a> {
+pub struct JsonValue<'t, 'a> {
     text: &'a str,
     nodes: &'t [Node],
     at: u32,
@@ -97,9 +97,9 @@ pub struct Value<'t, 'a> {
 
 /// What a text holds.
 #[derive(Clone, Copy, Debug)]
-pub struct Document<'t, 'a> {
+pub struct JsonDocument<'t, 'a> {
     /// Its only value.
-    pub root: Value<'t, 'a>,
+    pub root: JsonValue<'t, 'a>,
     /// Whether a text in it holds half of a surrogate pair, so that it stands for no text.
     pub has_lone_surrogate: bool,
 }
@@ -110,18 +110,18 @@ impl Tape {
     /// # Errors
     ///
     /// [`Reject::InvalidJson`], [`Reject::TrailingData`], [`Reject::TooDeep`], or [`Reject::LineTooLong`] from 4 GiB on.
-    pub fn read<'t, 'a>(&'t mut self, text: &'a str, levels: usize) -> Result<Document<'t, 'a>, Reject> {
+    pub fn read<'t, 'a>(&'t mut self, text: &'a str, levels: usize) -> Result<JsonDocument<'t, 'a>, Reject> {
         if u32::try_from(text.len()).is_err() {
             return Err(Reject::LineTooLong);
         }
         self.nodes.clear();
         self.nodes.shrink_to(KEPT);
-        let has_lone_surrogate = Reader::read(text.as_bytes(), levels, &mut self.nodes)?;
-        Ok(Document { root: Value { text, nodes: &self.nodes, at: 0 }, has_lone_surrogate })
+        let has_lone_surrogate = Grammar::read(text.as_bytes(), levels, &mut self.nodes)?;
+        Ok(JsonDocument { root: JsonValue { text, nodes: &self.nodes, at: 0 }, has_lone_surrogate })
     }
 }
 
-impl<'t, 'a> Value<'t, 'a> {
+impl<'t, 'a> JsonValue<'t, 'a> {
     #[inline]
     fn node(&self) -> Node {
         self.nodes[self.at as usize]
@@ -135,19 +135,19 @@ impl<'t, 'a> Value<'t, 'a> {
 
     /// The value in this place of its tape.
     #[inline]
-    pub(crate) fn in_place(&self, at: u32) -> Value<'t, 'a> {
-        Value { at, ..*self }
+    pub(crate) fn in_place(&self, at: u32) -> JsonValue<'t, 'a> {
+        JsonValue { at, ..*self }
     }
 
     /// The value behind it: that of a key.
     #[inline]
-    pub(crate) fn following(&self) -> Value<'t, 'a> {
-        Value { at: self.node().next, ..*self }
+    pub(crate) fn following(&self) -> JsonValue<'t, 'a> {
+        JsonValue { at: self.node().next, ..*self }
     }
 
     /// What it is.
     #[inline]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> JsonKind {
         self.node().kind
     }
 
@@ -167,56 +167,56 @@ impl<'t, 'a> Value<'t, 'a> {
 
     /// Keys and values of an object, as they come; none of anything else.
     #[inline]
-    pub fn members(&self) -> impl Iterator<Item = (Value<'t, 'a>, Value<'t, 'a>)> + use<'t, 'a> {
-        let mut keys = self.inner(Kind::Object);
+    pub fn members(&self) -> impl Iterator<Item = (JsonValue<'t, 'a>, JsonValue<'t, 'a>)> + use<'t, 'a> {
+        let mut keys = self.inner(JsonKind::Object);
         std::iter::from_fn(move || Some((keys.next()?, keys.next()?)))
     }
 
-    /// The value of a key of an object, as of [`Value::values`].
-    pub fn get(&self, name: Name) -> Option<Value<'t, 'a>> {
+    /// The value of a key of an object, as of [`JsonValue::values`].
+    pub fn get(&self, name: KeyName) -> Option<JsonValue<'t, 'a>> {
         let [value] = self.values([name]);
         value
     }
 
     /// The values of these keys of an object, of one that stands twice the last; null is as good as absent.
-    pub fn values<const N: usize>(&self, names: [Name; N]) -> [Option<Value<'t, 'a>>; N] {
+    pub fn values<const N: usize>(&self, names: [KeyName; N]) -> [Option<JsonValue<'t, 'a>>; N] {
         let mut found = [None; N];
         for (key, value) in self.members() {
             if let Some(at) = names.iter().position(|name| key.is_key(*name)) {
                 found[at] = Some(value);
             }
         }
-        found.map(|value: Option<Value<'_, '_>>| value.filter(|value| value.kind() != Kind::Null))
+        found.map(|value: Option<JsonValue<'_, '_>>| value.filter(|value| value.kind() != JsonKind::Null))
     }
 
     /// The items of a list; none of anything else.
     #[inline]
-    pub fn items(&self) -> impl Iterator<Item = Value<'t, 'a>> + use<'t, 'a> {
-        self.inner(Kind::List)
+    pub fn items(&self) -> impl Iterator<Item = JsonValue<'t, 'a>> + use<'t, 'a> {
+        self.inner(JsonKind::List)
     }
 
     #[inline]
-    fn inner(&self, kind: Kind) -> Inner<'t, 'a> {
+    fn inner(&self, kind: JsonKind) -> Inner<'t, 'a> {
         let node = self.node();
         let end = if node.kind == kind { node.next } else { self.at + 1 };
-        Inner { next: Value { at: self.at + 1, ..*self }, end }
+        Inner { next: JsonValue { at: self.at + 1, ..*self }, end }
     }
 
     /// The text, if it is one.
-    pub fn text(&self) -> Option<Text<'a>> {
+    pub fn text(&self) -> Option<JsonText<'a>> {
         let raw = self.raw();
         match self.kind() {
-            Kind::Plain => Some(Text::Plain(&raw[1..raw.len() - 1])),
-            Kind::Escaped | Kind::Encoded => Some(Text::Written(raw)),
+            JsonKind::Plain => Some(JsonText::Plain(&raw[1..raw.len() - 1])),
+            JsonKind::Escaped | JsonKind::Encoded => Some(JsonText::Written(raw)),
             _ => None,
         }
     }
 
     /// Whether it is this key.
     #[inline]
-    pub fn is_key(&self, name: Name) -> bool {
+    pub fn is_key(&self, name: KeyName) -> bool {
         let Node { prefix, start, end, kind, .. } = self.node();
-        if kind != Kind::Plain {
+        if kind != JsonKind::Plain {
             return self.is_escaped_key(name);
         }
         let (key, wanted) = (start as usize + 1..end as usize - 1, name.text.as_bytes());
@@ -226,7 +226,7 @@ impl<'t, 'a> Value<'t, 'a> {
     }
 
     #[cold]
-    fn is_escaped_key(&self, name: Name) -> bool {
+    fn is_escaped_key(&self, name: KeyName) -> bool {
         self.text().is_some_and(|text| text.read() == name.text)
     }
 
@@ -234,34 +234,34 @@ impl<'t, 'a> Value<'t, 'a> {
     #[inline]
     pub(crate) fn sort_prefix(&self) -> Option<u64> {
         let Node { prefix, kind, .. } = self.node();
-        (kind == Kind::Plain && prefix & TOPS == 0).then_some(prefix)
+        (kind == JsonKind::Plain && prefix & TOPS == 0).then_some(prefix)
     }
 }
 
 /// A text, without escapes or as it is written.
 #[derive(Clone, Copy, Debug)]
-pub enum Text<'a> {
+pub enum JsonText<'a> {
     /// What it says.
     Plain(&'a str),
     /// With quotes and escapes.
     Written(&'a str),
 }
 
-impl<'a> Text<'a> {
+impl<'a> JsonText<'a> {
     /// What it says; nothing where half of a surrogate pair stands in it.
     pub fn read(&self) -> Cow<'a, str> {
         match self {
-            Text::Plain(text) => Cow::Borrowed(text),
-            Text::Written(raw) => serde_json::from_str(raw).map(Cow::Owned).unwrap_or_default(),
+            JsonText::Plain(text) => Cow::Borrowed(text),
+            JsonText::Written(raw) => serde_json::from_str(raw).map(Cow::Owned).unwrap_or_default(),
         }
     }
 
     /// Whether it says nothing but white space.
     pub fn is_blank(&self) -> bool {
         match self {
-            Text::Plain(text) => text.trim().is_empty(),
+            JsonText::Plain(text) => text.trim().is_empty(),
             // Nearly all begin with what is neither white space nor an escape.
-            Text::Written(raw) => {
+            JsonText::Written(raw) => {
                 let first = raw[1..].chars().next();
                 first.is_none_or(|first| first == '\\' || first.is_whitespace()) && self.read().trim().is_empty()
             }
@@ -269,22 +269,22 @@ impl<'a> Text<'a> {
     }
 }
 
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Text<'a> {
-        Text::Plain(text)
+impl<'a> From<&'a str> for JsonText<'a> {
+    fn from(text: &'a str) -> JsonText<'a> {
+        JsonText::Plain(text)
     }
 }
 
 struct Inner<'t, 'a> {
-    next: Value<'t, 'a>,
+    next: JsonValue<'t, 'a>,
     end: u32,
 }
 
 impl<'t, 'a> Iterator for Inner<'t, 'a> {
-    type Item = Value<'t, 'a>;
+    type Item = JsonValue<'t, 'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Value<'t, 'a>> {
+    fn next(&mut self) -> Option<JsonValue<'t, 'a>> {
         if self.next.at >= self.end {
             return None;
         }

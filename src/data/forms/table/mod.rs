@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::canonical::write_string;
+use crate::data::forms::template::{Meaning, Template, UnknownPlaceholder};
+use crate::data::json::canonical::write_string;
 use crate::data::label;
-use crate::data::rules::Reject;
-use crate::data::template::{Meaning, Template, UnknownPlaceholder};
+use crate::data::reject::Reject;
 
 /// Names of text columns that are known without being told, the likeliest first.
 const TEXT_COLUMNS: &[&str] =
@@ -94,7 +94,7 @@ pub struct Table<'a> {
 
 /// One row of a table.
 #[derive(Debug)]
-pub struct Row<'a> {
+pub struct TableRow<'a> {
     /// The line of the file on which it starts, from 1.
     pub line: u64,
     /// The row as written, without its line end.
@@ -175,10 +175,10 @@ impl<'a> Table<'a> {
     }
 
     /// The rows below the header, in order.
-    pub fn rows(&self) -> impl Iterator<Item = Row<'a>> + '_ {
+    pub fn rows(&self) -> impl Iterator<Item = TableRow<'a>> + '_ {
         self.raw_rows().map(|row| {
             let record = self.cells(&row).and_then(|cells| self.record(&cells));
-            Row { line: row.line, raw: row.raw, record }
+            TableRow { line: row.line, raw: row.raw, record }
         })
     }
 

@@ -10,26 +10,26 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::data::corpus::Corpus;
-use crate::data::intake::{Batch, Intake, Origin, Scratch};
-use crate::data::options::{DatasetRequest, Input};
+use crate::data::forms::reshape::Reshaper;
+use crate::data::intake::{ExaminerScratch, Findings, Intake, Origin};
+use crate::data::options::{DatasetRequest, LogSource};
 use crate::data::record::Normaliser;
-use crate::data::reshape::Reshaper;
-use crate::data::rows::Renderer;
-use crate::data::rules::Reject;
+use crate::data::reject::Reject;
+use crate::data::rows::RowRenderer;
 use crate::data::split::{self, Split};
 pub use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
 use crate::source::elastic::halt::Halt;
 use crate::source::elastic::read::Pages;
+use crate::source::input::digest::Seen;
+use crate::source::input::packed::{self, Damaged, PackedKind};
+use crate::source::input::reshaped::Reshaped;
 use crate::source::jsonl::{Block, Blocks, Lines, MAX_LINE};
-use crate::source::local::{LogStore, Reading};
+use crate::source::local::{LocalStore, StoreReading};
 pub use crate::source::manifest::{DatasetFile, Manifest};
 use crate::source::manifest::{InputFile, MANIFEST};
 use crate::source::output::Output;
-use crate::source::packed::{self, Damaged, Kind};
 use crate::source::pipeline;
-use crate::source::reshaped::Reshaped;
-use crate::source::seen::Seen;
 
 /// The eval set, below the dataset folder.
 pub const EVAL: &str = "eval/eval_data.jsonl";
@@ -55,7 +55,7 @@ pub fn build(
     rejects: Option<&mut dyn Write>,
     halt: &Halt,
 ) -> Result<Manifest> {
-    let Input::Elasticsearch(at) = &request.input else {
+    let LogSource::Elasticsearch(at) = &request.input else {
         return build_from(request, out, rejects, &mut std::io::stdin().lock(), MAX_LINE, None);
     };
     let reading = || format!("reading the records of {at}");
@@ -90,7 +90,7 @@ fn build_from(
 /// Whether there is a file to be unpacked at this path. What cannot be opened is reported when it is read.
 fn is_packed(path: &Path) -> bool {
     let looked = File::open(path).and_then(packed::look);
-    looked.is_ok_and(|(kind, _)| matches!(kind, Kind::Packed(_)))
+    looked.is_ok_and(|(kind, _)| matches!(kind, PackedKind::Packed(_)))
 }
 
 /// The places that records come from.
@@ -110,25 +110,25 @@ struct Sources {
     /// Whether records come in another order each time.
     unordered: bool,
     /// Keeps writers out of a log store that is read.
-    _store: Option<Reading>,
+    _store: Option<StoreReading>,
 }
 
 impl Sources {
     fn open(DatasetRequest { input, fields, .. }: &DatasetRequest, out: &Path) -> Result<Sources> {
         let mut store = None;
         let (name, names) = match input {
-            Input::Files(paths) => ("jsonl", paths.clone()),
-            Input::Local(dir) => ("local", store.insert(LogStore::at(dir).read()?).files.clone()),
-            Input::Stdin => ("stdin", vec![PathBuf::from("-")]),
-            Input::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
+            LogSource::Files(paths) => ("jsonl", paths.clone()),
+            LogSource::Local(dir) => ("local", store.insert(LocalStore::at(dir).read()?).files.clone()),
+            LogSource::Stdin => ("stdin", vec![PathBuf::from("-")]),
+            LogSource::Elasticsearch(at) => ("elasticsearch", vec![PathBuf::from(at.to_string())]),
         };
-        let unordered = matches!(input, Input::Elasticsearch(_));
+        let unordered = matches!(input, LogSource::Elasticsearch(_));
         // Those that `build` is handed as a stream.
-        let streamed = matches!(input, Input::Stdin | Input::Elasticsearch(_));
+        let streamed = matches!(input, LogSource::Stdin | LogSource::Elasticsearch(_));
         let is_pipe = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| !file.is_file());
         let spooled: Vec<bool> = names.iter().map(|path| streamed || is_pipe(path)).collect();
         // The log store holds records in their own shape, whatever they were made of.
-        let other = !fields.are_own() && !matches!(input, Input::Local(_));
+        let other = !fields.are_own() && !matches!(input, LogSource::Local(_));
         let copy = |(path, spooled): (&PathBuf, &bool)| *spooled || other || is_packed(path);
         let copied: Vec<bool> = names.iter().zip(&spooled).map(copy).collect();
         let spool = |(number, copied): (usize, &bool)| copied.then(|| out.join(format!("{SPOOL}{number}")));
@@ -154,7 +154,7 @@ impl Sources {
             let path = self.paths[source].clone();
             let copy = || File::create(&path).with_context(|| format!("creating {}", path.display()));
             let copy = self.copied[source].then(copy).transpose()?;
-            let input = if matches!(request.input, Input::Stdin | Input::Elasticsearch(_)) {
+            let input = if matches!(request.input, LogSource::Stdin | LogSource::Elasticsearch(_)) {
                 self.read(source, &mut *stdin, copy, max_line, &mut intake, &mut rejects)
             } else {
                 let name = self.names[source].clone();
@@ -165,7 +165,7 @@ impl Sources {
             identities.push(identity(&path)?.0);
         }
         // What an index has is looked at before it is read.
-        let unmet = self.reshaper.as_ref().filter(|_| !matches!(request.input, Input::Elasticsearch(_)));
+        let unmet = self.reshaper.as_ref().filter(|_| !matches!(request.input, LogSource::Elasticsearch(_)));
         if let Some(unmet) = unmet.and_then(Reshaper::unmet) {
             return Err(unmet.into());
         }
@@ -217,10 +217,10 @@ impl Sources {
         let (kind, reader) = packed::look(reader).with_context(context)?;
         let (seen, documents) = (Seen::default(), Seen::default());
         let reader: Box<dyn Read + '_> = match kind {
-            Kind::Foreign(unpack) => return Err(Unusable::Compressed { file, unpack }.into()),
-            Kind::Packed(_) if !self.copied[source] => bail!("{file} was replaced while it was read"),
-            Kind::Packed(packing) => Box::new(packing.unpack(seen.watch(reader)).with_context(context)?),
-            Kind::Plain => Box::new(reader),
+            PackedKind::Foreign(unpack) => return Err(Unusable::Compressed { file, unpack }.into()),
+            PackedKind::Packed(_) if !self.copied[source] => bail!("{file} was replaced while it was read"),
+            PackedKind::Packed(packing) => Box::new(packing.unpack(seen.watch(reader)).with_context(context)?),
+            PackedKind::Plain => Box::new(reader),
         };
         let mut reshaper = self.reshaper.take();
         let reader: Box<dyn Read + '_> = match &mut reshaper {
@@ -242,12 +242,12 @@ impl Sources {
                     None => anyhow::Error::new(error).context(context()),
                 })
             },
-            Scratch::default,
-            |scratch: &mut Scratch, block: Block| {
+            ExaminerScratch::default,
+            |scratch: &mut ExaminerScratch, block: Block| {
                 let batch = block.examine(&examiner, scratch);
                 (block, batch)
             },
-            |(block, mut batch): (Block, Batch)| {
+            |(block, mut batch): (Block, Findings)| {
                 batch.shift_lines(lines);
                 lines += batch.lines();
                 for (at, reason) in intake.absorb(batch) {
@@ -261,7 +261,7 @@ impl Sources {
         drop(blocks);
         // Of what the source holds, whatever was made of it.
         let digest = match kind {
-            Kind::Packed(_) => seen.digest(),
+            PackedKind::Packed(_) => seen.digest(),
             _ if reshaper.is_some() && !self.unordered => documents.digest(),
             _ => digest,
         };
@@ -311,7 +311,7 @@ impl Sources {
             let mut jobs = rows.chunks(ROWS_AT_ONCE);
             pipeline::in_order(
                 || Ok(jobs.next()),
-                || (Lines::new(&self.paths), Renderer::new(parse)),
+                || (Lines::new(&self.paths), RowRenderer::new(parse)),
                 |(lines, renderer), rows| {
                     let mut text = Vec::with_capacity(rows.len() * 1024);
                     for &row in rows {
@@ -336,7 +336,7 @@ impl Sources {
     fn render(
         &self,
         lines: &mut Lines<'_>,
-        renderer: &mut Renderer,
+        renderer: &mut RowRenderer,
         at: &Origin,
         eval: bool,
         text: &mut Vec<u8>,
@@ -353,7 +353,7 @@ impl Sources {
         }
         let mut output = Output::new(out, CONFLICTS)?;
         let mut lines = Lines::new(&self.paths);
-        let mut renderer = Renderer::new(true);
+        let mut renderer = RowRenderer::new(true);
         for conflict in &corpus.conflicts {
             let mut row = Vec::new();
             self.render(&mut lines, &mut renderer, &conflict.kept, true, &mut row)?;
@@ -404,5 +404,4 @@ impl Rejects<'_> {
 }
 
 #[cfg(test)]
-#[path = "dataset_tests.rs"]
 mod tests;

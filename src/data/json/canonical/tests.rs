@@ -1,4 +1,4 @@
-//! Canonical forms from the RFC and of what logs hold beyond it.
+//! Canonicaliser forms from the RFC and of what logs hold beyond it.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 fn canonical(json: &str) -> Result<String, Reject> {
     let mut out = Vec::new();
-    Canonical::default().write(json, &mut out)?;
+    Canonicaliser::default().write(json, &mut out)?;
     Ok(String::from_utf8(out).unwrap())
 }
 

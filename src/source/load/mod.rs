@@ -13,22 +13,22 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::data::options::{Fields, IndexAt};
-use crate::data::record::Defaults;
-use crate::data::reshape::Reshaper;
-use crate::data::rules::Reject;
-use crate::data::table::{self, Table, TableOptions};
-use crate::source::credentials::Credentials;
+use crate::data::forms::reshape::Reshaper;
+use crate::data::forms::table::{self, Table, TableOptions};
+use crate::data::options::Fields;
+use crate::data::record::FieldDefaults;
+use crate::data::reject::Reject;
 use crate::source::elastic::bulk::{Bulk, Written};
+use crate::source::input::digest::Seen;
+use crate::source::input::packed::{self, PackedKind};
+use crate::source::input::reshaped::Reshaped;
 use crate::source::lines::Lines;
-use crate::source::local::{Batch, LogStore, Writer};
-use crate::source::packed::{self, Kind};
+use crate::source::local::{AppendBatch, StoreWriter};
+use crate::source::log_store::LogStore;
 use crate::source::pipeline;
-use crate::source::reshaped::Reshaped;
-use crate::source::seen::Seen;
 pub use error::LoadError;
 use error::unread;
-use examine::{Chunk, Examined, Examiner, Found};
+use examine::{Chunk, Examined, FoundRecord, LoadExaminer};
 
 /// Bytes that wait for the store before they are appended.
 const BATCH: usize = 8 << 20;
@@ -45,7 +45,7 @@ pub struct LoadRequest {
     /// Files, in order; `-` is standard input.
     pub files: Vec<PathBuf>,
     /// The format of all of them; `None`: found out for each.
-    pub format: Option<Format>,
+    pub format: Option<FileFormat>,
     /// How tables become records.
     pub table: TableOptions,
     /// For rows without a workload.
@@ -60,7 +60,7 @@ pub struct LoadRequest {
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// Log records or chat rows, one per line.
     Jsonl,
     /// Rows of cells with this byte between them (`None`: found out).
@@ -80,7 +80,7 @@ pub struct Loaded {
     pub rejected: BTreeMap<Reject, u64>,
     /// The first rejects, for messages.
     #[serde(skip)]
-    pub located: Vec<Located>,
+    pub located: Vec<LocatedReject>,
     /// Added records by workload.
     #[serde(skip)]
     pub workloads: BTreeMap<String, u64>,
@@ -98,41 +98,28 @@ pub struct Loaded {
     pub server: Option<String>,
 }
 
-/// Where records go.
-#[derive(Clone, Copy, Debug)]
-pub enum Target<'a> {
-    /// The local log store.
-    Local(&'a LogStore),
-    /// An index, and what opens its server.
-    Elasticsearch(&'a IndexAt, &'a Credentials),
+/// A target that is written to.
+enum Sink {
+    Local { writer: StoreWriter, pending: BTreeMap<String, AppendBatch>, pending_bytes: usize },
+    Index(Bulk),
 }
 
-impl<'a> From<&'a LogStore> for Target<'a> {
-    fn from(store: &'a LogStore) -> Target<'a> {
-        Target::Local(store)
-    }
-}
-
-impl Target<'_> {
-    fn open(self) -> anyhow::Result<Sink> {
-        Ok(match self {
-            Target::Local(store) => Sink::Local { writer: store.writer(), pending: BTreeMap::new(), pending_bytes: 0 },
-            Target::Elasticsearch(at, credentials) => {
+impl Sink {
+    fn open(store: LogStore<'_>) -> anyhow::Result<Sink> {
+        Ok(match store {
+            LogStore::Local(store) => {
+                Sink::Local { writer: store.writer(), pending: BTreeMap::new(), pending_bytes: 0 }
+            }
+            LogStore::Elasticsearch(at, credentials) => {
                 Sink::Index(Bulk::open(at, credentials).with_context(|| format!("opening {at}"))?)
             }
         })
     }
 }
 
-/// A target that is written to.
-enum Sink {
-    Local { writer: Writer, pending: BTreeMap<String, Batch>, pending_bytes: usize },
-    Index(Bulk),
-}
-
 /// How far a load is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct LoadProgress {
     /// Lines, or rows of tables.
     pub read: u64,
     /// Bytes of all files.
@@ -143,7 +130,7 @@ pub struct Progress {
 
 /// A reject and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedReject {
     /// The file as it was named; `<stdin>` for standard input.
     pub file: String,
     /// From 1.
@@ -162,9 +149,9 @@ impl Loaded {
 /// Loads files. Each reject is written to `rejects` as a JSON line; `progress` is told now and then how far it is.
 pub fn load<'a>(
     request: &'a LoadRequest,
-    target: impl Into<Target<'a>>,
+    store: impl Into<LogStore<'a>>,
     rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(Progress),
+    progress: &'a mut dyn FnMut(LoadProgress),
 ) -> anyhow::Result<Loaded> {
     let mut inputs = Vec::new();
     let mut of = Some(0);
@@ -173,7 +160,7 @@ pub fn load<'a>(
         inputs.push((name, input));
         of = of.zip(bytes).map(|(all, bytes)| all + bytes);
     }
-    let sink = target.into().open()?;
+    let sink = Sink::open(store.into())?;
     let server = match &sink {
         Sink::Index(bulk) => Some(bulk.server.to_string()),
         Sink::Local { .. } => None,
@@ -185,7 +172,7 @@ pub fn load<'a>(
         files: Vec::new(),
         rejects,
         progress,
-        reached: Progress { of, ..Progress::default() },
+        reached: LoadProgress { of, ..LoadProgress::default() },
         loaded: Loaded { server, ..Loaded::default() },
     };
     for (file, input) in inputs {
@@ -221,12 +208,12 @@ fn open(path: &PathBuf) -> Result<Opened, LoadError> {
 }
 
 /// What a file holds: by its name, else by how it begins.
-pub fn detect(name: &str, beginning: &[u8]) -> Format {
+pub fn detect(name: &str, beginning: &[u8]) -> FileFormat {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {
-        Some("jsonl" | "ndjson" | "json") => Format::Jsonl,
-        Some("csv") => Format::Table(None),
-        Some("tsv" | "tab") => Format::Table(Some(b'\t')),
+        Some("jsonl" | "ndjson" | "json") => FileFormat::Jsonl,
+        Some("csv") => FileFormat::Table(None),
+        Some("tsv" | "tab") => FileFormat::Table(Some(b'\t')),
         _ => {
             let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
             let line = text.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
@@ -234,9 +221,9 @@ pub fn detect(name: &str, beginning: &[u8]) -> Format {
             let delimiter = table::find_delimiter(text);
             let is_text = std::str::from_utf8(line).map_or_else(|error| error.error_len().is_none(), |_| true);
             if matches!(first, Some(b'{' | b'[') | None) || !line.contains(&delimiter) || !is_text {
-                Format::Jsonl
+                FileFormat::Jsonl
             } else {
-                Format::Table(Some(delimiter))
+                FileFormat::Table(Some(delimiter))
             }
         }
     }
@@ -251,8 +238,8 @@ struct Loader<'a> {
     /// The names of the files so far.
     files: Vec<String>,
     rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(Progress),
-    reached: Progress,
+    progress: &'a mut dyn FnMut(LoadProgress),
+    reached: LoadProgress,
     loaded: Loaded,
 }
 
@@ -261,10 +248,10 @@ impl<'a> Loader<'a> {
         let reading = |error| unread(file, error);
         let mut beginning = peek(&mut input).map_err(reading)?;
         let mut name = file;
-        match Kind::of(&beginning) {
-            Kind::Plain => {}
-            Kind::Foreign(unpack) => return Err(LoadError::Compressed { file: file.to_owned(), unpack }.into()),
-            Kind::Packed(packing) => {
+        match PackedKind::of(&beginning) {
+            PackedKind::Plain => {}
+            PackedKind::Foreign(unpack) => return Err(LoadError::Compressed { file: file.to_owned(), unpack }.into()),
+            PackedKind::Packed(packing) => {
                 let unpacked = packing.unpack(io::Cursor::new(beginning).chain(input)).map_err(reading)?;
                 input = Box::new(BufReader::with_capacity(1 << 18, unpacked));
                 beginning = peek(&mut input).map_err(reading)?;
@@ -274,9 +261,9 @@ impl<'a> Loader<'a> {
             }
         }
         match self.request.format.unwrap_or_else(|| detect(name, &beginning)) {
-            Format::Jsonl if self.request.fields.are_own() => self.take_lines(file, beginning.chain(input)),
-            Format::Jsonl => self.take_documents(file, beginning.chain(input)),
-            Format::Table(delimiter) => {
+            FileFormat::Jsonl if self.request.fields.are_own() => self.take_lines(file, beginning.chain(input)),
+            FileFormat::Jsonl => self.take_documents(file, beginning.chain(input)),
+            FileFormat::Table(delimiter) => {
                 let mut bytes = Vec::new();
                 beginning.chain(input).read_to_end(&mut bytes).map_err(reading)?;
                 self.take_table(file, &bytes, delimiter)
@@ -311,8 +298,8 @@ impl<'a> Loader<'a> {
                 Ok(Chunk::read(&mut lines, spare.borrow_mut().pop())
                     .unwrap_or_else(|error| (fault = Some(error), None).1))
             },
-            || Examiner::new(defaults, five),
-            |examiner: &mut Examiner<'_>, chunk: Chunk| examiner.lines(chunk),
+            || LoadExaminer::new(defaults, five),
+            |examiner: &mut LoadExaminer<'_>, chunk: Chunk| examiner.lines(chunk),
             |examined: Examined| {
                 self.take_examined(file, &examined)?;
                 self.report(before + examined.end());
@@ -329,7 +316,7 @@ impl<'a> Loader<'a> {
         let table =
             Table::read(bytes, &options).map_err(|source| LoadError::Table { file: file.to_owned(), source })?;
         let before = self.reached.bytes;
-        let mut examiner = Examiner::new(self.defaults(), self.five);
+        let mut examiner = LoadExaminer::new(self.defaults(), self.five);
         for row in table.iter().flat_map(Table::rows) {
             self.take_examined(file, &examiner.row(row))?;
         }
@@ -348,9 +335,9 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    fn defaults(&self) -> Defaults<'a> {
+    fn defaults(&self) -> FieldDefaults<'a> {
         let LoadRequest { workload, client, timestamp, .. } = self.request;
-        Defaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp }
+        FieldDefaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp }
     }
 
     fn report(&mut self, bytes: u64) {
@@ -358,7 +345,7 @@ impl<'a> Loader<'a> {
         (self.progress)(self.reached);
     }
 
-    fn keep(&mut self, found: Found<'_>, line: u64) -> anyhow::Result<()> {
+    fn keep(&mut self, found: FoundRecord<'_>, line: u64) -> anyhow::Result<()> {
         let done = match &mut self.sink {
             None => return Ok(()),
             Some(Sink::Local { pending, pending_bytes, .. }) => {
@@ -394,7 +381,7 @@ impl<'a> Loader<'a> {
     fn reject(&mut self, file: &str, line: u64, raw: &[u8], reason: Reject) -> anyhow::Result<()> {
         *self.loaded.rejected.entry(reason).or_default() += 1;
         if self.loaded.located.len() < LOCATED {
-            self.loaded.located.push(Located { file: file.to_owned(), line, reason });
+            self.loaded.located.push(LocatedReject { file: file.to_owned(), line, reason });
         }
         let Some(out) = &mut self.rejects else { return Ok(()) };
         let shown = if reason == Reject::LineTooLong { &raw[..raw.len().min(SHOWN_OF_LONG)] } else { raw };

@@ -6,7 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 
 /// What a stream holds, as far as its first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum PackedKind {
     /// What is to be read, as it is.
     Plain,
     /// The same, packed.
@@ -25,21 +25,21 @@ pub(crate) enum Packing {
 }
 
 /// The first bytes of each format, and no first bytes of a line of JSON or of a table's header.
-const MAGIC: [(&[u8], Kind); 5] = [
-    (b"\x1f\x8b", Kind::Packed(Packing::Gzip)),
-    (b"\x28\xb5\x2f\xfd", Kind::Packed(Packing::Zstandard)),
-    (b"\xfd7zXZ\x00", Kind::Foreign("xz -dc")),
-    (b"BZh91AY&SY", Kind::Foreign("bzip2 -dc")),
-    (b"PK\x03\x04", Kind::Foreign("unzip -p")),
+const MAGIC: [(&[u8], PackedKind); 5] = [
+    (b"\x1f\x8b", PackedKind::Packed(Packing::Gzip)),
+    (b"\x28\xb5\x2f\xfd", PackedKind::Packed(Packing::Zstandard)),
+    (b"\xfd7zXZ\x00", PackedKind::Foreign("xz -dc")),
+    (b"BZh91AY&SY", PackedKind::Foreign("bzip2 -dc")),
+    (b"PK\x03\x04", PackedKind::Foreign("unzip -p")),
 ];
 
 /// The longest of them.
 const LONGEST: u64 = 10;
 
-impl Kind {
+impl PackedKind {
     /// What begins with these bytes.
-    pub(crate) fn of(beginning: &[u8]) -> Kind {
-        MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(Kind::Plain, |(_, kind)| *kind)
+    pub(crate) fn of(beginning: &[u8]) -> PackedKind {
+        MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(PackedKind::Plain, |(_, kind)| *kind)
     }
 }
 
@@ -47,10 +47,10 @@ impl Kind {
 pub(crate) type Looked<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// Looks at the first bytes of a stream and gives it back whole.
-pub(crate) fn look<R: Read>(mut from: R) -> io::Result<(Kind, Looked<R>)> {
+pub(crate) fn look<R: Read>(mut from: R) -> io::Result<(PackedKind, Looked<R>)> {
     let mut beginning = Vec::new();
     from.by_ref().take(LONGEST).read_to_end(&mut beginning)?;
-    Ok((Kind::of(&beginning), Cursor::new(beginning).chain(from)))
+    Ok((PackedKind::of(&beginning), Cursor::new(beginning).chain(from)))
 }
 
 /// The name of what is packed in a file of this name.
@@ -125,9 +125,9 @@ pub(crate) mod tests {
     }
 
     /// What is handed out, and what comes after it.
-    fn read(packed: &[u8]) -> (Kind, Vec<u8>, Option<String>) {
+    fn read(packed: &[u8]) -> (PackedKind, Vec<u8>, Option<String>) {
         let (kind, whole) = look(packed).unwrap();
-        let Kind::Packed(packing) = kind else { return (kind, Vec::new(), None) };
+        let PackedKind::Packed(packing) = kind else { return (kind, Vec::new(), None) };
         let (mut unpacked, mut bytes) = (packing.unpack(whole).unwrap(), Vec::new());
         let fault = unpacked.read_to_end(&mut bytes).err().map(|error| Damaged::of(&error).unwrap().to_string());
         let again = unpacked.read(&mut [0; 9]).map_err(|error| Damaged::of(&error).unwrap().to_string());
@@ -139,20 +139,20 @@ pub(crate) mod tests {
     fn parts_that_were_packed_one_by_one_are_read_as_one() {
         for (pack, packing) in [(gzip as fn(&[u8]) -> Vec<u8>, Packing::Gzip), (zstandard, Packing::Zstandard)] {
             let parts = [pack(b"one\n"), pack(b""), pack(b"two\n")].concat();
-            assert_eq!(read(&parts), (Kind::Packed(packing), b"one\ntwo\n".to_vec(), None));
+            assert_eq!(read(&parts), (PackedKind::Packed(packing), b"one\ntwo\n".to_vec(), None));
         }
     }
 
     #[test]
     fn what_is_not_unpacked_here_is_told_from_text() {
         for (bytes, kind) in [
-            (&b"\xfd7zXZ\x00\x00"[..], Kind::Foreign("xz -dc")),
-            (b"BZh91AY&SY..", Kind::Foreign("bzip2 -dc")),
-            (b"PK\x03\x04\x14", Kind::Foreign("unzip -p")),
-            (b"BZh,text", Kind::Plain),
-            (b"PK,text", Kind::Plain),
-            (b"{}", Kind::Plain),
-            (b"", Kind::Plain),
+            (&b"\xfd7zXZ\x00\x00"[..], PackedKind::Foreign("xz -dc")),
+            (b"BZh91AY&SY..", PackedKind::Foreign("bzip2 -dc")),
+            (b"PK\x03\x04\x14", PackedKind::Foreign("unzip -p")),
+            (b"BZh,text", PackedKind::Plain),
+            (b"PK,text", PackedKind::Plain),
+            (b"{}", PackedKind::Plain),
+            (b"", PackedKind::Plain),
         ] {
             let (found, mut whole) = look(bytes).unwrap();
             let mut rest = Vec::new();

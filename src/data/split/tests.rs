@@ -3,19 +3,19 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::corpus::Row;
-use crate::data::intake::{Counts, Origin, TypeCounts, WorkloadType};
+use crate::data::corpus::CorpusRow;
+use crate::data::intake::{LineCounts, Origin, TypeCounts, WorkloadType};
 
 /// A corpus of rows given as (class, group), in canonical order.
 fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
-    let rows: Vec<Row> =
-        rows.into_iter().map(|(class, group)| Row { origin: Origin::default(), class, group }).collect();
+    let rows: Vec<CorpusRow> =
+        rows.into_iter().map(|(class, group)| CorpusRow { origin: Origin::default(), class, group }).collect();
     let classes = rows.iter().map(|row| row.class).max().map_or(0, |last| last + 1);
     Corpus {
         workload: "w".into(),
         kind: WorkloadType::Classification,
         types: TypeCounts::default(),
-        counts: Counts::default(),
+        counts: LineCounts::default(),
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         rows,
         conflicts: Vec::new(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::data::members::{Members, write_object};
+use crate::data::json::members::{Members, write_object};
 
 /// The log record whose response is the completion that was streamed, as JSON; `None` when `response` is no list of chunks.
 /// Other members of the line are handed on.
@@ -123,8 +123,8 @@ fn join(so_far: &mut Map<String, Value>, pieces: Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::record::{Defaults, normalise};
-    use crate::data::rules::Reject;
+    use crate::data::record::{FieldDefaults, normalise};
+    use crate::data::reject::Reject;
 
     fn line(response: &Value) -> String {
         json!({"workload_id": "w", "request": {"messages": [{"role": "user", "content": "u"}]}, "response": response})
@@ -139,8 +139,9 @@ mod tests {
     /// The normalised line of a record that was streamed, and of one whose response is this completion.
     fn both(chunks: &[Value], completion: &Value) -> [String; 2] {
         let streamed = record_of(line(&chunks.into()).as_bytes()).expect("a list of chunks");
-        let normal =
-            |json: &[u8]| normalise(json, &Defaults::default()).map(|record| String::from_utf8(record.line).unwrap());
+        let normal = |json: &[u8]| {
+            normalise(json, &FieldDefaults::default()).map(|record| String::from_utf8(record.line).unwrap())
+        };
         [normal(&streamed).unwrap(), normal(line(completion).as_bytes()).unwrap()]
     }
 
@@ -218,6 +219,6 @@ mod tests {
             assert_eq!(record_of(json.as_bytes()), None);
         }
         let nothing = record_of(line(&json!([chunk(json!({"role": "assistant"}), Value::Null)])).as_bytes()).unwrap();
-        assert_eq!(normalise(&nothing, &Defaults::default()), Err(Reject::NoContent));
+        assert_eq!(normalise(&nothing, &FieldDefaults::default()), Err(Reject::NoContent));
     }
 }

@@ -5,16 +5,16 @@
 use std::collections::HashMap;
 
 use crate::data::corpus::Corpus;
-use crate::data::kind::decide;
-pub use crate::data::kind::{TypeCounts, WorkloadType};
+use crate::data::forms::streamed;
+use crate::data::json::tape::Tape;
 use crate::data::label::LabelReader;
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
-use crate::data::record::{self, Defaults, Ids, Record};
-use crate::data::rules::Reject;
-use crate::data::streamed;
-use crate::data::tape::Tape;
-use crate::data::text::Keys;
+use crate::data::record::{self, FieldDefaults, Ids, Record};
+use crate::data::reject::Reject;
+use crate::data::text_keys::TextKeyMaker;
 use crate::data::unusable::Unusable;
+use crate::data::workload_type::decide;
+pub use crate::data::workload_type::{TypeCounts, WorkloadType};
 
 /// Where a line stands, so that it can be read again and named in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,10 +105,10 @@ pub struct Examiner {
     choice: TypeChoice,
 }
 
-/// Scratch space of one examining thread.
+/// ExaminerScratch space of one examining thread.
 #[derive(Debug, Default)]
-pub struct Scratch {
-    keys: Keys,
+pub struct ExaminerScratch {
+    keys: TextKeyMaker,
     tape: Tape,
     ids: Ids,
     crowd: Crowd,
@@ -144,7 +144,7 @@ impl Crowd {
 
 /// The findings of some consecutive lines.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Findings {
     read: u64,
     other: u64,
     rejected: Vec<(Origin, Reject)>,
@@ -153,8 +153,8 @@ pub struct Batch {
     names: Names,
 }
 
-impl Batch {
-    /// Counts a line that was refused before it could be examined.
+impl Findings {
+    /// LineCounts a line that was refused before it could be examined.
     pub fn reject(&mut self, at: Origin, reason: Reject) {
         self.read += 1;
         self.rejected.push((at, reason));
@@ -180,7 +180,7 @@ impl Examiner {
     }
 
     /// Examines one line and notes what was found.
-    pub fn examine(&self, at: Origin, json: &[u8], scratch: &mut Scratch, batch: &mut Batch) {
+    pub fn examine(&self, at: Origin, json: &[u8], scratch: &mut ExaminerScratch, batch: &mut Findings) {
         let mut found = self.entry(at, json, scratch, batch);
         if let Err(Reject::BadResponse) = found
             && let Some(record) = streamed::record_of(json)
@@ -204,12 +204,12 @@ impl Examiner {
         &self,
         at: Origin,
         json: &[u8],
-        scratch: &mut Scratch,
-        batch: &mut Batch,
+        scratch: &mut ExaminerScratch,
+        batch: &mut Findings,
     ) -> Result<Option<Entry>, Reject> {
-        let (record, line) = Record::read(json, &Defaults::default(), &mut scratch.tape)?;
+        let (record, line) = Record::read(json, &FieldDefaults::default(), &mut scratch.tape)?;
         count(&mut batch.workloads, &record.workload);
-        if !self.selects(&record) {
+        if !self.filter.passes(&record) {
             return Ok(None);
         }
         let keys = scratch.keys.of(&record.messages);
@@ -229,14 +229,6 @@ impl Examiner {
             label: Verdict::new(label.map(|label| batch.names.number(label))),
             tool: Verdict::new(tool.map(|name| batch.names.number(name))),
         }))
-    }
-
-    fn selects(&self, record: &Record<'_>) -> bool {
-        let Filter { workload, clients, since, until } = &self.filter;
-        workload.as_deref().is_none_or(|wanted| wanted == record.workload)
-            && (clients.is_empty() || clients.iter().any(|client| *client == record.client))
-            && since.is_none_or(|since| record.timestamp >= since)
-            && until.is_none_or(|until| record.timestamp < until)
     }
 
     fn label<'r>(&self, said: Option<&'r str>) -> Result<&'r str, Reject> {
@@ -268,7 +260,7 @@ fn count(counts: &mut HashMap<String, u64>, name: &str) {
 
 /// How many lines went where; `read` is the sum of the others and of what the split makes of the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct LineCounts {
     /// Lines.
     pub read: u64,
     /// Refused lines by reason.
@@ -279,7 +271,7 @@ pub struct Counts {
     pub duplicates: u64,
 }
 
-impl Counts {
+impl LineCounts {
     /// All refused lines.
     pub fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
@@ -290,8 +282,7 @@ impl Counts {
 #[derive(Debug)]
 pub struct Intake {
     examiner: Examiner,
-    scratch: Scratch,
-    counts: Counts,
+    counts: LineCounts,
     workloads: std::collections::BTreeMap<String, u64>,
     more_workloads: u64,
     entries: Vec<Entry>,
@@ -305,8 +296,7 @@ impl Intake {
     pub fn new(request: &DatasetRequest) -> Result<Intake, String> {
         Ok(Intake {
             examiner: Examiner::new(request)?,
-            scratch: Scratch::default(),
-            counts: Counts::default(),
+            counts: LineCounts::default(),
             workloads: std::collections::BTreeMap::new(),
             more_workloads: 0,
             entries: Vec::new(),
@@ -320,15 +310,8 @@ impl Intake {
         self.examiner.clone()
     }
 
-    /// Examines and absorbs one line; says why when it is refused.
-    pub fn push(&mut self, at: Origin, json: &[u8]) -> Option<Reject> {
-        let mut batch = Batch::default();
-        self.examiner.examine(at, json, &mut self.scratch, &mut batch);
-        self.absorb(batch).first().map(|&(_, reason)| reason)
-    }
-
     /// Absorbs the findings of some lines and hands back the refused ones.
-    pub fn absorb(&mut self, batch: Batch) -> Vec<(Origin, Reject)> {
+    pub fn absorb(&mut self, batch: Findings) -> Vec<(Origin, Reject)> {
         self.counts.read += batch.read;
         self.counts.other += batch.other;
         for (_, reason) in &batch.rejected {

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::record::{Defaults, normalise};
+use crate::data::record::{FieldDefaults, normalise};
 
 fn rows(bytes: &[u8], options: &TableOptions) -> Vec<(u64, Result<String, Reject>)> {
     let Some(table) = Table::read(bytes, options).unwrap() else { return Vec::new() };
-    let defaults = Defaults { workload: Some("w"), ..Defaults::default() };
+    let defaults = FieldDefaults { workload: Some("w"), ..FieldDefaults::default() };
     let line = |record: Vec<u8>| normalise(&record, &defaults).map(|record| String::from_utf8(record.line).unwrap());
     table.rows().map(|row| (row.line, row.record.and_then(line))).collect()
 }

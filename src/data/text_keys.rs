@@ -3,21 +3,21 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::data::canonical::{self, Writer};
+use crate::data::json::canonical::{self, CanonicalWriter};
+use crate::data::json::tape::{KeyName, Tape};
 use crate::data::record::{Content, Message};
-use crate::data::tape::{Name, Tape};
 
 /// Makes keys; holds scratch space, so reuse one for many records.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub struct TextKeyMaker {
     exact: Vec<u8>,
     masked: Vec<u8>,
     tape: Tape,
-    writer: Writer,
+    writer: CanonicalWriter,
 }
 
 /// Of a part of a message's content.
-const TEXT: Name = Name::new("text");
+const TEXT: KeyName = KeyName::new("text");
 
 /// The keys of one record's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct TextKeys {
     pub masked: u64,
 }
 
-impl Keys {
+impl TextKeyMaker {
     /// The keys of the user's messages, or of all messages with their roles when none is the user's.
     pub fn of(&mut self, messages: &[Message<'_>]) -> TextKeys {
         self.exact.clear();
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn keys_follow_the_users_messages_only() {
-        let mut keys = Keys::default();
+        let mut keys = TextKeyMaker::default();
         let system = Message { role: Some("system".into()), content: Content::Text("s".into()), ..Message::default() };
         let with_system = keys.of(&[system, user("up 5%")]);
         let near = keys.of(&[user("up 6%")]);
@@ -172,13 +172,13 @@ mod tests {
 
     #[test]
     fn texts_without_letters_are_not_one_group() {
-        let mut keys = Keys::default();
+        let mut keys = TextKeyMaker::default();
         assert_ne!(keys.of(&[user("1 + 1")]).masked, keys.of(&[user("2 + 2")]).masked);
     }
 
     #[test]
     fn parts_of_text_equal_the_text_and_images_differ() {
-        let mut keys = Keys::default();
+        let mut keys = TextKeyMaker::default();
         let mut of = |json: &str| {
             let parts: Vec<&serde_json::value::RawValue> = serde_json::from_str(json).unwrap();
             let parts = parts.iter().map(|part| part.get()).collect();
@@ -189,7 +189,7 @@ mod tests {
         let two = of(r#"[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"b"}}]"#);
         assert_ne!(one, two);
         assert_ne!(one.masked, two.masked);
-        assert_eq!(text, Keys::default().of(&[user("hi")]));
+        assert_eq!(text, TextKeyMaker::default().of(&[user("hi")]));
         assert_eq!(of(r#"[{"text":"no","text":"hi"}]"#), text, "the last value counts, as in the canonical form");
     }
 }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::data::canonical::write_string;
-use crate::data::members::Members;
-use crate::data::rules::Reject;
+use crate::data::json::canonical::write_string;
+use crate::data::json::members::Members;
+use crate::data::reject::Reject;
 
 /// The log record that a chat row stands for, as JSON; `None` when the line is no chat row (no `messages`, or a
 /// `request` beside them). Keys other than `messages` and `tools` are handed on.
@@ -77,11 +77,11 @@ struct Role<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::record::{Defaults, normalise};
+    use crate::data::record::{FieldDefaults, normalise};
 
     fn converted(row: &str) -> Result<String, Reject> {
         let json = record_of(row.as_bytes()).expect("a chat row")?;
-        let defaults = Defaults { workload: Some("w"), ..Defaults::default() };
+        let defaults = FieldDefaults { workload: Some("w"), ..FieldDefaults::default() };
         normalise(&json, &defaults).map(|record| String::from_utf8(record.line).unwrap())
     }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::data::intake::WorkloadType;
 use crate::data::options::{Fields, Filter, LabelRules, SplitRules, TypeChoice};
 use crate::data::record;
-use crate::source::packed::tests::{gzip, zstandard};
+use crate::source::input::packed::tests::{gzip, zstandard};
 
 /// Of what needs no credentials.
 fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
@@ -19,7 +19,7 @@ fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) 
 
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {
     DatasetRequest {
-        input: Input::Files(paths),
+        input: LogSource::Files(paths),
         fields: Fields::default(),
         filter: Filter { workload: Some("news".into()), ..Filter::default() },
         workload_type: TypeChoice::Auto,
@@ -148,18 +148,18 @@ fn the_same_bytes_from_any_order_and_any_store() {
     backwards.reverse();
     let stored: Vec<String> = lines
         .iter()
-        .filter_map(|line| record::normalise(line.as_bytes(), &record::Defaults::default()).ok())
+        .filter_map(|line| record::normalise(line.as_bytes(), &record::FieldDefaults::default()).ok())
         .map(|normal| String::from_utf8(normal.line).unwrap())
         .collect();
     folder.file("store/news.jsonl", &stored);
-    let files = |paths| (Input::Files(paths), Vec::new());
+    let files = |paths| (LogSource::Files(paths), Vec::new());
     let (head, tail) = backwards.split_at(33);
     let inputs = [
         files(vec![folder.file("a.jsonl", &lines)]),
         files(vec![folder.file("b.jsonl", &backwards)]),
         files(vec![folder.file("tail.jsonl", tail), folder.file("head.jsonl", head)]),
-        (Input::Stdin, text.into_bytes()),
-        (Input::Local(folder.out("store")), Vec::new()),
+        (LogSource::Stdin, text.into_bytes()),
+        (LogSource::Local(folder.out("store")), Vec::new()),
     ];
     let mut first: Option<Vec<DatasetFile>> = None;
     for (n, (input, stdin)) in inputs.into_iter().enumerate() {
@@ -181,7 +181,7 @@ fn the_same_bytes_from_any_order_and_any_store() {
 fn the_newest_of_a_text_wins_and_within_a_second_the_greater_id() {
     let folder = Folder::new();
     let same_second: Vec<String> = (0..4).map(|n| line("news", 500, "the same text", &format!("[[S{n}]]"))).collect();
-    let id = |line: &String| record::normalise(line.as_bytes(), &record::Defaults::default()).unwrap().id;
+    let id = |line: &String| record::normalise(line.as_bytes(), &record::FieldDefaults::default()).unwrap().id;
     let winner = (0..4).max_by_key(|&n| id(&same_second[n])).unwrap();
     let mut lines = sixty();
     lines.push(line("news", 499, "the same text", "[[Older]]"));
@@ -243,10 +243,10 @@ fn what_cannot_be_used_says_why() {
     assert_eq!(problem, Unusable::Ambiguous { workloads: vec![("b".into(), 1), ("news".into(), 60)] });
     assert!(problem.is_usage());
 
-    wanted.input = Input::Files(vec![logs]);
+    wanted.input = LogSource::Files(vec![logs]);
     assert_eq!(build(&wanted, &folder.out("out"), None).unwrap().workload, "news");
 
-    wanted.input = Input::Local(folder.out("nowhere"));
+    wanted.input = LogSource::Local(folder.out("nowhere"));
     assert!(matches!(unusable(build(&wanted, &folder.out("out"), None)), Unusable::NoRecords { .. }));
 }
 
@@ -277,7 +277,7 @@ fn tool_calls_are_found_and_not_taken_for_classification() {
     assert_eq!(problem.to_string(), "40 of 40 records hold tool calls, and workload_type is classification");
     assert!(problem.hint().contains("tool_calling"));
     wanted.workload_type = TypeChoice::Auto;
-    wanted.input = Input::Files(vec![
+    wanted.input = LogSource::Files(vec![
         folder.file("text.jsonl", &(0..40).map(|n| line("news", 0, &words(n), "prose")).collect::<Vec<_>>()),
     ]);
     assert!(matches!(unusable(build(&wanted, &out, None)), Unusable::FreeText { .. }));
@@ -366,9 +366,12 @@ fn ids_made_while_reading_order_records_as_those_made_later_do() {
     let folder = Folder::new();
     let without_id = |lines: &[String]| {
         let mut intake = Intake::new(&request(Vec::new())).unwrap();
+        let (examiner, mut scratch, mut findings) =
+            (intake.examiner(), ExaminerScratch::default(), Findings::default());
         for (line, offset) in lines.iter().zip(0..) {
-            assert_eq!(intake.push(Origin { offset, ..Origin::default() }, line.as_bytes()), None);
+            examiner.examine(Origin { offset, ..Origin::default() }, line.as_bytes(), &mut scratch, &mut findings);
         }
+        assert_eq!(intake.absorb(findings), []);
         intake.ties().len()
     };
     assert_eq!(
@@ -446,7 +449,7 @@ proptest! {
         let mut shuffled = specs.clone();
         shuffled.reverse();
         shuffled.rotate_left(specs.len() / 3);
-        wanted.input = Input::Files(vec![folder.file("b.jsonl", &log(&shuffled))]);
+        wanted.input = LogSource::Files(vec![folder.file("b.jsonl", &log(&shuffled))]);
         let again = build(&wanted, &folder.out("again"), None).unwrap();
         prop_assert_eq!(again.files, manifest.files);
         prop_assert_eq!(again.conflicts, manifest.conflicts);
@@ -455,10 +458,9 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut intake = Intake::new(&request(Vec::new())).unwrap();
-        let _ = intake.push(Origin::default(), &bytes);
         let mut blocks = Blocks::new(bytes.as_slice(), 0, None, 100);
         while let Some(block) = blocks.next(Vec::new()).unwrap() {
-            intake.absorb(block.examine(&intake.examiner(), &mut Scratch::default()));
+            intake.absorb(block.examine(&intake.examiner(), &mut ExaminerScratch::default()));
         }
         let _ = intake.finish();
     }
@@ -471,12 +473,12 @@ proptest! {
         damaged[place] = byte;
         damaged.insert(place, with);
         for bytes in [&whole[..cut.min(whole.len())], damaged.as_slice()] {
-            if let Ok(normal) = record::normalise(bytes, &record::Defaults::default()) {
-                let again = record::normalise(&normal.line, &record::Defaults::default());
+            if let Ok(normal) = record::normalise(bytes, &record::FieldDefaults::default()) {
+                let again = record::normalise(&normal.line, &record::FieldDefaults::default());
                 prop_assert_eq!(again.as_ref(), Ok(&normal));
                 let mut row = Vec::new();
-                prop_assert_eq!(Renderer::new(true).eval_row(bytes, &mut row), Ok(()));
-                prop_assert_eq!(Renderer::new(true).training_row(bytes, &mut row), Ok(()));
+                prop_assert_eq!(RowRenderer::new(true).eval_row(bytes, &mut row), Ok(()));
+                prop_assert_eq!(RowRenderer::new(true).training_row(bytes, &mut row), Ok(()));
             }
         }
     }

@@ -3,19 +3,21 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::reader::plain_run;
+use super::grammar::plain_run;
 use super::*;
 
 /// The value that a tape holds, made anew.
-fn rebuilt(value: Value<'_, '_>) -> serde_json::Value {
+fn rebuilt(value: JsonValue<'_, '_>) -> serde_json::Value {
     match value.kind() {
-        Kind::Object => {
-            let pair = |(key, value): (Value<'_, '_>, _)| (key.text().unwrap().read().into_owned(), rebuilt(value));
+        JsonKind::Object => {
+            let pair = |(key, value): (JsonValue<'_, '_>, _)| (key.text().unwrap().read().into_owned(), rebuilt(value));
             value.members().map(pair).collect::<serde_json::Map<_, _>>().into()
         }
-        Kind::List => value.items().map(rebuilt).collect(),
-        Kind::Plain | Kind::Escaped | Kind::Encoded => value.text().unwrap().read().into_owned().into(),
-        Kind::Integer | Kind::Number | Kind::Null | Kind::Bool => serde_json::from_str(value.raw()).unwrap(),
+        JsonKind::List => value.items().map(rebuilt).collect(),
+        JsonKind::Plain | JsonKind::Escaped | JsonKind::Encoded => value.text().unwrap().read().into_owned().into(),
+        JsonKind::Integer | JsonKind::Number | JsonKind::Null | JsonKind::Bool => {
+            serde_json::from_str(value.raw()).unwrap()
+        }
     }
 }
 
@@ -111,10 +113,10 @@ fn texts_and_keys_are_compared_as_they_read() {
     let text = r#"{"a\/b": 0, "\u0061\/b": 1, "a/b": 2, "a/": 3, "timestamp": 4, "timestamps": 5, "": 6}"#;
     let root = tape.read(text, 0).unwrap().root;
     let found =
-        |name| root.members().filter(|(key, _)| key.is_key(Name::new(name))).map(|(_, value)| value.raw()).collect();
+        |name| root.members().filter(|(key, _)| key.is_key(KeyName::new(name))).map(|(_, value)| value.raw()).collect();
     let found: Vec<Vec<&str>> = ["a/b", "timestamp", "", "a"].map(found).into();
     assert_eq!(found, [vec!["0", "1", "2"], vec!["4"], vec!["6"], vec![]]);
-    assert_eq!(root.get(Name::new("a/b")).map(|value| value.raw()), Some("2"));
+    assert_eq!(root.get(KeyName::new("a/b")).map(|value| value.raw()), Some("2"));
     for (text, blank) in
         [(r#""\n\u3000 ""#, true), (r#""""#, true), (r#"" \/ ""#, false), (r#""a\n""#, false), (r#""\"""#, false)]
     {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::data::canonical::write_string;
+use crate::data::json::canonical::write_string;
 
 /// The members of a JSON object as written, in order, repeated keys included.
 #[derive(Clone, Debug, Default)]

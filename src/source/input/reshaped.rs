@@ -3,9 +3,9 @@
 
 use std::io::{self, BufReader, Read};
 
-use crate::data::reshape::Reshaper;
+use crate::data::forms::reshape::Reshaper;
+use crate::source::input::digest::{Seen, Watched};
 use crate::source::lines::Lines;
-use crate::source::seen::{Seen, Watched};
 
 /// Of a line that is too long, this much is left: enough to be refused.
 const LEFT_OF_LONG: usize = 1024;

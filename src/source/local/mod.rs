@@ -16,22 +16,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::data::options::Filter;
-use crate::data::record::Record;
-pub use delete::Deleted;
-pub(crate) use list::Tally;
-pub use list::{Contents, Listing};
 use segment::Segment;
 
 /// The log store below one folder.
 #[derive(Clone, Debug)]
-pub struct LogStore {
+pub struct LocalStore {
     dir: PathBuf,
 }
 
 /// Records of one workload that are appended together.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub struct AppendBatch {
     lines: Vec<u8>,
     records: Vec<(u128, usize)>,
 }
@@ -49,30 +44,25 @@ pub struct Appended {
 
 /// Appends to a store; remembers the ids of the workloads that it has written to (16 to 40 bytes each).
 #[derive(Debug)]
-pub struct Writer {
+pub struct StoreWriter {
     dir: PathBuf,
     segments: HashMap<String, Segment>,
 }
 
 /// The segments of a store, which no writer touches while this lives.
 #[derive(Debug)]
-pub struct Reading {
+pub struct StoreReading {
     /// The segment files, by name.
     pub files: Vec<PathBuf>,
     _lock: Option<File>,
 }
 
-impl Batch {
+impl AppendBatch {
     /// Adds a normalised record: its id and its line without a line end.
     pub fn push(&mut self, id: u128, line: &[u8]) {
         self.lines.extend_from_slice(line);
         self.lines.push(b'\n');
         self.records.push((id, self.lines.len()));
-    }
-
-    /// Bytes that it holds.
-    pub fn size(&self) -> usize {
-        self.lines.len()
     }
 
     fn iter(&self) -> impl Iterator<Item = (u128, &[u8])> {
@@ -81,10 +71,10 @@ impl Batch {
     }
 }
 
-impl LogStore {
+impl LocalStore {
     /// The store below `dir`, which is made by the first append.
-    pub fn at(dir: impl Into<PathBuf>) -> LogStore {
-        LogStore { dir: dir.into() }
+    pub fn at(dir: impl Into<PathBuf>) -> LocalStore {
+        LocalStore { dir: dir.into() }
     }
 
     /// The folder.
@@ -93,27 +83,27 @@ impl LogStore {
     }
 
     /// Begins to append.
-    pub fn writer(&self) -> Writer {
-        Writer { dir: self.dir.clone(), segments: HashMap::new() }
+    pub fn writer(&self) -> StoreWriter {
+        StoreWriter { dir: self.dir.clone(), segments: HashMap::new() }
     }
 
     /// The segments, safe from writers while the answer lives. A store that was never written to has none.
-    pub fn read(&self) -> anyhow::Result<Reading> {
-        let reading = || -> io::Result<Reading> {
+    pub fn read(&self) -> anyhow::Result<StoreReading> {
+        let reading = || -> io::Result<StoreReading> {
             let lock = match File::open(lock_path(&self.dir)) {
                 Ok(file) => Some(supported(file.lock_shared(), file)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
             };
-            Ok(Reading { files: segments(&self.dir)?, _lock: lock })
+            Ok(StoreReading { files: segments(&self.dir)?, _lock: lock })
         };
         reading().with_context(|| format!("reading the log store {}", self.dir.display()))
     }
 }
 
-impl Writer {
+impl StoreWriter {
     /// Appends what is new of a batch, all of it or (on an error) none. Other writers may append between two calls.
-    pub fn append(&mut self, workload: &str, batch: &Batch) -> anyhow::Result<Appended> {
+    pub fn append(&mut self, workload: &str, batch: &AppendBatch) -> anyhow::Result<Appended> {
         let mut append = || -> io::Result<Appended> {
             fs::create_dir_all(&self.dir)?;
             let _lock = lock(&self.dir)?;
@@ -144,13 +134,6 @@ pub fn segment_name(workload: &str) -> String {
         "" => format!("workload-{}.jsonl", &hash[..12]),
         slug => format!("{slug}-{}.jsonl", &hash[..12]),
     }
-}
-
-fn passes(record: &Record<'_>, filter: &Filter) -> bool {
-    filter.workload.as_ref().is_none_or(|workload| *workload == *record.workload)
-        && (filter.clients.is_empty() || filter.clients.iter().any(|client| *client == *record.client))
-        && filter.since.is_none_or(|since| record.timestamp >= since)
-        && filter.until.is_none_or(|until| record.timestamp < until)
 }
 
 fn segments(dir: &Path) -> io::Result<Vec<PathBuf>> {

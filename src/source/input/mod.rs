@@ -1,0 +1,5 @@
+//! Inputs: files, streams and what is packed in them.
+
+pub mod digest;
+pub mod packed;
+pub mod reshaped;
