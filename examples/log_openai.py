@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Log the traffic of an OpenAI client as records that `dfwfd load` takes.
+"""Log the traffic of an OpenAI client as records that `dfwfd load` reads.
 
-Wrap the client once, and every chat completion is appended to a JSONL file, one record a line:
+Wrap the client once. Every chat completion is then appended to a JSONL file, one record per line:
 
     from openai import OpenAI
     from log_openai import logged
@@ -9,14 +9,13 @@ Wrap the client once, and every chat completion is appended to a JSONL file, one
     client = logged(OpenAI(), "production.jsonl", workload_id="news_classifier", client_id="desk-7")
     client.chat.completions.create(model="gpt-4o-mini", messages=[...])
 
-Run as a program it sends one prompt and logs it (OPENAI_API_KEY, and OPENAI_BASE_URL for another endpoint):
+Run as a program, it sends one prompt and logs it (OPENAI_API_KEY, and OPENAI_BASE_URL for another endpoint):
 
     python3 log_openai.py --log production.jsonl --workload news_classifier --model gpt-4o-mini "Is this news? ..."
     dfwfd load production.jsonl
 
-Needs Python 3.9 and the `openai` package (version 1 or newer); the rest is the standard library. Only replies that came
-in one piece are logged: a request with `stream=True` goes through untouched. What is logged is what was sent and
-answered, so take care where the file lies.
+Needs Python 3.9 and the `openai` package (version 1 or newer). Requests with `stream=True` are passed on without being
+logged. The file holds full requests and responses, so take care where you keep it.
 """
 
 import argparse

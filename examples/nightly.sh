@@ -1,13 +1,15 @@
 #!/bin/sh
-# A flywheel every night, from cron:
+# Runs a flywheel every night, from cron:
 #
 #   30 2 * * *  /opt/flywheel/nightly.sh /opt/flywheel/flywheel.yaml news_classifier /var/log/app/*.jsonl
 #
-# Silent when all is well, so that cron sends no mail; anything on stderr is worth reading. No lock file: dfwfd has its
-# own lock, which the kernel frees with the process, and answers a second run with exit code 75.
+# The script prints nothing when all is well, so cron sends no mail. It needs no lock file: dfwfd has its own lock, which
+# the kernel releases with the process, and a second run exits with code 75.
 #
-# DFWFD names the binary when it is not on the PATH; RESULTS the file that one line of JSON per run is added to
-# (results.jsonl beside the configuration); KEEP_FROM how far back records are taken (30d).
+# Variables:
+#   DFWFD      the binary, if it is not on the PATH
+#   RESULTS    the file that gets one line of JSON per run (default: results.jsonl beside the configuration)
+#   KEEP_FROM  the age of the oldest records to use (default: 30d)
 set -u
 
 if [ "$#" -lt 2 ]; then
@@ -23,9 +25,8 @@ results=${RESULTS:-$folder/results.jsonl}
 said=$(mktemp) || exit 1
 trap 'rm -f "$said"' EXIT
 
-# Records that are there already are not added again, so yesterday's files may be named again. A broken line stops
-# nothing: it is in rejects.jsonl, with its reason, and the counts are in loads.jsonl. A log store that cannot be written
-# is worth a mail.
+# Loading a file again adds nothing, so yesterday's files may be given again. Rejected lines do not end the script: they
+# are in rejects.jsonl with their reasons, and the counts are in loads.jsonl. A load that fails is worth a mail.
 if [ "$#" -gt 0 ]; then
     line=$("$dfwfd" --config "$config" -q --format json load "$@" --workload "$workload" \
         --rejects "$folder/rejects.jsonl" 2>"$said")
@@ -33,7 +34,7 @@ if [ "$#" -gt 0 ]; then
     [ -z "$line" ] || printf '%s\n' "$line" >>"$folder/loads.jsonl"
     if [ "$code" -ne 0 ]; then
         cat "$said" >&2
-        echo "the logs could not be loaded, so nothing was run" >&2
+        echo "cannot load the logs, so nothing was run" >&2
         exit "$code"
     fi
 fi
@@ -41,23 +42,23 @@ fi
 line=$("$dfwfd" --config "$config" -q --format json run --workload "$workload" --since "${KEEP_FROM:-30d}" 2>"$said")
 code=$?
 if [ "$code" -eq 75 ]; then
-    # Last night's run is still going: not an error, the next night tries again.
+    # Last night's run is still going. That is no error: the next night tries again.
     exit 0
 fi
-# The report of the run, or what was wrong: one line either way.
+# The report of the run or its error, in one line.
 [ -z "$line" ] || printf '%s\n' "$line" >>"$results"
 cat "$said" >&2
 
 case $code in
     3)
-        # The cluster went away in the middle: what is still held there is given back now, or by the next run.
+        # The cluster went away during the run. Release what is still held there, or else the next run does.
         "$dfwfd" --config "$config" -q cleanup
         ;;
     4)
         echo "some candidates failed: dfwfd --config $config status latest" >&2
         ;;
     6)
-        echo "too few or too broken records of $workload tonight; nothing was deployed" >&2
+        echo "the records of $workload cannot be used tonight; nothing was deployed" >&2
         ;;
 esac
 exit "$code"

@@ -98,8 +98,8 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     if error.is::<Interrupted>() {
         return (Exit::Cancelled, Some("`dfwfd run --resume` continues the run".to_owned()));
     }
-    if error.is::<Problems>() {
-        return (Exit::Usage, None);
+    if let Some(problems) = error.downcast_ref::<Problems>() {
+        return (Exit::Usage, problems.hint());
     }
     if let Some(locked) = error.downcast_ref::<Locked>() {
         let run = locked.run.as_deref().map(|run| format!(" {run}")).unwrap_or_default();

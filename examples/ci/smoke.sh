@@ -1,14 +1,16 @@
 #!/bin/sh
-# Tries a flywheel.yaml against mocked NeMo endpoints, on a good day and on bad ones: no GPU, no cluster, no network.
+# Tries a flywheel.yaml against mocked NeMo endpoints that work or fail, without GPU, cluster or network.
 #
 #   examples/ci/smoke.sh flywheel.yaml news_classifier sample.jsonl
 #
-# Without log files the records come from where the configuration says. Each day is a run of its own with a platform of
-# its own, which ends with it. The script ends with 0 when every run ended as it should, else with 1; what a run said is
-# in OUT/DAY.log and its report in OUT/DAY.json.
+# Without log files the records come from the source in the configuration. Each day is one run on a platform of its own. The
+# script exits with 0 if every run ended as expected, else with 1. OUT/DAY.log holds the messages of a run, OUT/DAY.json
+# its report.
 #
-# DFWFD names the binary when it is not on the PATH; OUT the folder for the results (smoke); GPUS how many GPUs the mocked
-# cluster has (8).
+# Variables:
+#   DFWFD  the binary, if it is not on the PATH
+#   OUT    the folder for the results (default: smoke)
+#   GPUS   the number of GPUs of the mocked cluster (default: 8)
 set -u
 
 if [ "$#" -lt 2 ]; then
@@ -29,12 +31,12 @@ state=$(mktemp -d) || exit 1
 trap 'rm -rf "$state"' EXIT
 failed=0
 
-# Nothing here takes long, so a run that waits in vain is ended soon: these are limits of flywheel.yaml.
+# These override limits of flywheel.yaml, because nothing takes long on this platform.
 export DFWFD__LIMITS__DEPLOY=2m DFWFD__LIMITS__TRAIN=10m DFWFD__LIMITS__EVALUATE=10m DFWFD__LIMITS__ADAPTER=2m
-# A create that got no answer is looked up; on this platform it is there at once or not at all.
+# On this platform, a resource whose create call got no answer appears at once or never.
 export DFWFD__LIMITS__SETTLE=0s
 
-# day NAME CODES FAULT RECORDS...: one run under a fault; it has to end with one of the codes and hold no GPU afterwards.
+# day NAME CODES FAULT RECORDS...: does one run under a fault. It must exit with one of the codes and then hold no GPU.
 day() {
     name=$1
     codes=$2
@@ -48,11 +50,11 @@ day() {
         *" $code "*) verdict=ok ;;
         *) verdict="FAILED: expected exit code $codes" ;;
     esac
-    # A platform that lets nobody in any more cannot be given anything back: there the report lists what is left.
+    # After its token expired a run can release nothing. Its report lists what it still holds.
     if [ "$verdict" = ok ] && [ "$name" != expired ] && grep -q '"held":\[{' "$out/$name.json"; then
         verdict="FAILED: something is still held"
     fi
-    # A fault that strikes nothing tries nothing.
+    # A fault that affects no call tests nothing.
     if [ "$verdict" = ok ] && grep -q 'has struck no call' "$out/$name.log"; then
         verdict="FAILED: the fault has struck no call"
     fi

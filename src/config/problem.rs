@@ -16,6 +16,12 @@ impl Problems {
         Problems { problems }
     }
 
+    /// Returns what to type next, if that is clear.
+    pub fn hint(&self) -> Option<String> {
+        let no_file = self.problems.iter().any(|problem| problem.location == Location::NoFile);
+        no_file.then(|| "`dfwfd init --sample` writes a flywheel.yaml and sample logs to start from".to_owned())
+    }
+
     /// Returns every problem. Each is displayed in one line.
     pub fn each(&self) -> &[Problem] {
         &self.problems
@@ -25,6 +31,7 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
+            [one] if one.location == Location::NoFile => one.fmt(f),
             [one] => write!(f, "the configuration has a problem\n  {one}"),
             many => {
                 write!(f, "the configuration has {} problems", many.len())?;
@@ -130,7 +137,7 @@ impl fmt::Display for Problem {
             Location::Set => f.write_str("--set: ")?,
             Location::Variable(name) => write!(f, "environment variable {name}: ")?,
             Location::Flag(name) => write!(f, "{name}: ")?,
-            Location::NoFile => f.write_str("no flywheel.yaml here or above: ")?,
+            Location::NoFile => f.write_str("there is no flywheel.yaml here or in a folder above: ")?,
         }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;

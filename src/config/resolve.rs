@@ -142,12 +142,12 @@ impl Resolver<'_> {
         let none = self.reader.list_len("nims") == 0;
         if none && invocation.need == Need::Candidates && self.reader.is_good("nims") {
             let location = self.location_of("nims");
-            let needed = if self.file.is_some() {
-                "a list with at least one candidate (`dfwfd init` writes a file to start from)"
+            self.problems.push(if location == Location::NoFile {
+                Problem::other(location, "", "a run needs a configuration with candidates")
             } else {
-                "a configuration with at least one candidate (`dfwfd init` writes a file to start from)"
-            };
-            self.problems.push(Problem::missing(location, "nims", needed));
+                let needed = "a list with at least one candidate (`dfwfd init` writes a file to start from)";
+                Problem::missing(location, "nims", needed)
+            });
         }
     }
 

@@ -152,7 +152,7 @@ fn where_the_file_is() {
     output.code(2).says("nowhere.yaml");
     // None at all is enough where defaults do, and is said where they do not.
     let bare = Folder::new();
-    bare.dfwfd(["run"]).run().code(2).says("no flywheel.yaml here or above");
+    bare.dfwfd(["run"]).run().code(2).says("no flywheel.yaml here or in a folder above").hints();
 }
 
 #[test]

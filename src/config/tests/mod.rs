@@ -307,9 +307,9 @@ fn what_a_command_does_not_need_may_be_missing() {
         assert_eq!(plan.config_file, None);
         assert_eq!(plan.state_dir, cwd.path().join(".dfwfd"));
     }
-    let said = said(load_in(&Invocation { need: Need::Candidates, ..Invocation::default() }, &around));
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("dfwfd init"), "{said:?}");
+    let problems = load_in(&Invocation { need: Need::Candidates, ..Invocation::default() }, &around).unwrap_err();
+    assert_eq!(problems.each().len(), 1, "{problems}");
+    assert!(problems.hint().unwrap().contains("dfwfd init"), "{problems}");
     let gone = Invocation { config: Some("gone.yaml".into()), ..Invocation::default() };
     assert!(load_in(&gone, &around).unwrap_err().to_string().contains("gone.yaml: cannot read the file"));
 }
