@@ -1,8 +1,8 @@
-//! `dfwfd serve` as a client on the same machine meets it: how long it takes to answer after its start, and how many chat
-//! completions a trained student gives per second over connections that are kept. `cargo bench --bench serve`
+//! Measures `dfwfd serve` from a client on the same machine: the time from its start to its first response, and the chat
+//! completions per second of a trained student over kept connections. `cargo bench --bench serve`
 //!
-//! The adapters are trained on the shipped news log, through the platform; what is asked are the prompts of that log that
-//! no training saw. Processor time stands beside each rate, for it does not depend on what else the machine does.
+//! The adapters are trained on the shipped news log, through the platform. The prompts are those of that log that were
+//! not trained on. Each rate has the processor time beside it, which depends less on other work of the machine.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot go on ends")]
 
@@ -49,11 +49,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// From the start of the process to the first answer.
+/// Returns the time from the start of the process to its first response.
 fn starts() {
     let folder = Folder::new();
     let one = |_| {
-        // A port of our choice, so that nothing has to be read from the process before it can be asked.
+        // We choose the port, so that no output has to be read before the first request.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let port = port.to_string();
@@ -80,7 +80,7 @@ fn answers(address: SocketAddr) -> bool {
     sent.and_then(|()| stream.read_to_end(&mut answer)).is_ok() && answer.starts_with(b"HTTP/1.1 200")
 }
 
-/// Rows as a training file.
+/// Returns rows as a training file.
 fn lines(rows: &[Example]) -> String {
     let line = |row: &Example| {
         let mut messages: Vec<Value> =
@@ -122,7 +122,7 @@ fn upload(server: &Server, files: &[(&str, String)]) {
     made(server.post("/nemo/v1/datasets", &dataset));
 }
 
-/// Deploys a student and trains an adapter for it; the id that it is served under.
+/// Deploys a student, trains an adapter for it and returns the id that the adapter is served under.
 fn train(server: &Server, model: &str) -> String {
     let name = model.split_once('/').map_or(model, |(_, name)| name);
     let nim = json!({"image_name": "nvcr.io/nim/student", "image_tag": "1", "gpu": 1, "pvc_size": "25Gi"});
@@ -159,7 +159,7 @@ fn request(address: SocketAddr, model: &str, row: &Example) -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-/// Asks over so many connections at a time, each the next question when it has its answer.
+/// Sends prompts over several connections at a time. Each sends its next prompt when it has its response.
 fn throughput(server: &Server, name: &str, requests: &[Vec<u8>], connections: usize) {
     let (mut rates, mut costs, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -188,7 +188,7 @@ fn throughput(server: &Server, name: &str, requests: &[Vec<u8>], connections: us
     );
 }
 
-/// Asks until the round is over; how often it was answered.
+/// Sends prompts until the round is over and returns the number of responses.
 fn ask(address: SocketAddr, requests: &[Vec<u8>], first: usize, barrier: &Barrier) -> usize {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -208,7 +208,7 @@ fn ask(address: SocketAddr, requests: &[Vec<u8>], first: usize, barrier: &Barrie
     answered
 }
 
-/// One answer, whole.
+/// Reads one whole response.
 fn read<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> &'a [u8] {
     let mut filled = 0;
     loop {
@@ -224,11 +224,11 @@ fn read<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> &'a [u8] {
     }
 }
 
-/// Seconds of processor time that a process has used; none where there is no /proc.
+/// Returns the seconds of processor time that a process has used, or none without /proc.
 fn processor_time(id: u32) -> f64 {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{id}/stat")) else { return f64::NAN };
-    // The name in parentheses may hold blanks; user and system time are the 12th and 13th field behind it, in ticks of
-    // which Linux counts 100 a second.
+    // The name in parentheses may hold blanks. User and system time are the 12th and 13th field behind it, in ticks.
+    // Linux counts 100 ticks a second.
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     fields[11..13].iter().map(|field| field.parse::<f64>().unwrap() / 100.0).sum()
 }

@@ -1,5 +1,5 @@
-//! The students on the shipped news log. Speed: training, a trained reply, an untrained reply, medians of 15 rounds. Quality:
-//! mean, lowest and highest over 60 stratified divisions. `cargo bench --bench students`
+//! Measures the students on the shipped news log. Speed: training, a trained reply and an untrained reply, medians of 15
+//! rounds. Quality: mean, lowest and highest over 60 stratified divisions. `cargo bench --bench students`
 
 #![allow(clippy::print_stdout)]
 
@@ -19,7 +19,7 @@ const ROUNDS: usize = 15;
 const EVAL: usize = 100;
 const DIVISIONS: u64 = 60;
 
-/// Median seconds of one call of `work`.
+/// Returns the median seconds of one call of `work`.
 fn median(mut work: impl FnMut()) -> f64 {
     let mut seconds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -56,7 +56,7 @@ fn main() {
     compare(&rows);
 }
 
-/// Prints how well both sizes do over many divisions.
+/// Prints the scores of both sizes over many divisions.
 fn compare(rows: &[sample::Row]) {
     let divisions: Vec<_> = (0..DIVISIONS).map(|seed| sample::divide(rows, EVAL, seed)).collect();
     let majority = |eval: &[&sample::Row]| macro_f1(&gold(eval), &vec![Some("earnings".to_string()); eval.len()]);

@@ -68,7 +68,7 @@ def _symbol(company):
 
 
 def _ask(draw, expand, companies):
-    """One question and the name and arguments of the call that answers it."""
+    """Returns one question, and the name and arguments of the call that answers it."""
     name = draw.weighted(WEIGHTS)
     company = draw.pick(companies)
     values = {
@@ -96,7 +96,7 @@ def _call(draw, name, arguments):
 
 
 def conversation(draw, expand, companies):
-    """Request messages, the response message and a client; one in five is the second turn of a conversation."""
+    """Returns request messages, the response message and a client. One in five is the second turn of a conversation."""
     messages = [{"role": "system", "content": SYSTEM}]
     if draw.chance(0.2):
         text, name, arguments = _ask(draw, expand, companies)
@@ -109,7 +109,7 @@ def conversation(draw, expand, companies):
 
 
 def broken(draw, line, records):
-    """Lines that no dataset may hold: cut JSON, arguments that are no JSON, no response, a plain-text reply."""
+    """Returns lines that `split` must reject: cut JSON, arguments that are no JSON, no response, a plain-text reply."""
     picks = [json.loads(line(records[draw.below(len(records))])) for _ in range(4)]
     cut = line(picks[0])[:700]
     picks[1]["response"]["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = '{"symbol": '

@@ -3,8 +3,8 @@
 
     python3 testdata/generate.py [FOLDER]        (default: the folder of this file)
 
-Python 3.9 or newer, standard library only. The output depends on SEED and the constants below alone, byte for byte: the
-random generator is our own (SplitMix64), because the standard library promises no stable stream for choices and shuffles.
+Needs Python 3.9 or newer and nothing else. The output depends only on SEED and the constants below, byte for byte. The random
+generator is our own (SplitMix64): the standard library promises no stable stream for choices and shuffles.
 """
 
 import csv
@@ -23,15 +23,15 @@ SEED = 20250106
 NEWS_DISTINCT = 1370       # distinct headlines
 MIXED_SHARE = 0.08         # headlines that honestly fit several classes
 NOISE_SHARE = 0.02         # headlines that the teacher got wrong
-CLEAN_BELOW = 45           # classes with fewer headlines than this get no mixed and no wrong ones: they are hard enough
-NEIGHBOUR_NOISE = 0.75     # of those, mixed up with a neighbouring class (the rest: any class)
+CLEAN_BELOW = 45           # classes with fewer headlines get no mixed and no wrong ones: they are hard enough
+NEIGHBOUR_NOISE = 0.75     # wrong headlines that get the label of a neighbouring class (the rest: of any class)
 ASIDE_SHARE = 0.25         # headlines with a side remark, drawn without regard to their class
 PREFIX_SHARE = 0.07
 SUFFIX_SHARE = 0.10
 TITLE_CASE_SHARE = 0.15
-DUPLICATES = 100           # later requests with the very same text and answer
-CONFLICTS = 8              # later requests with the same text and another answer
-NEAR_DUPLICATES = 20       # later requests whose text differs in digits only, same answer
+DUPLICATES = 100           # later requests with the same text and label
+CONFLICTS = 8              # later requests with the same text and another label
+NEAR_DUPLICATES = 20       # later requests with other digits in the text and the same label
 COMPANIES = 420
 
 # tools_logs.jsonl
@@ -90,7 +90,7 @@ class Draw:
 # ---- frames to text ----
 
 def expand(draw, frame, slots):
-    """Text of one frame: (a|b) one of, [a] maybe, <slot> whatever slots(name) says."""
+    """Returns the text of one frame: (a|b) chooses one, [a] is optional, <slot> is the value of slots(name)."""
     text, rest = _sequence(draw, frame, 0, "", slots)
     assert rest == len(frame), frame
     return text
@@ -178,7 +178,7 @@ class Newsroom:
         return expand(draw, draw.pick(phrases.SLOTS[name]), self.slot)
 
     def headline(self, label, mixed_share):
-        """A headline whose right answer is `label` (for a mixed one: one right answer of several)."""
+        """Returns a headline whose right label is `label`. A mixed headline has several right labels."""
         draw = self.draw
         mixed = [(frame, weights[label]) for frame, weights in phrases.MIXED if label in weights]
         if draw.chance(mixed_share) and mixed:
@@ -198,14 +198,14 @@ class Newsroom:
         return text[:1].upper() + text[1:]
 
     def misread(self, answer):
-        """The class a text really has that the teacher answered with `answer`."""
+        """Returns the true class of a text that the teacher labelled `answer`."""
         if self.draw.chance(NEIGHBOUR_NOISE):
             return self.draw.pick(phrases.NEIGHBOURS[answer])
         return self.draw.pick([name for name, _, _ in phrases.CLASSES if name != answer])
 
 
 def quotas(total):
-    """Rows per class: largest remainder of the shares."""
+    """Returns the rows per class, by the largest remainder of the shares."""
     whole = sum(share for _, share, _ in phrases.CLASSES)
     exact = [(name, total * share / whole) for name, share, _ in phrases.CLASSES]
     counts = {name: int(value) for name, value in exact}
@@ -216,7 +216,7 @@ def quotas(total):
 
 
 def labelled_headlines(draw, companies, total):
-    """Distinct (text, label) pairs in random order."""
+    """Returns distinct (text, label) pairs in random order."""
     room, seen, pairs = Newsroom(draw, companies), set(), []
     for label, count in quotas(total).items():
         mixed_share, noise_share = (MIXED_SHARE, NOISE_SHARE) if count >= CLEAN_BELOW else (0.0, 0.0)
@@ -272,7 +272,7 @@ def news_record(draw, stamp, text, answer):
 
 
 def spoken(draw, label):
-    """The answer as a real teacher writes it: mostly as asked, sometimes with other case, blanks or a remark."""
+    """Returns the response as a real teacher writes it: mostly as asked, sometimes with other case, blanks or a remark."""
     style = draw.weighted([("plain", 93), ("blanks", 2), ("lower", 1), ("double", 2), ("remark", 2)])
     if style == "blanks":
         return "[[[ %s ]]]" % label
@@ -294,7 +294,7 @@ def line(record):
 
 
 def broken_news(draw, clock, room):
-    """Lines that no dataset may hold, each with what is wrong with it."""
+    """Returns lines that `split` must reject, each with its fault."""
     def fresh():
         return news_record(draw, next(clock), room.headline("Deals", 0.0), "[[[Deals]]]")
 
@@ -325,7 +325,7 @@ def ticking(draw):
 
 
 def inserted(draw, base, extras, after):
-    """`base` with each extra somewhere behind the position that after(i) names for it."""
+    """Returns `base` with each extra inserted at a random place behind position after(i)."""
     slots = {}
     for i, extra in enumerate(extras):
         first = after(i)

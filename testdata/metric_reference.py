@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes metric_reference.json beside this file: BLEU by sacrebleu, ROUGE by rouge_score, stems by the stemmer below it, and
-numbers as Python reads them, for the tests of src/embedded/evaluator/metrics/.
+"""Writes metric_reference.json beside this file: BLEU by sacrebleu, ROUGE by rouge_score, stems by the stemmer that
+rouge_score uses, and numbers as Python reads them, for the tests of src/embedded/evaluator/metrics/.
 
 Needs sacrebleu 2 and rouge_score 0.1: python3 testdata/metric_reference.py
 """

@@ -1,7 +1,7 @@
-"""The wording of the shipped logs: every frame, name and slot that generate.py draws from.
+"""The wording of the shipped logs: all frames, names and slots that generate.py draws from.
 
 Written for this project. Companies, people, places, banks, courts and agencies are invented.
-Frame notation: (a|b) one of, [a] maybe, <slot> a drawn value. Bars outside brackets are not allowed.
+Frame notation: (a|b) chooses one, [a] is optional, <slot> is a drawn value. Bars outside brackets are not allowed.
 """
 
 # label, share of the distinct headlines in percent, the line that describes it in the prompt
@@ -21,7 +21,7 @@ CLASSES = [
     ("Credit Rating", 0.9, "an agency grades a borrower"),
 ]
 
-# Which labels a hasty teacher mixes up.
+# Labels that a hasty teacher mixes up.
 NEIGHBOURS = {
     "Earnings": ["Guidance", "Price Move", "Shareholder Return"],
     "Analyst Rating": ["Price Move", "Guidance", "Credit Rating"],
@@ -310,7 +310,7 @@ MIXED = [
     ("<co> to (update|brief|meet) (investors|the market) on (<thing>|plans|strategy)", {"Guidance": 3, "Product": 2, "Deals": 2, "Management": 1, "Shareholder Return": 1, "Financing": 1}),
 ]
 
-# Side remarks that any headline may carry, whatever its class: shared vocabulary between the classes.
+# Side remarks that a headline of any class may carry. They make the classes share words.
 ASIDES = [
     "as shares (slip|rise|steady)", "ahead of results", "after profit (beat|miss|warning)", "amid takeover talk", "as <role> prepares to leave",
     "days after <bank> note", "while <regulator> watches", "despite <drag>", "on <driver>", "as rates (rise|fall)", "after strike vote", "weeks after bond sale",

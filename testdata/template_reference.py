@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes template_reference.json beside this file: what Jinja2 makes of evaluation templates, for the tests of
+"""Writes template_reference.json beside this file: the output of Jinja2 for evaluation templates, for the tests of
 src/embedded/evaluator/templates.rs.
 
 A template that is one expression alone is evaluated and keeps its type; what holds `tojson` and gives text is read back as
@@ -55,7 +55,7 @@ PATHS = [
     "item.absent", "absent", "item.list[99]", "item.absent.deeper", "item.none.deeper", "item.list.absent", "sample.absent",
 ]
 
-# What each path stands in; {} is the path.
+# Templates around a path. {} is the path.
 SHAPES = [
     "{{{{ {} }}}}",
     "{{{{{}}}}}",
@@ -130,7 +130,7 @@ def main():
             value = rendered(template)
             json.dumps(value)
             cases.append({"template": template, "value": value})
-        except Exception as error:  # Whatever it is, the row has no score.
+        except Exception as error:  # On any error the row has no score.
             cases.append({"template": template, "error": type(error).__name__})
     reference = {"made_by": f"jinja2 {jinja2.__version__}", "item": ITEM, "sample": SAMPLE, "cases": cases}
     path = pathlib.Path(__file__).with_name("template_reference.json")

@@ -1,7 +1,7 @@
-//! What the end-to-end tests share: the real binary in a folder of its own, with nothing of the caller's environment;
-//! what it wrote; a `serve` that ends with its guard; small logs; tests that cannot run. No assertion about a feature.
+//! Shared by the end-to-end tests: runs the real binary in a folder of its own without the caller's environment, keeps
+//! its output, starts `serve`, makes small logs, and skips tests that cannot run. Asserts nothing about a feature.
 //!
-//! Use it from a test binary with `#[path = "../harness/mod.rs"] mod harness;`.
+//! A test binary includes it with `#[path = "../harness/mod.rs"] mod harness;`.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not what they share")]
@@ -15,17 +15,17 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// The project's folder.
+/// Returns the project's folder.
 pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file of testdata/.
+/// Returns the path of a file of testdata/.
 pub fn testdata(name: &str) -> PathBuf {
     project().join("testdata").join(name)
 }
 
-/// A temporary folder that a test runs in; gone when dropped.
+/// A temporary folder that a test runs in, deleted on drop.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -33,19 +33,19 @@ impl Folder {
         Folder(tempfile::Builder::new().prefix("dfwfd-test-").tempdir().unwrap())
     }
 
-    /// With this flywheel.yaml in it.
+    /// Makes a folder with this flywheel.yaml.
     pub fn with_config(yaml: &str) -> Folder {
         let folder = Folder::new();
         folder.write("flywheel.yaml", yaml);
         folder
     }
 
-    /// With the flywheel.yaml that is shipped, reading the shipped news log.
+    /// Makes a folder with the shipped flywheel.yaml, which reads the shipped news log.
     pub fn shipped() -> Folder {
         let yaml = std::fs::read_to_string(project().join("flywheel.yaml")).unwrap();
         let logs = testdata("news_logs.jsonl");
         let yaml = yaml.replace("testdata/news_logs.jsonl", logs.to_str().unwrap());
-        assert!(yaml.contains(logs.to_str().unwrap()), "the shipped configuration names its log otherwise");
+        assert!(yaml.contains(logs.to_str().unwrap()), "the shipped configuration names another log");
         Folder::with_config(&yaml)
     }
 
@@ -53,12 +53,12 @@ impl Folder {
         self.0.path()
     }
 
-    /// The path of something in it.
+    /// Returns the path of a file in it.
     pub fn at(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    /// Writes a file, making the folders on the way.
+    /// Writes a file and makes its parent folders.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.at(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -76,7 +76,7 @@ impl Folder {
         std::fs::read(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()))
     }
 
-    /// The binary, to be run in this folder.
+    /// Prepares a call of the binary in this folder.
     pub fn dfwfd<I, A>(&self, arguments: I) -> Dfwfd
     where
         I: IntoIterator<Item = A>,
@@ -86,7 +86,7 @@ impl Folder {
     }
 }
 
-/// Every file below a folder with what it holds, in the order of their paths.
+/// Returns every file below a folder with its content, ordered by path.
 pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -114,7 +114,7 @@ pub struct Dfwfd {
 }
 
 impl Dfwfd {
-    /// In this folder, with an environment that holds nothing but what every program needs.
+    /// Prepares a call in this folder, with only the variables that every program needs.
     pub fn new(folder: &Path) -> Dfwfd {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dfwfd"));
         command.current_dir(folder).env_clear();
@@ -150,7 +150,7 @@ impl Dfwfd {
         self
     }
 
-    /// From another folder than the test's.
+    /// Runs it from another folder than the test's.
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Dfwfd {
         self.command.current_dir(folder);
         self
@@ -161,14 +161,14 @@ impl Dfwfd {
         self
     }
 
-    /// With a standard output whose reader has gone.
+    /// Gives it a standard output whose reader has gone.
     pub fn unread(self) -> Dfwfd {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         self.stdout(writer)
     }
 
-    /// With this standard output, which is then nobody's to read.
+    /// Gives it this standard output. `Output::stdout` stays empty.
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Dfwfd {
         self.stdout = Some(stdout.into());
         self
@@ -179,7 +179,7 @@ impl Dfwfd {
         self.spawn().wait()
     }
 
-    /// Starts it; whoever drops the result before its end kills it.
+    /// Starts it. Dropping the result before its end kills it.
     pub fn spawn(mut self) -> Running {
         let line: Vec<String> = self.arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
         self.command.args(&self.arguments);
@@ -187,8 +187,8 @@ impl Dfwfd {
         self.command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
-            // In a thread of its own, so that a full pipe on either side holds nobody up; a program that ends without
-            // reading all of it closes the pipe, which is its good right.
+            // In a thread, because a full pipe on either side would block both. A program may end without reading
+            // all of its input.
             std::thread::spawn(move || {
                 let _ = stdin.write_all(&bytes);
             });
@@ -197,7 +197,7 @@ impl Dfwfd {
     }
 }
 
-/// A started process; killed when dropped.
+/// A started process, killed on drop.
 pub struct Running {
     pub child: Child,
     line: String,
@@ -208,25 +208,25 @@ impl Running {
         self.child.id()
     }
 
-    /// Whether it has ended.
+    /// Returns true if it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// SIGKILL, and its end awaited.
+    /// Sends SIGKILL and waits for its end.
     pub fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGINT, SIGTERM and the like.
+    /// Sends a signal, such as SIGINT.
     #[cfg(unix)]
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, signal).unwrap();
     }
 
-    /// Reads its output to the end and awaits it.
+    /// Reads its output to the end and waits for its end.
     pub fn wait(mut self) -> Output {
         let stdout = self.child.stdout.take();
         let mut stderr = self.child.stderr.take().unwrap();
@@ -253,10 +253,10 @@ impl Drop for Running {
     }
 }
 
-/// What a finished process has said.
+/// The exit code and output of a finished process.
 #[derive(Debug)]
 pub struct Output {
-    /// The exit code; none when a signal ended it.
+    /// None if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -264,14 +264,14 @@ pub struct Output {
 }
 
 impl Output {
-    /// Asserts the exit code, and that nothing panicked whatever the code; shows everything when not.
+    /// Asserts the exit code, and that nothing panicked. Shows the output on failure.
     #[track_caller]
     pub fn expect(self, code: i32) -> Output {
         self.code(code);
         self
     }
 
-    /// The same on what is still needed.
+    /// Does the same as [`Output::expect`] on a reference.
     #[track_caller]
     pub fn code(&self, code: i32) -> &Output {
         assert!(!self.stderr.contains("panicked"), "it panicked: {self}");
@@ -279,7 +279,7 @@ impl Output {
         self
     }
 
-    /// The one JSON object on the one line of stdout.
+    /// Returns the JSON object on the only line of stdout.
     #[track_caller]
     pub fn json(&self) -> Value {
         let lines: Vec<&str> = self.stdout.lines().collect();
@@ -289,14 +289,14 @@ impl Output {
         value
     }
 
-    /// Asserts that stderr holds this text.
+    /// Asserts that stderr contains this text.
     #[track_caller]
     pub fn says(&self, text: &str) -> &Output {
         assert!(self.stderr.contains(text), "stderr should say {text:?}: {self}");
         self
     }
 
-    /// Asserts that stderr ends in a line of advice.
+    /// Asserts that stderr has a hint.
     #[track_caller]
     pub fn hints(&self) -> &Output {
         assert!(self.stderr.lines().any(|line| line.starts_with("hint: ")), "a hint on stderr: {self}");
@@ -314,7 +314,7 @@ impl std::fmt::Display for Output {
     }
 }
 
-/// The embedded platform in a process of its own; killed when dropped.
+/// The embedded platform in its own process, killed on drop.
 pub struct Server {
     running: Running,
     variables: Vec<(String, String)>,
@@ -322,12 +322,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `serve` with these flags, on a free port unless they name one, and returns once it accepts connections.
+    /// Starts `serve` with these flags, on a free port unless they name one. Returns once it accepts connections.
     pub fn start(flags: &[&str]) -> Server {
         Server::start_with(flags, &[])
     }
 
-    /// The same with these environment variables.
+    /// Starts it with these environment variables too.
     pub fn start_with(flags: &[&str], environment: &[(&str, &str)]) -> Server {
         let folder = std::env::temp_dir();
         let mut serve = Dfwfd::new(&folder);
@@ -340,7 +340,7 @@ impl Server {
             .spawn();
         let stdout = running.child.stdout.take().unwrap();
         let mut variables = Vec::new();
-        // The lines come once it accepts connections; what follows them is nobody's business.
+        // The server prints these lines once it accepts connections.
         for line in BufReader::new(stdout).lines().take(4) {
             let line = line.unwrap();
             let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("a setting: {line}"));
@@ -352,7 +352,7 @@ impl Server {
         Server { running, variables, address }
     }
 
-    /// What `serve` printed: the environment of a run against it.
+    /// Returns the variables that `serve` printed: the environment of a run against it.
     pub fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
@@ -365,7 +365,7 @@ impl Server {
         self.running.id()
     }
 
-    /// Ends it; what it has said on stderr.
+    /// Kills it and returns its stderr.
     pub fn end(mut self) -> String {
         self.running.child.kill().unwrap();
         let mut told = String::new();
@@ -373,29 +373,29 @@ impl Server {
         told
     }
 
-    /// An answer's status and body (null when it holds no JSON).
+    /// Returns status and body. A body without JSON is null.
     pub fn get(&self, path: &str) -> (u16, Value) {
         request(self.address, "GET", path, None)
     }
 
-    /// The same for a DELETE.
+    /// Like [`Server::get`], for DELETE.
     pub fn delete(&self, path: &str) -> (u16, Value) {
         request(self.address, "DELETE", path, None)
     }
 
-    /// The same for a POST.
+    /// Like [`Server::get`], for POST.
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         request(self.address, "POST", path, Some(body))
     }
 }
 
-/// One HTTP call with JSON over a connection of its own; null when the answer holds none.
+/// Makes one HTTP call with JSON over a new connection. A body without JSON is null.
 pub fn request(address: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
     let (status, body) = send(address, method, path, &body.map(Value::to_string).unwrap_or_default());
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }
 
-/// One HTTP call with a text over a connection of its own.
+/// Makes one HTTP call with a text over a new connection.
 pub fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
@@ -409,14 +409,14 @@ pub fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, 
     (status, body.to_owned())
 }
 
-/// The classes of [`record`], with words that occur in one class alone.
+/// The classes of [`record`], with words that occur in only one class.
 pub const CLASSES: [(&str, [&str; 4]); 3] = [
     ("Earnings", ["profit beat forecasts", "quarterly revenue rose", "margin widened", "net income doubled"]),
     ("Merger", ["agreed a takeover", "made a bid for a rival", "closed an all-share deal", "buys its supplier"]),
     ("Product", ["launches a new phone", "unveils an engine", "ships its first chip", "opens a test kitchen"]),
 ];
 
-/// Letters that stand for a number, so that texts do not fall together once digits are masked.
+/// Writes a number in letters. Texts that differ in digits only are near-duplicates.
 pub fn word(mut number: usize) -> String {
     let mut word = String::from("Q");
     loop {
@@ -428,23 +428,23 @@ pub fn word(mut number: usize) -> String {
     }
 }
 
-/// The label of [`record`] number `number`: the first class twice as often as the others.
+/// Returns the label of [`record`] `number`. The first class is twice as frequent as the others.
 pub fn label(number: usize) -> &'static str {
     CLASSES[[0, 0, 1, 2][number % 4]].0
 }
 
-/// The text of [`record`] number `number`; no two are near-duplicates.
+/// Returns the text of [`record`] `number`. No two are near-duplicates.
 pub fn text(number: usize) -> String {
     let (_, phrases) = CLASSES.iter().find(|(label_, _)| *label_ == label(number)).unwrap();
     format!("{} Corp {}", word(number), phrases[number / 4 % 4])
 }
 
-/// A classification record: 3 classes, a text of its own, one second after the one before.
+/// Returns a classification record of 3 classes, with its own text, one second after the previous one.
 pub fn record(workload: &str, number: usize) -> Value {
     labelled(workload, number, &text(number), label(number))
 }
 
-/// A classification record with this text and label.
+/// Returns a classification record with this text and label.
 pub fn labelled(workload: &str, number: usize, text: &str, label: &str) -> Value {
     let system =
         "Name the event class of the headline. The classes:\n- Earnings\n- Merger\n- Product\nAnswer as [[[class]]].";
@@ -456,7 +456,7 @@ pub fn labelled(workload: &str, number: usize, text: &str, label: &str) -> Value
     })
 }
 
-/// Values as lines.
+/// Writes each value on a line.
 pub fn lines<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
     values.into_iter().fold(String::new(), |mut text, value| {
         writeln!(text, "{value}").unwrap();
@@ -464,7 +464,7 @@ pub fn lines<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
     })
 }
 
-/// A log of records 0 to `count`.
+/// Returns a log of records 0 to `count`.
 pub fn log(workload: &str, count: usize) -> String {
     lines(&(0..count).map(|number| record(workload, number)).collect::<Vec<_>>())
 }
@@ -474,16 +474,16 @@ pub fn parse_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// A test that cannot run here says so and returns: `let Some(python) = need(...) else { return }` and the like.
-/// The line goes past the capture of the test runner, begins with `SKIPPED` and is counted by .ci/run. When the
-/// environment variable `DFWFD_REQUIRE` (a comma-separated list) names the need, the test fails instead.
+/// Reports that a test cannot run here. The test then returns: `let Some(python) = python(...) else { return }`.
+/// The line bypasses the capture of the test runner and begins with `SKIPPED`, which .ci/run counts. The test fails instead
+/// if the variable `DFWFD_REQUIRE` (a comma-separated list) names the need.
 pub fn skip(test: &str, need: &str, reason: &str) {
     let required = std::env::var("DFWFD_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|word| word.trim() == need), "{test} needs {need}: {reason}");
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
 }
 
-/// The Python interpreter, or a skip when there is none that runs.
+/// Returns the Python interpreter, or skips the test if none runs.
 pub fn python(test: &str) -> Option<&'static str> {
     let works = |program: &str| {
         Command::new(program).args(["-c", "import json"]).output().is_ok_and(|output| output.status.success())
