@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::node::{Content, Node, WrittenAt};
+use super::node::{ConfigNode, NodeContent, WrittenAt};
 use super::problem::{Mismatch, ProblemKind};
 use super::schema::{self, KeyType, SchemaKey, TextForm};
 use super::values;
@@ -19,7 +19,7 @@ pub(crate) struct Finding {
 
 /// The result of a check.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Checked {
+pub(crate) struct CheckResult {
     /// The problems in the order of the tree.
     pub findings: Vec<Finding>,
     /// Key paths whose values cannot be used: those of bad values, and those that an unknown key probably meant.
@@ -28,10 +28,10 @@ pub(crate) struct Checked {
 }
 
 /// Checks a whole tree.
-pub(crate) fn check(root: &Node) -> Checked {
-    let mut checked = Checked::default();
+pub(crate) fn check(root: &ConfigNode) -> CheckResult {
+    let mut checked = CheckResult::default();
     match &root.content {
-        Content::Section(_) => checked.section(root, schema::TOP, ""),
+        NodeContent::Section(_) => checked.section(root, schema::TOP, ""),
         _ => {
             let mismatch = values::mismatch(root, KeyType::Section(schema::TOP));
             checked.bad_value(root.at.clone(), "", mismatch);
@@ -40,7 +40,7 @@ pub(crate) fn check(root: &Node) -> Checked {
     checked
 }
 
-impl Checked {
+impl CheckResult {
     /// Tells whether the value at this path is what the user meant.
     pub(crate) fn is_good(&self, path: &str) -> bool {
         let above = path.match_indices('.').map(|(end, _)| &path[..end]);
@@ -52,8 +52,8 @@ impl Checked {
         self.findings.push(Finding { at, path: path.to_owned(), kind: ProblemKind::Value(mismatch) });
     }
 
-    fn section(&mut self, node: &Node, keys: &'static [SchemaKey], path: &str) {
-        let Content::Section(entries) = &node.content else { return };
+    fn section(&mut self, node: &ConfigNode, keys: &'static [SchemaKey], path: &str) {
+        let NodeContent::Section(entries) = &node.content else { return };
         for (index, entry) in entries.iter().enumerate() {
             let inner = join(path, &entry.key);
             if let Some(first) = entries[..index].iter().find(|before| before.key == entry.key) {
@@ -79,24 +79,25 @@ impl Checked {
         }
     }
 
-    fn value(&mut self, node: &Node, at: &WrittenAt, key: &'static SchemaKey, path: &str) {
+    fn value(&mut self, node: &ConfigNode, at: &WrittenAt, key: &'static SchemaKey, path: &str) {
         if let (Some(feature), false) = (key.later, node.is_null()) {
             self.warnings.push(format!("{path} is accepted but has no effect yet: {feature} is not built"));
         }
         match (key.key_type, &node.content) {
-            (KeyType::Section(keys), Content::Section(_)) => self.section(node, keys, path),
+            (KeyType::Section(keys), NodeContent::Section(_)) => self.section(node, keys, path),
             (KeyType::Section(_), _) if node.is_null() => {}
             (KeyType::SectionList(_), _) if node.is_null() => {}
-            (KeyType::SectionList(keys), Content::List(items)) => {
+            (KeyType::SectionList(keys), NodeContent::List(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     let inner = join(path, &index.to_string());
                     match item.content {
-                        Content::Section(_) => self.section(item, keys, &inner),
+                        NodeContent::Section(_) => self.section(item, keys, &inner),
                         _ => self.bad_value(item.at.clone(), &inner, values::mismatch(item, KeyType::Section(keys))),
                     }
                 }
             }
-            (KeyType::TextList(form), Content::List(items)) | (KeyType::TextOrList(form), Content::List(items))
+            (KeyType::TextList(form), NodeContent::List(items))
+            | (KeyType::TextOrList(form), NodeContent::List(items))
                 if !items.is_empty() =>
             {
                 for (index, item) in items.iter().enumerate() {
@@ -106,7 +107,7 @@ impl Checked {
                     }
                 }
             }
-            (KeyType::NamedTexts, Content::Section(entries)) => {
+            (KeyType::NamedTexts, NodeContent::Section(entries)) => {
                 for entry in entries {
                     if let Err(mut mismatch) = values::text(&entry.value, TextForm::Loose) {
                         mismatch.found = values::found(&entry.value, true);
@@ -130,8 +131,8 @@ impl Checked {
 }
 
 /// Explains why a value that looks plausible is not allowed.
-fn explain(mismatch: &mut Mismatch, node: &Node, path: &str) {
-    let Content::Scalar(text, _) = &node.content else { return };
+fn explain(mismatch: &mut Mismatch, node: &ConfigNode, path: &str) {
+    let NodeContent::Scalar(text, _) = &node.content else { return };
     let explanation = match (path.rsplit('.').next(), text.as_str()) {
         (Some("workload_type"), "text") => " (free text is not built yet)",
         (Some("model_type"), "embedding") => " (an embedding model is no candidate)",
@@ -180,7 +181,7 @@ mod tests {
     use super::super::yaml;
     use super::*;
 
-    fn checked(text: &str) -> Checked {
+    fn checked(text: &str) -> CheckResult {
         check(&yaml::read(text).unwrap())
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn default_of(path: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::node::{Node, WrittenAt};
+    use super::super::node::{ConfigNode, WrittenAt};
     use super::super::schema;
     use super::super::values::accept;
     use super::*;
@@ -78,7 +78,7 @@ mod tests {
         for (path, default) in DEFAULTS {
             let path = path.replace(".N.", ".0.");
             let key = schema::find(&path).unwrap_or_else(|| panic!("{path}"));
-            assert_eq!(accept(&Node::untyped(default, WrittenAt::Default), key), Ok(()), "{path}");
+            assert_eq!(accept(&ConfigNode::untyped(default, WrittenAt::Default), key), Ok(()), "{path}");
             assert_eq!(default_of(&path), Some(*default));
         }
     }

@@ -3,8 +3,8 @@
 
 use super::candidates::STUDENTS;
 use super::env::Environment;
-use super::node::Node;
-use super::plan::{Candidate, Judge, JudgeKey, JudgePlace, LocalJudge, Plan, PlatformKind, ValueSource};
+use super::node::ConfigNode;
+use super::plan::{Candidate, JudgeKey, JudgePlace, JudgePlan, LocalJudge, Plan, PlatformKind, ValueSource};
 use super::problem::Problem;
 use super::reader::source_of;
 use super::resolve::Resolver;
@@ -29,7 +29,7 @@ impl Resolver<'_> {
         kind: PlatformKind,
         workload: TypeChoice,
         candidates: &[Candidate],
-    ) -> Option<Judge> {
+    ) -> Option<JudgePlan> {
         if workload == TypeChoice::Classification || invocation.need != Need::Candidates {
             return None;
         }
@@ -64,7 +64,7 @@ impl Resolver<'_> {
             true => JudgePlace::Remote { url: self.judge_url()?, key: self.judge_key() },
             false => JudgePlace::Local(self.local_judge(&model_name, kind, invocation.rehearse)),
         };
-        let judge = Judge { model_name, place };
+        let judge = JudgePlan { model_name, place };
         if workload == TypeChoice::ToolCalling {
             self.judge_within_budget(&judge, candidates);
         }
@@ -163,7 +163,7 @@ impl Resolver<'_> {
     }
 
     /// Checks that every candidate fits beside the judge, which holds its GPUs for the whole run.
-    fn judge_within_budget(&mut self, judge: &Judge, candidates: &[Candidate]) {
+    fn judge_within_budget(&mut self, judge: &JudgePlan, candidates: &[Candidate]) {
         let Some(budget) = self.reader.integer("gpus") else { return };
         let largest = candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0);
         let need = u64::from(judge.gpus());
@@ -193,7 +193,7 @@ pub fn judge_key(plan: &Plan, set: &[String], environment: &Environment) -> Opti
 
 fn written(plan: &Plan, set: &[String], environment: &Environment) -> Option<String> {
     let text = plan.config_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
-    let mut root = text.and_then(|text| yaml::read(&text).ok()).unwrap_or_else(Node::empty);
+    let mut root = text.and_then(|text| yaml::read(&text).ok()).unwrap_or_else(ConfigNode::empty);
     let mut ignored = Vec::new();
     overrides::apply_variables(&mut root, environment.iter(), &mut ignored);
     overrides::apply_sets(&mut root, set, &mut ignored);

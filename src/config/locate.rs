@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::defaults::default_of;
 use super::env::Environment;
-use super::node::{Content, Node};
+use super::node::{ConfigNode, NodeContent};
 use super::{Invocation, Surroundings, overrides, yaml};
 
 /// The name of the file to look for.
@@ -87,9 +87,9 @@ fn key_of(text: &str) -> Option<String> {
     scalar(yaml::read(line).ok()?.find("state_dir")?)
 }
 
-fn scalar(node: &Node) -> Option<String> {
+fn scalar(node: &ConfigNode) -> Option<String> {
     match &node.content {
-        Content::Scalar(text, _) if !node.is_null() && !text.trim().is_empty() => Some(text.clone()),
+        NodeContent::Scalar(text, _) if !node.is_null() && !text.trim().is_empty() => Some(text.clone()),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use env::Environment;
 pub use judge::judge_key;
-use node::Node;
+use node::ConfigNode;
 use plan::Plan;
 pub use problem::Problems;
 use problem::{Location, Problem};
@@ -127,7 +127,7 @@ fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan,
     let file = locate::config_file(invocation, surroundings);
     let environment = surroundings.process.clone().beside(file.folder(&surroundings.cwd));
     let mut root = match file.path() {
-        None => Node::empty(),
+        None => ConfigNode::empty(),
         Some(path) => read(path, &surroundings.cwd).map_err(|problem| Problems::new(vec![problem]))?,
     };
     let mut problems = Vec::new();
@@ -137,7 +137,7 @@ fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan,
     resolve::plan(tree, invocation, surroundings)
 }
 
-fn read(path: &Path, cwd: &Path) -> Result<Node, Problem> {
+fn read(path: &Path, cwd: &Path) -> Result<ConfigNode, Problem> {
     let shown = path.strip_prefix(cwd).unwrap_or(path).to_owned();
     let problem = |line, sentence: String| Problem::other(Location::File(shown.clone(), line), "", sentence);
     let unreadable = |error: std::io::Error| problem(None, format!("cannot read the file: {error}"));

@@ -3,30 +3,30 @@
 
 /// A value and where it is written.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub content: Content,
+pub(crate) struct ConfigNode {
+    pub content: NodeContent,
     pub at: WrittenAt,
 }
 
-/// The content of a [`Node`].
+/// The content of a [`ConfigNode`].
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Content {
+pub(crate) enum NodeContent {
     /// The text as written, and the type that YAML gives it.
     Scalar(String, ScalarType),
-    List(Vec<Node>),
+    List(Vec<ConfigNode>),
     /// The entries in the order written. A key may occur twice.
-    Section(Vec<Entry>),
+    Section(Vec<SectionEntry>),
     /// A value behind a YAML tag such as `!secret`. No key allows one.
     Tagged(String),
 }
 
 /// One key of a section with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
+pub(crate) struct SectionEntry {
     pub key: String,
-    /// Where the key is written.
+    /// The place of the key.
     pub at: WrittenAt,
-    pub value: Node,
+    pub value: ConfigNode,
 }
 
 /// The type of a scalar.
@@ -42,7 +42,7 @@ pub(crate) enum ScalarType {
     Untyped,
 }
 
-/// Where a key or a value is written.
+/// The place where a key or a value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WrittenAt {
     /// On this line of the configuration file, counted from 1.
@@ -55,40 +55,42 @@ pub(crate) enum WrittenAt {
     Default,
 }
 
-impl Entry {
+impl SectionEntry {
     /// Returns the place to show for the value: its key, unless an override replaced the value.
     pub(crate) fn place(&self) -> &WrittenAt {
         if matches!(self.value.at, WrittenAt::File(_)) { &self.at } else { &self.value.at }
     }
 }
 
-impl Node {
+impl ConfigNode {
     /// Returns an empty section.
-    pub(crate) fn empty() -> Node {
-        Node { content: Content::Section(Vec::new()), at: WrittenAt::Default }
+    pub(crate) fn empty() -> ConfigNode {
+        ConfigNode { content: NodeContent::Section(Vec::new()), at: WrittenAt::Default }
     }
 
     /// Returns a scalar that its key's type interprets.
-    pub(crate) fn untyped(text: &str, at: WrittenAt) -> Node {
-        Node { content: Content::Scalar(text.to_owned(), ScalarType::Untyped), at }
+    pub(crate) fn untyped(text: &str, at: WrittenAt) -> ConfigNode {
+        ConfigNode { content: NodeContent::Scalar(text.to_owned(), ScalarType::Untyped), at }
     }
 
     /// Tells whether the value is empty, `null` or `~`.
     pub(crate) fn is_null(&self) -> bool {
-        matches!(self.content, Content::Scalar(_, ScalarType::Null))
+        matches!(self.content, NodeContent::Scalar(_, ScalarType::Null))
     }
 
     /// Returns the value under one step of a key path: a key of a section (the last one written) or an index of a list.
-    pub(crate) fn child(&self, step: &str) -> Option<&Node> {
+    pub(crate) fn child(&self, step: &str) -> Option<&ConfigNode> {
         match &self.content {
-            Content::Section(entries) => entries.iter().rev().find(|entry| entry.key == step).map(|entry| &entry.value),
-            Content::List(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
+            NodeContent::Section(entries) => {
+                entries.iter().rev().find(|entry| entry.key == step).map(|entry| &entry.value)
+            }
+            NodeContent::List(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => None,
         }
     }
 
     /// Returns the value at a dotted key path.
-    pub(crate) fn find(&self, path: &str) -> Option<&Node> {
+    pub(crate) fn find(&self, path: &str) -> Option<&ConfigNode> {
         path.split('.').try_fold(self, |node, step| node.child(step))
     }
 
@@ -99,20 +101,22 @@ impl Node {
             None => (self, path),
         };
         match &parent.content {
-            Content::Section(entries) => entries.iter().rev().find(|entry| entry.key == last).map(Entry::place),
+            NodeContent::Section(entries) => {
+                entries.iter().rev().find(|entry| entry.key == last).map(SectionEntry::place)
+            }
             _ => parent.child(last).map(|node| &node.at),
         }
     }
 
     /// Returns the same tree with every part written at `at`.
-    pub(crate) fn moved_to(mut self, at: &WrittenAt) -> Node {
+    pub(crate) fn moved_to(mut self, at: &WrittenAt) -> ConfigNode {
         self.at = at.clone();
         self.content = match self.content {
-            Content::List(items) => Content::List(items.into_iter().map(|item| item.moved_to(at)).collect()),
-            Content::Section(entries) => Content::Section(
+            NodeContent::List(items) => NodeContent::List(items.into_iter().map(|item| item.moved_to(at)).collect()),
+            NodeContent::Section(entries) => NodeContent::Section(
                 entries
                     .into_iter()
-                    .map(|entry| Entry { key: entry.key, at: at.clone(), value: entry.value.moved_to(at) })
+                    .map(|entry| SectionEntry { key: entry.key, at: at.clone(), value: entry.value.moved_to(at) })
                     .collect(),
             ),
             other => other,
@@ -122,14 +126,14 @@ impl Node {
 
     /// Returns the number of nodes in this tree and its depth.
     pub(crate) fn extent(&self) -> (usize, usize) {
-        let add = |(count, depth): (usize, usize), node: &Node| {
+        let add = |(count, depth): (usize, usize), node: &ConfigNode| {
             let (more, deep) = node.extent();
             (count + more, depth.max(deep + 1))
         };
         match &self.content {
-            Content::List(items) => items.iter().fold((1, 1), add),
-            Content::Section(entries) => entries.iter().map(|entry| &entry.value).fold((1, 1), add),
-            Content::Scalar(..) | Content::Tagged(_) => (1, 1),
+            NodeContent::List(items) => items.iter().fold((1, 1), add),
+            NodeContent::Section(entries) => entries.iter().map(|entry| &entry.value).fold((1, 1), add),
+            NodeContent::Scalar(..) | NodeContent::Tagged(_) => (1, 1),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Puts overrides into the tree of the file: `--set key.path=value` and the variable `DFWFD__KEY__PATH`. The type of the key
 //! decides how a value is read.
 
-use super::node::{Content, Entry, Node, ScalarType, WrittenAt};
+use super::node::{ConfigNode, NodeContent, ScalarType, SectionEntry, WrittenAt};
 use super::problem::{Location, Problem};
 use super::schema::{self, KeyType};
 use super::{check, yaml};
@@ -18,7 +18,7 @@ const BLUEPRINT_VARIABLES: [(&str, &[&str]); 2] = [
 
 /// Applies the variables that override a key. Whole sections come before the keys inside them. Empty variables are ignored.
 pub(crate) fn apply_variables<'a>(
-    root: &mut Node,
+    root: &mut ConfigNode,
     vars: impl Iterator<Item = (&'a str, &'a str)>,
     problems: &mut Vec<Problem>,
 ) {
@@ -59,7 +59,7 @@ fn key_path(steps: &[&str]) -> String {
 }
 
 /// Applies `--set`, in the order given.
-pub(crate) fn apply_sets(root: &mut Node, sets: &[String], problems: &mut Vec<Problem>) {
+pub(crate) fn apply_sets(root: &mut ConfigNode, sets: &[String], problems: &mut Vec<Problem>) {
     for set in sets {
         let Some((path, value)) = set.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
             problems.push(Problem::other(
@@ -76,7 +76,7 @@ pub(crate) fn apply_sets(root: &mut Node, sets: &[String], problems: &mut Vec<Pr
     }
 }
 
-fn put(root: &mut Node, path: &str, text: &str, at: &WrittenAt) -> Result<(), String> {
+fn put(root: &mut ConfigNode, path: &str, text: &str, at: &WrittenAt) -> Result<(), String> {
     let value = read(path, text, at)?;
     let mut node = root;
     let mut walked = String::new();
@@ -94,17 +94,17 @@ fn put(root: &mut Node, path: &str, text: &str, at: &WrittenAt) -> Result<(), St
 }
 
 /// Reads the value of an override: as YAML for a list or a section, as text for anything else.
-fn read(path: &str, text: &str, at: &WrittenAt) -> Result<Node, String> {
+fn read(path: &str, text: &str, at: &WrittenAt) -> Result<ConfigNode, String> {
     let key = schema::find(path).filter(|key| !is_index(path) || matches!(key.key_type, KeyType::SectionList(_)));
     let null = matches!(text.trim(), "null" | "~");
     match key {
         Some(key) if key.null && null => {
-            Ok(Node { content: Content::Scalar(text.to_owned(), ScalarType::Null), at: at.clone() })
+            Ok(ConfigNode { content: NodeContent::Scalar(text.to_owned(), ScalarType::Null), at: at.clone() })
         }
         Some(key) if is_structured(key.key_type, text) => {
             yaml::value(text, at).map_err(|broken| format!("the value is not YAML: {}", broken.message))
         }
-        _ => Ok(Node::untyped(text, at.clone())),
+        _ => Ok(ConfigNode::untyped(text, at.clone())),
     }
 }
 
@@ -123,28 +123,28 @@ fn is_structured(kind: KeyType, text: &str) -> bool {
 
 /// Returns the value of a key, which is added if missing. An existing key keeps its place in the file, so a key that is written
 /// twice there stays a problem.
-fn entry<'a>(node: &'a mut Node, step: &str, at: &WrittenAt) -> Result<&'a mut Node, String> {
-    if !matches!(node.content, Content::Section(_)) {
-        *node = Node { content: Content::Section(Vec::new()), at: at.clone() };
+fn entry<'a>(node: &'a mut ConfigNode, step: &str, at: &WrittenAt) -> Result<&'a mut ConfigNode, String> {
+    if !matches!(node.content, NodeContent::Section(_)) {
+        *node = ConfigNode { content: NodeContent::Section(Vec::new()), at: at.clone() };
     }
-    let Content::Section(entries) = &mut node.content else { return Err("not a section".to_owned()) };
+    let NodeContent::Section(entries) = &mut node.content else { return Err("not a section".to_owned()) };
     let index = entries.iter().rposition(|entry| entry.key == step).unwrap_or(entries.len());
     if index == entries.len() {
-        entries.push(Entry { key: step.to_owned(), at: at.clone(), value: Node::untyped("", at.clone()) });
+        entries.push(SectionEntry { key: step.to_owned(), at: at.clone(), value: ConfigNode::untyped("", at.clone()) });
     }
     Ok(&mut entries[index].value)
 }
 
-fn item<'a>(node: &'a mut Node, step: &str, at: &WrittenAt) -> Result<&'a mut Node, String> {
-    if !matches!(node.content, Content::List(_)) {
-        *node = Node { content: Content::List(Vec::new()), at: at.clone() };
+fn item<'a>(node: &'a mut ConfigNode, step: &str, at: &WrittenAt) -> Result<&'a mut ConfigNode, String> {
+    if !matches!(node.content, NodeContent::List(_)) {
+        *node = ConfigNode { content: NodeContent::List(Vec::new()), at: at.clone() };
     }
-    let Content::List(items) = &mut node.content else { return Err("not a list".to_owned()) };
+    let NodeContent::List(items) = &mut node.content else { return Err("not a list".to_owned()) };
     let count = items.len();
     match step.parse::<usize>() {
         Ok(index) if index < count => Ok(&mut items[index]),
         Ok(index) if index == count => {
-            items.push(Node { content: Content::Section(Vec::new()), at: at.clone() });
+            items.push(ConfigNode { content: NodeContent::Section(Vec::new()), at: at.clone() });
             Ok(&mut items[index])
         }
         _ => Err(format!("found the index {step}; allowed: a number from 0 to {count} ({count} adds one)")),
@@ -157,7 +157,7 @@ mod tests {
 
     const FILE: &str = "nims:\n  - model_name: a\n    tag: 1.8\nlabels: [x]\ndata_split_config: {limit: 5}\n";
 
-    fn with(vars: &[(&str, &str)], flags: &[&str]) -> (Node, Vec<Problem>) {
+    fn with(vars: &[(&str, &str)], flags: &[&str]) -> (ConfigNode, Vec<Problem>) {
         let mut root = yaml::read(FILE).unwrap();
         let mut problems = Vec::new();
         apply_variables(&mut root, vars.iter().copied(), &mut problems);
@@ -165,9 +165,9 @@ mod tests {
         (root, problems)
     }
 
-    fn text(root: &Node, path: &str) -> Option<String> {
+    fn text(root: &ConfigNode, path: &str) -> Option<String> {
         match &root.find(path)?.content {
-            Content::Scalar(text, _) => Some(text.clone()),
+            NodeContent::Scalar(text, _) => Some(text.clone()),
             other => Some(format!("{other:?}")),
         }
     }

@@ -19,15 +19,15 @@ pub struct Plan {
     pub platform: PlatformPlan,
     /// The embedded platform runs a configuration that is meant for a cluster (`--rehearse`).
     pub rehearse: bool,
-    /// Which records are read and how they become datasets.
+    /// The records to read, and how they become datasets.
     pub data: DatasetRequest,
     /// The candidate models, in the order of the file.
     pub candidates: Vec<Candidate>,
     /// The judge of tool calls (`llm_judge_config`), when `tool_eval_type` asks for one. Records of another kind are not
     /// judged.
     #[serde(default)]
-    pub judge: Option<Judge>,
-    pub training: Training,
+    pub judge: Option<JudgePlan>,
+    pub training: TrainingPlan,
     /// The GPU budget that is configured. `None` leaves it to the run.
     pub gpus: Option<u32>,
     pub limits: Limits,
@@ -84,7 +84,7 @@ pub struct Candidate {
     pub tag: Option<String>,
     /// The image registry and path before the model name, such as `nvcr.io/nim`.
     pub registry_base: Option<String>,
-    /// How to train the model. `None`: only the base model is evaluated.
+    /// The training of the model. `None`: only the base model is evaluated.
     pub customizer: Option<CustomizerPlan>,
 }
 
@@ -109,7 +109,7 @@ pub struct CustomizerPlan {
 
 impl Plan {
     /// Returns the judge of this type of workload.
-    pub fn judge_of(&self, workload: WorkloadType) -> Option<&Judge> {
+    pub fn judge_of(&self, workload: WorkloadType) -> Option<&JudgePlan> {
         self.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
     }
 }
@@ -128,12 +128,12 @@ impl Candidate {
 
 /// The model that judges tool calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judge {
+pub struct JudgePlan {
     pub model_name: String,
     pub place: JudgePlace,
 }
 
-/// Where a judge runs.
+/// The place where a judge runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JudgePlace {
@@ -157,7 +157,7 @@ pub struct LocalJudge {
     pub registry_base: Option<String>,
 }
 
-/// Where the API key of a judge is; never the key itself.
+/// The place of a judge's API key; never the key itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JudgeKey {
@@ -167,7 +167,7 @@ pub enum JudgeKey {
     Written,
 }
 
-impl Judge {
+impl JudgePlan {
     /// Returns the GPUs that the judge holds for the whole run.
     pub fn gpus(&self) -> u32 {
         match &self.place {
@@ -179,7 +179,7 @@ impl Judge {
 
 /// The parameters of every customization job (`training_config` and `lora_config`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Training {
+pub struct TrainingPlan {
     pub training_type: String,
     pub finetuning_type: String,
     /// Passes over the training rows.
@@ -194,7 +194,7 @@ pub struct Training {
     pub sequence_packing_enabled: bool,
 }
 
-/// How long to wait for each step, in milliseconds (`limits`).
+/// The time limit of each step in milliseconds (`limits`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the creation of a deployment until its model is served.
@@ -205,7 +205,7 @@ pub struct Limits {
     pub adapter_ms: u64,
     /// For giving everything back when a run ends.
     pub release_ms: u64,
-    /// How long a resource may still appear after a create call without an answer.
+    /// The time in which a resource may still appear after a create call without an answer.
     pub settle_ms: u64,
 }
 

@@ -22,6 +22,11 @@ impl Problems {
         no_file.then(|| "`dfwfd init --sample` writes a flywheel.yaml and sample logs to start from".to_owned())
     }
 
+    fn subject(&self) -> &'static str {
+        let is_flag = |problem: &Problem| matches!(problem.location, Location::Flag(_) | Location::Set);
+        if self.problems.iter().all(is_flag) { "command line" } else { "configuration" }
+    }
+
     /// Returns every problem. Each is displayed in one line.
     pub fn each(&self) -> &[Problem] {
         &self.problems
@@ -32,9 +37,9 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
             [one] if one.location == Location::NoFile => one.fmt(f),
-            [one] => write!(f, "the configuration has a problem\n  {one}"),
+            [one] => write!(f, "the {} has a problem\n  {one}", self.subject()),
             many => {
-                write!(f, "the configuration has {} problems", many.len())?;
+                write!(f, "the {} has {} problems", self.subject(), many.len())?;
                 many.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }
@@ -50,7 +55,7 @@ pub struct Problem {
     pub kind: ProblemKind,
 }
 
-/// Where a problem is.
+/// The location of a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In a file, on a line where known.
@@ -77,7 +82,7 @@ impl Location {
     }
 }
 
-/// What is wrong.
+/// The kind of a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
     UnknownKey {

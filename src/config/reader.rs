@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::check::Checked;
+use super::check::CheckResult;
 use super::defaults::default_of;
-use super::node::{Content, Node, WrittenAt};
+use super::node::{ConfigNode, NodeContent, WrittenAt};
 use super::plan::{ValueOrigin, ValueSource};
 use super::schema::{self, KeyType, SchemaKey};
 use super::time;
@@ -14,14 +14,14 @@ use super::values;
 
 /// A typed reader of a checked tree.
 pub(crate) struct ConfigReader<'a> {
-    root: &'a Node,
-    checked: &'a Checked,
+    root: &'a ConfigNode,
+    checked: &'a CheckResult,
     origins: RefCell<BTreeMap<String, ValueOrigin>>,
 }
 
 impl<'a> ConfigReader<'a> {
     /// Reads this tree, whose check had that result.
-    pub(crate) fn new(root: &'a Node, checked: &'a Checked) -> ConfigReader<'a> {
+    pub(crate) fn new(root: &'a ConfigNode, checked: &'a CheckResult) -> ConfigReader<'a> {
         ConfigReader { root, checked, origins: RefCell::default() }
     }
 
@@ -31,13 +31,13 @@ impl<'a> ConfigReader<'a> {
     }
 
     /// Returns the value written at this path, unless it is `null`.
-    pub(crate) fn written(&self, path: &str) -> Option<&'a Node> {
+    pub(crate) fn written(&self, path: &str) -> Option<&'a ConfigNode> {
         self.root.find(path).filter(|node| !node.is_null())
     }
 
     /// Tells whether `null` is written at this path.
     pub(crate) fn is_null(&self, path: &str) -> bool {
-        self.root.find(path).is_some_and(Node::is_null)
+        self.root.find(path).is_some_and(ConfigNode::is_null)
     }
 
     /// Returns where this value is written, or else the section that would hold it.
@@ -57,13 +57,13 @@ impl<'a> ConfigReader<'a> {
     /// Returns the length of the list at this path.
     pub(crate) fn list_len(&self, path: &str) -> usize {
         match self.written(path).map(|node| &node.content) {
-            Some(Content::List(items)) => items.len(),
+            Some(NodeContent::List(items)) => items.len(),
             _ => 0,
         }
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<String> {
-        let read = |node: &Node, key: &SchemaKey| match key.key_type {
+        let read = |node: &ConfigNode, key: &SchemaKey| match key.key_type {
             KeyType::Text(form) => values::text(node, form).ok(),
             KeyType::Choice(words) => values::choice(node, words).ok().map(str::to_owned),
             _ => None,
@@ -72,7 +72,7 @@ impl<'a> ConfigReader<'a> {
     }
 
     pub(crate) fn integer(&self, path: &str) -> Option<u64> {
-        let read = |node: &Node, key: &SchemaKey| match key.key_type {
+        let read = |node: &ConfigNode, key: &SchemaKey| match key.key_type {
             KeyType::Integer(min, max) => values::integer(node, min, max).ok(),
             _ => None,
         };
@@ -90,7 +90,7 @@ impl<'a> ConfigReader<'a> {
     }
 
     pub(crate) fn number(&self, path: &str) -> f64 {
-        let read = |node: &Node, key: &SchemaKey| match key.key_type {
+        let read = |node: &ConfigNode, key: &SchemaKey| match key.key_type {
             KeyType::Number(bounds) => values::number(node, bounds).ok(),
             _ => None,
         };
@@ -106,7 +106,7 @@ impl<'a> ConfigReader<'a> {
 
     /// Returns a duration in milliseconds.
     pub(crate) fn duration_ms(&self, path: &str) -> u64 {
-        let read = |node: &Node, key: &SchemaKey| match key.key_type {
+        let read = |node: &ConfigNode, key: &SchemaKey| match key.key_type {
             KeyType::Duration(zero) => values::duration_ms(node, zero).ok(),
             _ => None,
         };
@@ -139,14 +139,14 @@ impl<'a> ConfigReader<'a> {
     fn read<T>(
         &self,
         path: &str,
-        read: impl Fn(&Node, &SchemaKey) -> Option<T>,
+        read: impl Fn(&ConfigNode, &SchemaKey) -> Option<T>,
         show: impl Fn(&T) -> String,
     ) -> Option<T> {
         let key = schema::find(path)?;
         let written = self.written(path).filter(|_| self.is_good(path));
         let (value, from) = match written.and_then(|node| read(node, key).map(|value| (value, source_of(&node.at)))) {
             Some(found) => found,
-            None => (read(&Node::untyped(default_of(path)?, WrittenAt::Default), key)?, ValueSource::Default),
+            None => (read(&ConfigNode::untyped(default_of(path)?, WrittenAt::Default), key)?, ValueSource::Default),
         };
         self.note(path, show(&value), from);
         Some(value)

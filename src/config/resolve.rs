@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{self, Checked, Finding};
+use super::check::{self, CheckResult, Finding};
 use super::env::Environment;
 use super::locate::{self, ConfigFile};
-use super::node::{Node, WrittenAt};
-use super::plan::{Limits, LogLevel, Plan, Training, ValueSource};
+use super::node::{ConfigNode, WrittenAt};
+use super::plan::{Limits, LogLevel, Plan, TrainingPlan, ValueSource};
 use super::problem::{Location, Problem, Problems};
 use super::reader::{ConfigReader, source_of};
 use super::{Invocation, Need, Surroundings};
@@ -30,7 +30,7 @@ pub(super) struct Resolver<'a> {
 /// A tree with all overrides, and what surrounds it.
 pub(super) struct ConfigTree<'a> {
     pub(super) file: &'a ConfigFile,
-    pub(super) root: &'a Node,
+    pub(super) root: &'a ConfigNode,
     /// The problems of the overrides.
     pub(super) problems: Vec<Problem>,
     pub(super) environment: &'a Environment,
@@ -117,7 +117,7 @@ impl Resolver<'_> {
         file.strip_prefix(self.cwd).unwrap_or(file).to_owned()
     }
 
-    fn add_findings(&mut self, checked: &Checked) {
+    fn add_findings(&mut self, checked: &CheckResult) {
         for Finding { at, path, kind } in &checked.findings {
             self.problems.push(Problem { location: self.location(at), key: path.clone(), kind: kind.clone() });
         }
@@ -151,9 +151,9 @@ impl Resolver<'_> {
         }
     }
 
-    fn training(&mut self) -> Training {
+    fn training(&mut self) -> TrainingPlan {
         let reader = self.reader;
-        let training = Training {
+        let training = TrainingPlan {
             training_type: reader.text("training_config.training_type").unwrap_or_default(),
             finetuning_type: reader.text("training_config.finetuning_type").unwrap_or_default(),
             epochs: reader.integer32("training_config.epochs"),

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::node::{Content, Node, ScalarType};
+use super::node::{ConfigNode, NodeContent, ScalarType};
 use super::problem::Mismatch;
 use super::schema::{Bounds, KeyType, SchemaKey, TextForm};
 use super::time;
@@ -10,7 +10,7 @@ use super::time;
 type Read<T> = Result<T, Mismatch>;
 
 /// Checks a single value. `check` walks through sections.
-pub(crate) fn accept(node: &Node, key: &SchemaKey) -> Read<()> {
+pub(crate) fn accept(node: &ConfigNode, key: &SchemaKey) -> Read<()> {
     if node.is_null() {
         return if key.null { Ok(()) } else { Err(mismatch(node, key.key_type)) };
     }
@@ -24,20 +24,20 @@ pub(crate) fn accept(node: &Node, key: &SchemaKey) -> Read<()> {
         KeyType::TextList(_) | KeyType::TextOrList(_) => texts(node, key.key_type).map(drop),
         KeyType::NamedTexts => named_texts(node).map(drop),
         KeyType::Section(_) => match node.content {
-            Content::Section(_) => Ok(()),
+            NodeContent::Section(_) => Ok(()),
             _ => Err(mismatch(node, key.key_type)),
         },
         KeyType::SectionList(_) => match node.content {
-            Content::List(_) => Ok(()),
+            NodeContent::List(_) => Ok(()),
             _ => Err(mismatch(node, key.key_type)),
         },
     }
 }
 
 /// Returns a text of this form.
-pub(crate) fn text(node: &Node, form: TextForm) -> Read<String> {
+pub(crate) fn text(node: &ConfigNode, form: TextForm) -> Read<String> {
     let refuse = || mismatch(node, KeyType::Text(form));
-    let Content::Scalar(text, is) = &node.content else { return Err(refuse()) };
+    let NodeContent::Scalar(text, is) = &node.content else { return Err(refuse()) };
     let typed = match is {
         ScalarType::Text | ScalarType::Untyped => true,
         ScalarType::Integer(_) | ScalarType::Float(_) | ScalarType::Boolean(_) => form == TextForm::Loose,
@@ -94,10 +94,10 @@ fn well_formed(text: &str, form: TextForm) -> bool {
 pub(crate) const LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
 /// Returns an integer within these bounds.
-pub(crate) fn integer(node: &Node, min: u64, max: u64) -> Read<u64> {
+pub(crate) fn integer(node: &ConfigNode, min: u64, max: u64) -> Read<u64> {
     let number = match &node.content {
-        Content::Scalar(_, ScalarType::Integer(number)) => Some(*number),
-        Content::Scalar(text, ScalarType::Untyped) => text.trim().parse().ok(),
+        NodeContent::Scalar(_, ScalarType::Integer(number)) => Some(*number),
+        NodeContent::Scalar(text, ScalarType::Untyped) => text.trim().parse().ok(),
         _ => None,
     };
     number
@@ -107,11 +107,11 @@ pub(crate) fn integer(node: &Node, min: u64, max: u64) -> Read<u64> {
 }
 
 /// Returns a number within these bounds.
-pub(crate) fn number(node: &Node, bounds: Bounds) -> Read<f64> {
+pub(crate) fn number(node: &ConfigNode, bounds: Bounds) -> Read<f64> {
     let number = match &node.content {
-        Content::Scalar(_, ScalarType::Integer(number)) => Some(*number as f64),
-        Content::Scalar(_, ScalarType::Float(number)) => Some(*number),
-        Content::Scalar(text, ScalarType::Untyped) => text.trim().parse().ok(),
+        NodeContent::Scalar(_, ScalarType::Integer(number)) => Some(*number as f64),
+        NodeContent::Scalar(_, ScalarType::Float(number)) => Some(*number),
+        NodeContent::Scalar(text, ScalarType::Untyped) => text.trim().parse().ok(),
         _ => None,
     };
     number
@@ -124,19 +124,19 @@ pub(crate) fn number(node: &Node, bounds: Bounds) -> Read<f64> {
 }
 
 /// Returns `true` or `false`.
-pub(crate) fn boolean(node: &Node) -> Read<bool> {
+pub(crate) fn boolean(node: &ConfigNode) -> Read<bool> {
     match &node.content {
-        Content::Scalar(_, ScalarType::Boolean(on)) => Ok(*on),
-        Content::Scalar(text, ScalarType::Untyped) if text.eq_ignore_ascii_case("true") => Ok(true),
-        Content::Scalar(text, ScalarType::Untyped) if text.eq_ignore_ascii_case("false") => Ok(false),
+        NodeContent::Scalar(_, ScalarType::Boolean(on)) => Ok(*on),
+        NodeContent::Scalar(text, ScalarType::Untyped) if text.eq_ignore_ascii_case("true") => Ok(true),
+        NodeContent::Scalar(text, ScalarType::Untyped) if text.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err(mismatch(node, KeyType::Boolean)),
     }
 }
 
 /// Returns the one of these words that is written.
-pub(crate) fn choice(node: &Node, words: &'static [&'static str]) -> Read<&'static str> {
+pub(crate) fn choice(node: &ConfigNode, words: &'static [&'static str]) -> Read<&'static str> {
     match &node.content {
-        Content::Scalar(text, ScalarType::Text | ScalarType::Untyped) => {
+        NodeContent::Scalar(text, ScalarType::Text | ScalarType::Untyped) => {
             words.iter().find(|word| *word == text).copied()
         }
         _ => None,
@@ -145,9 +145,9 @@ pub(crate) fn choice(node: &Node, words: &'static [&'static str]) -> Read<&'stat
 }
 
 /// Returns a duration in milliseconds.
-pub(crate) fn duration_ms(node: &Node, zero: bool) -> Read<u64> {
+pub(crate) fn duration_ms(node: &ConfigNode, zero: bool) -> Read<u64> {
     match &node.content {
-        Content::Scalar(text, ScalarType::Text | ScalarType::Untyped | ScalarType::Integer(0)) => {
+        NodeContent::Scalar(text, ScalarType::Text | ScalarType::Untyped | ScalarType::Integer(0)) => {
             time::duration_ms(text)
         }
         _ => None,
@@ -157,38 +157,38 @@ pub(crate) fn duration_ms(node: &Node, zero: bool) -> Read<u64> {
 }
 
 /// Returns a list of texts. A single text counts as a list of one where its key allows that.
-pub(crate) fn texts(node: &Node, key_type: KeyType) -> Read<Vec<String>> {
+pub(crate) fn texts(node: &ConfigNode, key_type: KeyType) -> Read<Vec<String>> {
     let (form, single) = match key_type {
         KeyType::TextOrList(form) => (form, true),
         KeyType::TextList(form) => (form, false),
         _ => (TextForm::Any, false),
     };
     match &node.content {
-        Content::List(items) if items.is_empty() => Err(mismatch(node, key_type)),
-        Content::List(items) => items.iter().map(|item| text(item, form)).collect(),
+        NodeContent::List(items) if items.is_empty() => Err(mismatch(node, key_type)),
+        NodeContent::List(items) => items.iter().map(|item| text(item, form)).collect(),
         _ if single => text(node, form).map(|text| vec![text]).map_err(|_| mismatch(node, key_type)),
         _ => Err(mismatch(node, key_type)),
     }
 }
 
 /// Returns the entries of a section whose keys the user chooses.
-pub(crate) fn named_texts(node: &Node) -> Read<Vec<(String, String)>> {
-    let Content::Section(entries) = &node.content else { return Err(mismatch(node, KeyType::NamedTexts)) };
+pub(crate) fn named_texts(node: &ConfigNode) -> Read<Vec<(String, String)>> {
+    let NodeContent::Section(entries) = &node.content else { return Err(mismatch(node, KeyType::NamedTexts)) };
     entries.iter().map(|entry| text(&entry.value, TextForm::Loose).map(|value| (entry.key.clone(), value))).collect()
 }
 
 /// Describes why this value does not fit that type.
-pub(crate) fn mismatch(node: &Node, key_type: KeyType) -> Mismatch {
+pub(crate) fn mismatch(node: &ConfigNode, key_type: KeyType) -> Mismatch {
     // A URL that is refused may hold a password.
-    let password = matches!((key_type, &node.content), (KeyType::Text(TextForm::Url), Content::Scalar(text, _)) if text.contains('@'));
+    let password = matches!((key_type, &node.content), (KeyType::Text(TextForm::Url), NodeContent::Scalar(text, _)) if text.contains('@'));
     let secret = password || matches!(key_type, KeyType::NamedTexts | KeyType::Text(TextForm::Secret));
     Mismatch { found: found(node, secret), allowed: allowed(key_type) }
 }
 
 /// Describes a value. The text of a possible secret is left out.
-pub(crate) fn found(node: &Node, secret: bool) -> String {
+pub(crate) fn found(node: &ConfigNode, secret: bool) -> String {
     match &node.content {
-        Content::Scalar(text, is) => {
+        NodeContent::Scalar(text, is) => {
             let kind = match is {
                 ScalarType::Null => return "null".to_owned(),
                 ScalarType::Boolean(_) => "the boolean",
@@ -205,10 +205,10 @@ pub(crate) fn found(node: &Node, secret: bool) -> String {
                 (false, _) => format!("{kind} {}", short(text)),
             }
         }
-        Content::List(items) if items.is_empty() => "an empty list".to_owned(),
-        Content::List(items) => format!("a list of {}", items.len()),
-        Content::Section(_) => "a section".to_owned(),
-        Content::Tagged(tag) => format!("a value tagged !{tag}"),
+        NodeContent::List(items) if items.is_empty() => "an empty list".to_owned(),
+        NodeContent::List(items) => format!("a list of {}", items.len()),
+        NodeContent::Section(_) => "a section".to_owned(),
+        NodeContent::Tagged(tag) => format!("a value tagged !{tag}"),
     }
 }
 
@@ -268,8 +268,8 @@ mod tests {
     use super::super::node::WrittenAt;
     use super::*;
 
-    fn raw(text: &str) -> Node {
-        Node::untyped(text, WrittenAt::Default)
+    fn raw(text: &str) -> ConfigNode {
+        ConfigNode::untyped(text, WrittenAt::Default)
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_never_shown() {
-        let list = Node { content: Content::List(vec![raw("hunter2")]), at: WrittenAt::Default };
+        let list = ConfigNode { content: NodeContent::List(vec![raw("hunter2")]), at: WrittenAt::Default };
         for node in [raw("hunter2"), list] {
             for kind in [KeyType::Text(TextForm::Secret), KeyType::NamedTexts] {
                 assert!(!mismatch(&node, kind).found.contains("hunter2"));

@@ -1,4 +1,4 @@
-//! Reads YAML text into a tree of [`Node`]s. Does not know which keys there are.
+//! Reads YAML text into a tree of [`ConfigNode`]s. Does not know which keys there are.
 //!
 //! `serde_yaml` decides what is valid and which type a scalar has. It cannot keep `1.10` as written, accept a key that is
 //! written twice, or tell where a value stands, so `saphyr_parser` delivers texts and lines. Both parsers are used here only.
@@ -9,7 +9,7 @@ use std::fmt;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 
-use super::node::{Content, Entry, Node, ScalarType, WrittenAt};
+use super::node::{ConfigNode, NodeContent, ScalarType, SectionEntry, WrittenAt};
 
 /// Deeper nesting is refused. `serde_yaml` has the same limit.
 const DEEPEST: usize = 128;
@@ -25,7 +25,7 @@ pub(crate) struct YamlError {
 }
 
 /// Reads a document and applies its merge keys. A document without a value is an empty section.
-pub(crate) fn read(text: &str) -> Result<Node, YamlError> {
+pub(crate) fn read(text: &str) -> Result<ConfigNode, YamlError> {
     serde_yaml::from_str::<IgnoredAny>(text).map_err(|error| YamlError {
         line: error.location().map(|location| location.line()),
         message: error.to_string(),
@@ -38,12 +38,12 @@ pub(crate) fn read(text: &str) -> Result<Node, YamlError> {
     }
     Ok(match tree.root {
         Some(root) if !root.is_null() => merged(root),
-        _ => Node::empty(),
+        _ => ConfigNode::empty(),
     })
 }
 
 /// Reads the value of an override such as `[a, b]` as if it were written at `at`.
-pub(crate) fn value(text: &str, at: &WrittenAt) -> Result<Node, YamlError> {
+pub(crate) fn value(text: &str, at: &WrittenAt) -> Result<ConfigNode, YamlError> {
     read(text).map(|root| root.moved_to(at))
 }
 
@@ -56,9 +56,9 @@ impl YamlError {
 /// Builds the tree out of the parser's events.
 #[derive(Default)]
 struct TreeBuilder {
-    root: Option<Node>,
+    root: Option<ConfigNode>,
     open: Vec<OpenNode>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, ConfigNode>,
     nodes: usize,
 }
 
@@ -71,9 +71,9 @@ struct OpenNode {
 }
 
 enum OpenContent {
-    List(Vec<Node>),
+    List(Vec<ConfigNode>),
     /// The entries so far, and the key whose value comes next.
-    Section(Vec<Entry>, Option<(String, WrittenAt)>),
+    Section(Vec<SectionEntry>, Option<(String, WrittenAt)>),
 }
 
 impl TreeBuilder {
@@ -81,10 +81,10 @@ impl TreeBuilder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let content = match tag.as_deref().and_then(local_tag) {
-                    Some(tag) => Content::Tagged(tag),
+                    Some(tag) => NodeContent::Tagged(tag),
                     None => scalar(&text, style, tag.as_deref()),
                 };
-                self.close(Node { content, at: WrittenAt::File(line) }, anchor)
+                self.close(ConfigNode { content, at: WrittenAt::File(line) }, anchor)
             }
             Event::SequenceStart(anchor, tag) => self.open(OpenContent::List(Vec::new()), line, anchor, tag.as_deref()),
             Event::MappingStart(anchor, tag) => {
@@ -93,11 +93,11 @@ impl TreeBuilder {
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(OpenNode { content, line, anchor, tag }) = self.open.pop() else { return Ok(()) };
                 let content = match (tag, content) {
-                    (Some(tag), _) => Content::Tagged(tag),
-                    (None, OpenContent::List(items)) => Content::List(items),
-                    (None, OpenContent::Section(entries, _)) => Content::Section(entries),
+                    (Some(tag), _) => NodeContent::Tagged(tag),
+                    (None, OpenContent::List(items)) => NodeContent::List(items),
+                    (None, OpenContent::Section(entries, _)) => NodeContent::Section(entries),
                 };
-                self.close(Node { content, at: WrittenAt::File(line) }, anchor)
+                self.close(ConfigNode { content, at: WrittenAt::File(line) }, anchor)
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
@@ -129,7 +129,7 @@ impl TreeBuilder {
     }
 
     /// Puts a complete node into the list or section around it.
-    fn close(&mut self, node: Node, anchor: usize) -> Result<(), &'static str> {
+    fn close(&mut self, node: ConfigNode, anchor: usize) -> Result<(), &'static str> {
         self.nodes += 1;
         if anchor > 0 {
             self.nodes += node.extent().0;
@@ -142,7 +142,7 @@ impl TreeBuilder {
             None => self.root = Some(node),
             Some(OpenContent::List(items)) => items.push(node),
             Some(OpenContent::Section(entries, key)) => match key.take() {
-                Some((key, at)) => entries.push(Entry { key, at, value: node }),
+                Some((key, at)) => entries.push(SectionEntry { key, at, value: node }),
                 None => *key = Some((key_text(node.content), node.at)),
             },
         }
@@ -150,11 +150,11 @@ impl TreeBuilder {
     }
 }
 
-fn key_text(content: Content) -> String {
+fn key_text(content: NodeContent) -> String {
     match content {
-        Content::Scalar(text, _) => text,
-        Content::Tagged(tag) => format!("!{tag}"),
-        Content::List(_) | Content::Section(_) => "? (a key that is not text)".to_owned(),
+        NodeContent::Scalar(text, _) => text,
+        NodeContent::Tagged(tag) => format!("!{tag}"),
+        NodeContent::List(_) | NodeContent::Section(_) => "? (a key that is not text)".to_owned(),
     }
 }
 
@@ -164,17 +164,17 @@ fn local_tag(tag: &Tag) -> Option<String> {
 }
 
 /// Returns a scalar with the type that `serde_yaml` gives it.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Content {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> NodeContent {
     let source = match tag.filter(|tag| tag.is_yaml_core_schema()) {
         Some(tag) => format!("!!{} {text:?}", tag.suffix),
         None if style != ScalarStyle::Plain || text.contains('\n') => {
-            return Content::Scalar(text.to_owned(), ScalarType::Text);
+            return NodeContent::Scalar(text.to_owned(), ScalarType::Text);
         }
         // At the start of a line `---` and `%` would mean something else.
         None => format!(" {text}"),
     };
     let scalar_type = serde_yaml::Deserializer::from_str(&source).deserialize_any(TypeVisitor);
-    Content::Scalar(text.to_owned(), scalar_type.unwrap_or(ScalarType::Text))
+    NodeContent::Scalar(text.to_owned(), scalar_type.unwrap_or(ScalarType::Text))
 }
 
 struct TypeVisitor;
@@ -224,14 +224,14 @@ impl Visitor<'_> for TypeVisitor {
 }
 
 /// Applies merge keys (`<<: *defaults`, or a list of them). A section's own keys win, then those of the first merge.
-fn merged(node: Node) -> Node {
+fn merged(node: ConfigNode) -> ConfigNode {
     let content = match node.content {
-        Content::List(items) => Content::List(items.into_iter().map(merged).collect()),
-        Content::Section(entries) => {
-            let (merges, own): (Vec<Entry>, Vec<Entry>) =
+        NodeContent::List(items) => NodeContent::List(items.into_iter().map(merged).collect()),
+        NodeContent::Section(entries) => {
+            let (merges, own): (Vec<SectionEntry>, Vec<SectionEntry>) =
                 entries.into_iter().partition(|entry| entry.key == "<<" && is_mergeable(&entry.value));
-            let mut all: Vec<Entry> =
-                own.into_iter().map(|entry| Entry { value: merged(entry.value), ..entry }).collect();
+            let mut all: Vec<SectionEntry> =
+                own.into_iter().map(|entry| SectionEntry { value: merged(entry.value), ..entry }).collect();
             for merge in merges {
                 for added in entries_of(merged(merge.value)) {
                     if !all.iter().any(|entry| entry.key == added.key) {
@@ -239,25 +239,25 @@ fn merged(node: Node) -> Node {
                     }
                 }
             }
-            Content::Section(all)
+            NodeContent::Section(all)
         }
         other => other,
     };
-    Node { content, at: node.at }
+    ConfigNode { content, at: node.at }
 }
 
-fn is_mergeable(node: &Node) -> bool {
+fn is_mergeable(node: &ConfigNode) -> bool {
     match &node.content {
-        Content::Section(_) => true,
-        Content::List(items) => items.iter().all(|item| matches!(item.content, Content::Section(_))),
+        NodeContent::Section(_) => true,
+        NodeContent::List(items) => items.iter().all(|item| matches!(item.content, NodeContent::Section(_))),
         _ => false,
     }
 }
 
-fn entries_of(node: Node) -> Vec<Entry> {
+fn entries_of(node: ConfigNode) -> Vec<SectionEntry> {
     match node.content {
-        Content::Section(entries) => entries,
-        Content::List(items) => items.into_iter().flat_map(entries_of).collect(),
+        NodeContent::Section(entries) => entries,
+        NodeContent::List(items) => items.into_iter().flat_map(entries_of).collect(),
         _ => Vec::new(),
     }
 }
@@ -268,14 +268,14 @@ mod tests {
 
     use super::*;
 
-    fn scalar(root: &Node, path: &str) -> (String, ScalarType) {
+    fn scalar(root: &ConfigNode, path: &str) -> (String, ScalarType) {
         match &root.find(path).unwrap().content {
-            Content::Scalar(text, scalar_type) => (text.clone(), *scalar_type),
+            NodeContent::Scalar(text, scalar_type) => (text.clone(), *scalar_type),
             other => panic!("{path} is {other:?}"),
         }
     }
 
-    fn line(root: &Node, path: &str) -> Option<usize> {
+    fn line(root: &ConfigNode, path: &str) -> Option<usize> {
         match root.place_of(path)? {
             WrittenAt::File(line) => Some(*line),
             _ => None,
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_kept_twice() {
         let root = read("a: 1\nb: 2\na: 3\n").unwrap();
-        let Content::Section(entries) = &root.content else { panic!() };
+        let NodeContent::Section(entries) = &root.content else { panic!() };
         let lines: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.at.clone())).collect();
         assert_eq!(lines, [("a", WrittenAt::File(1)), ("b", WrittenAt::File(2)), ("a", WrittenAt::File(3))]);
     }
@@ -338,8 +338,8 @@ mod tests {
     #[test]
     fn tags_and_odd_keys_are_kept_as_what_they_are() {
         let root = read("a: !secret {b: 1}\n1: x\n[1, 2]: y\nc: !!str 1.10\nd: !!int \"7\"\ne: !env X\n").unwrap();
-        assert_eq!(root.find("a").unwrap().content, Content::Tagged("secret".into()));
-        assert_eq!(root.find("e").unwrap().content, Content::Tagged("env".into()));
+        assert_eq!(root.find("a").unwrap().content, NodeContent::Tagged("secret".into()));
+        assert_eq!(root.find("e").unwrap().content, NodeContent::Tagged("env".into()));
         assert_eq!(scalar(&root, "1").0, "x");
         assert_eq!(scalar(&root, "c"), ("1.10".into(), ScalarType::Text));
         assert_eq!(scalar(&root, "d"), ("7".into(), ScalarType::Integer(7)));
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn nothing_is_an_empty_section() {
         for text in ["", "\n", "# only a comment\n", "---\n", "~"] {
-            assert_eq!(read(text).unwrap(), Node::empty(), "{text:?}");
+            assert_eq!(read(text).unwrap(), ConfigNode::empty(), "{text:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::candidate::{self, Mode};
 use super::judge::{self, Asked};
 use super::names;
-use crate::config::plan::{Candidate, Judge, JudgePlace, Plan, PlatformKind};
+use crate::config::plan::{Candidate, JudgePlace, JudgePlan, Plan, PlatformKind};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Service};
 
 /// GPUs that the embedded platform offers when nothing else is said.
@@ -135,7 +135,7 @@ pub fn budget(plan: &Plan, free: impl FnOnce() -> Option<u32>) -> Result<Budget,
 }
 
 fn judge_gpus(plan: &Plan) -> u32 {
-    plan.judge.as_ref().map_or(0, Judge::gpus)
+    plan.judge.as_ref().map_or(0, JudgePlan::gpus)
 }
 
 /// Checks a plan against the platform; every service is asked once, and the judge, where one is certain to be asked.

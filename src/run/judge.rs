@@ -9,7 +9,7 @@ use super::cx::Cx;
 use super::deploy::{self, Wanted};
 use super::event::Step;
 use super::outcome::MANIFEST;
-use crate::config::plan::{Candidate, Judge, JudgePlace, LocalJudge, Plan};
+use crate::config::plan::{Candidate, JudgePlace, JudgePlan, LocalJudge, Plan};
 use crate::data::options::TypeChoice;
 use crate::nemo::{self, Client, RemoteJudge, Secret};
 use crate::source::dataset::Manifest;
@@ -22,13 +22,13 @@ const STAND_IN: &str = "judge_correctness is the word of the embedded platform's
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// Who.
-    pub judge: &'a Judge,
+    pub judge: &'a JudgePlan,
     /// Its key, when it has one.
     pub key: Option<&'a Secret>,
 }
 
 /// The judge of a plan as far as the plan alone says that there is one: under `auto` the records decide.
-pub fn certain(plan: &Plan) -> Option<&Judge> {
+pub fn certain(plan: &Plan) -> Option<&JudgePlan> {
     plan.judge.as_ref().filter(|_| plan.data.workload_type == TypeChoice::ToolCalling)
 }
 
@@ -108,9 +108,9 @@ async fn deployed(cx: &Cx, model: &str, local: &LocalJudge) -> anyhow::Result<()
 ///
 /// # Errors
 /// [`Obstacle::TooSmall`].
-pub fn fits(plan: &Plan, judge: Option<&Judge>, budget: Option<u32>) -> Result<(), Obstacle> {
+pub fn fits(plan: &Plan, judge: Option<&JudgePlan>, budget: Option<u32>) -> Result<(), Obstacle> {
     let Some(budget) = budget else { return Ok(()) };
-    let beside = judge.map_or(0, Judge::gpus);
+    let beside = judge.map_or(0, JudgePlan::gpus);
     let too_small = |model: &str, need, beside| Obstacle::TooSmall { model: model.to_owned(), need, beside, budget };
     if let Some(judge) = judge.filter(|_| beside > budget) {
         return Err(too_small(&judge.model_name, beside, 0));

@@ -1,5 +1,5 @@
-//! The configuration as commands see it: where it is found, what is stronger, what is refused, and that files in NVIDIA's
-//! shapes run unchanged.
+//! The configuration as commands see it: its place, its precedence, its problems, and that files in NVIDIA's shapes run
+//! unchanged.
 
 use std::collections::BTreeMap;
 use std::path::Path;

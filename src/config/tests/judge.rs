@@ -24,7 +24,7 @@ fn a_judge_is_read_in_both_spellings() {
         JudgePlace::Local(LocalJudge { gpus, pvc_size, tag: Some(tag.to_owned()), registry_base })
     };
     assert_eq!((local.place, local.model_name.as_str()), (nim(2, "1.20"), "dfwfd/ngram-large"));
-    let remote = |key| Judge {
+    let remote = |key| JudgePlan {
         model_name: "j".to_owned(),
         place: JudgePlace::Remote { url: "https://judge.test/v1".to_owned(), key },
     };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::plan::{Judge, JudgeKey, JudgePlace, LocalJudge, LogLevel, PlatformKind, ValueSource};
+use super::plan::{JudgeKey, JudgePlace, JudgePlan, LocalJudge, LogLevel, PlatformKind, ValueSource};
 use super::*;
 use crate::data::options::{LogSource, TypeChoice};
 
