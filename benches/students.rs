@@ -11,7 +11,7 @@ mod sample;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use dfwfd::student::{Size, TrainOptions, base_reply, train};
+use dfwfd::student::{StudentSize, TrainOptions, train, untrained_reply};
 
 use quality::{gold, macro_f1, outcome};
 
@@ -37,7 +37,7 @@ fn main() {
     let [eval, validation, training] = sample::divide(&rows, EVAL, 42);
     let (validation, training) = (sample::examples(&validation), sample::examples(&training));
     println!("{} training rows, {} replies", training.len(), eval.len());
-    for size in [Size::Small, Size::Large] {
+    for size in [StudentSize::Small, StudentSize::Large] {
         let learn = || {
             train(size, &training, &validation, &TrainOptions::default(), &mut |_| ControlFlow::Continue(()))
                 .expect("the sample log can be learnt")
@@ -46,7 +46,8 @@ fn main() {
         let each = 1e6 / eval.len() as f64;
         let seconds = median(|| drop(learn()));
         let trained = each * median(|| eval.iter().for_each(|row| drop(adapter.reply(&row.example.messages))));
-        let untrained = each * median(|| eval.iter().for_each(|row| drop(base_reply(size, &row.example.messages))));
+        let untrained =
+            each * median(|| eval.iter().for_each(|row| drop(untrained_reply(size, &row.example.messages))));
         println!(
             "{}: training {seconds:.3} s, trained reply {trained:.0} us, untrained reply {untrained:.0} us, adapter {} kB",
             size.name(),
@@ -62,7 +63,7 @@ fn compare(rows: &[sample::Row]) {
     let majority = |eval: &[&sample::Row]| macro_f1(&gold(eval), &vec![Some("earnings".to_string()); eval.len()]);
     print("always the most frequent class, macro F1", divisions.iter().map(|[eval, ..]| majority(eval)));
     let of = |size| divisions.iter().map(|division| outcome(size, division)).collect::<Vec<_>>();
-    let outcomes = [of(Size::Small), of(Size::Large)];
+    let outcomes = [of(StudentSize::Small), of(StudentSize::Large)];
     for (name, of_size) in ["small", "large"].iter().zip(&outcomes) {
         print(&format!("{name}, untrained, macro F1"), of_size.iter().map(|one| one.base));
         print(&format!("{name}, untrained, parseable"), of_size.iter().map(|one| one.parseable));

@@ -4,9 +4,7 @@ use super::Invocation;
 use super::plan::{Candidate, CustomizerPlan, PlatformKind};
 use super::problem::{Location, Problem};
 use super::resolve::Resolver;
-
-/// The models of the embedded platform.
-pub(crate) const STUDENTS: [&str; 2] = ["dfwfd/ngram-small", "dfwfd/ngram-large"];
+use crate::student;
 
 impl Resolver<'_> {
     /// Checks every candidate of the file and returns those that `--only` selects.
@@ -116,14 +114,14 @@ impl Resolver<'_> {
     }
 
     fn student_only(&mut self, path: &str, candidate: &Candidate) {
-        if STUDENTS.contains(&candidate.model_name.as_str()) {
+        if student::NAMES.contains(&candidate.model_name.as_str()) {
             return;
         }
         let path = format!("{path}.model_name");
         let location = self.location_of(&path);
         let allowed = format!(
             "{} on the embedded platform (or any model with --rehearse, which lets them stand in for it)",
-            STUDENTS.join(", ")
+            student::NAMES.join(", ")
         );
         self.problems.push(Problem::value(location, &path, format!("the text \"{}\"", candidate.model_name), allowed));
     }

@@ -1,7 +1,6 @@
 //! Resolves `tool_eval_type` and `llm_judge_config` (in both spellings) into the judge of a plan, and finds the judge's API key,
 //! which no plan holds.
 
-use super::candidates::STUDENTS;
 use super::env::Environment;
 use super::node::ConfigNode;
 use super::plan::{Candidate, JudgeKey, JudgePlace, JudgePlan, LocalJudge, Plan, PlatformKind, ValueSource};
@@ -11,6 +10,7 @@ use super::resolve::Resolver;
 use super::schema::TextForm;
 use super::{Invocation, Need, overrides, values, yaml};
 use crate::data::options::TypeChoice;
+use crate::student;
 
 const SECTION: &str = "llm_judge_config";
 
@@ -146,11 +146,11 @@ impl Resolver<'_> {
         if let Some(Err(mismatch)) = reader.written(&path).map(|node| values::text(node, TextForm::Model)) {
             let location = self.location_of(&path);
             self.problems.push(Problem::value(location, &path, mismatch.found, mismatch.allowed));
-        } else if kind == PlatformKind::Embedded && !rehearse && !STUDENTS.contains(&model_name) {
+        } else if kind == PlatformKind::Embedded && !rehearse && !student::NAMES.contains(&model_name) {
             let location = self.location_of(&path);
             let allowed = format!(
                 "{} on the embedded platform (or deployment_type: remote, or --rehearse, which stands in for any judge)",
-                STUDENTS.join(", ")
+                student::NAMES.join(", ")
             );
             self.problems.push(Problem::value(location, &path, format!("the text \"{model_name}\""), allowed));
         }

@@ -79,15 +79,14 @@ enum Served {
 impl Served {
     fn reply(&self, messages: &[Message]) -> String {
         match self {
-            Served::Base(model) => {
-                student::verdict(messages).unwrap_or_else(|| student::base_reply(student::stand_in(model), messages))
-            }
+            Served::Base(model) => student::rate_tool_calls(messages)
+                .unwrap_or_else(|| student::untrained_reply(student::stand_in(model), messages)),
             Served::Adapter(adapter) => adapter.reply(messages),
         }
     }
 
     fn calls(&self, messages: &[Message], tools: &[Tool], forced: bool) -> Vec<ToolCall> {
-        let untrained = |size| student::base_call(size, messages, tools, forced).into_iter().collect();
+        let untrained = |size| student::untrained_call(size, messages, tools, forced).into_iter().collect();
         match self {
             Served::Base(model) => untrained(student::stand_in(model)),
             Served::Adapter(adapter) => match adapter.calls(messages, tools, forced) {

@@ -1,29 +1,28 @@
-//! A trained student: from a conversation to its reply. Owns prediction; how it came to be is `train`'s, its form as
-//! bytes `save`'s.
+//! A trained student: turns a conversation into a reply. `tool_choice` turns it into tool calls, `train` creates adapters,
+//! and `save` writes them as bytes.
 
-use super::features::{Row, Vectorizer};
-use super::template::Template;
-use super::tools::Remembered;
-use super::{Message, Size};
+use super::conversation::Message;
+use super::features::{FeatureRow, Vectorizer};
+use super::size::StudentSize;
+use super::template::PromptTemplate;
+use super::tool_call::CallExample;
 
-/// What training a student gives: everything needed to answer, and of the training rows nothing but replies, and what was asked
-/// where a tool was called.
+/// The result of training a student. It holds everything needed to answer, but of the training rows only the replies
+/// and, where a row called a tool, the user's question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapter {
-    pub(super) template: Template,
+    pub(super) template: PromptTemplate,
     pub(super) vectorizer: Vectorizer,
-    /// The reply of each class, whole.
+    /// The whole reply of each class.
     pub(super) replies: Vec<String>,
     pub(super) weights: Weights,
-    /// The training rows that called tools.
-    pub(super) memory: Vec<Remembered>,
+    pub(super) call_examples: Vec<CallExample>,
 }
 
 impl Adapter {
-    /// The reply to a conversation: always one that was seen in training.
+    /// Returns the reply to a conversation, which is always one that training has seen.
     pub fn reply(&self, messages: &[Message]) -> String {
-        let row = self.vectorizer.row(&self.template.text(messages));
-        let scores = self.weights.scores(&row);
+        let scores = self.class_scores(messages);
         let mut best = 0;
         for (class, score) in scores.iter().enumerate() {
             if *score > scores[best] {
@@ -33,14 +32,19 @@ impl Adapter {
         self.replies.get(best).cloned().unwrap_or_default()
     }
 
-    /// The size that was trained.
-    pub fn size(&self) -> Size {
+    /// Returns the size of the trained student.
+    pub fn size(&self) -> StudentSize {
         self.vectorizer.size
+    }
+
+    /// Scores each class as the reply to a conversation.
+    pub(super) fn class_scores(&self, messages: &[Message]) -> Vec<f32> {
+        self.weights.scores(&self.vectorizer.row(&self.template.text(messages)))
     }
 }
 
-/// One linear function per class, stored feature by feature so that a row meets all classes in one pass; the last
-/// feature is the constant one.
+/// One linear function per class. Values are stored feature by feature, so that one pass over a row scores all classes.
+/// The last feature is the constant one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Weights {
     pub(super) classes: usize,
@@ -48,13 +52,13 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Zero weights for `features` features and the constant one.
+    /// Creates zero weights for `features` features and the constant one.
     pub(super) fn zero(features: usize, classes: usize) -> Weights {
         Weights { classes, values: vec![0.0; (features + 1) * classes] }
     }
 
-    /// The score of each class.
-    pub(super) fn scores(&self, row: &Row) -> Vec<f32> {
+    /// Scores each class.
+    pub(super) fn scores(&self, row: &FeatureRow) -> Vec<f32> {
         let mut scores = self.values[self.values.len() - self.classes..].to_vec();
         for &(at, value) in row {
             let start = at as usize * self.classes;
@@ -66,7 +70,7 @@ impl Weights {
     }
 
     /// Adds `row` times `change[class]` to the function of each class.
-    pub(super) fn add(&mut self, row: &Row, change: &[f32]) {
+    pub(super) fn add(&mut self, row: &FeatureRow, change: &[f32]) {
         let constant = self.values.len() - self.classes;
         let mut add_at = |start: usize, value: f32| {
             for (weight, change) in self.values[start..start + change.len()].iter_mut().zip(change) {

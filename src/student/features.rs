@@ -1,57 +1,57 @@
-//! Text into numbers: TF-IDF over words and over character runs within words, as sparse rows of unit length per block.
-//! Owns what each size sees of a text; follows scikit-learn's `TfidfVectorizer` (`word` and `char_wb` analysers, smooth
-//! idf) so that the two can be compared. Knows nothing of labels.
+//! Turns text into numbers: TF-IDF over words and over character n-grams within words, as sparse rows of unit length per
+//! block. Follows scikit-learn's `TfidfVectorizer` (`word` and `char_wb` analysers, smooth idf), so that the two can be
+//! compared.
 
 use std::collections::HashMap;
 
-use super::Size;
+use super::size::StudentSize;
 
-/// Longer texts are read up to here: a bound on time and memory, far beyond any headline.
+/// The characters that are read of a text. Bounds time and memory, far beyond any headline.
 const MAX_CHARS: usize = 4_000;
 
-/// The number of n-gram blocks: words, character runs. Each is scaled to unit length on its own.
+/// The number of n-gram blocks: words and character n-grams. Each is scaled to unit length on its own.
 const BLOCKS: usize = 2;
 
-/// What one size of student sees of a text.
+/// The features that one size of student reads from a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Recipe {
-    /// Shortest and longest run of words.
+struct FeatureSet {
+    /// Shortest and longest n-gram of words.
     words: (usize, usize),
-    /// Shortest and longest run of characters within a word and the blanks around it.
+    /// Shortest and longest n-gram of characters within a word and the blanks around it.
     chars: (usize, usize),
-    /// At most so many features per block, the most frequent first.
+    /// The number of features that a block keeps, the most frequent first.
     vocabulary: usize,
 }
 
-impl Recipe {
-    fn of(size: Size) -> Recipe {
+impl FeatureSet {
+    fn of(size: StudentSize) -> FeatureSet {
         match size {
-            Size::Small => Recipe { words: (1, 1), chars: (3, 4), vocabulary: 750 },
-            Size::Large => Recipe { words: (1, 2), chars: (2, 5), vocabulary: 200_000 },
+            StudentSize::Small => FeatureSet { words: (1, 1), chars: (3, 4), vocabulary: 750 },
+            StudentSize::Large => FeatureSet { words: (1, 2), chars: (2, 5), vocabulary: 200_000 },
         }
     }
 }
 
 /// One text as numbers: feature index and weight, by ascending index.
-pub(super) type Row = Vec<(u32, f32)>;
+pub(super) type FeatureRow = Vec<(u32, f32)>;
 
 /// The vocabulary of a training set and the weight of each of its features.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Vectorizer {
-    pub(super) size: Size,
-    /// Hash and weight of each feature; those of one block stand together, in hash order.
+    pub(super) size: StudentSize,
+    /// Hash and weight of each feature, block by block and in hash order within a block.
     pub(super) features: Vec<(u64, f32)>,
-    /// Where the hash of a feature stands.
+    /// The position of each hash in `features`.
     index: HashMap<u64, u32>,
 }
 
 impl Vectorizer {
-    /// Learns the vocabulary of `texts` and how rare each feature is: ln((1 + texts) / (1 + texts with it)) + 1.
-    pub(super) fn fit(size: Size, texts: &[String]) -> Vectorizer {
-        let recipe = Recipe::of(size);
+    /// Learns the vocabulary of `texts` and the weight of each feature: ln((1 + texts) / (1 + texts with it)) + 1.
+    pub(super) fn fit(size: StudentSize, texts: &[String]) -> Vectorizer {
+        let set = FeatureSet::of(size);
         let mut rows_with: [HashMap<u64, u32>; BLOCKS] = Default::default();
         for text in texts {
-            for (block, grams) in counted(text, &recipe).into_iter().enumerate() {
+            for (block, grams) in counted(text, &set).into_iter().enumerate() {
                 for (gram, _) in grams {
                     *rows_with[block].entry(gram).or_insert(0) += 1;
                 }
@@ -63,25 +63,25 @@ impl Vectorizer {
         for rows_with in rows_with {
             let mut kept: Vec<(u64, u32)> = rows_with.into_iter().collect();
             kept.sort_unstable_by_key(|&(gram, rows)| (std::cmp::Reverse(rows), gram));
-            kept.truncate(recipe.vocabulary);
+            kept.truncate(set.vocabulary);
             kept.sort_unstable();
             features.extend(kept.into_iter().map(|(gram, rows)| (gram, weight(rows))));
         }
         Vectorizer::from_features(size, features)
     }
 
-    /// A vectorizer of known features, as `fit` left them.
-    pub(super) fn from_features(size: Size, features: Vec<(u64, f32)>) -> Vectorizer {
+    /// Creates a vectorizer from the features that `fit` has learnt.
+    pub(super) fn from_features(size: StudentSize, features: Vec<(u64, f32)>) -> Vectorizer {
         let index = features.iter().enumerate().map(|(at, (gram, _))| (*gram, at as u32)).collect();
         Vectorizer { size, features, index }
     }
 
-    /// `text` as numbers: 1 + ln(count), times rarity, each block scaled to unit length. Features outside the vocabulary
-    /// do not count.
-    pub(super) fn row(&self, text: &str) -> Row {
-        let recipe = Recipe::of(self.size);
-        let mut row = Row::new();
-        for grams in counted(text, &recipe) {
+    /// Turns `text` into numbers: 1 + ln(count) times the weight of the feature, each block scaled to unit length. Ignores
+    /// features outside the vocabulary.
+    pub(super) fn row(&self, text: &str) -> FeatureRow {
+        let set = FeatureSet::of(self.size);
+        let mut row = FeatureRow::new();
+        for grams in counted(text, &set) {
             let start = row.len();
             for (gram, count) in grams {
                 if let Some(&at) = self.index.get(&gram) {
@@ -97,20 +97,20 @@ impl Vectorizer {
     }
 }
 
-/// The n-grams of `text` by block, each with its count, in hash order.
-fn counted(text: &str, recipe: &Recipe) -> [Vec<(u64, u32)>; BLOCKS] {
+/// Counts the n-grams of `text` by block, in hash order.
+fn counted(text: &str, set: &FeatureSet) -> [Vec<(u64, u32)>; BLOCKS] {
     let end = text.char_indices().nth(MAX_CHARS).map_or(text.len(), |(at, _)| at);
     let text = text[..end].to_lowercase();
     let mut blocks: [Vec<u64>; BLOCKS] = Default::default();
-    word_grams(&text, recipe.words, &mut |gram| blocks[0].push(hash(0, gram.as_bytes())));
-    char_grams(&text, recipe.chars, &mut |gram| blocks[1].push(hash(1, gram.as_bytes())));
+    word_grams(&text, set.words, &mut |gram| blocks[0].push(hash(0, gram.as_bytes())));
+    char_grams(&text, set.chars, &mut |gram| blocks[1].push(hash(1, gram.as_bytes())));
     blocks.map(|mut grams| {
         grams.sort_unstable();
         grams.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect()
     })
 }
 
-/// Every run of `from..=to` words of lower-cased `text`; words have two characters or more.
+/// Passes every n-gram of `from..=to` words of lower-cased `text` to `each`.
 pub(super) fn word_grams(text: &str, (from, to): (usize, usize), each: &mut dyn FnMut(&str)) {
     let words: Vec<&str> = words(text).collect();
     let mut joined = String::new();
@@ -130,13 +130,13 @@ pub(super) fn word_grams(text: &str, (from, to): (usize, usize), each: &mut dyn 
     }
 }
 
-/// The words of `text`: runs of two or more letters, digits and underscores.
+/// Splits `text` into words of two or more letters, digits and underscores.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| word.chars().nth(1).is_some())
 }
 
-/// Every run of `from..=to` characters of lower-cased `text` within a word and the blank on either side of it; a word
-/// shorter than a run counts once, whole.
+/// Passes every n-gram of `from..=to` characters of lower-cased `text` to `each`, within a word and the blank on either
+/// side of it. A word that is shorter than the n-gram counts once, whole.
 pub(super) fn char_grams(text: &str, (from, to): (usize, usize), each: &mut dyn FnMut(&str)) {
     let mut padded = String::new();
     let mut ends = Vec::new();
@@ -161,7 +161,8 @@ pub(super) fn char_grams(text: &str, (from, to): (usize, usize), each: &mut dyn 
     }
 }
 
-/// FNV-1a over a salt and the bytes, then mixed so that every bit counts: the same on every machine and in every version.
+/// Hashes a salt and the bytes with FNV-1a, then mixes so that every bit counts. Saved adapters depend on it, so it never
+/// changes.
 pub(super) fn hash(salt: u8, bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let start = (0xcbf2_9ce4_8422_2325 ^ u64::from(salt)).wrapping_mul(PRIME);
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn each_block_of_a_row_has_unit_length_and_rare_features_weigh_more() {
         let texts = ["profit up", "profit down", "profit flat"].map(String::from);
-        let vectorizer = Vectorizer::fit(Size::Small, &texts);
+        let vectorizer = Vectorizer::fit(StudentSize::Small, &texts);
         let row = vectorizer.row("Profit up up");
         let weight = |word: &str| {
             let gram = hash(0, word.as_bytes());
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_text_without_known_features_is_an_empty_row() {
-        let vectorizer = Vectorizer::fit(Size::Large, &["profit up".to_string()]);
+        let vectorizer = Vectorizer::fit(StudentSize::Large, &["profit up".to_string()]);
         assert!(vectorizer.row("").is_empty());
         assert!(vectorizer.row("ЖЖЖЖЖЖ").is_empty());
     }
@@ -229,8 +230,8 @@ mod tests {
     #[test]
     fn the_small_vocabulary_keeps_what_most_texts_have() {
         let texts: Vec<String> = (0..1000).map(|at| format!("common w{at:04}")).collect();
-        let vectorizer = Vectorizer::fit(Size::Small, &texts);
-        assert!(vectorizer.features.len() <= 2 * Recipe::of(Size::Small).vocabulary);
+        let vectorizer = Vectorizer::fit(StudentSize::Small, &texts);
+        assert!(vectorizer.features.len() <= 2 * FeatureSet::of(StudentSize::Small).vocabulary);
         assert!(vectorizer.features.iter().any(|(gram, _)| *gram == hash(0, b"common")));
     }
 

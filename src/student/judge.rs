@@ -1,66 +1,63 @@
-//! The stand-in for a judge of tool calls: where a conversation asks to rate one list of calls against another, the two are
-//! compared by rule. Owns recognising such a prompt, reading calls as Python or JSON writes them, and the comparison; it
-//! judges nothing else, and nothing that takes understanding.
+//! The stand-in for a judge of tool calls. Recognises a conversation that asks for a rating of one list of calls against
+//! another, and compares the two by rule.
 
 use serde_json::{Map, Value};
 
-use super::Message;
+use super::conversation::Message;
+use super::literal::read_literal;
 
-/// What a prompt has to ask for: the answer is given in this form.
+/// The word by which a prompt asks for a rating.
 const ASKED_FOR: &str = "rating";
 
-/// Values nested deeper than this are not read.
-const DEEPEST: usize = 64;
+/// The longest prompt that is read, in bytes.
+const MAX_PROMPT: usize = 1 << 20;
 
-/// A longer prompt is not read.
-const LONGEST: usize = 1 << 20;
-
-/// The verdict on tool calls, when that is what a conversation asks for: its last message shows two lists of calls, the
-/// right ones before those to judge, and somewhere a rating is asked for. `RATING: 1` when the same functions are called
-/// with the same arguments, else `RATING: 0`, and why. In arguments case, surrounding white space, members that are null,
-/// the order of members, and whether a number is written as text are no difference.
-pub fn verdict(messages: &[Message]) -> Option<String> {
+/// Rates tool calls when a conversation asks for it: the user's last message shows two lists of calls, the expected ones
+/// before those to rate, and some message asks for a rating. Answers `RATING: 1` for the same functions with the same
+/// arguments and `RATING: 0` otherwise, with an explanation. Ignores differences in case, surrounding white space, null
+/// members, order of members, and numbers written as text.
+pub fn rate_tool_calls(messages: &[Message]) -> Option<String> {
     let asked = messages.iter().rev().find(|message| message.role == "user")?;
-    let lists = lists(&asked.content);
-    let [.., right, made] = lists.as_slice() else { return None };
+    let lists = call_lists(&asked.content);
+    let [.., expected, made] = lists.as_slice() else { return None };
     let rates = |message: &Message| message.content.to_lowercase().contains(ASKED_FOR);
-    if right.is_empty() || !messages.iter().any(rates) {
+    if expected.is_empty() || !messages.iter().any(rates) {
         return None;
     }
-    let (rating, why) = compare(right, made);
+    let (rating, why) = compare(expected, made);
     Some(format!("RATING: {rating}\nEXPLANATION: {why}"))
 }
 
-/// One call: the function, and its arguments in a form in which equal ones are the same text.
+/// A call whose arguments are in canonical form, so that equal ones are the same text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Call {
+struct RatedCall {
     name: String,
     arguments: String,
 }
 
-fn compare(right: &[Call], made: &[Call]) -> (u8, String) {
+fn compare(expected: &[RatedCall], made: &[RatedCall]) -> (u8, String) {
     if made.is_empty() {
         return (0, "no function is called".to_owned());
     }
-    let sorted = |calls: &[Call]| {
+    let sorted = |calls: &[RatedCall]| {
         let mut calls = calls.to_vec();
         calls.sort();
         calls
     };
-    let (right, made) = (sorted(right), sorted(made));
-    if !right.iter().map(|call| &call.name).eq(made.iter().map(|call| &call.name)) {
+    let (expected, made) = (sorted(expected), sorted(made));
+    if !expected.iter().map(|call| &call.name).eq(made.iter().map(|call| &call.name)) {
         return (0, "other functions are called".to_owned());
     }
-    match right.iter().zip(&made).find(|(right, made)| right != made) {
-        Some((right, _)) => (0, format!("{} is called with other arguments", right.name)),
+    match expected.iter().zip(&made).find(|(expected, made)| expected != made) {
+        Some((call, _)) => (0, format!("{} is called with other arguments", call.name)),
         None => (1, "the same functions are called with the same arguments".to_owned()),
     }
 }
 
-/// The lists of calls in a text, in order; `None` and `null` outside of any value count as empty ones.
-fn lists(text: &str) -> Vec<Vec<Call>> {
+/// Finds the lists of calls in a text, in order. `None` and `null` outside of any value count as empty lists.
+fn call_lists(text: &str) -> Vec<Vec<RatedCall>> {
     let mut found = Vec::new();
-    if text.len() > LONGEST {
+    if text.len() > MAX_PROMPT {
         return found;
     }
     let mut at = 0;
@@ -68,10 +65,9 @@ fn lists(text: &str) -> Vec<Vec<Call>> {
         at += next;
         let rest = &text[at..];
         if rest.starts_with('[') {
-            let mut reader = Reader { text: rest, at: 0 };
-            if let Some(Value::Array(items)) = reader.value(0) {
+            if let Some((Value::Array(items), length)) = read_literal(rest) {
                 found.extend(calls(&items));
-                at += reader.at;
+                at += length;
             } else {
                 at += 1;
             }
@@ -90,17 +86,17 @@ fn lists(text: &str) -> Vec<Vec<Call>> {
     found
 }
 
-/// A list as calls, when all its items are.
-fn calls(items: &[Value]) -> Option<Vec<Call>> {
+/// Reads a list as calls, if all its items are calls.
+fn calls(items: &[Value]) -> Option<Vec<RatedCall>> {
     let call = |item: &Value| {
         let function = item.get("function")?;
         let name = function.get("name")?.as_str()?.to_owned();
-        Some(Call { name, arguments: canonical(&arguments(function.get("arguments"))) })
+        Some(RatedCall { name, arguments: canonical(&arguments(function.get("arguments"))) })
     };
     items.iter().map(call).collect()
 }
 
-/// The arguments of a call, which may be text that holds them; text that does not stays text.
+/// Reads the arguments of a call, which may be JSON in a text. Other text stays text.
 fn arguments(given: Option<&Value>) -> Value {
     match given {
         None | Some(Value::Null) => Value::Object(Map::new()),
@@ -109,7 +105,7 @@ fn arguments(given: Option<&Value>) -> Value {
     }
 }
 
-/// The same text for values that are no different to this judge.
+/// Writes a value so that values which this judge does not tell apart are the same text.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -133,142 +129,6 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-/// Reads a value as JSON or as Python shows it.
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Option<Value> {
-        if depth > DEEPEST {
-            return None;
-        }
-        match self.peek()? {
-            '[' => self.items('[', ']', depth).map(Value::Array),
-            '(' => self.items('(', ')', depth).map(Value::Array),
-            '{' => self.members(depth).map(Value::Object),
-            '\'' | '"' => self.string().map(Value::String),
-            letter if letter.is_ascii_alphabetic() => self.word(),
-            _ => self.number(),
-        }
-    }
-
-    /// The next letter that is no white space.
-    fn peek(&mut self) -> Option<char> {
-        let rest = &self.text[self.at..];
-        self.at += rest.len() - rest.trim_start().len();
-        self.text[self.at..].chars().next()
-    }
-
-    fn take(&mut self, letter: char) -> bool {
-        let found = self.peek() == Some(letter);
-        self.at += if found { letter.len_utf8() } else { 0 };
-        found
-    }
-
-    fn items(&mut self, open: char, close: char, depth: usize) -> Option<Vec<Value>> {
-        let mut items = Vec::new();
-        let mut more = self.take(open);
-        loop {
-            if self.take(close) {
-                return Some(items);
-            }
-            if !more {
-                return None;
-            }
-            items.push(self.value(depth + 1)?);
-            more = self.take(',');
-        }
-    }
-
-    fn members(&mut self, depth: usize) -> Option<Map<String, Value>> {
-        let mut members = Map::new();
-        let mut more = self.take('{');
-        loop {
-            if self.take('}') {
-                return Some(members);
-            }
-            if !more || !matches!(self.peek()?, '\'' | '"') {
-                return None;
-            }
-            let key = self.string()?;
-            if !self.take(':') {
-                return None;
-            }
-            members.insert(key, self.value(depth + 1)?);
-            more = self.take(',');
-        }
-    }
-
-    fn string(&mut self) -> Option<String> {
-        let mut letters = self.text[self.at..].char_indices();
-        let (_, quote) = letters.next()?;
-        let (mut text, mut high) = (String::new(), None);
-        loop {
-            let (place, letter) = letters.next()?;
-            if letter == quote {
-                self.at += place + quote.len_utf8();
-                return high.is_none().then_some(text);
-            }
-            if letter != '\\' {
-                if high.is_some() {
-                    return None;
-                }
-                text.push(letter);
-                continue;
-            }
-            let (_, escaped) = letters.next()?;
-            let mut code = |digits: usize| {
-                let digits: Option<String> = (0..digits).map(|_| letters.next().map(|(_, letter)| letter)).collect();
-                u32::from_str_radix(&digits?, 16).ok()
-            };
-            let code = match escaped {
-                'n' => 0x0a,
-                't' => 0x09,
-                'r' => 0x0d,
-                'b' => 0x08,
-                'f' => 0x0c,
-                'x' => code(2)?,
-                'u' => code(4)?,
-                'U' => code(8)?,
-                other => u32::from(other),
-            };
-            // JSON writes what is beyond four digits as a pair.
-            match (high.take(), code) {
-                (None, 0xd800..=0xdbff) => high = Some(code),
-                (Some(high), 0xdc00..=0xdfff) => {
-                    text.push(char::from_u32(0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00))?);
-                }
-                (None, code) => text.push(char::from_u32(code)?),
-                (Some(_), _) => return None,
-            }
-        }
-    }
-
-    fn word(&mut self) -> Option<Value> {
-        let rest = &self.text[self.at..];
-        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        let value = match &rest[..end] {
-            "None" | "null" => Value::Null,
-            "True" | "true" => Value::Bool(true),
-            "False" | "false" => Value::Bool(false),
-            _ => return None,
-        };
-        self.at += end;
-        Some(value)
-    }
-
-    fn number(&mut self) -> Option<Value> {
-        let rest = &self.text[self.at..];
-        let end = rest.find(|letter: char| !matches!(letter, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'));
-        let number: &str = &rest[..end.unwrap_or(rest.len())];
-        let value = serde_json::from_str(number).ok()?;
-        self.at += number.len();
-        Some(value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,7 +138,7 @@ mod tests {
         let system = "Compare the calls and answer with RATING: 0 or RATING: 1.";
         let user =
             format!("Conversation: [{{'role': 'user', 'content': \"it's [1\"}}]\nRight: {right}\nMade: {made}\n");
-        verdict(&[Message::new("system", system), Message::new("user", user)])
+        rate_tool_calls(&[Message::new("system", system), Message::new("user", user)])
     }
 
     fn rating(right: &str, made: &str) -> Option<bool> {
@@ -330,27 +190,13 @@ mod tests {
             assert_eq!(ask(right, made), None, "{right} {made}");
         }
         let user = Message::new("user", format!("{call}\n{call}"));
-        assert_eq!(verdict(std::slice::from_ref(&user)), None, "nobody asks for a rating");
-        assert_eq!(verdict(&[]), None);
+        assert_eq!(rate_tool_calls(std::slice::from_ref(&user)), None, "nobody asks for a rating");
+        assert_eq!(rate_tool_calls(&[]), None);
         let deep = "[".repeat(5_000);
         assert_eq!(ask(&deep, &deep), None);
     }
 
-    fn texts() -> impl Strategy<Value = String> {
-        proptest::string::string_regex("[ -~\\n\\t\u{e9}\u{1f680}]{0,12}").unwrap()
-    }
-
     proptest! {
-        #[test]
-        fn what_json_writes_is_read(name in texts(), text in texts(), number in any::<i32>()) {
-            let number = f64::from(number) / 8.0;
-            let value = serde_json::json!([{"function": {"name": name, "arguments": {"a": text, "b": [number, null, true]}}}]);
-            let json = value.to_string();
-            let mut reader = Reader { text: &json, at: 0 };
-            prop_assert_eq!(reader.value(0), Some(value));
-            prop_assert_eq!(reader.at, json.len());
-        }
-
         #[test]
         fn no_text_is_too_odd(text in "[\\[\\]{}()'\",:NnTtuUx0-9a-f\\\\ ]{0,60}") {
             let _ = ask(&text, &text);

@@ -1,9 +1,8 @@
-//! The form of a reply: a label in double (or more) square brackets. Owns reading it from training replies and writing it
-//! in answers; how the flywheel scores replies is not decided here.
+//! Labels in replies: reads them from training replies and writes them in answers, in double (or more) square brackets.
+//! The flywheel scores replies by rules of its own.
 
-/// The label in the last pair of double (or more) square brackets of `reply`, trimmed; none when there is no such pair or
-/// nothing between them.
-pub(super) fn bracketed(reply: &str) -> Option<&str> {
+/// Returns the trimmed label in the last pair of double (or more) square brackets of `reply` that is not empty.
+pub(super) fn bracketed_label(reply: &str) -> Option<&str> {
     let mut rest = reply;
     while let Some(close) = rest.rfind("]]") {
         let inside = rest[..close].trim_end_matches(']');
@@ -17,8 +16,8 @@ pub(super) fn bracketed(reply: &str) -> Option<&str> {
     None
 }
 
-/// The reply that names `label`.
-pub(super) fn naming(label: &str) -> String {
+/// Returns the reply that names `label`.
+pub(super) fn label_reply(label: &str) -> String {
     format!("[[[{label}]]]")
 }
 
@@ -28,21 +27,21 @@ mod tests {
 
     #[test]
     fn the_last_bracketed_label_is_read() {
-        assert_eq!(bracketed("[[[Earnings]]]"), Some("Earnings"));
-        assert_eq!(bracketed("maybe [[A]], no: [[[ Price  Targets ]]]."), Some("Price  Targets"));
-        assert_eq!(bracketed("[[[[É]]]]"), Some("É"));
-        assert_eq!(bracketed("[[A]] and [[ ]]"), Some("A"));
+        assert_eq!(bracketed_label("[[[Earnings]]]"), Some("Earnings"));
+        assert_eq!(bracketed_label("maybe [[A]], no: [[[ Price  Targets ]]]."), Some("Price  Targets"));
+        assert_eq!(bracketed_label("[[[[É]]]]"), Some("É"));
+        assert_eq!(bracketed_label("[[A]] and [[ ]]"), Some("A"));
     }
 
     #[test]
     fn a_reply_without_a_label_has_none() {
         for reply in ["", "Earnings", "[Earnings]", "[[", "]]", "]] [[", "[[]]", "[[[ ]]]"] {
-            assert_eq!(bracketed(reply), None, "{reply:?}");
+            assert_eq!(bracketed_label(reply), None, "{reply:?}");
         }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        assert_eq!(bracketed(&naming("Products-Services")), Some("Products-Services"));
+        assert_eq!(bracketed_label(&label_reply("Products-Services")), Some("Products-Services"));
     }
 }

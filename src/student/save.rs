@@ -1,40 +1,38 @@
-//! An adapter as bytes and back. Owns the format, its version and the refusal of anything else; damaged bytes are an
-//! error, never a panic and never an adapter that answers differently.
+//! Writes adapters as bytes and reads them back. AdapterError bytes are an error, never a panic and never an adapter that
+//! answers differently.
 //!
-//! Format, little-endian: the magic, a version, a BLAKE3 hash of the rest, then the rest: size, template (line hashes,
-//! prefix, suffix), features (hash and weight of each), replies, weights, and where tools are called the rows that called them.
+//! The format is little-endian: the magic, a version, a BLAKE3 hash of the body, and the body. The body holds the size, the
+//! template (line hashes, prefix, suffix), the features (hash and weight of each), the replies, the weights and, if any
+//! row called tools, those rows.
 
-use super::Size;
 use super::adapter::{Adapter, Weights};
 use super::features::Vectorizer;
-use super::template::Template;
-use super::tools::{Remembered, ToolCall};
+use super::size::StudentSize;
+use super::template::PromptTemplate;
+use super::tool_call::{CallExample, ToolCall};
 
 const MAGIC: &[u8] = b"dfwfd-adapter\n";
 const VERSION: u32 = 1;
 const HASH: usize = 32;
 
-/// Why bytes are not an adapter.
+/// The reason why bytes are no adapter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Damaged {
-    /// They begin differently.
-    #[error("the bytes are not those of an adapter")]
-    Foreign,
-    /// They were written in a form that this version does not know.
-    #[error("the adapter has format version {0}, and this program reads version {VERSION}")]
+pub enum AdapterError {
+    #[error("the bytes do not hold an adapter")]
+    NotAnAdapter,
+    #[error("cannot read format version {0} of an adapter: this program reads version {VERSION}")]
     Version(u32),
-    /// They were cut or changed.
     #[error("the adapter is damaged")]
-    Content,
+    Damaged,
 }
 
 impl Adapter {
-    /// The adapter as bytes; equal adapters give equal bytes.
+    /// Writes the adapter as bytes. Equal adapters give equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut body = Writer(Vec::new());
+        let mut body = ByteWriter(Vec::new());
         body.0.push(match self.vectorizer.size {
-            Size::Small => 0,
-            Size::Large => 1,
+            StudentSize::Small => 0,
+            StudentSize::Large => 1,
         });
         body.count(self.template.lines.len());
         self.template.lines.iter().for_each(|line| body.0.extend(line.to_le_bytes()));
@@ -48,9 +46,9 @@ impl Adapter {
         body.count(self.replies.len());
         self.replies.iter().for_each(|reply| body.text(reply));
         self.weights.values.iter().for_each(|value| body.0.extend(value.to_le_bytes()));
-        if !self.memory.is_empty() {
-            body.count(self.memory.len());
-            self.memory.iter().for_each(|kept| body.remembered(kept));
+        if !self.call_examples.is_empty() {
+            body.count(self.call_examples.len());
+            self.call_examples.iter().for_each(|kept| body.call_example(kept));
         }
 
         let mut bytes = MAGIC.to_vec();
@@ -60,30 +58,30 @@ impl Adapter {
         bytes
     }
 
-    /// The adapter that `bytes` hold.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Adapter, Damaged> {
-        let mut head = Reader(bytes.strip_prefix(MAGIC).ok_or(Damaged::Foreign)?);
-        let version = head.u32().ok_or(Damaged::Content)?;
+    /// Reads an adapter from `bytes`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Adapter, AdapterError> {
+        let mut head = ByteReader(bytes.strip_prefix(MAGIC).ok_or(AdapterError::NotAnAdapter)?);
+        let version = head.u32().ok_or(AdapterError::Damaged)?;
         if version != VERSION {
-            return Err(Damaged::Version(version));
+            return Err(AdapterError::Version(version));
         }
-        let (hash, body) = head.0.split_at_checked(HASH).ok_or(Damaged::Content)?;
+        let (hash, body) = head.0.split_at_checked(HASH).ok_or(AdapterError::Damaged)?;
         if blake3::hash(body).as_bytes() != hash {
-            return Err(Damaged::Content);
+            return Err(AdapterError::Damaged);
         }
-        adapter(Reader(body)).ok_or(Damaged::Content)
+        read_body(ByteReader(body)).ok_or(AdapterError::Damaged)
     }
 }
 
-/// Reads the part that is hashed; none when it does not fit together.
-fn adapter(mut body: Reader) -> Option<Adapter> {
+/// Reads the body. Returns none when its parts do not fit together.
+fn read_body(mut body: ByteReader) -> Option<Adapter> {
     let size = match body.take::<1>()? {
-        [0] => Size::Small,
-        [1] => Size::Large,
+        [0] => StudentSize::Small,
+        [1] => StudentSize::Large,
         _ => return None,
     };
     let lines = (0..body.count(8)?).map(|_| body.u64()).collect::<Option<_>>()?;
-    let template = Template { lines, prefix: body.text()?, suffix: body.text()? };
+    let template = PromptTemplate { lines, prefix: body.text()?, suffix: body.text()? };
     let features = (0..body.count(12)?).map(|_| Some((body.u64()?, body.f32()?))).collect::<Option<Vec<_>>>()?;
     let replies = (0..body.count(4)?).map(|_| body.text()).collect::<Option<Vec<_>>>()?;
     let expected = (features.len() + 1).checked_mul(replies.len())?;
@@ -92,20 +90,20 @@ fn adapter(mut body: Reader) -> Option<Adapter> {
     }
     let values = (0..expected).map(|_| body.f32()).collect::<Option<_>>()?;
     let weights = Weights { classes: replies.len(), values };
-    let memory = if body.0.is_empty() {
+    let call_examples = if body.0.is_empty() {
         Vec::new()
     } else {
-        (0..body.count(24)?).map(|_| body.remembered()).collect::<Option<Vec<_>>>()?
+        (0..body.count(24)?).map(|_| body.call_example()).collect::<Option<Vec<_>>>()?
     };
-    if !body.0.is_empty() || memory.iter().any(|kept| kept.class >= replies.len()) {
+    if !body.0.is_empty() || call_examples.iter().any(|kept| kept.class >= replies.len()) {
         return None;
     }
-    Some(Adapter { template, vectorizer: Vectorizer::from_features(size, features), replies, weights, memory })
+    Some(Adapter { template, vectorizer: Vectorizer::from_features(size, features), replies, weights, call_examples })
 }
 
-struct Writer(Vec<u8>);
+struct ByteWriter(Vec<u8>);
 
-impl Writer {
+impl ByteWriter {
     fn count(&mut self, count: usize) {
         self.0.extend((count as u64).to_le_bytes());
     }
@@ -114,10 +112,8 @@ impl Writer {
         self.count(text.len());
         self.0.extend(text.as_bytes());
     }
-}
 
-impl Writer {
-    fn remembered(&mut self, kept: &Remembered) {
+    fn call_example(&mut self, kept: &CallExample) {
         self.count(kept.class);
         self.text(&kept.text);
         self.count(kept.calls.len());
@@ -128,9 +124,9 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+struct ByteReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl ByteReader<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
@@ -149,18 +145,18 @@ impl Reader<'_> {
         self.take().map(f32::from_le_bytes)
     }
 
-    /// How many items of at least `each` bytes follow; none when the bytes cannot hold them.
+    /// Reads a number of items of at least `each` bytes. Returns none when the bytes cannot hold so many.
     fn count(&mut self, each: usize) -> Option<usize> {
         let count = usize::try_from(self.u64()?).ok()?;
         (count.checked_mul(each)? <= self.0.len()).then_some(count)
     }
 
-    fn remembered(&mut self) -> Option<Remembered> {
+    fn call_example(&mut self) -> Option<CallExample> {
         let class = usize::try_from(self.u64()?).ok()?;
         let text = self.text()?;
         let call = |body: &mut Self| Some(ToolCall { name: body.text()?, arguments: body.text()? });
         let calls = (0..self.count(16)?).map(|_| call(self)).collect::<Option<_>>()?;
-        Some(Remembered { class, text, calls })
+        Some(CallExample { class, text, calls })
     }
 
     fn text(&mut self) -> Option<String> {

@@ -1,41 +1,41 @@
-//! What of a conversation is text and what is instruction. Owns telling the two apart over a training set and taking the
-//! instruction away again from a single conversation; knows nothing of labels or features.
+//! Tells the text of a conversation from its instruction: learns the instruction from a training set and removes it from a
+//! single conversation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Message;
+use super::conversation::Message;
 use super::features::hash;
 
-/// A line is instruction when this share of the training rows has it: every row, but for a stray row of another shape.
+/// The share of the training rows that must have a line for it to be instruction. Allows a stray row of another shape.
 const SHARED_BY: f64 = 0.9;
-/// A line of a system message is instruction much sooner: several versions of a prompt may stand in one log.
+/// The same share for lines of system messages. Low, because one log may hold several versions of a prompt.
 const SHARED_BY_SYSTEM: f64 = 0.1;
 
-/// What stands around the text in a training set's conversations.
+/// The parts around the text in the conversations of a training set.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Template {
-    /// Hashes of the lines that carry no information, by role.
+pub(super) struct PromptTemplate {
+    /// Hashes of the lines that are instruction, by role.
     pub(super) lines: BTreeSet<u64>,
-    /// What the remaining text begins with in (nearly) every row.
+    /// The start that the remaining text has in (nearly) every row.
     pub(super) prefix: String,
-    /// What the remaining text ends with in (nearly) every row.
+    /// The end that the remaining text has in (nearly) every row.
     pub(super) suffix: String,
 }
 
-impl Template {
-    /// Finds the lines that (nearly) all conversations share, and what the rest of them begins and ends with.
-    pub(super) fn of(rows: &[&[Message]]) -> Template {
+impl PromptTemplate {
+    /// Finds the lines that (nearly) all conversations share, and the start and end of the remaining text.
+    pub(super) fn of(rows: &[&[Message]]) -> PromptTemplate {
         let mut counts: BTreeMap<u64, (usize, bool)> = BTreeMap::new();
         for row in rows {
             let lines: BTreeMap<u64, bool> =
-                lines(row).map(|(message, line)| (line_key(message, line), is_system(message))).collect();
+                lines(row).map(|(message, line)| (line_key(message, line), message.is_instruction())).collect();
             for (key, system) in lines {
                 counts.entry(key).or_insert((0, system)).0 += 1;
             }
         }
         let needed = |system| share(rows.len(), if system { SHARED_BY_SYSTEM } else { SHARED_BY });
         let lines = counts.into_iter().filter(|(_, (n, system))| *n >= needed(*system)).map(|(key, _)| key).collect();
-        let mut template = Template { lines, ..Template::default() };
+        let mut template = PromptTemplate { lines, ..PromptTemplate::default() };
 
         let mut texts: Vec<String> = rows.iter().map(|row| template.text(row)).collect();
         template.prefix = common_start(&mut texts);
@@ -47,7 +47,7 @@ impl Template {
         template
     }
 
-    /// The text of `messages` without what stands in every training row.
+    /// Returns the text of `messages` without the instruction.
     pub(super) fn text(&self, messages: &[Message]) -> String {
         let mut text = String::new();
         for (message, line) in lines(messages) {
@@ -63,7 +63,7 @@ impl Template {
     }
 }
 
-/// The lines that hold something, trimmed, with the message that they stand in.
+/// Returns the trimmed lines that are not empty, with their messages.
 fn lines(messages: &[Message]) -> impl Iterator<Item = (&Message, &str)> {
     messages
         .iter()
@@ -71,20 +71,16 @@ fn lines(messages: &[Message]) -> impl Iterator<Item = (&Message, &str)> {
         .filter(|(_, line)| !line.is_empty())
 }
 
-fn is_system(message: &Message) -> bool {
-    matches!(message.role.as_str(), "system" | "developer")
-}
-
 fn line_key(message: &Message, line: &str) -> u64 {
-    hash(if is_system(message) { 1 } else { 0 }, line.as_bytes())
+    hash(if message.is_instruction() { 1 } else { 0 }, line.as_bytes())
 }
 
-/// How many of `rows` make up `part` of them: at least two, or all when there are fewer.
+/// Returns how many rows make up `part` of them: at least two, or all when there are fewer.
 fn share(rows: usize, part: f64) -> usize {
     ((rows as f64 * part).ceil() as usize).clamp(rows.min(2), rows.max(1)).max(1)
 }
 
-/// The longest start, up to the end of a word, that (nearly) all texts share. Sorts them.
+/// Returns the longest start, up to the end of a word, that (nearly) all texts share. Sorts the texts.
 fn common_start(texts: &mut [String]) -> String {
     texts.sort_unstable();
     let together = share(texts.len(), SHARED_BY);
@@ -92,7 +88,7 @@ fn common_start(texts: &mut [String]) -> String {
     longest.unwrap_or_default().to_string()
 }
 
-/// The start that `a` and `b` share, cut after its last character that is not part of a word.
+/// Returns the start that `a` and `b` share, cut at the end of a word.
 fn shared_start<'a>(a: &'a str, b: &str) -> &'a str {
     let same = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map(|((at, _), _)| at);
     let shared = &a[..same.unwrap_or(a.len().min(b.len()))];
@@ -112,7 +108,7 @@ mod tests {
 
     fn texts(rows: &[Vec<Message>]) -> Vec<String> {
         let borrowed: Vec<&[Message]> = rows.iter().map(Vec::as_slice).collect();
-        let template = Template::of(&borrowed);
+        let template = PromptTemplate::of(&borrowed);
         rows.iter().map(|row| template.text(row)).collect()
     }
 
@@ -158,7 +154,7 @@ mod tests {
     fn a_prompt_that_lacks_the_instruction_is_all_text() {
         let rows = HEADLINES.map(|text| asked("S", &format!("Headline: {text}")));
         let borrowed: Vec<&[Message]> = rows.iter().map(Vec::as_slice).collect();
-        assert_eq!(Template::of(&borrowed).text(&[Message::new("user", "Delta profit")]), "Delta profit");
+        assert_eq!(PromptTemplate::of(&borrowed).text(&[Message::new("user", "Delta profit")]), "Delta profit");
     }
 
     #[test]
@@ -172,6 +168,6 @@ mod tests {
         assert_eq!(texts(&[asked("S", "same"), asked("S", "same")]), ["", ""]);
         assert_eq!(texts(&[asked("S", "only")]), [""]);
         assert_eq!(texts(&[vec![], vec![]]), ["", ""]);
-        assert_eq!(Template::of(&[]), Template::default());
+        assert_eq!(PromptTemplate::of(&[]), PromptTemplate::default());
     }
 }

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SIZES: [Size; 2] = [Size::Small, Size::Large];
+const SIZES: [StudentSize; 2] = [StudentSize::Small, StudentSize::Large];
 
-fn go_on(_: &Progress) -> ControlFlow<()> {
+fn go_on(_: &TrainingProgress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -34,7 +34,7 @@ fn rows() -> Vec<Example> {
     .to_vec()
 }
 
-fn trained(size: Size, rows: &[Example], seed: u64) -> Adapter {
+fn trained(size: StudentSize, rows: &[Example], seed: u64) -> Adapter {
     train(size, rows, &[], &TrainOptions { epochs: 1, seed }, &mut go_on).unwrap()
 }
 
@@ -42,12 +42,12 @@ fn trained(size: Size, rows: &[Example], seed: u64) -> Adapter {
 fn a_stand_in_is_chosen_by_own_name_or_by_the_parameters_that_a_name_states() {
     for small in ["dfwfd/ngram-small", "meta/llama-3.2-1b-instruct", "qwen/Qwen2.5-1.5B-Instruct", "a/b-2B", "c/d-350m"]
     {
-        assert_eq!(stand_in(small), Size::Small, "{small}");
+        assert_eq!(stand_in(small), StudentSize::Small, "{small}");
     }
     for large in
         ["dfwfd/ngram-large", "meta/llama-3.2-3b-instruct", "meta/llama-3.1-8b-instruct", "x/mixtral-8x7b", "gpt-x", ""]
     {
-        assert_eq!(stand_in(large), Size::Large, "{large}");
+        assert_eq!(stand_in(large), StudentSize::Large, "{large}");
     }
     for size in SIZES {
         assert_eq!(stand_in(size.name()), size);
@@ -89,7 +89,7 @@ fn the_instruction_does_not_count() {
             row
         })
         .collect();
-    let (with, without) = (trained(Size::Large, &rows, 1), trained(Size::Large, &self::rows(), 1));
+    let (with, without) = (trained(StudentSize::Large, &rows, 1), trained(StudentSize::Large, &self::rows(), 1));
     assert_eq!(with.weights, without.weights);
     assert_eq!(with.vectorizer, without.vectorizer);
 }
@@ -106,7 +106,7 @@ fn training_repeats_to_the_byte_and_its_seed_matters() {
 fn every_pass_is_told_and_the_loss_falls() {
     let mut told = Vec::new();
     let options = TrainOptions { epochs: 2, seed: 42 };
-    train(Size::Large, &rows(), &rows()[..2], &options, &mut |progress| {
+    train(StudentSize::Large, &rows(), &rows()[..2], &options, &mut |progress| {
         told.push(*progress);
         ControlFlow::Continue(())
     })
@@ -123,7 +123,7 @@ fn every_pass_is_told_and_the_loss_falls() {
 #[test]
 fn no_validation_rows_no_validation_loss() {
     let mut seen = 0;
-    train(Size::Small, &rows(), &[example("x", "[[[Unknown]]]")], &TrainOptions::default(), &mut |progress| {
+    train(StudentSize::Small, &rows(), &[example("x", "[[[Unknown]]]")], &TrainOptions::default(), &mut |progress| {
         seen += 1;
         assert_eq!(progress.validation_loss, None);
         ControlFlow::Continue(())
@@ -135,7 +135,7 @@ fn no_validation_rows_no_validation_loss() {
 #[test]
 fn training_stops_when_told_to() {
     let mut steps = 0;
-    let result = train(Size::Large, &rows(), &[], &TrainOptions { epochs: 5, seed: 1 }, &mut |progress| {
+    let result = train(StudentSize::Large, &rows(), &[], &TrainOptions { epochs: 5, seed: 1 }, &mut |progress| {
         steps = progress.step;
         if progress.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -150,7 +150,7 @@ fn replies_without_brackets_are_learnt_whole() {
         example("up up", "buy it."),
         example("x", "Buy it."),
     ];
-    let adapter = trained(Size::Large, &rows, 42);
+    let adapter = trained(StudentSize::Large, &rows, 42);
     assert_eq!(adapter.reply(&asked("up")), "Buy it.");
     assert_eq!(adapter.reply(&asked("down")), "Sell it.");
 }
@@ -161,7 +161,7 @@ fn one_class_is_always_answered() {
         vec![example("only", "[[[A]]]")],
         vec![example("one", "[[[A]]]"), example("two", "[[[a]]]"), example("", "[[[A]]]")],
     ] {
-        let adapter = trained(Size::Small, &rows, 42);
+        let adapter = trained(StudentSize::Small, &rows, 42);
         for text in ["", "one", "something else"] {
             assert_eq!(adapter.reply(&asked(text)), "[[[A]]]");
         }
@@ -185,7 +185,7 @@ fn a_text_that_says_nothing_gets_the_most_frequent_class() {
 #[test]
 fn nothing_to_learn_is_an_error() {
     for rows in [vec![], vec![example("text", ""), example("text", "  \n")]] {
-        let result = train(Size::Large, &rows, &[], &TrainOptions::default(), &mut go_on);
+        let result = train(StudentSize::Large, &rows, &[], &TrainOptions::default(), &mut go_on);
         assert_eq!(result, Err(TrainError::NothingToLearn));
     }
 }
@@ -194,38 +194,38 @@ fn nothing_to_learn_is_an_error() {
 fn only_the_most_frequent_replies_are_learnt() {
     let mut rows: Vec<Example> = (0..300).map(|n| example(&format!("text {n}"), &format!("[[[L{n}]]]"))).collect();
     rows.push(example("again", "[[[L299]]]"));
-    let adapter = trained(Size::Small, &rows, 42);
+    let adapter = trained(StudentSize::Small, &rows, 42);
     assert_eq!(adapter.replies.len(), 256);
     assert_eq!(adapter.replies[0], "[[[L299]]]");
 }
 
 #[test]
 fn other_versions_and_foreign_bytes_are_named() {
-    let bytes = trained(Size::Small, &rows(), 1).to_bytes();
-    assert_eq!(Adapter::from_bytes(b""), Err(Damaged::Foreign));
-    assert_eq!(Adapter::from_bytes(b"{\"adapter\": true}"), Err(Damaged::Foreign));
+    let bytes = trained(StudentSize::Small, &rows(), 1).to_bytes();
+    assert_eq!(Adapter::from_bytes(b""), Err(AdapterError::NotAnAdapter));
+    assert_eq!(Adapter::from_bytes(b"{\"adapter\": true}"), Err(AdapterError::NotAnAdapter));
     let mut newer = bytes.clone();
     newer[14] = 2;
-    assert_eq!(Adapter::from_bytes(&newer), Err(Damaged::Version(2)));
+    assert_eq!(Adapter::from_bytes(&newer), Err(AdapterError::Version(2)));
     assert_eq!(
         Adapter::from_bytes(&newer).unwrap_err().to_string(),
-        "the adapter has format version 2, and this program reads version 1"
+        "cannot read format version 2 of an adapter: this program reads version 1"
     );
-    assert_eq!(Adapter::from_bytes(&bytes[..16]), Err(Damaged::Content));
+    assert_eq!(Adapter::from_bytes(&bytes[..16]), Err(AdapterError::Damaged));
 }
 
 #[test]
 fn a_body_that_does_not_fit_together_is_refused_even_with_a_right_hash() {
-    let good = trained(Size::Small, &rows(), 1).to_bytes();
+    let good = trained(StudentSize::Small, &rows(), 1).to_bytes();
     let head = 14 + 4;
     let sealed = |body: &[u8]| [&good[..head], blake3::hash(body).as_bytes(), body].concat();
     let body = &good[head + 32..];
     assert!(Adapter::from_bytes(&sealed(body)).is_ok());
     for cut in 0..body.len().min(400) {
-        assert_eq!(Adapter::from_bytes(&sealed(&body[..cut])), Err(Damaged::Content), "cut at {cut}");
+        assert_eq!(Adapter::from_bytes(&sealed(&body[..cut])), Err(AdapterError::Damaged), "cut at {cut}");
     }
     for changed in [vec![9], vec![0; 40], vec![0xff; 64], [body, &[0]].concat()] {
-        assert_eq!(Adapter::from_bytes(&sealed(&changed)), Err(Damaged::Content));
+        assert_eq!(Adapter::from_bytes(&sealed(&changed)), Err(AdapterError::Damaged));
     }
 }
 
@@ -238,7 +238,7 @@ proptest! {
         other in any::<String>(),
         large in any::<bool>(),
     ) {
-        let size = if large { Size::Large } else { Size::Small };
+        let size = if large { StudentSize::Large } else { StudentSize::Small };
         let rows: Vec<Example> = texts.iter().map(|(text, label)| example(text, &format!("[[[{label}]]]"))).collect();
         let adapter = trained(size, &rows, 3);
         let read = Adapter::from_bytes(&adapter.to_bytes()).unwrap();
@@ -252,7 +252,7 @@ proptest! {
 
     #[test]
     fn damaged_bytes_are_refused(at in any::<prop::sample::Index>(), bit in 0..8u8, cut in any::<prop::sample::Index>()) {
-        let good = trained(Size::Small, &rows(), 1).to_bytes();
+        let good = trained(StudentSize::Small, &rows(), 1).to_bytes();
         let mut changed = good.clone();
         changed[at.index(good.len())] ^= 1 << bit;
         prop_assert!(Adapter::from_bytes(&changed).is_err());
@@ -277,8 +277,8 @@ proptest! {
     ) {
         let prompt = format!("{content}\n{list}");
         for size in SIZES {
-            let reply = base_reply(size, &[Message::new(role.clone(), prompt.clone()), Message::new("user", content.clone())]);
-            match reply::bracketed(&reply) {
+            let reply = untrained_reply(size, &[Message::new(role.clone(), prompt.clone()), Message::new("user", content.clone())]);
+            match reply::bracketed_label(&reply) {
                 Some(label) => prop_assert!(prompt.contains(label), "{reply:?}"),
                 None => prop_assert_eq!(reply, "I cannot tell which category this text belongs to."),
             }

@@ -1,6 +1,6 @@
 //! Training: one linear SVM per class against the rest, by dual coordinate descent on the squared hinge loss (Hsieh et
-//! al., "A Dual Coordinate Descent Method for Large-scale Linear SVM", ICML 2008, algorithm 1, L2-loss form). Owns classes,
-//! passes, progress and cancelling; the same rows, options and seed give the same adapter.
+//! al., "A Dual Coordinate Descent Method for Large-scale Linear SVM", ICML 2008, algorithm 1, L2-loss form). The same
+//! rows, options and seed give the same adapter.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -9,25 +9,26 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
 use super::adapter::{Adapter, Weights};
-use super::features::{Row, Vectorizer};
-use super::reply::{bracketed, naming};
-use super::template::Template;
-use super::tools::{Remembered, asked};
-use super::{Example, Message, Size};
+use super::conversation::{Example, Message, last_user_text};
+use super::features::{FeatureRow, Vectorizer};
+use super::reply::{bracketed_label, label_reply};
+use super::size::StudentSize;
+use super::template::PromptTemplate;
+use super::tool_call::CallExample;
 
-/// Passes over the training rows in one epoch: one epoch, the default of a training job, is to give a usable student.
-pub(super) const PASSES_PER_EPOCH: u32 = 10;
-/// The weight of an error against the size of the weights.
+/// Passes over the training rows in one epoch. One epoch, the default of a training job, gives a usable student.
+const PASSES_PER_EPOCH: u32 = 10;
+/// The penalty of an error, relative to the size of the weights.
 const COST: f32 = 1.0;
-/// Replies beyond this many different ones, the rarest, are not learnt: a student is a classifier.
+/// The most frequent replies are learnt, up to this number, because a student is a classifier.
 const MAX_CLASSES: usize = 256;
 
-/// What a training job may choose.
+/// The options of a training job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainOptions {
-    /// How many epochs; 0 counts as 1. A linear model soon has nothing more to learn: more changes little.
+    /// The number of epochs. 0 counts as 1. More than one changes little, because a linear model learns fast.
     pub epochs: u32,
-    /// Seeds the order in which rows are visited.
+    /// The seed of the order in which rows are visited.
     pub seed: u64,
 }
 
@@ -37,41 +38,38 @@ impl Default for TrainOptions {
     }
 }
 
-/// Where training stands, after each pass over the rows.
+/// The state of training after a pass over the rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
+pub struct TrainingProgress {
     /// The epoch of this pass, from 1.
     pub epoch: u32,
-    /// How many epochs there will be.
     pub epochs: u32,
-    /// The pass, from 1, counted over all epochs.
+    /// The number of this pass over all epochs, from 1.
     pub step: u32,
-    /// How many passes there will be.
+    /// The number of passes over all epochs.
     pub steps: u32,
-    /// Squared hinge loss, mean over rows and classes, each row met before it was learnt from in this pass.
+    /// The squared hinge loss, mean over rows and classes. Measured on each row before this pass learns from it.
     pub train_loss: f64,
-    /// The same over the validation rows after the pass; none without validation rows.
+    /// The loss over the validation rows after the pass, if there are any.
     pub validation_loss: Option<f64>,
 }
 
-/// Why there is no adapter.
+/// The reason why training gives no adapter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrainError {
-    /// No training row has a reply to learn.
     #[error("the training file holds no row with a reply to learn")]
     NothingToLearn,
-    /// The caller asked to stop.
     #[error("training was cancelled")]
     Cancelled,
 }
 
-/// Trains a student of `size`. `on` hears of every pass and may end the training.
+/// Trains a student of `size`. Calls `on` after every pass, which may end the training.
 pub fn train(
-    size: Size,
+    size: StudentSize,
     train: &[Example],
     validation: &[Example],
     options: &TrainOptions,
-    on: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    on: &mut dyn FnMut(&TrainingProgress) -> ControlFlow<()>,
 ) -> Result<Adapter, TrainError> {
     let classes = Classes::of(train);
     let rows: Vec<(&Example, usize)> =
@@ -80,12 +78,12 @@ pub fn train(
         return Err(TrainError::NothingToLearn);
     }
     let conversations: Vec<&[Message]> = rows.iter().map(|(example, _)| example.messages.as_slice()).collect();
-    let template = Template::of(&conversations);
+    let template = PromptTemplate::of(&conversations);
     let texts: Vec<String> = conversations.iter().map(|messages| template.text(messages)).collect();
     let vectorizer = Vectorizer::fit(size, &texts);
-    let read = |text: &str, class| Target { row: vectorizer.row(text), class };
-    let targets: Vec<Target> = texts.iter().zip(&rows).map(|(text, (_, class))| read(text, *class)).collect();
-    let held_out: Vec<Target> = validation
+    let read = |text: &str, class| TrainingRow { row: vectorizer.row(text), class };
+    let targets: Vec<TrainingRow> = texts.iter().zip(&rows).map(|(text, (_, class))| read(text, *class)).collect();
+    let held_out: Vec<TrainingRow> = validation
         .iter()
         .filter_map(|example| Some(read(&template.text(&example.messages), classes.find(&example.reply)?)))
         .collect();
@@ -95,7 +93,7 @@ pub fn train(
     let epochs = options.epochs.max(1);
     let steps = epochs.saturating_mul(PASSES_PER_EPOCH);
     for step in 1..=steps {
-        let progress = Progress {
+        let progress = TrainingProgress {
             epoch: (step - 1) / PASSES_PER_EPOCH + 1,
             epochs,
             step,
@@ -109,23 +107,23 @@ pub fn train(
     }
     let weights = descent.weights;
     let calling = rows.iter().filter(|(example, _)| !example.calls.is_empty());
-    let memory = calling.map(|(example, class)| Remembered {
+    let call_examples = calling.map(|(example, class)| CallExample {
         class: *class,
-        text: asked(&example.messages).to_owned(),
+        text: last_user_text(&example.messages).to_owned(),
         calls: example.calls.clone(),
     });
-    let memory = memory.collect();
-    Ok(Adapter { template, vectorizer, replies: classes.replies, weights, memory })
+    let call_examples = call_examples.collect();
+    Ok(Adapter { template, vectorizer, replies: classes.replies, weights, call_examples })
 }
 
-/// The replies to choose from.
+/// The replies that a student can give.
 struct Classes {
     replies: Vec<String>,
     index: HashMap<String, usize>,
 }
 
 impl Classes {
-    /// The classes of the training replies, most frequent first; each is answered as it is written most often.
+    /// Returns the classes of the training replies, most frequent first, each with its most frequent spelling.
     fn of(examples: &[Example]) -> Classes {
         let mut spellings: HashMap<String, HashMap<String, usize>> = HashMap::new();
         for example in examples {
@@ -152,24 +150,25 @@ impl Classes {
     }
 }
 
-/// What `reply` is compared by, and how it is given: the bracketed label, else all of it; none when it is blank.
+/// Returns the key by which a reply is compared and the reply as it is given: the label in brackets, or else the whole
+/// reply. Returns none for a blank reply.
 fn class(reply: &str) -> Option<(String, String)> {
-    let written = match bracketed(reply) {
-        Some(label) => naming(label),
+    let written = match bracketed_label(reply) {
+        Some(label) => label_reply(label),
         None => reply.trim().to_string(),
     };
     (!written.is_empty()).then(|| (written.to_lowercase(), written))
 }
 
-/// One row and the class that it belongs to.
-struct Target {
-    row: Row,
+/// The features and the class of a row.
+struct TrainingRow {
+    row: FeatureRow,
     class: usize,
 }
 
-/// Dual coordinate descent for all classes at once: the problems share rows and order, not variables.
+/// Dual coordinate descent for all classes at once. The problems share rows and order, not variables.
 struct Descent<'a> {
-    targets: &'a [Target],
+    targets: &'a [TrainingRow],
     order: Vec<usize>,
     /// One dual variable per row and class.
     duals: Vec<f32>,
@@ -178,13 +177,13 @@ struct Descent<'a> {
 }
 
 impl<'a> Descent<'a> {
-    fn new(targets: &'a [Target], weights: Weights, seed: u64) -> Descent<'a> {
+    fn new(targets: &'a [TrainingRow], weights: Weights, seed: u64) -> Descent<'a> {
         let duals = vec![0.0; targets.len() * weights.classes];
         let random = ChaCha8Rng::seed_from_u64(seed);
         Descent { targets, order: (0..targets.len()).collect(), duals, weights, random }
     }
 
-    /// One visit to every row in a new order; the mean loss as the rows were met.
+    /// Learns from every row once, in a new order. Returns the mean loss of the rows before each was learnt from.
     fn pass(&mut self) -> f64 {
         let classes = self.weights.classes;
         for at in (1..self.order.len()).rev() {
@@ -213,14 +212,14 @@ impl<'a> Descent<'a> {
         loss / self.targets.len() as f64
     }
 
-    /// The mean loss over `targets`; none when there are none.
-    fn loss(&self, targets: &[Target]) -> Option<f64> {
+    /// Returns the mean loss over `targets`, if there are any.
+    fn loss(&self, targets: &[TrainingRow]) -> Option<f64> {
         let sum: f64 = targets.iter().map(|target| mean_loss(&self.weights.scores(&target.row), target.class)).sum();
         (!targets.is_empty()).then(|| sum / targets.len() as f64)
     }
 }
 
-/// The squared hinge loss of one row, mean over classes.
+/// Returns the squared hinge loss of one row, mean over classes.
 fn mean_loss(scores: &[f32], class: usize) -> f64 {
     let one = |(at, score): (usize, &f32)| {
         let short = (1.0 - if at == class { *score } else { -score }).max(0.0);

@@ -4,7 +4,7 @@
 mod quality;
 mod sample;
 
-use dfwfd::student::Size;
+use dfwfd::student::StudentSize;
 
 use quality::{gold, macro_f1, outcome};
 
@@ -20,7 +20,7 @@ fn the_students_fit_the_shipped_log() {
     let rows = sample::rows();
     let divisions: Vec<_> = (0..DIVISIONS).map(|seed| sample::divide(&rows, EVAL, seed)).collect();
     let of = |size| divisions.iter().map(|division| outcome(size, division)).collect::<Vec<_>>();
-    let (small, large) = (of(Size::Small), of(Size::Large));
+    let (small, large) = (of(StudentSize::Small), of(StudentSize::Large));
 
     for ([eval, ..], (small, large)) in divisions.iter().zip(small.iter().zip(&large)) {
         let gold = gold(eval);

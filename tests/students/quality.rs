@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use dfwfd::student::{Size, TrainOptions, base_reply, train};
+use dfwfd::student::{StudentSize, TrainOptions, train, untrained_reply};
 
 use super::sample::{Row, examples};
 
@@ -43,9 +43,9 @@ pub struct Outcome {
 }
 
 /// Lets a student of `size` answer the eval rows, untrained and trained.
-pub fn outcome(size: Size, [eval, validation, training]: &[Vec<&Row>; 3]) -> Outcome {
+pub fn outcome(size: StudentSize, [eval, validation, training]: &[Vec<&Row>; 3]) -> Outcome {
     let gold = gold(eval);
-    let base: Vec<_> = eval.iter().map(|row| said(&base_reply(size, &row.example.messages))).collect();
+    let base: Vec<_> = eval.iter().map(|row| said(&untrained_reply(size, &row.example.messages))).collect();
     let adapter = train(size, &examples(training), &examples(validation), &TrainOptions::default(), &mut |_| {
         ControlFlow::Continue(())
     })

@@ -13,7 +13,7 @@ use super::rows;
 use crate::embedded::contents::Content;
 use crate::embedded::wire::naive_now;
 use crate::embedded::world::World;
-use crate::student::{self, Progress, TrainError, TrainOptions};
+use crate::student::{self, TrainError, TrainOptions, TrainingProgress};
 
 /// The status read that waits for the end of the work, on `Clock::Polls`: created, pending, running, done.
 const ENDS_AT_READ: u32 = 3;
@@ -78,7 +78,7 @@ impl Work {
         let _ = self.done.subscribe().wait_for(|done| *done).await;
     }
 
-    fn note(&self, progress: &Progress) {
+    fn note(&self, progress: &TrainingProgress) {
         let mut series = lock(&self.series);
         let per_epoch = (progress.steps / progress.epochs.max(1)).max(1);
         let step = progress.step.saturating_sub(1);
@@ -114,7 +114,7 @@ impl Work {
             Err(problem) => return Outcome::Failed(problem),
         };
         let size = student::stand_in(&self.base_model);
-        let mut on = |progress: &Progress| {
+        let mut on = |progress: &TrainingProgress| {
             self.note(progress);
             let stop = self.cancelled.load(Ordering::Relaxed) || world.is_shut();
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -1,22 +1,21 @@
-//! Fitting the arguments of a remembered call to another text: the words of both are aligned, and a value that stood where
-//! the texts differ becomes what stands there now. Owns words, alignment and the exchange of values; which call is fitted
-//! is `tools`'.
+//! Adapts the arguments of a known call to another text. Aligns the words of both texts; where they differ, a value of the
+//! old text becomes the words of the new one.
 
 use std::ops::Range;
 
 use serde_json::Value;
 
-/// Longer texts are read up to here.
+/// The words that are read of a text.
 const MAX_WORDS: usize = 64;
 
-/// The words of a text, numbers with their decimal point.
+/// Splits a text into words. Numbers keep their decimal point.
 pub(super) fn words(text: &str) -> Vec<&str> {
     let words = text.split(|letter: char| !(letter.is_alphanumeric() || letter == '.'));
     words.map(|word| word.trim_matches('.')).filter(|word| !word.is_empty()).take(MAX_WORDS).collect()
 }
 
-/// The places of the words that two texts share in the same order, as many as possible.
-pub(super) fn shared(left: &[&str], right: &[&str]) -> Vec<(usize, usize)> {
+/// Returns the positions of the longest common subsequence of the words of two texts.
+pub(super) fn common_words(left: &[&str], right: &[&str]) -> Vec<(usize, usize)> {
     let same = |at: usize, other: usize| left[at].to_lowercase() == right[other].to_lowercase();
     let mut longest = vec![vec![0_u32; right.len() + 1]; left.len() + 1];
     for at in (0..left.len()).rev() {
@@ -43,33 +42,34 @@ pub(super) fn shared(left: &[&str], right: &[&str]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// The arguments that were right for one text, for another.
-pub(super) fn fit(arguments: &str, from: &str, to: &str) -> String {
+/// Adapts arguments that were right for the text `from` to the text `to`.
+pub(super) fn adapt(arguments: &str, from: &str, to: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(arguments) else { return arguments.to_owned() };
     let (old, new) = (words(from), words(to));
-    let pairs = shared(&old, &new);
+    let pairs = common_words(&old, &new);
     for member in value.as_object_mut().into_iter().flatten().map(|(_, member)| member) {
-        if let Some(fitted) = exchanged(member, &old, &new, &pairs) {
-            *member = fitted;
+        if let Some(adapted) = new_value(member, &old, &new, &pairs) {
+            *member = adapted;
         }
     }
     value.to_string()
 }
 
-/// What stands in the new text where the old one has this value; none when it has not, or when nothing differs there.
-fn exchanged(value: &Value, old: &[&str], new: &[&str], pairs: &[(usize, usize)]) -> Option<Value> {
+/// Returns the value of the new text where the old text has `value`. Returns none when the old text lacks it, or the
+/// texts agree there.
+fn new_value(value: &Value, old: &[&str], new: &[&str], pairs: &[(usize, usize)]) -> Option<Value> {
     let written = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
     let wanted = words(&written);
-    let place = (0..=old.len().checked_sub(wanted.len())?).find(|&at| {
+    let start = (0..=old.len().checked_sub(wanted.len())?).find(|&at| {
         !wanted.is_empty()
             && wanted.iter().zip(&old[at..]).all(|(word, other)| word.to_lowercase() == other.to_lowercase())
     })?;
-    let (gap, instead) = gaps(place, old.len(), new.len(), pairs)?;
-    let place = place..place + wanted.len();
+    let (gap, instead) = gaps(start, old.len(), new.len(), pairs)?;
+    let place = start..start + wanted.len();
     let instead = if gap == place {
         instead
     } else if gap.len() == instead.len() && place.end <= gap.end {
@@ -87,7 +87,8 @@ fn exchanged(value: &Value, old: &[&str], new: &[&str], pairs: &[(usize, usize)]
     }
 }
 
-/// The gap between shared words that `at` lies in, in the old text and in the new one; none when `at` is shared.
+/// Returns the gap between common words that holds `at`, in the old text and in the new one. Returns none when `at` is a
+/// common word.
 fn gaps(at: usize, old: usize, new: usize, pairs: &[(usize, usize)]) -> Option<(Range<usize>, Range<usize>)> {
     let before = pairs.iter().rev().find(|(place, _)| *place <= at);
     if before.is_some_and(|(place, _)| *place == at) {
@@ -119,9 +120,9 @@ mod tests {
                 "Briefing: freight, at 10:00",
                 r#"{"topic":"freight","hour":10}"#,
             ),
-            // Two words side by side change places one by one.
+            // Neighbouring words are exchanged one by one.
             (r#"{"from":"EUR","to":"USD"}"#, "convert EUR USD", "convert GBP JPY", r#"{"from":"GBP","to":"JPY"}"#),
-            // What the text does not hold, or holds as before, stays; so does what is no number any more.
+            // A value stays when the text lacks it, still has it, or no longer has a number there.
             (
                 r#"{"symbol":"WXDR","deep":{"a":1}}"#,
                 "Watch Wexdera",
@@ -133,7 +134,7 @@ mod tests {
             (r#"{"a":""}"#, "", "b", r#"{"a":""}"#),
         ];
         for (arguments, from, to, expected) in cases {
-            assert_eq!(fit(arguments, from, to), expected, "{from} -> {to}");
+            assert_eq!(adapt(arguments, from, to), expected, "{from} -> {to}");
         }
     }
 }
