@@ -9,6 +9,7 @@ pub mod error;
 pub mod nemo;
 pub mod platform;
 pub mod report;
+mod retry;
 pub mod run;
 pub mod score;
 pub mod source;

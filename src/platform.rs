@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::config::env::Environment;
 use crate::config::plan::{Candidate, Plan, PlatformKind};
 use crate::embedded;
-use crate::nemo::{Client, Endpoints, Options, Secret};
+use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::student;
 
 pub use crate::embedded::{
@@ -71,20 +71,20 @@ fn start(gpus: u32) -> anyhow::Result<Platform> {
     let server = embedded::Server::start(options).context("starting the embedded platform")?;
     let (nemo, nim, datastore) = server.base_urls();
     let identity = format!("{IN_PROCESS}{}", server.instance());
-    let endpoints = Endpoints { nemo, nim: nim.clone(), datastore };
-    let options = Options { endpoints, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
-    let nemo = Client::new(options).context("connecting to the embedded platform")?;
+    let base_urls = BaseUrls { nemo, nim: nim.clone(), datastore };
+    let options = ClientOptions { base_urls, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
+    let nemo = Client::new(&options).context("connecting to the embedded platform")?;
     Ok(Platform { nemo, identity, kind: PlatformKind::Embedded, nim, server: Some(server) })
 }
 
 fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
     let platform = &plan.platform;
-    let endpoints = Endpoints {
+    let base_urls = BaseUrls {
         nemo: platform.nemo_base_url.clone(),
         nim: platform.nim_base_url.clone(),
         datastore: platform.datastore_base_url.clone(),
     };
-    let identity = format!("{} {} {}", endpoints.nemo, endpoints.nim, endpoints.datastore);
+    let identity = format!("{} {} {}", base_urls.nemo, base_urls.nim, base_urls.datastore);
     let bearer = match &platform.api_key_env {
         Some(name) => {
             let unset = || Unset { key: "nmp_config.api_key_env".to_owned(), name: name.clone() };
@@ -98,9 +98,9 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
         .iter()
         .map(|(name, value)| Ok((name.clone(), Secret::new(filled(name, value, environment)?))))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let nim = endpoints.nim.clone();
-    let nemo = Client::new(Options {
-        endpoints,
+    let nim = base_urls.nim.clone();
+    let nemo = Client::new(&ClientOptions {
+        base_urls,
         bearer,
         hf_token: environment.get("HF_TOKEN").map(Secret::new),
         headers,

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use dfwfd::embedded::{Clock, Options, Server, UploadMode};
 use dfwfd::nemo::{
-    Client, Creation, Endpoints, EvaluationKind, Hyperparameters, JobStatus, NewConfig, NewDataset, NewDeployment,
-    NewEvaluation, NewTraining, Removal, RowOutput, Secret, Service, TrainingOption, Upload,
+    BaseUrls, Client, ClientOptions, EvaluatedRow, EvaluationKind, Hyperparameters, JobStatus, NewDataset,
+    NewDeployment, NewEvaluation, NewTrainingConfig, NewTrainingJob, Removal, Secret, Service, StoredDataset,
+    TrainingOption, UploadFile,
 };
 use serde_json::{Value, json};
 
@@ -30,14 +31,14 @@ const CLASSES: [(&str, [&str; 4]); 2] = [
 
 fn client(server: &Server) -> Client {
     let (nemo, nim, datastore) = server.base_urls();
-    let options = dfwfd::nemo::Options {
-        endpoints: Endpoints { nemo, nim, datastore },
+    let options = ClientOptions {
+        base_urls: BaseUrls { nemo, nim, datastore },
         bearer: None,
         hf_token: Some(Secret::new("nothing")),
         headers: Vec::new(),
         ca_cert: None,
     };
-    Client::new(options).unwrap()
+    Client::new(&options).unwrap()
 }
 
 fn start(upload_mode: UploadMode) -> Server {
@@ -79,25 +80,24 @@ fn eval_rows(numbers: std::ops::Range<usize>) -> String {
     rows.collect::<Vec<_>>().join("\n")
 }
 
-fn file(folder: &Path, path: &str, content: &str) -> Upload {
+fn file(folder: &Path, path: &str, content: &str) -> UploadFile {
     let local = folder.join(path.replace('/', "-"));
     std::fs::write(&local, content).unwrap();
-    Upload { path: path.to_owned(), local }
+    UploadFile { path: path.to_owned(), local }
 }
 
 fn dataset(name: &str) -> NewDataset {
     NewDataset {
-        ns: NS.into(),
+        namespace: NS.into(),
         name: name.into(),
         description: format!("{name} (me@here)"),
-        files_url: format!("hf://datasets/{NS}/{name}"),
         project: "flywheel".into(),
     }
 }
 
 fn deployment() -> NewDeployment {
     NewDeployment {
-        ns: NS.into(),
+        namespace: NS.into(),
         name: NIM.into(),
         model: MODEL.into(),
         image_name: "nvcr.io/nim/dfwfd/ngram-small".into(),
@@ -109,9 +109,9 @@ fn deployment() -> NewDeployment {
     }
 }
 
-fn config() -> NewConfig {
-    NewConfig {
-        ns: NS.into(),
+fn config() -> NewTrainingConfig {
+    NewTrainingConfig {
+        namespace: NS.into(),
         name: CONFIG.into(),
         description: format!("{CONFIG} (me@here)"),
         target: format!("{MODEL}@1.0"),
@@ -130,14 +130,13 @@ fn config() -> NewConfig {
     }
 }
 
-fn training() -> NewTraining {
-    NewTraining {
-        ns: NS.into(),
+fn training() -> NewTrainingJob {
+    NewTrainingJob {
+        namespace: NS.into(),
         description: "dfwfd-abcdefgh-training (me@here)".into(),
-        config: format!("{NS}/{CONFIG}"),
-        dataset_ns: NS.into(),
+        config: CONFIG.into(),
         dataset: TRAIN.into(),
-        output_model: format!("{NS}/{ADAPTER}"),
+        adapter: ADAPTER.into(),
         hyperparameters: Hyperparameters {
             training_type: "sft".into(),
             finetuning_type: "lora".into(),
@@ -156,14 +155,12 @@ fn evaluation(model: &str, kind: &str) -> NewEvaluation {
     NewEvaluation {
         judge: None,
         kind: EvaluationKind::Classification,
-        ns: NS.into(),
+        namespace: NS.into(),
         description: format!("dfwfd-abcdefgh-{kind} (me@here)"),
         model: model.into(),
-        files_url: format!("hf://datasets/{NS}/{EVAL}/eval_data.jsonl"),
-        limit: None,
-        parallelism: Some(4),
+        dataset: EVAL.into(),
+        file: "eval_data.jsonl".into(),
         temperature: None,
-        max_tokens: None,
     }
 }
 
@@ -179,22 +176,17 @@ async fn fill(client: &Client, folder: &Path) {
         file(folder, "notes/empty.txt", ""),
     ];
     for (name, files) in [(EVAL, &eval[..]), (TRAIN, &train[..])] {
-        assert_eq!(client.repo_files(NS, name).await.unwrap(), None);
-        assert_eq!(client.create_repo(NS, name).await.unwrap(), Creation::New);
-        assert_eq!(client.create_repo(NS, name).await.unwrap(), Creation::Existed);
-        assert_eq!(client.upload(NS, name, files).await.unwrap().len(), 40);
-        let stored = client.repo_files(NS, name).await.unwrap().unwrap();
-        let stored: BTreeMap<String, u64> = stored.into_iter().map(|file| (file.path, file.size)).collect();
-        let expected = files.iter().map(|file| (file.path.clone(), std::fs::metadata(&file.local).unwrap().len()));
-        assert_eq!(stored, expected.collect());
-
-        assert_eq!(client.dataset(NS, name).await.unwrap(), None);
-        let made = client.create_dataset(&dataset(name)).await.unwrap();
-        assert!(client.create_dataset(&dataset(name)).await.unwrap_err().already_exists());
-        assert_eq!(client.dataset(NS, name).await.unwrap().as_ref(), Some(&made));
-        assert_eq!(dataset(name).differs_from(&made), None);
-        assert_eq!(made.description.as_deref(), Some(dataset(name).description.as_str()));
-        assert!(made.created_at_ms.is_some());
+        let dataset = dataset(name);
+        assert_eq!(client.dataset(&dataset).await.unwrap(), StoredDataset::Absent);
+        for _ in 0..2 {
+            client.create_dataset(&dataset, files).await.unwrap();
+            let StoredDataset::Files(stored) = client.dataset(&dataset).await.unwrap() else { panic!("{name}") };
+            let stored: BTreeMap<String, u64> = stored.into_iter().map(|file| (file.path, file.size)).collect();
+            let expected = files.iter().map(|file| (file.path.clone(), std::fs::metadata(&file.local).unwrap().len()));
+            assert_eq!(stored, expected.collect());
+        }
+        let other = NewDataset { project: "other".into(), ..dataset };
+        assert!(matches!(client.dataset(&other).await.unwrap(), StoredDataset::Different(_)));
     }
 }
 
@@ -237,7 +229,7 @@ async fn served(client: &Client, model: &str) {
 }
 
 /// Evaluates a model, and gives its token F1 and its rows.
-async fn evaluate(client: &Client, model: &str, kind: &str) -> (f64, Vec<RowOutput>) {
+async fn evaluate(client: &Client, model: &str, kind: &str) -> (f64, Vec<EvaluatedRow>) {
     let new = evaluation(model, kind);
     assert_eq!(client.find_evaluation_job(&new.description, 0).await.unwrap(), None);
     let made = client.create_evaluation_job(&new).await.unwrap();
@@ -256,8 +248,8 @@ async fn evaluate(client: &Client, model: &str, kind: &str) -> (f64, Vec<RowOutp
         assert!(reads < READS, "{job:?}");
     };
     assert_eq!((done.status, done.progress, done.samples_processed), (JobStatus::Done, Some(100.0), Some(40)));
-    let results = client.evaluation_results(&made.id).await.unwrap();
-    let rows = client.evaluation_rows(&made.id).await.unwrap();
+    let results = client.evaluation_scores(&made.id).await.unwrap();
+    let rows = client.evaluated_rows(&made.id).await.unwrap();
     assert_eq!(rows.len(), 40);
     let mean = |metric: &str, score: &str| rows.iter().map(|row| row.scores[metric][score]).sum::<f64>() / 40.0;
     let f1 = results.token_f1().unwrap();
@@ -269,26 +261,26 @@ async fn evaluate(client: &Client, model: &str, kind: &str) -> (f64, Vec<RowOutp
 
 /// Trains an adapter and waits until it is served; gives the job's id and the adapter's name.
 async fn train(client: &Client) -> (String, String) {
-    assert_eq!(client.customization_config(NS, CONFIG).await.unwrap(), None);
-    let made = client.create_customization_config(&config()).await.unwrap();
+    assert_eq!(client.training_config(NS, CONFIG).await.unwrap(), None);
+    let made = client.create_training_config(&config()).await.unwrap();
     assert_eq!(config().differs_from(&made), None);
-    assert!(client.create_customization_config(&config()).await.unwrap_err().already_exists());
-    let there = client.customization_config(NS, CONFIG).await.unwrap().unwrap();
+    assert!(client.create_training_config(&config()).await.unwrap_err().already_exists());
+    let there = client.training_config(NS, CONFIG).await.unwrap().unwrap();
     assert_eq!((config().differs_from(&there), there.description), (None, Some(config().description)));
     let mut longer = config();
     longer.max_seq_length = 8192;
     assert_eq!(longer.differs_from(&made).unwrap(), "max_seq_length: ours is 8192, the platform has 4096");
 
     let new = training();
-    assert_eq!(client.find_customization_job(&new.description, 0).await.unwrap(), None);
-    let made = client.create_customization_job(&new).await.unwrap();
+    assert_eq!(client.find_training_job(&new.description, 0).await.unwrap(), None);
+    let made = client.create_training_job(&new).await.unwrap();
     let adapter = format!("{NS}/{ADAPTER}@{}", made.id);
     assert_eq!((made.namespace.as_deref(), made.output_model.as_deref()), (Some(NS), Some(adapter.as_str())));
-    let found = client.find_customization_job(&new.description, made.created_at_ms.unwrap()).await.unwrap().unwrap();
+    let found = client.find_training_job(&new.description, made.created_at_ms.unwrap()).await.unwrap().unwrap();
     assert_eq!(found.id, made.id);
     let mut reads = 0;
     let done = loop {
-        let status = client.customization_status(&made.id).await.unwrap();
+        let status = client.training_status(&made.id).await.unwrap();
         if status.status.is_terminal() {
             break status;
         }
@@ -300,24 +292,23 @@ async fn train(client: &Client) -> (String, String) {
     assert!(done.losses.iter().any(|point| point.train.is_some()), "{:?}", done.losses);
     assert!(done.losses.iter().any(|point| point.validation.is_some()), "{:?}", done.losses);
     assert!(done.losses.is_sorted_by(|a, b| a.step < b.step));
-    assert_eq!(client.customization_job(&made.id).await.unwrap().unwrap().status, JobStatus::Done);
+    assert_eq!(client.training_job(&made.id).await.unwrap().unwrap().status, JobStatus::Done);
     served(client, &adapter).await;
-    let revision = format!("{ADAPTER}@{}", made.id);
-    let entity = client.model(NS, &revision).await.unwrap().unwrap();
-    assert_eq!(entity.artifact_status.as_deref(), Some("upload_completed"));
+    assert_eq!(client.served_adapter(NS, ADAPTER, &made.id).await.unwrap(), adapter);
+    assert!(client.adapter_exists(NS, ADAPTER, &made.id).await.unwrap());
     (made.id, adapter)
 }
 
 /// Jobs that are cancelled before they end; cancelling what has ended, or is not there, is no error.
 async fn cancel(client: &Client) {
-    let job = client.create_customization_job(&training()).await.unwrap().id;
-    client.cancel_customization_job(&job).await.unwrap();
+    let job = client.create_training_job(&training()).await.unwrap().id;
+    client.cancel_training_job(&job).await.unwrap();
     let mut reads = 0;
-    while client.customization_status(&job).await.unwrap().status != JobStatus::Cancelled {
+    while client.training_status(&job).await.unwrap().status != JobStatus::Cancelled {
         reads += 1;
         assert!(reads < READS);
     }
-    client.cancel_customization_job(&job).await.unwrap();
+    client.cancel_training_job(&job).await.unwrap();
     let job = client.create_evaluation_job(&evaluation(MODEL, "cancelled")).await.unwrap().id;
     client.cancel_evaluation_job(&job).await.unwrap();
     let mut reads = 0;
@@ -328,25 +319,23 @@ async fn cancel(client: &Client) {
     client.cancel_evaluation_job(&job).await.unwrap();
     assert_eq!(client.delete_evaluation_job(&job).await.unwrap(), Removal::Removed);
     client.cancel_evaluation_job(&job).await.unwrap();
-    client.cancel_customization_job("cust-none").await.unwrap();
+    client.cancel_training_job("cust-none").await.unwrap();
 }
 
 /// Everything is deleted, and deleting it again finds nothing.
 async fn clear(client: &Client, job: &str) {
-    let revision = format!("{ADAPTER}@{job}");
     for expected in [Removal::Removed, Removal::Absent] {
         assert_eq!(client.delete_deployment(NS, NIM).await.unwrap(), expected);
-        assert_eq!(client.delete_customization_config(NS, CONFIG).await.unwrap(), expected);
-        assert_eq!(client.delete_model(NS, &revision).await.unwrap(), expected);
-        assert_eq!(client.delete_model_repo(NS, ADAPTER).await.unwrap(), expected);
+        assert_eq!(client.delete_training_config(NS, CONFIG).await.unwrap(), expected);
+        assert_eq!(client.delete_adapter(NS, ADAPTER, &[job]).await.unwrap(), expected);
         for name in [EVAL, TRAIN] {
-            assert_eq!(client.delete_repo(NS, name).await.unwrap(), expected);
             assert_eq!(client.delete_dataset(NS, name).await.unwrap(), expected);
         }
     }
     assert_eq!(client.deployment(NS, NIM).await.unwrap(), None);
     assert_eq!(client.deployments().await.unwrap(), []);
-    assert_eq!(client.repo_files(NS, EVAL).await.unwrap(), None);
+    assert_eq!(client.dataset(&dataset(EVAL)).await.unwrap(), StoredDataset::Absent);
+    assert!(!client.adapter_exists(NS, ADAPTER, job).await.unwrap());
     let mut reads = 0;
     while !client.served_models().await.unwrap().is_empty() {
         reads += 1;
@@ -364,7 +353,7 @@ async fn flywheel(mode: UploadMode) {
     for service in Service::ALL {
         client.probe(service).await.unwrap();
     }
-    let targets = client.targets().await.unwrap();
+    let targets = client.training_targets().await.unwrap();
     assert!(targets.iter().any(|target| target.enabled && target.base_model.as_deref() == Some(MODEL)), "{targets:?}");
 
     fill(&client, folder.path()).await;
@@ -399,16 +388,16 @@ async fn refusals_keep_the_services_words() {
     let server = start(UploadMode::Regular);
     let client = client(&server);
     client.ensure_namespace(NS).await.unwrap();
-    let error = client.create_customization_job(&training()).await.unwrap_err();
+    let error = client.create_training_job(&training()).await.unwrap_err();
     assert!(matches!(error.status(), Some(404 | 422)) && !error.may_have_been_accepted(), "{error}");
     assert!(error.to_string().contains(CONFIG), "{error}");
     let error = client.create_evaluation_job(&evaluation(MODEL, "base")).await.unwrap_err();
     assert!(error.to_string().contains("is not present on datastore"), "{error}");
     assert!(!error.is_unreachable() && !error.may_have_been_accepted());
     assert_eq!(client.evaluation_job("eval-none").await.unwrap(), None);
-    assert_eq!(client.customization_job("cust-none").await.unwrap(), None);
-    assert!(client.customization_status("cust-none").await.unwrap_err().is_not_found());
-    assert!(client.evaluation_results("eval-none").await.unwrap_err().is_not_found());
+    assert_eq!(client.training_job("cust-none").await.unwrap(), None);
+    assert!(client.training_status("cust-none").await.unwrap_err().is_not_found());
+    assert!(client.evaluation_scores("eval-none").await.unwrap_err().is_not_found());
 }
 
 #[tokio::test]

@@ -1,24 +1,25 @@
-//! Every service's status words, read into one `JobStatus`. Does not know which service said them.
+//! The status words of all services and generations, read into one `JobStatus`.
 
-/// What a remote job or deployment is doing, whatever its service calls it.
+/// The state of a remote job or deployment, in one vocabulary for all services.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JobStatus {
-    /// Accepted, not started.
+    /// Accepted and not started.
     Waiting,
-    /// Going on, with the percentage (0 to 100) when the service tells one.
+    /// In progress, with the percentage (0 to 100) if the service reports one.
     Running(Option<f32>),
-    /// Ended well; of a deployment: ready.
+    /// A job that succeeded, or a deployment that is ready.
     Done,
-    /// Ended badly, with the service's reason (may be empty).
+    /// Failed, with the service's reason (may be empty).
     Failed(String),
-    /// Ended because somebody asked for it.
+    /// Ended on request.
     Cancelled,
-    /// A word that this client does not know, lower case: going on, as far as anybody can tell.
+    /// An unknown word in lower case. The job counts as running.
     Unknown(String),
 }
 
 impl JobStatus {
-    /// Reads a status word, case-insensitively (nemo-wire 1.6); `percentage` and `reason` are used where they belong.
+    /// Reads a status word in any case (docs/nemo-api.md, Status words). `percentage` goes into a running status,
+    /// `reason` into a failed one.
     pub(crate) fn read(word: Option<&str>, percentage: Option<f32>, reason: Option<&str>) -> JobStatus {
         let word = word.unwrap_or_default().trim().to_ascii_lowercase();
         match word.as_str() {
@@ -34,7 +35,7 @@ impl JobStatus {
         }
     }
 
-    /// Whether nothing more will happen: the job holds no GPU any more (a deployment that is ready still does).
+    /// Reports whether a job has ended and holds no GPU. (A deployment that is ready still holds its GPUs.)
     pub fn is_terminal(&self) -> bool {
         matches!(self, JobStatus::Done | JobStatus::Failed(_) | JobStatus::Cancelled)
     }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_going_on() {
+    fn an_unknown_word_counts_as_running() {
         for word in [Some("unknown"), Some("Hibernating"), Some("deployed"), Some(""), None] {
             let status = JobStatus::read(word, Some(50.0), None);
             assert_eq!(status, JobStatus::Unknown(word.unwrap_or_default().to_ascii_lowercase()));

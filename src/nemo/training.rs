@@ -1,231 +1,186 @@
-//! The Customizer's jobs: start, follow, cancel, find again (nemo-wire 5.3, 5.4). Whether an adapter is served is in
-//! `models`.
+//! Training of adapters: targets, configurations, jobs and their progress.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-
-use super::body::Body;
-use super::call::{Call, Service};
-use super::client::Client;
-use super::error::ApiError;
+use super::difference::{difference, text_difference};
 use super::status::JobStatus;
-use super::{not_cancelled, read};
 
-const JOBS: [&str; 3] = ["v1", "customization", "jobs"];
+/// A model that can be trained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingTarget {
+    /// Its URN, such as `meta/llama-3.2-1b-instruct@2.0`.
+    pub name: String,
+    /// Whether jobs may use it.
+    pub enabled: bool,
+    pub base_model: Option<String>,
+}
 
-/// What a job trains with.
+/// How a training job uses the hardware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingOption {
+    /// Such as `sft`.
+    pub training_type: String,
+    /// Such as `lora`.
+    pub finetuning_type: String,
+    /// GPUs per node.
+    pub num_gpus: u32,
+    pub num_nodes: u32,
+    pub tensor_parallel_size: u32,
+    /// `None`: the service chooses.
+    pub data_parallel_size: Option<u32>,
+    pub use_sequence_parallel: bool,
+    /// Rows per GPU and step.
+    pub micro_batch_size: u32,
+}
+
+/// A training configuration to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTrainingConfig {
+    pub namespace: String,
+    /// Its name with the version, such as `x@v1`.
+    pub name: String,
+    /// Its name and owner.
+    pub description: String,
+    /// The URN of the target.
+    pub target: String,
+    /// Longer rows are truncated.
+    pub max_seq_length: u32,
+    /// Such as `bf16-mixed`. `None`: the service chooses.
+    pub training_precision: Option<String>,
+    /// The only kind of training that the configuration allows.
+    pub option: TrainingOption,
+}
+
+/// A training configuration on the platform. Fields that the service does not return are `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingConfig {
+    pub description: Option<String>,
+    pub target: Option<String>,
+    pub max_seq_length: Option<u64>,
+    pub training_precision: Option<String>,
+    pub options: Vec<StoredTrainingOption>,
+}
+
+/// A kind of training that a configuration on the platform allows. Fields that the service does not return are `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTrainingOption {
+    pub training_type: Option<String>,
+    pub finetuning_type: Option<String>,
+    pub num_gpus: Option<u64>,
+    pub num_nodes: Option<u64>,
+    pub tensor_parallel_size: Option<u64>,
+    pub data_parallel_size: Option<u64>,
+    pub use_sequence_parallel: Option<bool>,
+    pub micro_batch_size: Option<u64>,
+}
+
+/// The hyperparameters of a training job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hyperparameters {
-    /// `sft`.
+    /// Such as `sft`.
     pub training_type: String,
-    /// `lora`.
+    /// Such as `lora`.
     pub finetuning_type: String,
-    /// Passes over the rows.
     pub epochs: u32,
     /// Rows per optimizer step.
     pub batch_size: u32,
-    /// Peak learning rate.
+    /// The peak learning rate.
     pub learning_rate: f64,
-    /// LoRA rank.
+    /// The LoRA rank.
     pub adapter_dim: u32,
-    /// LoRA dropout.
+    /// The LoRA dropout.
     pub adapter_dropout: f64,
-    /// Pack several rows into one sequence.
+    /// Whether several rows are packed into one sequence.
     pub sequence_packing_enabled: bool,
-    /// Seed; services before 1.2 do not know it, so it is sent only when given.
+    /// Sent only when given, because old services do not know it.
     pub seed: Option<u64>,
 }
 
-/// A customization job to start.
+/// A training job to start.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewTraining {
-    /// Its namespace.
-    pub ns: String,
-    /// Name and owner, by which the job is found again.
+pub struct NewTrainingJob {
+    pub namespace: String,
+    /// Its name and owner. The job is found again by it.
     pub description: String,
-    /// URN of the configuration, `ns/name@version`.
+    /// The name of the configuration, with the version.
     pub config: String,
-    /// Namespace of the dataset entity.
-    pub dataset_ns: String,
-    /// Name of the dataset entity, with files below `training/` and `validation/`.
+    /// The name of the dataset, with files below `training/` and `validation/`.
     pub dataset: String,
-    /// `ns/name` of the adapter; the service appends `@` and the job's id.
-    pub output_model: String,
-    /// What it trains with.
+    /// The name of the adapter.
+    pub adapter: String,
     pub hyperparameters: Hyperparameters,
 }
 
-/// A customization job.
+/// A training job on the platform.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingJob {
-    /// Its id.
     pub id: String,
-    /// URN of the adapter, revision included.
+    /// The id under which the trained adapter is served.
     pub output_model: Option<String>,
-    /// What it does.
     pub status: JobStatus,
-    /// Name and owner.
     pub description: Option<String>,
-    /// Its namespace.
     pub namespace: Option<String>,
-    /// When it was made, epoch milliseconds.
+    /// The creation time in epoch milliseconds.
     pub created_at_ms: Option<i64>,
 }
 
-/// Losses at one step.
+/// The losses at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossPoint {
-    /// The step, from 0.
+    /// The step, counted from 0.
     pub step: u64,
-    /// Training loss.
     pub train: Option<f64>,
-    /// Validation loss.
     pub validation: Option<f64>,
 }
 
-/// How a customization job goes.
+/// The progress of a training job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingStatus {
-    /// What it does; running with the percentage.
     pub status: JobStatus,
-    /// 0 to 100; grows by whole epochs and may end below 100.
+    /// 0 to 100. It grows by whole epochs and may end below 100.
     pub percentage: Option<f32>,
-    /// Epochs done.
     pub epochs_completed: Option<u64>,
-    /// Steps done.
-    pub steps_completed: Option<u64>,
-    /// Steps in an epoch.
-    pub steps_per_epoch: Option<u64>,
     /// The latest training loss.
     pub train_loss: Option<f64>,
     /// The latest validation loss.
     pub val_loss: Option<f64>,
-    /// The loss curves, by step.
+    /// The loss curves, in the order of their steps.
     pub losses: Vec<LossPoint>,
-    /// The service's latest word on what happens, for people only.
-    pub detail: Option<String>,
 }
 
-impl NewTraining {
-    fn body(&self) -> Value {
-        let with = &self.hyperparameters;
-        let mut hyperparameters = json!({
-            "training_type": with.training_type, "finetuning_type": with.finetuning_type, "epochs": with.epochs,
-            "batch_size": with.batch_size, "learning_rate": with.learning_rate,
-            "lora": { "adapter_dim": with.adapter_dim, "adapter_dropout": with.adapter_dropout },
-            "sequence_packing_enabled": with.sequence_packing_enabled,
-        });
-        if let Some(seed) = with.seed {
-            hyperparameters["seed"] = json!(seed);
-        }
-        // No `name`: it must be unique in its namespace, and a job that was lost is made again.
-        json!({
-            "namespace": self.ns, "description": self.description, "config": self.config,
-            "dataset": { "namespace": self.dataset_ns, "name": self.dataset },
-            "output_model": self.output_model, "hyperparameters": hyperparameters,
-        })
+impl NewTrainingConfig {
+    /// Names the first field in which an existing configuration differs. A value that the service does not return counts
+    /// as equal.
+    pub fn differs_from(&self, there: &TrainingConfig) -> Option<String> {
+        let length = u64::from(self.max_seq_length);
+        text_difference("target", &self.target, there.target.as_deref())
+            .or_else(|| difference("max_seq_length", length, there.max_seq_length.unwrap_or(length)))
+            .or_else(|| {
+                let ours = self.training_precision.as_deref()?;
+                text_difference("training_precision", ours, there.training_precision.as_deref())
+            })
+            .or_else(|| self.option.differs_from(&there.options))
     }
 }
 
-impl TrainingJob {
-    fn read(value: &Value) -> Option<TrainingJob> {
-        let detail = last_detail(value, &["status_details", "status_logs"]);
-        let percentage = read::number(value, &["status_details", "percentage_done"]).map(|done| done as f32);
-        let word = read::text(value, &["status"]).or_else(|| read::text(value, &["status_details", "status"]));
-        Some(TrainingJob {
-            id: read::text(value, &["id"])?,
-            output_model: read::urn(value, &["output_model"]),
-            status: JobStatus::read(word.as_deref(), percentage, detail.as_deref()),
-            description: read::text(value, &["description"]),
-            namespace: read::text(value, &["namespace"]),
-            created_at_ms: read::millis(value, &["created_at"]),
-        })
-    }
-}
-
-impl TrainingStatus {
-    fn read(value: &Value) -> TrainingStatus {
-        let detail = last_detail(value, &["status_logs"]);
-        let percentage = read::number(value, &["percentage_done"]).map(|done| done.clamp(0.0, 100.0) as f32);
-        let word = read::text(value, &["status"]);
-        TrainingStatus {
-            status: JobStatus::read(word.as_deref(), percentage, detail.as_deref()),
-            percentage,
-            epochs_completed: read::integer(value, &["epochs_completed"]),
-            steps_completed: read::integer(value, &["steps_completed"]),
-            steps_per_epoch: read::integer(value, &["steps_per_epoch"]),
-            train_loss: read::number(value, &["train_loss"]),
-            val_loss: read::number(value, &["val_loss"]),
-            losses: losses(value),
-            detail,
-        }
-    }
-}
-
-/// The two loss series as one, by step.
-fn losses(status: &Value) -> Vec<LossPoint> {
-    let mut by_step: BTreeMap<u64, LossPoint> = BTreeMap::new();
-    for (key, validation) in [("train_loss", false), ("val_loss", true)] {
-        for point in read::list(status, &["metrics", "metrics", key]) {
-            let (Some(step), value) = (read::integer(point, &["step"]), read::number(point, &["value"])) else {
-                continue;
-            };
-            let at = by_step.entry(step).or_insert(LossPoint { step, train: None, validation: None });
-            *(if validation { &mut at.validation } else { &mut at.train }) = value;
-        }
-    }
-    by_step.into_values().collect()
-}
-
-/// The latest entry of the status log, which is not sorted (nemo-wire 5.4): its detail, else its message.
-fn last_detail(value: &Value, path: &[&str]) -> Option<String> {
-    let entries = read::list(value, path).iter();
-    let said = entries.filter_map(|entry| {
-        let text = read::text(entry, &["detail"]).or_else(|| read::text(entry, &["message"]))?;
-        Some((read::millis(entry, &["updated_at"]), text))
-    });
-    said.max_by_key(|(at, _)| *at).map(|(_, text)| text)
-}
-
-impl Client {
-    /// Starts a job.
-    pub async fn create_customization_job(&self, new: &NewTraining) -> Result<TrainingJob, ApiError> {
-        let answer = self.send(Call::create(Service::Customizer, &JOBS, new.body())).await?;
-        TrainingJob::read(&answer.json()?).ok_or_else(|| answer.unreadable("a job without an id"))
-    }
-
-    /// A job, unless there is none.
-    pub async fn customization_job(&self, id: &str) -> Result<Option<TrainingJob>, ApiError> {
-        self.find(Call::get(Service::Customizer, &[&JOBS[..], &[id]].concat()), TrainingJob::read).await
-    }
-
-    /// How a job goes.
-    pub async fn customization_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
-        let answer = self.send(Call::get(Service::Customizer, &[&JOBS[..], &[id, "status"]].concat())).await?;
-        Ok(TrainingStatus::read(&answer.json()?))
-    }
-
-    /// Asks a job to stop; it has stopped when its status is terminal. That it has ended or is not there is success.
-    pub async fn cancel_customization_job(&self, id: &str) -> Result<(), ApiError> {
-        let cancel = Call::post(Service::Customizer, &[&JOBS[..], &[id, "cancel"]].concat(), Body::Empty);
-        match self.send(cancel).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_unreachable() => Err(error),
-            Err(error) => match self.customization_job(id).await? {
-                Some(job) if !job.status.is_terminal() => Err(not_cancelled(error)),
-                _ => Ok(()),
-            },
-        }
-    }
-
-    /// The newest job with this description that is not older than `since_ms`.
-    pub async fn find_customization_job(
-        &self,
-        description: &str,
-        since_ms: i64,
-    ) -> Result<Option<TrainingJob>, ApiError> {
-        let found = self.find_described(Service::Customizer, &JOBS, description, since_ms).await?;
-        Ok(found.as_ref().and_then(TrainingJob::read))
+impl TrainingOption {
+    fn differs_from(&self, there: &[StoredTrainingOption]) -> Option<String> {
+        let is_same_kind = |option: &&StoredTrainingOption| {
+            option.training_type.as_ref().is_none_or(|kind| *kind == self.training_type)
+                && option.finetuning_type.as_ref().is_none_or(|kind| *kind == self.finetuning_type)
+        };
+        let Some(theirs) = there.iter().find(is_same_kind) else {
+            let kind = format!("{} {}", self.training_type, self.finetuning_type);
+            return Some(format!("training_options: ours is for {kind}, the platform's is not"));
+        };
+        let sequence = theirs.use_sequence_parallel.unwrap_or(self.use_sequence_parallel);
+        [
+            ("num_gpus", Some(self.num_gpus), theirs.num_gpus),
+            ("num_nodes", Some(self.num_nodes), theirs.num_nodes),
+            ("tensor_parallel_size", Some(self.tensor_parallel_size), theirs.tensor_parallel_size),
+            ("data_parallel_size", self.data_parallel_size, theirs.data_parallel_size),
+            ("micro_batch_size", Some(self.micro_batch_size), theirs.micro_batch_size),
+        ]
+        .into_iter()
+        .find_map(|(field, ours, theirs)| difference(field, u64::from(ours?), theirs?))
+        .or_else(|| difference("use_sequence_parallel", self.use_sequence_parallel, sequence))
     }
 }

@@ -268,7 +268,7 @@ async fn targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
     let wanted = plan.candidates.iter().filter_map(|candidate| Some((candidate, candidate.customizer.as_ref()?)));
     for (candidate, customizer) in wanted {
         let target = &customizer.target;
-        let found = match nemo.target(target).await {
+        let found = match nemo.training_target(target).await {
             Ok(found) => found,
             Err(error) if error.is_unreachable() => {
                 return Err(error).with_context(|| format!("asking the customizer for the target {target}"));
@@ -276,7 +276,7 @@ async fn targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
             Err(_) => continue,
         };
         if found.is_none_or(|found| !found.enabled) {
-            let listed = nemo.targets().await.unwrap_or_default();
+            let listed = nemo.training_targets().await.unwrap_or_default();
             let enabled = listed.into_iter().filter(|target| target.enabled).map(|target| target.name).collect();
             let (model, target) = (candidate.model_name.clone(), target.clone());
             return Err(Obstacle::NoTarget { model, target, enabled }.into());

@@ -9,7 +9,7 @@ use super::outcome::{JobCancelled, LossPoint, TrainingFact, training_key};
 use super::release::looked_for_since;
 use super::{datasets, deploy};
 use crate::config::plan::{Candidate, CustomizerPlan};
-use crate::nemo::{Hyperparameters, JobStatus, NewConfig, NewTraining, TrainingOption, TrainingStatus};
+use crate::nemo::{Hyperparameters, JobStatus, NewTrainingConfig, NewTrainingJob, TrainingOption, TrainingStatus};
 use crate::store::{Kind, NewResource, Resource};
 
 /// Trains a candidate and returns the id under which its adapter is served.
@@ -24,7 +24,6 @@ pub async fn customize(cx: &Cx, candidate: &Candidate) -> anyhow::Result<String>
         let adapter = intend_adapter(cx, candidate)?;
         let (row, job, status, output) = job(cx, candidate, &config, &adapter).await?;
         cx.store.finished(row.id)?;
-        let output = output.unwrap_or_else(|| format!("{}/{}@{job}", cx.plan.platform.namespace, adapter.name));
         cx.store.live(adapter.id, Some(&output))?;
         remember(cx, candidate, &row, &job, &output, &status)
     };
@@ -54,8 +53,8 @@ fn of(cx: &Cx, candidate: &Candidate, kind: &str) -> String {
 async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan) -> anyhow::Result<Resource> {
     let base = format!("{}@v1", of(cx, candidate, "config"));
     let spec = Spec { kind: Kind::TrainingConfig, base: &base, candidate: Some(&candidate.model_name), by_name: true };
-    let wanted = |row: &Resource| NewConfig {
-        ns: cx.plan.platform.namespace.clone(),
+    let wanted = |row: &Resource| NewTrainingConfig {
+        namespace: cx.plan.platform.namespace.clone(),
         name: row.name.clone(),
         description: names::description(&row.name, &cx.owner),
         target: customizer.target.clone(),
@@ -73,7 +72,7 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
         },
     };
     let look = |row: Resource| async move {
-        let Some(there) = cx.nemo.customization_config(&cx.plan.platform.namespace, &row.name).await? else {
+        let Some(there) = cx.nemo.training_config(&cx.plan.platform.namespace, &row.name).await? else {
             return Ok(Look::Absent);
         };
         if let Some(difference) = wanted(&row).differs_from(&there) {
@@ -81,7 +80,7 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
         }
         Ok(Look::There(None))
     };
-    let create = |row: Resource| async move { cx.nemo.create_customization_config(&wanted(&row)).await.map(|_| None) };
+    let create = |row: Resource| async move { cx.nemo.create_training_config(&wanted(&row)).await.map(|_| None) };
     cx.hold(spec, look, create).await.with_context(|| format!("making the customization config of {base}"))
 }
 
@@ -110,11 +109,11 @@ async fn job(
     candidate: &Candidate,
     config: &Resource,
     adapter: &Resource,
-) -> anyhow::Result<(Resource, String, TrainingStatus, Option<String>)> {
+) -> anyhow::Result<(Resource, String, TrainingStatus, String)> {
     loop {
         let row = hold_job(cx, candidate, config, adapter).await?;
         let job = row.remote_id.clone().context("the customization job has no id")?;
-        match finish(cx, candidate, &row, &job).await {
+        match finish(cx, candidate, &row, &job, adapter).await {
             Ok((status, output)) => return Ok((row, job, status, output)),
             Err(error) if error.is::<JobCancelled>() && row.intended_ms < cx.started_ms => {}
             Err(error) => return Err(error),
@@ -127,20 +126,17 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
     let spec = Spec { kind: Kind::Training, base: &base, candidate: Some(&candidate.model_name), by_name: false };
     let look = |row: Resource| async move {
         let job = match &row.remote_id {
-            Some(id) => cx.nemo.customization_job(id).await?,
+            Some(id) => cx.nemo.training_job(id).await?,
             None => {
                 let description = names::description(&row.name, &cx.owner);
-                cx.nemo.find_customization_job(&description, looked_for_since(&row)).await?
+                cx.nemo.find_training_job(&description, looked_for_since(&row)).await?
             }
         };
         let Some(job) = job else { return Ok(Look::Absent) };
         // The adapter of a finished job must still be there for the job to be of use.
-        let spent = match cx.nemo.customization_status(&job.id).await?.status {
+        let spent = match cx.nemo.training_status(&job.id).await?.status {
             JobStatus::Failed(_) | JobStatus::Cancelled => true,
-            JobStatus::Done => {
-                let entity = format!("{}@{}", adapter.name, job.id);
-                cx.nemo.model(&cx.plan.platform.namespace, &entity).await?.is_none()
-            }
+            JobStatus::Done => !cx.nemo.adapter_exists(&cx.plan.platform.namespace, &adapter.name, &job.id).await?,
             JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => false,
         };
         Ok(if spent { Look::Spent(Some(job.id)) } else { Look::There(Some(job.id)) })
@@ -151,13 +147,12 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
         let namespace = &cx.plan.platform.namespace;
         let job = cx
             .nemo
-            .create_customization_job(&NewTraining {
-                ns: namespace.clone(),
+            .create_training_job(&NewTrainingJob {
+                namespace: namespace.clone(),
                 description: names::description(&row.name, &cx.owner),
-                config: format!("{namespace}/{}", config.name),
-                dataset_ns: namespace.clone(),
+                config: config.name.clone(),
                 dataset: dataset.clone(),
-                output_model: format!("{namespace}/{}", adapter.name),
+                adapter: adapter.name.clone(),
                 hyperparameters: Hyperparameters {
                     training_type: training.training_type.clone(),
                     finetuning_type: training.finetuning_type.clone(),
@@ -181,11 +176,12 @@ async fn finish(
     candidate: &Candidate,
     row: &Resource,
     job: &str,
-) -> anyhow::Result<(TrainingStatus, Option<String>)> {
+    adapter: &Resource,
+) -> anyhow::Result<(TrainingStatus, String)> {
     let what = format!("customization job {job}");
     let status = cx
         .wait(&what, names::millis(cx.plan.limits.train_ms), "train", || async {
-            let status = cx.nemo.customization_status(job).await?;
+            let status = cx.nemo.training_status(job).await?;
             match &status.status {
                 JobStatus::Done => return Ok(Some(status)),
                 JobStatus::Failed(why) => {
@@ -201,8 +197,8 @@ async fn finish(
             Ok(None)
         })
         .await?;
-    let output = cx.read(cx.nemo.customization_job(job)).await?.and_then(|job| job.output_model);
-    Ok((status, output))
+    let served = cx.read(cx.nemo.served_adapter(&cx.plan.platform.namespace, &adapter.name, job)).await?;
+    Ok((status, served))
 }
 
 fn tell(cx: &Cx, candidate: &Candidate, status: &TrainingStatus) {

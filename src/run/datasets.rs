@@ -10,7 +10,7 @@ use super::names;
 use super::outcome::MANIFEST;
 use super::stop::Stop;
 use crate::data::options::{DatasetRequest, LogSource};
-use crate::nemo::{ApiError, NewDataset, Upload};
+use crate::nemo::{NewDataset, StoredDataset, UploadFile};
 use crate::source::Halt;
 use crate::source::credentials::Credentials;
 use crate::source::dataset::{self, Manifest};
@@ -21,6 +21,9 @@ pub const EVAL: &str = "eval";
 
 /// The kind in the name of the training and validation sets.
 pub const TRAIN: &str = "train";
+
+/// The file of the eval set in its dataset.
+pub const EVAL_FILE: &str = "eval_data.jsonl";
 
 /// The word that groups what dfwfd registers.
 const PROJECT: &str = "dfwfd";
@@ -34,14 +37,6 @@ pub fn name(cx: &Cx, kind: &str) -> anyhow::Result<String> {
     Ok(cx.store.open_resource(&cx.run, Kind::Dataset, &base)?.map_or(base, |row| row.name))
 }
 
-/// Where the evaluator finds the eval set.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub fn eval_url(cx: &Cx) -> anyhow::Result<String> {
-    Ok(format!("hf://datasets/{}/{}/eval_data.jsonl", cx.plan.platform.namespace, name(cx, EVAL)?))
-}
-
 /// Makes the datasets, unless an earlier process has, and holds them on the platform.
 ///
 /// # Errors
@@ -52,7 +47,7 @@ pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
     let upload = async {
         let namespace = &cx.plan.platform.namespace;
         cx.nemo.ensure_namespace(namespace).await.with_context(|| format!("making the namespace {namespace}"))?;
-        hold(cx, EVAL, &[(&cx.dir.join(dataset::EVAL), "eval_data.jsonl")]).await?;
+        hold(cx, EVAL, &[(&cx.dir.join(dataset::EVAL), EVAL_FILE)]).await?;
         let (train, validation) = (cx.dir.join(dataset::TRAIN), cx.dir.join(dataset::VALIDATION));
         let files = [(&train, "training/train_data.jsonl"), (&validation, "validation/val_data.jsonl")];
         // A validation set of no rows is left out: the customizer then splits off its own.
@@ -103,18 +98,19 @@ async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> any
     let base = names::of_run(&cx.run, kind);
     let namespace = &cx.plan.platform.namespace;
     let wanted = |row: &Resource| NewDataset {
-        ns: namespace.clone(),
+        namespace: namespace.clone(),
         name: row.name.clone(),
         description: names::description(&row.name, &cx.owner),
-        files_url: format!("hf://datasets/{namespace}/{}", row.name),
         project: PROJECT.to_owned(),
     };
     let look = |row: Resource| async move {
-        let Some(there) = cx.nemo.dataset(namespace, &row.name).await? else { return Ok(Look::Absent) };
-        if let Some(difference) = wanted(&row).differs_from(&there) {
-            bail!("a dataset named {} is there and is not the wanted one: {difference}", row.name);
-        }
-        let Some(stored) = cx.nemo.repo_files(namespace, &row.name).await? else { return Ok(Look::Absent) };
+        let stored = match cx.nemo.dataset(&wanted(&row)).await? {
+            StoredDataset::Absent => return Ok(Look::Absent),
+            StoredDataset::Different(difference) => {
+                bail!("a dataset named {} is there and is not the wanted one: {difference}", row.name)
+            }
+            StoredDataset::Files(stored) => stored,
+        };
         let complete = files.iter().all(|(local, path)| {
             let size = std::fs::metadata(local).map(|meta| meta.len()).ok();
             stored.iter().any(|file| file.path == *path && Some(file.size) == size)
@@ -122,15 +118,12 @@ async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> any
         Ok(if complete { Look::There(None) } else { Look::Absent })
     };
     let create = |row: Resource| async move {
-        cx.nemo.create_repo(namespace, &row.name).await?;
-        let uploads: Vec<Upload> =
-            files.iter().map(|(local, path)| Upload { path: (*path).to_owned(), local: local.to_path_buf() }).collect();
-        cx.nemo.upload(namespace, &row.name, &uploads).await?;
-        match cx.nemo.create_dataset(&wanted(&row)).await {
-            // A killed process may have come this far; what is there is compared on the next look.
-            Err(error) if ApiError::already_exists(&error) => Ok(None),
-            other => other.map(|_| None),
-        }
+        let upload = |(local, path): &(&std::path::PathBuf, &str)| UploadFile {
+            path: (*path).to_owned(),
+            local: local.to_path_buf(),
+        };
+        let uploads: Vec<UploadFile> = files.iter().map(upload).collect();
+        cx.nemo.create_dataset(&wanted(&row), &uploads).await.map(|()| None)
     };
     let spec = Spec { kind: Kind::Dataset, base: &base, candidate: None, by_name: true };
     cx.hold(spec, look, create).await.with_context(|| format!("uploading the dataset {base}"))

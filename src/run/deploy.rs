@@ -75,7 +75,7 @@ impl<'a> Wanted<'a> {
     fn deployment(&self, cx: &Cx, row: &Resource) -> NewDeployment {
         let registry = self.registry_base.map_or(REGISTRY, String::as_str).trim_end_matches('/');
         NewDeployment {
-            ns: cx.plan.platform.namespace.clone(),
+            namespace: cx.plan.platform.namespace.clone(),
             name: row.name.clone(),
             model: self.model.to_owned(),
             image_name: format!("{registry}/{}", self.model),

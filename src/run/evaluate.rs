@@ -18,7 +18,7 @@ use super::tool_scores;
 use crate::config::plan::Candidate;
 use crate::data::intake::WorkloadType;
 use crate::data::label::{self, LabelReader};
-use crate::nemo::{EvaluationKind, JobStatus, Judge, NewEvaluation, Results, RowOutput};
+use crate::nemo::{EvaluatedRow, EvaluationKind, EvaluationScores, JobStatus, JudgeModel, NewEvaluation};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::{self, Manifest};
@@ -62,9 +62,8 @@ async fn measure(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> a
     cx.store.finished(row.id)?;
     let seconds = cx.seconds_of(&row);
     let results =
-        cx.read(cx.nemo.evaluation_results(&job)).await.with_context(|| format!("reading the results of {job}"))?;
-    let rows =
-        cx.read(cx.nemo.evaluation_rows(&job)).await.with_context(|| format!("downloading the rows of {job}"))?;
+        cx.read(cx.nemo.evaluation_scores(&job)).await.with_context(|| format!("reading the results of {job}"))?;
+    let rows = cx.read(cx.nemo.evaluated_rows(&job)).await.with_context(|| format!("downloading the rows of {job}"))?;
     let manifest = manifest(cx)?;
     let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
     let golds = golds(&cx.dir.join(dataset::EVAL), &reader, &manifest)?;
@@ -90,7 +89,7 @@ async fn measure(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> a
 }
 
 /// Says for how many rows there is no rating, and why as far as the service tells.
-fn warn_of_unrated(cx: &Cx, model: &str, judge: &Judge, replies: &[Option<&RowOutput>]) -> anyhow::Result<()> {
+fn warn_of_unrated(cx: &Cx, model: &str, judge: &JudgeModel, replies: &[Option<&EvaluatedRow>]) -> anyhow::Result<()> {
     let (unrated, why) = tool_scores::unrated(replies);
     if unrated == 0 {
         return Ok(());
@@ -133,7 +132,7 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
             Some(job) => Look::There(Some(job.id)),
         })
     };
-    let files_url = &datasets::eval_url(cx)?;
+    let dataset = &datasets::name(cx, datasets::EVAL)?;
     let kind = match manifest(cx)?.workload_type {
         WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
         WorkloadType::Classification => EvaluationKind::Classification,
@@ -143,16 +142,14 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
         let job = cx
             .nemo
             .create_evaluation_job(&NewEvaluation {
-                ns: cx.plan.platform.namespace.clone(),
+                namespace: cx.plan.platform.namespace.clone(),
                 description: names::description(&row.name, &cx.owner),
                 kind,
                 judge: judge.clone(),
                 model: model.to_owned(),
-                files_url: files_url.clone(),
-                limit: None,
-                parallelism: None,
+                dataset: dataset.clone(),
+                file: datasets::EVAL_FILE.to_owned(),
                 temperature: Some(TEMPERATURE),
-                max_tokens: None,
             })
             .await?;
         Ok(Some(job.id))
@@ -235,10 +232,10 @@ fn user_texts(row: &Value) -> String {
 /// Scores the evaluator's rows against the eval set. A row without a reply is a wrong answer.
 fn scored(
     golds: &[Gold],
-    rows: &[RowOutput],
+    rows: &[EvaluatedRow],
     reader: &LabelReader,
     manifest: &Manifest,
-    results: &Results,
+    results: &EvaluationScores,
     seed: u64,
     judged: bool,
 ) -> anyhow::Result<EvaluationFact> {
@@ -248,7 +245,7 @@ fn scored(
         return Ok(EvaluationFact { scores: tool_scores::scores(&replies, judged), ..counted(&replies) });
     }
     let judged = |read: &dyn Fn(&str) -> Prediction| -> Vec<Judged> {
-        let predict = |reply: &Option<&RowOutput>| {
+        let predict = |reply: &Option<&EvaluatedRow>| {
             reply.and_then(|row| row.output_text.as_deref()).map_or(Prediction::Unparseable, read)
         };
         golds.iter().zip(&replies).map(|(gold, reply)| Judged { gold: gold.label, predicted: predict(reply) }).collect()
@@ -266,11 +263,11 @@ fn scored(
 }
 
 /// What is counted of every kind of reply.
-fn counted(replies: &[Option<&RowOutput>]) -> EvaluationFact {
-    let sum = |tokens: fn(&RowOutput) -> Option<u64>| -> Option<u64> {
+fn counted(replies: &[Option<&EvaluatedRow>]) -> EvaluationFact {
+    let sum = |tokens: fn(&EvaluatedRow) -> Option<u64>| -> Option<u64> {
         replies.iter().map(|row| row.and_then(tokens)).sum::<Option<u64>>()
     };
-    let silent = |row: &RowOutput| row.output_text.is_none() && row.called.is_empty();
+    let silent = |row: &EvaluatedRow| row.output_text.is_none() && row.called.is_empty();
     EvaluationFact {
         job: String::new(),
         rows: replies.len() as u64,
@@ -294,12 +291,12 @@ fn prediction(label: Option<usize>, has_label: bool) -> Prediction {
 }
 
 /// The evaluator's row of each row of the eval set, `None` where it returned none.
-fn replies<'r>(golds: &[Gold], rows: &'r [RowOutput]) -> anyhow::Result<Vec<Option<&'r RowOutput>>> {
-    let mut by_users: HashMap<String, &RowOutput> = HashMap::with_capacity(rows.len());
+fn replies<'r>(golds: &[Gold], rows: &'r [EvaluatedRow]) -> anyhow::Result<Vec<Option<&'r EvaluatedRow>>> {
+    let mut by_users: HashMap<String, &EvaluatedRow> = HashMap::with_capacity(rows.len());
     for row in rows {
         by_users.insert(user_texts(&row.item), row);
     }
-    let replies: Vec<Option<&RowOutput>> = golds.iter().map(|gold| by_users.remove(&gold.users)).collect();
+    let replies: Vec<Option<&EvaluatedRow>> = golds.iter().map(|gold| by_users.remove(&gold.users)).collect();
     if replies.iter().all(Option::is_none) || !by_users.is_empty() {
         bail!(
             "the evaluator returned {} rows, of which {} are not in the eval set of {} rows",
@@ -312,9 +309,10 @@ fn replies<'r>(golds: &[Gold], rows: &'r [RowOutput]) -> anyhow::Result<Vec<Opti
 }
 
 /// NeMo's own score as the service tells it, with an interval from its row scores where all rows have one.
-fn nemo_f1(replies: &[Option<&RowOutput>], results: &Results, seed: u64) -> Option<Estimate> {
+fn nemo_f1(replies: &[Option<&EvaluatedRow>], results: &EvaluationScores, seed: u64) -> Option<Estimate> {
     let value = results.token_f1()?;
-    let of = |row: &RowOutput| row.scores.get("f1").and_then(|f1| f1.get("f1_score").or_else(|| f1.get("f1"))).copied();
+    let of =
+        |row: &EvaluatedRow| row.scores.get("f1").and_then(|f1| f1.get("f1_score").or_else(|| f1.get("f1"))).copied();
     let each: Option<Vec<f64>> = replies.iter().map(|row| row.and_then(of)).collect();
     let ends = each.and_then(|each| interval::mean(&each, seed, NEMO_STREAM));
     Some(Estimate::between(value, ends))
@@ -335,7 +333,7 @@ struct Line<'a> {
 fn write_rows(
     path: &Path,
     golds: &[Gold],
-    rows: &[RowOutput],
+    rows: &[EvaluatedRow],
     reader: &LabelReader,
     manifest: &Manifest,
 ) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use super::event::Step;
 use super::outcome::MANIFEST;
 use crate::config::plan::{Candidate, JudgePlace, JudgePlan, LocalJudge, Plan};
 use crate::data::options::TypeChoice;
-use crate::nemo::{self, Client, RemoteJudge, Secret};
+use crate::nemo::{Client, JudgeModel, RemoteJudge, Secret};
 use crate::source::dataset::Manifest;
 
 /// What is said of ratings that no language model gave.
@@ -34,10 +34,10 @@ pub fn certain(plan: &Plan) -> Option<&JudgePlan> {
 
 impl Asked<'_> {
     /// The judge as the Evaluator is told of it.
-    pub fn told(&self) -> nemo::Judge {
+    pub fn told(&self) -> JudgeModel {
         match self.remote() {
-            Some(remote) => nemo::Judge::Remote(remote),
-            None => nemo::Judge::Served(self.judge.model_name.clone()),
+            Some(remote) => JudgeModel::Remote(remote),
+            None => JudgeModel::Served(self.judge.model_name.clone()),
         }
     }
 

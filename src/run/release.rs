@@ -16,9 +16,6 @@ use crate::store::{Class, Kind, Resource, State, Store, now_ms};
 /// How far back a job is looked for before its intent was written: the clocks of two machines differ.
 const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
 
-/// Where the evaluator keeps the results of its jobs.
-const RESULTS_NAMESPACE: &str = "evaluation-results";
-
 /// What giving back needs to know.
 pub struct Releaser<'a> {
     /// The platform that the rows are on.
@@ -104,16 +101,10 @@ impl Releaser<'_> {
             (Kind::Training | Kind::Evaluation, Class::Gpu) => self.end_job(row).await,
             (Kind::Evaluation, _) => self.delete_evaluation(row).await,
             (Kind::Dataset, _) => {
-                self.delete(row, || {
-                    Box::pin(async {
-                        self.nemo.delete_dataset(self.namespace, &row.name).await?;
-                        self.nemo.delete_repo(self.namespace, &row.name).await
-                    })
-                })
-                .await
+                self.delete(row, || Box::pin(self.nemo.delete_dataset(self.namespace, &row.name))).await
             }
             (Kind::TrainingConfig, _) => {
-                self.delete(row, || Box::pin(self.nemo.delete_customization_config(self.namespace, &row.name))).await
+                self.delete(row, || Box::pin(self.nemo.delete_training_config(self.namespace, &row.name))).await
             }
             (Kind::Adapter, _) => self.delete_adapter(row).await,
             // Records of finished training jobs cannot be deleted: NeMo has no call for it.
@@ -176,13 +167,13 @@ impl Releaser<'_> {
     async fn cancel_and_look(&self, kind: Kind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
         if !*cancelled {
             match kind {
-                Kind::Training => self.nemo.cancel_customization_job(id).await?,
+                Kind::Training => self.nemo.cancel_training_job(id).await?,
                 _ => self.nemo.cancel_evaluation_job(id).await?,
             }
             *cancelled = true;
         }
         let status = match kind {
-            Kind::Training => match self.nemo.customization_status(id).await {
+            Kind::Training => match self.nemo.training_status(id).await {
                 Ok(status) => status.status,
                 Err(error) if error.is_not_found() => return Ok(true),
                 Err(error) => return Err(error),
@@ -202,7 +193,7 @@ impl Releaser<'_> {
         let description = names::description(&row.name, self.owner);
         let since = looked_for_since(row);
         Ok(match row.kind {
-            Kind::Training => self.nemo.find_customization_job(&description, since).await?.map(|job| job.id),
+            Kind::Training => self.nemo.find_training_job(&description, since).await?.map(|job| job.id),
             _ => self.nemo.find_evaluation_job(&description, since).await?.map(|job| job.id),
         })
     }
@@ -210,22 +201,17 @@ impl Releaser<'_> {
     async fn delete_evaluation(&self, row: &Resource) -> anyhow::Result<()> {
         if let Some(id) = self.job_id(row).await? {
             self.nemo.delete_evaluation_job(&id).await?;
-            self.nemo.delete_repo(RESULTS_NAMESPACE, &id).await?;
         }
         self.store.released(row.id)?;
         Ok(())
     }
 
-    /// An adapter is a repository of its own and one entity per job that wrote to it.
+    /// Deletes an adapter with what each training job of its candidate wrote to it.
     async fn delete_adapter(&self, row: &Resource) -> anyhow::Result<()> {
-        for training in self.store.all_resources(&row.run)? {
-            if let (Kind::Training, Some(job)) = (training.kind, &training.remote_id)
-                && training.candidate == row.candidate
-            {
-                self.nemo.delete_model(self.namespace, &format!("{}@{job}", row.name)).await?;
-            }
-        }
-        self.nemo.delete_model_repo(self.namespace, &row.name).await?;
+        let all = self.store.all_resources(&row.run)?;
+        let trainings = all.iter().filter(|other| other.kind == Kind::Training && other.candidate == row.candidate);
+        let jobs: Vec<&str> = trainings.filter_map(|training| training.remote_id.as_deref()).collect();
+        self.nemo.delete_adapter(self.namespace, &row.name, &jobs).await?;
         self.store.released(row.id)?;
         Ok(())
     }

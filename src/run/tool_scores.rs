@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::nemo::{JUDGE_METRIC, JUDGE_SCORE, RowOutput, TOOL_METRIC};
+use crate::nemo::{EvaluatedRow, JUDGE_METRIC, JUDGE_SCORE, TOOL_METRIC};
 use crate::score::{Estimate, interval};
 
 /// The score that decides.
@@ -30,10 +30,10 @@ enum Verdict {
 
 /// The shares of rows that are right. A row without a score (no reply, arguments that are no JSON) is wrong; one that the
 /// judge has not rated is neither right nor wrong.
-pub fn scores(replies: &[Option<&RowOutput>], judged: bool) -> BTreeMap<String, Estimate> {
+pub fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<String, Estimate> {
     let rows = replies.len() as u64;
     let accuracy = |theirs: &str| {
-        let right = |reply: &&Option<&RowOutput>| {
+        let right = |reply: &&Option<&EvaluatedRow>| {
             let scores = reply.and_then(|row| row.scores.get(TOOL_METRIC));
             scores.and_then(|scores| scores.get(theirs)).is_some_and(|score| *score >= 1.0)
         };
@@ -54,7 +54,7 @@ pub fn scores(replies: &[Option<&RowOutput>], judged: bool) -> BTreeMap<String, 
 }
 
 /// How many rows the judge has not rated, and what the evaluator says of the first of them.
-pub fn unrated<'r>(replies: &[Option<&'r RowOutput>]) -> (usize, Option<&'r str>) {
+pub fn unrated<'r>(replies: &[Option<&'r EvaluatedRow>]) -> (usize, Option<&'r str>) {
     let unrated = || replies.iter().filter(|reply| verdict(**reply) == Verdict::Unrated);
     (unrated().count(), unrated().find_map(|reply| reply.as_ref()?.error.as_deref()))
 }
@@ -64,7 +64,7 @@ fn share(part: u64, all: u64) -> Estimate {
 }
 
 /// A row without a reply is wrong, whatever a judge would say of it.
-fn verdict(reply: Option<&RowOutput>) -> Verdict {
+fn verdict(reply: Option<&EvaluatedRow>) -> Verdict {
     let Some(row) = reply.filter(|row| row.output_text.is_some() || !row.called.is_empty()) else {
         return Verdict::Wrong;
     };
@@ -79,22 +79,21 @@ fn verdict(reply: Option<&RowOutput>) -> Verdict {
 mod tests {
     use super::*;
 
-    fn row(scores: &[(&str, f64)]) -> RowOutput {
+    fn row(scores: &[(&str, f64)]) -> EvaluatedRow {
         let scores = scores.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect();
-        RowOutput {
+        EvaluatedRow {
             task: "custom-tool-calling".into(),
             item: serde_json::Value::Null,
             output_text: None,
             called: vec!["f".to_owned()],
             prompt_tokens: None,
             completion_tokens: None,
-            latency_ms: None,
             scores: BTreeMap::from([(TOOL_METRIC.to_owned(), scores)]),
             error: None,
         }
     }
 
-    fn rated(rating: Option<f64>) -> RowOutput {
+    fn rated(rating: Option<f64>) -> EvaluatedRow {
         let mut row = row(&[("function_name_accuracy", 1.0), ("function_name_and_args_accuracy", 0.0)]);
         let rating = rating.map(|rating| (JUDGE_SCORE.to_owned(), rating)).into_iter().collect();
         row.scores.insert(JUDGE_METRIC.to_owned(), rating);
@@ -115,8 +114,8 @@ mod tests {
     #[test]
     fn what_the_judge_has_not_rated_counts_neither_way() {
         let rows = [rated(Some(1.0)), rated(Some(1.0)), rated(Some(0.0)), rated(None), rated(Some(7.0))];
-        let silent = RowOutput { called: Vec::new(), ..rated(Some(1.0)) };
-        let mut replies: Vec<Option<&RowOutput>> = rows.iter().map(Some).collect();
+        let silent = EvaluatedRow { called: Vec::new(), ..rated(Some(1.0)) };
+        let mut replies: Vec<Option<&EvaluatedRow>> = rows.iter().map(Some).collect();
         replies.extend([Some(&silent), None]);
         let judged = scores(&replies, true);
         // Two right, one wrong, two without an answer; two without a rating.
@@ -128,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_judge_that_rates_nothing_gives_no_score() {
-        let failed = RowOutput { error: Some("401 Unauthorized".to_owned()), ..rated(None) };
+        let failed = EvaluatedRow { error: Some("401 Unauthorized".to_owned()), ..rated(None) };
         let replies = [Some(&failed), Some(&failed)];
         let judged = scores(&replies, true);
         assert!(!judged.contains_key(CORRECTNESS));

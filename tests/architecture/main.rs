@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use paths::Used;
 
 /// What each part of the crate may name of the others: a module with all below it. Downwards only.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
+    ("retry", &[]),
     ("data", &[]),
     ("score", &[]),
     ("student", &[]),
-    ("nemo", &[]),
+    ("nemo", &["retry"]),
     ("store", &[]),
     ("config", &["data", "student"]),
-    ("source", &["data"]),
-    ("embedded", &["student"]),
+    ("source", &["data", "retry"]),
+    ("embedded", &["student", "retry"]),
     ("platform", &["nemo", "embedded", "student", "config::plan", "config::env"]),
     ("run", &["config::plan", "nemo", "store", "score", "student", "source", "data"]),
     (

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use serde_json::{Map, Value, json};
@@ -10,11 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::embedded::gate::INTERNAL;
 use crate::embedded::outside::{self, Endpoint};
 use crate::embedded::world::{State, World};
+use crate::retry::{Backoff, retry_after};
 
-/// The pause before a request is made again the first time; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The longest pause, whatever an endpoint asks for.
+/// The longest pause between two tries, also when the endpoint asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The largest answer that is read.
@@ -111,7 +110,7 @@ impl Silence {
 #[derive(Debug)]
 pub(super) struct Asker<'a> {
     world: &'a World,
-    retries: usize,
+    backoff: Backoff,
     timeout: Duration,
     own: reqwest::Client,
 }
@@ -121,7 +120,13 @@ impl<'a> Asker<'a> {
         // Plain HTTP to ourselves: no proxy, and no certificates to load.
         let own = reqwest::Client::builder().no_proxy().tls_built_in_root_certs(false).build();
         let own = own.map_err(|error| unreachable("this platform", &error.to_string()))?;
-        Ok(Asker { world, retries, timeout, own })
+        let backoff = Backoff {
+            tries: u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1),
+            first: Duration::from_millis(100),
+            longest: LONGEST_PAUSE,
+            longest_asked: LONGEST_PAUSE,
+        };
+        Ok(Asker { world, backoff, timeout, own })
     }
 
     /// The answer of a model to a request. What cannot be asked is told without its key.
@@ -143,9 +148,8 @@ impl<'a> Asker<'a> {
                 && let Some(most) = body.shift_remove("max_tokens")
             {
                 body.insert("max_completion_tokens".into(), most);
-            } else if silence.passes() && tries < self.retries {
-                let own = FIRST_PAUSE.saturating_mul(1 << tries.min(16));
-                tokio::time::sleep(silence.wait.unwrap_or_default().max(own).min(LONGEST_PAUSE)).await;
+            } else if let Some(pause) = self.backoff.pause(tries + 1, silence.wait).filter(|_| silence.passes()) {
+                tokio::time::sleep(pause).await;
                 tries += 1;
             } else {
                 let why = match model {
@@ -188,8 +192,9 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value, Silence> {
     };
     let mut response = request.send().await.map_err(lost)?;
     let status = response.status();
-    let wait = response.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
-    let refused = |why: String| Silence { status: Some(status), why, wait: wait.map(Duration::from_secs) };
+    let header = response.headers().get(RETRY_AFTER).and_then(|header| header.to_str().ok());
+    let wait = header.and_then(|header| retry_after(header, Timestamp::now()));
+    let refused = |why: String| Silence { status: Some(status), why, wait };
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(lost)? {
         if body.len() + piece.len() > LARGEST_ANSWER {

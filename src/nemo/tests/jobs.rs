@@ -5,13 +5,14 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::super::{
-    EvaluationKind, Hyperparameters, JobStatus, LossPoint, NewConfig, NewEvaluation, NewTraining, TrainingOption,
+    EvaluationKind, Hyperparameters, JobStatus, LossPoint, NewEvaluation, NewTrainingConfig, NewTrainingJob, Removal,
+    TrainingOption,
 };
 use super::{Fake, Reply, missing, ok, reply};
 
-fn new_config() -> NewConfig {
-    NewConfig {
-        ns: "n".into(),
+fn new_config() -> NewTrainingConfig {
+    NewTrainingConfig {
+        namespace: "n".into(),
         name: "dfwfd-x@v1".into(),
         description: "dfwfd-x (me@here)".into(),
         target: "meta/llama-3.2-1b-instruct@2.0".into(),
@@ -30,14 +31,13 @@ fn new_config() -> NewConfig {
     }
 }
 
-fn new_training() -> NewTraining {
-    NewTraining {
-        ns: "n".into(),
+fn new_training() -> NewTrainingJob {
+    NewTrainingJob {
+        namespace: "n".into(),
         description: "dfwfd-x-train (me@here)".into(),
-        config: "n/dfwfd-x@v1".into(),
-        dataset_ns: "n".into(),
+        config: "dfwfd-x@v1".into(),
         dataset: "dfwfd-x-train".into(),
-        output_model: "n/dfwfd-x".into(),
+        adapter: "dfwfd-x".into(),
         hyperparameters: Hyperparameters {
             training_type: "sft".into(),
             finetuning_type: "lora".into(),
@@ -60,7 +60,7 @@ async fn targets_are_named_by_their_urn() {
         { "name": null },
     ], "pagination": { "total_pages": 1 } }))])
     .await;
-    let targets = fake.client().targets().await.unwrap();
+    let targets = fake.v1().training_targets().await.unwrap();
     let read: Vec<(&str, bool)> = targets.iter().map(|target| (target.name.as_str(), target.enabled)).collect();
     assert_eq!(read, [("meta/m@2.0", false), ("meta/k@2.0", true)]);
 }
@@ -84,8 +84,8 @@ async fn a_config_is_made_and_compared() {
         ok(there)
     }];
     let fake = Fake::replies(replies).await;
-    let client = fake.client();
-    let made = client.create_customization_config(&new_config()).await.unwrap();
+    let client = fake.v1();
+    let made = client.create_training_config(&new_config()).await.unwrap();
     assert_eq!(
         fake.seen()[0].json(),
         json!({
@@ -98,9 +98,9 @@ async fn a_config_is_made_and_compared() {
         })
     );
     assert_eq!(new_config().differs_from(&made), None);
-    let bigger = client.customization_config("n", "dfwfd-x@v1").await.unwrap().unwrap();
+    let bigger = client.training_config("n", "dfwfd-x@v1").await.unwrap().unwrap();
     assert_eq!(new_config().differs_from(&bigger).unwrap(), "num_gpus: ours is 1, the platform has 4");
-    let bare = client.customization_config("n", "dfwfd-x@v1").await.unwrap().unwrap();
+    let bare = client.training_config("n", "dfwfd-x@v1").await.unwrap().unwrap();
     let difference = new_config().differs_from(&bare).unwrap();
     assert_eq!(difference, "training_options: ours is for sft lora, the platform's is not");
 }
@@ -115,8 +115,8 @@ async fn a_training_job_lands_in_the_configured_namespace() {
         "warnings": null,
     });
     let fake = Fake::replies(vec![ok(job), ok(json!({ "status": "created" })), missing()]).await;
-    let client = fake.client();
-    let made = client.create_customization_job(&new_training()).await.unwrap();
+    let client = fake.v1();
+    let made = client.create_training_job(&new_training()).await.unwrap();
     assert_eq!(
         fake.seen()[0].json(),
         json!({
@@ -132,9 +132,9 @@ async fn a_training_job_lands_in_the_configured_namespace() {
     assert_eq!(made.output_model.as_deref(), Some("n/dfwfd-x@cust-FarcM8gwhL1XFDXQ57qGLL"));
     assert_eq!((made.status, made.created_at_ms), (JobStatus::Waiting, Some(1_750_393_221_387)));
     // A job without an id is no job, but it may well exist.
-    let error = client.create_customization_job(&new_training()).await.unwrap_err();
+    let error = client.create_training_job(&new_training()).await.unwrap_err();
     assert!(error.may_have_been_accepted(), "{error}");
-    assert_eq!(client.customization_job("cust-1").await.unwrap(), None);
+    assert_eq!(client.training_job("cust-1").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -157,18 +157,17 @@ async fn a_training_status_is_read_with_its_curves() {
     ] });
     let fake =
         Fake::replies(vec![ok(status), ok(failed), ok(json!({ "status": "hibernating", "status_logs": null }))]).await;
-    let client = fake.client();
-    let running = client.customization_status("cust-1").await.unwrap();
+    let client = fake.v1();
+    let running = client.training_status("cust-1").await.unwrap();
     assert_eq!(running.status, JobStatus::Running(Some(50.0)));
-    assert_eq!((running.epochs_completed, running.steps_completed), (Some(1), Some(219)));
+    assert_eq!(running.epochs_completed, Some(1));
     assert_eq!((running.train_loss, running.val_loss), (Some(0.5), None));
-    assert_eq!(running.detail.as_deref(), Some("TrainingJobRunning"));
     let at = |step, train, validation| LossPoint { step, train, validation };
     let curve = [at(9, Some(1.5), None), at(19, Some(0.5), Some(0.25)), at(29, None, None)];
     assert_eq!(running.losses, curve);
-    let failed = client.customization_status("cust-1").await.unwrap();
+    let failed = client.training_status("cust-1").await.unwrap();
     assert_eq!(failed.status, JobStatus::Failed("out of memory".into()));
-    let odd = client.customization_status("cust-1").await.unwrap();
+    let odd = client.training_status("cust-1").await.unwrap();
     assert_eq!((odd.status, odd.losses.len()), (JobStatus::Unknown("hibernating".into()), 0));
     assert_eq!(fake.lines()[0], "GET /nemo/v1/customization/jobs/cust-1/status");
 }
@@ -176,8 +175,8 @@ async fn a_training_status_is_read_with_its_curves() {
 #[tokio::test]
 async fn cancel_uses_the_documented_path_with_an_empty_body() {
     let fake = Fake::start(|_, _| ok(json!({ "status": "cancelling" }))).await;
-    fake.client().cancel_customization_job("cust-1").await.unwrap();
-    fake.client().cancel_evaluation_job("eval-1").await.unwrap();
+    fake.v1().cancel_training_job("cust-1").await.unwrap();
+    fake.v1().cancel_evaluation_job("eval-1").await.unwrap();
     let lines = ["POST /nemo/v1/customization/jobs/cust-1/cancel", "POST /nemo/v1/evaluation/jobs/eval-1/cancel"];
     assert_eq!(fake.lines(), lines);
     assert!(fake.seen().iter().all(|seen| seen.body.is_empty() && seen.header("content-length") == "0"));
@@ -189,16 +188,16 @@ async fn a_refused_cancel_counts_when_the_job_has_ended() {
     for look in [&job("completed") as &dyn Fn() -> Reply, &job("cancelled"), &missing] {
         for refusal in [404, 409, 422] {
             let fake = Fake::replies(vec![reply(refusal, "{}"), look(), reply(refusal, "{}"), look()]).await;
-            fake.client().cancel_evaluation_job("eval-1").await.unwrap();
-            fake.client().cancel_customization_job("eval-1").await.unwrap();
+            fake.v1().cancel_evaluation_job("eval-1").await.unwrap();
+            fake.v1().cancel_training_job("eval-1").await.unwrap();
         }
     }
     let fake = Fake::replies(vec![missing(), job("running")()]).await;
-    let error = fake.client().cancel_customization_job("eval-1").await.unwrap_err();
+    let error = fake.v1().cancel_training_job("eval-1").await.unwrap_err();
     assert!(!error.is_not_found(), "{error}");
     assert!(error.to_string().contains("the job goes on"), "{error}");
     let fake = Fake::replies(vec![reply(403, "")]).await;
-    assert!(fake.client().cancel_evaluation_job("eval-1").await.unwrap_err().is_refused());
+    assert!(fake.v1().cancel_evaluation_job("eval-1").await.unwrap_err().is_refused());
 }
 
 fn listed(jobs: Value) -> Reply {
@@ -214,7 +213,7 @@ async fn a_job_is_found_by_its_exact_description() {
         { "id": "cust-0", "description": "dfwfd-x (me@here)", "created_at": "2025-01-01T00:00:05", "status": "failed" },
     ]))])
     .await;
-    let found = fake.client().find_customization_job("dfwfd-x (me@here)", 1_735_689_600_000).await.unwrap().unwrap();
+    let found = fake.v1().find_training_job("dfwfd-x (me@here)", 1_735_689_600_000).await.unwrap().unwrap();
     assert_eq!((found.id.as_str(), found.status), ("cust-1", JobStatus::Running(None)));
     let line = "GET /nemo/v1/customization/jobs?page=1&page_size=100&sort=-created_at";
     assert_eq!(fake.lines(), [line]);
@@ -230,7 +229,7 @@ async fn the_search_stops_once_past_the_time() {
         _ => reply(500, "too far"),
     })
     .await;
-    assert_eq!(fake.client().find_evaluation_job("x", 1_735_689_600_000).await.unwrap(), None);
+    assert_eq!(fake.v1().find_evaluation_job("x", 1_735_689_600_000).await.unwrap(), None);
     assert_eq!(fake.seen().len(), 2);
 }
 
@@ -243,7 +242,7 @@ async fn the_search_survives_lists_that_are_not_sorted_or_have_no_times() {
         _ => listed(json!([])),
     })
     .await;
-    let found = fake.client().find_evaluation_job("x", 1_735_689_600_000).await.unwrap().unwrap();
+    let found = fake.v1().find_evaluation_job("x", 1_735_689_600_000).await.unwrap().unwrap();
     assert_eq!(found.id, "d");
     let fake = Fake::start(|_, before| match before {
         0 => listed(json!([{ "id": "a" }])),
@@ -251,21 +250,19 @@ async fn the_search_survives_lists_that_are_not_sorted_or_have_no_times() {
         _ => listed(Value::Null),
     })
     .await;
-    assert_eq!(fake.client().find_evaluation_job("x", 1_735_689_600_000).await.unwrap().unwrap().id, "b");
+    assert_eq!(fake.v1().find_evaluation_job("x", 1_735_689_600_000).await.unwrap().unwrap().id, "b");
 }
 
 fn new_evaluation() -> NewEvaluation {
     NewEvaluation {
         kind: EvaluationKind::Classification,
         judge: None,
-        ns: "n".into(),
+        namespace: "n".into(),
         description: "dfwfd-x-base (me@here)".into(),
         model: "meta/m".into(),
-        files_url: "hf://datasets/n/d/eval_data.jsonl".into(),
-        limit: None,
-        parallelism: Some(4),
-        temperature: None,
-        max_tokens: None,
+        dataset: "d".into(),
+        file: "eval_data.jsonl".into(),
+        temperature: Some(0.5),
     }
 }
 
@@ -276,8 +273,10 @@ async fn an_evaluation_asks_for_f1_and_string_check_on_all_rows() {
     let running =
         json!({ "id": "eval-1", "status": "running", "status_details": { "progress": 37.5, "samples_processed": 3 } });
     let failed = json!({ "id": "eval-1", "status": "failed", "status_details": { "message": "Error connecting" } });
-    let fake = Fake::replies(vec![ok(created), ok(running), ok(failed), reply(204, ""), missing()]).await;
-    let client = fake.client();
+    let fake =
+        Fake::replies(vec![ok(created), ok(running), ok(failed), reply(204, ""), reply(204, ""), missing(), missing()])
+            .await;
+    let client = fake.v1();
     let made = client.create_evaluation_job(&new_evaluation()).await.unwrap();
     let truth = "{{ item.response.choices[0].message.content | trim }}";
     assert_eq!(
@@ -296,7 +295,7 @@ async fn an_evaluation_asks_for_f1_and_string_check_on_all_rows() {
                             "params": { "check": ["{{ sample.output_text | trim }}", "equals", truth] } },
                     },
                 } },
-                "params": { "parallelism": 4 },
+                "params": { "temperature": 0.5 },
             },
         })
     );
@@ -305,16 +304,19 @@ async fn an_evaluation_asks_for_f1_and_string_check_on_all_rows() {
     assert_eq!((running.status, running.samples_processed), (JobStatus::Running(Some(37.5)), Some(3)));
     let failed = client.evaluation_job("eval-1").await.unwrap().unwrap();
     assert_eq!(failed.status, JobStatus::Failed("Error connecting".into()));
-    client.delete_evaluation_job("eval-1").await.unwrap();
-    client.delete_evaluation_job("eval-1").await.unwrap();
-    assert_eq!(fake.lines()[3], "DELETE /nemo/v1/evaluation/jobs/eval-1");
+    assert_eq!(client.delete_evaluation_job("eval-1").await.unwrap(), Removal::Removed);
+    assert_eq!(client.delete_evaluation_job("eval-1").await.unwrap(), Removal::Absent);
+    let lines = ["DELETE /nemo/v1/evaluation/jobs/eval-1", "DELETE /ds/v1/hf/api/repos/delete"];
+    assert_eq!(fake.lines()[3..5], lines);
+    let results = json!({ "name": "eval-1", "organization": "evaluation-results", "type": "dataset" });
+    assert_eq!(fake.seen()[4].json(), results);
 }
 
 #[tokio::test]
 async fn an_evaluation_of_tool_calls_sends_the_tools() {
     let fake = Fake::replies(vec![ok(json!({ "id": "eval-1" }))]).await;
     let new = NewEvaluation { kind: EvaluationKind::ToolCalling, ..new_evaluation() };
-    fake.client().create_evaluation_job(&new).await.unwrap();
+    fake.v1().create_evaluation_job(&new).await.unwrap();
     let tasks = fake.seen()[0].json()["config"]["tasks"].clone();
     let truth = "{{ item.response.choices[0].message.tool_calls | tojson }}";
     assert_eq!(
@@ -334,13 +336,20 @@ async fn an_evaluation_of_tool_calls_sends_the_tools() {
 }
 
 #[tokio::test]
-async fn what_is_set_of_an_evaluation_is_sent() {
+async fn without_a_temperature_the_service_chooses() {
     let fake = Fake::replies(vec![ok(json!({ "id": "eval-1" }))]).await;
-    let new = NewEvaluation { limit: Some(7), max_tokens: Some(64), temperature: Some(0.5), ..new_evaluation() };
-    fake.client().create_evaluation_job(&new).await.unwrap();
-    let body = fake.seen()[0].json();
-    assert_eq!(body["config"]["tasks"]["chat-completion"]["dataset"]["limit"], 7);
-    assert_eq!(body["config"]["params"], json!({ "parallelism": 4, "temperature": 0.5, "max_tokens": 64 }));
+    let new = NewEvaluation { temperature: None, ..new_evaluation() };
+    fake.v1().create_evaluation_job(&new).await.unwrap();
+    assert_eq!(fake.seen()[0].json()["config"].get("params"), None);
+}
+
+#[tokio::test]
+async fn an_adapter_is_served_under_the_name_that_the_job_tells() {
+    let told = json!({ "id": "cust-1", "output_model": "n/other@v1" });
+    let fake = Fake::replies(vec![ok(told), ok(json!({ "id": "cust-1" })), missing()]).await;
+    for expected in ["n/other@v1", "n/a@cust-1", "n/a@cust-1"] {
+        assert_eq!(fake.v1().served_adapter("n", "a", "cust-1").await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]
@@ -351,11 +360,11 @@ async fn results_are_read_from_tasks_and_groups_with_nan_and_without_value() {
         "odd":{"scores":{"x":{"value":NaN,"stats":null},"y":null}}}}},
         "groups":{"evaluation":{"metrics":{"evaluation":{"scores":{"em_score":{"value":1}}}}}},"custom_fields":null}"#;
     let fake = Fake::replies(vec![reply(200, body), ok(json!({ "tasks": null }))]).await;
-    let results = fake.client().evaluation_results("eval-1").await.unwrap();
+    let results = fake.v1().evaluation_scores("eval-1").await.unwrap();
     assert_eq!(results.token_f1(), Some(0.362));
     assert_eq!(results.score("string-check", &["string-check"]), Some(0.25));
     assert_eq!((results.score("odd", &["x", "y"]), results.score("evaluation", &["em_score"])), (None, Some(1.0)));
-    assert_eq!(fake.client().evaluation_results("eval-1").await.unwrap().tasks.len(), 0);
+    assert_eq!(fake.v1().evaluation_scores("eval-1").await.unwrap().tasks.len(), 0);
     assert_eq!(fake.lines()[0], "GET /nemo/v1/evaluation/jobs/eval-1/results");
 }
 
@@ -384,7 +393,7 @@ async fn rows_come_from_results_json_wherever_it_lies() {
         ("eval-1/not-results.json", "x"),
     ]);
     let fake = Fake::replies(vec![reply(200, deep)]).await;
-    let rows = fake.client().evaluation_rows("eval-1").await.unwrap();
+    let rows = fake.v1().evaluated_rows("eval-1").await.unwrap();
     assert_eq!(fake.seen()[0].line(), "GET /nemo/v1/evaluation/jobs/eval-1/download-results");
     assert_eq!(fake.seen()[0].header("accept"), "application/zip");
     let texts: Vec<Option<&str>> = rows.iter().map(|row| row.output_text.as_deref()).collect();
@@ -407,7 +416,7 @@ async fn an_archive_without_rows_says_what_is_wrong() {
         (Vec::new(), "archive"),
     ] {
         let fake = Fake::replies(vec![reply(200, body)]).await;
-        let error = fake.client().evaluation_rows("eval-1").await.unwrap_err();
+        let error = fake.v1().evaluated_rows("eval-1").await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(!error.is_transient());
     }

@@ -13,8 +13,10 @@ use axum::http::{Request, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::retry::Retry;
-use super::{Client, Endpoints, Options, Secret};
+use super::transport::Transport;
+use super::v1::V1;
+use super::{BaseUrls, ClientOptions, Secret};
+use crate::retry::Backoff;
 
 /// A request as the fake server saw it.
 #[derive(Clone, Debug)]
@@ -110,10 +112,10 @@ impl Fake {
         Fake::start(move |_, _| replies.lock().unwrap().next().unwrap_or_else(|| reply(500, "script is over"))).await
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> ClientOptions {
         let base = &self.base;
-        Options {
-            endpoints: Endpoints {
+        ClientOptions {
+            base_urls: BaseUrls {
                 nemo: format!("{base}/nemo"),
                 nim: format!("{base}/nim/"),
                 datastore: format!("{base}/ds"),
@@ -126,8 +128,8 @@ impl Fake {
     }
 
     /// A client of this server that tries four times without pausing.
-    fn client(&self) -> Client {
-        client(self.options())
+    fn v1(&self) -> V1 {
+        v1(&self.options())
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -139,7 +141,8 @@ impl Fake {
     }
 }
 
-fn client(options: Options) -> Client {
-    let retry = Retry { first: Duration::ZERO, longest_asked: Duration::ZERO, ..Retry::default() };
-    Client::with_retry(options, retry).unwrap()
+fn v1(options: &ClientOptions) -> V1 {
+    let longest = Duration::from_secs(8);
+    let backoff = Backoff { tries: 4, first: Duration::ZERO, longest, longest_asked: Duration::ZERO };
+    V1 { transport: Transport::with_backoff(options, backoff).unwrap() }
 }

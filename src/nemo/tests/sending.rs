@@ -8,22 +8,21 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::call::{Call, Service};
-use super::super::{ApiError, Endpoints, ErrorKind, NewDataset, Removal, Secret};
-use super::{Fake, client, missing, ok, reply};
+use super::super::transport::ApiRequest;
+use super::super::{ApiError, BaseUrls, Client, ErrorKind, NewDataset, Removal, Secret, Service};
+use super::{Fake, missing, ok, reply, v1};
 
 fn dataset() -> NewDataset {
     NewDataset {
-        ns: "n".into(),
+        namespace: "n".into(),
         name: "d".into(),
         description: "d (me@here)".into(),
-        files_url: "hf://datasets/n/d".into(),
         project: "flywheel".into(),
     }
 }
 
 /// A server that reads a request and hangs up without an answer, and the number of requests it got.
-async fn hangs_up() -> (Endpoints, Arc<AtomicUsize>) {
+async fn hangs_up() -> (BaseUrls, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let requests = Arc::new(AtomicUsize::new(0));
@@ -35,14 +34,14 @@ async fn hangs_up() -> (Endpoints, Arc<AtomicUsize>) {
             }
         }
     });
-    (Endpoints { nemo: base.clone(), nim: base.clone(), datastore: base }, requests)
+    (BaseUrls { nemo: base.clone(), nim: base.clone(), datastore: base }, requests)
 }
 
 #[tokio::test]
 async fn a_read_is_tried_again_until_it_succeeds() {
     for status in [408, 429, 500, 502, 503, 504] {
-        let fake = Fake::replies(vec![reply(status, "busy"), reply(status, ""), ok(json!({ "name": "d" }))]).await;
-        assert_eq!(fake.client().dataset("n", "d").await.unwrap().unwrap().name, "d");
+        let fake = Fake::replies(vec![reply(status, "busy"), reply(status, ""), ok(json!({ "files_url": "d" }))]).await;
+        assert_eq!(fake.v1().dataset_entity("n", "d").await.unwrap().unwrap().files_url, "d");
         assert_eq!(fake.seen().len(), 3, "{status}");
     }
 }
@@ -50,7 +49,7 @@ async fn a_read_is_tried_again_until_it_succeeds() {
 #[tokio::test]
 async fn a_read_is_given_up_after_four_tries() {
     let fake = Fake::start(|_, _| reply(503, r#"{"detail":"starting"}"#)).await;
-    let error = fake.client().dataset("n", "d").await.unwrap_err();
+    let error = fake.v1().dataset_entity("n", "d").await.unwrap_err();
     assert_eq!(fake.seen().len(), 4);
     assert!(error.is_unreachable() && error.is_transient());
     let url = format!("GET {}/nemo/v1/datasets/n/d", fake.base);
@@ -61,7 +60,7 @@ async fn a_read_is_given_up_after_four_tries() {
 async fn what_the_service_decided_is_not_asked_again() {
     for status in [400, 401, 403, 404, 409, 422] {
         let fake = Fake::start(move |_, _| reply(status, "{}")).await;
-        let _ = fake.client().delete_dataset("n", "d").await;
+        let _ = fake.v1().delete_dataset_entity("n", "d").await;
         assert_eq!(fake.seen().len(), 1, "{status}");
     }
 }
@@ -70,12 +69,12 @@ async fn what_the_service_decided_is_not_asked_again() {
 async fn a_create_is_not_sent_again_once_it_may_have_been_accepted() {
     for status in [408, 500, 502, 503, 504] {
         let fake = Fake::start(move |_, _| reply(status, "")).await;
-        let error = fake.client().create_dataset(&dataset()).await.unwrap_err();
+        let error = fake.v1().create_dataset_entity(&dataset()).await.unwrap_err();
         assert_eq!(fake.seen().len(), 1, "{status}");
         assert!(error.may_have_been_accepted(), "{status}");
     }
     let fake = Fake::start(|_, _| reply(200, "<html>welcome</html>")).await;
-    assert!(fake.client().create_dataset(&dataset()).await.unwrap_err().may_have_been_accepted());
+    assert!(fake.v1().create_dataset_entity(&dataset()).await.unwrap_err().may_have_been_accepted());
     assert_eq!(fake.seen().len(), 1);
 }
 
@@ -83,24 +82,24 @@ async fn a_create_is_not_sent_again_once_it_may_have_been_accepted() {
 async fn a_refused_create_has_not_been_accepted() {
     for status in [400, 401, 403, 409, 422] {
         let fake = Fake::start(move |_, _| reply(status, "")).await;
-        let error = fake.client().create_dataset(&dataset()).await.unwrap_err();
+        let error = fake.v1().create_dataset_entity(&dataset()).await.unwrap_err();
         assert_eq!((fake.seen().len(), error.may_have_been_accepted()), (1, false), "{status}");
     }
-    let fake = Fake::replies(vec![reply(429, ""), ok(json!({ "name": "d" }))]).await;
-    assert_eq!(fake.client().create_dataset(&dataset()).await.unwrap().name, "d");
+    let fake = Fake::replies(vec![reply(429, ""), ok(json!({ "files_url": "d" }))]).await;
+    fake.v1().create_dataset_entity(&dataset()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_broken_connection_repeats_a_read_but_no_create() {
     let (endpoints, requests) = hangs_up().await;
     let mut options = Fake::start(|_, _| missing()).await.options();
-    options.endpoints = endpoints;
-    let client = client(options);
-    let error = client.create_dataset(&dataset()).await.unwrap_err();
+    options.base_urls = endpoints;
+    let client = v1(&options);
+    let error = client.create_dataset_entity(&dataset()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Interrupted);
     assert!(error.may_have_been_accepted() && error.is_unreachable());
     assert_eq!(requests.swap(0, Ordering::SeqCst), 1);
-    assert!(client.delete_dataset("n", "d").await.unwrap_err().is_unreachable());
+    assert!(client.delete_dataset_entity("n", "d").await.unwrap_err().is_unreachable());
     assert_eq!(requests.load(Ordering::SeqCst), 4);
 }
 
@@ -110,8 +109,8 @@ async fn no_connection_means_nothing_was_sent() {
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let mut options = Fake::start(|_, _| missing()).await.options();
-    options.endpoints = Endpoints { nemo: base.clone(), nim: base.clone(), datastore: base.clone() };
-    let error = client(options).create_dataset(&dataset()).await.unwrap_err();
+    options.base_urls = BaseUrls { nemo: base.clone(), nim: base.clone(), datastore: base.clone() };
+    let error = v1(&options).create_dataset_entity(&dataset()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Connect);
     assert!(error.is_unreachable() && !error.may_have_been_accepted());
     assert_eq!(error.to_string(), format!("POST {base}/v1/datasets: no connection"));
@@ -130,8 +129,8 @@ async fn an_earlier_try_that_may_have_acted_is_not_forgotten() {
         let _ = stream.read(&mut [0; 4096]).await;
     });
     let mut options = Fake::start(|_, _| missing()).await.options();
-    options.endpoints = Endpoints { nemo: base.clone(), nim: base.clone(), datastore: base };
-    let error = client(options).cancel_evaluation_job("eval-1").await.unwrap_err();
+    options.base_urls = BaseUrls { nemo: base.clone(), nim: base.clone(), datastore: base };
+    let error = v1(&options).cancel_evaluation_job("eval-1").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Connect);
     assert!(error.may_have_been_accepted());
 }
@@ -147,10 +146,10 @@ async fn silence_ends_at_the_time_limit() {
         }
     });
     let mut options = Fake::start(|_, _| missing()).await.options();
-    options.endpoints = Endpoints { nemo: base.clone(), nim: base.clone(), datastore: base };
-    let mut call = Call::create(Service::EntityStore, &["v1", "datasets"], json!({}));
+    options.base_urls = BaseUrls { nemo: base.clone(), nim: base.clone(), datastore: base };
+    let mut call = ApiRequest::create(Service::EntityStore, &["v1", "datasets"], json!({}));
     call.timeout = Duration::from_millis(50);
-    let error = client(options).send(call).await.err().unwrap();
+    let error = v1(&options).transport.send(call).await.err().unwrap();
     assert_eq!(error.kind, ErrorKind::Timeout(Duration::from_millis(50)));
     assert!(error.is_unreachable() && error.may_have_been_accepted());
     silent.abort();
@@ -167,24 +166,24 @@ async fn a_body_that_breaks_off_is_no_answer() {
         }
     });
     let mut options = Fake::start(|_, _| missing()).await.options();
-    options.endpoints = Endpoints { nemo: base.clone(), nim: base.clone(), datastore: base };
-    let error = client(options).dataset("n", "d").await.unwrap_err();
+    options.base_urls = BaseUrls { nemo: base.clone(), nim: base.clone(), datastore: base };
+    let error = v1(&options).dataset_entity("n", "d").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Interrupted);
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_cut() {
     let fake = Fake::start(|_, _| reply(200, vec![b' '; 4096])).await;
-    let mut call = Call::get(Service::EntityStore, &["v1", "datasets"]);
+    let mut call = ApiRequest::get(Service::EntityStore, &["v1", "datasets"]);
     call.limit = 1000;
-    let error = fake.client().send(call).await.err().unwrap();
+    let error = fake.v1().transport.send(call).await.err().unwrap();
     assert_eq!(error.kind, ErrorKind::Unreadable("more than 1000 bytes".into()));
 }
 
 #[tokio::test]
 async fn a_redirect_is_named_and_not_followed() {
     let fake = Fake::start(|_, _| reply(301, "").with("location", "https://nemo.example/v1")).await;
-    let error = fake.client().create_dataset(&dataset()).await.unwrap_err();
+    let error = fake.v1().create_dataset_entity(&dataset()).await.unwrap_err();
     assert_eq!(fake.lines(), ["POST /nemo/v1/datasets"]);
     assert!(error.is_unreachable() && !error.may_have_been_accepted());
     assert!(error.to_string().contains("https://nemo.example/v1"), "{error}");
@@ -193,15 +192,15 @@ async fn a_redirect_is_named_and_not_followed() {
 #[tokio::test]
 async fn each_base_gets_its_token_and_nothing_shows_it() {
     let fake = Fake::start(|_, _| ok(json!([]))).await;
-    let client = fake.client();
-    let _ = client.dataset("n", "d").await;
+    let client = fake.v1();
+    let _ = client.dataset_entity("n", "d").await;
     let _ = client.served_models().await;
     let _ = client.repo_files("n", "d").await;
     let tokens: Vec<String> = fake.seen().iter().map(|seen| seen.header("authorization").to_owned()).collect();
     assert_eq!(tokens, ["Bearer for-nemo", "Bearer for-nemo", "Bearer for-files"]);
     assert!(fake.seen().iter().all(|seen| seen.header("x-team") == "desk"));
     assert!(fake.seen().iter().all(|seen| seen.header("user-agent").starts_with("dfwfd/")));
-    let shown = format!("{:?} {client:?} {:?}", fake.options(), Secret::from("hush".to_owned()));
+    let shown = format!("{:?} {client:?} {:?}", fake.options(), Secret::new("hush"));
     for secret in ["for-nemo", "for-files", "desk", "hush"] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -210,9 +209,9 @@ async fn each_base_gets_its_token_and_nothing_shows_it() {
 #[tokio::test]
 async fn names_are_segments_whatever_they_hold() {
     let fake = Fake::start(|_, _| missing()).await;
-    let client = fake.client();
-    assert_eq!(client.delete_customization_config("meta", "x@v1.0.0+dfw").await.unwrap(), Removal::Absent);
-    assert_eq!(client.delete_model("n", "a b/c@cust-1").await.unwrap(), Removal::Absent);
+    let client = fake.v1();
+    assert_eq!(client.delete_training_config("meta", "x@v1.0.0+dfw").await.unwrap(), Removal::Absent);
+    assert_eq!(client.delete_model_entity("n", "a b/c@cust-1").await.unwrap(), Removal::Absent);
     assert!(client.served_models().await.unwrap_err().is_transient());
     assert_eq!(
         fake.lines(),
@@ -231,24 +230,24 @@ async fn the_embedded_platform_is_known_by_its_latest_answer() {
         _ => missing().with("x-dfwfd-embedded", format!("instance-{before}")),
     })
     .await;
-    let client = fake.client();
-    client.dataset("n", "d").await.unwrap();
-    assert_eq!(client.embedded_instance(), None);
-    client.dataset("n", "d").await.unwrap();
-    client.clone().dataset("n", "d").await.unwrap();
-    assert_eq!(client.embedded_instance().as_deref(), Some("instance-2"));
+    let client = fake.v1();
+    client.dataset_entity("n", "d").await.unwrap();
+    assert_eq!(client.transport.embedded_instance(), None);
+    client.dataset_entity("n", "d").await.unwrap();
+    client.clone().dataset_entity("n", "d").await.unwrap();
+    assert_eq!(client.transport.embedded_instance().as_deref(), Some("instance-2"));
 }
 
 #[tokio::test]
 async fn options_that_cannot_be_used_say_which() {
     let fake = Fake::start(|_, _| missing()).await;
-    let told = |change: &dyn Fn(&mut super::Options)| -> ApiError {
+    let told = |change: &dyn Fn(&mut super::ClientOptions)| -> ApiError {
         let mut options = fake.options();
         change(&mut options);
-        super::Client::new(options).unwrap_err()
+        Client::new(&options).unwrap_err()
     };
-    assert!(told(&|options| options.endpoints.nim = "nim.test".into()).to_string().contains("nim_base_url"));
-    assert!(told(&|options| options.endpoints.nemo = "ftp://x".into()).to_string().contains("nemo_base_url"));
+    assert!(told(&|options| options.base_urls.nim = "nim.test".into()).to_string().contains("nim_base_url"));
+    assert!(told(&|options| options.base_urls.nemo = "ftp://x".into()).to_string().contains("nemo_base_url"));
     let error = told(&|options| options.headers.push(("x y".into(), Secret::new("hush"))));
     assert!(error.to_string().contains("header x y"));
     let error = told(&|options| options.bearer = Some(Secret::new("a\nb")));

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::call::Service;
-use super::super::{Creation, JobStatus, NewDataset, NewDeployment, Removal};
+use super::super::{JobStatus, NewDataset, NewDeployment, Removal, Service, StoredDataset};
 use super::{Fake, missing, ok, reply};
 
 #[tokio::test]
 async fn a_namespace_is_made_in_both_stores() {
     let fake = Fake::replies(vec![ok(json!({ "id": "n" })), reply(201, "")]).await;
-    fake.client().ensure_namespace("n").await.unwrap();
+    fake.v1().ensure_namespace("n").await.unwrap();
     assert_eq!(fake.lines(), ["POST /nemo/v1/namespaces", "POST /ds/v1/datastore/namespaces"]);
     assert_eq!(fake.seen()[0].json(), json!({ "id": "n" }));
     assert_eq!(fake.seen()[1].header("content-type"), "application/x-www-form-urlencoded");
@@ -21,7 +20,7 @@ async fn a_namespace_is_made_in_both_stores() {
 #[tokio::test]
 async fn an_existing_namespace_is_fine() {
     let fake = Fake::replies(vec![reply(409, r#"{"detail":"exists"}"#), reply(409, "")]).await;
-    fake.client().ensure_namespace("n").await.unwrap();
+    fake.v1().ensure_namespace("n").await.unwrap();
     assert_eq!(fake.seen().len(), 2);
 }
 
@@ -29,14 +28,14 @@ async fn an_existing_namespace_is_fine() {
 async fn a_422_for_a_namespace_counts_only_when_it_can_be_read() {
     let there = vec![reply(422, "{}"), ok(json!({ "id": "n" })), reply(422, ""), reply(201, "{}")];
     let fake = Fake::replies(there).await;
-    fake.client().ensure_namespace("n").await.unwrap();
+    fake.v1().ensure_namespace("n").await.unwrap();
     let lines = ["POST /nemo/v1/namespaces", "GET /nemo/v1/namespaces/n"];
     assert_eq!(fake.lines()[..2], lines);
     assert_eq!(fake.lines()[3], "GET /ds/v1/datastore/namespaces/n");
 
     let fake =
         Fake::replies(vec![reply(422, r#"{"detail":[{"loc":["body","id"],"msg":"bad name"}]}"#), missing()]).await;
-    let error = fake.client().ensure_namespace("n!").await.unwrap_err();
+    let error = fake.v1().ensure_namespace("n!").await.unwrap_err();
     assert_eq!(error.status(), Some(422));
     assert!(error.to_string().ends_with("body.id: bad name"), "{error}");
 }
@@ -44,20 +43,20 @@ async fn a_422_for_a_namespace_counts_only_when_it_can_be_read() {
 #[tokio::test]
 async fn another_generation_of_the_api_is_told_apart() {
     let fake = Fake::replies(vec![missing()]).await;
-    let error = fake.client().check_api().await.unwrap_err();
+    let error = fake.v1().check_api().await.unwrap_err();
     assert!(error.to_string().contains("not the v1 API"), "{error}");
     assert!(!error.is_transient() && error.is_unreachable());
     let fake = Fake::replies(vec![ok(json!({ "data": null }))]).await;
-    fake.client().check_api().await.unwrap();
+    fake.v1().check_api().await.unwrap();
     let fake = Fake::start(|_, _| reply(404, "<html>default backend</html>")).await;
-    assert!(fake.client().check_api().await.unwrap_err().is_unreachable());
+    assert!(fake.v1().check_api().await.unwrap_err().is_unreachable());
 }
 
 #[tokio::test]
 async fn every_service_can_be_probed() {
     let fake = Fake::start(|_, _| ok(json!({ "data": [] }))).await;
     for service in Service::ALL {
-        fake.client().probe(service).await.unwrap();
+        fake.v1().probe(service).await.unwrap();
     }
     let expected = [
         "GET /nemo/v1/namespaces",
@@ -72,10 +71,9 @@ async fn every_service_can_be_probed() {
 
 fn new_dataset() -> NewDataset {
     NewDataset {
-        ns: "n".into(),
+        namespace: "n".into(),
         name: "d".into(),
         description: "d (me@here)".into(),
-        files_url: "hf://datasets/n/d".into(),
         project: "flywheel".into(),
     }
 }
@@ -90,22 +88,61 @@ async fn a_dataset_is_registered_read_and_deleted() {
     });
     let deleted = json!({ "message": "Resource deleted successfully.", "id": "x", "deleted_at": null });
     let fake = Fake::replies(vec![ok(entity.clone()), ok(entity), missing(), ok(deleted), missing()]).await;
-    let client = fake.client();
-    let dataset = client.create_dataset(&new_dataset()).await.unwrap();
+    let v1 = fake.v1();
+    v1.create_dataset_entity(&new_dataset()).await.unwrap();
     let body = json!({
         "name": "d", "namespace": "n", "description": "d (me@here)", "files_url": "hf://datasets/n/d",
         "project": "flywheel",
     });
     assert_eq!(fake.seen()[0].json(), body);
-    assert_eq!(client.dataset("n", "d").await.unwrap().as_ref(), Some(&dataset));
-    assert_eq!(dataset.created_at_ms, Some(1_763_662_660_112));
-    assert_eq!(client.dataset("n", "d").await.unwrap(), None);
-    assert_eq!(client.delete_dataset("n", "d").await.unwrap(), Removal::Removed);
-    assert_eq!(client.delete_dataset("n", "d").await.unwrap(), Removal::Absent);
-    assert_eq!(new_dataset().differs_from(&dataset), None);
-    let other = NewDataset { files_url: "hf://datasets/n/e".into(), ..new_dataset() };
-    let difference = other.differs_from(&dataset).unwrap();
-    assert_eq!(difference, "files_url: ours is hf://datasets/n/e, the platform has hf://datasets/n/d");
+    assert!(v1.dataset_entity("n", "d").await.unwrap().is_some());
+    assert_eq!(v1.dataset_entity("n", "d").await.unwrap(), None);
+    assert_eq!(v1.delete_dataset_entity("n", "d").await.unwrap(), Removal::Removed);
+    assert_eq!(v1.delete_dataset_entity("n", "d").await.unwrap(), Removal::Absent);
+}
+
+#[tokio::test]
+async fn a_dataset_is_there_with_its_files_or_it_is_not() {
+    let entity = |url: &str, project: Value| ok(json!({ "name": "d", "files_url": url, "project": project }));
+    let tree = json!([{ "type": "file", "path": "a", "size": 3 }]);
+    let ours = "hf://datasets/n/d";
+    let fake = Fake::replies(vec![
+        entity("hf://datasets/n/e", Value::Null),
+        entity(ours, json!("other")),
+        entity(ours, Value::Null),
+        missing(),
+        entity(ours, json!("flywheel")),
+        ok(tree),
+        missing(),
+    ])
+    .await;
+    let mut found = Vec::new();
+    for _ in 0..5 {
+        found.push(fake.v1().dataset(&new_dataset()).await.unwrap());
+    }
+    let different = |text: &str| StoredDataset::Different(text.to_owned());
+    assert_eq!(found[0], different("files_url: ours is hf://datasets/n/d, the platform has hf://datasets/n/e"));
+    assert_eq!(found[1], different("project: ours is flywheel, the platform has other"));
+    assert_eq!(found[2], StoredDataset::Absent);
+    assert!(matches!(&found[3], StoredDataset::Files(files) if files[0].path == "a" && files[0].size == 3));
+    assert_eq!(found[4], StoredDataset::Absent);
+    assert_eq!(fake.seen().len(), 7);
+}
+
+#[tokio::test]
+async fn deleting_a_dataset_takes_its_files_along() {
+    let fake = Fake::replies(vec![missing(), reply(204, "")]).await;
+    assert_eq!(fake.v1().delete_dataset("n", "d").await.unwrap(), Removal::Removed);
+    assert_eq!(fake.lines(), ["DELETE /nemo/v1/datasets/n/d", "DELETE /ds/v1/hf/api/repos/delete"]);
+}
+
+#[tokio::test]
+async fn deleting_an_adapter_takes_every_revision_along() {
+    let fake = Fake::replies(vec![ok(json!({})), missing(), reply(204, "")]).await;
+    assert_eq!(fake.v1().delete_adapter("n", "a", &["cust-1", "cust-2"]).await.unwrap(), Removal::Removed);
+    let lines =
+        ["DELETE /nemo/v1/models/n/a@cust-1", "DELETE /nemo/v1/models/n/a@cust-2", "DELETE /ds/v1/hf/api/repos/delete"];
+    assert_eq!(fake.lines(), lines);
 }
 
 #[tokio::test]
@@ -115,9 +152,9 @@ async fn nulls_everywhere_are_read() {
         false => ok(json!({ "name": null, "namespace": null, "files_url": null, "base_model": null })),
     })
     .await;
-    let client = fake.client();
-    assert_eq!(client.dataset("n", "d").await.unwrap().unwrap().files_url, "");
-    assert_eq!(client.model("n", "m@cust-1").await.unwrap().unwrap().base_model, None);
+    let client = fake.v1();
+    assert_eq!(client.dataset_entity("n", "d").await.unwrap().unwrap().files_url, "");
+    assert!(client.adapter_exists("n", "m", "cust-1").await.unwrap());
     let deployment = client.deployment("n", "d").await.unwrap().unwrap();
     assert_eq!(deployment.status, JobStatus::Unknown(String::new()));
     assert_eq!((deployment.model, deployment.gpu, deployment.created_at_ms), (None, None, None));
@@ -127,18 +164,18 @@ async fn nulls_everywhere_are_read() {
 async fn nonsense_is_not_taken_for_absence() {
     for body in ["null", "[]", "\"ok\"", "<html>sign in</html>", ""] {
         let fake = Fake::start(move |_, _| reply(200, body)).await;
-        let client = fake.client();
-        assert!(client.dataset("n", "d").await.is_err(), "{body}");
+        let client = fake.v1();
+        assert!(client.dataset_entity("n", "d").await.is_err(), "{body}");
         assert!(client.deployment("n", "d").await.is_err(), "{body}");
     }
     let fake = Fake::start(|_, _| ok(json!({ "status": "running" }))).await;
-    assert!(fake.client().customization_job("cust-1").await.is_err());
-    assert!(fake.client().evaluation_job("eval-1").await.is_err());
+    assert!(fake.v1().training_job("cust-1").await.is_err());
+    assert!(fake.v1().evaluation_job("eval-1").await.is_err());
 }
 
 fn new_deployment() -> NewDeployment {
     NewDeployment {
-        ns: "dfwfd".into(),
+        namespace: "dfwfd".into(),
         name: "dfwfd-abcdefgh-llama".into(),
         model: "meta/llama-3.2-1b-instruct".into(),
         image_name: "nvcr.io/nim/meta/llama-3.2-1b-instruct".into(),
@@ -173,7 +210,7 @@ async fn a_deployment_is_asked_for_and_followed() {
     let pending = json!({ "description": "Model deployment created", "status": "pending" });
     let ready = json!({ "description": "rolled out", "status": "ready" });
     let fake = Fake::replies(vec![ok(deployed(config(), pending)), ok(deployed(config(), ready)), missing()]).await;
-    let client = fake.client();
+    let client = fake.v1();
     let made = client.create_deployment(&new_deployment()).await.unwrap();
     assert_eq!(
         fake.seen()[0].json(),
@@ -203,7 +240,7 @@ async fn an_existing_deployment_is_reported_as_such() {
         (409, ""),
     ] {
         let fake = Fake::start(move |_, _| reply(status, body)).await;
-        let error = fake.client().create_deployment(&new_deployment()).await.unwrap_err();
+        let error = fake.v1().create_deployment(&new_deployment()).await.unwrap_err();
         assert!(error.already_exists() && !error.may_have_been_accepted(), "{error}");
         assert_eq!(fake.seen().len(), 1);
     }
@@ -234,7 +271,7 @@ async fn an_existing_deployment_is_compared() {
     let fake = Fake::replies(configs.into_iter().map(|config| ok(deployed(config, json!({})))).collect()).await;
     let mut differences = Vec::new();
     for _ in 0..5 {
-        let there = fake.client().deployment("dfwfd", "x").await.unwrap().unwrap();
+        let there = fake.v1().deployment("dfwfd", "x").await.unwrap().unwrap();
         differences.push(new_deployment().differs_from(&there).unwrap_or_default());
     }
     let expected = [
@@ -261,7 +298,7 @@ async fn a_list_ends_at_its_last_page_or_at_an_empty_one() {
         _ => reply(500, ""),
     })
     .await;
-    let names: Vec<String> = fake.client().deployments().await.unwrap().into_iter().map(|found| found.name).collect();
+    let names: Vec<String> = fake.v1().deployments().await.unwrap().into_iter().map(|found| found.name).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(fake.lines()[1], "GET /nemo/v1/deployment/model-deployments?page=2&page_size=100");
     // By an empty page, without pagination.
@@ -272,38 +309,38 @@ async fn a_list_ends_at_its_last_page_or_at_an_empty_one() {
         _ => reply(500, ""),
     })
     .await;
-    assert_eq!(fake.client().deployments().await.unwrap().len(), 2);
+    assert_eq!(fake.v1().deployments().await.unwrap().len(), 2);
     assert_eq!(fake.seen().len(), 3);
 }
 
 #[tokio::test]
 async fn a_list_may_be_null_and_a_server_may_ignore_the_page() {
     let fake = Fake::replies(vec![page(Value::Null, json!({ "total_pages": 1, "total_results": 0 }))]).await;
-    assert_eq!(fake.client().deployments().await.unwrap(), []);
+    assert_eq!(fake.v1().deployments().await.unwrap(), []);
     let fake = Fake::start(|_, _| ok(json!({ "data": [{ "name": "a" }, { "name": "b" }] }))).await;
-    assert_eq!(fake.client().deployments().await.unwrap().len(), 2);
+    assert_eq!(fake.v1().deployments().await.unwrap().len(), 2);
     assert_eq!(fake.seen().len(), 2);
     let fake = Fake::start(|_, _| ok(json!(["a"]))).await;
-    assert!(fake.client().deployments().await.is_err());
+    assert!(fake.v1().deployments().await.is_err());
 }
 
 #[tokio::test]
 async fn served_models_are_ids_and_a_starting_proxy_is_transient() {
     let list = json!({ "object": "list", "data": [{ "id": "meta/m" }, { "id": null }, { "id": "n/a@cust-1" }] });
     let fake = Fake::replies(vec![ok(list), ok(json!({ "data": null }))]).await;
-    assert_eq!(fake.client().served_models().await.unwrap(), ["meta/m", "n/a@cust-1"]);
-    assert!(fake.client().served_models().await.unwrap().is_empty());
+    assert_eq!(fake.v1().served_models().await.unwrap(), ["meta/m", "n/a@cust-1"]);
+    assert!(fake.v1().served_models().await.unwrap().is_empty());
     for (status, body) in
         [(404, "{}"), (404, "<html>"), (502, "<html>"), (503, ""), (200, "<html>starting"), (200, "[]")]
     {
         let fake = Fake::start(move |_, _| reply(status, body)).await;
-        let error = fake.client().served_models().await.unwrap_err();
+        let error = fake.v1().served_models().await.unwrap_err();
         assert!(error.is_transient(), "{error}");
         assert_eq!(fake.seen().len(), 1, "{error}");
     }
     for status in [401, 403] {
         let fake = Fake::start(move |_, _| reply(status, "")).await;
-        assert!(!fake.client().served_models().await.unwrap_err().is_transient());
+        assert!(!fake.v1().served_models().await.unwrap_err().is_transient());
     }
 }
 
@@ -314,14 +351,10 @@ async fn a_model_entity_is_read_and_deleted_by_its_revision() {
         "artifact": { "status": "upload_completed" },
     });
     let fake = Fake::replies(vec![ok(entity), ok(json!({})), missing()]).await;
-    let client = fake.client();
-    let model = client.model("n", "a@cust-1").await.unwrap().unwrap();
-    assert_eq!(
-        (model.base_model.as_deref(), model.artifact_status.as_deref()),
-        (Some("meta/m"), Some("upload_completed"))
-    );
-    assert_eq!(client.delete_model("n", "a@cust-1").await.unwrap(), Removal::Removed);
-    assert_eq!(client.delete_model("n", "a@cust-1").await.unwrap(), Removal::Absent);
+    let client = fake.v1();
+    assert!(client.adapter_exists("n", "a", "cust-1").await.unwrap());
+    assert_eq!(client.delete_model_entity("n", "a@cust-1").await.unwrap(), Removal::Removed);
+    assert_eq!(client.delete_model_entity("n", "a@cust-1").await.unwrap(), Removal::Absent);
     assert_eq!(fake.lines()[1], "DELETE /nemo/v1/models/n/a@cust-1");
 }
 
@@ -331,9 +364,9 @@ async fn repositories_are_made_and_deleted() {
     let replies =
         vec![ok(json!({ "url": "datasets/n/d" })), reply(409, exists), ok(json!(null)), reply(204, ""), missing()];
     let fake = Fake::replies(replies).await;
-    let client = fake.client();
-    assert_eq!(client.create_repo("n", "d").await.unwrap(), Creation::New);
-    assert_eq!(client.create_repo("n", "d").await.unwrap(), Creation::Existed);
+    let client = fake.v1();
+    client.create_repo("n", "d").await.unwrap();
+    client.create_repo("n", "d").await.unwrap();
     assert_eq!(client.delete_repo("n", "d").await.unwrap(), Removal::Removed);
     assert_eq!(client.delete_model_repo("n", "m").await.unwrap(), Removal::Removed);
     assert_eq!(client.delete_repo("n", "d").await.unwrap(), Removal::Absent);
@@ -349,7 +382,7 @@ async fn repositories_are_made_and_deleted() {
 #[tokio::test]
 async fn a_repository_whose_making_was_not_answered_is_made_again() {
     let fake = Fake::replies(vec![reply(503, ""), reply(409, r#"{"error":"already created"}"#)]).await;
-    assert_eq!(fake.client().create_repo("n", "d").await.unwrap(), Creation::Existed);
+    fake.v1().create_repo("n", "d").await.unwrap();
     assert_eq!(fake.seen().len(), 2);
 }
 
@@ -363,7 +396,7 @@ async fn a_repository_is_listed_over_pages() {
         reply(404, "{}").with("x-error-code", "RevisionNotFound"),
     ])
     .await;
-    let client = fake.client();
+    let client = fake.v1();
     let files = client.repo_files("n", "d").await.unwrap().unwrap();
     let files: Vec<(&str, u64)> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
     assert_eq!(files, [("a", 3), ("b", 5000)]);

@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::super::{ErrorKind, Upload};
+use super::super::{ErrorKind, UploadFile};
 use super::{Fake, Reply, Seen, ok, reply};
 
 /// Files on disk, ready to upload.
-fn files(content: &[(&str, &[u8])]) -> (TempDir, Vec<Upload>) {
+fn files(content: &[(&str, &[u8])]) -> (TempDir, Vec<UploadFile>) {
     let folder = tempfile::tempdir().unwrap();
     let uploads = content.iter().enumerate().map(|(number, (path, bytes))| {
         let local = folder.path().join(number.to_string());
         std::fs::write(&local, bytes).unwrap();
-        Upload { path: (*path).to_owned(), local }
+        UploadFile { path: (*path).to_owned(), local }
     });
     let uploads = uploads.collect();
     (folder, uploads)
@@ -57,7 +57,7 @@ async fn regular_files_travel_in_the_commit() {
     .await;
     let long: Vec<u8> = (0..150_000u32).map(|i| (i % 253) as u8).collect();
     let (_folder, uploads) = files(&[("training/a \"b\".jsonl", &long), ("empty", b"")]);
-    assert_eq!(fake.client().upload("n", "d", &uploads).await.unwrap(), "c0ffee");
+    fake.v1().upload("n", "d", &uploads).await.unwrap();
     let base = "POST /ds/v1/hf/api/datasets/n/d";
     assert_eq!(fake.lines(), [format!("{base}/preupload/main"), format!("{base}/commit/main")]);
     let asked = fake.seen()[0].json();
@@ -124,7 +124,7 @@ async fn lfs_basic_puts_to_the_link_without_a_token() {
     let long: Vec<u8> = (0..200_000u32).map(|i| (i % 241) as u8).collect();
     let content: [(&str, &[u8]); 4] = [("a", &long), ("b", b"bee"), ("empty", b""), ("a2", &long)];
     let (_folder, uploads) = files(&content);
-    fake.client().upload("n", "d", &uploads).await.unwrap();
+    fake.v1().upload("n", "d", &uploads).await.unwrap();
 
     let batch = find(&fake, "/ds/v1/hf/datasets/n/d.git/info/lfs/objects/batch").remove(0);
     assert_eq!(batch.header("content-type"), "application/vnd.git-lfs+json");
@@ -166,7 +166,7 @@ async fn lfs_multipart_is_chosen_by_its_header_and_completed_with_etags() {
     .await;
     let long: Vec<u8> = (0..10_000u32).map(|i| (i % 239) as u8).collect();
     let (_folder, uploads) = files(&[("a", &long)]);
-    fake.client().upload("n", "d", &uploads).await.unwrap();
+    fake.v1().upload("n", "d", &uploads).await.unwrap();
     let parts = find(&fake, "/part/");
     let sent: Vec<(&str, usize)> = parts.iter().map(|part| (part.path.as_str(), part.body.len())).collect();
     assert_eq!(sent, [("/part/1", 4096), ("/part/2", 4096), ("/part/3", 1808)]);
@@ -184,7 +184,7 @@ async fn lfs_multipart_is_chosen_by_its_header_and_completed_with_etags() {
 async fn an_object_that_the_server_has_is_only_committed() {
     let fake = lfs(|_, _| json!({})).await;
     let (_folder, uploads) = files(&[("a", b"content")]);
-    fake.client().upload("n", "d", &uploads).await.unwrap();
+    fake.v1().upload("n", "d", &uploads).await.unwrap();
     assert_eq!(fake.seen().len(), 3);
     assert_eq!(commit(&fake)[1]["key"], "lfsFile");
 }
@@ -193,7 +193,7 @@ async fn an_object_that_the_server_has_is_only_committed() {
 async fn a_refused_object_ends_the_upload_before_the_commit() {
     let fake = lfs(|_, _| json!({ "error": { "code": 422, "message": "quota" } })).await;
     let (_folder, uploads) = files(&[("a", b"content")]);
-    let error = fake.client().upload("n", "d", &uploads).await.unwrap_err();
+    let error = fake.v1().upload("n", "d", &uploads).await.unwrap_err();
     assert!(error.to_string().ends_with("422 Unprocessable Entity: a: quota"), "{error}");
     assert_eq!(fake.seen().len(), 2);
 }
@@ -209,7 +209,7 @@ async fn links_that_make_no_sense_are_told() {
     for actions in wrong {
         let fake = lfs(move |_, _| json!({ "actions": actions })).await;
         let (_folder, uploads) = files(&[("a", b"content")]);
-        let error = fake.client().upload("n", "d", &uploads).await.unwrap_err();
+        let error = fake.v1().upload("n", "d", &uploads).await.unwrap_err();
         assert!(matches!(error.kind, ErrorKind::Unreadable(_)), "{error}");
     }
 }
@@ -233,7 +233,7 @@ async fn a_transfer_is_tried_again_from_its_start() {
     })
     .await;
     let (_folder, uploads) = files(&[("a", b"content")]);
-    fake.client().upload("n", "d", &uploads).await.unwrap();
+    fake.v1().upload("n", "d", &uploads).await.unwrap();
     let puts = find(&fake, "/put");
     assert_eq!(puts.len(), 3);
     assert!(puts.iter().all(|put| put.body == "content"));
@@ -258,15 +258,15 @@ async fn an_error_at_a_link_does_not_show_its_signature() {
     })
     .await;
     let (_folder, uploads) = files(&[("a", b"content")]);
-    let error = fake.client().upload("n", "d", &uploads).await.unwrap_err();
+    let error = fake.v1().upload("n", "d", &uploads).await.unwrap_err();
     assert_eq!(error.to_string(), format!("PUT {}/put: 403 Forbidden", fake.base));
 }
 
 #[tokio::test]
 async fn a_missing_local_file_is_named_and_nothing_is_sent() {
     let fake = Fake::start(|_, _| committed()).await;
-    let uploads = [Upload { path: "a".into(), local: "/nowhere/a.jsonl".into() }];
-    let error = fake.client().upload("n", "d", &uploads).await.unwrap_err();
+    let uploads = [UploadFile { path: "a".into(), local: "/nowhere/a.jsonl".into() }];
+    let error = fake.v1().upload("n", "d", &uploads).await.unwrap_err();
     assert_eq!(error.to_string(), "upload a: cannot read /nowhere/a.jsonl");
     assert!(std::error::Error::source(&error).is_some() && !error.is_unreachable());
     assert!(fake.seen().is_empty());

@@ -1,11 +1,10 @@
-//! The timestamp forms of the services, read into epoch milliseconds (nemo-wire 1.4). Never reads a clock.
+//! The timestamp forms of the services (docs/nemo-api.md, Names, ids and times).
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// Epoch milliseconds of a service's timestamp: ISO without a zone (UTC meant), RFC 3339, or Go's `Time.String()`;
-/// `None` for anything else.
+/// Reads a timestamp into epoch milliseconds: ISO without a zone (UTC is meant), RFC 3339, or the `Time.String()` of Go.
 pub(crate) fn millis(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(stamp) = text.parse::<Timestamp>() {

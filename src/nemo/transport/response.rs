@@ -1,62 +1,65 @@
-//! What came back: a successful answer, a refusal, or the way a try ended without either. Sends nothing.
+//! The outcome of one try: a successful response, or the reason why there is none.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
+use std::time::Duration;
 
-use super::call::{Call, Service};
-use super::error::{ApiError, Cause, ErrorKind, Refusal};
-use super::{read, retry};
+use super::error::{ApiError, Cause, ErrorKind, Quirks};
+use super::read_json;
+use super::refusal::Refusal;
+use crate::retry;
 
 /// The largest error body that is read.
 const ERROR_BYTES: usize = 64 << 10;
 
-/// How one try ended: an answer, or why there is none with the innermost reason.
-pub(crate) type Try = Result<Answer, (ErrorKind, Option<Cause>)>;
+/// The outcome of one try: a response, or the failure with its innermost reason.
+pub(crate) type Try = Result<ApiResponse, (ErrorKind, Option<Cause>)>;
 
-/// A successful answer.
-pub(crate) struct Answer {
+/// A successful response.
+pub(crate) struct ApiResponse {
+    /// Method and URL of the request.
     pub(crate) call: String,
     pub(crate) status: u16,
-    pub(crate) service: Option<Service>,
+    pub(crate) quirks: Quirks,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
-    /// The body as JSON; bare `NaN` is read as null.
+impl ApiResponse {
+    /// Parses the body as JSON. A bare `NaN` is read as null.
     pub(crate) fn json(&self) -> Result<Value, ApiError> {
-        read::json(&self.body).map_err(|error| {
+        read_json::parse(&self.body).map_err(|error| {
             let cause = Some(Cause(error.to_string()));
             let start: String = String::from_utf8_lossy(&self.body[..self.body.len().min(80)]).into_owned();
             let what = format!("not JSON: {}", start.split_whitespace().collect::<Vec<_>>().join(" "));
-            ApiError::new(self.call.clone(), ErrorKind::Unreadable(what), cause).of(self.service)
+            ApiError::new(self.call.clone(), ErrorKind::Unreadable(what), cause).of(self.quirks)
         })
     }
 
-    /// An error about this answer.
+    /// Creates an error about this response.
     pub(crate) fn unreadable(&self, what: impl Into<String>) -> ApiError {
-        ApiError::new(self.call.clone(), ErrorKind::Unreadable(what.into()), None).of(self.service)
+        ApiError::new(self.call.clone(), ErrorKind::Unreadable(what.into()), None).of(self.quirks)
     }
 }
 
-/// How a try without a complete answer ended, with the innermost reason.
-pub(crate) fn ended(call: &Call, error: reqwest::Error) -> (ErrorKind, Option<Cause>) {
+/// Classifies a try without a complete response.
+pub(crate) fn without_response(timeout: Duration, error: &reqwest::Error) -> (ErrorKind, Option<Cause>) {
     let kind = if error.is_builder() {
         ErrorKind::Options("the request cannot be built".to_owned())
     } else if error.is_connect() {
         ErrorKind::Connect
     } else if error.is_timeout() {
-        return (ErrorKind::Timeout(call.timeout), None);
+        return (ErrorKind::Timeout(timeout), None);
     } else {
         ErrorKind::Interrupted
     };
-    (kind, Some(root(&error)))
+    (kind, Some(root(error)))
 }
 
-/// The innermost error of a chain: the layers above it only say that something below went wrong.
+/// Returns the innermost error of a chain. The outer ones only say that something inside went wrong.
 pub(crate) fn root(error: &dyn std::error::Error) -> Cause {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -65,7 +68,7 @@ pub(crate) fn root(error: &dyn std::error::Error) -> Cause {
     Cause(innermost.to_string())
 }
 
-/// A status other than success, with whatever the server said.
+/// Reads a response with an error status.
 pub(crate) async fn refusal(response: &mut Response) -> Refusal {
     let status = response.status();
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
@@ -73,19 +76,19 @@ pub(crate) async fn refusal(response: &mut Response) -> Refusal {
     let retry_after = header("retry-after").and_then(|value| retry::retry_after(&value, Timestamp::now()));
     let media_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
     let location = header(LOCATION.as_str()).filter(|_| status.is_redirection());
-    let spoken = header("x-error-message");
-    // The status decides; a body that breaks off or is too long only costs its message.
+    let message = header("x-error-message");
+    // The status decides. A body that breaks off or is too long costs only its message.
     let body = whole(response, ERROR_BYTES).await.ok().flatten().unwrap_or_default();
     let mut refusal = Refusal { code, retry_after, ..Refusal::read(status.as_u16(), &media_type, &body) };
     if let Some(location) = location {
         refusal.message = format!("redirects to {location}; set the base URL to where the service is");
     } else if refusal.message.is_empty() {
-        refusal.message = spoken.unwrap_or_default();
+        refusal.message = message.unwrap_or_default();
     }
     refusal
 }
 
-/// The whole body, or `None` when it is longer than `limit`.
+/// Reads the whole body, or returns `None` if it is longer than `limit`.
 pub(crate) async fn whole(response: &mut Response, limit: usize) -> Result<Option<Bytes>, reqwest::Error> {
     let mut all = Vec::new();
     while let Some(chunk) = response.chunk().await? {

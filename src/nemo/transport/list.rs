@@ -1,0 +1,62 @@
+//! Paging through lists (docs/nemo-api.md, Lists).
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::read_json;
+use super::request::{ApiRequest, Endpoint};
+use super::send::Transport;
+
+/// The number of items per page.
+const PAGE_SIZE: u64 = 100;
+/// A server that offers more pages than this makes them up.
+const MOST_PAGES: u64 = 10_000;
+
+impl Transport {
+    /// Passes each page of a list to `look`, until `look` breaks or the list ends.
+    pub(crate) async fn pages(
+        &self,
+        service: impl Into<Endpoint>,
+        path: &[&str],
+        sort: Option<&str>,
+        mut look: impl FnMut(&[Value]) -> ControlFlow<()> + Send,
+    ) -> Result<(), ApiError> {
+        let service = service.into();
+        let mut before: Option<Value> = None;
+        for page in 1..=MOST_PAGES {
+            let mut request = ApiRequest::get(service, path).query("page", page.to_string());
+            request = request.query("page_size", PAGE_SIZE.to_string());
+            if let Some(sort) = sort {
+                request = request.query("sort", sort);
+            }
+            let response = self.send(request).await?;
+            let list = response.json()?;
+            if !list.is_object() {
+                return Err(response.unreadable("not a list"));
+            }
+            let items = read_json::list(&list, &["data"]);
+            // A server that ignores `page` returns the same items for ever.
+            if items.is_empty() || items.first() == before.as_ref() || look(items).is_break() {
+                return Ok(());
+            }
+            if read_json::integer(&list, &["pagination", "total_pages"]).is_some_and(|pages| page >= pages) {
+                return Ok(());
+            }
+            before = items.first().cloned();
+        }
+        Ok(())
+    }
+
+    /// Returns all items of a list.
+    pub(crate) async fn all(&self, service: impl Into<Endpoint>, path: &[&str]) -> Result<Vec<Value>, ApiError> {
+        let mut all = Vec::new();
+        let look = |items: &[Value]| {
+            all.extend_from_slice(items);
+            ControlFlow::Continue(())
+        };
+        self.pages(service, path, None, look).await?;
+        Ok(all)
+    }
+}

@@ -1,0 +1,153 @@
+//! Responses with an error status, and the forms of their bodies.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::read_json;
+
+/// The longest message that is kept of a body that is not JSON.
+const PAGE_CHARS: usize = 200;
+/// The longest message that is kept of a JSON body.
+const MESSAGE_CHARS: usize = 2000;
+
+/// A response with an error status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The server's message, from any form of error body. Empty if there is none.
+    pub message: String,
+    /// The header `X-Error-Code` of the Data Store, such as `RepoNotFound`.
+    pub code: Option<String>,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+    /// Whether the body is a page of an ingress or proxy. Then the service was not reached.
+    pub page: bool,
+    /// Whether the body says that the thing exists already.
+    pub exists: bool,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = reqwest::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        write!(f, "{}", self.status)?;
+        if let Some(reason) = reason {
+            write!(f, " {reason}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if self.page {
+            f.write_str(" (from an ingress or proxy, not from the service)")?;
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// Reads the body of an error. `content_type` helps to tell a page from an answer.
+    pub(crate) fn read(status: u16, content_type: &str, body: &[u8]) -> Refusal {
+        let text = String::from_utf8_lossy(body);
+        let exists = text.to_ascii_lowercase().contains("already exists");
+        let (message, page) = match serde_json::from_slice::<Value>(body) {
+            Ok(json) => (cut(&json_message(&json).unwrap_or_else(|| squeeze(&text)), MESSAGE_CHARS), false),
+            Err(_) => (page_message(&text), is_page(content_type, &text)),
+        };
+        Refusal { status, message, code: None, retry_after: None, page, exists }
+    }
+}
+
+/// Finds the message in a JSON error body (docs/nemo-api.md, Statuses and error bodies).
+fn json_message(json: &Value) -> Option<String> {
+    if let Some(text) = json.as_str() {
+        return Some(text.to_owned());
+    }
+    let problems = read_json::list(json, &["detail"]);
+    if !problems.is_empty() {
+        return Some(problems.iter().map(problem).collect::<Vec<_>>().join("; "));
+    }
+    [&["detail"][..], &["error"], &["message"], &["error", "message"], &["detail", "message"], &["title"]]
+        .iter()
+        .find_map(|path| read_json::text(json, path))
+}
+
+/// Renders one entry of a validation error, such as `body.hyperparameters.epochs: Field required`.
+fn problem(entry: &Value) -> String {
+    let Some(message) = read_json::text(entry, &["msg"]) else { return squeeze(&entry.to_string()) };
+    let location: Vec<String> = read_json::list(entry, &["loc"])
+        .iter()
+        .map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned))
+        .collect();
+    if location.is_empty() { message } else { format!("{}: {message}", location.join(".")) }
+}
+
+/// Recognises a body that is not JSON as that of an ingress: HTML, the default backend of nginx, or a router that lacks
+/// the path.
+fn is_page(content_type: &str, text: &str) -> bool {
+    let start = text.trim_start();
+    content_type.starts_with("text/html")
+        || start.starts_with('<')
+        || start.starts_with("default backend")
+        || start.starts_with("404 page not found")
+}
+
+/// Returns the title of an HTML page, or the beginning of any other text.
+fn page_message(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title>").map(|at| at + "<title>".len());
+    let title = title.and_then(|from| Some(&text[from..from + lower[from..].find("</title>")?]));
+    cut(&squeeze(title.unwrap_or(text)), PAGE_CHARS)
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body: &str) -> String {
+        Refusal::read(422, "application/json", body.as_bytes()).message
+    }
+
+    #[test]
+    fn every_body_form_gives_its_message() {
+        assert_eq!(message(r#"{"detail":"Model m is not enabled."}"#), "Model m is not enabled.");
+        let list = r#"{"detail":[{"loc":["body","hyperparameters",0],"msg":"Field required","type":"missing"},
+            {"msg":"No place"},{"odd":1}]}"#;
+        assert_eq!(message(list), r#"body.hyperparameters.0: Field required; No place; {"odd":1}"#);
+        assert_eq!(message(r#"{"error":"repo exists"}"#), "repo exists");
+        assert_eq!(message(r#"{"message":"go says no"}"#), "go says no");
+        assert_eq!(message(r#"{"error":{"message":"inner","code":404}}"#), "inner");
+        assert_eq!(
+            message(r#"{"object":"error","message":"The model x does not exist."}"#),
+            "The model x does not exist."
+        );
+        assert_eq!(message(r#"{"status":401,"title":"Unauthorized"}"#), "Unauthorized");
+        assert_eq!(message(r#"{"detail":null,"other":1}"#), r#"{"detail":null,"other":1}"#);
+        assert_eq!(message("plain  text\n"), "plain text");
+        assert_eq!(message(""), "");
+    }
+
+    #[test]
+    fn a_page_is_cut_and_told_from_an_answer() {
+        let page = Refusal::read(502, "text/html", b"<html><head><TITLE>502 Bad\n Gateway</title></head></html>");
+        assert_eq!((page.message.as_str(), page.page), ("502 Bad Gateway", true));
+        let long = Refusal::read(413, "", format!("<p>{}", "\u{e9}".repeat(5000)).as_bytes());
+        assert_eq!(long.message.chars().count(), PAGE_CHARS + 3);
+        assert!(Refusal::read(404, "text/plain", b"default backend - 404").page);
+        assert!(Refusal::read(404, "text/plain; charset=utf-8", b"404 page not found\n").page);
+        assert!(!Refusal::read(404, "text/plain", b"no such job").page);
+        assert!(!Refusal::read(404, "", b"").page);
+    }
+}

@@ -1,0 +1,109 @@
+//! Results of evaluation jobs: the aggregate scores, and the rows of the downloaded archive (docs/nemo-api.md, Evaluation
+//! results and Row results).
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::evaluation_jobs::JOBS;
+use super::{Service, V1};
+use crate::nemo::evaluation::{EvaluatedRow, EvaluationScores, MetricScores};
+use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+
+/// The largest archive that is downloaded.
+const ARCHIVE_BYTES: usize = 256 << 20;
+/// The largest `results.json` that is unpacked, because an archive may expand to any size.
+const ROWS_BYTES: u64 = 1 << 30;
+
+fn read_scores(value: &Value) -> EvaluationScores {
+    let mut tasks = BTreeMap::new();
+    for level in ["tasks", "groups"] {
+        for (name, task) in read_json::entries(value, &[level]) {
+            tasks.insert(name.clone(), metrics(task));
+        }
+    }
+    EvaluationScores { tasks }
+}
+
+/// Reads `metrics.<metric>.scores.<score>.value`. The mean stands in for a missing value.
+fn metrics(task: &Value) -> MetricScores {
+    let value = |score: &Value| {
+        read_json::number(score, &["value"])
+            .or_else(|| read_json::number(score, &["stats", "mean"]))
+            .or_else(|| score.as_f64())
+    };
+    let scores = |metric: &Value| {
+        read_json::entries(metric, &["scores"])
+            .filter_map(|(name, score)| Some((name.clone(), value(score)?)))
+            .collect()
+    };
+    read_json::entries(task, &["metrics"]).map(|(name, metric)| (name.clone(), scores(metric))).collect()
+}
+
+fn read_row(task: &str, row: &mut Value) -> EvaluatedRow {
+    let sample = row.get("sample").unwrap_or(&Value::Null);
+    let choice = read_json::list(sample, &["response", "choices"]).first();
+    let text = choice.and_then(|choice| read_json::text(choice, &["message", "content"]));
+    let calls = choice.map_or(&[][..], |choice| read_json::list(choice, &["message", "tool_calls"]));
+    let called = calls.iter().filter_map(|call| read_json::text(call, &["function", "name"])).collect();
+    let tokens = |key| read_json::integer(sample, &["response", "usage", key]);
+    EvaluatedRow {
+        task: task.to_owned(),
+        output_text: read_json::at(sample, &["output_text"]).and_then(Value::as_str).map(str::to_owned).or(text),
+        called,
+        prompt_tokens: tokens("prompt_tokens"),
+        completion_tokens: tokens("completion_tokens"),
+        scores: metrics(row),
+        error: read_json::text(row, &["error"]),
+        item: row.get_mut("item").map(Value::take).unwrap_or_default(),
+    }
+}
+
+impl V1 {
+    pub(crate) async fn evaluation_scores(&self, id: &str) -> Result<EvaluationScores, ApiError> {
+        let request = ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id, "results"]].concat());
+        Ok(read_scores(&self.transport.send(request).await?.json()?))
+    }
+
+    /// Returns the rows of a finished job, in the order of the dataset.
+    pub(crate) async fn evaluated_rows(&self, id: &str) -> Result<Vec<EvaluatedRow>, ApiError> {
+        let path = [&JOBS[..], &[id, "download-results"]].concat();
+        let request = ApiRequest::get(Service::Evaluator, &path).accept("application/zip").download(ARCHIVE_BYTES);
+        let response = self.transport.send(request).await?;
+        let archive = response.body.clone();
+        let rows = tokio::task::spawn_blocking(move || unpack(archive)).await;
+        rows.unwrap_or_else(|_| Err("reading it was broken off".to_owned())).map_err(|what| response.unreadable(what))
+    }
+}
+
+/// Reads the rows of an archive in memory. Nothing is written, so paths in the archive can do no harm.
+fn unpack(archive: Bytes) -> Result<Vec<EvaluatedRow>, String> {
+    let mut zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(|error| format!("not an archive: {error}"))?;
+    let mut names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    names.retain(|name| name.rsplit(['/', '\\']).next() == Some("results.json"));
+    // The layout differs between builds. The outermost of several files is the one of the job.
+    names.sort_by_key(|name| (name.split(['/', '\\']).count(), name.clone()));
+    let name = names.first().ok_or("no results.json in the archive")?;
+    let file = zip.by_name(name).map_err(|error| format!("{name}: {error}"))?;
+    let mut json = Vec::new();
+    let read = file.take(ROWS_BYTES + 1).read_to_end(&mut json).map_err(|error| format!("{name}: {error}"))?;
+    if read as u64 > ROWS_BYTES {
+        return Err(format!("{name} holds more than {ROWS_BYTES} bytes"));
+    }
+    let mut results = read_json::parse(&json).map_err(|error| format!("{name}: {error}"))?;
+    Ok(rows(&mut results))
+}
+
+/// Reads a map from task to rows, or a plain list of rows.
+fn rows(results: &mut Value) -> Vec<EvaluatedRow> {
+    let of = |task: &str, rows: &mut Value| -> Vec<EvaluatedRow> {
+        let rows = rows.as_array_mut().into_iter().flatten().filter(|row| row.is_object());
+        rows.map(|row| read_row(task, row)).collect()
+    };
+    match results {
+        Value::Object(tasks) => tasks.iter_mut().flat_map(|(task, rows)| of(task, rows)).collect(),
+        rows => of("", rows),
+    }
+}

@@ -1,0 +1,69 @@
+//! Cancelling jobs and finding them again, for the Customizer and the Evaluator alike.
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use super::{Service, V1};
+use crate::nemo::status::JobStatus;
+use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, RequestBody, read_json};
+
+impl V1 {
+    /// Asks a job to stop. `status` looks the job up. A job that has ended or does not exist is no error.
+    pub(super) async fn cancel_job(
+        &self,
+        service: Service,
+        job: &[&str],
+        status: impl Future<Output = Result<Option<JobStatus>, ApiError>>,
+    ) -> Result<(), ApiError> {
+        let request = ApiRequest::post(service, &[job, &["cancel"]].concat(), RequestBody::Empty);
+        match self.transport.send(request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_unreachable() => Err(error),
+            Err(error) => match status.await? {
+                Some(status) if !status.is_terminal() => Err(not_cancelled(error)),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Finds the newest job with exactly this description that was created at `since_ms` or later. A job without a
+    /// timestamp counts as new.
+    pub(super) async fn find_described(
+        &self,
+        service: Service,
+        path: &[&str],
+        description: &str,
+        since_ms: i64,
+    ) -> Result<Option<Value>, ApiError> {
+        let mut found: Option<(Option<i64>, Value)> = None;
+        let look = |items: &[Value]| {
+            let created: Vec<_> = items.iter().map(|item| read_json::millis(item, &["created_at"])).collect();
+            for (item, at) in items.iter().zip(&created) {
+                let is_fresh = at.is_none_or(|at| at >= since_ms);
+                let is_newer = found.as_ref().is_none_or(|(best, _)| *at > *best);
+                let text = read_json::text(item, &["description"]);
+                if is_fresh && is_newer && text.as_deref() == Some(description) {
+                    found = Some((*at, item.clone()));
+                }
+            }
+            // A server may ignore `sort`, so the search ends early only in a list that really is newest first.
+            let known: Vec<i64> = created.into_iter().flatten().collect();
+            let is_newest_first = known.is_sorted_by(|a, b| a >= b);
+            let is_past = known.last().is_some_and(|last| *last < since_ms);
+            if is_newest_first && (is_past || found.is_some()) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        self.transport.pages(service, path, Some("-created_at"), look).await?;
+        Ok(found.map(|(_, item)| item))
+    }
+}
+
+/// Turns the refusal of a cancel into an error that cannot be read as "the job does not exist".
+fn not_cancelled(mut error: ApiError) -> ApiError {
+    error.kind = ErrorKind::Unreadable(format!("the job goes on; asked to stop, the service said: {}", error.kind));
+    error
+}

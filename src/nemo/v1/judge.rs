@@ -1,0 +1,51 @@
+//! The metric with which the Evaluator asks a judge (docs/nemo-api.md, LLM judge).
+
+use serde_json::{Map, Value, json};
+
+use crate::nemo::judge::{INSTRUCTIONS, JUDGE_SCORE, JudgeModel, QUESTION, RATING_PATTERN, TEMPERATURE};
+
+/// Returns the metric that asks this judge.
+pub(super) fn metric(judge: &JudgeModel) -> Value {
+    let model = match judge {
+        JudgeModel::Served(id) => json!(id),
+        JudgeModel::Remote(remote) => {
+            let mut endpoint = Map::from_iter([
+                ("url".to_owned(), json!(remote.chat_url())),
+                ("model_id".to_owned(), json!(remote.model)),
+            ]);
+            endpoint.extend(remote.key.as_ref().map(|key| ("api_key".to_owned(), json!(key.reveal()))));
+            json!({ "api_endpoint": endpoint })
+        }
+    };
+    let messages = json!([{ "role": "system", "content": INSTRUCTIONS }, { "role": "user", "content": QUESTION }]);
+    let score = json!({ "type": "int", "parser": { "type": "regex", "pattern": RATING_PATTERN } });
+    json!({
+        "type": "llm-judge",
+        "params": {
+            "model": model,
+            "template": { "messages": messages, "temperature": TEMPERATURE },
+            "scores": { JUDGE_SCORE: score },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nemo::judge::RemoteJudge;
+    use crate::nemo::secret::Secret;
+
+    #[test]
+    fn a_key_is_sent_and_never_shown() {
+        let remote = RemoteJudge { url: "https://h/v1".into(), model: "m".into(), key: Some(Secret::new("s3cr3t")) };
+        let judge = JudgeModel::Remote(remote.clone());
+        let endpoint = &metric(&judge)["params"]["model"]["api_endpoint"];
+        assert_eq!(*endpoint, json!({"url": "https://h/v1/chat/completions", "model_id": "m", "api_key": "s3cr3t"}));
+        assert!(!format!("{judge:?}").contains("s3cr3t"));
+        assert_eq!(judge.without_key("said s3cr3t twice: s3cr3t"), "said *** twice: ***");
+        let open = JudgeModel::Remote(RemoteJudge { key: None, ..remote });
+        assert_eq!(open.without_key("said nothing"), "said nothing");
+        assert!(metric(&open)["params"]["model"]["api_endpoint"].get("api_key").is_none());
+        assert_eq!(metric(&JudgeModel::Served("ns/m".into()))["params"]["model"], "ns/m");
+    }
+}

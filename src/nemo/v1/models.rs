@@ -1,0 +1,41 @@
+//! Models: the list that the NIM proxy serves, and the entities and repositories of adapters (docs/nemo-api.md, Model
+//! entities).
+
+use serde_json::Value;
+
+use super::{Service, V1};
+use crate::nemo::removal::Removal;
+use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+
+impl V1 {
+    /// Returns the ids that the NIM proxy serves. The request is not repeated, because callers poll. While the proxy
+    /// starts, the error is transient.
+    pub(crate) async fn served_models(&self) -> Result<Vec<String>, ApiError> {
+        let response = self.transport.send(ApiRequest::get(Service::Nim, &["v1", "models"]).once()).await?;
+        let list = response.json()?;
+        let Value::Object(_) = list else { return Err(response.unreadable("not a list")) };
+        let models = read_json::list(&list, &["data"]).iter();
+        Ok(models.filter_map(|model| read_json::text(model, &["id"])).collect())
+    }
+
+    /// Reports whether the entity of the adapter that a job trained still exists.
+    pub(crate) async fn adapter_exists(&self, ns: &str, adapter: &str, job: &str) -> Result<bool, ApiError> {
+        let revision = format!("{adapter}@{job}");
+        let request = ApiRequest::get(Service::EntityStore, &["v1", "models", ns, &revision]);
+        Ok(self.transport.find(request, |_| Some(())).await?.is_some())
+    }
+
+    /// Deletes an adapter: the entity of each job that wrote to it, then the repository. A loaded adapter stays loaded.
+    pub(crate) async fn delete_adapter(&self, ns: &str, adapter: &str, jobs: &[&str]) -> Result<Removal, ApiError> {
+        for job in jobs {
+            self.delete_model_entity(ns, &format!("{adapter}@{job}")).await?;
+        }
+        self.delete_model_repo(ns, adapter).await
+    }
+
+    /// Deletes a model entity. Its name includes the revision.
+    pub(crate) async fn delete_model_entity(&self, namespace: &str, name: &str) -> Result<Removal, ApiError> {
+        let request = ApiRequest::delete(Service::EntityStore, &["v1", "models", namespace, name]);
+        self.transport.remove(request).await
+    }
+}

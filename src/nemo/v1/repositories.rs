@@ -1,0 +1,194 @@
+//! Repositories of the Data Store, through its API that is compatible with Hugging Face (docs/nemo-api.md, Repositories
+//! and Commits). `lfs` transfers the large files.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::Url;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+use super::{Service, V1};
+use crate::nemo::datasets::{StoredFile, UploadFile};
+use crate::nemo::removal::Removal;
+use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, BodyPiece, Cause, ErrorKind, RequestBody, read_json};
+
+/// The most files in one preupload or LFS request.
+pub(super) const BATCH: usize = 256;
+/// How many bytes of a file the server sees when it decides how to transfer it.
+const SAMPLE_BYTES: u64 = 512;
+
+/// A file to upload, with its size and its beginning.
+pub(super) struct UploadSource<'a> {
+    pub(super) path: &'a str,
+    pub(super) local: &'a Path,
+    pub(super) size: u64,
+    sample: Vec<u8>,
+}
+
+impl V1 {
+    /// Creates a dataset repository, unless it exists.
+    pub(crate) async fn create_repo(&self, ns: &str, name: &str) -> Result<(), ApiError> {
+        let body = RequestBody::Json(json!({ "name": name, "organization": ns, "type": "dataset" }));
+        // Safe to repeat: if the first response was lost, the second one says that the repository exists.
+        match self
+            .transport
+            .send(ApiRequest::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body))
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Uploads files to a dataset repository in one commit.
+    pub(crate) async fn upload(&self, ns: &str, name: &str, files: &[UploadFile]) -> Result<(), ApiError> {
+        let mut sources = Vec::new();
+        for file in files {
+            sources.push(UploadSource::look(file).await?);
+        }
+        let mut large = Vec::new();
+        for batch in sources.chunks(BATCH) {
+            large.extend(self.preupload(ns, name, batch).await?);
+        }
+        let mut pieces = vec![line(&json!({ "key": "header", "value": {
+            "summary": format!("Upload {}", files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().join(", ")),
+            "description": "" } }))];
+        let wanted: Vec<&UploadSource<'_>> = sources.iter().filter(|source| large.contains(&source.path)).collect();
+        for pointer in self.upload_large(ns, name, &wanted).await? {
+            let value = json!({ "path": pointer.path, "algo": "sha256", "oid": pointer.oid, "size": pointer.size });
+            pieces.push(line(&json!({ "key": "lfsFile", "value": value })));
+        }
+        for source in sources.iter().filter(|source| !large.contains(&source.path)) {
+            pieces.extend(source.inline());
+        }
+        let path = ["v1", "hf", "api", "datasets", ns, name, "commit", "main"];
+        let commit =
+            ApiRequest::post(Service::DataStore, &path, RequestBody::Pieces("application/x-ndjson", pieces)).upload();
+        self.transport.send(commit).await?.json().map(drop)
+    }
+
+    /// Asks the server which files go through LFS.
+    async fn preupload<'a>(&self, ns: &str, name: &str, files: &[UploadSource<'a>]) -> Result<Vec<&'a str>, ApiError> {
+        let asked: Vec<Value> = files
+            .iter()
+            .map(|file| json!({ "path": file.path, "sample": BASE64.encode(&file.sample), "size": file.size }))
+            .collect();
+        let path = ["v1", "hf", "api", "datasets", ns, name, "preupload", "main"];
+        let body = RequestBody::Json(json!({ "files": asked }));
+        let response = self.transport.send(ApiRequest::post(Service::DataStore, &path, body)).await?.json()?;
+        let lfs = |file: &&UploadSource<'_>| {
+            // An empty file has no content to transfer.
+            file.size > 0
+                && read_json::list(&response, &["files"]).iter().any(|told| {
+                    read_json::text(told, &["path"]).as_deref() == Some(file.path)
+                        && read_json::text(told, &["uploadMode"]).as_deref() == Some("lfs")
+                })
+        };
+        Ok(files.iter().filter(lfs).map(|file| file.path).collect())
+    }
+
+    /// Returns the files of a dataset repository, or `None` if it does not exist.
+    pub(crate) async fn repo_files(&self, ns: &str, name: &str) -> Result<Option<Vec<StoredFile>>, ApiError> {
+        let path = ["v1", "hf", "api", "datasets", ns, name, "tree", "main"];
+        let mut cursor: Option<String> = None;
+        let mut files = Vec::new();
+        loop {
+            let mut call = ApiRequest::get(Service::DataStore, &path).query("recursive", "true");
+            if let Some(cursor) = &cursor {
+                call = call.query("cursor", cursor.as_str());
+            }
+            let response = match self.transport.send(call).await {
+                Ok(response) => response,
+                Err(error) if is_empty_repo(&error) => return Ok(Some(files)),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let tree = response.json()?;
+            let Value::Array(entries) = &tree else { return Err(response.unreadable("not a list of files")) };
+            let is_file = |entry: &&Value| read_json::text(entry, &["type"]).is_none_or(|kind| kind == "file");
+            files.extend(entries.iter().filter(is_file).filter_map(|entry| {
+                let size = read_json::integer(entry, &["lfs", "size"]).or_else(|| read_json::integer(entry, &["size"]));
+                Some(StoredFile { path: read_json::text(entry, &["path"])?, size: size.unwrap_or_default() })
+            }));
+            let next = next_cursor(&response);
+            if next.is_none() || next == cursor {
+                return Ok(Some(files));
+            }
+            cursor = next;
+        }
+    }
+
+    /// Deletes a dataset repository with its files.
+    pub(crate) async fn delete_repo(&self, ns: &str, name: &str) -> Result<Removal, ApiError> {
+        self.delete_any_repo(json!({ "name": name, "organization": ns, "type": "dataset" })).await
+    }
+
+    /// Deletes a model repository with all its revisions.
+    pub(crate) async fn delete_model_repo(&self, ns: &str, name: &str) -> Result<Removal, ApiError> {
+        // Without a type, the Data Store takes it for a model. It accepts no other spelling.
+        self.delete_any_repo(json!({ "name": name, "organization": ns })).await
+    }
+
+    async fn delete_any_repo(&self, body: Value) -> Result<Removal, ApiError> {
+        let call = ApiRequest::delete(Service::DataStore, &["v1", "hf", "api", "repos", "delete"]);
+        self.transport.remove(call.body(RequestBody::Json(body))).await
+    }
+}
+
+impl<'a> UploadSource<'a> {
+    async fn look(upload: &'a UploadFile) -> Result<UploadSource<'a>, ApiError> {
+        let local = upload.local.as_path();
+        let look = async {
+            let file = tokio::fs::File::open(local).await?;
+            let size = file.metadata().await?.len();
+            let mut sample = Vec::new();
+            file.take(SAMPLE_BYTES).read_to_end(&mut sample).await?;
+            Ok((size, sample))
+        };
+        let (size, sample) = look.await.map_err(|error| unreadable_file(&upload.path, local, &error))?;
+        Ok(UploadSource { path: &upload.path, local, size, sample })
+    }
+
+    /// Returns the commit line that carries the whole file.
+    fn inline(&self) -> [BodyPiece; 3] {
+        let path = Value::from(self.path);
+        [
+            BodyPiece::Text(r#"{"key":"file","value":{"content":""#.to_owned()),
+            BodyPiece::Base64 { path: self.local.to_owned(), len: self.size },
+            BodyPiece::Text(format!("\",\"path\":{path},\"encoding\":\"base64\"}}}}\n")),
+        ]
+    }
+}
+
+/// Creates the error of a local file that cannot be read for an upload.
+pub(super) fn unreadable_file(path: &str, local: &Path, error: &std::io::Error) -> ApiError {
+    let kind = ErrorKind::File(local.display().to_string());
+    ApiError::new(format!("upload {path}"), kind, Some(Cause(error.to_string())))
+}
+
+fn line(value: &Value) -> BodyPiece {
+    BodyPiece::Text(format!("{value}\n"))
+}
+
+/// Recognises the refusal to list a repository without a commit, which has no `main`.
+fn is_empty_repo(error: &ApiError) -> bool {
+    match &error.kind {
+        ErrorKind::Status(refusal) => {
+            error.is_not_found() && matches!(refusal.code.as_deref(), Some("RevisionNotFound" | "EntryNotFound"))
+        }
+        _ => false,
+    }
+}
+
+/// Reads the cursor in `Link: <url>; rel="next"`. The rest of the URL is ignored, because it may name a host that we
+/// cannot reach.
+fn next_cursor(response: &ApiResponse) -> Option<String> {
+    let links = response.headers.get("link")?.to_str().ok()?;
+    let next = links.split(',').find(|link| link.contains(r#"rel="next""#))?;
+    let url = next.split_once('<')?.1.split_once('>')?.0;
+    let url = Url::parse("http://localhost").ok()?.join(url).ok()?;
+    url.query_pairs().find(|(key, _)| key == "cursor").map(|(_, cursor)| cursor.into_owned())
+}
