@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Dfwfd, Folder, Output, log, project, testdata};
 
-/// The values of a plan in JSON, each with where it came from.
+/// Returns the values of a plan in JSON, each with its origin.
 fn values(output: &Output) -> BTreeMap<String, (String, String)> {
     let plan = output.code(0).json();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -25,7 +25,7 @@ fn assert_value(output: &Output, key: &str, value: &str, from: &str) {
     assert_eq!(values(output).get(key), Some(&(value.to_owned(), from.to_owned())), "{key}: {output}");
 }
 
-/// The files of a folder of testdata/configs, and that there are some.
+/// Returns the files of a folder of testdata/configs.
 fn configurations(kind: &str) -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(testdata("configs").join(kind)).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
@@ -57,7 +57,7 @@ fn five_planted_errors_are_five_problems_with_their_lines() {
 #[test]
 fn every_invalid_file_says_what_it_promises() {
     for file in configurations("invalid") {
-        // One of them is no UTF-8.
+        // One of them is not UTF-8.
         let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
         let wanted: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# expect: ")).collect();
         assert!(!wanted.is_empty(), "{}", file.display());
@@ -92,11 +92,11 @@ fn a_flag_is_stronger_than_the_environment_than_the_file_than_the_default() {
     assert_value(&command().env(variable, "70").args(flag).run(), key, "60", "flag");
     // The last of two flags.
     assert_value(&command().args(flag).args(["--set", "data_split_config.eval_size=61"]).run(), key, "61", "flag");
-    // A .env file beside the configuration is environment, and weaker than the process's.
+    // A .env file beside the configuration counts as environment. The variables of the process win over it.
     folder.write(".env", format!("{variable}=80\n"));
     assert_value(&command().run(), key, "80", "environment");
     assert_value(&command().env(variable, "70").run(), key, "70", "environment");
-    // What counts is what runs, not only what is shown.
+    // The value is used, not only shown.
     let split = folder.dfwfd(["split", "--out", "d", "--format", "json"]).args(flag).run();
     assert_eq!(split.code(0).json()["data"]["eval"], 60);
 }
@@ -138,7 +138,7 @@ fn where_the_file_is() {
     let output = split("one").current_dir(&deep).run();
     assert_eq!(output.code(0).json()["data"]["source"], "jsonl");
     assert!(deep.join("one/manifest.json").exists(), "paths on the command line are relative to the working folder");
-    // A variable, stronger than what is near; a flag, stronger than that.
+    // A variable wins over a file nearby, a flag over both.
     let eval = |eval: u32| {
         format!("logs: {{path: {}}}\ndata_split_config: {{eval_size: {eval}}}\n", testdata("news_logs.jsonl").display())
     };
@@ -150,7 +150,7 @@ fn where_the_file_is() {
     assert_eq!(output.code(0).json()["data"]["eval"], 32);
     let output = split("four").args(["--config", "nowhere.yaml"]).run();
     output.code(2).says("nowhere.yaml");
-    // None at all is enough where defaults do, and is said where they do not.
+    // Without a file the defaults apply, except for `run`, which needs candidates.
     let bare = Folder::new();
     bare.dfwfd(["run"]).run().code(2).says("no flywheel.yaml here or in a folder above").hints();
 }
@@ -201,7 +201,7 @@ fn files_in_nvidias_shapes_are_rehearsed_unchanged() {
         folder.write("logs.jsonl", &logs);
         let command = |flags: &[&str]| {
             let command = folder.dfwfd(["run", "--rehearse", "--logs", "logs.jsonl", "--state-dir", "s", "--config"]);
-            // The file that holds every key of ours names classes and a pattern that these logs do not have.
+            // This file has every key, with labels and a pattern that do not fit these logs.
             let other = ["--set", "labels=null", "--set", "label_pattern=null"];
             let other = if name == "everything.yaml" { &other[..] } else { &[] };
             command.arg(&file).args(other).args(flags).env("DESK_TOKEN", "one").env("NEMO_TOKEN", "two")
@@ -344,7 +344,7 @@ fn secrets_come_from_an_env_file_that_only_its_owner_reads() {
     for output in [open, closed] {
         assert!(!format!("{output}").contains("s3cr3t-xyz"), "{output}");
     }
-    // A literal key of NVIDIA's file works, is masked and warned about.
+    // An API key in NVIDIA's file is used and masked, with a warning.
     let valid = testdata("configs/valid/blueprint_local_judge.yaml");
     let output = folder.dfwfd(["run", "--plan", "--rehearse", "--logs", "logs.jsonl", "--config"]).arg(&valid).run();
     output.code(0).says("api_key");

@@ -1,4 +1,4 @@
-//! The output contract: streams, quiet, JSON, colour, width, broken pipes, help, exit codes.
+//! Tests the output: streams, quiet, JSON, colour, width, broken pipes, help, exit codes.
 
 use std::fs::File;
 
@@ -9,14 +9,14 @@ use crate::harness::{Folder, Output, log, project, record};
 const COMMANDS: [&str; 10] =
     ["load", "split", "run", "status", "cleanup", "cancel", "logs", "serve", "init", "completions"];
 
-/// A folder in which every command has something to do and nothing to complain about.
+/// Creates a folder in which every command succeeds without warnings.
 fn ready() -> Folder {
     let folder = Folder::with_config("nmp_config: {platform: embedded}\nnims: [{model_name: dfwfd/ngram-small}]\n");
     folder.write("logs.jsonl", log("w", 150));
     folder
 }
 
-/// One call of each command that ends by itself, in an order that works.
+/// One call of each command that ends by itself, in a working order.
 const CALLS: [&[&str]; 11] = [
     &["load", "logs.jsonl"],
     &["split", "--out", "d"],
@@ -80,7 +80,7 @@ fn a_pipe_gets_no_colours_and_a_plain_line_per_step() {
             assert!(!output.stdout.contains(" done in "), "progress is not what was asked for: {output}");
         }
     }
-    // Asked for, they are there; NO_COLOR takes them away where nothing was asked for.
+    // `--color always` wins over NO_COLOR, which wins over the default.
     let colourful = folder.dfwfd(["split", "--out", "colourful", "--color", "always"]).env("NO_COLOR", "1").run();
     assert!(colourful.code(0).stdout.contains('\x1b'), "{colourful}");
     for flags in [&["--color", "never"][..], &[]] {
@@ -144,7 +144,7 @@ fn a_reader_that_went_away_is_success() {
     }
 }
 
-/// Flags of a long help text, each with everything said about it.
+/// Returns the flags of a long help text with their descriptions.
 fn flags(help: &str) -> Vec<(String, String)> {
     let mut flags: Vec<(String, String)> = Vec::new();
     for line in help.lines() {
@@ -152,7 +152,7 @@ fn flags(help: &str) -> Vec<(String, String)> {
         if begins && !line.trim_start().starts_with("- ") {
             flags.push((line.trim().to_owned(), String::new()));
         } else if !line.starts_with(' ') && !line.is_empty() {
-            // A heading or what follows the flags.
+            // A heading, or the text after the flags.
             flags.push((String::new(), String::new()));
         }
         if let Some((_, text)) = flags.last_mut() {
@@ -188,7 +188,7 @@ fn help_names_every_default_and_shows_examples() {
         for (flag, text) in flags {
             let required = flag.split_whitespace().any(|word| word.starts_with("--") && usage.contains(word));
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            // A switch is off unless it is given: only a flag with a value has a default to name.
+            // Only a flag with a value has a default to name.
             let fine =
                 text.contains("[default: ") == flag.contains('<') || required && !text.contains("[default: off]");
             assert!(fine, "{flag} of {command:?} should name its default, and a switch none: {text}");
@@ -240,7 +240,7 @@ fn a_wrong_command_line_is_code_2_and_an_object() {
     folder.dfwfd([] as [&str; 0]).run().code(2).says("Usage");
 }
 
-/// The error of an output in JSON format, checked to be whole and to be what stderr says.
+/// Returns the error of an output in JSON. Checks that it is complete and equal to the text on stderr.
 #[track_caller]
 fn error(output: &Output, code: i32) -> Value {
     let object = output.code(code).json();
@@ -279,7 +279,7 @@ fn a_run_beside_another_is_code_75() {
 
 #[test]
 fn a_service_that_is_not_there_is_code_3() {
-    // A port that nobody listens on and that no other test can be given.
+    // No one listens on this port, and no other test gets it.
     let closed = "127.0.0.1:1";
     let yaml = format!(
         "nmp_config: {{nemo_base_url: 'http://{closed}/nemo', nim_base_url: 'http://{closed}/nim', \

@@ -1,4 +1,4 @@
-//! `run` on the shipped data: its report, its scores worked out again from the rows, its folder, its log, `status`.
+//! Tests `run` on the shipped data: report, scores recomputed from the rows, folder, log, `status`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -12,14 +12,14 @@ const LARGE: &str = "dfwfd/ngram-large";
 const SECRETS: [(&str, &str); 3] =
     [("HF_TOKEN", "s3cr3t-xyz-hf"), ("NVIDIA_API_KEY", "s3cr3t-xyz-nv"), ("DESK_TOKEN", "s3cr3t-xyz-desk")];
 
-/// One run of the shipped configuration, which several tests look at.
+/// A run of the shipped configuration that several tests share.
 struct Shipped {
     folder: Folder,
     output: Output,
     report: Value,
 }
 
-/// With secrets in its environment, every call in its log and its events in a file.
+/// It has secrets in its environment, every call in its log, and its events in a file.
 fn shipped() -> &'static Shipped {
     static RUN: OnceLock<Shipped> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -49,7 +49,7 @@ fn score(report: &Value, model: &str, which: &str, name: &str) -> f64 {
     evaluation["scores"][name]["value"].as_f64().unwrap_or_else(|| panic!("{name} of {model}, {which}: {evaluation}"))
 }
 
-/// Gold and predicted label of each row of an evaluation, from the run's folder.
+/// Returns gold and predicted label of each row of an evaluation, from the folder of the run.
 fn rows(folder: &Folder, report: &Value, model: &str, which: &str) -> Vec<(String, Option<String>)> {
     let slug = model.rsplit('/').next().unwrap();
     let text = folder.read(&format!(".dfwfd/runs/{}/rows/{slug}-{which}.jsonl", id(report)));
@@ -78,7 +78,7 @@ fn share(marks: &[bool]) -> f64 {
     marks.iter().filter(|mark| **mark).count() as f64 / marks.len() as f64
 }
 
-/// Mean F1 of the classes that occur, a wrong or unreadable answer being a miss of its class.
+/// Returns the mean F1 of the classes that occur. A wrong or unreadable answer is a miss of its class.
 fn macro_f1(rows: &[(String, Option<String>)]) -> f64 {
     let classes: BTreeSet<&String> = rows.iter().map(|(gold, _)| gold).collect();
     let f1 = |class: &&String| {
@@ -90,7 +90,7 @@ fn macro_f1(rows: &[(String, Option<String>)]) -> f64 {
     classes.iter().map(f1).sum::<f64>() / classes.len() as f64
 }
 
-/// The exact two-sided McNemar test: the discordant rows under a fair coin.
+/// Returns the p-value of the exact two-sided McNemar test.
 fn mcnemar(one: &[bool], other: &[bool]) -> f64 {
     let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|(a, b)| **a && !**b).count();
     let (first, second) = (only(one, other), only(other, one));
@@ -319,7 +319,7 @@ fn the_events_are_documented_and_tell_the_whole_run() {
         steps
     };
     assert_eq!(steps("step_started"), steps("step_done"));
-    // Every deployment that was made was given back.
+    // Every deployment that was created was released.
     let things = |kind: &str| -> BTreeSet<String> {
         let of_kind = events.iter().filter(|event| event["event"] == kind && event["kind"] == "deployment");
         of_kind.map(|event| event["name"].to_string()).collect()

@@ -1,8 +1,8 @@
-//! As much of JSON Schema as docs/report.schema.json uses.
+//! Checks values against the part of JSON Schema that docs/report.schema.json uses.
 
 use serde_json::Value;
 
-/// What in `value` is not as `schema` says, each with its path. An unknown rule is a problem, too.
+/// Returns each violation of `schema` in `value`, with its path. An unknown rule counts as one.
 pub fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (rule, wanted) in schema.as_object().unwrap() {

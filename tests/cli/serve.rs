@@ -1,4 +1,4 @@
-//! `serve`: what it prints, the file it writes, the command it runs.
+//! Tests `serve`: its output, the file it writes, and the command it runs.
 
 use crate::harness::{Folder, Server, log};
 
@@ -38,7 +38,7 @@ fn a_command_runs_against_it_and_gives_its_exit_code() {
     assert_eq!(printed.code(7).stdout, "nemo\n");
     folder.dfwfd(["serve", "--", "sh", "-c", "kill -9 $$"]).run().code(137);
     folder.dfwfd(["serve", "--", "no-such-program-here"]).run().code(2).says("no-such-program-here").hints();
-    // The file is there by the time the command runs, and holds what the command gets.
+    // The file exists when the command starts, and holds the variables of the command.
     let command = "cat serve.env; test -n \"$DFWFD__NMP_CONFIG__NIM_BASE_URL\"";
     let printed = folder.dfwfd(["serve", "--env-file", "serve.env", "--", "sh", "-c", command]).run();
     assert_eq!(printed.code(0).stdout.lines().count(), 4, "{printed}");

@@ -1,4 +1,4 @@
-//! The data in testdata/: what its README promises, and that its generator writes it.
+//! Tests the data in testdata/: it keeps the promises of its README, and its generator writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

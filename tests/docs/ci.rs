@@ -1,5 +1,5 @@
-//! docs/ci.md and examples/ci: the shell script as it stands, the commands out of the two CI files as far as a shell can
-//! run them (all but installing), every fault that the page shows.
+//! Tests docs/ci.md and examples/ci: the shell script, the commands of the two CI files except the installation, and every
+//! fault on the page.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::harness::{Folder, log, parse_lines, project, skip};
 use crate::markdown::Page;
 use crate::run::sh;
 
-/// A configuration for a cluster that is not there.
+/// A configuration for a cluster that does not exist.
 const CLUSTER: &str = "\
 nmp_config: {nemo_base_url: 'http://nemo.test', nim_base_url: 'http://nim.test', datastore_base_url: 'http://data-store.test'}
 gpus: 4
@@ -24,14 +24,14 @@ nims:
     customizer_configs: {target: meta/llama-3.2-3b-instruct@2.0, gpus: 1}
 ";
 
-/// A checked-out repository with that configuration and a sample of its logs.
+/// Creates a checked-out repository with that configuration and sample logs.
 fn checkout(config: &str) -> Folder {
     let folder = Folder::with_config(config);
     folder.write("ci/sample.jsonl", log("news_classifier", 120));
     folder
 }
 
-/// Programs that a CI image has, or a skip.
+/// Tells whether the programs of a CI image are installed, or skips the test.
 fn has(test: &str, programs: &[&str]) -> bool {
     let missing = programs
         .iter()
@@ -47,14 +47,14 @@ fn job(file: &str, name: &str) -> serde_yaml::Value {
     file[name].clone()
 }
 
-/// Variables of a CI file that are plain text.
+/// Returns the variables of a CI file that are plain text.
 fn variables(mapping: &serde_yaml::Value) -> Vec<(String, String)> {
     let pairs = mapping.as_mapping().unwrap().iter();
     let pairs = pairs.map(|(name, value)| (name.as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned()));
     pairs.filter(|(_, value)| !value.contains("${{")).collect()
 }
 
-/// Runs a script with these variables; asserts how it ends.
+/// Runs a script with these variables and checks its exit code.
 #[track_caller]
 fn script(folder: &Folder, shell: &str, text: &str, variables: &[(String, String)], code: i32) -> String {
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -78,7 +78,7 @@ fn the_smoke_test_passes_for_a_file_that_is_fine() {
 #[test]
 fn the_smoke_test_fails_for_one_that_is_not() {
     let smoke = format!("sh {} flywheel.yaml", example("ci/smoke.sh").display());
-    // Nothing is trained: the faults of trainings strike nothing.
+    // Without training, the faults of training jobs affect no call.
     let untrained = CLUSTER.replace("customization_enabled: true", "customization_enabled: false");
     let folder = checkout(&untrained);
     let said = script(&folder, "sh", &format!("{smoke} news_classifier ci/sample.jsonl"), &[], 1);
@@ -107,7 +107,7 @@ fn the_steps_of_the_github_job_run() {
     for step in steps.filter(|step| !step.contains("cargo install")) {
         script(&folder, "bash", &format!("set -o pipefail\n{step}"), &environment, 0);
         ran += 1;
-        // What a step writes there, the next ones have.
+        // The next steps have the variables that a step writes here.
         for line in folder.read("github.env").lines() {
             let (name, value) = line.split_once('=').unwrap();
             environment.push((name.to_owned(), value.to_owned()));
@@ -154,7 +154,7 @@ fn every_fault_of_the_page_is_one() {
         assert!(shown.contains(kind), "the example of {kind} is {shown}");
         kinds.push(kind.to_owned());
     }
-    // The program's own list, as it tells it.
+    // The list in the program's own error message.
     let refused = folder.dfwfd(["serve", "--fault", "no-such-fault"]).run();
     let list = refused.code(2).stderr.lines().find_map(|line| line.split_once("there are: ")).unwrap().1.to_owned();
     let known: Vec<&str> = list.split(", ").map(|form| form.split(['=', '[']).next().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! docs/cli.md is what the program's own help says, command by command. `UPDATE_DOCS=1 cargo test --test docs` writes it anew.
+//! Checks that docs/cli.md shows the help of every command. `UPDATE_DOCS=1 cargo test --test docs` writes the page anew.
 
 use std::fmt::Write as _;
 
@@ -15,14 +15,14 @@ commands at work, and [exit codes](exit-codes.md) lists their exit codes.
 
 ";
 
-/// The page as it has to be.
+/// Returns the page as it should be.
 fn page() -> String {
     let mut command = Cli::command().term_width(100);
     let mut text = HEAD.to_owned();
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     writeln!(text, "## dfwfd\n\n```text\n{}\n```", command.render_long_help().to_string().trim_end()).unwrap();
     for name in names {
-        // Not built as a part of the whole, a command does not repeat the global options.
+        // Rendered alone, a command does not repeat the global options.
         let command = command.find_subcommand(&name).unwrap().clone().term_width(100).bin_name(format!("dfwfd {name}"));
         let help = command.clone().render_long_help().to_string();
         writeln!(text, "\n## dfwfd {name}\n\n```text\n{}\n```", help.trim_end()).unwrap();

@@ -1,4 +1,4 @@
-//! docs/exit-codes.md lists every exit code under its name, and no other.
+//! Checks that docs/exit-codes.md lists every exit code under its name, and no other.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const ALL: [Exit; 9] = [
     Exit::Cancelled,
 ];
 
-/// The name in the table; a new code does not compile without one.
+/// Returns the name in the table. A new code does not compile without one.
 fn name(exit: Exit) -> &'static str {
     match exit {
         Exit::Done => "done",

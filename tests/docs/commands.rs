@@ -1,4 +1,4 @@
-//! Command lines in pages, examples and configurations: each is one that the program accepts.
+//! Checks that the program accepts every command line in pages, examples and configurations.
 
 use clap::error::ErrorKind;
 use dfwfd::cli::Cli;
@@ -9,7 +9,7 @@ use crate::harness::project;
 use crate::markdown::pages;
 use crate::shell::commands;
 
-/// Why the program does not take this command line; `None` when it does.
+/// Returns why the program refuses this command line.
 fn refusal(words: &[String]) -> Option<String> {
     let inner = words.iter().position(|word| word == "--").map(|at| &words[at + 1..]);
     if let Some(problem) = inner.filter(|words| words.first().is_some_and(|word| word == "dfwfd")).and_then(refusal) {
@@ -18,13 +18,13 @@ fn refusal(words: &[String]) -> Option<String> {
     match Cli::try_parse_from(words) {
         Ok(_) => None,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => None,
-        // `dfwfd load` in a sentence names the command and is no line to type.
+        // `dfwfd load` in a sentence names the command. It is not a line to type.
         Err(error) if error.kind() == ErrorKind::MissingRequiredArgument && words.len() == 2 => None,
         Err(error) => Some(format!("{}\n{error}", words.join(" "))),
     }
 }
 
-/// The calls of the program in shell text.
+/// Returns the calls of the program in shell text.
 fn calls(text: &str) -> Vec<Vec<String>> {
     let of_program = |mut words: Vec<String>| {
         let through_cargo = ["cargo", "run", "--release", "--"];
@@ -53,7 +53,7 @@ fn shell_blocks_hold_commands_that_parse() {
             let at = format!("{}:{}", page.name(), block.line);
             let text = match block.info.as_str() {
                 "" | "sh" | "sh run" | "bash" => block.text.clone(),
-                // A session: what is typed follows the prompt.
+                // In a session, the typed lines follow the prompt.
                 "console" => {
                     block.text.lines().filter_map(|line| line.strip_prefix("$ ")).collect::<Vec<_>>().join("\n")
                 }
@@ -71,7 +71,7 @@ fn code_spans_hold_commands_that_parse() {
     for page in pages() {
         for (line, span) in page.spans() {
             if span.starts_with("dfwfd ") && !span.contains("...") {
-                // In tables a bar is escaped, in prose NAME stands for a value: both are words to the program.
+                // Tables escape bars.
                 let calls = calls(&span.replace("\\|", "|"));
                 found.extend(calls.into_iter().map(|words| (format!("{}:{line}", page.name()), words)));
             }

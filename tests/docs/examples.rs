@@ -1,5 +1,5 @@
-//! The files of examples/ as their readers run them: the cron script in good and bad nights, the CI job's steps, the cluster's
-//! configuration, the program that logs OpenAI traffic.
+//! Runs the files of examples/ as their readers would: the cron script in good and bad nights, the steps of the CI job, the
+//! configuration for a cluster, and the program that logs OpenAI traffic.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,14 +18,14 @@ nims:
     customizer_configs: {target: dfwfd/ngram-small@1.0}
 ";
 
-/// Records of all times: those of the tests are of 2023.
+/// Takes records of all times, because those of the tests are of 2023.
 const ALL_TIMES: (&str, &str) = ("KEEP_FROM", "2000-01-01");
 
 pub fn example(name: &str) -> PathBuf {
     project().join("examples").join(name)
 }
 
-/// bash, or a skip.
+/// Tells whether bash is installed, or skips the test.
 pub fn bash(test: &str) -> bool {
     let works = Command::new("bash").args(["-c", "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
@@ -34,7 +34,7 @@ pub fn bash(test: &str) -> bool {
     works
 }
 
-/// One night of the cron script.
+/// Runs one night of the cron script.
 fn night(folder: &Folder, arguments: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     sh(folder.path(), "bash", &format!("bash {} {arguments}", example("nightly.sh").display()), variables)
 }
@@ -65,7 +65,7 @@ fn a_good_night_is_silent_and_adds_one_line() {
     folder.write("day.jsonl", format!("{}broken\n", log("news", 160)));
     let first = night(&folder, "flywheel.yaml news day.jsonl", &[ALL_TIMES]);
     assert_eq!(first, (Some(0), String::new()));
-    // The same file again adds no record, and a run of its own.
+    // The same file adds no record, and there is a second run.
     let second = night(&folder, "flywheel.yaml news day.jsonl", &[ALL_TIMES]);
     assert_eq!(second, (Some(0), String::new()));
     let results = parse_lines(&folder.read("results.jsonl"));
@@ -161,7 +161,7 @@ fn the_cluster_configuration_can_be_rehearsed() {
     folder.dfwfd(arguments).args(&chosen[..4]).arg("--plan").run().code(0);
 }
 
-/// What stands in for the SDK: answers with the class it is asked for, and has the markers and models of the real one.
+/// A stand-in for the SDK. It answers with the requested class, and has the markers and models of the real one.
 const OPENAI: &str = r#"
 class NotGiven: pass
 class Model:

@@ -1,4 +1,4 @@
-//! Relative links: the file is there, the heading is there, and every page can be reached from the README.
+//! Checks relative links: file and heading exist, and every page can be reached from the README.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ fn is_outside(target: &str) -> bool {
     target.starts_with("https://") || target.starts_with("http://")
 }
 
-/// The file and the anchor that a link on this page leads to.
+/// Returns the file and the anchor behind a link on this page.
 fn target(page: &Page, link: &str) -> (PathBuf, Option<String>) {
     let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor.to_owned())));
     let folder = page.path.parent().unwrap();
@@ -72,7 +72,7 @@ fn every_example_is_named_in_a_page() {
     }
 }
 
-/// Files that Python leaves behind are none of ours.
+/// Skips files that Python leaves behind.
 fn is_listed(path: &Path) -> bool {
     path.is_file() && path.extension().is_none_or(|extension| extension != "pyc")
 }

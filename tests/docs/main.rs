@@ -1,5 +1,5 @@
-//! The documentation held against the program: links lead somewhere, command lines parse, runnable blocks run and print
-//! what the page shows, the table of exit codes is complete. And the files of examples/, run as their readers would.
+//! Checks the documentation against the program: links, command lines, runnable blocks with their output, the table of exit
+//! codes. Runs the files of examples/ as their readers would.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not what they share")]
 

@@ -1,4 +1,4 @@
-//! Pages as the other tests want them: code blocks, links, headings, code spans. Only what these pages use of Markdown.
+//! Reads the code blocks, links, headings and code spans of a page. It knows only the Markdown that these pages use.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,10 @@ use crate::harness::project;
 /// A fenced code block.
 #[derive(Debug)]
 pub struct Block {
-    /// What follows the fence, such as `sh run`.
+    /// The text after the fence, such as `sh run`.
     pub info: String,
-    /// Its text.
     pub text: String,
-    /// The line that its text begins at.
+    /// The first line of the text.
     pub line: usize,
 }
 
@@ -22,7 +21,7 @@ pub struct Block {
 pub struct Page {
     pub path: PathBuf,
     pub blocks: Vec<Block>,
-    /// The lines outside of code blocks, with their numbers.
+    /// The lines outside code blocks, with their numbers.
     pub prose: Vec<(usize, String)>,
 }
 
@@ -45,12 +44,12 @@ impl Page {
         Page { path: path.to_owned(), blocks, prose }
     }
 
-    /// Its path within the project.
+    /// Returns the path within the project.
     pub fn name(&self) -> String {
         self.path.strip_prefix(project()).unwrap().display().to_string()
     }
 
-    /// Targets of links and images, with their lines.
+    /// Returns the targets of links and images, with their lines.
     pub fn links(&self) -> Vec<(usize, String)> {
         let link = Regex::new(r"\]\(([^()\s]+)\)").unwrap();
         let spans = Regex::new("`[^`]*`").unwrap();
@@ -62,7 +61,7 @@ impl Page {
         found
     }
 
-    /// Code spans, with their lines.
+    /// Returns the code spans, with their lines.
     pub fn spans(&self) -> Vec<(usize, String)> {
         let span = Regex::new("`([^`]+)`").unwrap();
         let of_line = |(number, line): &(usize, String)| {
@@ -71,7 +70,7 @@ impl Page {
         self.prose.iter().flat_map(of_line).collect()
     }
 
-    /// The anchors of its headings, as GitHub makes them.
+    /// Returns the anchors of the headings, as GitHub makes them.
     pub fn anchors(&self) -> Vec<String> {
         let headings = self
             .prose
@@ -90,7 +89,7 @@ fn anchor(heading: &str) -> String {
     kept.replace(' ', "-")
 }
 
-/// The README, the changelog, docs/ and the pages beside the test data.
+/// Returns the README, the changelog, docs/ and the pages of the test data.
 pub fn pages() -> Vec<Page> {
     let mut paths: Vec<PathBuf> =
         ["README.md", "CHANGELOG.md", "testdata/README.md"].iter().map(|name| project().join(name)).collect();

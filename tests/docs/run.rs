@@ -1,4 +1,4 @@
-//! Blocks marked `sh run`: all of a page in one folder, in order, through a shell; and the output that the page shows.
+//! Runs the blocks marked `sh run` of a page, in order and in one folder, and checks the output that the page shows.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use regex::Regex;
 use crate::harness::{Folder, project, testdata};
 use crate::markdown::{Block, Page};
 
-/// What the README calls through cargo is the binary under test.
+/// Makes the calls through cargo in the README run the binary under test.
 const PREAMBLE: &str = r#"
 cargo() {
     [ "$1 $2 $3" = "run --release --" ] || { echo "cargo $*: not a call of the program" >&2; exit 99; }
@@ -18,7 +18,7 @@ cargo() {
 }
 "#;
 
-/// Runs a script in a folder, `dfwfd` on its path; what it has printed, both streams as one text.
+/// Runs a script in a folder with `dfwfd` on its path. Returns the exit code and both streams as one text.
 pub fn sh(folder: &Path, shell: &str, script: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let binary = Path::new(env!("CARGO_BIN_EXE_dfwfd")).parent().unwrap();
     let path = std::env::join_paths(
@@ -32,7 +32,7 @@ pub fn sh(folder: &Path, shell: &str, script: &str, variables: &[(&str, &str)]) 
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-/// A line without what differs from run to run: ids, times, and the spaces that they shift.
+/// Masks what differs from run to run: ids, times, and the spaces that they shift.
 fn masked(line: &str) -> String {
     let mut line = line.to_owned();
     for (pattern, mask) in [
@@ -48,8 +48,8 @@ fn masked(line: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Runs the page; asserts that it ends well and that each line it shows was printed. `UPDATE_DOCS=1 cargo test --test docs`
-/// writes what is printed into the page first.
+/// Runs the page, and checks that it succeeds and prints each line that it shows. `UPDATE_DOCS=1 cargo test --test docs`
+/// writes the output into the page first.
 fn check(page: &str, folder: &Folder) {
     let path = project().join(page);
     let script: String =
@@ -79,12 +79,12 @@ fn is_run(block: &Block) -> bool {
     block.info == "sh run"
 }
 
-/// The blocks of output: each follows one that is run.
+/// Returns the blocks of output. Each follows a block that is run.
 fn shown(page: &Page) -> Vec<&Block> {
     page.blocks.windows(2).filter(|pair| is_run(&pair[0]) && pair[1].info == "text").map(|pair| &pair[1]).collect()
 }
 
-/// Writes into each block of output as many lines as it has, from where the same first line was printed.
+/// Replaces the lines of each block of output, beginning where the same first line was printed.
 fn update(path: &Path, printed: &str) {
     let mut text = std::fs::read_to_string(path).unwrap();
     for block in shown(&Page::read(path)) {

@@ -1,7 +1,6 @@
-//! Simple commands out of shell text, as far as documentation uses the shell: quotes, comments, pipes, lists, substitutions,
-//! redirections.
+//! Finds simple commands in shell text. It knows quotes, comments, pipes, lists, substitutions and redirections.
 
-/// The words of every simple command in the text, quotes removed.
+/// Returns the words of every simple command in the text, without quotes.
 pub fn commands(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
     let (mut commands, mut words, mut word): (Vec<Vec<String>>, Vec<String>, Option<String>) =
@@ -12,7 +11,7 @@ pub fn commands(text: &str) -> Vec<Vec<String>> {
         match (quote, character) {
             (Some(open), _) if character == open => quote = None,
             (Some('"'), '$') if characters.peek() == Some(&'(') => {
-                // What stands in the quotes is a command of its own.
+                // The quotes hold a command of their own.
                 characters.next();
                 words.extend(word.take());
                 commands.push(std::mem::take(&mut words));

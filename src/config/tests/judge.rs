@@ -1,8 +1,8 @@
-//! The judge of tool calls: both spellings of it, what it lacks, and its key, which is in no plan.
+//! Tests the judge of tool calls: both spellings, missing keys, and the API key, which is in no plan.
 
 use super::*;
 
-/// `SMALL` with tool calls that this judge is asked about.
+/// Adds tool calls and this judge to `SMALL`.
 fn judged(judge: &str) -> String {
     format!(
         "{SMALL}evaluation_config: {{workload_type: tool_calling, tool_eval_type: tool-calling-judge}}\n\
@@ -106,7 +106,7 @@ fn the_key_of_a_judge_is_found_and_in_no_plan() {
     assert_eq!(judge_key(&plan, &[], &nothing).as_deref(), Some("s3cr3t"));
     let set = ["llm_judge_config.api_key=other".to_owned()];
     assert_eq!(judge_key(&plan, &set, &nothing).as_deref(), Some("other"));
-    // The file has changed since the run was started: the environment may still know the key.
+    // The file may have changed since the run started. The environment may still hold the key.
     std::fs::write(folder.path().join(locate::NAME), "nims: [").unwrap();
     assert_eq!(judge_key(&plan, &[], &nothing), None);
     let variables = Environment::of([("LLM_JUDGE_API_KEY", "again")]);

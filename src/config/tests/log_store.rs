@@ -1,4 +1,4 @@
-//! Keys of `logs`: where an index is, what opens it, how long it may take, and the places of fields.
+//! Tests the keys of `logs`: the address, credentials and time limit of an index, and the paths of fields.
 
 use super::*;
 
@@ -60,7 +60,7 @@ fn a_call_to_an_index_has_a_time_limit_above_zero() {
         assert_eq!(lines.len(), 1, "{wrong}: {lines:#?}");
         assert!(lines[0].contains("logs.elasticsearch.timeout") && lines[0].contains("above zero"), "{lines:#?}");
     }
-    // A plan that was stored before there was such a key.
+    // A stored plan may be older than this key.
     let mut stored = serde_json::to_value(plan("timeout: 5s").unwrap()).unwrap();
     let at = &mut stored["data"]["input"]["elasticsearch"];
     assert_eq!(at.as_object_mut().unwrap().remove("timeout_ms"), Some(5000.into()));

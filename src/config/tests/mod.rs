@@ -1,4 +1,4 @@
-//! The configuration as a whole: every file that has to load, every kind of problem, precedence, and the reference.
+//! Tests the configuration as a whole: files that must load, every kind of problem, precedence, and the reference.
 
 mod judge;
 mod log_store;
@@ -41,7 +41,7 @@ fn said(result: Result<Plan, Problems>) -> Vec<String> {
     result.expect_err("a problem").each().iter().map(ToString::to_string).collect()
 }
 
-/// Loads a text as `flywheel.yaml` of a folder of its own.
+/// Loads a text as the `flywheel.yaml` of a new folder.
 fn load_text(text: &str, change: impl FnOnce(&mut Invocation, &mut Surroundings)) -> Result<Plan, Problems> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(locate::NAME);
@@ -351,7 +351,7 @@ fn the_reference_describes_every_key_with_its_default() {
     };
     let key = |path: &str| schema::find(&path.replace(".N", ".0")).unwrap();
     for path in schema::paths() {
-        // The keys inside a section whose feature is not built stand in the row of the section.
+        // The row of a section whose feature is not built lists the keys inside it.
         let above = path.match_indices('.').map(|(end, _)| &path[..end]);
         let unbuilt = above.filter(|above| !above.ends_with(".N")).find(|above| key(above).later.is_some());
         match unbuilt {
