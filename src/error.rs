@@ -5,14 +5,15 @@ use std::fmt;
 use crate::config::Problems;
 use crate::nemo::ApiError;
 use crate::platform::Unset;
+use crate::run::End;
 use crate::run::check::Obstacle;
 use crate::run::cx::TooLong;
 use crate::run::lock::Locked;
 use crate::run::stop::Interrupted;
-use crate::run::{End, RunState};
 use crate::source::ElasticError;
 use crate::source::dataset::Unusable;
 use crate::store::StoreError;
+use crate::vocabulary::RunState;
 
 /// The exit codes of product section 7, in the order in which the stronger wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -183,8 +184,8 @@ pub fn of_run(end: &End) -> Exit {
         RunState::Completed => Exit::Done,
         RunState::Partial => Exit::Partial,
         RunState::Cancelled => Exit::Cancelled,
-        // Where several apply, the strongest.
-        RunState::Failed => {
+        // A run that has ended is neither running nor interrupted.
+        RunState::Failed | RunState::Running | RunState::Interrupted => {
             STRENGTH.into_iter().find(|strong| codes().any(|code| code == *strong)).unwrap_or(Exit::Failed)
         }
     }

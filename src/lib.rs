@@ -16,3 +16,4 @@ pub mod source;
 pub mod store;
 pub mod student;
 pub mod ui;
+pub mod vocabulary;

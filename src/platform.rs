@@ -6,17 +6,15 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::env::Environment;
-use crate::config::plan::{Candidate, Plan, PlatformKind};
+use crate::config::plan::{Candidate, Plan};
 use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::student;
+use crate::vocabulary::{PlatformId, PlatformKind};
 
 pub use crate::embedded::{
     BadFault, Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
 };
-
-/// What a ledger row of an in-process platform begins with.
-const IN_PROCESS: &str = "embedded:";
 
 /// A platform that can be talked to.
 #[derive(Debug)]
@@ -24,13 +22,13 @@ pub struct Platform {
     /// The client.
     pub nemo: Client,
     /// Its identity, as rows of the ledger carry it: the base URLs, or the instance of an in-process platform.
-    pub identity: String,
+    pub id: PlatformId,
     /// What it is, whatever the configuration says: every answer of an embedded platform tells.
     pub kind: PlatformKind,
     /// Base URL of the NIM proxy.
     pub nim: String,
     /// The server inside this process; it ends when this is dropped.
-    server: Option<embedded::Server>,
+    _server: Option<embedded::Server>,
 }
 
 /// A variable that the configuration names is not set.
@@ -41,11 +39,6 @@ pub struct Unset {
     pub key: String,
     /// Its name.
     pub name: String,
-}
-
-/// Whether rows of this platform are gone with the process that made them.
-pub fn died_with_its_process(identity: &str) -> bool {
-    identity.starts_with(IN_PROCESS)
 }
 
 /// Whether every candidate is a student under its own name.
@@ -70,11 +63,11 @@ fn start(gpus: u32) -> anyhow::Result<Platform> {
     let options = embedded::Options { gpus, ..embedded::Options::default() };
     let server = embedded::Server::start(options).context("starting the embedded platform")?;
     let (nemo, nim, datastore) = server.base_urls();
-    let identity = format!("{IN_PROCESS}{}", server.instance());
+    let id = PlatformId::InProcess(server.instance().to_owned());
     let base_urls = BaseUrls { nemo, nim: nim.clone(), datastore };
     let options = ClientOptions { base_urls, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
     let nemo = Client::new(&options).context("connecting to the embedded platform")?;
-    Ok(Platform { nemo, identity, kind: PlatformKind::Embedded, nim, server: Some(server) })
+    Ok(Platform { nemo, id, kind: PlatformKind::Embedded, nim, _server: Some(server) })
 }
 
 fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
@@ -84,7 +77,7 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
         nim: platform.nim_base_url.clone(),
         datastore: platform.datastore_base_url.clone(),
     };
-    let identity = format!("{} {} {}", base_urls.nemo, base_urls.nim, base_urls.datastore);
+    let id = PlatformId::Remote(format!("{} {} {}", base_urls.nemo, base_urls.nim, base_urls.datastore));
     let bearer = match &platform.api_key_env {
         Some(name) => {
             let unset = || Unset { key: "nmp_config.api_key_env".to_owned(), name: name.clone() };
@@ -107,7 +100,7 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
         ca_cert: platform.ca_cert.as_deref().map(Path::to_path_buf),
     })
     .context("preparing the connection to NeMo")?;
-    Ok(Platform { nemo, identity, kind: PlatformKind::Nemo, nim, server: None })
+    Ok(Platform { nemo, id, kind: PlatformKind::Nemo, nim, _server: None })
 }
 
 /// Fills `${NAME}` from the environment.
@@ -133,11 +126,6 @@ impl Platform {
         if self.nemo.embedded_instance().is_some() {
             self.kind = PlatformKind::Embedded;
         }
-    }
-
-    /// Whether the server runs inside this process.
-    pub fn is_in_process(&self) -> bool {
-        self.server.is_some()
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Resu
     let row = super::state_dir::named_run(store.as_ref(), &name.ok_or_else(nothing)?, &state_dir)?;
     let Some(store) = store.filter(|_| dead::is_alive(&row, &state_dir)) else {
         let state = dead::shown_state(&row, &state_dir);
-        return Err(Fault::new(Exit::Usage, format!("run {} is not running: it is {state}", row.id))
+        return Err(Fault::new(Exit::Usage, format!("run {} is not running: it is {}", row.id, state.as_str()))
             .hint(format!("`dfwfd cleanup {}` gives back what it may still hold", row.id))
             .into());
     };

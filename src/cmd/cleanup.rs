@@ -10,13 +10,13 @@ use crate::config::plan::Plan;
 use crate::error::{self, Exit, Fault};
 use crate::nemo::ErrorKind;
 use crate::platform;
-use crate::report::answers::CleanupReport;
-use crate::report::model::{ErrorObject, Held, SCHEMA};
-use crate::report::runs;
+use crate::report::json::CleanupReport;
+use crate::report::json::{ErrorObject, Held, SCHEMA};
+use crate::report::lists;
 use crate::run::dead::{self, Depth};
 use crate::run::lock::{self, Lock};
 use crate::run::release::Left;
-use crate::store::{Class, Resource, RunRow, Store};
+use crate::store::{Resource, ResourceClass, ResourceState, RunRow, Store};
 use crate::ui::Ui;
 
 /// Gives back, and says what.
@@ -55,7 +55,7 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
         }
     }
     ui.json(&report);
-    ui.result(&runs::cleanup(&report, ui.width(), ui.color()));
+    ui.result(&lists::cleanup(&report, ui.width(), ui.color()));
     Ok(exit)
 }
 
@@ -68,22 +68,22 @@ async fn one(
     report: &mut CleanupReport,
 ) -> anyhow::Result<()> {
     let wanted = |resource: &Resource| match depth {
-        Depth::Gpus => resource.class() == Class::Gpu,
-        Depth::Purge => resource.class() != Class::Record,
+        Depth::Gpus => resource.class() == ResourceClass::Gpu,
+        Depth::Purge => resource.class() != ResourceClass::Record,
     };
-    let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
+    let mut open = dead::open_rows(store, &row.id)?;
     open.retain(wanted);
     if dry_run {
         report.held.extend(open.iter().map(Held::from));
         return Ok(());
     }
-    dead::tick_off_the_dead(store, &row.id, platform::died_with_its_process)?;
+    dead::tick_off_the_dead(store, &row.id)?;
     if open.is_empty() {
         return Ok(());
     }
     let released = Mutex::new(Vec::new());
     let told = |resource: &Resource| {
-        let given_back = Held { state: "released".to_owned(), ..Held::from(resource) };
+        let given_back = Held { state: ResourceState::Released, ..Held::from(resource) };
         released.lock().unwrap_or_else(PoisonError::into_inner).push(given_back);
     };
     let left = release(store, row, open, depth, &told).await;
@@ -119,9 +119,9 @@ pub(super) async fn before_a_run(store: &Store, state_dir: &Path, except: Option
         if except == Some(row.id.as_str()) || dead::is_alive(&row, state_dir) {
             continue;
         }
-        dead::tick_off_the_dead(store, &row.id, platform::died_with_its_process)?;
-        let mut open = dead::open_rows(store, &row.id, platform::died_with_its_process)?;
-        open.retain(|resource| resource.class() == Class::Gpu);
+        dead::tick_off_the_dead(store, &row.id)?;
+        let mut open = dead::open_rows(store, &row.id)?;
+        open.retain(|resource| resource.class() == ResourceClass::Gpu);
         if open.is_empty() {
             continue;
         }

@@ -10,9 +10,9 @@ use crate::data::forms::table::TableOptions;
 use crate::data::reject::Reject;
 use crate::data::timestamp;
 use crate::error::{Exit, Fault};
-use crate::report::answers::{LoadCounts, LoadReport};
-use crate::report::data;
-use crate::report::model::SCHEMA;
+use crate::report::datasets;
+use crate::report::json::SCHEMA;
+use crate::report::json::{LoadCounts, LoadReport};
 use crate::report::text::counted;
 use crate::source::load::{self, FileFormat, LoadError, LoadProgress, LoadRequest, Loaded};
 use crate::source::local::LocalStore;
@@ -88,7 +88,7 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         rejected,
         trimmed: loaded.trimmed,
     };
-    ui.result(&data::load(&counts, ui.width(), ui.color()));
+    ui.result(&datasets::load(&counts, ui.width(), ui.color()));
     ui.json(&LoadReport {
         schema: SCHEMA,
         data: counts,

@@ -5,9 +5,9 @@ use crate::config::{self, Invocation, Need};
 use crate::data::label::LabelReader;
 use crate::data::options::{Filter, LogSource};
 use crate::error::{Exit, Fault};
-use crate::report::answers::{LogList, LogRow};
-use crate::report::model::SCHEMA;
-use crate::report::runs;
+use crate::report::json::SCHEMA;
+use crate::report::json::{LogList, LogRow};
+use crate::report::lists;
 use crate::report::text::{count, counted};
 use crate::source::Halt;
 use crate::source::listing::WorkloadListing;
@@ -46,7 +46,7 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     if rows.is_empty() && *filter != Filter::default() {
         ui.result("No record of the log store matches.");
     } else {
-        ui.result(&runs::logs(&rows, ui.width(), ui.color()));
+        ui.result(&lists::logs(&rows, ui.width(), ui.color()));
     }
     if let Some(server) = &contents.server {
         ui.note(&format!("listed from {server}"));

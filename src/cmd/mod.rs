@@ -24,7 +24,7 @@ use crate::config::plan::Plan;
 use crate::config::{Invocation, Need};
 use crate::data::options::LogSource;
 use crate::error::{Exit, classify};
-use crate::report::model::ErrorObject;
+use crate::report::json::ErrorObject;
 use crate::source::credentials::Credentials;
 use crate::source::local::LocalStore;
 use crate::source::log_store::LogStore;

@@ -8,9 +8,9 @@ use crate::cli::{Global, Split};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
-use crate::report::answers::SplitReport;
-use crate::report::data;
-use crate::report::model::{Data, SCHEMA};
+use crate::report::datasets;
+use crate::report::json::SCHEMA;
+use crate::report::json::SplitReport;
 use crate::source::{Halt, dataset};
 use crate::ui::Ui;
 
@@ -48,15 +48,14 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     if let Some(server) = manifest.inputs.iter().find_map(|input| input.server.as_ref()) {
         ui.note(&format!("read from {server}"));
     }
-    let data = Data::of(&manifest).context("cannot read the manifest")?;
     let rejected = manifest.all_rejected();
     let strict = args.strict.then(|| super::rejects::strict_error(rejected)).flatten();
     ui.json(&SplitReport {
         schema: SCHEMA,
-        data: data.clone(),
+        data: manifest.clone(),
         exit_code: strict.as_ref().map(|_| Exit::Data.code()),
         error: strict.as_ref().map(super::error_object),
     });
-    ui.result(&data::split(&data, ui.width(), ui.color()));
+    ui.result(&datasets::split(&manifest, ui.width(), ui.color()));
     strict.map_or(Ok(Exit::Done), Err)
 }

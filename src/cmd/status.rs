@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::cli::{Global, Status};
 use crate::error::Exit;
-use crate::report::answers::{self, RunList};
-use crate::report::model::{RunState, SCHEMA};
-use crate::report::{assemble, runs, table};
+use crate::report::json::{RunList, RunSummary, SCHEMA};
+use crate::report::{assemble, lists, run_tables};
 use crate::store::Store;
 use crate::ui::Ui;
+use crate::vocabulary::RunState;
 
 /// How often a watched state directory is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -46,21 +46,21 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
             None => Vec::new(),
         };
         let goes_on = rows.iter().any(|row| row.state == RunState::Running);
-        let text = runs::runs(&rows, ui.width(), ui.color());
+        let text = lists::runs(&rows, ui.width(), ui.color());
         return Ok(Shown { text, json: serde_json::to_value(RunList { schema: SCHEMA, runs: rows })?, goes_on });
     };
     let row = super::state_dir::named_run(store.as_ref(), name, state_dir)?;
     let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has gone", state_dir.display()))?;
     let report = assemble::assemble(&store, &row, state_dir)?;
     let goes_on = report.state == RunState::Running;
-    Ok(Shown { text: table::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
+    Ok(Shown { text: run_tables::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
 }
 
-fn list(store: &Store, state_dir: &Path, ui: &Ui) -> anyhow::Result<Vec<answers::RunRow>> {
+fn list(store: &Store, state_dir: &Path, ui: &Ui) -> anyhow::Result<Vec<RunSummary>> {
     let mut rows = Vec::new();
     for row in store.runs()? {
         match assemble::assemble(store, &row, state_dir) {
-            Ok(report) => rows.push(report.row()),
+            Ok(report) => rows.push(RunSummary::from(&report)),
             // One run that cannot be read must not hide the others.
             Err(error) => ui.warn(&format!("run {}: {error:#}", row.id)),
         }

@@ -1,10 +1,11 @@
 //! Resolves `nims` and `--only` into the candidates of a plan.
 
 use super::Invocation;
-use super::plan::{Candidate, CustomizerPlan, PlatformKind};
+use super::plan::{Candidate, CustomizerPlan};
 use super::problem::{Location, Problem};
 use super::resolve::Resolver;
 use crate::student;
+use crate::vocabulary::PlatformKind;
 
 impl Resolver<'_> {
     /// Checks every candidate of the file and returns those that `--only` selects.

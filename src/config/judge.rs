@@ -3,7 +3,7 @@
 
 use super::env::Environment;
 use super::node::ConfigNode;
-use super::plan::{Candidate, JudgeKey, JudgePlace, JudgePlan, LocalJudge, Plan, PlatformKind, ValueSource};
+use super::plan::{Candidate, JudgeKey, JudgePlace, JudgePlan, LocalJudge, Plan, ValueSource};
 use super::problem::Problem;
 use super::reader::source_of;
 use super::resolve::Resolver;
@@ -11,6 +11,7 @@ use super::schema::TextForm;
 use super::{Invocation, Need, overrides, values, yaml};
 use crate::data::options::TypeChoice;
 use crate::student;
+use crate::vocabulary::PlatformKind;
 
 const SECTION: &str = "llm_judge_config";
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::intake::WorkloadType;
 use crate::data::options::DatasetRequest;
+use crate::vocabulary::PlatformKind;
 
 /// The resolved and checked configuration of one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,16 +60,6 @@ pub struct PlatformPlan {
     pub headers: BTreeMap<String, String>,
     /// The number of candidates that may hold a NIM at once. `None` leaves it to the GPU budget.
     pub nim_parallelism: Option<u32>,
-}
-
-/// The kind of NeMo platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlatformKind {
-    /// A cluster behind three base URLs.
-    Nemo,
-    /// The NeMo-compatible server inside this process.
-    Embedded,
 }
 
 /// One candidate model (`nims[]`).

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::plan::{PlatformKind, PlatformPlan, ValueSource};
+use super::plan::{PlatformPlan, ValueSource};
 use super::problem::Problem;
 use super::resolve::Resolver;
 use super::{Invocation, Need, check, locate};
+use crate::vocabulary::PlatformKind;
 
 impl Resolver<'_> {
     /// Returns the platform and how to reach it.

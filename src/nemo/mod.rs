@@ -29,7 +29,7 @@ pub use removal::Removal;
 pub use secret::Secret;
 pub use status::JobStatus;
 pub use training::{
-    Hyperparameters, LossPoint, NewTrainingConfig, NewTrainingJob, StoredTrainingOption, TrainingConfig, TrainingJob,
+    Hyperparameters, NewTrainingConfig, NewTrainingJob, StoredTrainingOption, TrainingConfig, TrainingJob,
     TrainingOption, TrainingStatus, TrainingTarget,
 };
 pub use transport::{ApiError, BaseUrls, ClientOptions, ErrorKind, Refusal};

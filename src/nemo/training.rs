@@ -2,6 +2,7 @@
 
 use super::difference::{difference, text_difference};
 use super::status::JobStatus;
+use crate::vocabulary::LossPoint;
 
 /// A model that can be trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,15 +121,6 @@ pub struct TrainingJob {
     pub namespace: Option<String>,
     /// The creation time in epoch milliseconds.
     pub created_at_ms: Option<i64>,
-}
-
-/// The losses at one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossPoint {
-    /// The step, counted from 0.
-    pub step: u64,
-    pub train: Option<f64>,
-    pub validation: Option<f64>,
 }
 
 /// The progress of a training job.

@@ -1,40 +1,29 @@
-//! A report from what the store remembers of a run: its row, its facts and its ledger.
+//! Makes the report of a run from its row, its facts and its ledger.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::model::{
-    Candidate, Data, ErrorObject, Evaluation, Evaluations, Failure, Held, Judge, LossPoint, Report, RunState, SCHEMA,
-    State, Training, Usage,
-};
+use super::json::{Candidate, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage};
 use crate::config::plan::{JudgePlace, Plan};
-use crate::platform;
 use crate::run::dead;
 use crate::run::outcome::{
-    CandidateFact, CandidateState, EvaluationFact, MANIFEST, TrainingFact, WARNINGS, Which, candidate_key,
-    evaluation_key, training_key,
+    CandidateFact, EvaluationFact, MANIFEST, TrainingFact, WARNINGS, Which, candidate_key, evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
-use crate::store::{Resource, RunRow, Store, now_ms};
+use crate::store::{RunRow, Store, now_ms};
+use crate::vocabulary::{CandidateState, RunState};
 
-/// The report of a run, as far as it has come.
+/// Returns the report of a run, finished or not.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result<Report> {
     let plan: Plan = store.plan(&row.id)?;
-    let state = match dead::shown_state(row, state_dir) {
-        "running" => RunState::Running,
-        "interrupted" => RunState::Interrupted,
-        "completed" => RunState::Completed,
-        "partial" => RunState::Partial,
-        "cancelled" => RunState::Cancelled,
-        _ => RunState::Failed,
-    };
+    let state = dead::shown_state(row, state_dir);
     let manifest: Option<Manifest> = store.fact(&row.id, MANIFEST)?;
     let error: Option<ErrorObject> =
-        row.error.as_deref().map(serde_json::from_str).transpose().context("reading the error of the run")?;
+        row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
     let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
     let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
@@ -46,14 +35,14 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         workload: row.workload.clone(),
         state,
         exit_code: row.exit_code.filter(|_| state != RunState::Interrupted),
-        platform: row.platform.clone(),
+        platform: row.platform,
         rehearsal: row.rehearsal,
         started_at: rfc3339(row.started_ms),
         seconds: seconds(row, state),
         owner: row.owner.clone(),
         nim_base_url,
-        data: manifest.as_ref().map(Data::of).transpose().context("reading the manifest of the run")?,
         judge: manifest.as_ref().and_then(|manifest| judge(&plan, manifest)),
+        data: manifest,
         candidates: candidates.collect::<anyhow::Result<_>>()?,
         comparisons: Vec::new(),
         verdict: None,
@@ -72,23 +61,11 @@ fn judge(plan: &Plan, manifest: &Manifest) -> Option<Judge> {
     Some(Judge { model: judge.model_name.clone(), deployment: deployment.to_owned() })
 }
 
-/// What a run holds of class GPU; what died with an in-process platform is not held.
+/// Returns what a run holds. What was inside a process is gone once the process has ended.
 fn held(store: &Store, row: &RunRow, state: RunState) -> anyhow::Result<Vec<Held>> {
-    let held = store.held(&row.id)?;
-    let held = held
-        .into_iter()
-        .filter(|resource| state == RunState::Running || !platform::died_with_its_process(&resource.platform));
-    Ok(held.map(|resource| Held::from(&resource)).collect())
-}
-
-impl From<&Resource> for Held {
-    fn from(resource: &Resource) -> Held {
-        Held {
-            kind: resource.kind.as_str().to_owned(),
-            name: resource.name.clone(),
-            state: resource.state.as_str().to_owned(),
-        }
-    }
+    let mut held = store.held(&row.id)?;
+    held.retain(|resource| state == RunState::Running || !resource.platform.ends_with_its_process());
+    Ok(held.iter().map(Held::from).collect())
 }
 
 fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow::Result<Candidate> {
@@ -98,19 +75,14 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
         let fact: Option<EvaluationFact> = store.fact(&row.id, &evaluation_key(model, which))?;
         Ok(fact.map(evaluation))
     };
-    let state = match fact.as_ref().map(|fact| fact.state) {
-        // Nobody works on it any more.
-        Some(CandidateState::Running) if run != RunState::Running => State::Cancelled,
-        None | Some(CandidateState::Waiting) if run != RunState::Running => State::Skipped,
-        None | Some(CandidateState::Waiting) => State::Waiting,
-        Some(CandidateState::Running) => State::Running,
-        Some(CandidateState::Completed) => State::Completed,
-        Some(CandidateState::Failed) => State::Failed,
-        Some(CandidateState::Skipped) => State::Skipped,
-        Some(CandidateState::Cancelled) => State::Cancelled,
+    let state = match fact.as_ref().map_or(CandidateState::Waiting, |fact| fact.state) {
+        // A state that only a process could end.
+        CandidateState::Running if run != RunState::Running => CandidateState::Cancelled,
+        CandidateState::Waiting if run != RunState::Running => CandidateState::Skipped,
+        state => state,
     };
     let seconds = fact.as_ref().and_then(|fact| {
-        let end = fact.ended_ms.or((state == State::Running).then(now_ms))?;
+        let end = fact.ended_ms.or((state == CandidateState::Running).then(now_ms))?;
         Some(millis_to_seconds(end - fact.started_ms?))
     });
     Ok(Candidate {
@@ -118,16 +90,12 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
         state,
         gpus: fact.as_ref().map(|fact| fact.gpus),
         seconds,
-        error: fact.and_then(|fact| fact.error).map(|error| Failure { message: error.message, causes: error.causes }),
+        error: fact.and_then(|fact| fact.error),
         training: training.map(|fact| Training {
             job: Some(fact.job),
             adapter: Some(fact.adapter),
             seconds: fact.seconds,
-            loss: fact
-                .loss
-                .into_iter()
-                .map(|point| LossPoint { step: point.step, train: point.train, validation: point.validation })
-                .collect(),
+            loss: fact.loss,
         }),
         evaluations: Evaluations {
             base: evaluation(Which::Base)?,
@@ -144,7 +112,7 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
         ..Usage::default()
     });
     Evaluation {
-        state: State::Completed,
+        state: CandidateState::Completed,
         job: Some(fact.job),
         rows: Some(fact.rows),
         seconds: fact.seconds,
@@ -158,7 +126,7 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
 fn seconds(row: &RunRow, state: RunState) -> Option<f64> {
     let end = match state {
         RunState::Running => Some(now_ms()),
-        // When its process died is not known.
+        // Nobody knows when the process died.
         RunState::Interrupted => None,
         _ => row.ended_ms,
     };

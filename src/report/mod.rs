@@ -1,14 +1,14 @@
-//! What a run came to, for people and machines: values in, text out. Writes to no stream and computes no score.
+//! The output of commands for people and programs: values in, text out. Writes to no stream and computes no score.
 
-pub mod answers;
+mod ask_adapter;
 pub mod assemble;
-pub mod data;
+pub mod datasets;
+pub mod json;
 mod layout;
-pub mod model;
+pub mod lists;
+mod metrics;
 pub mod plan;
-pub mod runs;
+pub mod run_tables;
 #[cfg(test)]
 mod samples;
-mod serve;
-pub mod table;
 pub mod text;

@@ -1,96 +1,84 @@
-//! The checked plan, as `run --plan` shows it: what would run where, and every value that matters with its origin.
+//! The page and the object of `run --plan`: what would run where, and every value with its origin.
 
 use serde::Serialize;
 
+use super::json::SCHEMA;
 use super::layout::{Grid, Overflow, Page, Side};
-use super::model::SCHEMA;
 use super::text::{Tone, count};
-use crate::config::plan::{JudgePlace, Plan, PlatformKind, ValueOrigin, ValueSource};
+use crate::config::plan::{JudgePlace, Plan, ValueOrigin, ValueSource};
 use crate::run::candidate::Mode;
 use crate::run::check::{Budget, Findings};
 use crate::source::dataset::Manifest;
+use crate::vocabulary::PlatformKind;
 
-/// The object that `run --plan --format json` prints.
+/// The checked plan of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Shown {
-    /// The version of the contract.
+pub struct PlanReport {
     pub schema: u32,
-    /// `nemo` or `embedded`.
-    pub platform: String,
-    /// Whether students stand in for the candidates.
+    pub platform: PlatformKind,
+    /// Students stand in for the candidates.
     pub rehearsal: bool,
-    /// The workload.
     pub workload: String,
-    /// Records that datasets are made of.
+    /// The records that the datasets are made of.
     pub kept: u64,
-    /// Rows of the eval set.
     pub eval: u64,
-    /// Rows of the training set.
     pub train: u64,
-    /// Rows of the validation set.
     pub validation: u64,
-    /// The GPU budget; null: unknown, one candidate at a time.
+    /// The GPU budget. `None`: unknown, one candidate at a time.
     pub gpus: Option<u32>,
-    /// Why it is that.
+    /// Where the budget comes from.
     pub gpus_why: String,
-    /// How each candidate runs.
-    pub candidates: Vec<Planned>,
-    /// Who judges the calls; null: nobody is asked.
+    pub candidates: Vec<PlannedCandidate>,
+    /// `None` when no judge is asked.
     pub judge: Option<PlannedJudge>,
-    /// Every value that matters, with its origin.
-    pub values: Vec<Value>,
-    /// Worth knowing.
+    pub values: Vec<PlannedValue>,
     pub warnings: Vec<String>,
 }
 
-/// How one candidate runs.
+/// How one candidate would run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Planned {
-    /// The candidate.
+pub struct PlannedCandidate {
     pub model: String,
     /// `overlap` or `in turn`.
     pub mode: &'static str,
-    /// GPUs that it leases.
+    /// The GPUs that it leases.
     pub gpus: u32,
-    /// Whether it is trained.
     pub trained: bool,
-    /// Whether the operator's NIM is used.
+    /// The run uses a NIM that the operator has deployed.
     pub adopted: bool,
 }
 
 /// The judge of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlannedJudge {
-    /// The model that is asked.
     pub model: String,
     /// `local` or `remote`.
     pub deployment: &'static str,
-    /// GPUs that it takes for the whole run.
+    /// The GPUs that it holds for the whole run.
     pub gpus: u32,
-    /// Where it is, when it is not deployed.
+    /// The address of a remote judge.
     pub url: Option<String>,
-    /// Whether the operator's NIM is used.
+    /// The run uses a NIM that the operator has deployed.
     pub adopted: bool,
 }
 
-/// One value.
+/// A value of the configuration with its origin.
 #[derive(Clone, Debug, Serialize)]
-pub struct Value {
-    /// Its key path.
+pub struct PlannedValue {
+    /// The key path.
     pub key: String,
-    /// The value; a secret is masked.
+    /// Masked if it is a secret.
     pub value: String,
-    /// `flag`, `environment`, `file` or `default`.
     pub from: ValueSource,
 }
 
-impl Shown {
-    /// The plan as the check found it.
-    pub fn new(plan: &Plan, budget: &Budget, findings: &Findings, manifest: &Manifest) -> Shown {
+impl PlanReport {
+    /// Returns the report of a plan and what its check found.
+    pub fn new(plan: &Plan, budget: &Budget, findings: &Findings, manifest: &Manifest) -> PlanReport {
         let trained = |model: &str| {
             plan.candidates.iter().any(|candidate| candidate.model_name == model && candidate.customizer.is_some())
         };
-        let planned = findings.modes.iter().map(|(model, mode, gpus)| Planned {
+        let planned = findings.modes.iter().map(|(model, mode, gpus)| PlannedCandidate {
             model: model.clone(),
             mode: match mode {
                 Mode::Overlap => "overlap",
@@ -100,19 +88,16 @@ impl Shown {
             trained: trained(model),
             adopted: findings.adopted.contains(model),
         });
-        let value = |(key, origin): (&String, &ValueOrigin)| Value {
+        let value = |(key, origin): (&String, &ValueOrigin)| PlannedValue {
             key: key.clone(),
             value: origin.value.clone(),
             from: origin.from,
         };
-        let platform = match plan.platform.kind {
-            PlatformKind::Nemo if !plan.rehearse => "nemo",
-            _ => "embedded",
-        };
+        let platform = if plan.rehearse { PlatformKind::Embedded } else { plan.platform.kind };
         let warnings = plan.warnings.iter().chain(&findings.warnings).chain(&manifest.warnings);
-        Shown {
+        PlanReport {
             schema: SCHEMA,
-            platform: platform.to_owned(),
+            platform,
             rehearsal: plan.rehearse,
             workload: manifest.workload.clone(),
             kept: manifest.kept,
@@ -140,13 +125,13 @@ impl Shown {
         }
     }
 
-    /// The same for people.
+    /// Returns the report as a page for people.
     pub fn text(&self, width: usize, color: bool) -> String {
         let mut page = Page::new(width, color);
         if self.rehearsal {
             page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");
         }
-        page.plain("", &format!("workload {}, on platform {}", self.workload, self.platform));
+        page.plain("", &format!("workload {}, on platform {}", self.workload, self.platform.as_str()));
         let rows =
             [(self.kept, "kept:"), (self.eval, "eval,"), (self.train, "train,"), (self.validation, "validation")];
         let rows: Vec<String> = rows.iter().map(|(rows, what)| format!("{} {what}", count(*rows))).collect();

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::model::*;
+use serde_json::json;
+
+use super::json::*;
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
+use crate::source::dataset::Manifest;
+use crate::store::{ResourceKind, ResourceState};
+use crate::vocabulary::{CandidateState, Failure, LossPoint, PlatformKind, RunState};
 
 /// Classes of a news workload, most frequent first, with their rows in an eval set of 100.
 const NEWS: [(&str, u64); 13] = [
@@ -45,16 +50,25 @@ fn evaluation(right: u64, odd: bool) -> Evaluation {
         row.predicted = Prediction::Label(row.gold);
     }
     let lenient = score(&rows, &labels, 42).unwrap();
-    let mut evaluation = Evaluation::classified(strict, Some(&lenient), Some(0.7312));
-    evaluation.job = Some("eval-1".into());
-    evaluation.seconds = Some(1.5);
-    evaluation
+    let mut scores = strict.named("");
+    scores.extend(lenient.named("_lenient"));
+    scores.insert("nemo_f1".to_owned(), Estimate { value: 0.7312, low: None, high: None });
+    Evaluation {
+        state: CandidateState::Completed,
+        job: Some("eval-1".into()),
+        rows: Some(strict.rows),
+        seconds: Some(1.5),
+        scores,
+        classes: strict.classes,
+        confusion: Some(strict.confusion),
+        usage: None,
+    }
 }
 
 fn candidate(model: &str, base: u64, customized: u64) -> Candidate {
     Candidate {
         model: model.into(),
-        state: State::Completed,
+        state: CandidateState::Completed,
         error: None,
         gpus: Some(2),
         seconds: Some(4.12),
@@ -72,30 +86,33 @@ fn candidate(model: &str, base: u64, customized: u64) -> Candidate {
     }
 }
 
-fn counts() -> Data {
-    let class = |(label, n): &(&str, u64)| {
-        let rows = ClassRows { eval: *n, train: n * 10, validation: *n };
-        ((*label).to_owned(), rows)
-    };
-    Data {
-        workload_type: "classification".into(),
-        source: "testdata/logs.jsonl".into(),
-        read: 1_503,
-        rejected: BTreeMap::from([("not_json".into(), 3), ("no_label".into(), 12)]),
-        other: 0,
-        duplicates: 282,
-        over_limit: 0,
-        kept: 1_206,
-        eval: 100,
-        train: 993,
-        validation: 110,
-        held_back: 3,
-        conflicts: 4,
-        seed: 42,
-        classes: NEWS.iter().map(class).collect(),
-        files: vec![DataFile { path: "eval/eval_data.jsonl".into(), rows: 100, sha256: "00".repeat(32) }],
-        more: serde_json::Map::new(),
-    }
+fn counts() -> Manifest {
+    let class = |(label, n): &(&str, u64)| ((*label).to_owned(), json!({"eval": n, "train": n * 10, "validation": n}));
+    let classes: serde_json::Map<String, serde_json::Value> = NEWS.iter().map(class).collect();
+    let manifest = json!({
+        "workload": "news_classifier",
+        "workload_type": "classification",
+        "source": "jsonl",
+        "read": 1_503,
+        "rejected": {"invalid_json": 3, "no_label": 12},
+        "other": 0,
+        "duplicates": 282,
+        "over_limit": 0,
+        "kept": 1_206,
+        "eval": 100,
+        "train": 993,
+        "validation": 110,
+        "held_back": 3,
+        "conflicts": 4,
+        "seed": 42,
+        "classes": classes,
+        "files": [{"path": "eval/eval_data.jsonl", "rows": 100, "sha256": "00".repeat(32)}],
+        "inputs": [{"path": "testdata/logs.jsonl", "bytes": 900_000, "lines": 1_503, "blake3": "00".repeat(32)}],
+        "types": {"records": 1_488, "tool_calls": 0, "labels": 1_488},
+        "labels": {"allowed": null, "pattern": null},
+        "warnings": [],
+    });
+    serde_json::from_value(manifest).unwrap()
 }
 
 /// Two students, both done, on a platform inside the process.
@@ -106,7 +123,7 @@ pub fn completed() -> Report {
         workload: Some("news_classifier".into()),
         state: RunState::Completed,
         exit_code: Some(0),
-        platform: "embedded".into(),
+        platform: PlatformKind::Embedded,
         rehearsal: false,
         started_at: "2026-03-01T02:00:00.000Z".into(),
         seconds: Some(8.1),
@@ -132,7 +149,7 @@ fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
     ]);
     scores.extend(judge.map(|judge| ("judge_correctness".to_owned(), share(judge, 96))));
     Evaluation {
-        state: State::Completed,
+        state: CandidateState::Completed,
         job: Some("eval-1".into()),
         rows: Some(100),
         seconds: Some(1.5),
@@ -147,7 +164,7 @@ fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
 pub fn judged() -> Report {
     let mut report = completed();
     if let Some(data) = &mut report.data {
-        data.workload_type = "tool_calling".into();
+        data.workload_type = crate::data::intake::WorkloadType::ToolCalling;
     }
     report.judge = Some(Judge { model: "meta/llama-3.3-70b-instruct".into(), deployment: "remote".into() });
     for (candidate, judge) in report.candidates.iter_mut().zip([Some(71), None]) {
@@ -178,14 +195,14 @@ pub fn partial() -> Report {
     let mut report = Report {
         state: RunState::Partial,
         exit_code: Some(4),
-        platform: "nemo".into(),
+        platform: PlatformKind::Nemo,
         nim_base_url: Some("http://nim.test".into()),
         seconds: Some(7_620.0),
         warnings: vec!["mlflow_config is accepted and has no effect yet".into()],
         ..completed()
     };
     report.candidates[1] = Candidate {
-        state: State::Failed,
+        state: CandidateState::Failed,
         error: Some(Failure {
             message: "deploying meta/llama-3.1-8b-instruct as dfwfd-abcd2345-meta-llama-3-1-8b-instruct-nim".into(),
             causes: vec![
@@ -205,12 +222,11 @@ pub fn partial() -> Report {
 /// Stopped while the second candidate trained.
 pub fn cancelled() -> Report {
     let mut report = Report { state: RunState::Cancelled, exit_code: Some(130), ..completed() };
-    report.candidates[1].state = State::Cancelled;
+    report.candidates[1].state = CandidateState::Cancelled;
     report.candidates[1].training = None;
     report.candidates[1].evaluations.customized = None;
     report.error = Some(ErrorObject {
-        message: "the run was cancelled".into(),
-        causes: vec!["Ctrl-C".into()],
+        failure: Failure { message: "the run was cancelled".into(), causes: vec!["Ctrl-C".into()] },
         hint: Some("dfwfd run --resume abcd2345".into()),
     });
     report
@@ -219,10 +235,10 @@ pub fn cancelled() -> Report {
 /// The first candidate is being evaluated, the second waits.
 pub fn running() -> Report {
     let mut report = Report { state: RunState::Running, exit_code: None, ..completed() };
-    report.candidates[0].state = State::Running;
+    report.candidates[0].state = CandidateState::Running;
     if let Some(evaluation) = &mut report.candidates[0].evaluations.customized {
         *evaluation = Evaluation {
-            state: State::Running,
+            state: CandidateState::Running,
             rows: None,
             scores: BTreeMap::new(),
             classes: Vec::new(),
@@ -231,14 +247,17 @@ pub fn running() -> Report {
         };
     }
     report.candidates[1] = Candidate {
-        state: State::Waiting,
+        state: CandidateState::Waiting,
         seconds: None,
         training: None,
         evaluations: Evaluations::default(),
         ..report.candidates[1].clone()
     };
-    report.held =
-        vec![Held { kind: "deployment".into(), name: "dfwfd-abcd2345-small-nim".into(), state: "live".into() }];
+    report.held = vec![Held {
+        kind: ResourceKind::Deployment,
+        name: "dfwfd-abcd2345-small-nim".into(),
+        state: ResourceState::Live,
+    }];
     report
 }
 
@@ -248,9 +267,9 @@ pub fn held() -> Report {
     report.data = None;
     report.candidates = Vec::new();
     report.held.push(Held {
-        kind: "training".into(),
+        kind: ResourceKind::Training,
         name: "dfwfd-abcd2345-meta-llama-3-1-nemotron-nano-8b-instruct-1f3a-cust".into(),
-        state: "intended".into(),
+        state: ResourceState::Intended,
     });
     report
 }

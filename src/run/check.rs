@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::candidate::{self, Mode};
 use super::judge::{self, Asked};
 use super::names;
-use crate::config::plan::{Candidate, JudgePlace, JudgePlan, Plan, PlatformKind};
+use crate::config::plan::{Candidate, JudgePlace, JudgePlan, Plan};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Service};
+use crate::vocabulary::PlatformKind;
 
 /// GPUs that the embedded platform offers when nothing else is said.
 pub const VIRTUAL_GPUS: u32 = 4;

@@ -3,14 +3,14 @@
 use anyhow::{Context as _, bail};
 
 use super::cx::{Cx, Look, Spec};
-use super::event::{Step, What};
+use super::event::{EventKind, Step};
 use super::names;
-use super::outcome::{JobCancelled, LossPoint, TrainingFact, training_key};
+use super::outcome::{JobCancelled, TrainingFact, training_key};
 use super::release::looked_for_since;
 use super::{datasets, deploy};
 use crate::config::plan::{Candidate, CustomizerPlan};
 use crate::nemo::{Hyperparameters, JobStatus, NewTrainingConfig, NewTrainingJob, TrainingOption, TrainingStatus};
-use crate::store::{Kind, NewResource, Resource};
+use crate::store::{NewResource, Resource, ResourceKind};
 
 /// Trains a candidate and returns the id under which its adapter is served.
 ///
@@ -23,8 +23,8 @@ pub async fn customize(cx: &Cx, candidate: &Candidate) -> anyhow::Result<String>
         let config = hold_config(cx, candidate, customizer).await?;
         let adapter = intend_adapter(cx, candidate)?;
         let (row, job, status, output) = job(cx, candidate, &config, &adapter).await?;
-        cx.store.finished(row.id)?;
-        cx.store.live(adapter.id, Some(&output))?;
+        cx.store.mark_finished(row.id)?;
+        cx.store.mark_live(adapter.id, Some(&output))?;
         remember(cx, candidate, &row, &job, &output, &status)
     };
     let fact = cx.step(Some(model), Step::Train, work, detail).await?;
@@ -52,7 +52,8 @@ fn of(cx: &Cx, candidate: &Candidate, kind: &str) -> String {
 
 async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan) -> anyhow::Result<Resource> {
     let base = format!("{}@v1", of(cx, candidate, "config"));
-    let spec = Spec { kind: Kind::TrainingConfig, base: &base, candidate: Some(&candidate.model_name), by_name: true };
+    let spec =
+        Spec { kind: ResourceKind::TrainingConfig, base: &base, candidate: Some(&candidate.model_name), by_name: true };
     let wanted = |row: &Resource| NewTrainingConfig {
         namespace: cx.plan.platform.namespace.clone(),
         name: row.name.clone(),
@@ -87,16 +88,16 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
 /// The adapter comes to be with the job, so its row is written before the job is created.
 fn intend_adapter(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Resource> {
     let base = of(cx, candidate, "lora");
-    if let Some(row) = cx.store.open_resource(&cx.run, Kind::Adapter, &base)? {
+    if let Some(row) = cx.store.open_resource(&cx.run, ResourceKind::Adapter, &base)? {
         if row.platform == cx.platform {
             return Ok(row);
         }
-        cx.store.released(row.id)?;
+        cx.store.mark_released(row.id)?;
     }
-    Ok(cx.store.intend(&NewResource {
+    Ok(cx.store.record_intent(&NewResource {
         run: &cx.run,
         candidate: Some(&candidate.model_name),
-        kind: Kind::Adapter,
+        kind: ResourceKind::Adapter,
         base: &base,
         platform: &cx.platform,
     })?)
@@ -123,7 +124,8 @@ async fn job(
 
 async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &Resource) -> anyhow::Result<Resource> {
     let base = of(cx, candidate, "train");
-    let spec = Spec { kind: Kind::Training, base: &base, candidate: Some(&candidate.model_name), by_name: false };
+    let spec =
+        Spec { kind: ResourceKind::Training, base: &base, candidate: Some(&candidate.model_name), by_name: false };
     let look = |row: Resource| async move {
         let job = match &row.remote_id {
             Some(id) => cx.nemo.training_job(id).await?,
@@ -185,11 +187,11 @@ async fn finish(
             match &status.status {
                 JobStatus::Done => return Ok(Some(status)),
                 JobStatus::Failed(why) => {
-                    cx.store.finished(row.id)?;
+                    cx.store.mark_finished(row.id)?;
                     bail!("customization job {job} failed: {why}");
                 }
                 JobStatus::Cancelled => {
-                    cx.store.finished(row.id)?;
+                    cx.store.mark_finished(row.id)?;
                     return Err(JobCancelled { job: format!("customization job {job}") }.into());
                 }
                 JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => tell(cx, candidate, &status),
@@ -212,7 +214,7 @@ fn tell(cx: &Cx, candidate: &Candidate, status: &TrainingStatus) {
         (false, Some(done)) if epochs > 1 => Some(format!("epoch {} of {epochs}", (done + 1).min(epochs.into()))),
         _ => None,
     };
-    cx.tell(What::StepProgress {
+    cx.tell(EventKind::StepProgress {
         candidate: Some(candidate.model_name.clone()),
         step: Step::Train,
         percent,
@@ -234,13 +236,8 @@ fn remember(
     if let Some(known) = cx.store.fact::<TrainingFact>(&cx.run, &key)?.filter(|known| known.job == job) {
         return Ok(known);
     }
-    let loss = status
-        .losses
-        .iter()
-        .map(|point| LossPoint { step: point.step, train: point.train, validation: point.validation })
-        .collect();
     let seconds = cx.seconds_of(row);
-    let fact = TrainingFact { job: job.to_owned(), adapter: adapter.to_owned(), seconds, loss };
+    let fact = TrainingFact { job: job.to_owned(), adapter: adapter.to_owned(), seconds, loss: status.losses.clone() };
     cx.store.remember(&cx.run, &key, &fact)?;
     Ok(fact)
 }

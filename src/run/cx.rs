@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::event::{Event, Step, What};
+use super::event::{Event, EventKind, Step};
 use super::gpus::Gpus;
 use super::names::{self, Slugs};
 use super::release::Releaser;
@@ -20,7 +20,8 @@ use super::stop::{Interrupted, Stop};
 use crate::config::plan::Plan;
 use crate::nemo::{ApiError, Client, Secret};
 use crate::source::credentials::Credentials;
-use crate::store::{Kind, NewResource, Resource, State, Store, now_ms};
+use crate::store::{NewResource, Resource, ResourceKind, ResourceState, Store, now_ms};
+use crate::vocabulary::{PlatformId, PlatformKind};
 
 /// How long a service may be unreachable before a wait gives up on it.
 const OUTAGE: Duration = Duration::from_secs(120);
@@ -42,7 +43,7 @@ pub struct Cx {
     /// The platform.
     pub nemo: Client,
     /// The identity of the platform, as rows of the ledger carry it.
-    pub platform: String,
+    pub platform: PlatformId,
     /// The state directory's store.
     pub store: Arc<Store>,
     /// Where events go.
@@ -63,8 +64,8 @@ pub struct Cx {
     pub dir: PathBuf,
     /// Short names of the candidates.
     pub slugs: Slugs,
-    /// `nemo` or `embedded`, as the platform has told.
-    pub kind: &'static str,
+    /// As the platform has told.
+    pub kind: PlatformKind,
     /// Whether students stand in for the candidates.
     pub rehearsal: bool,
 }
@@ -73,7 +74,7 @@ pub struct Cx {
 #[derive(Clone, Copy, Debug)]
 pub struct Spec<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: ResourceKind,
     /// Its name without an attempt number.
     pub base: &'a str,
     /// The candidate it belongs to.
@@ -100,9 +101,9 @@ impl Cx {
     }
 
     /// Tells what happened.
-    pub fn tell(&self, what: What) {
+    pub fn tell(&self, kind: EventKind) {
         let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-        (self.sink)(&Event { at, run: self.run.clone(), what });
+        (self.sink)(&Event { at, run: self.run.clone(), kind });
     }
 
     /// Tells and records something worth knowing. A warning that is already recorded is not told again.
@@ -111,11 +112,8 @@ impl Cx {
     /// When the store cannot be written.
     pub fn warn(&self, message: impl Into<String>) -> anyhow::Result<()> {
         let message = message.into();
-        let mut warnings: Vec<String> = self.store.fact(&self.run, super::outcome::WARNINGS)?.unwrap_or_default();
-        if !warnings.contains(&message) {
-            warnings.push(message.clone());
-            self.store.remember(&self.run, super::outcome::WARNINGS, &warnings)?;
-            self.tell(What::Warning { message });
+        if self.store.add_to_list(&self.run, super::outcome::WARNINGS, &message)? {
+            self.tell(EventKind::Warning { message });
         }
         Ok(())
     }
@@ -157,14 +155,14 @@ impl Cx {
     ) -> anyhow::Result<T> {
         let started = Instant::now();
         let candidate = candidate.map(str::to_owned);
-        self.tell(What::StepStarted { candidate: candidate.clone(), step });
+        self.tell(EventKind::StepStarted { candidate: candidate.clone(), step });
         let result = work.await;
         match &result {
             Ok(value) => {
                 let seconds = started.elapsed().as_secs_f64();
-                self.tell(What::StepDone { candidate, step, seconds, detail: detail(value) });
+                self.tell(EventKind::StepDone { candidate, step, seconds, detail: detail(value) });
             }
-            Err(error) => self.tell(What::StepFailed { candidate, step, error: format!("{error:#}") }),
+            Err(error) => self.tell(EventKind::StepFailed { candidate, step, error: format!("{error:#}") }),
         }
         result
     }
@@ -172,7 +170,14 @@ impl Cx {
     /// Tells how a step goes on.
     pub fn progress(&self, candidate: Option<&str>, step: Step, percent: Option<f64>, detail: Option<String>) {
         let candidate = candidate.map(str::to_owned);
-        self.tell(What::StepProgress { candidate, step, percent, detail, train_loss: None, validation_loss: None });
+        self.tell(EventKind::StepProgress {
+            candidate,
+            step,
+            percent,
+            detail,
+            train_loss: None,
+            validation_loss: None,
+        });
     }
 
     /// Holds a remote resource: the row of an earlier process is looked up, else an intent is written and `create` is
@@ -203,11 +208,11 @@ impl Cx {
             platform: &self.platform,
         };
         let row = match self.store.open_resource(&self.run, spec.kind, spec.base)? {
-            Some(row) if row.state == State::Intended && !row.finished => {
-                self.store.renew(row.id)?;
+            Some(row) if row.state == ResourceState::Intended && !row.finished => {
+                self.store.renew_intent(row.id)?;
                 row
             }
-            _ => self.store.intend(&intent)?,
+            _ => self.store.record_intent(&intent)?,
         };
         match create(row.clone()).await {
             Ok(remote_id) => self.is_live(row, remote_id.as_deref()),
@@ -219,8 +224,8 @@ impl Cx {
             }
             Err(error) => {
                 // Refused, or never sent: nothing of it exists; but of a dataset the repository may.
-                if spec.kind != Kind::Dataset {
-                    self.store.released(row.id)?;
+                if spec.kind != ResourceKind::Dataset {
+                    self.store.mark_released(row.id)?;
                 }
                 Err(error.into())
             }
@@ -235,24 +240,24 @@ impl Cx {
     {
         if row.platform != self.platform {
             // An in-process platform took it along when it died; the URLs of a cluster are part of the plan.
-            self.store.released(row.id)?;
+            self.store.mark_released(row.id)?;
             return Ok(None);
         }
         let found = match row.state {
-            State::Intended if spec.by_name => self.read(look(row.clone())).await?,
-            State::Intended => self.look_until_settled(row, look).await?,
-            State::Live | State::Released => self.read(look(row.clone())).await?,
+            ResourceState::Intended if spec.by_name => self.read(look(row.clone())).await?,
+            ResourceState::Intended => self.look_until_settled(row, look).await?,
+            ResourceState::Live | ResourceState::Released => self.read(look(row.clone())).await?,
         };
         match found {
             Look::There(remote_id) => Ok(Some(self.is_live(row.clone(), remote_id.as_deref())?)),
             Look::Spent(remote_id) => {
-                self.store.live(row.id, remote_id.as_deref())?;
-                self.store.finished(row.id)?;
+                self.store.mark_live(row.id, remote_id.as_deref())?;
+                self.store.mark_finished(row.id)?;
                 Ok(None)
             }
-            Look::Absent if row.state == State::Intended && spec.by_name => Ok(None),
+            Look::Absent if row.state == ResourceState::Intended && spec.by_name => Ok(None),
             Look::Absent => {
-                self.store.released(row.id)?;
+                self.store.mark_released(row.id)?;
                 Ok(None)
             }
         }
@@ -272,7 +277,7 @@ impl Cx {
                 Look::Absent => {}
                 found => return Ok(found),
             }
-            self.store.looked_in_vain(row.id)?;
+            self.store.record_vain_lookup(row.id)?;
             if last {
                 return Ok(Look::Absent);
             }
@@ -282,12 +287,12 @@ impl Cx {
     }
 
     fn is_live(&self, mut row: Resource, remote_id: Option<&str>) -> anyhow::Result<Resource> {
-        self.store.live(row.id, remote_id)?;
-        row.state = State::Live;
+        self.store.mark_live(row.id, remote_id)?;
+        row.state = ResourceState::Live;
         if let Some(remote_id) = remote_id {
             row.remote_id = Some(remote_id.to_owned());
         }
-        self.tell(What::ResourceLive { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
+        self.tell(EventKind::ResourceLive { kind: row.kind, name: row.name.clone() });
         Ok(row)
     }
 
@@ -357,7 +362,7 @@ impl Cx {
 
     /// Tells that something was given back.
     pub fn tell_released(&self, row: &Resource) {
-        self.tell(What::ResourceReleased { kind: row.kind.as_str().to_owned(), name: row.name.clone() });
+        self.tell(EventKind::ResourceReleased { kind: row.kind, name: row.name.clone() });
     }
 
     /// How long a job has taken; not known when an earlier process began it.

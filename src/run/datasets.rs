@@ -14,7 +14,7 @@ use crate::nemo::{NewDataset, StoredDataset, UploadFile};
 use crate::source::Halt;
 use crate::source::credentials::Credentials;
 use crate::source::dataset::{self, Manifest};
-use crate::store::{Kind, Resource};
+use crate::store::{Resource, ResourceKind};
 
 /// The kind in the name of the eval set.
 pub const EVAL: &str = "eval";
@@ -34,7 +34,7 @@ const PROJECT: &str = "dfwfd";
 /// When the ledger cannot be read.
 pub fn name(cx: &Cx, kind: &str) -> anyhow::Result<String> {
     let base = names::of_run(&cx.run, kind);
-    Ok(cx.store.open_resource(&cx.run, Kind::Dataset, &base)?.map_or(base, |row| row.name))
+    Ok(cx.store.open_resource(&cx.run, ResourceKind::Dataset, &base)?.map_or(base, |row| row.name))
 }
 
 /// Makes the datasets, unless an earlier process has, and holds them on the platform.
@@ -125,6 +125,6 @@ async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> any
         let uploads: Vec<UploadFile> = files.iter().map(upload).collect();
         cx.nemo.create_dataset(&wanted(&row), &uploads).await.map(|()| None)
     };
-    let spec = Spec { kind: Kind::Dataset, base: &base, candidate: None, by_name: true };
+    let spec = Spec { kind: ResourceKind::Dataset, base: &base, candidate: None, by_name: true };
     cx.hold(spec, look, create).await.with_context(|| format!("uploading the dataset {base}"))
 }

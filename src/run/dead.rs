@@ -8,28 +8,22 @@ use super::names;
 use super::release::{Left, Releaser};
 use crate::config::plan::Plan;
 use crate::nemo::Client;
-use crate::store::{Class, Resource, RunRow, Store};
+use crate::store::{Resource, ResourceClass, RunRow, Store};
+use crate::vocabulary::RunState;
 
-/// The state that a reader sees: a run that says it runs while nobody works on it was interrupted.
-pub fn shown_state(row: &RunRow, state_dir: &Path) -> &'static str {
-    match row.state.as_str() {
-        "running" if is_alive(row, state_dir) => "running",
-        "running" => "interrupted",
-        "completed" => "completed",
-        "partial" => "partial",
-        "cancelled" => "cancelled",
-        _ => "failed",
-    }
+/// Returns the state to show: a run that is recorded as running and has no process was interrupted.
+pub fn shown_state(row: &RunRow, state_dir: &Path) -> RunState {
+    if row.state == RunState::Running && !is_alive(row, state_dir) { RunState::Interrupted } else { row.state }
 }
 
-/// Whether a process works on this run right now.
+/// Tells whether a process works on the run right now.
 pub fn is_alive(row: &RunRow, state_dir: &Path) -> bool {
-    row.state == "running" && lock::holder(state_dir).is_some_and(|run| run.as_deref() == Some(row.id.as_str()))
+    row.state == RunState::Running && lock::holder(state_dir).is_some_and(|run| run.as_deref() == Some(row.id.as_str()))
 }
 
-/// Whether a run can be continued: it was killed or cancelled.
+/// Tells whether the run was killed or cancelled, so that it can be resumed.
 pub fn can_resume(row: &RunRow) -> bool {
-    matches!(row.state.as_str(), "running" | "cancelled")
+    matches!(row.state, RunState::Running | RunState::Cancelled)
 }
 
 /// The runs of a state directory, for telling one's own resources from others'.
@@ -44,9 +38,9 @@ pub fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn open_rows(store: &Store, run: &str, died: fn(&str) -> bool) -> anyhow::Result<Vec<Resource>> {
+pub fn open_rows(store: &Store, run: &str) -> anyhow::Result<Vec<Resource>> {
     let mut open = store.open_resources(run)?;
-    open.retain(|row| !died(&row.platform));
+    open.retain(|row| !row.platform.ends_with_its_process());
     Ok(open)
 }
 
@@ -54,9 +48,9 @@ pub fn open_rows(store: &Store, run: &str, died: fn(&str) -> bool) -> anyhow::Re
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub fn tick_off_the_dead(store: &Store, run: &str, died: fn(&str) -> bool) -> anyhow::Result<()> {
-    for row in store.open_resources(run)?.iter().filter(|row| died(&row.platform)) {
-        store.released(row.id)?;
+pub fn tick_off_the_dead(store: &Store, run: &str) -> anyhow::Result<()> {
+    for row in store.open_resources(run)?.iter().filter(|row| row.platform.ends_with_its_process()) {
+        store.mark_released(row.id)?;
     }
     Ok(())
 }
@@ -96,7 +90,7 @@ pub async fn release(
     if depth == Depth::Purge && left.is_empty() {
         // Read again: what was a running job is a finished one now.
         let rest = store.open_resources(&row.id)?;
-        let rest = rest.into_iter().filter(|row| row.class() != Class::Record).collect();
+        let rest = rest.into_iter().filter(|row| row.class() != ResourceClass::Record).collect();
         left = releaser.storage(rest, deadline).await;
     }
     Ok(left)

@@ -10,7 +10,7 @@ use super::names;
 use super::outcome::adopted_key;
 use crate::config::plan::{Candidate, LocalJudge};
 use crate::nemo::{JobStatus, NewDeployment};
-use crate::store::{Kind, Resource};
+use crate::store::{Resource, ResourceKind};
 
 /// Where NIM images are when the configuration does not say.
 const REGISTRY: &str = "nvcr.io/nim";
@@ -103,7 +103,7 @@ pub async fn deploy(cx: &Cx, wanted: &Wanted<'_>) -> anyhow::Result<Nim> {
             served(cx, candidate, model, step, cx.plan.limits.deploy_ms, "deploy").await?;
             return Ok(Nim::Adopted);
         }
-        let spec = Spec { kind: Kind::Deployment, base: &wanted.base, candidate, by_name: true };
+        let spec = Spec { kind: ResourceKind::Deployment, base: &wanted.base, candidate, by_name: true };
         let row = cx
             .hold(
                 spec,
@@ -152,7 +152,7 @@ pub async fn undeploy_at_the_end(cx: &Cx, candidate: &Candidate, nim: Nim) -> an
 /// # Errors
 /// When the platform does not take it.
 pub async fn undeploy_left(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
-    match cx.store.open_resource(&cx.run, Kind::Deployment, &base_name(cx, candidate))? {
+    match cx.store.open_resource(&cx.run, ResourceKind::Deployment, &base_name(cx, candidate))? {
         Some(row) if row.platform == cx.platform => undeploy(cx, candidate, Nim::Ours(row)).await,
         _ => Ok(()),
     }

@@ -22,7 +22,7 @@ use crate::nemo::{EvaluatedRow, EvaluationKind, EvaluationScores, JobStatus, Jud
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::{self, Manifest};
-use crate::store::{Kind, Resource};
+use crate::store::{Resource, ResourceKind};
 
 /// Nearly greedy: two evaluations of one model should agree. Some services refuse exactly 0.
 const TEMPERATURE: f64 = 0.01;
@@ -59,7 +59,7 @@ fn manifest(cx: &Cx) -> anyhow::Result<Manifest> {
 
 async fn measure(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<EvaluationFact> {
     let (row, job) = finished_job(cx, candidate, which, model).await?;
-    cx.store.finished(row.id)?;
+    cx.store.mark_finished(row.id)?;
     let seconds = cx.seconds_of(&row);
     let results =
         cx.read(cx.nemo.evaluation_scores(&job)).await.with_context(|| format!("reading the results of {job}"))?;
@@ -117,7 +117,8 @@ async fn finished_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str)
 async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> anyhow::Result<Resource> {
     let slug = cx.slugs.of(&candidate.model_name);
     let base = names::of_candidate(&cx.run, slug, &format!("{}-eval", which.as_str()));
-    let spec = Spec { kind: Kind::Evaluation, base: &base, candidate: Some(&candidate.model_name), by_name: false };
+    let spec =
+        Spec { kind: ResourceKind::Evaluation, base: &base, candidate: Some(&candidate.model_name), by_name: false };
     let look = |row: Resource| async move {
         let job = match &row.remote_id {
             Some(id) => cx.nemo.evaluation_job(id).await?,
@@ -161,19 +162,19 @@ async fn finish(cx: &Cx, candidate: &Candidate, which: Which, row: &Resource, jo
     let what = format!("evaluation job {job}");
     cx.wait(&what, names::millis(cx.plan.limits.evaluate_ms), "evaluate", || async {
         let Some(there) = cx.nemo.evaluation_job(job).await? else {
-            cx.store.released(row.id)?;
+            cx.store.mark_released(row.id)?;
             bail!("evaluation job {job} has gone from the platform");
         };
         match there.status {
             JobStatus::Done => return Ok(Some(())),
             JobStatus::Failed(why) => {
-                cx.store.finished(row.id)?;
+                cx.store.mark_finished(row.id)?;
                 let judge = judge::asked(cx)?.map(|asked| asked.told());
                 let why = judge.map_or_else(|| why.clone(), |judge| judge.without_key(&why));
                 bail!("evaluation job {job} failed: {why}");
             }
             JobStatus::Cancelled => {
-                cx.store.finished(row.id)?;
+                cx.store.mark_finished(row.id)?;
                 return Err(JobCancelled { job: format!("evaluation job {job}") }.into());
             }
             JobStatus::Waiting | JobStatus::Unknown(_) => {

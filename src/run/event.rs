@@ -3,6 +3,9 @@
 
 use serde::Serialize;
 
+use crate::store::ResourceKind;
+use crate::vocabulary::{CandidateState, PlatformKind, RunState};
+
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
@@ -12,19 +15,18 @@ pub struct Event {
     pub run: String,
     /// What happened.
     #[serde(flatten)]
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// The run has its lock, its plan and its platform, and begins.
     RunStarted {
         /// The workload.
         workload: Option<String>,
-        /// `nemo` or `embedded`.
-        platform: String,
+        platform: PlatformKind,
         /// Whether students stand in for the candidates.
         rehearsal: bool,
         /// Whether this continues an earlier process of the same run.
@@ -87,22 +89,19 @@ pub enum What {
     CandidateDone {
         /// The candidate.
         candidate: String,
-        /// `completed`, `failed`, `skipped` or `cancelled`.
-        state: String,
+        state: CandidateState,
         /// Why, when it failed.
         error: Option<String>,
     },
     /// Something remote was made or found again.
     ResourceLive {
-        /// Such as `deployment`.
-        kind: String,
+        kind: ResourceKind,
         /// Its name on the platform.
         name: String,
     },
     /// Something remote was given back.
     ResourceReleased {
-        /// Such as `deployment`.
-        kind: String,
+        kind: ResourceKind,
         /// Its name on the platform.
         name: String,
     },
@@ -118,8 +117,7 @@ pub enum What {
     },
     /// The run has ended.
     RunDone {
-        /// `completed`, `partial`, `failed` or `cancelled`.
-        state: String,
+        state: RunState,
         /// The code the process ends with.
         exit_code: u8,
         /// Wall time of this process.

@@ -13,6 +13,7 @@ use crate::config::plan::{Candidate, JudgePlace, JudgePlan, LocalJudge, Plan};
 use crate::data::options::TypeChoice;
 use crate::nemo::{Client, JudgeModel, RemoteJudge, Secret};
 use crate::source::dataset::Manifest;
+use crate::vocabulary::PlatformKind;
 
 /// What is said of ratings that no language model gave.
 const STAND_IN: &str = "judge_correctness is the word of the embedded platform's stand-in, which compares the calls by \
@@ -101,7 +102,7 @@ pub async fn ready(cx: &Cx, todo: &[&Candidate]) -> anyhow::Result<()> {
 
 async fn deployed(cx: &Cx, model: &str, local: &LocalJudge) -> anyhow::Result<()> {
     deploy::deploy(cx, &Wanted::of_judge(cx, model, local)).await.context("deploying the judge")?;
-    if cx.kind == "embedded" { cx.warn(STAND_IN) } else { Ok(()) }
+    if cx.kind == PlatformKind::Embedded { cx.warn(STAND_IN) } else { Ok(()) }
 }
 
 /// Whether every candidate has the GPUs that it needs, beside those of the judge.

@@ -29,40 +29,16 @@ use tokio::task::JoinSet;
 use crate::config::plan::Candidate;
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, now_ms};
+use crate::vocabulary::{CandidateState, Failure, RunState};
 
 use cx::Cx;
-use event::{Step, What};
-use outcome::{CandidateFact, CandidateState, ErrorFact, candidate_key};
+use event::{EventKind, Step};
+use outcome::{CandidateFact, candidate_key};
 use release::Left;
 use stop::Interrupted;
 
 /// How often a run looks whether `dfwfd cancel` has asked it to stop.
 const CANCEL_LOOK: Duration = Duration::from_millis(250);
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
-    /// All candidates are done.
-    Completed,
-    /// Some are, others failed.
-    Partial,
-    /// None is.
-    Failed,
-    /// It was asked to stop.
-    Cancelled,
-}
-
-impl RunState {
-    /// The word for it in the store, in reports and events.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RunState::Completed => "completed",
-            RunState::Partial => "partial",
-            RunState::Failed => "failed",
-            RunState::Cancelled => "cancelled",
-        }
-    }
-}
 
 /// The end of a run.
 #[derive(Debug)]
@@ -78,9 +54,9 @@ pub struct End {
 /// Runs everything: datasets, then the candidates side by side within the GPU budget; gives back class GPU at the end,
 /// whatever happened.
 pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
-    cx.tell(What::RunStarted {
+    cx.tell(EventKind::RunStarted {
         workload: cx.plan.data.filter.workload.clone(),
-        platform: cx.kind.to_owned(),
+        platform: cx.kind,
         rehearsal: cx.rehearsal,
         resumed,
         candidates: cx.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
@@ -156,7 +132,7 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
     let granted = match lease.as_mut().now_or_never() {
         Some(granted) => Ok(granted),
         None => {
-            cx.tell(What::GpusAwaited { candidate: candidate.model_name.clone(), gpus: need });
+            cx.tell(EventKind::GpusAwaited { candidate: candidate.model_name.clone(), gpus: need });
             tokio::select! {
                 granted = lease => Ok(granted),
                 interrupted = cx.stop.asked() => Err(interrupted),
@@ -180,11 +156,11 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
         Err(error) if error.is::<Interrupted>() => CandidateState::Cancelled,
         Err(_) => CandidateState::Failed,
     };
-    let error = result.as_ref().err().filter(|_| state == CandidateState::Failed).map(ErrorFact::new);
+    let error = result.as_ref().err().filter(|_| state == CandidateState::Failed).map(Failure::new);
     note(cx, candidate, state, error.clone())?;
-    cx.tell(What::CandidateDone {
+    cx.tell(EventKind::CandidateDone {
         candidate: candidate.model_name.clone(),
-        state: state.as_str().to_owned(),
+        state,
         error: result.as_ref().err().map(|error| format!("{error:#}")),
     });
     result.map_err(|error| error.context(format!("taking candidate {} through its steps", candidate.model_name)))
@@ -206,7 +182,7 @@ fn is_completed(cx: &Cx, candidate: &Candidate) -> bool {
 }
 
 /// Records how a candidate fares.
-fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<ErrorFact>) -> anyhow::Result<()> {
+fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<Failure>) -> anyhow::Result<()> {
     let key = candidate_key(&candidate.model_name);
     let (mode, gpus) = candidate::mode(candidate, cx.room());
     let known: Option<CandidateFact> = cx.store.fact(&cx.run, &key)?;
@@ -239,18 +215,18 @@ async fn give_back(cx: &Cx, candidate: Option<&str>) -> Vec<Left> {
     let told = |row: &Resource| cx.tell_released(row);
     let releaser = cx.releaser(&told);
     let candidate = candidate.map(str::to_owned);
-    cx.tell(What::StepStarted { candidate: candidate.clone(), step: Step::Release });
+    cx.tell(EventKind::StepStarted { candidate: candidate.clone(), step: Step::Release });
     let started = tokio::time::Instant::now();
     let left = releaser.gpus(held, names::millis(cx.plan.limits.release_ms)).await;
     match left.first() {
-        None => cx.tell(What::StepDone {
+        None => cx.tell(EventKind::StepDone {
             candidate,
             step: Step::Release,
             seconds: started.elapsed().as_secs_f64(),
             detail: None,
         }),
         Some((_, error)) => {
-            cx.tell(What::StepFailed { candidate, step: Step::Release, error: format!("{error:#}") });
+            cx.tell(EventKind::StepFailed { candidate, step: Step::Release, error: format!("{error:#}") });
         }
     }
     left
@@ -269,7 +245,7 @@ async fn watch_for_cancel(cx: &Cx) {
 /// Says that the run stops, and why, as soon as it was asked.
 async fn announce_stop(cx: &Cx) {
     let Interrupted { reason } = cx.stop.asked().await;
-    cx.tell(What::Stopping { reason });
+    cx.tell(EventKind::Stopping { reason });
     std::future::pending().await
 }
 

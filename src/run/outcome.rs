@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
+use crate::vocabulary::{CandidateState, Failure, LossPoint};
 
 /// Key of the warnings, a list of sentences.
 pub const WARNINGS: &str = "warnings";
@@ -68,68 +69,13 @@ impl Which {
     }
 }
 
-/// How far a candidate is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CandidateState {
-    /// Waits for GPUs or for the datasets.
-    Waiting,
-    /// Is being worked on.
-    Running,
-    /// All its steps are done.
-    Completed,
-    /// A step failed.
-    Failed,
-    /// Nothing of it was tried.
-    Skipped,
-    /// The run was asked to stop.
-    Cancelled,
-}
-
-impl CandidateState {
-    /// The word for it in reports and events.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CandidateState::Waiting => "waiting",
-            CandidateState::Running => "running",
-            CandidateState::Completed => "completed",
-            CandidateState::Failed => "failed",
-            CandidateState::Skipped => "skipped",
-            CandidateState::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Why something failed, as the JSON contract shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorFact {
-    /// What was being done to what.
-    pub message: String,
-    /// Why, outermost first.
-    pub causes: Vec<String>,
-    /// What to type next.
-    #[serde(default)]
-    pub hint: Option<String>,
-}
-
-impl ErrorFact {
-    /// The chain of an error.
-    pub fn new(error: &anyhow::Error) -> ErrorFact {
-        ErrorFact {
-            message: error.to_string(),
-            causes: error.chain().skip(1).map(ToString::to_string).collect(),
-            hint: None,
-        }
-    }
-}
-
 /// How one candidate fares.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CandidateFact {
     /// How far it is.
     pub state: CandidateState,
     /// Why it failed.
-    pub error: Option<ErrorFact>,
+    pub error: Option<Failure>,
     /// GPUs that it leases.
     pub gpus: u32,
     /// Whether NIM and training run at once.
@@ -138,17 +84,6 @@ pub struct CandidateFact {
     pub started_ms: Option<i64>,
     /// When it ended, ms UTC.
     pub ended_ms: Option<i64>,
-}
-
-/// A point of the loss curves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LossPoint {
-    /// Optimizer step, from 0.
-    pub step: u64,
-    /// Training loss there.
-    pub train: Option<f64>,
-    /// Validation loss there.
-    pub validation: Option<f64>,
 }
 
 /// A finished training.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::names;
 use crate::nemo::{ApiError, Client, Removal};
-use crate::store::{Class, Kind, Resource, State, Store, now_ms};
+use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, now_ms};
 
 /// How far back a job is looked for before its intent was written: the clocks of two machines differ.
 const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
@@ -39,12 +39,12 @@ impl Releaser<'_> {
     /// Gives back rows of class GPU: per candidate evaluation, training, deployment; candidates side by side; nothing
     /// stops early. What is not done by the deadline is left.
     pub async fn gpus(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<Left> {
-        self.give_back(rows, deadline, |row| row.class() == Class::Gpu, gpu_order).await
+        self.give_back(rows, deadline, |row| row.class() == ResourceClass::Gpu, gpu_order).await
     }
 
     /// Deletes everything else that rows stand for: evaluations, adapters, configs, datasets.
     pub async fn storage(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<Left> {
-        self.give_back(rows, deadline, |row| row.class() != Class::Gpu, storage_order).await
+        self.give_back(rows, deadline, |row| row.class() != ResourceClass::Gpu, storage_order).await
     }
 
     async fn give_back(
@@ -52,7 +52,7 @@ impl Releaser<'_> {
         rows: Vec<Resource>,
         deadline: Duration,
         wanted: fn(&Resource) -> bool,
-        order: fn(Kind) -> u8,
+        order: fn(ResourceKind) -> u8,
     ) -> Vec<Left> {
         let until = Instant::now() + deadline;
         let mut groups: BTreeMap<Option<String>, Vec<Resource>> = BTreeMap::new();
@@ -95,20 +95,20 @@ impl Releaser<'_> {
 
     async fn one(&self, row: &Resource) -> anyhow::Result<()> {
         match (row.kind, row.class()) {
-            (Kind::Deployment, _) => {
+            (ResourceKind::Deployment, _) => {
                 self.delete(row, || Box::pin(self.nemo.delete_deployment(self.namespace, &row.name))).await
             }
-            (Kind::Training | Kind::Evaluation, Class::Gpu) => self.end_job(row).await,
-            (Kind::Evaluation, _) => self.delete_evaluation(row).await,
-            (Kind::Dataset, _) => {
+            (ResourceKind::Training | ResourceKind::Evaluation, ResourceClass::Gpu) => self.end_job(row).await,
+            (ResourceKind::Evaluation, _) => self.delete_evaluation(row).await,
+            (ResourceKind::Dataset, _) => {
                 self.delete(row, || Box::pin(self.nemo.delete_dataset(self.namespace, &row.name))).await
             }
-            (Kind::TrainingConfig, _) => {
+            (ResourceKind::TrainingConfig, _) => {
                 self.delete(row, || Box::pin(self.nemo.delete_training_config(self.namespace, &row.name))).await
             }
-            (Kind::Adapter, _) => self.delete_adapter(row).await,
+            (ResourceKind::Adapter, _) => self.delete_adapter(row).await,
             // Records of finished training jobs cannot be deleted: NeMo has no call for it.
-            (Kind::Training, _) => Ok(()),
+            (ResourceKind::Training, _) => Ok(()),
         }
     }
 
@@ -118,17 +118,17 @@ impl Releaser<'_> {
     where
         D: Fn() -> Pin<Box<dyn Future<Output = Result<Removal, ApiError>> + Send + 'b>>,
     {
-        if delete().await? == Removal::Absent && row.state == State::Intended {
+        if delete().await? == Removal::Absent && row.state == ResourceState::Intended {
             self.settle(row).await?;
             delete().await?;
         }
-        self.store.released(row.id)?;
+        self.store.mark_released(row.id)?;
         Ok(())
     }
 
     /// Waits until an intent that was looked up in vain could not appear any more.
     async fn settle(&self, row: &Resource) -> anyhow::Result<()> {
-        let first = self.store.looked_in_vain(row.id)?;
+        let first = self.store.record_vain_lookup(row.id)?;
         let passed = Duration::from_millis(u64::try_from(now_ms() - first).unwrap_or(0));
         tokio::time::sleep(self.settle.saturating_sub(passed)).await;
         Ok(())
@@ -137,15 +137,15 @@ impl Releaser<'_> {
     /// Cancels a job and waits until its status is an end.
     async fn end_job(&self, row: &Resource) -> anyhow::Result<()> {
         let mut id = self.job_id(row).await?;
-        if id.is_none() && row.state == State::Intended {
+        if id.is_none() && row.state == ResourceState::Intended {
             self.settle(row).await?;
             id = self.job_id(row).await?;
         }
         let Some(id) = id else {
-            self.store.released(row.id)?;
+            self.store.mark_released(row.id)?;
             return Ok(());
         };
-        self.store.live(row.id, Some(&id))?;
+        self.store.mark_live(row.id, Some(&id))?;
         let started = Instant::now();
         let mut cancelled = false;
         loop {
@@ -159,21 +159,21 @@ impl Releaser<'_> {
             let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
             tokio::time::sleep(pause).await;
         }
-        self.store.finished(row.id)?;
+        self.store.mark_finished(row.id)?;
         Ok(())
     }
 
     /// Cancels once, and says whether the job has ended.
-    async fn cancel_and_look(&self, kind: Kind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
+    async fn cancel_and_look(&self, kind: ResourceKind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
         if !*cancelled {
             match kind {
-                Kind::Training => self.nemo.cancel_training_job(id).await?,
+                ResourceKind::Training => self.nemo.cancel_training_job(id).await?,
                 _ => self.nemo.cancel_evaluation_job(id).await?,
             }
             *cancelled = true;
         }
         let status = match kind {
-            Kind::Training => match self.nemo.training_status(id).await {
+            ResourceKind::Training => match self.nemo.training_status(id).await {
                 Ok(status) => status.status,
                 Err(error) if error.is_not_found() => return Ok(true),
                 Err(error) => return Err(error),
@@ -193,7 +193,7 @@ impl Releaser<'_> {
         let description = names::description(&row.name, self.owner);
         let since = looked_for_since(row);
         Ok(match row.kind {
-            Kind::Training => self.nemo.find_training_job(&description, since).await?.map(|job| job.id),
+            ResourceKind::Training => self.nemo.find_training_job(&description, since).await?.map(|job| job.id),
             _ => self.nemo.find_evaluation_job(&description, since).await?.map(|job| job.id),
         })
     }
@@ -202,17 +202,18 @@ impl Releaser<'_> {
         if let Some(id) = self.job_id(row).await? {
             self.nemo.delete_evaluation_job(&id).await?;
         }
-        self.store.released(row.id)?;
+        self.store.mark_released(row.id)?;
         Ok(())
     }
 
     /// Deletes an adapter with what each training job of its candidate wrote to it.
     async fn delete_adapter(&self, row: &Resource) -> anyhow::Result<()> {
         let all = self.store.all_resources(&row.run)?;
-        let trainings = all.iter().filter(|other| other.kind == Kind::Training && other.candidate == row.candidate);
+        let trainings =
+            all.iter().filter(|other| other.kind == ResourceKind::Training && other.candidate == row.candidate);
         let jobs: Vec<&str> = trainings.filter_map(|training| training.remote_id.as_deref()).collect();
         self.nemo.delete_adapter(self.namespace, &row.name, &jobs).await?;
-        self.store.released(row.id)?;
+        self.store.mark_released(row.id)?;
         Ok(())
     }
 }
@@ -222,19 +223,19 @@ pub fn looked_for_since(row: &Resource) -> i64 {
     row.intended_ms - CLOCK_SKEW_MS
 }
 
-fn gpu_order(kind: Kind) -> u8 {
+fn gpu_order(kind: ResourceKind) -> u8 {
     match kind {
-        Kind::Evaluation => 0,
-        Kind::Training => 1,
+        ResourceKind::Evaluation => 0,
+        ResourceKind::Training => 1,
         _ => 2,
     }
 }
 
-fn storage_order(kind: Kind) -> u8 {
+fn storage_order(kind: ResourceKind) -> u8 {
     match kind {
-        Kind::Evaluation => 0,
-        Kind::Adapter => 1,
-        Kind::TrainingConfig => 2,
+        ResourceKind::Evaluation => 0,
+        ResourceKind::Adapter => 1,
+        ResourceKind::TrainingConfig => 2,
         _ => 3,
     }
 }

@@ -1,169 +1,108 @@
-//! The ledger: every remote resource is a row before it is created, and is ticked off when it is gone.
+//! The ledger: every remote resource is a row before it is created, and the row is marked as released once the resource
+//! is gone. `words` has the stored words.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Result, Store, now_ms};
+use crate::vocabulary::PlatformId;
 
-/// What kind of remote thing a row stands for.
+/// The kind of a remote resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ResourceKind {
     /// A NIM deployment.
     Deployment,
     /// A customization job.
     Training,
     /// An evaluation job.
     Evaluation,
-    /// A dataset: its repository in the Data Store and its entity.
+    /// A repository of the Data Store with its dataset entity.
     Dataset,
     /// A customization config.
     TrainingConfig,
-    /// A trained adapter: its repository and its entity.
+    /// A trained adapter: its repository and its model entity.
     Adapter,
 }
 
-/// What is at stake while a row is open: which exits give it back.
+/// The reason to give a resource back, which decides when that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Takes GPUs; given back at every exit.
+pub enum ResourceClass {
+    /// Takes GPUs. Every end of a run gives it back.
     Gpu,
-    /// Takes storage; deleted by a purge.
+    /// Takes storage. A purge deletes it.
     Storage,
-    /// What the run was for; deleted by a purge only.
+    /// The product of the run. Only a purge deletes it.
     Product,
-    /// Nothing that can be given back: the record of a finished training job.
+    /// The record of a finished training job, which NeMo cannot delete.
     Record,
 }
 
-/// How far a row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Written before the create; whether the platform has it is not known.
+/// The state of a row of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceState {
+    /// Written before the create. The platform may or may not have the resource.
     Intended,
-    /// The platform has it.
+    /// The platform has the resource.
     Live,
-    /// The platform does not have it any more.
+    /// The platform no longer has the resource.
     Released,
 }
 
-const KINDS: [(Kind, &str); 6] = [
-    (Kind::Deployment, "deployment"),
-    (Kind::Training, "training"),
-    (Kind::Evaluation, "evaluation"),
-    (Kind::Dataset, "dataset"),
-    (Kind::TrainingConfig, "training_config"),
-    (Kind::Adapter, "adapter"),
-];
-
-const STATES: [(State, &str); 3] =
-    [(State::Intended, "intended"), (State::Live, "live"), (State::Released, "released")];
-
-fn word<T: PartialEq + Copy>(table: &[(T, &'static str)], value: T) -> &'static str {
-    table.iter().find(|(v, _)| *v == value).map_or("", |(_, w)| w)
-}
-
-fn value<T: Copy>(table: &[(T, &'static str)], word: ValueRef<'_>) -> FromSqlResult<T> {
-    let word = word.as_str()?;
-    table.iter().find(|(_, w)| *w == word).map(|(v, _)| *v).ok_or(FromSqlError::InvalidType)
-}
-
-impl Kind {
-    /// The word for it in tables, events and the database.
-    pub fn as_str(self) -> &'static str {
-        word(&KINDS, self)
-    }
-}
-
-impl State {
-    /// The word for it in tables and the database.
-    pub fn as_str(self) -> &'static str {
-        word(&STATES, self)
-    }
-}
-
-impl ToSql for Kind {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.as_str().into())
-    }
-}
-
-impl FromSql for Kind {
-    fn column_result(word: ValueRef<'_>) -> FromSqlResult<Kind> {
-        value(&KINDS, word)
-    }
-}
-
-impl ToSql for State {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.as_str().into())
-    }
-}
-
-impl FromSql for State {
-    fn column_result(word: ValueRef<'_>) -> FromSqlResult<State> {
-        value(&STATES, word)
-    }
-}
-
-/// What is written before a create.
+/// A resource that is about to be created.
 #[derive(Clone, Debug)]
 pub struct NewResource<'a> {
-    /// The run that it belongs to.
     pub run: &'a str,
-    /// The candidate that it belongs to; `None`: the whole run.
+    /// `None` for a resource of the whole run.
     pub candidate: Option<&'a str>,
-    /// What it is.
-    pub kind: Kind,
-    /// Its name without an attempt number.
+    pub kind: ResourceKind,
+    /// The name without an attempt number.
     pub base: &'a str,
-    /// The identity of the platform: its base URLs, or the instance of an in-process platform.
-    pub platform: &'a str,
+    pub platform: &'a PlatformId,
 }
 
 /// A row of the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// Row id, in order of intent.
+    /// Grows in the order of the intents.
     pub id: i64,
-    /// The run that it belongs to.
     pub run: String,
-    /// The candidate that it belongs to.
     pub candidate: Option<String>,
-    /// What it is.
-    pub kind: Kind,
-    /// Its name: as created, or for a job in its description.
+    pub kind: ResourceKind,
+    /// The name as created. A job carries it in its description.
     pub name: String,
-    /// What the platform calls it, where that is not its name: a job id, an adapter's full id.
+    /// The id that the platform gave, where it differs from the name: of a job, or the full id of an adapter.
     pub remote_id: Option<String>,
-    /// The identity of the platform.
-    pub platform: String,
-    /// How far it is.
-    pub state: State,
-    /// A job that has reached its end.
+    pub platform: PlatformId,
+    pub state: ResourceState,
+    /// The job has ended.
     pub finished: bool,
-    /// When it was last looked up in vain, ms UTC.
+    /// When a lookup first found nothing, in ms UTC.
     pub looked_ms: Option<i64>,
-    /// When it was intended, ms UTC.
+    /// When the intent was written, in ms UTC.
     pub intended_ms: i64,
 }
 
 impl Resource {
-    /// What is at stake, from kind and state.
-    pub fn class(&self) -> Class {
+    /// Returns the class that follows from the kind and the end of a job.
+    pub fn class(&self) -> ResourceClass {
         match (self.kind, self.finished) {
-            (Kind::Deployment, _) | (Kind::Training | Kind::Evaluation, false) => Class::Gpu,
-            (Kind::Evaluation, true) | (Kind::Dataset | Kind::TrainingConfig, _) => Class::Storage,
-            (Kind::Adapter, _) => Class::Product,
-            (Kind::Training, true) => Class::Record,
+            (ResourceKind::Deployment, _) | (ResourceKind::Training | ResourceKind::Evaluation, false) => {
+                ResourceClass::Gpu
+            }
+            (ResourceKind::Evaluation, true) | (ResourceKind::Dataset | ResourceKind::TrainingConfig, _) => {
+                ResourceClass::Storage
+            }
+            (ResourceKind::Adapter, _) => ResourceClass::Product,
+            (ResourceKind::Training, true) => ResourceClass::Record,
         }
     }
 }
 
 const COLUMNS: &str = "id, run, candidate, kind, name, remote_id, platform, state, finished, looked_ms, intended_ms";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Resource> {
+fn resource_of(row: &Row<'_>) -> rusqlite::Result<Resource> {
     Ok(Resource {
         id: row.get(0)?,
         run: row.get(1)?,
@@ -180,14 +119,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Resource> {
 }
 
 impl Store {
-    /// Writes an intent before a create. The name is `base`, or `base-N` for the N-th attempt when earlier rows of that
-    /// base are ticked off (a new attempt must not be mistaken for the old one by its name).
+    /// Writes an intent before a create. The name is `base`, or `base-N` for the N-th attempt, because a new attempt must
+    /// not be mistaken for an earlier one of the same name.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn intend(&self, new: &NewResource<'_>) -> Result<Resource> {
-        self.with("writing an intent", |c| {
-            // Immediate: a read that turns into a write is refused at once while another process writes.
+    pub fn record_intent(&self, new: &NewResource<'_>) -> Result<Resource> {
+        self.with("record an intent", |c| {
+            // Immediate: SQLite refuses at once to turn a read into a write while another process writes.
             let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let earlier: i64 = transaction.query_row(
                 "SELECT count(*) FROM resources WHERE run = ?1 AND kind = ?2 AND base = ?3",
@@ -201,47 +140,48 @@ impl Store {
                 params![new.run, new.candidate, new.kind, new.base, name, new.platform, now_ms()],
             )?;
             let id = transaction.last_insert_rowid();
-            let row = transaction.query_row(&format!("SELECT {COLUMNS} FROM resources WHERE id = ?1"), [id], read)?;
+            let select = format!("SELECT {COLUMNS} FROM resources WHERE id = ?1");
+            let resource = transaction.query_row(&select, [id], resource_of)?;
             transaction.commit()?;
-            Ok(row)
+            Ok(resource)
         })
     }
 
-    /// The open row (intended or live) of that base name, if there is one.
+    /// Returns the resource of that base name that is not released.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn open_resource(&self, run: &str, kind: Kind, base: &str) -> Result<Option<Resource>> {
-        self.with("reading the ledger", |c| {
+    pub fn open_resource(&self, run: &str, kind: ResourceKind, base: &str) -> Result<Option<Resource>> {
+        self.with("read the ledger", |c| {
             c.query_row(
                 &format!(
                     "SELECT {COLUMNS} FROM resources
                      WHERE run = ?1 AND kind = ?2 AND base = ?3 AND state <> 'released' ORDER BY id DESC LIMIT 1"
                 ),
                 params![run, kind, base],
-                read,
+                resource_of,
             )
             .optional()
         })
     }
 
-    /// An intent is acted on again: what was looked for before says nothing about what may appear from now on.
+    /// Starts an intent anew before its create is repeated: an earlier lookup says nothing about the new create.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn renew(&self, id: i64) -> Result<()> {
-        self.with("renewing an intent", |c| {
+    pub fn renew_intent(&self, id: i64) -> Result<()> {
+        self.with("renew an intent", |c| {
             c.execute("UPDATE resources SET looked_ms = NULL, intended_ms = ?2 WHERE id = ?1", params![id, now_ms()])
         })?;
         Ok(())
     }
 
-    /// The platform has it, under this id.
+    /// Records that the platform has the resource, under this id.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn live(&self, id: i64, remote_id: Option<&str>) -> Result<()> {
-        self.with("recording a resource", |c| {
+    pub fn mark_live(&self, id: i64, remote_id: Option<&str>) -> Result<()> {
+        self.with("record a resource", |c| {
             c.execute(
                 "UPDATE resources SET state = 'live', remote_id = coalesce(?2, remote_id),
                    live_ms = coalesce(live_ms, ?3), looked_ms = NULL WHERE id = ?1",
@@ -251,77 +191,75 @@ impl Store {
         Ok(())
     }
 
-    /// A job has reached its end: it takes no GPU any more.
+    /// Records that a job has ended and takes no GPU any more.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn finished(&self, id: i64) -> Result<()> {
-        self.with("recording the end of a job", |c| {
-            c.execute("UPDATE resources SET finished = 1 WHERE id = ?1", [id])
-        })?;
+    pub fn mark_finished(&self, id: i64) -> Result<()> {
+        self.with("record the end of a job", |c| c.execute("UPDATE resources SET finished = 1 WHERE id = ?1", [id]))?;
         Ok(())
     }
 
-    /// An intent was looked up in vain; returns when that happened first, ms UTC.
+    /// Records that a lookup found nothing. Returns when that happened first, in ms UTC.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn looked_in_vain(&self, id: i64) -> Result<i64> {
-        self.with("recording a look-up", |c| {
+    pub fn record_vain_lookup(&self, id: i64) -> Result<i64> {
+        self.with("record a lookup", |c| {
             c.execute("UPDATE resources SET looked_ms = coalesce(looked_ms, ?2) WHERE id = ?1", params![id, now_ms()])?;
             c.query_row("SELECT looked_ms FROM resources WHERE id = ?1", [id], |row| row.get(0))
         })
     }
 
-    /// The platform does not have it any more.
+    /// Records that the platform no longer has the resource.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn released(&self, id: i64) -> Result<()> {
-        self.with("ticking off a resource", |c| {
+    pub fn mark_released(&self, id: i64) -> Result<()> {
+        self.with("record a release", |c| {
             c.execute("UPDATE resources SET state = 'released', released_ms = ?2 WHERE id = ?1", params![id, now_ms()])
         })?;
         Ok(())
     }
 
-    /// What a run still has on the platform, newest first.
+    /// Returns the resources of a run that are not released, newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn open_resources(&self, run: &str) -> Result<Vec<Resource>> {
-        self.with("reading the ledger", |c| {
+        self.with("read the ledger", |c| {
             c.prepare(&format!(
                 "SELECT {COLUMNS} FROM resources WHERE run = ?1 AND state <> 'released' ORDER BY id DESC"
             ))?
-            .query_map([run], read)?
+            .query_map([run], resource_of)?
             .collect()
         })
     }
 
-    /// Every row of a run, oldest first, ticked off or not.
+    /// Returns all resources of a run, oldest first.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn all_resources(&self, run: &str) -> Result<Vec<Resource>> {
-        self.with("reading the ledger", |c| {
+        self.with("read the ledger", |c| {
             c.prepare(&format!("SELECT {COLUMNS} FROM resources WHERE run = ?1 ORDER BY id"))?
-                .query_map([run], read)?
+                .query_map([run], resource_of)?
                 .collect()
         })
     }
 
-    /// What a run holds: open rows of class GPU, newest first.
+    /// Returns what a run holds: its open resources of class GPU, newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn held(&self, run: &str) -> Result<Vec<Resource>> {
         let mut open = self.open_resources(run)?;
-        open.retain(|resource| resource.class() == Class::Gpu);
+        open.retain(|resource| resource.class() == ResourceClass::Gpu);
         Ok(open)
     }
 }
 
-/// A config's version stays at the end of its name.
+/// Returns the name of a further attempt. The version of a config stays at the end.
 fn attempt_name(base: &str, attempt: i64) -> String {
     match base.split_once('@') {
         Some((name, version)) => format!("{name}-{attempt}@{version}"),

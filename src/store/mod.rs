@@ -1,11 +1,14 @@
-//! The SQLite store of a state directory: runs, facts and the ledger of remote resources. It knows rows, not meaning.
+//! The SQLite store of a state directory: runs, facts and the ledger of remote resources. It knows rows, not their
+//! meaning.
 //!
-//! Every method is one short transaction; times are integer milliseconds UTC. What a method returns is on disk.
+//! Every method is one short transaction. Times are integer milliseconds UTC. What a method has written is on disk when
+//! it returns.
 
 mod facts;
 mod ledger;
 mod runs;
 mod schema;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,54 +16,35 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use ledger::{Class, Kind, NewResource, Resource, State};
+pub use ledger::{NewResource, Resource, ResourceClass, ResourceKind, ResourceState};
 pub use runs::{NewRun, RunRow};
 
-/// How long a method waits for another process that is writing.
+/// How long a method waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The file name of the database inside the state directory.
 pub const FILE: &str = "dfwfd.db";
 
-/// Why the store cannot be used.
+/// The reason why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite said no.
-    #[error("{act} in {}", path.display())]
+    /// SQLite refused.
+    #[error("cannot {act} in {}", path.display())]
     Sqlite {
-        /// What was being done.
+        /// The refused act, such as `read a fact`.
         act: &'static str,
-        /// The database file.
         path: PathBuf,
-        /// SQLite's own words.
         source: rusqlite::Error,
     },
-    /// A newer dfwfd wrote this database.
-    #[error("{} was written by a newer dfwfd (schema {found}, this one knows {known})", path.display())]
-    Newer {
-        /// The database file.
-        path: PathBuf,
-        /// Its schema version.
-        found: i64,
-        /// The newest version that this binary knows.
-        known: i64,
-    },
-    /// A stored value is not what this version writes.
-    #[error("reading {what} in {}", path.display())]
-    Damaged {
-        /// Which value.
-        what: String,
-        /// The database file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The database is not there and was not to be made.
-    #[error("no database at {}", path.display())]
-    Missing {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
+    /// A newer dfwfd wrote the database.
+    #[error("cannot use {}: a newer dfwfd wrote it (schema {found}, this one knows {known})", path.display())]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// A stored value cannot be parsed or written.
+    #[error("cannot read {what} in {}", path.display())]
+    Damaged { what: String, path: PathBuf, source: serde_json::Error },
+    /// There is no database, and none was to be created.
+    #[error("there is no database at {}", path.display())]
+    Missing { path: PathBuf },
 }
 
 /// The result of every method of the store.
@@ -74,17 +58,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store of `state_dir`, makes it when there is none, and brings its schema up to date.
+    /// Opens or creates the store of `state_dir`, and brings its schema up to date.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no SQLite database, or was written by a newer version.
+    /// When the file cannot be opened, is not an SQLite database, or a newer version wrote it.
     pub fn open(state_dir: &Path) -> Result<Store> {
         let path = state_dir.join(FILE);
-        let connection = Connection::open(&path).map_err(|source| at("opening the database", &path, source))?;
+        let connection = Connection::open(&path).map_err(|source| at("open the database", &path, source))?;
         Store::prepare(connection, path)
     }
 
-    /// Opens the store of `state_dir` only if there is one.
+    /// Opens the store of `state_dir`, but does not create it.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when there is none; otherwise as [`Store::open`].
@@ -95,7 +79,7 @@ impl Store {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
-            Connection::open_with_flags(&path, flags).map_err(|source| at("opening the database", &path, source))?;
+            Connection::open_with_flags(&path, flags).map_err(|source| at("open the database", &path, source))?;
         Store::prepare(connection, path)
     }
 
@@ -105,13 +89,13 @@ impl Store {
             .and_then(|()| connection.pragma_update(None, "journal_mode", "WAL"))
             .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
             .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
-            .map_err(|source| at("preparing the database", &path, source))?;
+            .map_err(|source| at("prepare the database", &path, source))?;
         schema::migrate(&mut connection, &path)?;
         Ok(Store { connection: Mutex::new(connection), path })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic elsewhere cannot leave the connection half-way: a dropped transaction rolls back.
+        // A panic elsewhere leaves no half transaction: a dropped one rolls back.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,7 +116,7 @@ fn at(act: &'static str, path: &Path, source: rusqlite::Error) -> StoreError {
     StoreError::Sqlite { act, path: path.to_path_buf(), source }
 }
 
-/// Now, in milliseconds since 1970 UTC.
+/// Returns the current time in ms UTC.
 pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

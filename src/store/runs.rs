@@ -1,60 +1,57 @@
-//! The rows of runs: what was started with which plan, and how it ended.
+//! The rows of runs: the plan that each was started with, and how it ended.
 
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Result, Store, StoreError, now_ms};
+use crate::vocabulary::{PlatformKind, RunState};
 
-/// What is known of a run when it starts.
+/// A run that starts.
 #[derive(Clone, Debug)]
 pub struct NewRun<'a, P> {
     /// Eight characters of `[a-z2-7]`.
     pub id: &'a str,
-    /// The workload, when it is known before the records are read.
+    /// Known when the plan names it. Otherwise the records decide.
     pub workload: Option<&'a str>,
     /// `user@host`.
     pub owner: &'a str,
-    /// `nemo` or `embedded`.
-    pub platform: &'a str,
-    /// Whether students stand in for its candidates.
+    pub platform: PlatformKind,
+    /// Students stand in for the candidates.
     pub rehearsal: bool,
-    /// The plan that it runs by.
     pub plan: &'a P,
 }
 
-/// A run as it is recorded.
+/// A recorded run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
     /// Eight characters of `[a-z2-7]`.
     pub id: String,
-    /// The workload, once known.
+    /// `None` until the records are read, unless the plan names it.
     pub workload: Option<String>,
-    /// `running`, `completed`, `partial`, `failed` or `cancelled`, as last written by its process.
-    pub state: String,
-    /// The code that its process ended with.
+    /// As its process wrote it last: a run whose process died stays `Running`.
+    pub state: RunState,
     pub exit_code: Option<u8>,
     /// `user@host`.
     pub owner: String,
-    /// `nemo` or `embedded`.
-    pub platform: String,
-    /// Whether students stood in for its candidates.
+    pub platform: PlatformKind,
+    /// Students stood in for the candidates.
     pub rehearsal: bool,
-    /// The error it ended with, as JSON.
+    /// The error that ended it, as JSON.
     pub error: Option<String>,
-    /// When it was first started, ms UTC.
+    /// When it was first started, in ms UTC.
     pub started_ms: i64,
-    /// When the process that works on it now, or did last, began, ms UTC.
+    /// When its current or last process began, in ms UTC.
     pub resumed_ms: i64,
-    /// Time that earlier processes spent on it, ms.
+    /// The time that earlier processes spent on it, in ms.
     pub worked_ms: i64,
-    /// When it ended, ms UTC.
+    /// When it ended, in ms UTC.
     pub ended_ms: Option<i64>,
 }
 
 const COLUMNS: &str = "id, workload, state, exit_code, owner, platform, rehearsal, error, started_ms, resumed_ms, \
                        worked_ms, ended_ms";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+fn run_of(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
         id: row.get(0)?,
         workload: row.get(1)?,
@@ -72,7 +69,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
 }
 
 impl Store {
-    /// Records a new run in state `running`.
+    /// Records a new run as running.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -82,7 +79,7 @@ impl Store {
             path: self.path.clone(),
             source,
         })?;
-        self.with("recording a run", |c| {
+        self.with("record a run", |c| {
             c.execute(
                 "INSERT INTO runs (id, workload, state, owner, platform, rehearsal, plan, started_ms, resumed_ms)
                  VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?7)",
@@ -92,13 +89,13 @@ impl Store {
         Ok(())
     }
 
-    /// Marks a run as running again; the time spent on it so far is kept.
+    /// Marks a run as running again and adds up the time that was spent on it.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn continue_run(&self, run: &str) -> Result<()> {
-        self.with("recording that a run continues", |c| {
-            // A process that died left no end: its work is counted up to its last fact or ledger entry.
+        self.with("record that a run continues", |c| {
+            // A process that died wrote no end: its work counts up to its last fact or intent.
             c.execute(
                 "UPDATE runs SET
                    worked_ms = worked_ms + max(0, coalesce(ended_ms,
@@ -113,12 +110,12 @@ impl Store {
         Ok(())
     }
 
-    /// Records the workload of a run, once it is known.
+    /// Records the workload of a run.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn describe_run(&self, run: &str, workload: Option<&str>) -> Result<()> {
-        self.with("recording the workload of a run", |c| {
+        self.with("record the workload of a run", |c| {
             c.execute("UPDATE runs SET workload = coalesce(?2, workload) WHERE id = ?1", params![run, workload])
         })?;
         Ok(())
@@ -128,8 +125,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn end_run(&self, run: &str, state: &str, exit_code: u8, error: Option<&str>) -> Result<()> {
-        self.with("recording the end of a run", |c| {
+    pub fn end_run(&self, run: &str, state: RunState, exit_code: u8, error: Option<&str>) -> Result<()> {
+        self.with("record the end of a run", |c| {
             c.execute(
                 "UPDATE runs SET state = ?2, exit_code = ?3, error = ?4, ended_ms = ?5 WHERE id = ?1",
                 params![run, state, exit_code, error, now_ms()],
@@ -138,34 +135,34 @@ impl Store {
         Ok(())
     }
 
-    /// All runs, newest first.
+    /// Returns all runs, newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn runs(&self) -> Result<Vec<RunRow>> {
-        self.with("listing runs", |c| {
+        self.with("list runs", |c| {
             c.prepare(&format!("SELECT {COLUMNS} FROM runs ORDER BY started_ms DESC, id"))?
-                .query_map([], read)?
+                .query_map([], run_of)?
                 .collect()
         })
     }
 
-    /// One run.
+    /// Returns a run by its id.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn run(&self, run: &str) -> Result<Option<RunRow>> {
-        self.with("reading a run", |c| {
-            c.query_row(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"), [run], read).optional()
+        self.with("read a run", |c| {
+            c.query_row(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"), [run], run_of).optional()
         })
     }
 
-    /// The plan that a run was started with.
+    /// Returns the plan that a run was started with.
     ///
     /// # Errors
-    /// When there is no such run, or its plan has another shape.
+    /// When there is no such run, or its plan cannot be parsed.
     pub fn plan<P: DeserializeOwned>(&self, run: &str) -> Result<P> {
-        let json: String = self.with("reading the plan of a run", |c| {
+        let json: String = self.with("read the plan of a run", |c| {
             c.query_row("SELECT plan FROM runs WHERE id = ?1", [run], |row| row.get(0))
         })?;
         self.parse(&format!("the plan of run {run}"), &json)
@@ -176,16 +173,16 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn ask_to_cancel(&self, run: &str) -> Result<()> {
-        self.with("asking a run to stop", |c| c.execute("UPDATE runs SET cancel = 1 WHERE id = ?1", [run]))?;
+        self.with("ask a run to stop", |c| c.execute("UPDATE runs SET cancel = 1 WHERE id = ?1", [run]))?;
         Ok(())
     }
 
-    /// Whether a run was asked to stop.
+    /// Tells whether a run was asked to stop.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn cancel_asked(&self, run: &str) -> Result<bool> {
-        self.with("reading whether a run was asked to stop", |c| {
+        self.with("read whether a run was asked to stop", |c| {
             c.query_row("SELECT cancel FROM runs WHERE id = ?1", [run], |row| row.get(0))
                 .optional()
                 .map(|asked| asked.unwrap_or(false))

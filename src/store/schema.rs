@@ -56,10 +56,10 @@ const MIGRATIONS: &[&str] = &["
 /// The newest schema version that this binary knows.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Applies what is missing, all of it in one exclusive transaction.
+/// Applies the missing migrations in one exclusive transaction.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    let found = version(connection).map_err(|source| at("reading the schema version", path, source))?;
+    let found = version(connection).map_err(|source| at("read the schema version", path, source))?;
     if found == VERSION {
         return Ok(());
     }
@@ -76,5 +76,5 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()
     };
-    apply().map_err(|source| at("bringing the schema up to date", path, source))
+    apply().map_err(|source| at("bring the schema up to date", path, source))
 }

@@ -1,6 +1,7 @@
-//! The store as the rest of the crate uses it: runs, facts and the ledger, and what a newer schema does.
+//! Runs, facts and the ledger as the rest of the crate uses them, and databases that are refused.
 
 use super::*;
+use crate::vocabulary::{PlatformId, PlatformKind, RunState};
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -10,7 +11,7 @@ fn store() -> (tempfile::TempDir, Store) {
             id: "abcdefgh",
             workload: Some("w"),
             owner: "u@h",
-            platform: "embedded",
+            platform: PlatformKind::Embedded,
             rehearsal: false,
             plan: &7,
         })
@@ -18,53 +19,54 @@ fn store() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn intent<'a>(kind: Kind, base: &'a str) -> NewResource<'a> {
-    NewResource { run: "abcdefgh", candidate: Some("m"), kind, base, platform: "http://x" }
+fn intend(store: &Store, kind: ResourceKind, base: &str) -> Resource {
+    let platform = &PlatformId::from("http://x");
+    store.record_intent(&NewResource { run: "abcdefgh", candidate: Some("m"), kind, base, platform }).unwrap()
 }
 
 #[test]
 fn a_run_keeps_its_plan_and_its_end() {
     let (dir, store) = store();
     assert_eq!(store.plan::<i32>("abcdefgh").unwrap(), 7);
-    store.end_run("abcdefgh", "partial", 4, Some("{}")).unwrap();
+    store.end_run("abcdefgh", RunState::Partial, 4, Some("{}")).unwrap();
     drop(store);
     let row = Store::open_existing(dir.path()).unwrap().run("abcdefgh").unwrap().unwrap();
-    assert_eq!((row.state.as_str(), row.exit_code, row.error.as_deref()), ("partial", Some(4), Some("{}")));
+    assert_eq!((row.state, row.exit_code, row.error.as_deref()), (RunState::Partial, Some(4), Some("{}")));
     assert!(row.ended_ms.is_some());
 }
 
 #[test]
 fn a_resource_goes_from_intent_to_released() {
     let (_dir, store) = store();
-    let row = store.intend(&intent(Kind::Training, "dfwfd-abcdefgh-m-train")).unwrap();
-    assert_eq!((row.state, row.class()), (State::Intended, Class::Gpu));
-    store.live(row.id, Some("cust-1")).unwrap();
+    let row = intend(&store, ResourceKind::Training, "dfwfd-abcdefgh-m-train");
+    assert_eq!((row.state, row.class()), (ResourceState::Intended, ResourceClass::Gpu));
+    store.mark_live(row.id, Some("cust-1")).unwrap();
     let held = store.held("abcdefgh").unwrap();
     assert_eq!((held.len(), held[0].remote_id.as_deref()), (1, Some("cust-1")));
-    store.finished(row.id).unwrap();
+    store.mark_finished(row.id).unwrap();
     assert!(store.held("abcdefgh").unwrap().is_empty());
-    assert_eq!(store.open_resources("abcdefgh").unwrap()[0].class(), Class::Record);
-    store.released(row.id).unwrap();
+    assert_eq!(store.open_resources("abcdefgh").unwrap()[0].class(), ResourceClass::Record);
+    store.mark_released(row.id).unwrap();
     assert!(store.open_resources("abcdefgh").unwrap().is_empty());
 }
 
 #[test]
 fn another_attempt_gets_another_name() {
     let (_dir, store) = store();
-    let first = store.intend(&intent(Kind::TrainingConfig, "c@v1")).unwrap();
-    store.released(first.id).unwrap();
-    let second = store.intend(&intent(Kind::TrainingConfig, "c@v1")).unwrap();
+    let first = intend(&store, ResourceKind::TrainingConfig, "c@v1");
+    store.mark_released(first.id).unwrap();
+    let second = intend(&store, ResourceKind::TrainingConfig, "c@v1");
     assert_eq!((first.name.as_str(), second.name.as_str()), ("c@v1", "c-2@v1"));
-    assert_eq!(store.open_resource("abcdefgh", Kind::TrainingConfig, "c@v1").unwrap(), Some(second));
+    assert_eq!(store.open_resource("abcdefgh", ResourceKind::TrainingConfig, "c@v1").unwrap(), Some(second));
 }
 
 #[test]
 fn looking_in_vain_remembers_the_first_time() {
     let (_dir, store) = store();
-    let row = store.intend(&intent(Kind::Deployment, "d")).unwrap();
-    let first = store.looked_in_vain(row.id).unwrap();
-    assert_eq!(store.looked_in_vain(row.id).unwrap(), first);
-    store.live(row.id, None).unwrap();
+    let row = intend(&store, ResourceKind::Deployment, "d");
+    let first = store.record_vain_lookup(row.id).unwrap();
+    assert_eq!(store.record_vain_lookup(row.id).unwrap(), first);
+    store.mark_live(row.id, None).unwrap();
     assert_eq!(store.open_resources("abcdefgh").unwrap()[0].looked_ms, None);
 }
 
@@ -77,6 +79,23 @@ fn facts_are_remembered_by_key() {
     assert_eq!(store.fact::<u32>("abcdefgh", "k").unwrap(), Some(2));
     let damaged = store.fact::<String>("abcdefgh", "k").unwrap_err();
     assert!(matches!(damaged, StoreError::Damaged { .. }));
+}
+
+#[test]
+fn items_that_are_added_to_a_list_at_the_same_time_all_stay() {
+    let (_dir, store) = store();
+    std::thread::scope(|scope| {
+        for task in 0..8 {
+            let store = &store;
+            scope.spawn(move || {
+                for item in 0..20 {
+                    assert!(store.add_to_list("abcdefgh", "l", &format!("{task} {item}")).unwrap());
+                }
+            });
+        }
+    });
+    assert!(!store.add_to_list("abcdefgh", "l", "7 19").unwrap());
+    assert_eq!(store.fact::<Vec<String>>("abcdefgh", "l").unwrap().unwrap().len(), 160);
 }
 
 #[test]

@@ -55,7 +55,7 @@ mod tests {
         std::fs::write(&path, "{\"old\":1}\n").unwrap();
         let (ui, ..) = buffered(false);
         let mut view = Jsonl::append(&path, &ui).unwrap();
-        view.event(&event(crate::run::event::What::Stopping { reason: "two\nlines".into() }));
+        view.event(&event(crate::run::event::EventKind::Stopping { reason: "two\nlines".into() }));
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "{\"old\":1}");

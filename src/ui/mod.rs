@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::Exit;
-use crate::report::model::{ErrorObject, SCHEMA};
+use crate::report::json::{ErrorObject, SCHEMA};
 use crate::report::text::{Tone, clean, clean_styled, paint};
 
 pub use view::{View, Views};

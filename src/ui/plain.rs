@@ -1,7 +1,7 @@
 //! The view for a pipe or a log file: one line per step, when it ends. With `-q` only what went wrong.
 
 use crate::report::text::{counted, duration, one_line};
-use crate::run::event::{Event, What};
+use crate::run::event::{Event, EventKind};
 
 use super::{Ui, View};
 
@@ -19,8 +19,8 @@ impl Plain {
 
 impl View for Plain {
     fn event(&mut self, event: &Event) {
-        match (&event.what, line(event)) {
-            (What::Warning { message }, _) => self.ui.note(&format!("warning: {}", one_line(message))),
+        match (&event.kind, line(event)) {
+            (EventKind::Warning { message }, _) => self.ui.note(&format!("warning: {}", one_line(message))),
             // With -q the end of the run says it once, with its causes.
             (_, Some(Line::Wrong(text) | Line::Note(text))) => self.ui.note(&text),
             (_, None) => {}
@@ -41,9 +41,9 @@ pub(super) enum Line {
 
 /// The line for an event that deserves one.
 pub(super) fn line(event: &Event) -> Option<Line> {
-    Some(match &event.what {
-        What::RunStarted { .. } => Line::Note(heading(event)?),
-        What::StepDone { candidate, step, seconds, detail } => {
+    Some(match &event.kind {
+        EventKind::RunStarted { .. } => Line::Note(heading(event)?),
+        EventKind::StepDone { candidate, step, seconds, detail } => {
             let detail = detail.as_deref().map_or_else(String::new, |text| format!(": {}", one_line(text)));
             Line::Note(format!(
                 "{}{} done in {}{detail}",
@@ -52,30 +52,32 @@ pub(super) fn line(event: &Event) -> Option<Line> {
                 duration(*seconds)
             ))
         }
-        What::StepFailed { candidate, step, error } => {
+        EventKind::StepFailed { candidate, step, error } => {
             Line::Wrong(format!("{}{} failed: {}", scope(candidate.as_deref()), step.label(), one_line(error)))
         }
-        What::GpusAwaited { candidate, gpus } => {
+        EventKind::GpusAwaited { candidate, gpus } => {
             Line::Note(format!("{}waits for {}", scope(Some(candidate)), counted(u64::from(*gpus), "GPU")))
         }
-        What::CandidateDone { candidate, state, .. } => {
-            Line::Note(format!("{}{}", scope(Some(candidate)), one_line(state)))
+        EventKind::CandidateDone { candidate, state, .. } => {
+            Line::Note(format!("{}{}", scope(Some(candidate)), state.as_str()))
         }
-        What::Stopping { reason } => Line::Note(format!("stopping ({}): giving everything back", one_line(reason))),
-        What::RunDone { state, seconds, .. } => {
-            Line::Note(format!("run {} {} in {}", one_line(&event.run), one_line(state), duration(*seconds)))
+        EventKind::Stopping { reason } => {
+            Line::Note(format!("stopping ({}): giving everything back", one_line(reason)))
         }
-        What::StepStarted { .. }
-        | What::StepProgress { .. }
-        | What::ResourceLive { .. }
-        | What::ResourceReleased { .. }
-        | What::Warning { .. } => return None,
+        EventKind::RunDone { state, seconds, .. } => {
+            Line::Note(format!("run {} {} in {}", one_line(&event.run), state.as_str(), duration(*seconds)))
+        }
+        EventKind::StepStarted { .. }
+        | EventKind::StepProgress { .. }
+        | EventKind::ResourceLive { .. }
+        | EventKind::ResourceReleased { .. }
+        | EventKind::Warning { .. } => return None,
     })
 }
 
 /// `run abcd2345: news_classifier on the embedded platform, 2 candidates, 4 GPUs`.
 pub(super) fn heading(event: &Event) -> Option<String> {
-    let What::RunStarted { workload, platform, rehearsal, resumed, candidates, gpus } = &event.what else {
+    let EventKind::RunStarted { workload, platform, rehearsal, resumed, candidates, gpus } = &event.kind else {
         return None;
     };
     let mut text = if *rehearsal { "REHEARSAL run ".to_owned() } else { "run ".to_owned() };
@@ -84,7 +86,7 @@ pub(super) fn heading(event: &Event) -> Option<String> {
     if let Some(workload) = workload {
         text += &format!("{} on ", one_line(workload));
     }
-    text += if platform == "embedded" { "the embedded platform" } else { "NeMo" };
+    text += platform.in_words();
     text += &format!(", {}", counted(candidates.len() as u64, "candidate"));
     text += &match gpus {
         Some(gpus) => format!(", {}", counted(u64::from(*gpus), "GPU")),
@@ -124,11 +126,15 @@ mod tests {
         }
         assert_eq!(err.text(), "");
         let candidate = Some("meta/x\u{1b}[2J".to_owned());
-        view.event(&event(What::StepFailed { candidate, step: Step::Train, error: "job\nlost".into() }));
+        view.event(&event(EventKind::StepFailed { candidate, step: Step::Train, error: "job\nlost".into() }));
         assert_eq!(err.text(), "");
         let (ui, _, err) = buffered(false);
         let candidate = Some("meta/x\u{1b}[2J".to_owned());
-        Plain::new(&ui).event(&event(What::StepFailed { candidate, step: Step::Train, error: "job\nlost".into() }));
+        Plain::new(&ui).event(&event(EventKind::StepFailed {
+            candidate,
+            step: Step::Train,
+            error: "job\nlost".into(),
+        }));
         assert_eq!(err.text(), "meta/x\u{fffd}[2J: train failed: job lost\n");
     }
 }

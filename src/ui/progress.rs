@@ -10,7 +10,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::report::text::one_line;
-use crate::run::event::{Event, Step, What};
+use crate::run::event::{Event, EventKind, Step};
+use crate::vocabulary::CandidateState;
 
 use super::plain::{Line, heading, line};
 use super::{Ui, View};
@@ -76,14 +77,14 @@ impl Progress {
 
 impl View for Progress {
     fn event(&mut self, event: &Event) {
-        match &event.what {
-            What::RunStarted { .. } => {
+        match &event.kind {
+            EventKind::RunStarted { .. } => {
                 if let Some(text) = heading(event) {
                     self.ui.note(&text);
                 }
             }
-            What::Warning { message } => self.ui.warn(&one_line(message)),
-            What::StepFailed { .. } | What::Stopping { .. } => match line(event) {
+            EventKind::Warning { message } => self.ui.warn(&one_line(message)),
+            EventKind::StepFailed { .. } | EventKind::Stopping { .. } => match line(event) {
                 Some(Line::Wrong(text)) => self.ui.warn(&text),
                 Some(Line::Note(text)) => self.ui.note(&text),
                 None => {}
@@ -124,7 +125,7 @@ pub(super) fn style(color: bool) -> ProgressStyle {
 #[derive(Default)]
 struct Board {
     candidates: Vec<String>,
-    ended: HashMap<String, String>,
+    ended: HashMap<String, CandidateState>,
     waiting: HashMap<String, u32>,
     active: Vec<Active>,
 }
@@ -140,12 +141,12 @@ struct Active {
 impl Board {
     /// Takes the event in; the lines that changed.
     fn apply(&mut self, event: &Event) -> Vec<Option<String>> {
-        match &event.what {
-            What::RunStarted { candidates, .. } => {
+        match &event.kind {
+            EventKind::RunStarted { candidates, .. } => {
                 self.candidates = candidates.clone();
                 candidates.iter().map(|name| Some(name.clone())).collect()
             }
-            What::StepStarted { candidate, step } => {
+            EventKind::StepStarted { candidate, step } => {
                 if let Some(name) = candidate {
                     self.waiting.remove(name);
                 }
@@ -159,7 +160,7 @@ impl Board {
                 });
                 vec![candidate.clone()]
             }
-            What::StepProgress { candidate, step, percent, detail, train_loss, .. } => {
+            EventKind::StepProgress { candidate, step, percent, detail, train_loss, .. } => {
                 for active in self.active.iter_mut().filter(|a| a.candidate == *candidate && a.step == *step) {
                     active.percent = percent.or(active.percent);
                     active.detail = detail.clone();
@@ -167,24 +168,24 @@ impl Board {
                 }
                 vec![candidate.clone()]
             }
-            What::StepDone { candidate, step, .. } | What::StepFailed { candidate, step, .. } => {
+            EventKind::StepDone { candidate, step, .. } | EventKind::StepFailed { candidate, step, .. } => {
                 self.forget(candidate.as_deref(), *step);
                 vec![candidate.clone()]
             }
-            What::GpusAwaited { candidate, gpus } => {
+            EventKind::GpusAwaited { candidate, gpus } => {
                 self.waiting.insert(candidate.clone(), *gpus);
                 vec![Some(candidate.clone())]
             }
-            What::CandidateDone { candidate, state, .. } => {
+            EventKind::CandidateDone { candidate, state, .. } => {
                 self.active.retain(|active| active.candidate.as_deref() != Some(candidate));
-                self.ended.insert(candidate.clone(), state.clone());
+                self.ended.insert(candidate.clone(), *state);
                 vec![Some(candidate.clone())]
             }
-            What::ResourceLive { .. }
-            | What::ResourceReleased { .. }
-            | What::Warning { .. }
-            | What::Stopping { .. }
-            | What::RunDone { .. } => Vec::new(),
+            EventKind::ResourceLive { .. }
+            | EventKind::ResourceReleased { .. }
+            | EventKind::Warning { .. }
+            | EventKind::Stopping { .. }
+            | EventKind::RunDone { .. } => Vec::new(),
         }
     }
 
@@ -200,7 +201,7 @@ impl Board {
         let now = if !steps.is_empty() {
             steps.join(" · ")
         } else if let Some(state) = self.ended.get(name) {
-            one_line(state)
+            state.as_str().to_owned()
         } else if let Some(gpus) = self.waiting.get(name) {
             format!("waits for {gpus} GPU{}", if *gpus == 1 { "" } else { "s" })
         } else {
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn odd_progress_is_drawn_within_its_bounds() {
         let step = Step::Train;
-        let progress = |percent| What::StepProgress {
+        let progress = |percent| EventKind::StepProgress {
             candidate: None,
             step,
             percent: Some(percent),
@@ -264,7 +265,7 @@ mod tests {
             validation_loss: None,
         };
         let mut board = Board::default();
-        board.apply(&event(What::StepStarted { candidate: None, step }));
+        board.apply(&event(EventKind::StepStarted { candidate: None, step }));
         for (percent, text) in [(-5.0, "train ──────────────   0 %"), (250.0, "train ━━━━━━━━━━━━━━ 100 %")]
         {
             board.apply(&event(progress(percent)));
@@ -272,7 +273,7 @@ mod tests {
         }
         board.apply(&event(progress(f64::NAN)));
         assert!(board.text(None).is_some());
-        board.apply(&event(What::StepDone { candidate: None, step, seconds: 1.0, detail: None }));
+        board.apply(&event(EventKind::StepDone { candidate: None, step, seconds: 1.0, detail: None }));
         assert_eq!(board.text(None), None);
     }
 

@@ -1,7 +1,8 @@
 //! The streams of the ui over buffers, and the events that the views are tried with.
 
 use super::*;
-use crate::run::event::{Event, Step, What};
+use crate::run::event::{Event, EventKind, Step};
+use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
 /// What was written to a stream.
 #[derive(Clone, Default)]
@@ -68,22 +69,22 @@ fn json_ui(quiet: bool) -> (Ui, Buffer, Buffer) {
 }
 
 /// An event of run abcd2345.
-pub fn event(what: What) -> Event {
-    Event { at: "2026-03-01T02:00:00.000Z".into(), run: "abcd2345".into(), what }
+pub fn event(kind: EventKind) -> Event {
+    Event { at: "2026-03-01T02:00:00.000Z".into(), run: "abcd2345".into(), kind }
 }
 
 /// One candidate in overlap, one that waits and fails.
 pub fn sample_run() -> Vec<Event> {
     let (a, b) = (Some("dfwfd/ngram-small".to_owned()), Some("dfwfd/ngram-large".to_owned()));
     let name = |candidate: &Option<String>| candidate.clone().unwrap_or_default();
-    let start = |candidate: &Option<String>, step| What::StepStarted { candidate: candidate.clone(), step };
-    let done = |candidate: &Option<String>, step, seconds, detail: Option<&str>| What::StepDone {
+    let start = |candidate: &Option<String>, step| EventKind::StepStarted { candidate: candidate.clone(), step };
+    let done = |candidate: &Option<String>, step, seconds, detail: Option<&str>| EventKind::StepDone {
         candidate: candidate.clone(),
         step,
         seconds,
         detail: detail.map(str::to_owned),
     };
-    let progress = |candidate: &Option<String>, step, percent, loss| What::StepProgress {
+    let progress = |candidate: &Option<String>, step, percent, loss| EventKind::StepProgress {
         candidate: candidate.clone(),
         step,
         percent,
@@ -92,9 +93,9 @@ pub fn sample_run() -> Vec<Event> {
         validation_loss: None,
     };
     vec![
-        event(What::RunStarted {
+        event(EventKind::RunStarted {
             workload: Some("news_classifier".into()),
-            platform: "embedded".into(),
+            platform: PlatformKind::Embedded,
             rehearsal: false,
             resumed: false,
             candidates: vec![name(&a), name(&b)],
@@ -103,7 +104,7 @@ pub fn sample_run() -> Vec<Event> {
         event(start(&None, Step::Split)),
         event(done(&None, Step::Split, 0.21, Some("1,206 rows"))),
         event(start(&a, Step::Deploy)),
-        event(What::GpusAwaited { candidate: name(&b), gpus: 2 }),
+        event(EventKind::GpusAwaited { candidate: name(&b), gpus: 2 }),
         event(done(&a, Step::Deploy, 0.4, None)),
         event(start(&a, Step::BaseEvaluation)),
         event(start(&a, Step::Train)),
@@ -111,9 +112,9 @@ pub fn sample_run() -> Vec<Event> {
         event(progress(&a, Step::BaseEvaluation, Some(50.0), None)),
         event(done(&a, Step::BaseEvaluation, 75.2, Some("macro F1 0.41"))),
         event(done(&a, Step::Train, 185.0, Some("loss 0.12"))),
-        event(What::CandidateDone { candidate: name(&a), state: "completed".into(), error: None }),
+        event(EventKind::CandidateDone { candidate: name(&a), state: CandidateState::Completed, error: None }),
         event(start(&b, Step::Deploy)),
-        event(What::RunDone { state: "completed".into(), exit_code: 0, seconds: 190.0 }),
+        event(EventKind::RunDone { state: RunState::Completed, exit_code: 0, seconds: 190.0 }),
     ]
 }
 

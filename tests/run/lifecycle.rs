@@ -74,7 +74,7 @@ fn a_second_run_of_the_same_state_directory_waits_or_is_refused() {
     let refused = platform.dfwfd(&home, &["run", "--format", "json"]).expect(75);
     assert!(refused.json()["error"]["message"].is_string());
     let cleanup = platform.dfwfd(&home, &["cleanup"]).expect(0);
-    assert!(cleanup.stdout.contains("Nothing to give back"), "{cleanup:?}");
+    assert!(cleanup.stdout.contains("Nothing to release"), "{cleanup:?}");
     let waiting = platform.command(&home, &["run", "--wait", "--format", "json"]).spawn();
     platform.release();
     let first = first.wait().expect(0).json();

@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::error::{self, Exit};
-use crate::report::model::ErrorObject;
-use crate::report::{assemble, table};
+use crate::report::json::ErrorObject;
+use crate::report::{assemble, run_tables};
 use crate::run::End;
 use crate::run::cx::Cx;
-use crate::run::event::What;
+use crate::run::event::EventKind;
 use crate::store::now_ms;
 use crate::ui::Ui;
 
@@ -18,10 +18,10 @@ pub(super) fn record(cx: &Cx, end: &End, started_ms: i64, ui: &Ui) -> anyhow::Re
     let exit = error::of_run(end);
     let error = end.errors.first().map(|chain| ErrorObject::new(chain, error::classify(chain).1.as_deref()));
     let json = error.as_ref().map(serde_json::to_string).transpose().context("recording the error of the run")?;
-    cx.store.end_run(&cx.run, end.state.as_str(), exit.code(), json.as_deref())?;
+    cx.store.end_run(&cx.run, end.state, exit.code(), json.as_deref())?;
     #[expect(clippy::cast_precision_loss, reason = "a run takes hours at most")]
     let seconds = (now_ms() - started_ms) as f64 / 1000.0;
-    cx.tell(What::RunDone { state: end.state.as_str().to_owned(), exit_code: exit.code(), seconds });
+    cx.tell(EventKind::RunDone { state: end.state, exit_code: exit.code(), seconds });
     for (resource, error) in &end.left {
         ui.warn(&format!("still held: {} {}: {error:#}", resource.kind.as_str(), resource.name));
     }
@@ -35,7 +35,7 @@ pub(super) fn show(cx: &Cx, end: &End, exit: Exit, state_dir: &Path, ui: &Ui) ->
     ui.json(&report);
     // Without datasets nothing was tried: the error says it all.
     if report.data.is_some() {
-        ui.result(&table::summary(&report, ui.width(), ui.color()));
+        ui.result(&run_tables::summary(&report, ui.width(), ui.color()));
     }
     for chain in &end.errors {
         let (_, hint) = error::classify(chain);

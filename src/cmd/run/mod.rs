@@ -20,6 +20,7 @@ use crate::run::{self, outcome};
 use crate::store::{NewRun, Store, now_ms};
 use crate::ui::jsonl::Jsonl;
 use crate::ui::{Ui, View as _, Views};
+use crate::vocabulary::RunState;
 
 use prepare::{Prepared, Start};
 
@@ -36,7 +37,8 @@ pub(super) async fn run(global: &Global, args: &Run, ui: &Ui) -> anyhow::Result<
     if let Some((state_dir, id)) = begun.get() {
         cleanup.push_str(&format!(" {id}"));
         let code = Exit::Cancelled.code();
-        if let Err(error) = Store::open(state_dir).and_then(|store| store.end_run(id, "cancelled", code, None)) {
+        if let Err(error) = Store::open(state_dir).and_then(|store| store.end_run(id, RunState::Cancelled, code, None))
+        {
             tracing::warn!(%error, "recording the end of the run");
         }
     }
@@ -60,21 +62,8 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun)
 }
 
 async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {
-    let Prepared {
-        plan,
-        id,
-        resumed,
-        store,
-        lock,
-        platform,
-        budget,
-        findings,
-        judge_key,
-        kind,
-        rehearsal,
-        dir,
-        state_dir,
-    } = prepared;
+    let Prepared { plan, id, resumed, store, lock, platform, budget, findings, judge_key, rehearsal, dir, state_dir } =
+        prepared;
     let views = Arc::new(Mutex::new(views(args, &dir, ui)?));
     match &resumed {
         Some(row) => store.continue_run(&row.id)?,
@@ -82,7 +71,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
             id: &id,
             workload: plan.data.filter.workload.as_deref(),
             owner: &names::owner(),
-            platform: kind,
+            platform: platform.kind,
             rehearsal,
             plan: &plan,
         })?,
@@ -96,7 +85,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
     let cx = Arc::new(Cx {
         run: id,
         nemo: platform.nemo.clone(),
-        platform: platform.identity.clone(),
+        platform: platform.id.clone(),
         store: Arc::new(store),
         sink: sink(&views),
         stop: stop.clone(),
@@ -109,7 +98,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
         slugs: Slugs::new(plan.candidates.iter().map(|candidate| candidate.model_name.as_str())),
         credentials: super::credentials_of(&plan),
         plan,
-        kind,
+        kind: platform.kind,
         rehearsal,
     });
     for warning in findings.warnings {

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use crate::cli::{Global, Run};
 use crate::cmd::state_dir::{self, existing_store, named_run};
 use crate::cmd::{cleanup, credentials_of, environment_of, invocation_for, trace};
-use crate::config::plan::{JudgeKey, JudgePlace, Plan, PlatformKind};
+use crate::config::plan::{JudgeKey, JudgePlace, Plan};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
 use crate::nemo::Secret;
 use crate::platform::{self, Platform};
-use crate::report::plan as plan_report;
+use crate::report::plan::PlanReport;
 use crate::run::check::{self, Budget, Findings, Obstacle, Who};
 use crate::run::judge::{self, Asked};
 use crate::run::lock::Lock;
@@ -23,6 +23,7 @@ use crate::run::{datasets, dead, names, outcome};
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store};
 use crate::ui::Ui;
+use crate::vocabulary::PlatformKind;
 
 /// What comes of preparing.
 pub(super) enum Start {
@@ -43,7 +44,6 @@ pub(super) struct Prepared {
     pub(super) budget: Budget,
     pub(super) findings: Findings,
     pub(super) judge_key: Option<Secret>,
-    pub(super) kind: &'static str,
     pub(super) rehearsal: bool,
     pub(super) dir: PathBuf,
     pub(super) state_dir: PathBuf,
@@ -98,15 +98,11 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     cleanup::before_a_run(&store, &state_dir, Some(&id), ui).await?;
     let judge_key = judge_key(&plan, global)?;
     let checked = check_plan(&plan, &store, &id, args, judge_key.as_ref()).await;
-    if checked.is_err() && !dead::open_rows(&store, &id, platform::died_with_its_process)?.is_empty() {
+    if checked.is_err() && !dead::open_rows(&store, &id)?.is_empty() {
         ui.warn(&format!("run {id} still has something on the platform"));
         ui.hint(&format!("dfwfd cleanup {id}"));
     }
     let (platform, budget, findings) = checked?;
-    let kind = match platform.kind {
-        PlatformKind::Nemo => "nemo",
-        PlatformKind::Embedded => "embedded",
-    };
     let rehearsal = platform.kind == PlatformKind::Embedded && !platform::all_students(&plan.candidates);
     let dir = state_dir.join("runs").join(&id);
     state_dir::create(&dir)?;
@@ -121,7 +117,6 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         budget,
         findings,
         judge_key,
-        kind,
         rehearsal,
         dir,
         state_dir,
@@ -170,7 +165,7 @@ fn resumable(store: &Store, name: &str, state_dir: &Path) -> anyhow::Result<RunR
         }
         return Err(Fault::new(
             Exit::Usage,
-            format!("run {} was neither killed nor cancelled: it is {}", row.id, row.state),
+            format!("run {} was neither killed nor cancelled: it is {}", row.id, row.state.as_str()),
         )
         .hint("start a new run without --resume")
         .into());
@@ -247,7 +242,7 @@ async fn show_plan(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Sto
     let who = Who { own: &own, adopt: args.adopt, share: args.share };
     let findings = check::check(plan, &platform.nemo, &budget, &who, asked).await.context("checking the plan")?;
     let manifest = built?;
-    let shown = plan_report::Shown::new(plan, &budget, &findings, &manifest);
+    let shown = PlanReport::new(plan, &budget, &findings, &manifest);
     ui.json(&shown);
     ui.result(&shown.text(ui.width(), ui.color()));
     Ok(())

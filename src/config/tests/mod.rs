@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::plan::{JudgeKey, JudgePlace, JudgePlan, LocalJudge, LogLevel, PlatformKind, ValueSource};
+use super::plan::{JudgeKey, JudgePlace, JudgePlan, LocalJudge, LogLevel, ValueSource};
 use super::*;
 use crate::data::options::{LogSource, TypeChoice};
+use crate::vocabulary::PlatformKind;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

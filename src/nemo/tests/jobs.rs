@@ -5,10 +5,11 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::super::{
-    EvaluationKind, Hyperparameters, JobStatus, LossPoint, NewEvaluation, NewTrainingConfig, NewTrainingJob, Removal,
+    EvaluationKind, Hyperparameters, JobStatus, NewEvaluation, NewTrainingConfig, NewTrainingJob, Removal,
     TrainingOption,
 };
 use super::{Fake, Reply, missing, ok, reply};
+use crate::vocabulary::LossPoint;
 
 fn new_config() -> NewTrainingConfig {
     NewTrainingConfig {

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Service, V1};
 use crate::nemo::status::JobStatus;
-use crate::nemo::training::{LossPoint, NewTrainingJob, TrainingJob, TrainingStatus};
+use crate::nemo::training::{NewTrainingJob, TrainingJob, TrainingStatus};
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::vocabulary::LossPoint;
 
 const JOBS: [&str; 3] = ["v1", "customization", "jobs"];
 

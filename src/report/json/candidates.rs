@@ -1,0 +1,91 @@
+//! The candidates of a run: their training, their evaluations and scores.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::score::Estimate;
+use crate::score::classification::{ClassScore, Confusion};
+use crate::vocabulary::{CandidateState, Failure, LossPoint};
+
+/// One candidate model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The id that the NIM serves.
+    pub model: String,
+    pub state: CandidateState,
+    pub error: Option<Failure>,
+    pub gpus: Option<u32>,
+    /// From its first step to its last.
+    pub seconds: Option<f64>,
+    pub training: Option<Training>,
+    pub evaluations: Evaluations,
+}
+
+impl Candidate {
+    /// Returns the score of the customized model, or of the base model when there is no customized one.
+    pub fn last_score(&self, metric: &str) -> Option<Estimate> {
+        let all = &self.evaluations;
+        [&all.customized, &all.base].into_iter().flatten().find_map(|evaluation| evaluation.score(metric))
+    }
+}
+
+/// A customization.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// The id of the job.
+    pub job: Option<String>,
+    /// The name under which the NIM serves the customized model.
+    pub adapter: Option<String>,
+    pub seconds: Option<f64>,
+    pub loss: Vec<LossPoint>,
+}
+
+/// The evaluations of a candidate. One that did not happen has no key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluations {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Evaluation>,
+    /// The base model with examples in the prompt. This version does not make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icl: Option<Evaluation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customized: Option<Evaluation>,
+}
+
+/// One evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub state: CandidateState,
+    /// The id of the job.
+    pub job: Option<String>,
+    pub rows: Option<u64>,
+    pub seconds: Option<f64>,
+    pub scores: BTreeMap<String, Estimate>,
+    /// Empty for tool calling.
+    pub classes: Vec<ClassScore>,
+    /// `None` for tool calling.
+    pub confusion: Option<Confusion>,
+    pub usage: Option<Usage>,
+}
+
+impl Evaluation {
+    /// Returns a score by its name.
+    pub fn score(&self, metric: &str) -> Option<Estimate> {
+        self.scores.get(metric).copied()
+    }
+}
+
+/// The cost of an evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// The median latency.
+    pub p50_ms: Option<f64>,
+    /// The latency that 95 % of the replies kept.
+    pub p95_ms: Option<f64>,
+    pub prompt_tokens: Option<u64>,
+    pub completion_tokens: Option<u64>,
+    /// Money per 1,000 requests.
+    pub cost_per_1000: Option<f64>,
+}

@@ -1,0 +1,120 @@
+//! The report of a run.
+
+use serde::{Deserialize, Serialize};
+
+use super::candidates::Candidate;
+use super::failure::ErrorObject;
+use crate::data::intake::WorkloadType;
+use crate::report::metrics::headline_metric;
+use crate::score::Estimate;
+use crate::source::dataset::Manifest;
+use crate::store::{Resource, ResourceKind, ResourceState};
+use crate::vocabulary::{PlatformKind, RunState};
+
+/// The report of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: u32,
+    /// The id of the run.
+    pub run: String,
+    /// `None` until the records are read, unless the configuration names it.
+    pub workload: Option<String>,
+    pub state: RunState,
+    /// `None` while the run goes on, and when its process died.
+    pub exit_code: Option<u8>,
+    pub platform: PlatformKind,
+    /// Students stood in for the candidates.
+    pub rehearsal: bool,
+    /// RFC 3339 in UTC.
+    pub started_at: String,
+    /// Wall time over all processes that worked on the run.
+    pub seconds: Option<f64>,
+    /// `user@host`.
+    pub owner: String,
+    /// The address that answers chat requests. `None` when the platform was inside the process of the run.
+    #[serde(default)]
+    pub nim_base_url: Option<String>,
+    /// The manifest of the datasets. `None` when the run ended before it had made them.
+    pub data: Option<Manifest>,
+    /// `None` when no judge was asked.
+    #[serde(default)]
+    pub judge: Option<Judge>,
+    /// In the order of the configuration.
+    pub candidates: Vec<Candidate>,
+    /// Empty in this version.
+    pub comparisons: Vec<Comparison>,
+    /// `None` in this version.
+    pub verdict: Option<Verdict>,
+    /// What the run still holds on the platform.
+    pub held: Vec<Held>,
+    pub warnings: Vec<String>,
+    pub error: Option<ErrorObject>,
+}
+
+/// The model that judged the tool calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judge {
+    pub model: String,
+    /// `local`: a NIM that the run deployed. `remote`: an endpoint that was there before.
+    pub deployment: String,
+}
+
+/// Two models compared on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub a: String,
+    pub b: String,
+    pub metric: String,
+    /// b minus a.
+    pub difference: Estimate,
+    /// Corrected for the number of comparisons.
+    pub p: Option<f64>,
+    /// `better`, `same`, `worse` or `cannot tell`.
+    pub verdict: String,
+}
+
+/// The result of the comparisons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub sentence: String,
+    pub model: Option<String>,
+}
+
+/// A resource on the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub kind: ResourceKind,
+    pub name: String,
+    pub state: ResourceState,
+}
+
+impl From<&Resource> for Held {
+    fn from(resource: &Resource) -> Held {
+        Held { kind: resource.kind, name: resource.name.clone(), state: resource.state }
+    }
+}
+
+/// The best score of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Headline {
+    pub metric: String,
+    pub model: String,
+    pub value: f64,
+}
+
+impl Report {
+    /// Returns the name of the score that decides.
+    pub fn headline_metric(&self) -> &'static str {
+        headline_metric(self.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type))
+    }
+
+    /// Returns the best headline score of any candidate. Of equal scores the first candidate wins.
+    pub fn headline(&self) -> Option<Headline> {
+        let metric = self.headline_metric();
+        let of = |candidate: &Candidate| {
+            let value = candidate.last_score(metric)?.value;
+            Some(Headline { metric: metric.to_owned(), model: candidate.model.clone(), value })
+        };
+        self.candidates.iter().filter_map(of).reduce(|best, next| if next.value > best.value { next } else { best })
+    }
+}

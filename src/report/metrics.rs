@@ -1,0 +1,33 @@
+//! The names of scores: which one decides, and how people write them.
+
+use crate::data::intake::WorkloadType;
+
+/// Returns the name of the score that decides for this type of workload.
+pub(super) fn headline_metric(workload: WorkloadType) -> &'static str {
+    match workload {
+        WorkloadType::Classification => "macro_f1",
+        WorkloadType::ToolCalling => "name_and_arguments_accuracy",
+    }
+}
+
+/// Returns the name of a score in words.
+pub(super) fn metric_label(metric: &str) -> String {
+    let (metric, lenient) = match metric.strip_suffix("_lenient") {
+        Some(metric) => (metric, ", lenient"),
+        None => (metric, ""),
+    };
+    let label = match metric {
+        "accuracy" => "accuracy",
+        "macro_f1" => "macro F1",
+        "weighted_f1" => "weighted F1",
+        "micro_f1" => "micro F1",
+        "kappa" => "Cohen's kappa",
+        "unparseable" => "unparseable replies",
+        "off_taxonomy" => "labels off the list",
+        "nemo_f1" => "NeMo token F1",
+        "name_and_arguments_accuracy" => "name and arguments",
+        "judge_unrated" => "not rated by the judge",
+        other => return format!("{}{lenient}", other.replace('_', " ")),
+    };
+    format!("{label}{lenient}")
+}

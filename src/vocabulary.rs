@@ -1,0 +1,195 @@
+//! The words for what is known of a run, shared by every part that records, runs or shows one. Imports nothing of the
+//! crate. What becomes of these values is decided elsewhere.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    Running,
+    /// Every candidate completed.
+    Completed,
+    /// Some candidates completed, others failed.
+    Partial,
+    /// No candidate completed.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+    /// Its process died. The store never holds this state: it follows from `running` and a lock that is free.
+    Interrupted,
+}
+
+impl RunState {
+    pub(crate) const ALL: [RunState; 6] = [
+        RunState::Running,
+        RunState::Completed,
+        RunState::Partial,
+        RunState::Failed,
+        RunState::Cancelled,
+        RunState::Interrupted,
+    ];
+
+    /// Returns the word for the state in the store, in reports and in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Completed => "completed",
+            RunState::Partial => "partial",
+            RunState::Failed => "failed",
+            RunState::Cancelled => "cancelled",
+            RunState::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The state of a candidate, or of one of its evaluations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CandidateState {
+    /// Waits for GPUs or for the datasets.
+    Waiting,
+    Running,
+    Completed,
+    Failed,
+    /// Nothing of it was tried.
+    Skipped,
+    /// Somebody stopped the run.
+    Cancelled,
+}
+
+impl CandidateState {
+    /// Returns the word for the state in reports and events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CandidateState::Waiting => "waiting",
+            CandidateState::Running => "running",
+            CandidateState::Completed => "completed",
+            CandidateState::Failed => "failed",
+            CandidateState::Skipped => "skipped",
+            CandidateState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The kind of NeMo platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlatformKind {
+    /// A cluster behind three base URLs.
+    Nemo,
+    /// The NeMo-compatible server of dfwfd.
+    Embedded,
+}
+
+impl PlatformKind {
+    pub(crate) const ALL: [PlatformKind; 2] = [PlatformKind::Nemo, PlatformKind::Embedded];
+
+    /// Returns the word for the kind in the store, in reports and in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PlatformKind::Nemo => "nemo",
+            PlatformKind::Embedded => "embedded",
+        }
+    }
+
+    /// Returns the name of the kind in a sentence.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            PlatformKind::Nemo => "NeMo",
+            PlatformKind::Embedded => "the embedded platform",
+        }
+    }
+}
+
+/// Which platform a remote resource is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlatformId {
+    /// A platform that outlives the run: its base URLs, separated by spaces.
+    Remote(String),
+    /// The embedded platform of one process: a random name. All that it holds goes with the process.
+    InProcess(String),
+}
+
+/// The beginning of the text of [`PlatformId::InProcess`].
+const IN_PROCESS: &str = "embedded:";
+
+impl PlatformId {
+    /// Tells whether the resources of the platform are gone once the process that made them has ended.
+    pub fn ends_with_its_process(&self) -> bool {
+        matches!(self, PlatformId::InProcess(_))
+    }
+}
+
+impl From<&str> for PlatformId {
+    fn from(text: &str) -> PlatformId {
+        match text.strip_prefix(IN_PROCESS) {
+            Some(instance) => PlatformId::InProcess(instance.to_owned()),
+            None => PlatformId::Remote(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for PlatformId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlatformId::Remote(urls) => f.write_str(urls),
+            PlatformId::InProcess(instance) => write!(f, "{IN_PROCESS}{instance}"),
+        }
+    }
+}
+
+/// The losses of a training at one optimizer step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossPoint {
+    /// Counted from 0.
+    pub step: u64,
+    /// The loss on the training rows.
+    pub train: Option<f64>,
+    /// The loss on the validation rows.
+    pub validation: Option<f64>,
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The outermost message, which names the act and its object.
+    pub message: String,
+    /// The reasons, outermost first.
+    pub causes: Vec<String>,
+}
+
+impl Failure {
+    /// Returns the chain of an error.
+    pub fn new(error: &anyhow::Error) -> Failure {
+        Failure { message: error.to_string(), causes: error.chain().skip(1).map(ToString::to_string).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_platform_reads_back() {
+        for (text, ends) in [("http://a http://b http://c", false), ("embedded:x7", true)] {
+            let id = PlatformId::from(text);
+            assert_eq!((id.to_string().as_str(), id.ends_with_its_process()), (text, ends));
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_the_json() {
+        for state in RunState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+        for kind in PlatformKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        for state in [CandidateState::Waiting, CandidateState::Skipped, CandidateState::Cancelled] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+    }
+}
