@@ -1,0 +1,148 @@
+//! The verdict on two models that answered the same rows: better, same, worse, or cannot tell with the rows needed.
+
+use std::fmt;
+
+use super::difference::Difference;
+use super::{holm, power};
+
+/// Chance of a false difference among all comparisons of a run.
+pub const LEVEL: f64 = 0.05;
+
+/// Power that the rows needed give.
+pub const POWER: f64 = 0.8;
+
+/// The difference of the headline score below which two models count as the same.
+pub const MARGIN: f64 = 0.02;
+
+/// How the first model of a comparison stands to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Better,
+    /// The difference is smaller than the margin, in either direction.
+    Same,
+    Worse,
+    CannotTell,
+}
+
+/// A comparison's verdict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    pub standing: Standing,
+    /// The interval rules out that the first model is worse by the margin.
+    pub not_worse: bool,
+    /// The p value after Holm's correction.
+    pub p_adjusted: f64,
+    /// The smallest true difference that these rows show with a power of [`POWER`].
+    pub detectable: f64,
+    /// The rows needed for another standing than [`Standing::CannotTell`], where it is that.
+    pub more_rows: Option<MoreRows>,
+}
+
+/// Rows needed beyond those at hand, by the normal approximation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoreRows {
+    /// So many more show models that do not differ to be the same, and models that differ by the margin to be better or
+    /// worse, each with a power of at least [`POWER`].
+    pub for_margin: u64,
+    /// So many more show the difference observed, were it the true one; `None` where that takes as many or more.
+    pub for_observed: Option<u64>,
+}
+
+/// Decides the comparisons of one run, which share a level by Holm's correction.
+///
+/// The same: the paired 95 % interval of the difference lies within the margin (two one-sided tests: Schuirmann 1987,
+/// J. Pharmacokinet. Biopharm. 15:657), also where the difference is significant. Better or worse: the interval excludes
+/// zero, and the corrected p value of the paired test is at most [`LEVEL`]. Anything else cannot be told.
+pub fn decide(differences: &[Difference], margin: f64) -> Vec<Decision> {
+    let p_values: Vec<f64> = differences.iter().map(|difference| difference.p).collect();
+    let adjusted = holm::adjust(&p_values);
+    differences.iter().zip(adjusted).map(|(one, p)| decision(one, p, margin, differences.len())).collect()
+}
+
+fn decision(difference: &Difference, p_adjusted: f64, margin: f64, family: usize) -> Decision {
+    let significant = p_adjusted <= LEVEL;
+    let standing = if -margin < difference.low && difference.high < margin {
+        Standing::Same
+    } else if significant && difference.low > 0.0 {
+        Standing::Better
+    } else if significant && difference.high < 0.0 {
+        Standing::Worse
+    } else {
+        Standing::CannotTell
+    };
+    Decision {
+        standing,
+        not_worse: difference.low > -margin,
+        p_adjusted,
+        detectable: power::detectable_difference(difference.deviation(), difference.rows, LEVEL, POWER),
+        more_rows: (standing == Standing::CannotTell).then(|| more_rows(difference, margin, family)).flatten(),
+    }
+}
+
+/// Returns the rows needed; `None` without a margin, where no number of rows shows models to be the same.
+fn more_rows(difference: &Difference, margin: f64, family: usize) -> Option<MoreRows> {
+    let (deviation, observed, have) = (difference.deviation(), difference.value.abs(), difference.rows as f64);
+    if margin <= 0.0 || deviation <= 0.0 {
+        return None;
+    }
+    let level = LEVEL / family.max(1) as f64;
+    let mut needed = power::rows_for_equivalence(deviation, margin, LEVEL, POWER)
+        .max(power::rows_to_detect(deviation, margin, level, POWER));
+    if needed <= have {
+        // The difference is between none and the margin: it takes rows for the nearer of the two answers.
+        needed = power::rows_to_detect(deviation, observed.max(margin - observed), level, POWER);
+    }
+    let beyond = |rows: f64| (rows - have).ceil().max(1.0) as u64;
+    let for_margin = beyond(needed);
+    let for_observed = (observed > 0.0).then(|| beyond(power::rows_to_detect(deviation, observed, level, POWER)));
+    Some(MoreRows { for_margin, for_observed: for_observed.filter(|rows| *rows < for_margin) })
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(match self {
+            Standing::Better => "better",
+            Standing::Same => "same",
+            Standing::Worse => "worse",
+            Standing::CannotTell => "cannot tell",
+        })
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let Some(more) = self.more_rows else { return self.standing.fmt(out) };
+        write!(out, "{}, need about {} more rows", self.standing, about(more.for_margin))?;
+        match more.for_observed {
+            Some(rows) => write!(out, " ({} if the difference stays as it is)", about(rows)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Rounds up to two digits: more would claim to know what is only an estimate.
+fn about(rows: u64) -> u64 {
+    let scale = 10_u64.pow(rows.max(1).ilog10().saturating_sub(1));
+    rows.div_ceil(scale) * scale
+}
+
+/// A model that may be recommended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contender {
+    /// Its size, in any unit.
+    pub size: f64,
+    /// It is the best model, or not worse than it.
+    pub not_worse: bool,
+    /// A warning speaks against it ([`super::warnings::Warning::disqualifies`]).
+    pub disqualified: bool,
+}
+
+/// Returns the place of the smallest model that is not worse than the best and that no warning disqualifies.
+pub fn smallest_not_worse(contenders: &[Contender]) -> Option<usize> {
+    let fit = |(_, contender): &(usize, &Contender)| contender.not_worse && !contender.disqualified;
+    let smallest = contenders.iter().enumerate().filter(fit).min_by(|left, right| left.1.size.total_cmp(&right.1.size));
+    smallest.map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests;

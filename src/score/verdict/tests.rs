@@ -1,0 +1,146 @@
+//! Verdicts on known cases, among them those of the risk officer: the rare-class trap, and too few rows.
+
+use super::super::classification::{Judged, Prediction, score};
+use super::super::difference::{Metric, PairedReply, Simulation, of_replies};
+use super::super::warnings;
+use super::*;
+
+fn difference(value: f64, half: f64, p: f64, rows: u64) -> Difference {
+    Difference { rows, value, low: value - half, high: value + half, p }
+}
+
+fn standing(value: f64, half: f64, p: f64) -> Standing {
+    decide(&[difference(value, half, p, 500)], MARGIN)[0].standing
+}
+
+#[test]
+fn the_interval_and_the_test_decide_together() {
+    assert_eq!(standing(0.05, 0.02, 0.001), Standing::Better);
+    assert_eq!(standing(-0.05, 0.02, 0.001), Standing::Worse);
+    assert_eq!(standing(0.05, 0.06, 0.1), Standing::CannotTell);
+    assert_eq!(standing(0.05, 0.04, 0.06), Standing::CannotTell, "the test must find it, too");
+    assert_eq!(standing(0.05, 0.06, 0.04), Standing::CannotTell, "the interval must exclude zero, too");
+    assert_eq!(standing(0.0, 0.019, 1.0), Standing::Same);
+    assert_eq!(standing(0.01, 0.005, 0.0001), Standing::Same, "significant, but too small to matter");
+    assert_eq!(standing(0.0, 0.02, 1.0), Standing::CannotTell, "the ends lie within the margin, not on it");
+}
+
+#[test]
+fn not_worse_needs_the_lower_end_alone() {
+    let not_worse = |value, half| decide(&[difference(value, half, 0.5, 500)], MARGIN)[0].not_worse;
+    assert!(not_worse(0.03, 0.045) && not_worse(0.0, 0.019));
+    assert!(!not_worse(0.0, 0.021) && !not_worse(-0.015, 0.01));
+}
+
+#[test]
+fn several_comparisons_share_the_level() {
+    let one = difference(0.05, 0.04, 0.03, 500);
+    assert_eq!(decide(&[one], MARGIN)[0].standing, Standing::Better);
+    let four = decide(&[one, difference(0.04, 0.05, 0.2, 500), one, one], MARGIN);
+    assert_eq!(four[0].standing, Standing::CannotTell);
+    assert!((four[0].p_adjusted - 0.12).abs() < 1e-12 && four[0].more_rows.is_some(), "{four:?}");
+    assert_eq!(decide(&[], MARGIN), []);
+}
+
+#[test]
+fn rows_needed_are_those_of_the_margin_and_of_what_was_observed() {
+    let decision = decide(&[difference(0.05, 0.08, 0.2, 100)], 0.02)[0];
+    let deviation = 0.08 / 1.959_963_984_540_054 * 10.0;
+    let more = decision.more_rows.unwrap();
+    let margin = power::rows_for_equivalence(deviation, 0.02, 0.05, 0.8) - 100.0;
+    let observed = power::rows_to_detect(deviation, 0.05, 0.05, 0.8) - 100.0;
+    assert_eq!((more.for_margin, more.for_observed), (margin.ceil() as u64, Some(observed.ceil() as u64)));
+    assert_eq!(decision.to_string(), "cannot tell, need about 4300 more rows (430 if the difference stays as it is)");
+    let even = decide(&[difference(0.0, 0.08, 1.0, 100)], 0.02)[0];
+    assert_eq!(even.to_string(), "cannot tell, need about 4300 more rows");
+    assert_eq!(decide(&[difference(0.0, 0.08, 1.0, 100)], 0.0)[0].more_rows, None, "no margin, never the same");
+    // Enough rows by the margin, but the difference is half of it.
+    let between = decide(&[difference(0.01, 0.0115, 0.08, 5_000)], 0.02)[0].more_rows.unwrap();
+    assert!((1_000..20_000).contains(&between.for_margin), "{between:?}");
+    assert_eq!([0, 7, 10, 99, 101, 4_201].map(about), [0, 7, 10, 99, 110, 4_300]);
+    assert_eq!(decide(&[difference(0.05, 0.02, 0.001, 100)], 0.02)[0].to_string(), "better");
+}
+
+/// A model of 0.95 and one of 0.90 on so many rows of five classes. Where `nested`, the weaker errs wherever the stronger
+/// does, else as chance has it.
+fn ninety_five_against_ninety(rows: usize, nested: bool, metric: Metric) -> Decision {
+    let said = |right: bool, gold: usize| Prediction::Label(if right { gold } else { (gold + 1) % 5 });
+    let row = |at: usize| {
+        // 37 has no factor in common with the rows, so that errors meet every class.
+        let (gold, place) = (at % 5, at * 37 % rows);
+        let first = place >= rows / 20;
+        let second = if nested { place >= rows / 10 } else { !(rows / 40..rows / 40 + rows / 10).contains(&place) };
+        PairedReply { gold, first: said(first, gold), second: said(second, gold) }
+    };
+    let rows: Vec<PairedReply> = (0..rows).map(row).collect();
+    let simulation = Simulation { rounds: 1_000, ..Simulation::new(42) };
+    let difference = of_replies(&rows, None, 5, metric, simulation).unwrap();
+    assert!((difference.value - 0.05).abs() < 0.015, "{difference:?}");
+    decide(&[difference], MARGIN)[0]
+}
+
+#[test]
+fn ninety_five_against_ninety_is_decided_on_2000_rows_and_not_on_100() {
+    for (nested, metric) in [(true, Metric::Accuracy), (true, Metric::MacroF1), (false, Metric::MacroF1)] {
+        let few = ninety_five_against_ninety(100, nested, metric);
+        assert_eq!(few.standing, Standing::CannotTell, "{nested} {metric:?} {few:?}");
+        let more = few.more_rows.unwrap();
+        assert!((500..8_000).contains(&more.for_margin), "{more:?}");
+        assert!(more.for_observed.is_some_and(|rows| (20..1_000).contains(&rows)), "{more:?}");
+        let many = ninety_five_against_ninety(2_000, nested, metric);
+        assert_eq!(many.standing, Standing::Better, "{nested} {metric:?} {many:?}");
+    }
+}
+
+/// Rows of 13 classes under the published mix, of 2,500: 25.8 % in the largest class, 0.36 % in the smallest, 4.3 % in
+/// the four rarest together.
+const MIX: [usize; 13] = [645, 475, 350, 275, 212, 163, 118, 85, 70, 45, 30, 23, 9];
+
+#[test]
+fn a_model_that_never_predicts_the_rare_classes_is_warned_about_and_not_recommended() {
+    assert_eq!((MIX.iter().sum::<usize>(), MIX[9..].iter().sum::<usize>()), (2_500, 107));
+    let labels: Vec<String> = (0..MIX.len()).map(|class| format!("class {class:02}")).collect();
+    let golds = || MIX.iter().enumerate().flat_map(|(class, &n)| std::iter::repeat_n(class, n));
+    // It takes a rare class for the largest, and has all others right.
+    let trapped = |gold: usize| Prediction::Label(if gold >= 9 { 0 } else { gold });
+    // Right on 95 % of every class.
+    let honest =
+        |at: usize, gold: usize| Prediction::Label(if at.is_multiple_of(20) { (gold + 1) % MIX.len() } else { gold });
+
+    let rows: Vec<Judged> = golds().map(|gold| Judged { gold, predicted: trapped(gold) }).collect();
+    let scores = score(&rows, &labels, 42).unwrap();
+    assert!((scores.accuracy.value - 0.957).abs() < 5e-4 && (scores.macro_f1.value - 0.686).abs() < 1e-3, "{scores:?}");
+    let warned = warnings::of_scores(&scores);
+    let missed = warned.iter().find_map(|warning| match warning {
+        warnings::Warning::NeverPredicted(classes) => Some(classes.iter().map(|class| class.rows).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(missed.as_deref(), Some(&[45, 30, 23, 9][..]));
+
+    let pairs: Vec<PairedReply> = golds()
+        .enumerate()
+        .map(|(at, gold)| PairedReply { gold, first: trapped(gold), second: honest(at, gold) })
+        .collect();
+    let simulation = Simulation { rounds: 100, ..Simulation::new(42) };
+    let by = |metric| of_replies(&pairs, None, MIX.len(), metric, simulation).unwrap();
+    assert!(by(Metric::Accuracy).value > 0.0, "accuracy falls for it");
+    let decision = decide(&[by(Metric::MacroF1)], MARGIN)[0];
+    assert_eq!((decision.standing, decision.not_worse), (Standing::Worse, false));
+    let small = Contender {
+        size: 1.0,
+        not_worse: decision.not_worse,
+        disqualified: warned.iter().any(warnings::Warning::disqualifies),
+    };
+    let large = Contender { size: 70.0, not_worse: true, disqualified: false };
+    assert!(small.disqualified);
+    assert_eq!(smallest_not_worse(&[small, large]), Some(1));
+}
+
+#[test]
+fn the_smallest_that_is_not_worse_is_named() {
+    let contender = |size, not_worse, disqualified| Contender { size, not_worse, disqualified };
+    let models = [contender(70.0, true, false), contender(8.0, true, false), contender(1.0, false, false)];
+    assert_eq!(smallest_not_worse(&models), Some(1));
+    assert_eq!(smallest_not_worse(&[contender(8.0, true, true), contender(70.0, false, false)]), None);
+    assert_eq!(smallest_not_worse(&[]), None);
+}

@@ -1,0 +1,71 @@
+//! Warnings that belong beside a score.
+
+use super::classification::Scores;
+use super::verdict::{Decision, Standing};
+
+/// Rows below which the scores of a class are an anecdote.
+pub const FEW_ROWS: u64 = 30;
+
+/// Rows from which a class that is never predicted speaks against a model: one that has half of them right misses all of
+/// five in 3 % of eval sets.
+const ENOUGH_TO_MISS: u64 = 5;
+
+/// Share of replies without a label of the list from which a score says as much of the format as of the model.
+pub const MANY_FORMAT_FAILURES: f64 = 0.02;
+
+/// What a reader of a score must know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Warning {
+    /// The model never predicts these classes of the eval set.
+    NeverPredicted(Vec<ClassRows>),
+    /// The eval set has fewer than [`FEW_ROWS`] rows of these classes.
+    FewRows(Vec<ClassRows>),
+    /// The score counts this share of replies as wrong for their format: they hold no label of the list.
+    FormatFailures { unparseable: f64, off_taxonomy: f64 },
+    /// Strict and lenient reading of the replies lead to different verdicts.
+    ReadingFlip { strict: Standing, lenient: Standing },
+}
+
+/// A class and its rows in the eval set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassRows {
+    pub label: String,
+    pub rows: u64,
+}
+
+impl Warning {
+    /// Checks whether the warning speaks against the recommendation of the model.
+    pub fn disqualifies(&self) -> bool {
+        matches!(self, Warning::NeverPredicted(classes) if classes.iter().any(|class| class.rows >= ENOUGH_TO_MISS))
+    }
+}
+
+/// Returns the warnings on the scores of one model.
+pub fn of_scores(scores: &Scores) -> Vec<Warning> {
+    let classes = |which: fn(u64, u64) -> bool| -> Vec<ClassRows> {
+        let occurring = scores.classes.iter().filter(|class| class.support > 0);
+        occurring
+            .filter(|class| which(class.support, class.predicted))
+            .map(|class| ClassRows { label: class.label.clone(), rows: class.support })
+            .collect()
+    };
+    let missed = classes(|_, predicted| predicted == 0);
+    let few = classes(|rows, _| rows < FEW_ROWS);
+    let (unparseable, off_taxonomy) = (scores.unparseable.value, scores.off_taxonomy.value);
+    let found = [
+        (!missed.is_empty()).then_some(Warning::NeverPredicted(missed)),
+        (!few.is_empty()).then_some(Warning::FewRows(few)),
+        (unparseable + off_taxonomy >= MANY_FORMAT_FAILURES)
+            .then_some(Warning::FormatFailures { unparseable, off_taxonomy }),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// Returns the warning on a verdict that depends on how replies are read.
+pub fn of_readings(strict: &Decision, lenient: &Decision) -> Option<Warning> {
+    let (strict, lenient) = (strict.standing, lenient.standing);
+    (strict != lenient).then_some(Warning::ReadingFlip { strict, lenient })
+}
+
+#[cfg(test)]
+mod tests;
