@@ -86,9 +86,8 @@ impl RemoteJudge {
 /// Sends a short request to a judge, to check that it answers, knows the model and accepts the key.
 pub(super) async fn probe(transport: &Transport, judge: &RemoteJudge) -> Result<(), ApiError> {
     let shown = judge.chat_url();
-    let url = Url::parse(&shown).map_err(|_| {
-        ApiError::new(format!("POST {shown}"), ErrorKind::Options("the URL cannot be used".to_owned()), None)
-    })?;
+    let url = Url::parse(&shown)
+        .map_err(|_| ApiError::new(format!("POST {shown}"), ErrorKind::Options("not a URL".to_owned()), None))?;
     let body = RequestBody::Json(json!({ "model": judge.model, "messages": [{ "role": "user", "content": "hi" }] }));
     let request = ApiRequest::link(Method::POST, Destination::Foreign(url, judge.key.clone()), body);
     let sent = transport.send(request).await;

@@ -2,6 +2,8 @@
 //!
 //! `client` lists the capabilities and chooses the generation of the API. `transport` sends. `v1` holds the paths and
 //! bodies of version 1. The other files hold the types that all generations share.
+//!
+//! To add a generation, put a folder with the same methods beside `v1` and add a variant in `client`.
 
 mod client;
 mod datasets;

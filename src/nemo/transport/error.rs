@@ -21,7 +21,7 @@ pub struct ApiError {
 /// How a call failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ErrorKind {
-    /// The client's own options cannot be used.
+    /// An option of the client cannot be used, with the reason.
     Options(String),
     /// A local file cannot be read.
     File(String),
@@ -72,8 +72,7 @@ impl ApiError {
 
     /// Creates the error of an option that cannot be used.
     pub(crate) fn option(what: &str, why: impl ToString) -> ApiError {
-        let kind = ErrorKind::Options(format!("{what} cannot be used"));
-        ApiError::new("set up the client".to_owned(), kind, Some(Cause(why.to_string())))
+        ApiError::new(format!("cannot use {what}"), ErrorKind::Options(why.to_string()), None)
     }
 
     pub(crate) fn of(self, quirks: Quirks) -> ApiError {

@@ -43,7 +43,8 @@ impl ConfiguredHeaders {
         let (configured, token) = match to {
             Destination::Foreign(_, None) => return Ok(HeaderMap::new()),
             Destination::Foreign(_, Some(key)) => {
-                let token = bearer(key).map_err(|_| ErrorKind::Options("the key does not fit into a header".into()))?;
+                let token = bearer(key)
+                    .map_err(|_| ErrorKind::Options("the key holds characters that no header can hold".into()))?;
                 return Ok(HeaderMap::from_iter([(AUTHORIZATION, token)]));
             }
             Destination::Service(Endpoint { base: Base::DataStore, .. }, _) => (true, self.datastore_token()),

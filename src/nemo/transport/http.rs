@@ -68,8 +68,8 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, ApiError> {
     let shown = path.display().to_string();
     let option = format!("ca_cert {shown}");
     let pem = std::fs::read(path).map_err(|error| {
-        ApiError::new("set up the client".into(), ErrorKind::File(shown), Some(Cause(error.to_string())))
+        ApiError::new("cannot use ca_cert".into(), ErrorKind::File(shown), Some(Cause(error.to_string())))
     })?;
     let found = Certificate::from_pem_bundle(&pem).map_err(|error| ApiError::option(&option, root(&error)))?;
-    if found.is_empty() { Err(ApiError::option(&option, "it holds no certificate")) } else { Ok(found) }
+    if found.is_empty() { Err(ApiError::option(&option, "the file holds no certificate")) } else { Ok(found) }
 }

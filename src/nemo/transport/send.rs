@@ -119,7 +119,7 @@ impl Transport {
         let thing = Some(response.json()?).filter(Value::is_object);
         match thing.as_ref().and_then(read) {
             Some(thing) => Ok(Some(thing)),
-            None => Err(response.unreadable("not the thing asked for")),
+            None => Err(response.unreadable("not a thing of the kind that was asked for")),
         }
     }
 

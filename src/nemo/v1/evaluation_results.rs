@@ -74,7 +74,7 @@ impl V1 {
         let response = self.transport.send(request).await?;
         let archive = response.body.clone();
         let rows = tokio::task::spawn_blocking(move || unpack(archive)).await;
-        rows.unwrap_or_else(|_| Err("reading it was broken off".to_owned())).map_err(|what| response.unreadable(what))
+        rows.unwrap_or_else(|_| Err("unpacking was interrupted".to_owned())).map_err(|what| response.unreadable(what))
     }
 }
 

@@ -64,6 +64,7 @@ impl V1 {
 
 /// Turns the refusal of a cancel into an error that cannot be read as "the job does not exist".
 fn not_cancelled(mut error: ApiError) -> ApiError {
-    error.kind = ErrorKind::Unreadable(format!("the job goes on; asked to stop, the service said: {}", error.kind));
+    error.kind =
+        ErrorKind::Unreadable(format!("the job goes on, because the service refused to cancel it: {}", error.kind));
     error
 }

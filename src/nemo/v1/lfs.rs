@@ -9,7 +9,7 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::repositories::{BATCH, UploadSource, unreadable_file};
+use super::upload_source::{BATCH, UploadSource, unreadable_file};
 use super::{Service, V1};
 use crate::nemo::transport::{
     ApiError, ApiRequest, ApiResponse, BodyPiece, Destination, ErrorKind, Refusal, RequestBody, read_json,
@@ -48,6 +48,7 @@ impl V1 {
         Ok(pointers)
     }
 
+    /// Asks how to upload these objects, and uploads them.
     async fn batch(&self, ns: &str, name: &str, pointers: &[&LfsPointer<'_>]) -> Result<(), ApiError> {
         let objects: Vec<Value> =
             pointers.iter().map(|pointer| json!({ "oid": pointer.oid, "size": pointer.size })).collect();
@@ -57,15 +58,15 @@ impl V1 {
             "operation": "upload", "transfers": ["basic", "multipart"], "objects": objects,
             "hash_algo": "sha256", "ref": { "name": "main" },
         });
-        let call =
+        let request =
             ApiRequest::post(Service::DataStore, &path, RequestBody::Lfs(body)).accept("application/vnd.git-lfs+json");
-        let response = self.transport.send(call).await?;
-        let told = response.json()?;
+        let response = self.transport.send(request).await?;
+        let answer = response.json()?;
         for pointer in pointers {
-            let object = read_json::list(&told, &["objects"])
+            let object = read_json::list(&answer, &["objects"])
                 .iter()
                 .find(|object| read_json::text(object, &["oid"]).as_deref() == Some(&pointer.oid))
-                .ok_or_else(|| response.unreadable(format!("nothing about object {}", pointer.oid)))?;
+                .ok_or_else(|| response.unreadable(format!("no answer for object {}", pointer.oid)))?;
             self.object(&response, pointer, object).await?;
         }
         Ok(())
@@ -87,18 +88,19 @@ impl V1 {
         }
         if let Some(verify) = read_json::at(object, &["actions", "verify"]) {
             let body = RequestBody::Json(json!({ "oid": pointer.oid, "size": pointer.size }));
-            self.transport
-                .send(ApiRequest::link(Method::POST, Destination::OwnLink(link(response, verify)?), body))
-                .await?;
+            let to = Destination::OwnLink(link(response, verify)?);
+            self.transport.send(ApiRequest::link(Method::POST, to, body)).await?;
         }
         Ok(())
     }
 
+    /// Uploads a part of a file.
     async fn put(&self, href: &Url, pointer: &LfsPointer<'_>, from: u64, len: u64) -> Result<ApiResponse, ApiError> {
         let body = RequestBody::Pieces("", vec![BodyPiece::File { path: pointer.local.to_owned(), from, len }]);
         self.transport.send(ApiRequest::link(Method::PUT, Destination::Link(href.clone()), body).upload()).await
     }
 
+    /// Uploads a file in chunks.
     async fn parts(
         &self,
         response: &ApiResponse,
@@ -114,7 +116,7 @@ impl V1 {
             }
         }
         if chunk == 0 || links.len() as u64 != pointer.size.div_ceil(chunk) {
-            let what = format!("{} parts of {chunk} bytes for {} bytes", links.len(), pointer.size);
+            let what = format!("{} links to parts of {chunk} bytes for a file of {} bytes", links.len(), pointer.size);
             return Err(response.unreadable(what));
         }
         let mut parts = Vec::new();
@@ -130,12 +132,12 @@ impl V1 {
 }
 
 fn link(response: &ApiResponse, action: &Value) -> Result<Url, ApiError> {
-    let href = read_json::text(action, &["href"]).ok_or_else(|| response.unreadable("an action without a link"))?;
+    let href = read_json::text(action, &["href"]).ok_or_else(|| response.unreadable("an action without href"))?;
     parse(response, &href)
 }
 
 fn parse(response: &ApiResponse, href: &str) -> Result<Url, ApiError> {
-    Url::parse(href).map_err(|error| response.unreadable(format!("a link that is no URL: {error}")))
+    Url::parse(href).map_err(|error| response.unreadable(format!("a link that is not a URL: {error}")))
 }
 
 /// Turns the refusal of one object into the error that a response of its own would give.

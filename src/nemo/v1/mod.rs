@@ -14,6 +14,7 @@ mod repositories;
 mod service;
 mod training_configs;
 mod training_jobs;
+mod upload_source;
 
 use super::transport::Transport;
 

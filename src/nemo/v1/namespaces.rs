@@ -41,11 +41,13 @@ impl V1 {
         match self.transport.send(request).await {
             Ok(response) => match response.json()? {
                 Value::Object(_) => Ok(()),
-                _ => Err(response.unreadable("not a list of namespaces: this is no NeMo Entity Store of the v1 API")),
+                _ => {
+                    Err(response.unreadable("not a list of namespaces, so this is not the Entity Store of the v1 API"))
+                }
             },
             Err(mut error) if error.is_not_found() => {
                 error.kind = ErrorKind::Unreadable(
-                    "no such path: this is not the v1 API of the NeMo microservices (releases 25.4 to 25.12)"
+                    "no such path, so this is not the v1 API of the NeMo microservices (releases 25.4 to 25.12)"
                         .to_owned(),
                 );
                 Err(error)

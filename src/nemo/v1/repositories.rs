@@ -1,42 +1,24 @@
 //! Repositories of the Data Store, through its API that is compatible with Hugging Face (docs/nemo-api.md, Repositories
 //! and Commits). `lfs` transfers the large files.
 
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Url;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
 
+use super::upload_source::{BATCH, UploadSource};
 use super::{Service, V1};
 use crate::nemo::datasets::{StoredFile, UploadFile};
 use crate::nemo::removal::Removal;
-use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, BodyPiece, Cause, ErrorKind, RequestBody, read_json};
-
-/// The most files in one preupload or LFS request.
-pub(super) const BATCH: usize = 256;
-/// How many bytes of a file the server sees when it decides how to transfer it.
-const SAMPLE_BYTES: u64 = 512;
-
-/// A file to upload, with its size and its beginning.
-pub(super) struct UploadSource<'a> {
-    pub(super) path: &'a str,
-    pub(super) local: &'a Path,
-    pub(super) size: u64,
-    sample: Vec<u8>,
-}
+use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, BodyPiece, ErrorKind, RequestBody, read_json};
 
 impl V1 {
     /// Creates a dataset repository, unless it exists.
     pub(crate) async fn create_repo(&self, ns: &str, name: &str) -> Result<(), ApiError> {
         let body = RequestBody::Json(json!({ "name": name, "organization": ns, "type": "dataset" }));
         // Safe to repeat: if the first response was lost, the second one says that the repository exists.
-        match self
-            .transport
-            .send(ApiRequest::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body))
-            .await
-        {
+        let request = ApiRequest::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body);
+        match self.transport.send(request).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) => Err(error),
@@ -96,11 +78,11 @@ impl V1 {
         let mut cursor: Option<String> = None;
         let mut files = Vec::new();
         loop {
-            let mut call = ApiRequest::get(Service::DataStore, &path).query("recursive", "true");
+            let mut request = ApiRequest::get(Service::DataStore, &path).query("recursive", "true");
             if let Some(cursor) = &cursor {
-                call = call.query("cursor", cursor.as_str());
+                request = request.query("cursor", cursor.as_str());
             }
-            let response = match self.transport.send(call).await {
+            let response = match self.transport.send(request).await {
                 Ok(response) => response,
                 Err(error) if is_empty_repo(&error) => return Ok(Some(files)),
                 Err(error) if error.is_not_found() => return Ok(None),
@@ -136,37 +118,6 @@ impl V1 {
         let call = ApiRequest::delete(Service::DataStore, &["v1", "hf", "api", "repos", "delete"]);
         self.transport.remove(call.body(RequestBody::Json(body))).await
     }
-}
-
-impl<'a> UploadSource<'a> {
-    async fn look(upload: &'a UploadFile) -> Result<UploadSource<'a>, ApiError> {
-        let local = upload.local.as_path();
-        let look = async {
-            let file = tokio::fs::File::open(local).await?;
-            let size = file.metadata().await?.len();
-            let mut sample = Vec::new();
-            file.take(SAMPLE_BYTES).read_to_end(&mut sample).await?;
-            Ok((size, sample))
-        };
-        let (size, sample) = look.await.map_err(|error| unreadable_file(&upload.path, local, &error))?;
-        Ok(UploadSource { path: &upload.path, local, size, sample })
-    }
-
-    /// Returns the commit line that carries the whole file.
-    fn inline(&self) -> [BodyPiece; 3] {
-        let path = Value::from(self.path);
-        [
-            BodyPiece::Text(r#"{"key":"file","value":{"content":""#.to_owned()),
-            BodyPiece::Base64 { path: self.local.to_owned(), len: self.size },
-            BodyPiece::Text(format!("\",\"path\":{path},\"encoding\":\"base64\"}}}}\n")),
-        ]
-    }
-}
-
-/// Creates the error of a local file that cannot be read for an upload.
-pub(super) fn unreadable_file(path: &str, local: &Path, error: &std::io::Error) -> ApiError {
-    let kind = ErrorKind::File(local.display().to_string());
-    ApiError::new(format!("upload {path}"), kind, Some(Cause(error.to_string())))
 }
 
 fn line(value: &Value) -> BodyPiece {
