@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# NeMo Helix for the tests of tests/helix: NVIDIA's platform from its published Python package, on a free port of 127.0.0.1,
+# with empty data. It needs no GPU, container runtime or cluster.
+#
+#   scripts/helix-server.sh start [KIND]   prints its URL once it is healthy; a second call prints the same URL
+#   scripts/helix-server.sh stop [KIND...] ends what it has started
+#   scripts/helix-server.sh log [KIND]     prints what the platform has logged
+#   scripts/helix-server.sh fetch          only installs
+#
+# KIND says what of the platform is replaced:
+#   loop (default)  the training step and the model container are stand-ins, see scripts/helix/
+#   failing         the same, and every training fails
+#   plain           nothing: it refuses training jobs and deployments
+#
+# It needs Python 3.12, 3.13 or 3.14 with venv (Debian: apt-get install python3-venv; or pyenv install 3.12; or
+# `uv python install 3.12`). DFWFD_HELIX_PYTHON names one. It fetches some 400 MB once and keeps 1.5 GB.
+# DFWFD_HELIX_SERVER says where the platform is installed, DFWFD_HELIX_RUNNING where those that run have their data,
+# DFWFD_HELIX_VERSION which version (default 0.8.1; others are installed without pinned dependencies).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/helix" && pwd)
+version=${DFWFD_HELIX_VERSION:-0.8.1}
+home=${DFWFD_HELIX_SERVER:-/var/tmp/dfwfd-helix-$(id -u)}
+running=${DFWFD_HELIX_RUNNING:-$home}
+patience=${DFWFD_HELIX_PATIENCE_S:-240}
+
+die() {
+    echo "helix-server: $*" >&2
+    exit 1
+}
+
+# Prints the path of a Python that the package supports.
+find_python() {
+    local python
+    for python in ${DFWFD_HELIX_PYTHON:-} python3.12 python3.13 python3.14 "$HOME"/.pyenv/versions/3.1[234]*/bin/python python3; do
+        command -v "$python" >/dev/null 2>&1 || continue
+        "$python" -c 'import sys, venv, ensurepip; assert (3, 12) <= sys.version_info < (3, 15); print(sys.executable)' 2>/dev/null && return
+    done
+    die "there is no Python 3.12, 3.13 or 3.14 with venv; install one, or name it in DFWFD_HELIX_PYTHON"
+}
+
+# Installs the platform once, and prints the folder of its environment.
+fetch() {
+    local python environment
+    python=$(find_python)
+    environment=$home/$version-$("$python" -c 'import sys; print("py%d%d" % sys.version_info[:2])')
+    if [ ! -e "$environment/complete" ]; then
+        mkdir -p "$home"
+        (
+            flock 9
+            [ ! -e "$environment/complete" ] || exit 0
+            echo "helix-server: installing nemo-helix $version (some 400 MB, once)" >&2
+            rm -rf "$environment"
+            "$python" -m venv "$environment"
+            "$environment/bin/pip" install --quiet --disable-pip-version-check uv >&2
+            local pins=()
+            if [ "$version" = 0.8.1 ]; then pins=(--constraint "$here/constraints.txt"); fi
+            UV_CACHE_DIR=$home/uv "$environment/bin/uv" pip install --quiet --python "$environment/bin/python" \
+                ${pins[@]+"${pins[@]}"} "nemo-helix[all]==$version" >&2
+            rm -rf "$home/uv"
+            touch "$environment/complete"
+        ) 9>"$home/install.lock" || die "nemo-helix $version cannot be installed"
+    fi
+    echo "$environment"
+}
+
+# Succeeds when a process was started with a variable. Its process may end meanwhile, or belong to somebody else.
+has_variable() {
+    { tr '\0' '\n' <"/proc/$1/environ"; } 2>/dev/null | grep -qxF "$2"
+}
+
+# Succeeds when the recorded process is alive and ours; process ids are used again.
+is_running() {
+    local pid
+    pid=$(cat "$running/$1/pid" 2>/dev/null) || return 1
+    has_variable "$pid" "DFWFD_HELIX_FOLDER=$running/$1"
+}
+
+# The HTTP API answers before the controllers work, so both are asked.
+is_healthy() {
+    "$1/bin/python" - "$2" <<'PYTHON' 2>/dev/null
+import json, sys, urllib.request
+urllib.request.urlopen(sys.argv[1] + "/health/ready", timeout=5).read()
+status = json.load(urllib.request.urlopen(sys.argv[1] + "/status", timeout=5))
+sys.exit(not (status["status"] == "healthy" and status["controllers"]["healthy"]))
+PYTHON
+}
+
+# Writes the platform's configuration: everything on this machine, jobs as processes, looks every second.
+configure() {
+    local kind=$1 port=$2 folder=$3
+    local runtime=kubernetes
+    if [ "$kind" = plain ]; then runtime=none; fi
+    cat <<YAML
+platform: {runtime: $runtime, base_url: "http://127.0.0.1:$port"}
+auth: {enabled: false}
+secrets: {allow_key_creation: true}
+files: {default_storage_config: {type: local, path: "$folder/data/files"}}
+jobs:
+  enable_subprocess_executor: true
+  schedule_interval_seconds: 1
+  reconcile_interval_seconds: 1
+  executors:
+    - {provider: subprocess, profile: default, backend: subprocess, config: {working_directory: "$folder/data/jobs"}}
+YAML
+    if [ "$kind" != plain ]; then
+        cat <<YAML
+    - {provider: subprocess, profile: gpu, backend: subprocess, config: {working_directory: "$folder/data/jobs"}}
+    - {provider: gpu, profile: gpu, backend: e2e}
+    - {provider: gpu, profile: default, backend: e2e}
+deployments:
+  executors: [{name: stub, backend: stub}]
+  default_executor: stub
+  controller: {interval_seconds: 1}
+YAML
+    fi
+    cat <<YAML
+models:
+  controller:
+    interval_seconds: 1
+    backends:
+      deployments_plugin: {enabled: true, default_executor: stub, k8s_executor: stub}
+YAML
+}
+
+start() {
+    local kind=$1 folder=$running/$1 environment port url
+    environment=$(fetch)
+    if is_running "$kind"; then
+        url=http://127.0.0.1:$(cat "$folder/port")
+        if is_healthy "$environment" "$url"; then
+            echo "$url"
+            return
+        fi
+        stop "$kind"
+    fi
+    rm -rf "$folder"
+    mkdir -p "$folder/data/jobs" "$folder/home" "$folder/state"
+    chmod 700 "$folder"
+    port=$("$environment/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    echo "$port" >"$folder/port"
+    configure "$kind" "$port" "$folder" >"$folder/config.yaml"
+    local controllers=jobs,models,entities program=("$environment/bin/nemo")
+    if [ "$kind" != plain ]; then
+        controllers=$controllers,deployments
+        program=("$environment/bin/python" "$here/platform_with_stand_ins.py")
+    fi
+    local variables=(
+        "DFWFD_HELIX_FOLDER=$folder" "HELIX_JOBS=$folder/data/jobs" "NHX_DATA_DIR=$folder/data"
+        "HOME=$folder/home" "XDG_STATE_HOME=$folder/state" "XDG_DATA_HOME=$folder/data"
+        NEMO_TELEMETRY_ENABLED=false DO_NOT_TRACK=1 LITELLM_LOCAL_MODEL_COST_MAP=True HF_HUB_OFFLINE=1
+        NO_PROXY=127.0.0.1,localhost
+    )
+    if [ "$kind" = failing ]; then variables+=(HELIX_FAIL_TRAINING=1); fi
+    (
+        cd "$folder"
+        exec env "${variables[@]}" "${program[@]}" services run --host 127.0.0.1 --port "$port" --config config.yaml \
+            --services auth,entities,secrets,files,models,deployments,jobs,inference-gateway,evals,customization \
+            --controllers "$controllers" >log 2>&1 </dev/null &
+        echo $! >pid
+    )
+    url=http://127.0.0.1:$port
+    for _ in $(seq "$patience"); do
+        sleep 1
+        if ! is_running "$kind"; then
+            tail -n 15 "$folder/log" >&2
+            die "it ended while it was starting"
+        fi
+        if is_healthy "$environment" "$url"; then
+            echo "$url"
+            return
+        fi
+    done
+    die "it is not healthy after $patience s; see $folder/log"
+}
+
+# Ends a platform and the job processes that it has started, which carry its HOME.
+stop() {
+    local kind=$1 folder=$running/$1 pid process
+    if ! is_running "$kind"; then
+        rm -f "$folder/pid"
+        return
+    fi
+    pid=$(cat "$folder/pid")
+    kill "$pid" 2>/dev/null || true
+    for _ in $(seq 20); do
+        is_running "$kind" || break
+        sleep 0.5
+    done
+    for process in /proc/[0-9]*; do
+        if has_variable "${process#/proc/}" "HOME=$folder/home"; then kill -9 "${process#/proc/}" 2>/dev/null || true; fi
+    done
+    rm -f "$folder/pid"
+}
+
+command=${1:-}
+[ $# -gt 0 ] && shift
+kinds=("${@:-loop}")
+for kind in "${kinds[@]}"; do
+    case $kind in
+    loop | failing | plain) ;;
+    *) die "there is no kind $kind; there are loop, failing, plain" ;;
+    esac
+done
+case $command in
+start) start "${kinds[0]}" ;;
+stop) for kind in "${kinds[@]}"; do stop "$kind"; done ;;
+log) cat "$running/${kinds[0]}/log" ;;
+fetch) fetch >/dev/null ;;
+*) die "usage: scripts/helix-server.sh start|stop|log|fetch [loop|failing|plain]" ;;
+esac
