@@ -1,5 +1,5 @@
-//! The endpoints below `/control`, for tests: hold a platform call, let it go, list the calls, script failures, show
-//! everything that exists, forget it. They exist only with `Options::control` and are no part of NeMo.
+//! The endpoints below `/control`, for tests: hold a call, release it, list calls, script failures, show everything
+//! that exists, remove it. They exist only with `Options::control` and are not part of NeMo.
 
 use std::sync::Arc;
 
@@ -10,13 +10,17 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::backend::Backend;
+use super::call_log::HoldPoint;
 use super::faults::FaultSpec;
-use super::gate::When;
-use super::wire::{Answer, Refusal};
-use super::world::World;
+use super::state::deployment::Deployment;
+use super::state::entity_table::EntityTable;
+use super::state::evaluation::Evaluation;
+use super::state::training::Training;
+use super::wire::refusal::{JsonResult, Refusal};
 
-/// The control routes, without their prefix.
-pub(super) fn routes() -> Router<Arc<World>> {
+/// Returns the control routes, without their prefix.
+pub(crate) fn routes() -> Router<Arc<Backend>> {
     Router::new()
         .route("/hold", post(hold))
         .route("/release", post(release))
@@ -29,23 +33,23 @@ pub(super) fn routes() -> Router<Arc<World>> {
 #[derive(Deserialize)]
 struct Hold {
     call: u64,
-    when: When,
+    when: HoldPoint,
     #[serde(default)]
     matching: String,
 }
 
-async fn hold(State(world): State<Arc<World>>, body: Bytes) -> Result<Json<Value>, Refusal> {
+async fn hold(State(backend): State<Arc<Backend>>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let hold: Hold = serde_json::from_slice(&body).map_err(|error| Refusal::unprocessable(error.to_string()))?;
     if hold.call == 0 {
         return Err(Refusal::unprocessable("call counts from 1"));
     }
-    world.gate.arm(hold.call, hold.when, hold.matching);
+    backend.call_log.arm(hold.call, hold.when, hold.matching);
     Ok(Json(json!({})))
 }
 
-async fn release(State(world): State<Arc<World>>) -> Json<Value> {
-    world.gate.release();
-    world.faults.release().await;
+async fn release(State(backend): State<Arc<Backend>>) -> Json<Value> {
+    backend.call_log.release();
+    backend.faults.release().await;
     Json(json!({}))
 }
 
@@ -54,37 +58,83 @@ struct NewFault {
     fault: String,
 }
 
-async fn faults(State(world): State<Arc<World>>) -> Json<Value> {
-    Json(world.faults.list())
+async fn faults(State(backend): State<Arc<Backend>>) -> Json<Value> {
+    Json(backend.faults.list())
 }
 
-/// Takes the text of a fault as it is, or in a JSON object.
-async fn add_fault(State(world): State<Arc<World>>, body: Bytes) -> Answer {
+/// Adds a fault, given as plain text or in a JSON object.
+async fn add_fault(State(backend): State<Arc<Backend>>, body: Bytes) -> JsonResult {
     let text = match serde_json::from_slice(&body) {
         Ok(NewFault { fault }) => fault,
         Err(error) if body.starts_with(b"{") => return Err(Refusal::unprocessable(error.to_string())),
         Err(_) => String::from_utf8_lossy(&body).into_owned(),
     };
-    let read = text.parse::<FaultSpec>().and_then(|spec| spec.fits(world.options.clock, true).map(|()| spec));
+    let read = text.parse::<FaultSpec>().and_then(|spec| spec.fits(backend.options.clock, true).map(|()| spec));
     let spec = read.map_err(|bad| Refusal::unprocessable(bad.to_string()))?;
-    Ok(Json(world.faults.add(spec)))
+    Ok(Json(backend.faults.add(spec)))
 }
 
-async fn clear_faults(State(world): State<Arc<World>>) -> Json<Value> {
-    world.faults.clear().await;
+async fn clear_faults(State(backend): State<Arc<Backend>>) -> Json<Value> {
+    backend.faults.clear().await;
     Json(json!({}))
 }
 
-async fn calls(State(world): State<Arc<World>>) -> Json<Value> {
-    let (calls, held) = world.gate.calls();
+async fn calls(State(backend): State<Arc<Backend>>) -> Json<Value> {
+    let (calls, held) = backend.call_log.calls();
     Json(json!({"count": calls.len(), "held": held, "calls": calls}))
 }
 
-async fn state(State(world): State<Arc<World>>) -> Json<Value> {
-    Json(world.everything())
+async fn reset(State(backend): State<Arc<Backend>>) -> Json<Value> {
+    backend.state().reset();
+    backend.call_log.forget();
+    Json(json!({}))
 }
 
-async fn reset(State(world): State<Arc<World>>) -> Json<Value> {
-    world.reset();
-    Json(json!({}))
+/// Shows everything that exists.
+async fn state(State(backend): State<Arc<Backend>>) -> Json<Value> {
+    let state = backend.state();
+    let trainings = state.trainings.iter();
+    let evaluations = state.evaluations.iter();
+    let unfinished = trainings.clone().filter(|job| !job.has_ended()).map(|job| &job.id);
+    let unfinished = unfinished.chain(evaluations.clone().filter(|job| !job.has_ended()).map(|job| &job.id));
+    let repos = state.repositories.names().map(|repo| json!({"type": repo.kind.noun(), "name": repo.id()}));
+    Json(json!({
+        "deployments": state.deployments.iter().map(deployment).collect::<Vec<_>>(),
+        "training_jobs": trainings.map(training).collect::<Vec<_>>(),
+        "evaluation_jobs": evaluations.map(evaluation).collect::<Vec<_>>(),
+        "unfinished_jobs": unfinished.collect::<Vec<_>>(),
+        "datasets": names(&state.datasets),
+        "repos": repos.collect::<Vec<_>>(),
+        "configs": names(&state.training_configs),
+        "models": names(&state.models),
+        "adapters": state.adapters.iter().map(|adapter| &adapter.id).collect::<Vec<_>>(),
+        "namespaces": state.namespaces.rows().map(|row| &row["id"]).collect::<Vec<_>>(),
+        "gpus": {"total": backend.options.gpus, "taken": state.gpus_taken()},
+    }))
+}
+
+fn names(table: &EntityTable) -> Vec<String> {
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    table.rows().map(|row| format!("{}/{}", text(row, "namespace"), text(row, "name"))).collect()
+}
+
+fn deployment(deployment: &Deployment) -> Value {
+    json!({
+        "namespace": deployment.namespace, "name": deployment.name, "model": deployment.model, "gpus": deployment.gpus,
+        "status": deployment.status().0, "description": deployment.rest.get("description"),
+    })
+}
+
+fn training(job: &Training) -> Value {
+    json!({
+        "id": job.id, "namespace": job.namespace, "status": job.status(false), "gpus": job.gpus,
+        "description": job.body["description"], "output_model": job.output_model,
+    })
+}
+
+fn evaluation(job: &Evaluation) -> Value {
+    json!({
+        "id": job.id, "namespace": job.namespace, "status": job.status(false),
+        "description": job.body["description"],
+    })
 }

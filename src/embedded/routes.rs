@@ -1,21 +1,21 @@
-//! The routing table: which service answers below which prefix, and what an unknown path gets.
+//! The routing table: which service answers below which prefix, and the answer to an unknown path.
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::wire::Refusal;
-use super::world::World;
-use super::{control, customizer, datastore, deployments, entities, evaluator, gate, nim};
+use super::backend::Backend;
+use super::services::{customizer, datastore, deployments, entities, evaluator, nim};
+use super::wire::refusal::Refusal;
+use super::{control, gateway};
 
-/// All routes of the platform, behind the gate.
-pub(super) fn router(world: &Arc<World>) -> Router {
+/// Returns all routes of the platform, behind the gateway.
+pub(crate) fn router(backend: &Arc<Backend>) -> Router {
     let nemo = Router::new()
         .merge(entities::routes())
         .route("/v1/health", get(health))
@@ -24,29 +24,16 @@ pub(super) fn router(world: &Arc<World>) -> Router {
         .merge(evaluator::routes());
     let mut router =
         Router::new().nest("/nemo", nemo).nest("/nim", nim::routes()).nest("/datastore", datastore::routes());
-    if world.options.control {
+    if backend.options.control {
         router = router.nest("/control", control::routes());
     }
     router
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Arc::clone(world), vouch))
-        .layer(middleware::from_fn_with_state(Arc::clone(world), gate::pass))
-        .with_state(Arc::clone(world))
-}
-
-/// Says so when an effect is not on disk though it should be: its client had better not rely on it.
-async fn vouch(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
-    let reads = request.method().is_safe();
-    let answer = next.run(request).await;
-    match world.unsaved() {
-        Some(why) if !reads => {
-            let text = format!("the data directory cannot be written: {why}");
-            Refusal::detail(StatusCode::INSUFFICIENT_STORAGE, text).into_response()
-        }
-        _ => answer,
-    }
+        .layer(middleware::from_fn_with_state(Arc::clone(backend), gateway::report_unsaved))
+        .layer(middleware::from_fn_with_state(Arc::clone(backend), gateway::pass))
+        .with_state(Arc::clone(backend))
 }
 
 async fn health() -> Json<Value> {

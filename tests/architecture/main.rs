@@ -74,7 +74,7 @@ const ONLY_IN: [(&str, &str); 10] = [
     ("saphyr_parser", "config/yaml.rs"),
     ("serde_yaml", "config/yaml.rs"),
     ("rusqlite", "store/"),
-    ("rusqlite", "embedded/persist/"),
+    ("rusqlite", "embedded/data_dir/"),
     ("axum", "embedded/"),
     ("minijinja", "embedded/"),
     ("indicatif", "ui/"),

@@ -55,7 +55,7 @@ fn a_fault_that_cannot_be_read_or_used_is_usage() {
         (&["--fault", "delay=2s", "--clock", "polls"], "3calls"),
     ] {
         let output = folder.dfwfd(["serve"]).args(flags).args(["--", "sh", "-c", "echo started"]).run();
-        output.code(2).says("reading --fault '").says(words).hints();
+        output.code(2).says("cannot read --fault '").says(words).hints();
         assert_eq!(output.stdout, "", "nothing is started: {output}");
     }
 }

@@ -156,7 +156,8 @@ fn every_fault_of_the_page_is_one() {
     }
     // The list in the program's own error message.
     let refused = folder.dfwfd(["serve", "--fault", "no-such-fault"]).run();
-    let list = refused.code(2).stderr.lines().find_map(|line| line.split_once("there are: ")).unwrap().1.to_owned();
+    let list =
+        refused.code(2).stderr.lines().find_map(|line| line.split_once("the faults are: ")).unwrap().1.to_owned();
     let known: Vec<&str> = list.split(", ").map(|form| form.split(['=', '[']).next().unwrap()).collect();
     assert_eq!(kinds, known);
     refused.hints();

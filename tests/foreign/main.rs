@@ -1,7 +1,7 @@
-//! Clients that others wrote, from PyPI, against `dfwfd serve`: a test for each client and version, each with a virtual
-//! environment of its own below target/foreign. By default the ones that NVIDIA's flywheel pins and the openai client;
-//! all with `DFWFD_FOREIGN=all`. What a client does stands in clients/, one script for each. With `DFWFD_FOREIGN_RECORD` set to
-//! a file what they send is written there: tests/fuzz/requests.jsonl is such a file.
+//! Foreign clients from PyPI against `dfwfd serve`: one test for each client and version, with its own virtual
+//! environment below target/foreign. By default those that NVIDIA's flywheel pins and the openai client; all with
+//! `DFWFD_FOREIGN=all`. The scripts in clients/ drive them. `DFWFD_FOREIGN_RECORD` names a file for the requests that
+//! they send, such as tests/fuzz/requests.jsonl.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
 
@@ -21,12 +21,12 @@ use record::Recording;
 /// A client at a version, and the script that drives it.
 struct Client {
     name: &'static str,
-    /// What pip is asked for, comma-separated.
+    /// The packages for pip, separated by commas.
     packages: &'static str,
     script: &'static str,
-    /// `--upload-mode` of the platform, each a test.
+    /// The values of `--upload-mode`, each of which is a test.
     modes: &'static [&'static str],
-    /// Whether it is tried without being asked for.
+    /// It runs by default.
     always: bool,
 }
 
@@ -51,18 +51,18 @@ const fn hub(name: &'static str, packages: &'static str, always: bool) -> Client
     Client { name, packages, script: "hub.py", modes: BOTH, always }
 }
 
-/// The exit code of venv.py when the environment cannot be made.
+/// The exit code of venv.py if it cannot make the environment.
 const NOT_AVAILABLE: i32 = 77;
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Environments are made at the speed of the network, which several at a time do not raise.
+    // The network limits the making of environments, so more threads do not help.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let all = std::env::var("DFWFD_FOREIGN").is_ok_and(|wanted| wanted == "all");
     let recorded = std::env::var_os("DFWFD_FOREIGN_RECORD");
     let recording = recorded.as_ref().map(|_| Arc::new(Recording::default()));
     if recorded.is_some() {
-        // One after another, or the order in which requests are written changes from time to time.
+        // One after another, so that the requests are recorded in a stable order.
         arguments.test_threads = Some(1);
     }
     let mut trials = Vec::new();
@@ -94,7 +94,7 @@ fn drive(test: &str, client: &Client, mode: &str, recording: Option<&Arc<Recordi
         let done = String::from_utf8_lossy(&output.stdout);
         return Err(format!("{}\nsteps begun:\n{done}\n{told}", output.status).into());
     }
-    // It has called the platform it was given, and that one is alive.
+    // It called the platform of this test, which is alive.
     let (status, calls) = server.get("/control/calls");
     let count = calls["count"].as_u64().unwrap_or_default();
     if status != 200 || count < 20 {
@@ -113,7 +113,7 @@ fn run(python: &str, client: &Client, server: &Server, address: SocketAddr, mode
     let mut command = Command::new(python);
     command.arg(here.join("venv.py")).arg(folder).arg(client.packages).arg(here.join("clients").join(client.script));
     command.args(bases).arg(mode).stdin(Stdio::null());
-    // Whatever a developer has set for a real cluster or hub stays out; so do proxies.
+    // Drops the settings of a developer for a real cluster or hub, and proxies.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();
         if ["hf_", "huggingface", "openai_", "nemo_", "nvidia_", "pythonpath"]

@@ -1,6 +1,6 @@
-//! A proxy between a client and the platform that keeps what the client sends, in the form of tests/fuzz/requests.jsonl:
-//! ids of jobs, results and commits, and the address, become names in braces, bodies are texts of moderate length, and of requests that differ only in
-//! their values one is kept. It judges nothing.
+//! A proxy that records the requests of a client in the form of tests/fuzz/requests.jsonl. Ids of jobs, results and
+//! commits and the address become names in braces, bodies are short texts, and requests that differ only in their
+//! values are recorded once.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -11,21 +11,21 @@ use std::sync::{Arc, Mutex};
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// Longer bodies are left out: what they are is said by shorter ones.
+/// Longer bodies are left out; shorter ones cover their form.
 const LONGEST: usize = 24 << 10;
 
-/// Up to here what a body says is looked at, not only how it is made.
+/// Up to this length bodies are compared by content, beyond by form.
 const SHORT: usize = 256;
 
-/// Headers that say something to the platform.
+/// Headers that matter to the platform.
 const HEADERS: [&str; 3] = ["accept", "range", "authorization"];
 
-/// What all clients have sent so far, in the order of its arrival.
+/// The requests of all clients so far, in the order of their arrival.
 #[derive(Default)]
 pub struct Recording(Mutex<(HashSet<String>, Vec<Value>)>);
 
 impl Recording {
-    /// A place to send requests for `target` to; it stands for as long as the process.
+    /// Opens a proxy for `target`, which lives as long as the process.
     pub fn before(self: &Arc<Self>, target: SocketAddr) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap();
@@ -39,14 +39,14 @@ impl Recording {
         own
     }
 
-    /// Writes what was kept, a line for each request.
+    /// Writes one line for each recorded request.
     pub fn write(&self, file: &Path) {
         let kept = self.0.lock().unwrap();
         let lines: String = kept.1.iter().map(|request| format!("{request}\n")).collect();
         std::fs::write(file, lines).unwrap();
     }
 
-    /// One request and its answer, after which the connection ends: clients make another.
+    /// Handles one request and closes the connection.
     fn pass(&self, mut client: TcpStream, own: SocketAddr, target: SocketAddr) {
         let Some((head, body)) = read(&mut client) else { return };
         self.keep(own, &head, &body);
@@ -62,13 +62,13 @@ impl Recording {
         platform.write_all(forwarded.as_bytes()).and_then(|()| platform.write_all(&body)).unwrap();
         let mut answer = Vec::new();
         platform.read_to_end(&mut answer).unwrap();
-        // Where the platform says where it is, it has to say that it is here.
+        // Replaces the address of the platform in answers by that of the proxy.
         let (here, there) = (own.to_string(), target.to_string());
         assert_eq!(here.len(), there.len(), "ports of one length, or the length of the answer changes");
         while let Some(at) = answer.windows(there.len()).position(|window| window == there.as_bytes()) {
             answer[at..at + here.len()].copy_from_slice(here.as_bytes());
         }
-        // A client that has gone has all it wanted.
+        // A client that is gone needs no answer.
         let _ = client.write_all(&answer);
     }
 
@@ -108,7 +108,7 @@ impl Recording {
         let digits = Regex::new("[0-9a-f]{64}|[0-9]+").unwrap();
         let (address, query) = path.split_once('?').unwrap_or((&path, ""));
         let asked: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
-        // Short bodies differ by what they name, long ones by their form.
+        // Short bodies differ by their content, long ones by their form.
         let short = body.len() < SHORT;
         let shape = if short { digits.replace_all(&body, "0").into_owned() } else { body.lines().map(shape).collect() };
         let kind = format!("{method} {} {asked:?} {} {shape}", digits.replace_all(address, "0"), request["type"]);
@@ -122,7 +122,7 @@ impl Recording {
     }
 }
 
-/// A line of a body without its values.
+/// Returns a line of a body without its values.
 fn shape(line: &str) -> String {
     fn of(value: &Value) -> String {
         match value {
@@ -136,7 +136,7 @@ fn shape(line: &str) -> String {
     serde_json::from_str(line).map_or_else(|_| "line".into(), |value: Value| of(&value))
 }
 
-/// The head and the body of a request; nothing when the client has hung up.
+/// Reads the head and the body of a request; none if the client hung up.
 fn read(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let end = loop {

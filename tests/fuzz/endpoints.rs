@@ -1,10 +1,10 @@
-//! What the platform can be asked, as methods and path patterns, and which of them a request asks. That the list is whole
-//! is held against the routes in the sources and against what the platform says that it allows.
+//! The endpoints of the platform, as methods and path patterns. The list is checked against the routes in the sources
+//! and against the methods that the platform allows.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Methods and patterns: `{}` is one segment, `{*}` is what is left.
+/// Methods and patterns: `{}` is one segment, `{*}` the rest.
 const ENDPOINTS: &[(&str, &str)] = &[
     ("GET POST", "/nemo/v1/namespaces"),
     ("GET PATCH DELETE", "/nemo/v1/namespaces/{}"),
@@ -71,14 +71,13 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("POST", "/nim/v1/embeddings"),
 ];
 
-/// A method and a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub method: &'static str,
     pub pattern: &'static str,
 }
 
-/// All of them.
+/// Returns all endpoints.
 pub fn all() -> Vec<Endpoint> {
     let each = |&(methods, pattern): &(&'static str, &'static str)| {
         methods.split(' ').map(move |method| Endpoint { method, pattern })
@@ -86,19 +85,19 @@ pub fn all() -> Vec<Endpoint> {
     ENDPOINTS.iter().flat_map(each).collect()
 }
 
-/// The patterns, each with its methods.
+/// Returns the patterns, each with its methods.
 pub fn patterns() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
     ENDPOINTS.iter().map(|&(methods, pattern)| (methods.split(' ').collect(), pattern))
 }
 
 impl Endpoint {
-    /// Whether a request asks this.
+    /// Returns whether a request goes to this endpoint.
     pub fn takes(self, method: &str, path: &str) -> bool {
         self.method == method && self.pattern == pattern_of(path).unwrap_or_default()
     }
 }
 
-/// The first pattern that a path follows.
+/// Returns the first pattern that a path matches.
 fn pattern_of(path: &str) -> Option<&'static str> {
     let path = path.split('?').next().unwrap_or_default();
     let follows = |pattern: &str| {
@@ -116,7 +115,7 @@ fn pattern_of(path: &str) -> Option<&'static str> {
     ENDPOINTS.iter().map(|(_, pattern)| *pattern).find(|pattern| follows(pattern))
 }
 
-/// The routes in the sources of the platform that no pattern names, and the patterns that are no route.
+/// Returns the routes in the sources that no pattern names, and the patterns that are not routes.
 pub fn unlisted(sources: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut found = BTreeSet::new();
     let mut folders = vec![sources.to_owned()];
@@ -135,7 +134,7 @@ pub fn unlisted(sources: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     (found.difference(&listed).cloned().collect(), listed.difference(&found).cloned().collect())
 }
 
-/// The paths that a source file has routes for, with their parameters nameless.
+/// Returns the paths of the routes in a source file, with anonymous parameters.
 fn routes(source: &str) -> BTreeSet<String> {
     let parameter = regex::Regex::new(r"\{(\*?)\w+\}").unwrap();
     let route = regex::Regex::new(r#"\.route\(\s*"(/v1/[^"]+)""#).unwrap();
@@ -152,7 +151,7 @@ fn routes(source: &str) -> BTreeSet<String> {
     all
 }
 
-/// A pattern without the prefix of its service.
+/// Removes the prefix of the service from a pattern.
 fn below_service(pattern: &str) -> &str {
     pattern.find("/v1/").map_or(pattern, |at| &pattern[at..])
 }

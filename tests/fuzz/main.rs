@@ -1,9 +1,9 @@
-//! Requests that foreign clients have sent, changed at random, against `dfwfd serve`: whatever comes, the answer is no
-//! server error but the one that NeMo itself gives, it comes, the process lives, and it does not grow. 5,000 requests from
-//! one seed, spread evenly over the endpoints; `DFWFD_FUZZ` asks for another number, `DFWFD_FUZZ_SEED` for another seed.
+//! Random mutations of requests that foreign clients have sent, against `dfwfd serve`. It must answer each, without a
+//! server error except those of NeMo itself, and must neither crash nor grow. By default 5,000 requests, spread evenly
+//! over the endpoints: `DFWFD_FUZZ` sets their number, `DFWFD_FUZZ_SEED` the seed.
 //!
-//! requests.jsonl is what tests/foreign sends: `DFWFD_FOREIGN=all DFWFD_FOREIGN_RECORD=tests/fuzz/requests.jsonl cargo test
-//! --test foreign` writes it anew.
+//! tests/foreign records requests.jsonl: `DFWFD_FOREIGN=all DFWFD_FOREIGN_RECORD=tests/fuzz/requests.jsonl cargo test
+//! --test foreign` writes it again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
 #![allow(clippy::print_stdout, reason = "the figures are what a long run is made for")]
@@ -19,15 +19,15 @@ use endpoints::Endpoint;
 use mutate::{Dice, Framing, Request};
 use stage::Target;
 
-/// Passes over all endpoints between two times that everything is taken away, and between two times that what is missing
-/// is made: in between, what was deleted can be created.
+/// Passes over all endpoints between two resets, and between two times that missing entities are created. In between,
+/// deleted entities can be created again.
 const PASSES_PER_WORLD: usize = 16;
 const PASSES_PER_STAGE: usize = 2;
 
-/// Requests after which what the allocator keeps has been seen to grow no more; fewer say nothing about memory.
+/// After so many requests the allocator has stopped growing. Fewer requests show nothing about memory.
 const WARM_UP: usize = 10_000;
 
-/// One request in so many is sent behind more than the largest body, truly; one in so many behind some mebibytes.
+/// One request in so many follows a body that is larger than allowed; one in so many follows some mebibytes.
 const FLOOD_EVERY: usize = 5000;
 const PAD_EVERY: usize = 500;
 
@@ -56,12 +56,11 @@ fn recorded() -> Vec<Request> {
     harness::parse_lines(include_str!("requests.jsonl")).into_iter().map(request).collect()
 }
 
-/// What an endpoint was sent, and how it answered.
+/// What was sent to an endpoint, and how it answered.
 struct Tally {
     endpoint: Endpoint,
-    /// The recorded requests that ask it.
     requests: Vec<Request>,
-    /// Changed requests, and those among them that still ask the same endpoint.
+    /// Mutated requests, and those of them that still go to this endpoint.
     sent: usize,
     arrived: usize,
     good: usize,
@@ -81,7 +80,7 @@ fn tallies() -> Vec<Tally> {
     endpoints::all().into_iter().map(tally).collect()
 }
 
-/// Changes a request; now and then it is also sent behind very much.
+/// Mutates a request, and sometimes sends it behind a large body.
 fn changed(request: &Request, sent: usize, dice: &mut Dice) -> Request {
     let mut changed = mutate::mutate(request, dice);
     if sent % FLOOD_EVERY == FLOOD_EVERY / 20 {
@@ -116,7 +115,7 @@ fn no_request_brings_it_down() {
         if pass % PASSES_PER_STAGE == 0 {
             target.stage();
         }
-        // In another order each time: creating after deleting, deleting while it is used.
+        // A different order each time: create after delete, delete while in use.
         dice.shuffle(&mut order);
         for &at in &order {
             let tally = &mut tallies[at];
@@ -133,7 +132,7 @@ fn no_request_brings_it_down() {
     show(&tallies);
     let at_end = target.resident();
     target.end();
-    // Neither all refused nor all let through: the changes are of the right size.
+    // Neither all refused nor all accepted: the mutations have the right size.
     let (good, refused) = tallies.iter().fold((0, 0), |sum, tally| (sum.0 + tally.good, sum.1 + tally.refused));
     assert!(good > sent / 20 && refused > sent / 20, "of {sent} requests {good} went well and {refused} were refused");
     if let (Some((after, Some(before))), Some(at_end)) = (after_warm_up, at_end) {
@@ -142,7 +141,7 @@ fn no_request_brings_it_down() {
     }
 }
 
-/// Prints a line for each endpoint.
+/// Prints one line for each endpoint.
 fn show(tallies: &[Tally]) {
     println!("{:>6} {:>7} {:>6} {:>7}", "sent", "arrived", "2xx", "4xx");
     for Tally { endpoint, sent, arrived, good, refused, .. } in tallies {

@@ -1,9 +1,8 @@
-//! Changes to a request: to its path, its query, its JSON, its bytes, its framing. Drawn from a seed, so that a failure
-//! can be had again.
+//! Mutations of a request: its path, query, JSON, bytes and framing. A seed makes a failure repeatable.
 
 use serde_json::{Value, json};
 
-/// A request as it stands in requests.jsonl, or what became of it.
+/// A request of requests.jsonl, or a mutation of one.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -14,7 +13,7 @@ pub struct Request {
     pub framing: Framing,
 }
 
-/// How the request is put on the wire.
+/// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// With its length, in one piece.
@@ -23,28 +22,28 @@ pub enum Framing {
     Pieces,
     /// In chunks.
     Chunked,
-    /// In chunks, the last of which never comes.
+    /// In chunks without the last one.
     Unended,
-    /// With a length that it does not reach.
+    /// With a length that is larger than the body.
     Short,
-    /// With a length that nobody takes, and no body.
+    /// With a length beyond the limit, and without a body.
     Oversized,
-    /// In chunks, behind so many mebibytes of blanks.
+    /// In chunks, after so many mebibytes of blanks.
     Padded(usize),
-    /// In one piece, one byte of whose head is another.
+    /// In one piece, with one wrong byte in its head.
     Garbled(u64),
-    /// Head and body come in pieces, with other requests between them.
+    /// In pieces, with other requests in between.
     Slow,
-    /// The client hangs up in the middle of the head.
+    /// The client hangs up within the head.
     CutHead,
-    /// The client hangs up in the middle of the body.
+    /// The client hangs up within the body.
     CutBody,
-    /// The client hangs up before it has read the answer.
+    /// The client hangs up before it reads the answer.
     Unread,
 }
 
 impl Framing {
-    /// Whether a server may hang up without an answer.
+    /// Returns whether the server may hang up without an answer.
     pub fn broken(self) -> bool {
         use Framing::{CutBody, CutHead, Garbled, Short, Unended, Unread};
         matches!(self, Unended | Short | Garbled(_) | CutHead | CutBody | Unread)
@@ -66,7 +65,7 @@ impl Framing {
     }
 }
 
-/// SplitMix64: small, and the same everywhere.
+/// SplitMix64: small, and the same on every machine.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -78,12 +77,12 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).unwrap()
     }
 
-    /// All of them in another order.
+    /// Shuffles a list.
     pub fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             all.swap(last, self.below(last + 1));
@@ -95,11 +94,11 @@ impl Dice {
     }
 }
 
-/// The request with one or two changes.
+/// Returns the request with one or two mutations.
 pub fn mutate(request: &Request, dice: &mut Dice) -> Request {
     let mut changed = request.clone();
     for _ in 0..=dice.below(2) {
-        // Where there is no body to change, the rest is changed more often.
+        // Without a body, the other parts are mutated more often.
         match dice.below(if changed.body.is_empty() { 8 } else { 16 }) {
             0 if dice.below(2) == 0 => {
                 changed.method = dice.pick(&["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"]).into()
@@ -222,7 +221,7 @@ fn bytes(body: &mut Vec<u8>, dice: &mut Dice) {
     }
 }
 
-/// Changes one value of a JSON body; of lines, of one line.
+/// Mutates one value of a JSON body, or of one line of a JSONL body.
 fn value(body: &mut Vec<u8>, dice: &mut Dice) {
     let mut lines: Vec<Vec<u8>> = body.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     let at = dice.below(lines.len());

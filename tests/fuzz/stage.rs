@@ -1,4 +1,4 @@
-//! The platform that is asked, with everything on it that the recorded requests are about, and what an answer has to be.
+//! The platform under test, with all entities that the recorded requests refer to, and the checks of its answers.
 
 use std::net::SocketAddr;
 
@@ -8,18 +8,18 @@ use crate::harness::Server;
 use crate::mutate::{Framing, Request};
 use crate::wire::{self, Slow};
 
-/// The most requests that are being sent slowly at a time.
+/// The largest number of requests that are sent slowly at a time.
 const MOST_SLOW: usize = 24;
 
-/// Reads after which a deployment answers and a job has ended.
+/// Reads after which a deployment is ready and a job has ended.
 const READS: usize = 6;
 
-/// What glibc's allocator is told: give back what is free. By itself it raises these limits with every large body that it
-/// meets, up to 32 and 64 MB for each of its arenas, and what it keeps then hides what the platform keeps.
+/// Makes glibc's allocator return free memory. By default it raises these limits with every large body, up to 32 and 64
+/// MB for each arena, and the memory that it keeps hides the memory that the platform keeps.
 const ALLOCATOR: [(&str, &str); 3] =
     [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_ARENA_MAX", "2")];
 
-/// The id of a job that there is not.
+/// The id of a job that does not exist.
 const NONE: &str = "none";
 
 /// The platform, and the ids that requests name in braces.
@@ -28,7 +28,7 @@ pub struct Target {
     requests: Vec<Request>,
     training: String,
     evaluation: String,
-    /// Of that evaluation.
+    /// The result of that evaluation.
     result: String,
     /// The newest commit of each repository.
     commits: Vec<(String, String)>,
@@ -49,7 +49,7 @@ impl Target {
         }
     }
 
-    /// A recorded request with the ids of today.
+    /// Fills the current ids into a recorded request.
     pub fn fill(&self, request: &Request) -> Request {
         let repository = |(name, _): &&(String, String)| request.path.contains(&format!("/{name}/"));
         let commit = self.commits.iter().find(repository).map_or("main", |(_, commit)| commit);
@@ -69,7 +69,7 @@ impl Target {
         self.server.address()
     }
 
-    /// Takes everything away, slow requests included.
+    /// Resets the platform, and drops slow requests.
     pub fn reset(&mut self) {
         while !self.slow.is_empty() {
             self.go_on();
@@ -78,8 +78,8 @@ impl Target {
         (self.training, self.evaluation) = (NONE.into(), NONE.into());
     }
 
-    /// Makes what the requests are about, unless it is there. Where changed requests have left what nothing can be made
-    /// of, such as rows that are none, all is made anew.
+    /// Creates the entities that requests refer to, if they are missing. If mutated requests left entities that jobs
+    /// cannot use, such as invalid rows, it resets the platform first.
     pub fn stage(&mut self) {
         if !self.make() {
             self.reset();
@@ -87,7 +87,7 @@ impl Target {
         }
     }
 
-    /// First the things, then what has to be trained and evaluated; whether that went well.
+    /// Creates the entities, then trains and evaluates. Returns whether that succeeded.
     fn make(&mut self) -> bool {
         let job = |request: &Request| request.path.contains("/jobs") || request.path.ends_with("/live");
         let made = |request: &Request| {
@@ -124,7 +124,7 @@ impl Target {
         true
     }
 
-    /// Has a recorded job done that comes to its end; its id.
+    /// Sends a recorded job that succeeds, and returns its id.
     fn run(&self, service: &str) -> Option<String> {
         let path = format!("/nemo/v1/{service}/jobs");
         for order in self.requests.iter().filter(|one| one.method == "POST" && one.path == path) {
@@ -141,7 +141,7 @@ impl Target {
         None
     }
 
-    /// Sends a changed request, and a piece more of each slow one; the status, or 0.
+    /// Sends a mutated request, and one more piece of each slow one. Returns the status, or 0.
     pub fn send_changed(&mut self, request: Request) -> u16 {
         self.go_on();
         if request.framing == Framing::Slow && self.slow.len() < MOST_SLOW {
@@ -169,13 +169,13 @@ impl Target {
         }
     }
 
-    /// Sends a request that has to be answered; the status and the body.
+    /// Sends a request that must be answered. Returns the status and the body.
     fn send(&self, request: &Request) -> (u16, Vec<u8>) {
         let answer = wire::exchange(self.address(), request);
         judge(request, &answer.unwrap_or_else(|error| panic!("{error}: {}", show(request))))
     }
 
-    /// Stops a job that a changed request happened to start: it may want to train for ever.
+    /// Cancels a job that a mutated request has started: it may train for ever.
     fn stop(&self, request: &Request, status: u16, body: &[u8]) {
         if status != 200 || !request.path.contains("/jobs") || request.method != "POST" {
             return;
@@ -189,25 +189,25 @@ impl Target {
         }
     }
 
-    /// Kilobytes of memory that the platform holds, where that can be known.
+    /// Returns the memory of the platform in kilobytes, if that is known.
     pub fn resident(&self) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     }
 
-    /// Ends it, alive until now, without a panic on the way.
+    /// Ends the platform, which must be alive and must not have panicked.
     pub fn end(self) {
         assert_eq!(self.server.get("/nim/v1/models").0, 200);
-        // A panic in a job is no answer; it shows here.
+        // A panic in a job shows only here.
         let told = self.server.end();
         assert!(!told.contains("panicked"), "{told}");
     }
 }
 
-/// The status and the body of an answer that may be one; 0 when the server has rightly hung up.
+/// Returns the status and the body of a valid answer; 0 if the server was right to hang up.
 fn judge(request: &Request, answer: &[u8]) -> (u16, Vec<u8>) {
-    // 1.0, when one bit of the head was another.
+    // HTTP/1.0, if a bit of the head was flipped.
     let rest = answer.strip_prefix(b"HTTP/1.1 ").or_else(|| answer.strip_prefix(b"HTTP/1.0 "));
     let status = rest.and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
     let Some(status) = status.and_then(|status| status.parse::<u16>().ok()) else {
@@ -217,7 +217,7 @@ fn judge(request: &Request, answer: &[u8]) -> (u16, Vec<u8>) {
     };
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
     let body = answer[end..].to_vec();
-    // Deployment Management answers so, and clients go by the words.
+    // Deployment Management answers so, and clients look for the words.
     let documented = status == 500 && String::from_utf8_lossy(&body).contains("model deployment already exists");
     assert!(status < 500 || documented, "{status} to {}\n{}", show(request), String::from_utf8_lossy(&body));
     (status, body)

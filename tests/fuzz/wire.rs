@@ -1,4 +1,5 @@
-//! Requests on the wire: whole, in pieces, in chunks, cut, slow. A slow one waits for other requests, not for a clock.
+//! Requests on the wire: whole, in pieces, in chunks, cut, slow. A slow request waits for other requests, not for a
+//! clock.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Result, Write as _};
@@ -7,16 +8,16 @@ use std::time::Duration;
 
 use crate::mutate::{Framing, Request};
 
-/// A hang, in a test, is what takes this long.
+/// A test hangs if it takes this long.
 const HANG: Duration = Duration::from_secs(60);
 
-/// Pieces of a slow request.
+/// The pieces of a slow request.
 const PIECES: usize = 12;
 
-/// The bytes of the answer; none when the server hung up, or the client did.
+/// Sends a request, and returns the bytes of the answer; none if one side hung up.
 pub fn exchange(address: SocketAddr, request: &Request) -> Result<Vec<u8>> {
     let mut stream = connect(address)?;
-    // A server that has refused may be gone before all is written; what it said is there to be read.
+    // A server that refuses may close before all is written. Its answer can still be read.
     let written = send(&mut stream, address, request);
     if matches!(request.framing, Framing::CutHead | Framing::CutBody | Framing::Unread) {
         return Ok(Vec::new());
@@ -34,13 +35,13 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
 fn answer(stream: &mut TcpStream, request: &Request, refused: bool) -> Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut piece = vec![0; 1 << 16];
-    // Not to the end of the connection: a server that has refused a body may go on reading it for a while.
+    // Does not read to the end of the connection: after a refusal the server may still read the body.
     while !is_whole(request, &answer) {
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(read) => answer.extend_from_slice(&piece[..read]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                // Closed with some of the request unread: what was answered may be lost.
+                // The server closed with unread data, so its answer may be lost.
                 let odd = !matches!(request.framing, Framing::Whole | Framing::Slow);
                 return if !answer.is_empty() || refused || odd { Ok(answer) } else { Err(error) };
             }
@@ -50,7 +51,7 @@ fn answer(stream: &mut TcpStream, request: &Request, refused: bool) -> Result<Ve
     Ok(answer)
 }
 
-/// Whether all of an answer has come that says how long it is.
+/// Returns whether an answer with a length is complete.
 fn is_whole(request: &Request, answer: &[u8]) -> bool {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
@@ -102,7 +103,7 @@ fn send(stream: &mut TcpStream, address: SocketAddr, request: &Request) -> Resul
             stream.shutdown(Shutdown::Write)
         }
         Framing::Short | Framing::Garbled(_) => stream.write_all(body).and_then(|()| stream.shutdown(Shutdown::Write)),
-        // What takes bodies of any size waits for this one.
+        // An endpoint for bodies of any size waits for this one.
         Framing::Oversized if request.method == "PUT" => stream.shutdown(Shutdown::Write),
         Framing::Oversized => Ok(()),
         Framing::CutBody => stream.write_all(&body[..body.len() / 2]),
@@ -116,7 +117,7 @@ fn chunk(stream: &mut TcpStream, piece: &[u8]) -> Result<()> {
     stream.write_all(b"\r\n")
 }
 
-/// A request that is being sent slowly.
+/// A request that is sent slowly.
 pub struct Slow {
     pub request: Request,
     stream: TcpStream,
@@ -132,7 +133,7 @@ impl Slow {
         Ok(Slow { stream: connect(address)?, request, rest, refused: false })
     }
 
-    /// Sends the next piece; the answer when there is none left.
+    /// Sends the next piece. Returns the answer after the last one.
     pub fn go_on(&mut self) -> Option<Result<Vec<u8>>> {
         match self.rest.pop_front() {
             Some(piece) => {

@@ -1,4 +1,4 @@
-//! Many callers of the NIM proxy at once.
+//! Many concurrent callers of the NIM proxy.
 
 use std::sync::Barrier;
 
@@ -10,7 +10,7 @@ use crate::make;
 const MODEL: &str = "dfwfd/ngram-large";
 const CALLERS: usize = 200;
 
-/// A question that names its answer, so that it is known which reply belongs to it.
+/// Returns a question that contains its answer, so that a reply can be matched to it.
 fn question(number: usize) -> Value {
     let mut messages = harness::record("w", number)["request"]["messages"].clone();
     messages[1]["content"] = json!(format!("{} of {}", class(number), harness::word(number)));

@@ -1,4 +1,4 @@
-//! A platform with a data directory that is killed, at any moment, and started again.
+//! A platform with a data directory that is killed at any moment and started again.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ fn start(directory: &Path) -> Server {
     Server::start(&["--clock", "polls", "--control", "--data-dir", directory.to_str().unwrap()])
 }
 
-/// Contents of file `n`: some are kept in the database, some in files.
+/// Returns the contents of file `n`: some are kept in the database, some in files.
 fn text(n: usize) -> String {
     format!("{n}\n").repeat(if n.is_multiple_of(3) { 60_000 } else { 10 })
 }
 
-/// Makes change `n`; whether the answer came and said that it is made.
+/// Makes change `n`, and returns whether the answer confirms it.
 fn change(address: std::net::SocketAddr, n: usize) -> bool {
     let call = || {
         if n.is_multiple_of(2) {
@@ -29,7 +29,7 @@ fn change(address: std::net::SocketAddr, n: usize) -> bool {
             harness::send(address, "POST", "/datastore/v1/hf/api/datasets/ns/d/commit/main", &lines).0
         }
     };
-    // A call that breaks off has not been answered; whether it was made shows later.
+    // A call that breaks off has no answer. Whether it had its effect shows later.
     std::panic::catch_unwind(call).is_ok_and(|status| status == 200)
 }
 
@@ -66,7 +66,7 @@ fn whatever_was_answered_is_there_after_a_kill_and_nothing_is_half_there() {
                     answered.fetch_add(1, Ordering::SeqCst);
                 }
             });
-            // Killed in the middle of what comes after so many answers.
+            // Kills the server in the middle of the calls after so many answers.
             while answered.load(Ordering::SeqCst) < wanted && !writer.is_finished() {
                 std::hint::spin_loop();
             }
@@ -80,7 +80,7 @@ fn whatever_was_answered_is_there_after_a_kill_and_nothing_is_half_there() {
         assert_eq!(entities, made);
         let made: Vec<usize> = (1..).step_by(2).take(files.len()).collect();
         assert_eq!(files, made);
-        // All that was answered, and at most the one change whose answer did not come.
+        // Everything that was answered is there, and at most the one change without an answer.
         next = entities.len() + files.len();
         assert!(next == answered || next == answered + 1, "{next} changes are there, {answered} were answered");
     }
@@ -135,7 +135,7 @@ fn a_directory_that_another_server_uses_is_said() {
     let second = || folder.dfwfd(["serve", "--data-dir", "data", "--", "true"]).run();
     second().code(75).says("another server uses the data directory").hints();
     server.end();
-    // The lock goes with its process, however that went.
+    // The lock ends with its process, however that ended.
     second().code(0);
     std::fs::write(folder.at("file"), "words").unwrap();
     folder.dfwfd(["serve", "--data-dir", "file", "--", "true"]).run().code(1).says("file");

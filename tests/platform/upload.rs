@@ -1,4 +1,4 @@
-//! Files of any size over git-LFS, and bodies that are too large for anything else.
+//! Files of any size over git-LFS, and bodies that are too large for other calls.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,13 +10,13 @@ use sha2::{Digest as _, Sha256};
 use crate::harness::{self, Folder, Server};
 use crate::{commit, make, number, repository};
 
-/// What is generated and sent at a time.
+/// The size of the pieces that are generated and sent.
 const PIECE: usize = 1 << 20;
 
-/// How much more memory than before the server may have used at any time, whatever the size of the file.
+/// The most memory that the server may use in addition, whatever the size of the file.
 const BOUND: u64 = 32 << 20;
 
-/// A file that does not repeat, piece by piece.
+/// A file without repetition, piece by piece.
 fn pieces(count: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     (0..count).map(move |_| {
@@ -35,7 +35,7 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The status and the headers of an answer, and a reader of its body.
+/// Returns the status and the headers of an answer, and a reader of its body.
 fn answer(stream: TcpStream) -> (u16, Vec<String>, BufReader<TcpStream>) {
     let mut reader = BufReader::with_capacity(PIECE, stream);
     let mut lines = Vec::new();
@@ -57,7 +57,7 @@ fn send(address: SocketAddr, head: &str) -> TcpStream {
     stream
 }
 
-/// Puts pieces over LFS, with their length or in chunks.
+/// Uploads pieces over LFS, with a length or in chunks.
 fn put(server: &Server, oid: &str, pieces: impl Iterator<Item = Vec<u8>>, length: Option<usize>) -> u16 {
     let framing = length.map_or("transfer-encoding: chunked".to_owned(), |length| format!("content-length: {length}"));
     let head = format!("PUT /datastore/v1/hf/lfs/put/{oid} HTTP/1.1\r\n{framing}");
@@ -77,7 +77,7 @@ fn put(server: &Server, oid: &str, pieces: impl Iterator<Item = Vec<u8>>, length
     answer(stream).0
 }
 
-/// Memory that a process has now (`VmRSS`) or had at most (`VmHWM`), in bytes; none where there is no /proc.
+/// Returns the memory that a process uses now (`VmRSS`) or used at most (`VmHWM`), in bytes; none without /proc.
 fn memory(server: &Server, which: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
@@ -88,7 +88,7 @@ fn files(folder: &Path) -> usize {
     std::fs::read_dir(folder).map_or(0, |files| files.count())
 }
 
-/// There and back, asserting that memory stays bounded.
+/// Uploads and downloads a file, and checks that memory stays bounded.
 fn round_trip(flags: &[&str], count: usize, chunked: bool) {
     let server = Server::start(&[&["--upload-mode", "lfs"], flags].concat());
     repository(&server, "ns", "d");
@@ -153,7 +153,7 @@ fn what_is_not_what_it_says_leaves_nothing() {
     let oid = hex(&Sha256::digest(b"something else"));
     assert_eq!(put(&server, &oid, pieces(3), Some(3 * PIECE)), 422);
     assert_eq!(files(&directory.join("contents")), 0);
-    // A client that hangs up half way: what it has sent is gone once the server has noticed.
+    // A client hangs up half way. The server drops what it sent as soon as it notices.
     let head = format!("PUT /datastore/v1/hf/lfs/put/{oid} HTTP/1.1\r\ncontent-length: {}", 9 * PIECE);
     let mut stream = send(server.address(), &head);
     pieces(4).for_each(|piece| stream.write_all(&piece).unwrap());
@@ -178,11 +178,11 @@ fn a_body_that_is_too_large_is_refused_and_its_client_reads_so() {
         body.read_exact(&mut text).unwrap();
         (status, serde_json::from_slice::<Value>(&text).unwrap()["detail"].as_str().unwrap().to_owned())
     };
-    // One that says so is refused before it is sent.
+    // A body that announces its size is refused before it is sent.
     let head = format!("POST /nemo/v1/datasets HTTP/1.1\r\ncontent-length: {}", (256 << 20) + 1);
     let (status, text) = said(send(server.address(), &head));
     assert_eq!((status, text.contains("256 MB")), (413, true), "{text}");
-    // One that does not is refused when it is; a client that sends it all first reads the answer all the same.
+    // A body without a length is refused on the way. A client that sends all of it first can still read the answer.
     let mut stream = send(server.address(), "POST /nemo/v1/datasets HTTP/1.1\r\ntransfer-encoding: chunked");
     let piece = vec![b' '; 8 << 20];
     for _ in 0..36 {

@@ -1,22 +1,14 @@
-//! What a scripted fault says: which calls it strikes, how often, and what happens to them. How it is written is in
-//! `parse`, what it does in `act`.
+//! A scripted fault: which calls it strikes, how often, and the kind of its effect.
 
 use std::fmt;
-use std::time::Duration;
 
 use glob::{MatchOptions, Pattern};
 
-use crate::embedded::Clock;
+use super::kind::{FaultKind, HoldSpan};
+use super::words::BadFault;
+use crate::embedded::timing::Clock;
 
-/// The calls that make jobs: what `fail-job` and `lose-job` can strike.
-pub(super) const CREATES: [(&str, &str); 3] = [TRAINING, EVALUATION, DEPLOYMENT];
-
-/// The call that `slow-adapter` can strike.
-const TRAINING: (&str, &str) = ("POST", "/nemo/v1/customization/jobs");
-const EVALUATION: (&str, &str) = ("POST", "/nemo/v1/evaluation/jobs");
-const DEPLOYMENT: (&str, &str) = ("POST", "/nemo/v1/deployment/model-deployments");
-
-/// A `*` stays within one step of a path; only `**` goes over several.
+/// Keeps a `*` within one step of a path; only `**` spans several.
 const GLOB: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
@@ -25,151 +17,69 @@ const GLOB: MatchOptions =
 pub struct FaultSpec {
     /// As it was written.
     pub(super) text: String,
-    pub(super) calls: Selector,
-    pub(super) kind: Kind,
+    pub(super) calls: CallSelector,
+    pub(super) kind: FaultKind,
     pub(super) schedule: Schedule,
 }
 
-/// A text that is no fault, or one that cannot be used here: a sentence that says what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadFault(pub(super) String);
-
-/// Which calls are meant.
+/// The calls that a fault matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Selector {
-    /// Any, when there is none.
+pub(super) struct CallSelector {
+    /// None matches any.
     pub(super) method: Option<String>,
-    /// Of the path without its query; any, when there is none.
+    /// Matches the path without its query; none matches any.
     pub(super) path: Option<Pattern>,
 }
 
-/// What happens to a call that is struck.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The connection is reset; the body of the request is not read.
-    Refuse,
-    /// The call waits before it has its effect.
-    Delay(Span),
-    /// The call has no effect and this answer.
-    Status(Told),
-    /// The request is read, has no effect, and the connection is closed.
-    DropBefore,
-    /// The call has its effect, and the connection is closed.
-    DropAfter,
-    /// The answer comes at once, the effect later.
-    LateEffect(Span, Early),
-    /// The body of the answer ends after so many bytes, with its connection.
-    Truncate(u64),
-    /// The body of the answer stops after so many bytes (half of them), and the connection stays open.
-    Stall(Option<u64>),
-    /// The job that the call makes ends failed, for this reason.
-    FailJob(String),
-    /// The job that the call makes is not there afterwards.
-    LoseJob,
-    /// The adapter of the job that the call makes is listed so much later.
-    SlowAdapter(Span),
-    /// 401 for this call and all that follow.
-    ExpireAuth,
-}
-
-/// An answer that is made up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) status: u16,
-    /// As an ingress would say it, not the service.
-    pub(super) page: bool,
-    /// Seconds, for `retry-after`.
-    pub(super) retry_after: Option<u64>,
-}
-
-/// What a client sees of a call whose effect comes later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Early {
-    Status(u16),
-    Cut,
-}
-
-/// How long something takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::embedded) enum Span {
-    Time(Duration),
-    /// So many further platform calls.
-    Calls(u64),
-    /// So many readings of the NIM proxy's list of models.
-    Polls(u64),
-    /// Until `POST /control/release`.
-    Release,
-}
-
-/// Which of the matching calls are struck.
+/// Which of the matching calls a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Schedule {
-    /// So many are left alone first.
+    /// Spares so many calls first.
     pub(super) after: u64,
-    /// Of the others each so-manieth; at least 1.
+    /// Strikes every so-manieth of the others; at least 1.
     pub(super) every: u64,
-    /// The most that are struck.
+    /// Strikes at most so many calls.
     pub(super) times: Option<u64>,
-    /// Each of these only with this probability, in millionths, drawn from this seed.
+    /// Strikes a due call with this probability, in millionths, drawn from this seed.
     pub(super) chance: Option<(u32, u64)>,
 }
 
-impl Selector {
-    /// Whether this method and path are meant.
+impl CallSelector {
+    /// Returns whether a call matches.
     pub(super) fn matches(&self, method: &str, path: &str) -> bool {
         self.method.as_ref().is_none_or(|meant| meant == method)
             && self.path.as_ref().is_none_or(|pattern| pattern.matches_with(path, GLOB))
     }
 
-    /// Whether the NIM proxy's paths are named: then the Evaluator's own requests are meant, too.
+    /// Returns whether the path names the NIM proxy. Only then are the Evaluator's own requests meant.
     fn names_the_proxy(&self) -> bool {
         self.path.as_ref().is_some_and(|pattern| pattern.as_str().starts_with("/nim/"))
     }
 }
 
-impl Kind {
-    /// The calls that a fault of this kind can strike; `None`: any.
-    pub(super) fn strikes_only(&self) -> Option<&'static [(&'static str, &'static str)]> {
-        match self {
-            Kind::FailJob(_) | Kind::LoseJob => Some(&CREATES),
-            Kind::SlowAdapter(_) => Some(&CREATES[..1]),
-            _ => None,
-        }
-    }
-
-    /// How long, where that is said.
-    fn span(&self) -> Option<Span> {
-        match self {
-            Kind::Delay(span) | Kind::LateEffect(span, _) | Kind::SlowAdapter(span) => Some(*span),
-            _ => None,
-        }
-    }
-}
-
 impl FaultSpec {
-    /// Whether a call is one of those that are counted for this fault; `own`: it is the Evaluator's.
+    /// Returns whether a call counts for this fault; `own` marks a request of the Evaluator.
     pub(super) fn matches(&self, method: &str, path: &str, own: bool) -> bool {
         self.calls.matches(method, path)
             && self.kind.strikes_only().is_none_or(|calls| calls.contains(&(method, path)))
             && (!own || self.calls.names_the_proxy())
     }
 
-    /// Whether the fault can be used on a platform of this clock, with or without control endpoints.
+    /// Checks that the fault can be used with this clock, and with or without control endpoints.
     ///
     /// # Errors
-    /// What about it cannot, and what can.
+    /// Fails with a sentence that says what can be used.
     pub fn fits(&self, clock: Clock, control: bool) -> Result<(), BadFault> {
         match self.kind.span() {
-            Some(Span::Time(_)) if clock == Clock::Polls => {
-                let counted = if matches!(self.kind, Kind::SlowAdapter(_)) { "3polls" } else { "3calls" };
+            Some(HoldSpan::Time(_)) if clock == Clock::Polls => {
+                let counted = if matches!(self.kind, FaultKind::SlowAdapter(_)) { "3polls" } else { "3calls" };
                 Err(BadFault(format!(
-                    "with the clock `polls` nothing takes time; instead of a time: a count such as `{counted}`, or `release`"
+                    "time has no effect with the clock `polls`; use a count such as `{counted}`, or `release`"
                 )))
             }
-            Some(Span::Release) if !control => Err(BadFault(
-                "`release` means until POST /control/release, which is there with --control only".to_owned(),
-            )),
+            Some(HoldSpan::Release) if !control => {
+                Err(BadFault("`release` waits for POST /control/release, which exists only with --control".to_owned()))
+            }
             _ => Ok(()),
         }
     }
@@ -182,11 +92,11 @@ impl fmt::Display for FaultSpec {
 }
 
 impl Schedule {
-    /// Every call.
+    /// Strikes every call.
     pub(super) const ALWAYS: Schedule = Schedule { after: 0, every: 1, times: None, chance: None };
 
-    /// Whether the turn is one of those that are struck, leaving chance aside; `turn` counts matching calls from 1,
-    /// `struck` those that were struck before.
+    /// Returns whether a call is due, before chance is drawn. `turn` counts matching calls from 1, `struck` those that
+    /// were struck before.
     pub(super) fn is_due(&self, turn: u64, struck: u64) -> bool {
         turn > self.after
             && (turn - self.after).is_multiple_of(self.every)

@@ -6,7 +6,7 @@ async fn calls(p: &Platform) -> Value {
     p.read("/control/calls").await
 }
 
-/// Asks until the call is held; every answer is a step of the platform's, not a span of time.
+/// Asks until the call is held. Every answer is one step of the platform, not a span of time.
 async fn until_held(p: &Platform) {
     while calls(p).await["held"] != json!(true) {
         tokio::task::yield_now().await;
@@ -17,7 +17,7 @@ fn namespaces(state: &Value) -> Vec<&str> {
     state["namespaces"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
 }
 
-/// Sends a create and drops it once it is held; says whether it had had its effect by then, and whether it has in the end.
+/// Sends a create, and drops it once it is held. Returns whether it had its effect by then, and in the end.
 async fn killed(when: &str) -> (bool, bool) {
     let p = Platform::polled();
     p.make("/control/hold", json!({"call": 2, "when": when})).await;

@@ -1,4 +1,4 @@
-//! A platform with a data directory: what a client sees is the same after it was started again; who may open one.
+//! A platform with a data directory: a client sees the same after a restart, and only one server can use the directory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::flywheel::{MESSAGES, deploy, evaluation, prepare, until_served};
 use super::*;
-use crate::embedded::contents::LARGE;
+use crate::embedded::state::blobs::LARGE;
 use crate::embedded::{DataDirError, StartError};
 
 const LISTS: [&str; 14] = [
@@ -32,7 +32,7 @@ fn kept(folder: &Path) -> Platform {
     Platform::start(Options { clock: Clock::Polls, control: true, data_dir, ..Options::default() })
 }
 
-/// Everything that a client can see without moving anything along.
+/// Returns everything that a client can see without advancing anything.
 async fn seen(p: &Platform) -> BTreeMap<String, Value> {
     let mut seen = BTreeMap::new();
     for list in LISTS {
@@ -183,8 +183,8 @@ async fn a_directory_has_one_server_and_is_what_one_has_written() {
     drop(p);
     drop(open(folder.path()).unwrap());
 
-    let contents = folder.path().join("contents");
-    let file = std::fs::read_dir(&contents).unwrap().next().unwrap().unwrap().path();
+    let blobs = folder.path().join("contents");
+    let file = std::fs::read_dir(&blobs).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, "short").unwrap();
     let error = open(folder.path()).unwrap_err();
     assert!(
@@ -202,7 +202,7 @@ async fn an_effect_that_is_not_on_disk_is_not_confirmed() {
     let p = kept(folder.path());
     let dataset = |name: &str| json!({"name": name, "files_url": "hf://x"});
     p.make("/nemo/v1/datasets", dataset("kept")).await;
-    p.server.world.close();
+    p.server.backend.close();
     let (status, answer) = p.post("/nemo/v1/datasets", dataset("lost")).await;
     assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
     assert!(answer["detail"].as_str().unwrap().contains("the data directory cannot be written"), "{answer}");
@@ -221,7 +221,7 @@ async fn an_effect_that_is_not_on_disk_is_not_confirmed() {
     assert_eq!(answer.status(), StatusCode::INSUFFICIENT_STORAGE);
 }
 
-/// A change that a client makes; names are few, so that changes meet.
+/// A change that a client makes. Few names exist, so that changes meet.
 #[derive(Clone, Debug)]
 enum Step {
     Entity(u8),
@@ -253,7 +253,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 impl Step {
-    /// Makes the change; that it is refused where there is nothing to change is part of it.
+    /// Makes the change. It may be refused if its subject does not exist.
     async fn take(self, p: &Platform) {
         const DATASETS: &str = "/nemo/v1/datasets";
         const DEPLOYMENTS: &str = "/nemo/v1/deployment/model-deployments";
@@ -317,7 +317,7 @@ proptest! {
                 }
             }
             drop(p);
-            // Nothing is left of what was overwritten in a repository that is gone.
+            // Nothing is left of files that were overwritten in a repository that is gone.
             let p = kept(folder.path());
             for n in 0..3 {
                 Step::DropRepo(n).take(&p).await;

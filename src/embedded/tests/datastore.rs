@@ -1,4 +1,4 @@
-//! The Data Store as Hugging Face's client uses it.
+//! The Data Store as the Hugging Face client uses it.
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::flywheel::{MESSAGES, deploy, ended, evaluation, prepare};
 use super::*;
 
-/// The answer of `/results` to an evaluation of these metrics.
+/// Returns `/results` of an evaluation with these metrics.
 async fn results(p: &Platform, body: Value) -> Value {
     let made = p.make("/nemo/v1/evaluation/jobs", body).await;
     let path = format!("/nemo/v1/evaluation/jobs/{}", made["id"].as_str().unwrap());
@@ -16,9 +16,9 @@ fn metrics_of(results: &Value, task: &str) -> Value {
     results["tasks"][task]["metrics"].clone()
 }
 
-/// A judge metric that makes a student answer yes, and reads that as a word and as a number.
+/// Returns a judge metric to which a student answers yes, read as a word and as a number.
 fn judge(model: Value) -> Value {
-    let ask = "Answer [[[LABEL]]].\n- yes\n- no\n{{ sample.output_text }} is meant to be \
+    let ask = "JsonResult [[[LABEL]]].\n- yes\n- no\n{{ sample.output_text }} is meant to be \
                {{ item.response.choices[0].message.content }}: yes yes";
     let score = |kind: &str| json!({"type": kind, "parser": {"type": "regex", "pattern": r"\[\[\[(\w+)\]\]\]"}});
     json!({"type": "llm-judge", "params": {"model": model, "template": {"messages": [{"role": "user", "content": ask}]},
@@ -40,7 +40,7 @@ async fn every_metric_of_one_job() {
         "text": {"type": "string-check", "params": {"check": ["{{ output_text }}", "!=", ""]}},
         "tools": {"type": "tool-calling", "params": {"model": null, "tool_calls_ground_truth": "[]"}},
     });
-    // A template that is text and no JSON list of calls costs the row its tool score, not the others.
+    // A template that yields text instead of a JSON list of calls costs the row only its tool score.
     let metrics = metrics_of(&results(&p, body).await, "chat-completion");
     let names: Vec<&String> = metrics["rouge"]["scores"].as_object().unwrap().keys().collect();
     assert_eq!(names, ["rouge_1_score", "rouge_2_score", "rouge_3_score", "rouge_L_score"]);
@@ -75,7 +75,7 @@ async fn judges_local_remote_and_absent() {
         metrics["local"]["scores"]["word"],
         json!({"value": 1.0, "stats": {"count": 9, "sum": 9.0, "mean": 1.0}})
     );
-    // A word is no number: no score, but no failure.
+    // A word is not a number: no score, and no failure.
     assert_eq!(metrics["local"]["scores"]["number"]["stats"]["nan_count"], 9);
     assert_eq!(metrics["absent"]["scores"]["word"]["stats"]["nan_count"], 9);
 

@@ -1,4 +1,4 @@
-//! Models behind endpoints of others: as targets and judges of evaluations, and behind the NIM proxy.
+//! Models behind hosted endpoints: as targets and judges of evaluations, and behind the NIM proxy.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +11,11 @@ use super::*;
 
 const KEY: &str = "k3y-of-others";
 
-/// What an endpoint was asked: the authorization header and the body.
+/// A request to an endpoint: the authorization header and the body.
 type Seen = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// An endpoint that answers by a rule; where it is below `/v1`, and what it was asked. It ends with the test's runtime.
+/// Starts an endpoint that answers by a rule. Returns its URL below `/v1` and the requests to it. It ends with the
+/// runtime of the test.
 async fn endpoint(rule: impl Fn(&Value, usize) -> Response + Clone + Send + Sync + 'static) -> (String, Seen) {
     let seen = Seen::default();
     let handler = async move |State(seen): State<Seen>, headers: HeaderMap, axum::Json(body): axum::Json<Value>| {
@@ -56,7 +57,7 @@ async fn with_rows() -> Platform {
     p
 }
 
-/// An evaluation at its end, and its results when there are any.
+/// Returns an evaluation at its end, and its results if there are any.
 async fn evaluated(p: &Platform, body: Value) -> (Value, Value) {
     let made = p.make("/nemo/v1/evaluation/jobs", body).await;
     let path = format!("/nemo/v1/evaluation/jobs/{}", made["id"].as_str().unwrap());

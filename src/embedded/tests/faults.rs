@@ -1,4 +1,4 @@
-//! Scripted failures as any client sees them, down to the bytes of a broken answer, and the endpoints that script them.
+//! Scripted failures as clients see them, down to the bytes of a broken answer, and the endpoints that script them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ fn platform(faults: &[&str]) -> Platform {
     Platform::start(Options { clock: Clock::Polls, control: true, faults, ..Options::default() })
 }
 
-/// What a connection brings for a request: every byte, and whether it was aborted rather than closed.
+/// Returns all bytes of the answer to a request, and whether the connection was reset instead of closed.
 fn exchange(p: &Platform, method: &str, path: &str, body: &str) -> (String, bool) {
     let mut stream = TcpStream::connect(("127.0.0.1", p.server.port())).unwrap();
     let head =
@@ -36,7 +36,7 @@ async fn namespaces(p: &Platform) -> Vec<String> {
     state["namespaces"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// Matched and struck, by fault.
+/// Returns the matched and struck counts of each fault.
 async fn counts(p: &Platform) -> Vec<(u64, u64)> {
     let listed = p.read("/control/faults").await;
     let faults = listed["faults"].as_array().unwrap().iter();
@@ -87,12 +87,12 @@ async fn a_truncated_answer_breaks_off_and_a_stalled_one_stays_open() {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200") && !aborted, "{text}");
     assert_eq!(body, r#"{"obj"#.get(..5).unwrap());
-    // One that is shorter loses its last byte at least.
+    // A shorter answer loses at least its last byte.
     let (text, _) = exchange(&p, "GET", "/datastore/v1/datastore/namespaces", "");
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
     assert_eq!(body.len(), length - 1, "{text}");
-    // Nothing comes after the part; the test gives up after looking once more in vain.
+    // Nothing follows the part. The test gives up after one more look.
     let mut stream = TcpStream::connect(("127.0.0.1", p.server.port())).unwrap();
     stream.write_all(b"GET /nim/v1/models HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut seen = Vec::new();
@@ -195,7 +195,7 @@ async fn faults_are_scripted_while_it_runs() {
     assert_eq!(p.read("/control/faults").await, json!({"faults": [], "held": 0}));
     let added = p.make("/control/faults", json!({"fault": "GET /nim/v1/models: status=500"})).await;
     assert_eq!(added, json!({"fault": "GET /nim/v1/models: status=500", "matched": 0, "struck": 0, "calls": []}));
-    // As text too, for shells.
+    // Plain text works too, for shells.
     let answer = p.http.post(p.url("/control/faults")).body("nth=1 refuse").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 422);
     assert!(answer.text().await.unwrap().contains("there is no fault `nth`"));

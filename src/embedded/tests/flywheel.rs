@@ -79,7 +79,7 @@ pub(super) fn evaluation(model: &str, template: &str) -> Value {
 
 pub(super) const MESSAGES: &str = "{{ item.request.messages | tojson }}";
 
-/// The job once it has ended, and the statuses on the way.
+/// Returns the job once it has ended, and the statuses before.
 pub(super) async fn ended(p: &Platform, path: &str) -> (Value, Vec<String>) {
     let mut seen: Vec<String> = Vec::new();
     loop {
@@ -133,9 +133,9 @@ async fn whole(p: &Platform, model: &str) {
         (&job["namespace"], &job["description"], &job["dataset"]),
         (&json!("ns"), &json!("t (u@h)"), &json!("ns/train"))
     );
-    // With time as the clock the job may have ended by now.
+    // On the real clock the job may have ended by now.
     let artifact = p.read(&format!("/nemo/v1/models/{output}")).await["artifact"]["status"].clone();
-    assert!(artifact == "created" || !p.server.world.polled(), "{artifact}");
+    assert!(artifact == "created" || !p.server.backend.is_polled(), "{artifact}");
     let (status, _) = ended(p, &format!("/nemo/v1/customization/jobs/{id}/status")).await;
     assert_eq!((&status["status"], &status["percentage_done"]), (&json!("completed"), &json!(100.0)), "{status}");
     assert_eq!(status["epochs_completed"], 2);

@@ -16,7 +16,7 @@ async fn serving() -> Platform {
     p
 }
 
-/// The chunks of a stream, which ends as it should.
+/// Returns the chunks of a stream, which must end correctly.
 async fn chunks(p: &Platform, path: &str, body: Value) -> Vec<Value> {
     let answer = p.http.post(p.url(path)).json(&body).send().await.unwrap();
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));

@@ -1,4 +1,4 @@
-//! The platform through HTTP: what a client sees of each service, and a whole flywheel's worth of calls.
+//! The platform over HTTP: what a client sees of each service, and all calls of a flywheel.
 
 mod control;
 mod data_dir;
@@ -28,7 +28,7 @@ impl Platform {
         Platform { server: Server::start(options).unwrap(), http }
     }
 
-    /// With reads as the clock, as tests want it.
+    /// Starts a platform on the polled clock.
     fn polled() -> Self {
         Self::start(Options { clock: Clock::Polls, control: true, ..Options::default() })
     }
@@ -61,21 +61,21 @@ impl Platform {
         self.send(Method::DELETE, path, None).await.0
     }
 
-    /// GET of what is there.
+    /// Sends a GET that must succeed.
     async fn read(&self, path: &str) -> Value {
         let (status, answer) = self.get(path).await;
         assert!(status.is_success(), "GET {path}: {status} {answer}");
         answer
     }
 
-    /// POST that succeeds.
+    /// Sends a POST that must succeed.
     async fn make(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.post(path, body).await;
         assert!(status.is_success(), "POST {path}: {status} {answer}");
         answer
     }
 
-    /// A dataset repository with these files, in namespaces that are made when they are not there.
+    /// Creates a dataset repository with these files, and its namespaces if they are missing.
     async fn upload(&self, namespace: &str, name: &str, files: &[(&str, &str)]) {
         use base64::Engine;
         self.post("/nemo/v1/namespaces", json!({"id": namespace})).await;

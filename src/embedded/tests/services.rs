@@ -153,7 +153,7 @@ async fn training_jobs_are_checked_against_what_exists() {
         assert_eq!(got.as_u16(), status);
         assert!(answer["detail"].as_str().unwrap().contains(detail), "{answer}");
     }
-    // The dataset is registered but holds nothing: that fails the job, not the create.
+    // A dataset without files fails the job, not its creation.
     let made = p.make("/nemo/v1/customization/jobs", job("ns/c@v1", "ns/d", "lora")).await;
     let path = format!("/nemo/v1/customization/jobs/{}/status", made["id"].as_str().unwrap());
     let mut seen = Vec::new();
@@ -204,14 +204,14 @@ async fn keys_are_stored_and_never_told() {
         let list = p.read(path).await;
         let name = list["data"][0]["name"].as_str().unwrap();
         let one = p.read(&format!("{path}/ns/{name}")).await;
-        // What was told is sent back: the key stays what it was.
+        // Sending the masked key back keeps the stored one.
         let patched = p.send(Method::PATCH, &format!("{path}/ns/{name}"), Some(&one)).await.1;
         for told in [&list["data"][0], &one, &patched] {
             let text = told.to_string();
             assert!(text.contains("\"api_key\":\"******\"") && !text.contains("very-secret"), "{text}");
         }
     }
-    let state = p.server.world.state();
+    let state = p.server.backend.state();
     assert_eq!(state.models.find("ns", "m").unwrap()["api_endpoint"]["api_key"], "very-secret");
     assert_eq!(state.evaluation_targets.find("ns", "t").unwrap()["model"]["api_endpoint"]["api_key"], "very-secret");
 }
@@ -247,13 +247,13 @@ async fn models_are_found_by_what_they_are() {
 async fn odd_requests_of_real_clients_are_taken() {
     let p = Platform::polled();
     assert_eq!(p.read("/nemo/v1/health").await["status"], "healthy");
-    // Null where the user has left something out, as the reference flywheel sends it.
+    // Null for settings that the user left out, as the reference flywheel sends.
     let nim = json!({"image_name": "x", "image_tag": null, "pvc_size": null, "gpu": null});
     let deployment = json!({"name": "n", "namespace": "ns", "config": {"model": "meta/x", "nim_deployment": nim}});
     let made = p.make("/nemo/v1/deployment/model-deployments", deployment).await;
     let nim = &made["config"]["nim_deployment"];
     assert_eq!((&nim["image_tag"], &nim["pvc_size"], &nim["gpu"]), (&json!("latest"), &json!("25Gi"), &json!(1)));
-    // The model has an entity, which outlives the deployment.
+    // The entity of the model outlives the deployment.
     assert_eq!(p.delete("/nemo/v1/deployment/model-deployments/ns/n").await, StatusCode::OK);
     assert_eq!(p.read("/nemo/v1/models/meta/x").await["name"], "x");
     for page in ["", "?page=2", "?filter[name]=absent"] {

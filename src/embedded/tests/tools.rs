@@ -29,7 +29,7 @@ fn function(choice: &Value) -> (&str, Value) {
     (function["name"].as_str().unwrap(), serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap())
 }
 
-/// The name, the arguments and the reason of the end, put together from the pieces of a stream.
+/// Joins the pieces of a stream into the name, the arguments and the finish reason.
 async fn streamed(p: &Platform, model: &str, text: &str, choice: Value) -> (String, Value, String) {
     let body =
         json!({"model": model, "messages": asked(text), "tools": tools(), "tool_choice": choice, "stream": true});

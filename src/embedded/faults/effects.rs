@@ -1,0 +1,186 @@
+//! The effect of a fault on the call that it strikes.
+
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use tokio::sync::oneshot;
+
+use super::connection::ConnectionSwitch;
+use super::kind::{EarlyAnswer, FaultKind, ScriptedAnswer};
+use super::script::{Awaited, JobFate, Strike};
+use crate::embedded::wire::refusal::Refusal;
+
+/// Resets the connection of a refused call.
+pub(crate) fn cut_off(strike: &Strike) -> Response {
+    strike.line.reset();
+    unsent()
+}
+
+/// Has the effect of the fault, and that of the call where the fault leaves it.
+pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next) -> Response {
+    let Some(Strike { kind, path, line, wait, done }) = strike else { return next.run(request).await };
+    match kind {
+        FaultKind::Refuse => {
+            line.reset();
+            unsent()
+        }
+        FaultKind::DropBefore => {
+            line.cut();
+            unsent()
+        }
+        FaultKind::DropAfter => {
+            next.run(request).await;
+            line.cut();
+            unsent()
+        }
+        FaultKind::Delay(_) => {
+            pass(wait).await;
+            next.run(request).await
+        }
+        FaultKind::LateEffect(_, early) => {
+            tokio::spawn(later(wait, done, request, next));
+            match early {
+                EarlyAnswer::Status(status) => told(&path, &ScriptedAnswer { status, page: false, retry_after: None }),
+                EarlyAnswer::Cut => {
+                    line.cut();
+                    unsent()
+                }
+            }
+        }
+        FaultKind::Status(answer) => told(&path, &answer),
+        FaultKind::ExpireAuth => expired(&path),
+        FaultKind::Truncate(bytes) => partial(next.run(request).await, Some(bytes), line, AfterPart::End),
+        FaultKind::Stall(bytes) => partial(next.run(request).await, bytes, line, AfterPart::Stall),
+        FaultKind::FailJob(why) => doomed(JobFate::Fails(why), &mut request, next).await,
+        FaultKind::LoseJob => doomed(JobFate::Lost, &mut request, next).await,
+        FaultKind::SlowAdapter(span) => doomed(JobFate::Slow(span), &mut request, next).await,
+    }
+}
+
+async fn doomed(fate: JobFate, request: &mut Request, next: Next) -> Response {
+    request.extensions_mut().insert(fate);
+    next.run(std::mem::take(request)).await
+}
+
+/// Has the effect of a call that was answered before.
+async fn later(wait: Awaited, done: Option<oneshot::Sender<()>>, request: Request, next: Next) {
+    pass(wait).await;
+    next.run(request).await;
+    if let Some(done) = done {
+        // Nobody waits if the fault held the effect back for a time.
+        let _ = done.send(());
+    }
+}
+
+async fn pass(wait: Awaited) {
+    match wait {
+        Awaited::Nothing => {}
+        Awaited::Time(time) => tokio::time::sleep(time).await,
+        // The sender is dropped when the platform ends.
+        Awaited::Turn(turn) => drop(turn.await),
+    }
+}
+
+/// Returns an answer that the broken connection does not carry.
+fn unsent() -> Response {
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
+}
+
+/// Returns an error in the form of the service of a path.
+fn told(path: &str, answer: &ScriptedAnswer) -> Response {
+    let Ok(status) = StatusCode::from_u16(answer.status) else { return unsent() };
+    let mut response = if answer.page {
+        let title = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
+        (status, Html(title)).into_response()
+    } else {
+        refusal(path, status, &format!("scripted fault: {status}")).into_response()
+    };
+    if let Some(seconds) = answer.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn expired(path: &str) -> Response {
+    let mut response = refusal(path, StatusCode::UNAUTHORIZED, "the token has expired").into_response();
+    let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+/// Returns a refusal in the form of the service of a path (docs/nemo-api.md, Statuses and error bodies; Errors and
+/// deletes of the Data Store; NIM proxy).
+fn refusal(path: &str, status: StatusCode, text: &str) -> Refusal {
+    if path.starts_with("/nim/") {
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => "AuthenticationError",
+            StatusCode::NOT_FOUND => "NotFoundError",
+            status if status.is_client_error() => "BadRequestError",
+            _ => "InternalServerError",
+        };
+        Refusal::inference(status, kind, text)
+    } else if path.starts_with("/datastore/") {
+        Refusal::datastore(status, None, text)
+    } else {
+        Refusal::detail(status, text)
+    }
+}
+
+/// What follows the part of a body that is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AfterPart {
+    End,
+    Stall,
+}
+
+/// Returns the answer with a body that breaks off after so many bytes (default: half), and always before its end.
+fn partial(answer: Response, bytes: Option<u64>, line: ConnectionSwitch, then: AfterPart) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length: Option<u64> = body.size_hint().exact().or(announced);
+    if length == Some(0) && then == AfterPart::End {
+        line.cut();
+        return unsent();
+    }
+    let keep = match (bytes, length) {
+        (Some(bytes), Some(length)) => bytes.min(length.saturating_sub(1)),
+        (Some(bytes), None) => bytes,
+        (None, length) => length.unwrap_or_default() / 2,
+    };
+    if let Some(length) = length.filter(|length| *length > 0) {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    } else {
+        // A body without a length is kept from ending.
+        parts.headers.remove::<HeaderName>(header::CONTENT_LENGTH);
+    }
+    let source = PartialBody { body: body.into_data_stream(), left: keep, line, then };
+    Response::from_parts(parts, Body::from_stream(stream::unfold(source, PartialBody::next)))
+}
+
+/// The part of a body that is sent.
+struct PartialBody {
+    body: BodyDataStream,
+    left: u64,
+    line: ConnectionSwitch,
+    then: AfterPart,
+}
+
+impl PartialBody {
+    async fn next(mut self) -> Option<(Result<Bytes, axum::Error>, PartialBody)> {
+        if self.left > 0
+            && let Some(Ok(mut chunk)) = self.body.next().await
+        {
+            chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= chunk.len() as u64;
+            return Some((Ok(chunk), self));
+        }
+        if self.then == AfterPart::End {
+            self.line.end();
+        }
+        // Never ends: whoever gives up first closes the connection.
+        std::future::pending().await
+    }
+}
