@@ -4,11 +4,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::json::{Candidate, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage};
+use super::json::{
+    Candidate, Comparison, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage, Verdict,
+};
 use crate::config::plan::{JudgePlace, Plan};
 use crate::run::dead;
 use crate::run::outcome::{
-    CandidateFact, EvaluationFact, MANIFEST, TrainingFact, WARNINGS, Which, candidate_key, evaluation_key, training_key,
+    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, TrainingFact, WARNINGS, Which, candidate_key,
+    evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
@@ -22,6 +25,10 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
     let plan: Plan = store.plan(&row.id)?;
     let state = dead::shown_state(row, state_dir);
     let manifest: Option<Manifest> = store.fact(&row.id, MANIFEST)?;
+    let conclusion: Option<ConclusionFact> = store.fact(&row.id, CONCLUSION)?;
+    let verdict =
+        conclusion.as_ref().map(|fact| Verdict { sentence: fact.sentence.clone(), model: fact.model.clone() });
+    let comparisons = conclusion.into_iter().flat_map(|fact| fact.comparisons).map(Comparison::from).collect();
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
@@ -44,8 +51,8 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         judge: manifest.as_ref().and_then(|manifest| judge(&plan, manifest)),
         data: manifest,
         candidates: candidates.collect::<anyhow::Result<_>>()?,
-        comparisons: Vec::new(),
-        verdict: None,
+        comparisons,
+        verdict,
         held: held(store, row, state)?,
         warnings,
         error,

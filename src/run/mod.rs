@@ -3,6 +3,7 @@
 
 pub mod candidate;
 pub mod check;
+mod conclude;
 mod customize;
 pub mod cx;
 pub mod datasets;
@@ -71,8 +72,19 @@ pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
         () = announce_stop(&cx) => Vec::new(),
     };
     let left = give_back(&cx, None).await;
+    conclude_on(&cx).await;
     let (state, errors) = sum_up(&cx, result);
     End { state, errors, left }
+}
+
+/// Compares the models off the runtime's threads: the simulations keep all cores busy. Nothing remote waits for it.
+async fn conclude_on(cx: &Arc<Cx>) {
+    let shared = Arc::clone(cx);
+    let concluded = tokio::task::spawn_blocking(move || conclude::conclude(&shared)).await;
+    let concluded = concluded.unwrap_or_else(|error| Err(anyhow::anyhow!("{error}")));
+    if let Err(error) = concluded {
+        tracing::error!("cannot compare the models: {error:#}");
+    }
 }
 
 /// The straight line. Returns each candidate's end; an error before the candidates is the end of all.

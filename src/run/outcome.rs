@@ -12,6 +12,9 @@ use crate::vocabulary::{CandidateState, Failure, LossPoint};
 /// Key of the warnings, a list of sentences.
 pub const WARNINGS: &str = "warnings";
 
+/// Key of the conclusion.
+pub const CONCLUSION: &str = "conclusion";
+
 /// Key of the datasets' manifest.
 pub const MANIFEST: &str = "manifest";
 
@@ -122,4 +125,32 @@ pub struct EvaluationFact {
     pub completion_tokens: Option<u64>,
     /// The row-level outputs, a path inside the run's folder.
     pub file: String,
+}
+
+/// Two models compared on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonFact {
+    /// `MODEL:base` or `MODEL:customized`: the measure.
+    pub a: String,
+    /// The model that is compared with it.
+    pub b: String,
+    pub metric: String,
+    /// b minus a.
+    pub difference: Estimate,
+    /// Corrected for the number of comparisons.
+    pub p: Option<f64>,
+    /// `better`, `same`, `worse` or `cannot tell`.
+    pub verdict: String,
+    /// The verdict with the rows that it lacks.
+    pub explanation: String,
+}
+
+/// What the evaluations of a run come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConclusionFact {
+    pub comparisons: Vec<ComparisonFact>,
+    pub sentence: String,
+    /// The model to look at.
+    pub model: Option<String>,
+    pub warnings: Vec<String>,
 }

@@ -6,6 +6,7 @@ use super::candidates::Candidate;
 use super::failure::ErrorObject;
 use crate::data::intake::WorkloadType;
 use crate::report::metrics::headline_metric;
+use crate::run::outcome::ComparisonFact;
 use crate::score::Estimate;
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, ResourceKind, ResourceState};
@@ -41,9 +42,9 @@ pub struct Report {
     pub judge: Option<Judge>,
     /// In the order of the configuration.
     pub candidates: Vec<Candidate>,
-    /// Empty in this version.
+    /// Empty with fewer than two evaluations.
     pub comparisons: Vec<Comparison>,
-    /// `None` in this version.
+    /// `None` without an evaluation.
     pub verdict: Option<Verdict>,
     /// What the run still holds on the platform.
     pub held: Vec<Held>,
@@ -71,6 +72,16 @@ pub struct Comparison {
     pub p: Option<f64>,
     /// `better`, `same`, `worse` or `cannot tell`.
     pub verdict: String,
+    /// The verdict, and the rows needed where it cannot tell.
+    #[serde(default)]
+    pub explanation: String,
+}
+
+impl From<ComparisonFact> for Comparison {
+    fn from(fact: ComparisonFact) -> Comparison {
+        let ComparisonFact { a, b, metric, difference, p, verdict, explanation } = fact;
+        Comparison { a, b, metric, difference, p, verdict, explanation }
+    }
 }
 
 /// The result of the comparisons.

@@ -27,7 +27,9 @@ fn page(report: &Report, width: usize, color: bool, full: bool) -> String {
     }
     headline_scores(&mut page, report);
     judge_scores(&mut page, report);
+    verdict(&mut page, report);
     if full {
+        comparisons(&mut page, report);
         for candidate in &report.candidates {
             all_scores(&mut page, report, candidate);
         }
@@ -101,6 +103,40 @@ fn headline_scores(page: &mut Page, report: &Report) {
     if evaluations().any(|evaluation| evaluation.score(metric).is_some()) {
         let text = "The interval is for the customized model, or for the base model if that has the only score.";
         page.tone(Tone::Faint, "", text);
+    }
+}
+
+/// The sentence that the comparisons come to.
+fn verdict(page: &mut Page, report: &Report) {
+    if let Some(verdict) = &report.verdict {
+        page.title(&format!("{}Verdict", mark(report)));
+        page.tone(if verdict.model.is_some() { Tone::Good } else { Tone::Warning }, "", &verdict.sentence);
+    }
+}
+
+/// Every pair of models that was compared.
+fn comparisons(page: &mut Page, report: &Report) {
+    if report.comparisons.is_empty() {
+        return;
+    }
+    page.title(&format!("{}Comparisons on the same rows", mark(report)));
+    let columns =
+        [("model", Side::Left), ("against", Side::Left), ("change", Side::Right), ("95 % interval", Side::Right)];
+    let mut grid = Grid::new(&[&columns[..], &[("p", Side::Right), ("verdict", Side::Left)]].concat());
+    for one in &report.comparisons {
+        let ends = one.difference.low.zip(one.difference.high);
+        grid.row([
+            one.b.clone(),
+            one.a.clone(),
+            format!("{:+.3}", one.difference.value),
+            ends.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:+.3} to {high:+.3}")),
+            one.p.map_or_else(|| "-".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }),
+            one.verdict.clone(),
+        ]);
+    }
+    page.grid(&grid);
+    for one in report.comparisons.iter().filter(|one| one.explanation != one.verdict) {
+        page.tone(Tone::Faint, "", &format!("{} against {}: {}", one.b, one.a, one.explanation));
     }
 }
 

@@ -110,7 +110,7 @@ fn a_model_that_never_predicts_the_rare_classes_is_warned_about_and_not_recommen
     let rows: Vec<Judged> = golds().map(|gold| Judged { gold, predicted: trapped(gold) }).collect();
     let scores = score(&rows, &labels, 42).unwrap();
     assert!((scores.accuracy.value - 0.957).abs() < 5e-4 && (scores.macro_f1.value - 0.686).abs() < 1e-3, "{scores:?}");
-    let warned = warnings::of_scores(&scores);
+    let warned = warnings::of_classes(&scores.classes, scores.unparseable.value, scores.off_taxonomy.value);
     let missed = warned.iter().find_map(|warning| match warning {
         warnings::Warning::NeverPredicted(classes) => Some(classes.iter().map(|class| class.rows).collect::<Vec<_>>()),
         _ => None,

@@ -1,6 +1,6 @@
 //! Warnings that belong beside a score.
 
-use super::classification::Scores;
+use super::classification::ClassScore;
 use super::verdict::{Decision, Standing};
 
 /// Rows below which the scores of a class are an anecdote.
@@ -40,10 +40,10 @@ impl Warning {
     }
 }
 
-/// Returns the warnings on the scores of one model.
-pub fn of_scores(scores: &Scores) -> Vec<Warning> {
+/// Returns the warnings on one model: its classes, and the shares of its replies that hold no label and none of the list.
+pub fn of_classes(scores: &[ClassScore], unparseable: f64, off_taxonomy: f64) -> Vec<Warning> {
     let classes = |which: fn(u64, u64) -> bool| -> Vec<ClassRows> {
-        let occurring = scores.classes.iter().filter(|class| class.support > 0);
+        let occurring = scores.iter().filter(|class| class.support > 0);
         occurring
             .filter(|class| which(class.support, class.predicted))
             .map(|class| ClassRows { label: class.label.clone(), rows: class.support })
@@ -51,7 +51,6 @@ pub fn of_scores(scores: &Scores) -> Vec<Warning> {
     };
     let missed = classes(|_, predicted| predicted == 0);
     let few = classes(|rows, _| rows < FEW_ROWS);
-    let (unparseable, off_taxonomy) = (scores.unparseable.value, scores.off_taxonomy.value);
     let found = [
         (!missed.is_empty()).then_some(Warning::NeverPredicted(missed)),
         (!few.is_empty()).then_some(Warning::FewRows(few)),

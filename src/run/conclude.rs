@@ -1,0 +1,348 @@
+//! The conclusion of a run: its models compared in pairs on the same rows, and what follows from it. Reads what the
+//! evaluations have left; asks no platform.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::cx::Cx;
+use super::outcome::{CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, Which, evaluation_key};
+use super::tool_scores;
+use crate::config::plan::Candidate;
+use crate::data::intake::WorkloadType;
+use crate::data::label::LabelReader;
+use crate::score::classification::Prediction;
+use crate::score::difference::{self, Difference, Metric, PairedReply, Simulation};
+use crate::score::verdict::{Contender, Decision, MARGIN, Standing, decide, smallest_not_worse};
+use crate::score::warnings::{self, Warning};
+use crate::source::dataset::Manifest;
+
+/// A row of an evaluation's row-level outputs.
+#[derive(Deserialize)]
+struct OutputRow {
+    gold: String,
+    predicted: Option<String>,
+    reply: Option<String>,
+    #[serde(default)]
+    scores: std::collections::BTreeMap<String, std::collections::BTreeMap<String, f64>>,
+}
+
+/// One evaluated model of a candidate.
+struct Evaluated {
+    /// `MODEL:base` or `MODEL:customized`.
+    name: String,
+    candidate: usize,
+    which: Which,
+    fact: EvaluationFact,
+    rows: Vec<OutputRow>,
+}
+
+/// How replies are turned into predictions.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    Strict,
+    Lenient,
+}
+
+/// Compares what was evaluated and records the conclusion; without two evaluations there is none.
+pub(super) fn conclude(cx: &Cx) -> anyhow::Result<()> {
+    let Some(manifest) = cx.store.fact::<Manifest>(&cx.run, MANIFEST)? else { return Ok(()) };
+    let mut evaluated = Vec::new();
+    for (place, candidate) in cx.plan.candidates.iter().enumerate() {
+        for which in [Which::Base, Which::Customized] {
+            let key = evaluation_key(&candidate.model_name, which);
+            if let Some(fact) = cx.store.fact::<EvaluationFact>(&cx.run, &key)? {
+                let rows = read(&cx.dir.join(&fact.file))?;
+                let name = format!("{}:{}", candidate.model_name, which.as_str());
+                evaluated.push(Evaluated { name, candidate: place, which, fact, rows });
+            }
+        }
+    }
+    if evaluated.is_empty() {
+        return Ok(());
+    }
+    let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
+    let judge = Comparer { manifest: &manifest, reader: &reader, seed: cx.plan.data.split.random_seed };
+    let conclusion = judge.conclusion(&cx.plan.candidates, &evaluated);
+    cx.store.remember(&cx.run, CONCLUSION, &conclusion)?;
+    for warning in conclusion.warnings {
+        cx.warn(warning)?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<OutputRow>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let rows = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+    rows.with_context(|| format!("cannot read the rows of {}", path.display()))
+}
+
+/// Compares models of one run.
+struct Comparer<'a> {
+    manifest: &'a Manifest,
+    reader: &'a LabelReader,
+    seed: u64,
+}
+
+impl Comparer<'_> {
+    fn is_classification(&self) -> bool {
+        self.manifest.workload_type == WorkloadType::Classification
+    }
+
+    fn metric(&self) -> &'static str {
+        if self.is_classification() { "macro_f1" } else { tool_scores::HEADLINE }
+    }
+
+    fn conclusion(&self, candidates: &[Candidate], evaluated: &[Evaluated]) -> ConclusionFact {
+        let finals = finals(evaluated);
+        let best = finals.iter().copied().max_by(|left, right| {
+            let of = |place: &usize| evaluated[*place].fact.scores.get(self.metric()).map_or(0.0, |score| score.value);
+            // Of equal scores the first in the configuration is the best.
+            of(left).total_cmp(&of(right)).then(right.cmp(left))
+        });
+        let pairs = pairs(evaluated, &finals, best);
+        let (decided, differences) = self.decided(evaluated, &pairs, Reading::Strict);
+        let comparisons =
+            pairs.iter().zip(&decided).zip(&differences).map(|((&(a, b), decision), difference)| ComparisonFact {
+                a: evaluated[a].name.clone(),
+                b: evaluated[b].name.clone(),
+                metric: self.metric().to_owned(),
+                difference: difference.estimate(),
+                p: Some(decision.p_adjusted),
+                verdict: decision.standing.to_string(),
+                explanation: decision.to_string(),
+            });
+        let comparisons = comparisons.collect();
+        let mut warnings = self.warnings(evaluated, &finals);
+        if self.is_classification() && evaluated.iter().any(|one| self.depends_on_reading(one)) {
+            let (lenient, _) = self.decided(evaluated, &pairs, Reading::Lenient);
+            warnings.extend(flips(evaluated, &pairs, &decided, &lenient));
+        }
+        let (model, sentence) = self.recommended(candidates, evaluated, &finals, best, &pairs, &decided);
+        ConclusionFact { comparisons, sentence, model, warnings }
+    }
+
+    /// Tells whether a reply counts otherwise when a label without brackets is one.
+    fn depends_on_reading(&self, one: &Evaluated) -> bool {
+        let labels: Vec<String> = self.manifest.classes.keys().cloned().collect();
+        let by = |row, reading| self.prediction(row, &labels, reading);
+        one.rows.iter().any(|row| by(row, Reading::Strict) != by(row, Reading::Lenient))
+    }
+
+    /// Decides all pairs as one family.
+    fn decided(
+        &self,
+        evaluated: &[Evaluated],
+        pairs: &[(usize, usize)],
+        reading: Reading,
+    ) -> (Vec<Decision>, Vec<Difference>) {
+        let differences: Vec<Difference> =
+            pairs.iter().filter_map(|&(a, b)| self.difference(&evaluated[a], &evaluated[b], reading)).collect();
+        (decide(&differences, MARGIN), differences)
+    }
+
+    /// Returns the score of `b` less that of `a`.
+    fn difference(&self, a: &Evaluated, b: &Evaluated, reading: Reading) -> Option<Difference> {
+        let simulation = Simulation::new(self.seed);
+        if !self.is_classification() {
+            let rows: Vec<(f64, f64)> =
+                b.rows.iter().zip(&a.rows).map(|(b, a)| (call_score(b), call_score(a))).collect();
+            return difference::of_values(&rows, None, simulation);
+        }
+        let labels: Vec<String> = self.manifest.classes.keys().cloned().collect();
+        let place = |label: &str| labels.iter().position(|known| known == label);
+        let paired = b.rows.iter().zip(&a.rows).filter_map(|(b, a)| {
+            let (first, second) = (self.prediction(b, &labels, reading), self.prediction(a, &labels, reading));
+            Some(PairedReply { gold: place(&a.gold)?, first, second })
+        });
+        let paired: Vec<PairedReply> = paired.collect();
+        difference::of_replies(&paired, None, labels.len(), Metric::MacroF1, simulation)
+    }
+
+    fn prediction(&self, row: &OutputRow, labels: &[String], reading: Reading) -> Prediction {
+        let strict = row.predicted.as_deref();
+        let place = match reading {
+            Reading::Strict => strict.and_then(|label| labels.iter().position(|known| known == label)),
+            Reading::Lenient => row.reply.as_deref().and_then(|reply| self.reader.lenient(reply, labels)),
+        };
+        match place {
+            Some(place) => Prediction::Label(place),
+            None if strict.is_some() => Prediction::OffTaxonomy,
+            None => Prediction::Unparseable,
+        }
+    }
+
+    /// Returns what speaks against trusting the scores of the final models.
+    fn warnings(&self, evaluated: &[Evaluated], finals: &[usize]) -> Vec<String> {
+        let mut told = Vec::new();
+        for &place in finals {
+            let Evaluated { name, fact, .. } = &evaluated[place];
+            for warning in of_fact(fact) {
+                match warning {
+                    Warning::NeverPredicted(classes) => {
+                        let labels: Vec<String> =
+                            classes.iter().map(|class| format!("{} ({})", class.label, class.rows)).collect();
+                        told.push(format!("{name} never predicts these classes (with their eval rows): {}", labels.join(", ")));
+                    }
+                    Warning::FewRows(classes) => {
+                        let all = fact.classes.iter().filter(|class| class.support > 0).count();
+                        let sentence = format!(
+                            "{} of {all} classes have fewer than {} eval rows: their own scores say little",
+                            classes.len(),
+                            warnings::FEW_ROWS
+                        );
+                        if !told.contains(&sentence) {
+                            told.push(sentence);
+                        }
+                    }
+                    Warning::FormatFailures { unparseable, off_taxonomy } => told.push(format!(
+                        "{name}: {:.0} % of the replies hold no label of the list, and count as wrong",
+                        (unparseable + off_taxonomy) * 100.0
+                    )),
+                    Warning::ReadingFlip { .. } => {}
+                }
+            }
+        }
+        told
+    }
+
+    /// Names the smallest model that is not worse than the best, and says it in one sentence.
+    fn recommended(
+        &self,
+        candidates: &[Candidate],
+        evaluated: &[Evaluated],
+        finals: &[usize],
+        best: Option<usize>,
+        pairs: &[(usize, usize)],
+        decided: &[Decision],
+    ) -> (Option<String>, String) {
+        let against_best = |place: usize| {
+            let at = pairs.iter().position(|&(a, b)| Some(a) == best && b == place)?;
+            decided.get(at)
+        };
+        let contender = |&place: &usize| Contender {
+            size: size(candidates, evaluated[place].candidate),
+            not_worse: Some(place) == best || against_best(place).is_some_and(|decision| decision.not_worse),
+            disqualified: of_fact(&evaluated[place].fact).iter().any(Warning::disqualifies),
+        };
+        let contenders: Vec<Contender> = finals.iter().map(contender).collect();
+        let Some(chosen) = smallest_not_worse(&contenders).map(|at| finals[at]) else {
+            let why = "every model that is not worse than the best never predicts a class that the eval set has";
+            return (None, format!("No candidate can be recommended: {why}."));
+        };
+        let one = &evaluated[chosen];
+        let model = &candidates[one.candidate].model_name;
+        let score = one.fact.scores.get(self.metric()).map_or(0.0, |score| score.value);
+        let metric = if self.is_classification() { "macro F1" } else { "name and arguments" };
+        let base = pairs.iter().position(|&(a, b)| b == chosen && evaluated[a].candidate == one.candidate);
+        let base = base.and_then(|at| decided.get(at)).map(|decision| format!("{decision} against its base"));
+        let among = (finals.len() > 1).then(|| match Some(chosen) == best {
+            true => "the best of the candidates".to_owned(),
+            false => format!(
+                "not worse than the best, {}",
+                candidates[evaluated[best.unwrap_or(chosen)].candidate].model_name
+            ),
+        });
+        let reasons: Vec<String> = base.into_iter().chain(among).collect();
+        let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+        let sentence = format!(
+            "Look at {model} first ({metric} {score:.3}){reasons}. Whether it takes over is a person's decision."
+        );
+        (Some(model.clone()), sentence)
+    }
+}
+
+/// Returns the comparisons that come out otherwise when a label without brackets counts.
+fn flips(evaluated: &[Evaluated], pairs: &[(usize, usize)], strict: &[Decision], lenient: &[Decision]) -> Vec<String> {
+    let flip = |((&(a, b), strict), lenient): ((&(usize, usize), &Decision), &Decision)| {
+        let Warning::ReadingFlip { strict, lenient } = warnings::of_readings(strict, lenient)? else { return None };
+        let (a, b) = (&evaluated[a].name, &evaluated[b].name);
+        Some(format!("{b} against {a} is \"{strict}\", but \"{lenient}\" if replies without brackets count"))
+    };
+    pairs.iter().zip(strict).zip(lenient).filter_map(flip).collect()
+}
+
+/// Says how a customized model stands to its base.
+fn against_base(decision: &Decision) -> String {
+    match decision.standing {
+        Standing::Better => "better than its base".to_owned(),
+        Standing::Same => "the same as its base".to_owned(),
+        Standing::Worse => "worse than its base".to_owned(),
+        Standing::CannotTell => format!("against its base {decision}"),
+    }
+}
+
+fn of_fact(fact: &EvaluationFact) -> Vec<Warning> {
+    let share = |name: &str| fact.scores.get(name).map_or(0.0, |score| score.value);
+    warnings::of_classes(&fact.classes, share("unparseable"), share("off_taxonomy"))
+}
+
+/// Returns the last evaluation of each candidate.
+fn finals(evaluated: &[Evaluated]) -> Vec<usize> {
+    let is_last = |place: &usize| {
+        let one = &evaluated[*place];
+        one.which == Which::Customized
+            || !evaluated.iter().any(|other| other.candidate == one.candidate && other.which == Which::Customized)
+    };
+    (0..evaluated.len()).filter(is_last).collect()
+}
+
+/// Returns the pairs to compare, each with the model that is the measure first: every base with its customized model, the
+/// best with every other candidate, and the others with each other.
+fn pairs(evaluated: &[Evaluated], finals: &[usize], best: Option<usize>) -> Vec<(usize, usize)> {
+    let own = (1..evaluated.len()).filter(|&place| evaluated[place - 1].candidate == evaluated[place].candidate);
+    let mut pairs: Vec<(usize, usize)> = own.map(|place| (place - 1, place)).collect();
+    let others: Vec<usize> = finals.iter().copied().filter(|place| Some(*place) != best).collect();
+    pairs.extend(best.into_iter().flat_map(|best| others.iter().map(move |&other| (best, other))));
+    pairs.extend(others.iter().enumerate().flat_map(|(at, &one)| others[at + 1..].iter().map(move |&two| (one, two))));
+    pairs
+}
+
+fn call_score(row: &OutputRow) -> f64 {
+    let scores = row.scores.get(crate::nemo::TOOL_METRIC);
+    scores.and_then(|scores| scores.get("function_name_and_args_accuracy")).copied().unwrap_or(0.0)
+}
+
+/// Returns the size by which candidates are ordered: parameters as the name tells them (`1b`, `0.5B`, `350m`), else GPUs. Of
+/// equal sizes the first in the configuration is the smallest.
+fn size(candidates: &[Candidate], place: usize) -> f64 {
+    let told: Option<Vec<f64>> = candidates.iter().map(|candidate| parameters(&candidate.model_name)).collect();
+    let size = told.map_or_else(|| f64::from(candidates[place].gpus), |told| told[place]);
+    size * (1.0 + place as f64 * 1e-9)
+}
+
+/// Finds the number of parameters in the name of a model.
+fn parameters(name: &str) -> Option<f64> {
+    let name = name.to_ascii_lowercase();
+    let parts = name.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.');
+    parts
+        .filter_map(|part| {
+            let (number, unit) = part.split_at_checked(part.len().checked_sub(1)?)?;
+            let scale = match unit {
+                "b" => 1e9,
+                "m" => 1e6,
+                _ => return None,
+            };
+            Some(number.parse::<f64>().ok()? * scale)
+        })
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_stand_in_the_name() {
+        for (name, parameters_told) in [
+            ("meta/llama-3.2-1b-instruct", Some(1e9)),
+            ("Qwen/Qwen2.5-0.5B-Instruct", Some(0.5e9)),
+            ("smollm-350m", Some(350e6)),
+            ("dfwfd/ngram-small", None),
+            ("web", None),
+        ] {
+            assert_eq!(parameters(name), parameters_told, "{name}");
+        }
+    }
+}
