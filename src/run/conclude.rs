@@ -183,7 +183,10 @@ impl Comparer<'_> {
                     Warning::NeverPredicted(classes) => {
                         let labels: Vec<String> =
                             classes.iter().map(|class| format!("{} ({})", class.label, class.rows)).collect();
-                        told.push(format!("{name} never predicts these classes (with their eval rows): {}", labels.join(", ")));
+                        told.push(format!(
+                            "{name} never predicts these classes (with their eval rows): {}",
+                            labels.join(", ")
+                        ));
                     }
                     Warning::FewRows(classes) => {
                         let all = fact.classes.iter().filter(|class| class.support > 0).count();

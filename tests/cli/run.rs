@@ -125,7 +125,32 @@ fn the_report_is_one_line_of_the_documented_shape() {
     assert_eq!((&report["exit_code"], &report["platform"]), (&json!(0), &json!("embedded")));
     assert_eq!((&report["rehearsal"], &report["error"]), (&json!(false), &Value::Null));
     assert_eq!(report["held"], json!([]));
-    assert_eq!((&report["comparisons"], &report["verdict"]), (&json!([]), &Value::Null));
+    let comparisons = report["comparisons"].as_array().unwrap();
+    let pairs: Vec<(&str, &str)> =
+        comparisons.iter().map(|one| (one["a"].as_str().unwrap(), one["b"].as_str().unwrap())).collect();
+    let of = |model: &str, which: &str| format!("{model}:{which}");
+    for model in [SMALL, LARGE] {
+        let pair = (of(model, "base"), of(model, "customized"));
+        assert!(pairs.contains(&(pair.0.as_str(), pair.1.as_str())), "{pairs:?}");
+    }
+    assert!(pairs.contains(&(of(LARGE, "customized").as_str(), of(SMALL, "customized").as_str())), "{pairs:?}");
+    for one in comparisons {
+        let score = |side: &str| {
+            let (model, which) = one[side].as_str().unwrap().rsplit_once(':').unwrap();
+            candidate(report, model)["evaluations"][which]["scores"]["macro_f1"]["value"].as_f64().unwrap()
+        };
+        let difference = &one["difference"];
+        let number = |end: &str| difference[end].as_f64().unwrap();
+        assert!((number("value") - (score("b") - score("a"))).abs() < 1e-9, "{one}");
+        assert!(number("low") <= number("value") && number("value") <= number("high"), "{one}");
+        let own = one["a"].as_str().unwrap().ends_with(":base");
+        // The training is a leap on this data; the two sizes are as close as 100 rows cannot tell apart.
+        assert_eq!(one["verdict"], if own { "better" } else { "cannot tell" }, "{one}");
+        assert_eq!(one["p"].as_f64().unwrap() < 0.001, own, "{one}");
+        assert_eq!(one["explanation"].as_str().unwrap().contains("more rows"), !own, "{one}");
+    }
+    assert_eq!(report["verdict"]["model"], LARGE);
+    assert!(report["verdict"]["sentence"].as_str().unwrap().contains(LARGE), "{}", report["verdict"]);
     assert_eq!(report["data"]["files"].as_array().unwrap().len(), 3);
     assert!(report["seconds"].as_f64().unwrap() > 0.0, "{output}");
     for model in [SMALL, LARGE] {
@@ -272,7 +297,8 @@ fn status_shows_it_again() {
         assert_eq!(without(&one), without(report), "status {name}");
     }
     let table = folder.dfwfd(["status", "latest"]).run();
-    for text in [id(report), SMALL, LARGE, "Earnings", "news_classifier", "macro F1"] {
+    let compared = ["Verdict", "Comparisons on the same rows", "cannot tell, need about"];
+    for text in [id(report), SMALL, LARGE, "Earnings", "news_classifier", "macro F1"].into_iter().chain(compared) {
         assert!(table.code(0).stdout.to_lowercase().contains(&text.to_lowercase()), "{text}: {table}");
     }
     let listed = folder.dfwfd(["status"]).run();
