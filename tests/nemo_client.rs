@@ -9,8 +9,8 @@ use std::path::Path;
 use dfwfd::embedded::{Clock, Options, Server, UploadMode};
 use dfwfd::nemo::{
     BaseUrls, Client, ClientOptions, EvaluatedRow, EvaluationKind, Hyperparameters, JobStatus, NewDataset,
-    NewDeployment, NewEvaluation, NewTrainingConfig, NewTrainingJob, Removal, Secret, Service, StoredDataset,
-    TrainingOption, UploadFile,
+    NewDeployment, NewEvaluation, NewTrainingConfig, NewTrainingJob, Removal, Secret, StoredDataset, TrainingOption,
+    UploadFile,
 };
 use serde_json::{Value, json};
 
@@ -350,7 +350,7 @@ async fn flywheel(mode: UploadMode) {
     assert_eq!(client.embedded_instance(), None);
     client.check_api().await.unwrap();
     assert_eq!(client.embedded_instance().as_deref(), Some(server.instance()));
-    for service in Service::ALL {
+    for service in client.services() {
         client.probe(service).await.unwrap();
     }
     let targets = client.training_targets().await.unwrap();

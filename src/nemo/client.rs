@@ -8,7 +8,7 @@ use super::judge::{self, RemoteJudge};
 use super::removal::Removal;
 use super::training::{NewTrainingConfig, NewTrainingJob, TrainingConfig, TrainingJob, TrainingStatus, TrainingTarget};
 use super::transport::{ApiError, ClientOptions, Transport};
-use super::v1::{Service, V1};
+use super::v1::{self, Service, V1};
 
 /// A client of one platform. Clones share connections.
 #[derive(Clone, Debug)]
@@ -48,6 +48,13 @@ impl Client {
     /// Checks that the platform speaks an API that this client knows.
     pub async fn check_api(&self) -> Result<(), ApiError> {
         on!(self, check_api())
+    }
+
+    /// Returns the services to probe. The other ones respond to `check_api`, `deployments` and `served_models`.
+    pub fn services(&self) -> [Service; 3] {
+        match &self.generation {
+            Generation::V1(_) => v1::PROBED,
+        }
     }
 
     /// Checks with one cheap read that a service responds and grants access.

@@ -9,7 +9,7 @@ use super::candidate::{self, Mode};
 use super::judge::{self, Asked};
 use super::names;
 use crate::config::plan::{Candidate, JudgePlace, JudgePlan, Plan};
-use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Service};
+use crate::nemo::{ApiError, Client, Deployment, ErrorKind};
 use crate::vocabulary::PlatformKind;
 
 /// GPUs that the embedded platform offers when nothing else is said.
@@ -158,12 +158,8 @@ pub async fn check(
     });
     let modes = modes.collect();
     nemo.check_api().await.context("reaching the Entity Store (nmp_config.nemo_base_url)")?;
-    for (service, name) in [
-        (Service::DataStore, "the Data Store (nmp_config.datastore_base_url)"),
-        (Service::Customizer, "the Customizer (nmp_config.nemo_base_url)"),
-        (Service::Evaluator, "the Evaluator (nmp_config.nemo_base_url)"),
-    ] {
-        reach(nemo.probe(service).await).with_context(|| format!("reaching {name}"))?;
+    for service in nemo.services() {
+        reach(nemo.probe(service).await).with_context(|| format!("reaching {service}"))?;
     }
     let mut warnings = Vec::new();
     let deployments = nemo.deployments().await.context("reaching Deployment Management (nmp_config.nemo_base_url)")?;

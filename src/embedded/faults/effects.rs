@@ -129,7 +129,7 @@ fn refusal(path: &str, status: StatusCode, text: &str) -> Refusal {
     }
 }
 
-/// What follows the part of a body that is sent.
+/// The end of a body that is sent in part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AfterPart {
     End,

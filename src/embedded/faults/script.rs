@@ -86,7 +86,7 @@ pub(crate) struct Strike {
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-/// What has to pass before a call goes on.
+/// The condition for a call to go on.
 #[derive(Debug)]
 pub(super) enum Awaited {
     Nothing,
@@ -101,7 +101,7 @@ impl Strike {
     }
 }
 
-/// What a call meets on arrival.
+/// The faults and held calls that concern a call on its arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Encounter {
     pub(crate) strike: Option<Strike>,

@@ -1,10 +1,10 @@
-//! Reading a JSON body field by field. One answer names all problems, in the shape of an HTTPValidationError (nemo-wire
-//! 1.3).
+//! Reading a JSON body field by field. One answer names all problems, in the shape of an HTTPValidationError
+//! (docs/nemo-api.md, Statuses and error bodies).
 
 use axum::body::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::embedded::wire::refusal::Refusal;
+use super::refusal::Refusal;
 
 pub(crate) type Object = Map<String, Value>;
 

@@ -1,4 +1,4 @@
-//! Lists as the services answer them: filter, search, sort, page, envelope (nemo-wire 1.5).
+//! Lists as the services answer them: filter, search, sort, page, envelope (docs/nemo-api.md, Lists).
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use crate::embedded::wire::refusal::Refusal;
+use super::refusal::Refusal;
 
 /// A list request.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use futures_util::StreamExt;
 
-use crate::embedded::wire::refusal::Refusal;
+use super::refusal::Refusal;
 
 /// The size limit of a body in memory, in bytes.
 pub(crate) const LARGEST: usize = 256 << 20;

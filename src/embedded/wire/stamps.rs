@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Returns a new id: a random UUID in base 58, behind the prefix if there is one (nemo-wire 1.4).
+/// Returns a new id: a random UUID in base 58, behind the prefix if there is one (docs/nemo-api.md, Names, ids and
+/// times).
 pub(crate) fn new_id(prefix: &str) -> String {
     let random = bs58::encode(uuid::Uuid::new_v4().as_bytes()).into_string();
     if prefix.is_empty() { random } else { format!("{prefix}-{random}") }

@@ -55,7 +55,15 @@ async fn another_generation_of_the_api_is_told_apart() {
 #[tokio::test]
 async fn every_service_can_be_probed() {
     let fake = Fake::start(|_, _| ok(json!({ "data": [] }))).await;
-    for service in Service::ALL {
+    let all = [
+        Service::EntityStore,
+        Service::DataStore,
+        Service::Deployments,
+        Service::Customizer,
+        Service::Evaluator,
+        Service::Nim,
+    ];
+    for service in all {
         fake.v1().probe(service).await.unwrap();
     }
     let expected = [

@@ -18,6 +18,7 @@ mod upload_source;
 
 use super::transport::Transport;
 
+pub(super) use service::PROBED;
 pub use service::Service;
 
 /// A platform of version 1.

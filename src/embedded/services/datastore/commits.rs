@@ -12,10 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::lfs;
 use super::repo_path::{kind_of, no_revision, not_found};
 use crate::embedded::UploadMode;
 use crate::embedded::backend::Backend;
-use crate::embedded::services::datastore::lfs;
 use crate::embedded::state::blobs::{Blob, BlobStore};
 use crate::embedded::state::repositories::{FileChange, RepoFile, RepoName, Repositories};
 use crate::embedded::wire::fields::{Fields, object};

@@ -14,10 +14,10 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::customizer::grant_gpus;
+use super::entities::{self, Creating, EntityKind};
 use crate::embedded::backend::Backend;
 use crate::embedded::faults::JobFate;
-use crate::embedded::services::customizer::grant_gpus;
-use crate::embedded::services::entities::{self, Creating, EntityKind};
 use crate::embedded::state::PlatformState;
 use crate::embedded::state::deployment::Deployment;
 use crate::embedded::wire::fields::{Fields, Object, object, or_null, text_or};

@@ -1,4 +1,4 @@
-//! Evaluation jobs as the Evaluator answers them (nemo-wire 6.2).
+//! Evaluation jobs as the Evaluator answers them (docs/nemo-api.md, Evaluation jobs).
 
 use serde_json::{Value, json};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::embedded::services::evaluator::dataset_rows::RowSource;
-use crate::embedded::services::evaluator::metrics::Metric;
-use crate::embedded::services::evaluator::model_client::{ModelAddress, ModelApi};
+use super::dataset_rows::RowSource;
+use super::metrics::Metric;
+use super::model_client::{ModelAddress, ModelApi};
 use crate::embedded::state::PlatformState;
 use crate::embedded::state::evaluation::{Evaluation, EvaluationOrder};
 use crate::embedded::wire::fields::{Fields, Object, or_null, text_or};

@@ -4,7 +4,7 @@
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Rendered};
 use serde_json::{Map, Value};
 
-use crate::embedded::services::evaluator::python_values;
+use super::python_values;
 
 /// Renders the templates of one job.
 #[derive(Debug)]

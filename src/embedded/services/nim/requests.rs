@@ -1,4 +1,4 @@
-//! What inference requests share: reading the body, the number of choices, and token counts.
+//! The common parts of inference requests: reading the body, the number of choices, token counts.
 
 use axum::body::Bytes;
 use axum::http::StatusCode;

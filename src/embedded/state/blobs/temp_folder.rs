@@ -54,7 +54,7 @@ fn remove_abandoned(parent: &Path) {
         if held.try_lock().is_ok() {
             drop(held);
             match fs::remove_dir_all(&folder) {
-                Ok(()) => tracing::info!("removed {}, which a process that was killed had left", folder.display()),
+                Ok(()) => tracing::info!("removed {}, left by a process that was killed", folder.display()),
                 Err(error) => tracing::debug!(%error, "removing {}", folder.display()),
             }
         }

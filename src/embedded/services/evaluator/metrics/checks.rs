@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::embedded::services::evaluator::metrics::text::printed;
+use super::text::printed;
 
 /// The operation of a `string-check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,10 @@ mod tools;
 
 use serde_json::Value;
 
-use crate::embedded::services::evaluator::metrics::checks::{NumberCheck, TextCheck};
-use crate::embedded::services::evaluator::metrics::judge::Judge;
-use crate::embedded::services::evaluator::templates::{Context, Templates};
+use super::templates::{Context, Templates};
 use crate::embedded::state::PlatformState;
+use checks::{NumberCheck, TextCheck};
+use judge::Judge;
 
 /// One metric of a task.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(crate) enum Metric {
         check: NumberCheck,
         right: Value,
     },
-    /// Whether the right functions are called with the right arguments.
+    /// Calls of the right functions with the right arguments.
     ToolCalling {
         ground_truth: Value,
     },

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::embedded::services::evaluator::metrics::porter;
+use super::porter;
 
 /// Returns the F-measures of ROUGE-1, -2, -3 and -L.
 pub(crate) fn scores(gold: &str, predicted: &str) -> [f64; 4] {
