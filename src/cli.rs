@@ -277,7 +277,7 @@ pub struct Serve {
     /// Port on 127.0.0.1; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// Also write the printed settings to this file, in one step [default: not written]
+    /// Also write the printed variables to this file, whole or not at all [default: not written]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
     /// Number of virtual GPUs

@@ -1,4 +1,4 @@
-//! Writes adapters as bytes and reads them back. AdapterError bytes are an error, never a panic and never an adapter that
+//! Writes adapters as bytes and reads them back. Damaged bytes are an error, never a panic and never an adapter that
 //! answers differently.
 //!
 //! The format is little-endian: the magic, a version, a BLAKE3 hash of the body, and the body. The body holds the size, the

@@ -58,6 +58,31 @@ fn every_page_can_be_reached_from_the_readme() {
 }
 
 #[test]
+fn every_path_on_the_map_exists() {
+    let map = Page::read(&project().join("docs/architecture.md"));
+    let folders = ["src/", "tests/", "testdata/", "docs/", "benches/", "examples/", "scripts/", ".ci/"];
+    let paths: Vec<_> =
+        map.spans().into_iter().filter(|(_, span)| folders.iter().any(|folder| span.starts_with(folder))).collect();
+    let missing: Vec<_> = paths.iter().filter(|(_, path)| !project().join(path).exists()).collect();
+    assert!(missing.is_empty(), "docs/architecture.md names what does not exist: {missing:#?}");
+    assert!(paths.len() > 40, "only {} paths were found", paths.len());
+}
+
+#[test]
+fn every_module_is_a_room_on_the_map() {
+    let map = std::fs::read_to_string(project().join("docs/architecture.md")).unwrap();
+    let lib = std::fs::read_to_string(project().join("src/lib.rs")).unwrap();
+    let modules =
+        lib.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let lost: Vec<&str> = modules
+        .filter(|name| {
+            !map.contains(&format!("\n| `src/{name}` |")) && !map.contains(&format!("\n| `src/{name}.rs` |"))
+        })
+        .collect();
+    assert_eq!(lost, Vec::<&str>::new(), "docs/architecture.md has no row for them");
+}
+
+#[test]
 fn every_example_is_named_in_a_page() {
     let linked: BTreeSet<PathBuf> = pages()
         .iter()
