@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::cli::{Global, InputFormat, Load};
 use crate::config::{self, Need};
 use crate::data::forms::table::TableOptions;
+use crate::data::options::LogSource;
 use crate::data::reject::Reject;
 use crate::data::timestamp;
 use crate::error::{Exit, Fault};
@@ -38,6 +39,11 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     let loaded = loaded?;
     let strict = args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
     show(&loaded, args, strict.as_ref(), ui);
+    if matches!(plan.data.input, LogSource::Files(_)) {
+        let dir = store.dir().display();
+        ui.note(&format!("loaded into the local log store {dir}; the configuration reads the files of logs.path"));
+        ui.hint("--set logs.source=local makes `split` and `run` read the store");
+    }
     strict.map_or(Ok(Exit::Done), Err)
 }
 

@@ -16,6 +16,7 @@ mod rejects;
 
 pub use elastic::error::ElasticError;
 pub use elastic::halt::Halt;
+pub use output::NewFolder;
 
 #[cfg(test)]
 mod tests;
