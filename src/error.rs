@@ -12,6 +12,8 @@ use crate::run::lock::Locked;
 use crate::run::stop::Interrupted;
 use crate::source::ElasticError;
 use crate::source::dataset::Unusable;
+use crate::source::input::InputError;
+use crate::source::load::UnclearTable;
 use crate::store::StoreError;
 use crate::vocabulary::RunState;
 
@@ -112,6 +114,17 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     if let Some(unusable) = error.downcast_ref::<Unusable>() {
         let exit = if unusable.is_usage() { Exit::Usage } else { Exit::Data };
         return (exit, Some(unusable.hint()));
+    }
+    if let Some(input) = error.downcast_ref::<InputError>() {
+        let exit = match input {
+            input if input.is_usage() => Exit::Usage,
+            input if input.is_data() => Exit::Data,
+            _ => Exit::Failed,
+        };
+        return (exit, input.hint());
+    }
+    if error.is::<UnclearTable>() {
+        return (Exit::Usage, Some("`dfwfd load --help` lists the options for CSV and TSV".to_owned()));
     }
     if let Some(api) = error.downcast_ref::<ApiError>() {
         if api.is_refused() {

@@ -1,12 +1,11 @@
 //! `dfwfd load`: brings files or standard input into the local log store, or into the configured index.
 
-use std::io::{self, Write};
-
-use anyhow::Context as _;
+use std::io::Write;
 
 use crate::cli::{Global, InputFormat, Load};
 use crate::config::{self, Need};
 use crate::data::forms::table::TableOptions;
+use crate::data::options::LogSource;
 use crate::data::reject::Reject;
 use crate::data::timestamp;
 use crate::error::{Exit, Fault};
@@ -14,7 +13,7 @@ use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::{LoadCounts, LoadReport};
 use crate::report::text::counted;
-use crate::source::load::{self, FileFormat, LoadError, LoadProgress, LoadRequest, Loaded};
+use crate::source::load::{self, FileFormat, LoadProgress, LoadRequest, Loaded};
 use crate::source::local::LocalStore;
 use crate::ui::Ui;
 use crate::ui::meter::{Meter, Reached};
@@ -35,14 +34,16 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     let mut meter = Meter::new(ui, "load");
     let mut progress = |at: LoadProgress| meter.at(Reached { lines: at.read, bytes: at.bytes, of: at.of });
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let loaded = load::load(&request, target, writer, &mut progress).map_err(explained);
+    let loaded = load::load(&request, target, writer, &mut progress);
     drop(meter);
     let loaded = loaded?;
-    if let Some(rejects) = &mut rejects {
-        rejects.flush().context("cannot write the rejects file")?;
-    }
     let strict = args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
     show(&loaded, args, strict.as_ref(), ui);
+    if matches!(plan.data.input, LogSource::Files(_)) {
+        let dir = store.dir().display();
+        ui.note(&format!("loaded into the local log store {dir}; the configuration reads the files of logs.path"));
+        ui.hint("--set logs.source=local makes `split` and `run` read the store");
+    }
     strict.map_or(Ok(Exit::Done), Err)
 }
 
@@ -117,33 +118,6 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
             ui.hint("--workload NAME sets the workload of rows without one");
         } else if args.rejects.is_none() && strict.is_none() {
             ui.hint("--rejects FILE lists them with their reasons");
-        }
-    }
-}
-
-/// Adds the exit code and a hint to an error that ends the load.
-fn explained(error: anyhow::Error) -> anyhow::Error {
-    let Some(known) = error.downcast_ref::<LoadError>() else { return error };
-    let what = known.to_string();
-    match known {
-        LoadError::Table { source, .. } => {
-            let fault = Fault::new(Exit::Usage, source.to_string());
-            anyhow::Error::new(fault.hint("`dfwfd load --help` lists the options for CSV and TSV")).context(what)
-        }
-        LoadError::Compressed { file, unpack } => {
-            Fault::new(Exit::Data, what).hint(format!("{unpack} {file} | dfwfd load -")).into()
-        }
-        LoadError::Damaged { .. } => Fault::new(Exit::Data, what)
-            .hint("the records loaded so far stay; load an intact copy to add the rest")
-            .into(),
-        LoadError::Read { source, .. } => {
-            anyhow::Error::new(Fault::new(Exit::Failed, source.to_string())).context(what)
-        }
-        LoadError::Folder { file } => Fault::new(Exit::Usage, what).hint(format!("dfwfd load {file}/*.jsonl")).into(),
-        LoadError::Open { source, .. } => {
-            let missing = source.kind() == io::ErrorKind::NotFound;
-            let exit = if missing { Exit::Usage } else { Exit::Failed };
-            anyhow::Error::new(Fault::new(exit, source.to_string())).context(what)
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Exit, Fault};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::SplitReport;
-use crate::source::{Halt, dataset};
+use crate::source::{Halt, NewFolder, dataset};
 use crate::ui::Ui;
 
 /// Writes the datasets and prints their counts.
@@ -30,7 +30,8 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
         .hint("name another folder with --out, or empty it")
         .into());
     }
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create the folder {}", args.out.display()))?;
+    let created = NewFolder::create(&args.out);
+    let _folder = created.with_context(|| format!("cannot create the folder {}", args.out.display()))?;
     let logs = match &plan.data.input {
         LogSource::Files(paths) => paths.as_slice(),
         LogSource::Local(_) | LogSource::Stdin | LogSource::Elasticsearch(_) => &[],

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::intake::WorkloadType;
 use crate::data::options::DatasetRequest;
+use crate::data::workload_type::WorkloadType;
 use crate::vocabulary::PlatformKind;
 
 /// The resolved and checked configuration of one invocation.

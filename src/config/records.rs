@@ -67,14 +67,7 @@ impl Resolver<'_> {
             _ => return local,
         }
         match (invocation.need, self.reader.texts("logs.path")) {
-            (Need::Store, _) => {
-                let key = if stated.is_some() { "logs.source" } else { "logs.path" };
-                let (place, found) = (self.location_of(key), if stated.is_some() { "jsonl" } else { "JSONL files" });
-                let allowed = "a log store to load into: --set logs.source=local, or elasticsearch";
-                self.problems.push(Problem::value(place, key, found, allowed));
-                local
-            }
-            (Need::Settings, paths) => {
+            (Need::Settings | Need::Store, paths) => {
                 LogSource::Files(paths.unwrap_or_default().into_iter().map(PathBuf::from).collect())
             }
             (Need::Data | Need::Candidates, Some(paths)) => LogSource::Files(self.files(&paths)),

@@ -3,9 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::data::intake::{Entry, LineCounts, Origin, TypeCounts, WorkloadType};
+use crate::data::counts::{LineCounts, TypeCounts};
+use crate::data::entry::Entry;
 use crate::data::label;
+use crate::data::origin::Origin;
 use crate::data::reject::Reject;
+use crate::data::workload_type::WorkloadType;
 
 /// The usable records of one workload.
 #[derive(Debug)]
@@ -13,7 +16,7 @@ pub struct Corpus {
     /// The workload.
     pub workload: String,
     /// What kind of task it is.
-    pub kind: WorkloadType,
+    pub workload_type: WorkloadType,
     /// What that was decided from.
     pub types: TypeCounts,
     /// What became of all lines read.
@@ -54,14 +57,14 @@ impl Corpus {
     /// Drops all but the newest record of each text and puts the rest into canonical order. Every entry has a name.
     pub(crate) fn new(
         workload: String,
-        kind: WorkloadType,
+        workload_type: WorkloadType,
         types: TypeCounts,
         mut counts: LineCounts,
         names: &[String],
         mut entries: Vec<Entry>,
         late: Vec<(Origin, Reject)>,
     ) -> Corpus {
-        let labels = ClassNames::new(names, entries.iter().map(|entry| entry.name(kind)));
+        let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
         for same_text in several(&entries) {
@@ -70,7 +73,7 @@ impl Corpus {
             older.iter().for_each(|&at| is_older[at as usize] = true);
             let newest = entries[newest as usize];
             let same_text = same_text.iter().map(|&at| &entries[at as usize]);
-            if let Some(conflict) = conflict(same_text, newest, kind, &labels) {
+            if let Some(conflict) = conflict(same_text, newest, workload_type, &labels) {
                 conflicts.push((newest.timestamp, newest.id, conflict));
             }
         }
@@ -84,19 +87,24 @@ impl Corpus {
         }
         conflicts.sort_unstable_by_key(|&(timestamp, id, _)| (timestamp, id));
         let mut used = vec![false; labels.shown.len()];
-        entries.iter().for_each(|entry| used[labels.class_of[entry.name(kind)]] = true);
+        entries.iter().for_each(|entry| used[labels.class_of[name_of(entry, workload_type)]] = true);
         let mut next = 0;
         let number: Vec<u32> = used.iter().map(|&used| (next, next += u32::from(used)).0).collect();
         let rows = entries.iter().map(|entry| CorpusRow {
             origin: entry.origin,
-            class: number[labels.class_of[entry.name(kind)]],
+            class: number[labels.class_of[name_of(entry, workload_type)]],
             group: entry.masked,
         });
         let rows = rows.collect();
         let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();
         let conflicts = conflicts.into_iter().map(|(_, _, conflict)| conflict).collect();
-        Corpus { workload, kind, types, counts, classes, rows, conflicts, late }
+        Corpus { workload, workload_type, types, counts, classes, rows, conflicts, late }
     }
+}
+
+/// Returns the number of the name that decides the class. Every entry of a corpus has one.
+fn name_of(entry: &Entry, workload_type: WorkloadType) -> usize {
+    entry.class_name(workload_type).unwrap_or_default() as usize
 }
 
 /// The entries of each text that several have, from the oldest to the newest.
@@ -122,10 +130,10 @@ fn several(entries: &[Entry]) -> Vec<Vec<u32>> {
 fn conflict<'a>(
     same_text: impl Iterator<Item = &'a Entry> + Clone,
     newest: Entry,
-    kind: WorkloadType,
+    workload_type: WorkloadType,
     labels: &ClassNames,
 ) -> Option<LabelConflict> {
-    let class = |entry: &Entry| labels.class_of[entry.name(kind)];
+    let class = |entry: &Entry| labels.class_of[name_of(entry, workload_type)];
     if same_text.clone().all(|entry| class(entry) == class(&newest)) {
         return None;
     }

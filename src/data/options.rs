@@ -38,6 +38,18 @@ pub enum LogSource {
     Elasticsearch(Box<IndexAt>),
 }
 
+impl LogSource {
+    /// Returns the word for it in manifests.
+    pub fn word(&self) -> &'static str {
+        match self {
+            LogSource::Local(_) => "local",
+            LogSource::Files(_) => "jsonl",
+            LogSource::Stdin => "stdin",
+            LogSource::Elasticsearch(_) => "elasticsearch",
+        }
+    }
+}
+
 /// Where an index is and which environment variables open it: names only, no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexAt {

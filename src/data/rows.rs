@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::data::forms::streamed;
+use crate::data::forms::{self, Forms};
 use crate::data::json::canonical::{self, CanonicalWriter, Canonicaliser};
 use crate::data::json::members;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonValue, KeyName, Tape};
@@ -50,12 +50,7 @@ impl RowRenderer {
 
     /// Appends the eval row of a record, whose response may be streamed, without a line end.
     pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-        match self.whole_eval_row(json, out) {
-            Err(Reject::BadResponse) => {
-                self.whole_eval_row(&streamed::record_of(json).ok_or(Reject::BadResponse)?, out)
-            }
-            other => other,
-        }
+        forms::read(json, Forms::Logged, |record| self.whole_eval_row(record, out))
     }
 
     fn whole_eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
@@ -89,12 +84,7 @@ impl RowRenderer {
 
     /// Appends the training row of a record, whose response may be streamed, without a line end.
     pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-        match self.whole_training_row(json, out) {
-            Err(Reject::BadResponse) => {
-                self.whole_training_row(&streamed::record_of(json).ok_or(Reject::BadResponse)?, out)
-            }
-            other => other,
-        }
+        forms::read(json, Forms::Logged, |record| self.whole_training_row(record, out))
     }
 
     fn whole_training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::data::intake::{LineCounts, TypeCounts};
+use crate::data::counts::{LineCounts, TypeCounts};
 
 /// Why no datasets can be made. All but those of [`Unusable::is_usage`] mean that the data cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,20 +11,6 @@ pub enum Unusable {
     Ambiguous {
         /// The workloads with their records.
         workloads: Vec<(String, u64)>,
-    },
-    /// A file is compressed in a way that is not read.
-    Compressed {
-        /// The file.
-        file: String,
-        /// The command that writes what is in it to standard output.
-        unpack: &'static str,
-    },
-    /// What is compressed in a file ends too early or has been changed.
-    Damaged {
-        /// The file.
-        file: String,
-        /// What is wrong with it.
-        why: String,
     },
     /// No document has a field where the configuration says that it stands.
     NoField {
@@ -101,12 +87,6 @@ impl Unusable {
             Unusable::NoField { field, .. } => {
                 format!("logs.fields.{field} is a dotted path into a line, such as payload.request")
             }
-            Unusable::Compressed { file, unpack } => {
-                format!("unpack it on the way: {unpack} {file} | dfwfd ... --logs -")
-            }
-            Unusable::Damaged { .. } => {
-                "copy it again from where it came; `dfwfd load` takes the lines that stand before the damage".to_owned()
-            }
             Unusable::NoRecords { counts } if counts.read == 0 => {
                 "bring records in with `dfwfd load FILE --workload NAME`, or name a file with --logs".to_owned()
             }
@@ -139,8 +119,6 @@ impl Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unusable::Compressed { file, .. } => write!(f, "{file} is compressed in a way that is not read here"),
-            Unusable::Damaged { file, why } => write!(f, "reading {file}: {why}"),
             Unusable::NoField { field, path, documents } => {
                 write!(f, "logs.fields.{field} is {path}, and none of {documents} lines has it")
             }

@@ -1,6 +1,6 @@
 //! The names of scores: which one decides, and how people write them.
 
-use crate::data::intake::WorkloadType;
+use crate::data::workload_type::WorkloadType;
 
 /// Returns the name of the score that decides for this type of workload.
 pub(super) fn headline_metric(workload: WorkloadType) -> &'static str {

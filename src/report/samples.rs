@@ -164,7 +164,7 @@ fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
 pub fn judged() -> Report {
     let mut report = completed();
     if let Some(data) = &mut report.data {
-        data.workload_type = crate::data::intake::WorkloadType::ToolCalling;
+        data.workload_type = crate::data::workload_type::WorkloadType::ToolCalling;
     }
     report.judge = Some(Judge { model: "meta/llama-3.3-70b-instruct".into(), deployment: "remote".into() });
     for (candidate, judge) in report.candidates.iter_mut().zip([Some(71), None]) {

@@ -16,8 +16,8 @@ use super::outcome::{EvaluationFact, JobCancelled, MANIFEST, Which, evaluation_k
 use super::release::looked_for_since;
 use super::tool_scores;
 use crate::config::plan::Candidate;
-use crate::data::intake::WorkloadType;
 use crate::data::label::{self, LabelReader};
+use crate::data::workload_type::WorkloadType;
 use crate::nemo::{EvaluatedRow, EvaluationKind, EvaluationScores, JobStatus, JudgeModel, NewEvaluation};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};

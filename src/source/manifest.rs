@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::data::corpus::Corpus;
-use crate::data::intake::{TypeCounts, WorkloadType};
+use crate::data::counts::TypeCounts;
 use crate::data::options::{DatasetRequest, LabelRules};
 use crate::data::reject::Reject;
 use crate::data::split::Split;
+use crate::data::workload_type::WorkloadType;
 
 /// Name of the manifest in a dataset folder; it is written last, so a folder with one is complete.
 pub const MANIFEST: &str = "manifest.json";
@@ -107,7 +108,6 @@ impl Manifest {
     /// The manifest of datasets that were made.
     pub(crate) fn of(
         request: &DatasetRequest,
-        source: &str,
         corpus: &Corpus,
         split: &Split,
         files: Vec<DatasetFile>,
@@ -128,8 +128,8 @@ impl Manifest {
         tally(&split.validation, |counts| &mut counts.validation);
         Manifest {
             workload: corpus.workload.clone(),
-            workload_type: corpus.kind,
-            source: source.to_owned(),
+            workload_type: corpus.workload_type,
+            source: request.input.word().to_owned(),
             read: corpus.counts.read,
             rejected: corpus.counts.rejected.clone(),
             other: corpus.counts.other,

@@ -3,9 +3,8 @@
 pub mod credentials;
 pub mod dataset;
 pub(crate) mod elastic;
-pub mod input;
-pub mod jsonl;
-pub mod lines;
+pub(crate) mod input;
+pub(crate) mod lines;
 pub mod listing;
 pub mod load;
 pub mod local;
@@ -13,9 +12,11 @@ pub mod log_store;
 pub mod manifest;
 mod output;
 mod pipeline;
+mod rejects;
 
 pub use elastic::error::ElasticError;
 pub use elastic::halt::Halt;
+pub use output::NewFolder;
 
 #[cfg(test)]
-mod reasons_tests;
+mod tests;

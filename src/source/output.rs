@@ -62,3 +62,70 @@ impl Output {
         Ok(DatasetFile { path: self.name, rows: self.rows, sha256 })
     }
 }
+
+/// A folder that goes again if nothing is written to it.
+#[derive(Debug)]
+pub struct NewFolder {
+    /// The outermost folder that was made.
+    made: Option<PathBuf>,
+}
+
+impl NewFolder {
+    /// Creates a folder with the folders above it.
+    pub fn create(path: &Path) -> std::io::Result<NewFolder> {
+        let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = missing.last().map(Path::to_owned);
+        std::fs::create_dir_all(path)?;
+        Ok(NewFolder { made })
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        if let Some(made) = &self.made {
+            remove_if_empty(made);
+        }
+    }
+}
+
+/// Removes a folder that holds no file, only folders.
+fn remove_if_empty(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_if_empty(&entry.path());
+        }
+    }
+    // Fails where something is left.
+    let _ = std::fs::remove_dir(folder);
+}
+
+/// Removes a file, if there is one.
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_stays_only_with_a_file_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a/b");
+        drop(NewFolder::create(&out).unwrap());
+        assert!(dir.path().exists() && !dir.path().join("a").exists());
+        let folder = NewFolder::create(&out).unwrap();
+        std::fs::create_dir(out.join("empty")).unwrap();
+        std::fs::write(out.join("file"), "x").unwrap();
+        drop(folder);
+        assert!(out.join("file").exists() && !out.join("empty").exists());
+        std::fs::remove_file(out.join("file")).unwrap();
+        drop(NewFolder::create(&out).unwrap());
+        assert!(out.exists(), "it was there before");
+    }
+}

@@ -213,13 +213,17 @@ fn strict_ends_with_6_and_loads_the_good_all_the_same() {
 }
 
 #[test]
-fn with_jsonl_logs_in_the_configuration_there_is_nowhere_to_load_into() {
+fn with_jsonl_logs_in_the_configuration_the_local_store_is_filled() {
     let folder = Folder::shipped();
     folder.write("more.jsonl", log("w", 3));
     let output = folder.dfwfd(["load", "more.jsonl", "--format", "json"]).run();
-    output.code(2).says("logs.source");
-    assert!(output.json()["error"]["message"].is_string());
-    folder.dfwfd(["load", "more.jsonl", "--set", "logs.source=local"]).run().code(0);
+    output.code(0).says("loaded into the local log store").says("logs.path").says("--set logs.source=local");
+    assert_eq!(counts(&output), [3, 3, 0, 0]);
+    // Files that are not there are no obstacle.
+    let again = folder.dfwfd(["load", "more.jsonl", "--set", "logs.path=nowhere.jsonl", "--format", "json"]).run();
+    assert_eq!(counts(again.code(0)), [3, 0, 3, 0]);
+    let told = folder.dfwfd(["load", "more.jsonl", "--set", "logs.source=local"]).run();
+    assert!(!told.code(0).stderr.contains("logs.path"), "{told}");
 }
 
 #[test]

@@ -374,6 +374,7 @@ fn too_little_is_code_6_with_counts_and_a_remedy() {
     folder.write("logs.jsonl", log("w", 40));
     let few = split(&folder, "few", &["--logs", "logs.jsonl"]);
     few.code(6).says("40").says("50").says("min_total_records").hints();
+    assert!(!folder.at("few").exists(), "a split that fails leaves no empty folder");
     let large = small(&folder, "large", 40, &["--logs", "logs.jsonl"]);
     large.code(6).says("40").says("eval_size").hints();
     // The remedy is one: taken as it stands it works.

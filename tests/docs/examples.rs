@@ -106,14 +106,14 @@ fn a_bad_night_says_what_is_wrong() {
     folder.write("day.jsonl", log("news", 160));
     expect(&folder, "flywheel.yaml", 2, "usage: ");
     expect(&folder, "gone.yaml news day.jsonl", 2, "gone.yaml");
-    expect(&folder, "flywheel.yaml news gone.jsonl", 2, "opening gone.jsonl");
+    expect(&folder, "flywheel.yaml news gone.jsonl", 2, "cannot open gone.jsonl");
     // The records of the tests are older than 30 days.
     expect(&folder, "flywheel.yaml news day.jsonl", 6, "nothing was deployed");
     let report = parse_lines(&folder.read("results.jsonl")).remove(0);
     assert_eq!((&report["exit_code"], report["error"].is_object()), (&Value::from(6), true), "{report:#}");
-    // Where the configuration reads files in place there is nothing to load into.
+    // Loading works where the configuration reads files in place.
     folder.write("in-place.yaml", format!("{CONFIG}logs: {{path: day.jsonl}}\n"));
-    expect(&folder, "in-place.yaml news day.jsonl", 2, "logs.source");
+    expect(&folder, "in-place.yaml news day.jsonl", 6, "nothing was deployed");
     let nobody = "nmp_config: {nemo_base_url: 'http://127.0.0.1:1', nim_base_url: 'http://127.0.0.1:1', datastore_base_url: 'http://127.0.0.1:1'}";
     folder.write("cluster.yaml", CONFIG.replace("nmp_config: {platform: embedded}", nobody));
     expect(&folder, "cluster.yaml news", 3, "http://127.0.0.1:1");

@@ -1,7 +1,34 @@
-//! The forms in which a line may hold a record.
+//! The forms in which a line may hold a record. Each form but the record itself is a file here that turns a line into the
+//! JSON of a record; [`read`] is the one place that tries them.
 
 pub mod chat_row;
 pub mod reshape;
 pub mod streamed;
 pub mod table;
 pub mod template;
+
+use crate::data::reject::Reject;
+
+/// The forms that are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forms {
+    /// Log records, whose response may be whole or streamed.
+    Logged,
+    /// Log records and chat rows.
+    LoggedAndChatRows,
+}
+
+/// Reads a line with `read`, which takes the JSON of a record. A line that is refused for want of what another form has
+/// is turned into a record first.
+pub fn read<T>(line: &[u8], forms: Forms, mut read: impl FnMut(&[u8]) -> Result<T, Reject>) -> Result<T, Reject> {
+    let refused = match read(line) {
+        Err(refused @ (Reject::NoRequest | Reject::BadResponse)) => refused,
+        other => return other,
+    };
+    let record = match refused {
+        Reject::NoRequest if forms == Forms::LoggedAndChatRows => chat_row::record_of(line),
+        Reject::BadResponse => streamed::record_of(line).map(Ok),
+        _ => None,
+    };
+    read(&record.ok_or(refused)??)
+}

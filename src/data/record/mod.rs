@@ -7,7 +7,6 @@ use std::cell::Cell;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::data::forms::streamed;
 use crate::data::json::canonical::{self, CanonicalWriter, Canonicaliser};
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
@@ -385,15 +384,8 @@ impl Normaliser {
         Ok(Checked { id, record, has_more })
     }
 
-    /// The id of a record, whose response may be streamed.
+    /// Returns the id of a record.
     pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
-        match self.id_of(json) {
-            Err(Reject::BadResponse) => self.id_of(&streamed::record_of(json).ok_or(Reject::BadResponse)?),
-            id => id,
-        }
-    }
-
-    fn id_of(&mut self, json: &[u8]) -> Result<u128, Reject> {
         let (record, root) = Record::read(json, &FieldDefaults::default(), &mut self.tape)?;
         Ok(self.ids.of(root, &record))
     }

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::corpus::CorpusRow;
-use crate::data::intake::{LineCounts, Origin, TypeCounts, WorkloadType};
+use crate::data::counts::{LineCounts, TypeCounts};
+use crate::data::origin::Origin;
+use crate::data::workload_type::WorkloadType;
 
 /// A corpus of rows given as (class, group), in canonical order.
 fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
@@ -13,7 +15,7 @@ fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
     let classes = rows.iter().map(|row| row.class).max().map_or(0, |last| last + 1);
     Corpus {
         workload: "w".into(),
-        kind: WorkloadType::Classification,
+        workload_type: WorkloadType::Classification,
         types: TypeCounts::default(),
         counts: LineCounts::default(),
         classes: (0..classes).map(|class| format!("class {class}")).collect(),

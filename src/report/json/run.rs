@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::Candidate;
 use super::failure::ErrorObject;
-use crate::data::intake::WorkloadType;
+use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
 use crate::run::outcome::ComparisonFact;
 use crate::score::Estimate;

@@ -6,13 +6,51 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::read::{SPOOL, examined};
+use super::write::CONFLICTS;
 use super::*;
-use crate::data::intake::WorkloadType;
+use crate::data::intake::{ExaminerScratch, Findings};
 use crate::data::options::{Fields, Filter, LabelRules, SplitRules, TypeChoice};
+use crate::data::origin::Origin;
 use crate::data::record;
+use crate::data::reject::Reject;
+use crate::data::rows::RowRenderer;
+use crate::data::workload_type::WorkloadType;
+use crate::source::input::InputError;
 use crate::source::input::packed::tests::{gzip, zstandard};
+use crate::source::lines::Blocks;
+use crate::source::manifest::DatasetFile;
 
-/// Of what needs no credentials.
+#[test]
+fn lines_are_read_again_in_any_order() {
+    let folder = Folder::new();
+    let lines: Vec<String> = (0..50_000).map(|n| format!("line {n}")).collect();
+    let path = folder.file("a.jsonl", &lines);
+    let mut reader = InputReader {
+        intake: Intake::new(&request(Vec::new())).unwrap(),
+        rejects: Rejects::new(None),
+        reshaper: None,
+        out: &folder.out("."),
+        max_line: MAX_LINE,
+    };
+    let inputs = [reader.read(0, Input::file(&path)).unwrap()];
+    let mut offset = 0;
+    let mut origins = Vec::new();
+    for line in &lines {
+        origins.push(Origin { input: 0, offset, length: line.len() as u32, line: 0 });
+        offset += line.len() as u64 + 1;
+    }
+    let mut again = LineReader::new(&inputs);
+    for n in (0..50_000).chain([49_999, 0, 25_000, 24_999, 25_001]) {
+        assert_eq!(again.read(&origins[n]).unwrap(), lines[n].as_bytes());
+    }
+    assert!(again.read(&Origin { offset, length: 1, ..Origin::default() }).is_err());
+    assert!(inputs[0].check_unchanged().is_ok());
+    std::fs::write(&path, "cut").unwrap();
+    assert!(inputs[0].check_unchanged().is_err());
+}
+
+/// Builds from what needs no credentials.
 fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
     super::build(request, &Credentials::None, out, rejects, &Halt::default())
 }
@@ -165,8 +203,13 @@ fn the_same_bytes_from_any_order_and_any_store() {
     for (n, (input, stdin)) in inputs.into_iter().enumerate() {
         let request = DatasetRequest { input, ..request(Vec::new()) };
         let out = folder.out(&format!("out{n}"));
-        let manifest = build_from(&request, &out, None, &mut stdin.as_slice(), MAX_LINE, None).unwrap();
-        assert!(!out.join(SPOOL).exists());
+        let manifest = if request.input == LogSource::Stdin {
+            let piped = Input::stream("-", stdin.as_slice());
+            build_from(&request, vec![piped], &out, Rejects::new(None), MAX_LINE).unwrap()
+        } else {
+            build(&request, &out, None).unwrap()
+        };
+        assert!(!out.join(format!("{SPOOL}0")).exists());
         assert_eq!(first.get_or_insert_with(|| manifest.files.clone()), &manifest.files, "input {n}");
     }
     let another = DatasetRequest {
@@ -353,8 +396,9 @@ fn packed_logs_make_the_datasets_of_what_is_in_them() {
             .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(SPOOL));
         assert_eq!(left.count(), 0);
         std::fs::write(&path, &packed[..packed.len() - 9]).unwrap();
-        let cut = unusable(build(&request(vec![path]), &out, None));
-        assert!(matches!(cut, Unusable::Damaged { file, .. } if file.ends_with(name)));
+        let cut = build(&request(vec![path]), &out, None).unwrap_err();
+        let known = cut.downcast_ref::<InputError>();
+        assert!(matches!(known, Some(InputError::Damaged { name: file, .. }) if file.ends_with(name)), "{cut:#}");
     }
 }
 
@@ -458,9 +502,9 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut intake = Intake::new(&request(Vec::new())).unwrap();
-        let mut blocks = Blocks::new(bytes.as_slice(), 0, None, 100);
+        let mut blocks = Blocks::new(bytes.as_slice(), 0).with_max_line(100);
         while let Some(block) = blocks.next(Vec::new()).unwrap() {
-            intake.absorb(block.examine(&intake.examiner(), &mut ExaminerScratch::default()));
+            intake.absorb(examined(&intake.examiner(), 0, &block, &mut ExaminerScratch::default()));
         }
         let _ = intake.finish();
     }

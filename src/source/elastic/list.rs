@@ -1,7 +1,7 @@
 //! What an index holds: counted by the server where its mapping allows, else by reading every record.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -20,7 +20,6 @@ use crate::data::forms::reshape::Reshaper;
 use crate::data::label::LabelReader;
 use crate::data::options::{Fields, Filter, IndexAt};
 use crate::source::credentials::Credentials;
-use crate::source::input::digest::Seen;
 use crate::source::input::reshaped::Reshaped;
 use crate::source::lines::Lines;
 use crate::source::listing::{ListingTally, StoreListing, WorkloadListing};
@@ -169,17 +168,16 @@ fn scanned(
     reading: impl Fn() -> String,
 ) -> anyhow::Result<StoreListing> {
     let mut tally = ListingTally::default();
-    let mut bytes = Vec::new();
     let server = Some(pages.server.clone());
-    let (mut reshaper, seen) = (Reshaper::new(fields), Seen::default());
+    let mut reshaper = Reshaper::new(fields);
     let records: Box<dyn Read> = match fields.are_own() {
         true => Box::new(&mut pages),
-        false => Box::new(Reshaped::new(&mut pages, &mut reshaper, &seen)),
+        false => Box::new(Reshaped::new(&mut pages, &mut reshaper)),
     };
-    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, records), 0);
+    let mut lines = Lines::new(records, 0);
     let read = loop {
-        match lines.next(&mut bytes) {
-            Ok(Some(_)) => tally.take(&bytes, filter, labels),
+        match lines.next() {
+            Ok(Some(line)) => tally.take(line.text, filter, labels),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }

@@ -1,5 +1,104 @@
-//! Inputs: files, streams and what is packed in them.
+//! Inputs: files, pipes, standard input, indexes and segments of the local log store, each with a name, an order, a digest
+//! and a way to read its lines again. The one place that opens and unpacks what records are read from.
 
 pub mod digest;
+pub mod error;
 pub mod packed;
 pub mod reshaped;
+
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::path::PathBuf;
+
+use digest::StreamDigest;
+pub use error::InputError;
+use packed::{PackedKind, Packing};
+
+/// Something that records are read from.
+pub struct Input<'s> {
+    /// The name that messages and manifests show.
+    pub name: PathBuf,
+    /// Whether its lines come in the same order each time.
+    pub has_order: bool,
+    /// Name and version of the server of an index.
+    pub server: Option<String>,
+    /// A stream that can be read once; `None` for the file of the name.
+    stream: Option<Box<dyn Read + 's>>,
+}
+
+impl<'s> Input<'s> {
+    /// Creates an input of a file or a named pipe.
+    pub fn file(path: impl Into<PathBuf>) -> Input<'s> {
+        Input { name: path.into(), has_order: true, server: None, stream: None }
+    }
+
+    /// Creates an input of a stream, such as standard input.
+    pub fn stream(name: impl Into<PathBuf>, stream: impl Read + 's) -> Input<'s> {
+        Input { stream: Some(Box::new(stream)), ..Input::file(name) }
+    }
+
+    /// Creates an input of the documents of an index, whose order is another one each time.
+    pub fn index(name: String, documents: impl Read + 's, server: String) -> Input<'s> {
+        Input { has_order: false, server: Some(server), ..Input::stream(name, documents) }
+    }
+
+    /// Returns whether its lines can be read again where they stand. Those of streams, pipes and packed files cannot. A
+    /// file that cannot be opened is reported when it is read.
+    pub fn is_reread_in_place(&self) -> bool {
+        let is_file = || std::fs::metadata(&self.name).map_or(true, |metadata| metadata.is_file());
+        let is_packed = || {
+            let looked = File::open(&self.name).and_then(packed::look);
+            looked.is_ok_and(|(kind, _)| matches!(kind, PackedKind::Packed(_)))
+        };
+        self.stream.is_none() && is_file() && !is_packed()
+    }
+
+    /// Opens the input.
+    pub fn open(self) -> Result<OpenInput<'s>, InputError> {
+        let name = self.name.display().to_string();
+        if let Some(bytes) = self.stream {
+            return Ok(OpenInput { name, size: None, packing: None, bytes });
+        }
+        let file = match File::open(&self.name) {
+            Ok(file) => file,
+            Err(source) => return Err(InputError::Open { name, source }),
+        };
+        let metadata = file.metadata().ok();
+        if metadata.as_ref().is_some_and(Metadata::is_dir) {
+            return Err(InputError::Folder { name });
+        }
+        let size = metadata.filter(Metadata::is_file).map(|metadata| metadata.len());
+        Ok(OpenInput { name, size, packing: None, bytes: Box::new(file) })
+    }
+}
+
+/// An input that is open.
+pub struct OpenInput<'s> {
+    /// The name that messages show.
+    pub name: String,
+    /// Bytes of the file; `None` for a stream.
+    pub size: Option<u64>,
+    /// The form in which the bytes were packed.
+    pub packing: Option<Packing>,
+    /// The bytes, to be read once.
+    pub bytes: Box<dyn Read + 's>,
+}
+
+impl<'s> OpenInput<'s> {
+    /// Unpacks the bytes while they are read, if they are packed. `digest` hashes them as they stand in the input.
+    pub fn unpacked(self, digest: Option<&StreamDigest>) -> Result<OpenInput<'s>, InputError> {
+        let OpenInput { name, size, bytes, .. } = self;
+        let bytes: Box<dyn Read + 's> = match digest {
+            Some(digest) => Box::new(digest.watch(bytes)),
+            None => bytes,
+        };
+        let failed = |error| InputError::of_read(&name, error);
+        let (kind, whole) = packed::look(bytes).map_err(failed)?;
+        let (packing, bytes): (_, Box<dyn Read + 's>) = match kind {
+            PackedKind::Plain => (None, Box::new(whole)),
+            PackedKind::Packed(packing) => (Some(packing), Box::new(packing.unpack(whole).map_err(failed)?)),
+            PackedKind::Foreign(unpack) => return Err(InputError::Compressed { name, unpack }),
+        };
+        Ok(OpenInput { name, size, packing, bytes })
+    }
+}

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::format::detect;
+use super::outcome::LOCATED;
 use super::*;
 use crate::data::forms::table::TableError;
+use crate::data::reject::Reject;
 use crate::source::input::packed::tests::{gzip, zstandard};
 use crate::source::local::LocalStore;
 
@@ -198,16 +201,16 @@ fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
     let good = trial.file("a.jsonl", GOOD);
     let fails = |second: PathBuf| {
         let error = load(&request(&[good.clone(), second]), &trial.store, None, &mut |_| {}).unwrap_err();
-        (format!("{error:#}"), error.downcast::<LoadError>().ok(), trial.lines().len())
+        (error, trial.lines().len())
     };
     let missing = fails(trial.dir.path().join("missing"));
-    assert!(matches!(missing.1, Some(LoadError::Open { .. })) && missing.2 == 0);
+    assert!(matches!(missing.0.downcast_ref(), Some(InputError::Open { .. })) && missing.1 == 0);
     let folder = fails(trial.dir.path().to_owned());
-    assert!(matches!(folder.1, Some(LoadError::Folder { .. })) && folder.2 == 0);
+    assert!(matches!(folder.0.downcast_ref(), Some(InputError::Folder { .. })) && folder.1 == 0);
     let packed = fails(trial.file("b.jsonl.xz", b"\xfd7zXZ\x00rest"));
-    assert!(matches!(packed.1, Some(LoadError::Compressed { unpack: "xz -dc", .. })) && packed.2 == 1);
+    assert!(matches!(packed.0.downcast_ref(), Some(InputError::Compressed { unpack: "xz -dc", .. })) && packed.1 == 1);
     let unclear = fails(trial.file("c.csv", "a,b,c\n"));
-    let Some(LoadError::Table { source, .. }) = unclear.1 else { unreachable!("{}", unclear.0) };
+    let Some(UnclearTable { source, .. }) = unclear.0.downcast_ref() else { unreachable!("{:#}", unclear.0) };
     assert!(matches!(source, TableError::Unclear { what: "text", .. }));
 }
 
@@ -248,8 +251,8 @@ fn a_packed_file_that_is_cut_off_loses_only_what_is_not_in_it() {
     let trial = Trial::new();
     let cut = trial.file("day.jsonl.gz", &whole[..whole.len() * 3 / 4]);
     let error = load(&request(&[cut]), &trial.store, None, &mut |_| {}).unwrap_err();
-    let known = error.downcast_ref::<LoadError>();
-    assert!(matches!(known, Some(LoadError::Damaged { file, .. }) if file.ends_with("day.jsonl.gz")), "{error:#}");
+    let known = error.downcast_ref::<InputError>();
+    assert!(matches!(known, Some(InputError::Damaged { name, .. }) if name.ends_with("day.jsonl.gz")), "{error:#}");
     let before = trial.lines().len();
     assert!((10_000..20_000).contains(&before), "{before}");
     let loaded = trial.load_file("day.jsonl.gz", whole);

@@ -1,7 +1,7 @@
 //! Deleting from the log store by workload, client or time. Segments are rewritten beside the old ones and renamed.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -52,22 +52,21 @@ fn rewrite(path: &Path, filter: &Filter) -> io::Result<Deleted> {
 
 fn rewrite_beside(path: &Path, kept: &Path, filter: &Filter) -> io::Result<Deleted> {
     let mut out = BufWriter::with_capacity(1 << 18, File::create(kept)?);
-    let mut lines = Lines::new(BufReader::with_capacity(1 << 18, File::open(path)?), 0);
-    let mut bytes = Vec::new();
+    let mut lines = Lines::new(File::open(path)?, 0);
     let mut deleted = Deleted::default();
-    while let Some(line) = lines.next(&mut bytes)? {
-        if line.too_long {
+    while let Some(line) = lines.next()? {
+        if line.is_too_long {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("line {} is longer than 64 MiB", line.number),
             ));
         }
-        if matches(&bytes, filter) {
+        if matches(line.text, filter) {
             deleted.records += 1;
         } else {
             deleted.kept += 1;
-            bytes.push(b'\n');
-            out.write_all(&bytes)?;
+            out.write_all(line.raw)?;
+            out.write_all(b"\n")?;
         }
     }
     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -1,7 +1,6 @@
 //! Lists what the local log store holds. Reads every record once and keeps only counts.
 
 use std::fs::File;
-use std::io::BufReader;
 
 use anyhow::Context;
 
@@ -16,13 +15,12 @@ impl LocalStore {
     pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<StoreListing> {
         let reading = self.read()?;
         let mut tally = ListingTally::default();
-        let mut bytes = Vec::new();
         for path in &reading.files {
             let reading = || format!("reading {}", path.display());
             let file = File::open(path).with_context(reading)?;
-            let mut lines = Lines::new(BufReader::with_capacity(1 << 18, file), 0);
-            while lines.next(&mut bytes).with_context(reading)?.is_some() {
-                tally.take(&bytes, filter, labels);
+            let mut lines = Lines::new(file, 0);
+            while let Some(line) = lines.next().with_context(reading)? {
+                tally.take(line.text, filter, labels);
             }
         }
         Ok(tally.finish())

@@ -1,7 +1,7 @@
 //! One segment of the log store: a JSONL file of one workload and the ids of its records. Its callers hold the lock.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::ids::Ids;
@@ -81,22 +81,21 @@ impl Segment {
             return Ok((length, 0));
         }
         file.seek(SeekFrom::Start(self.ids.covered))?;
-        let mut lines = Lines::new(BufReader::with_capacity(1 << 18, &*file), self.ids.covered);
-        let mut bytes = Vec::new();
+        let mut lines = Lines::new(&*file, self.ids.covered);
         let mut noted = Vec::new();
         let mut torn = None;
         let mut end = self.ids.covered;
-        while let Some(line) = lines.next(&mut bytes)? {
-            let record = if line.too_long { None } else { normalise(&bytes, &FieldDefaults::default()).ok() };
-            if !line.ended && record.is_none() {
+        while let Some(line) = lines.next()? {
+            let record = if line.is_too_long { None } else { normalise(line.text, &FieldDefaults::default()).ok() };
+            if !line.is_ended && record.is_none() {
                 torn = Some(line.start);
                 break;
             }
-            end = line.end + u64::from(!line.ended);
+            end = line.end + u64::from(!line.is_ended);
             if let Some(id) = record.map(|record| record.id) {
                 noted.push((id, end));
             }
-            if !line.ended {
+            if !line.is_ended {
                 let mut file = &*file;
                 file.seek(SeekFrom::End(0))?;
                 file.write_all(b"\n")?;

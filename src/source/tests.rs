@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::data::intake::Intake;
 use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitRules, TypeChoice};
 use crate::data::reject::Reject;
-use crate::source::jsonl::Blocks;
+use crate::source::dataset::examined;
+use crate::source::lines::Blocks;
 use crate::source::load::{LoadRequest, load};
 use crate::source::local::LocalStore;
 
@@ -49,9 +50,9 @@ fn every_reason_has_a_fixture_that_gives_it() {
             _ => TypeChoice::Classification,
         };
         let mut intake = Intake::new(&request(kind)).unwrap();
-        let mut blocks = Blocks::new(bytes.as_slice(), 0, None, MAX_LINE);
+        let mut blocks = Blocks::new(bytes.as_slice(), 0).with_max_line(MAX_LINE);
         while let Some(block) = blocks.next(Vec::new()).unwrap() {
-            intake.absorb(block.examine(&intake.examiner(), &mut Default::default()));
+            intake.absorb(examined(&intake.examiner(), 0, &block, &mut Default::default()));
         }
         let corpus = intake.finish().unwrap();
         // The first line of each fixture is a good record, which must survive its neighbour.

@@ -1,0 +1,123 @@
+//! Writes the datasets: reads the lines of their records again and renders them as rows.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::read::ReadInput;
+use super::reread::LineReader;
+use crate::data::corpus::Corpus;
+use crate::data::forms::{self, Forms};
+use crate::data::origin::Origin;
+use crate::data::record::Normaliser;
+use crate::data::reject::Reject;
+use crate::data::rows::RowRenderer;
+use crate::data::split::Split;
+use crate::source::manifest::DatasetFile;
+use crate::source::output::{Output, remove_if_there};
+use crate::source::pipeline;
+
+/// The eval set, below the dataset folder.
+pub const EVAL: &str = "eval/eval_data.jsonl";
+/// The training set, below the dataset folder.
+pub const TRAIN: &str = "train/training/train_data.jsonl";
+/// The validation set, below the dataset folder. An empty one is not written.
+pub const VALIDATION: &str = "train/validation/val_data.jsonl";
+/// Texts that stand with different labels, below the dataset folder. Without any it is not written.
+pub const CONFLICTS: &str = "conflicts.jsonl";
+
+/// Rows that one thread renders at once.
+const ROWS_AT_ONCE: usize = 512;
+
+/// Appends the row of a record: one of the two forms of [`RowRenderer`].
+type Render = fn(&mut RowRenderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>;
+
+/// Makes the ids of the records at these places.
+pub(super) fn ids(inputs: &[ReadInput], places: &[Origin]) -> Result<Vec<u128>> {
+    let mut ids = Vec::with_capacity(places.len());
+    let mut jobs = places.chunks(ROWS_AT_ONCE);
+    pipeline::in_order(
+        || Ok(jobs.next()),
+        || (LineReader::new(inputs), Normaliser::default()),
+        |(lines, normaliser), places| -> Result<Vec<u128>> {
+            let id = |at| {
+                let id = forms::read(lines.read(at)?, Forms::Logged, |json| normaliser.id(json));
+                id.with_context(|| lines.failed(at))
+            };
+            places.iter().map(id).collect()
+        },
+        |some: Result<Vec<u128>>| {
+            ids.extend(some?);
+            Ok(())
+        },
+    )?;
+    Ok(ids)
+}
+
+/// Writes the datasets of a split into the folder `out`. An empty one, and that of an earlier split, goes.
+pub(super) fn datasets(
+    inputs: &[ReadInput],
+    corpus: &Corpus,
+    split: &Split,
+    parse_arguments: bool,
+    out: &Path,
+) -> Result<Vec<DatasetFile>> {
+    let mut files = Vec::new();
+    let sets: [(_, _, Render); 3] = [
+        (EVAL, &split.eval, RowRenderer::eval_row),
+        (TRAIN, &split.train, RowRenderer::training_row),
+        (VALIDATION, &split.validation, RowRenderer::training_row),
+    ];
+    for (name, rows, render) in sets {
+        if rows.is_empty() {
+            remove_if_there(&out.join(name))?;
+            continue;
+        }
+        let mut output = Output::new(out, name)?;
+        let mut jobs = rows.chunks(ROWS_AT_ONCE);
+        pipeline::in_order(
+            || Ok(jobs.next()),
+            || (LineReader::new(inputs), RowRenderer::new(parse_arguments)),
+            |(lines, renderer), rows| {
+                let mut text = Vec::with_capacity(rows.len() * 1024);
+                for &row in rows {
+                    if !text.is_empty() {
+                        text.push(b'\n');
+                    }
+                    let at = &corpus.rows[row as usize].origin;
+                    render(renderer, lines.read(at)?, &mut text).with_context(|| lines.failed(at))?;
+                }
+                Ok((text, rows.len() as u64))
+            },
+            |rendered: Result<(Vec<u8>, u64)>| {
+                let (text, rows) = rendered?;
+                output.rows(&text, rows)
+            },
+        )?;
+        files.push(output.finish()?);
+    }
+    Ok(files)
+}
+
+/// Writes the texts that stand with different labels into the folder `out`.
+pub(super) fn conflicts(inputs: &[ReadInput], corpus: &Corpus, out: &Path) -> Result<()> {
+    if corpus.conflicts.is_empty() {
+        return remove_if_there(&out.join(CONFLICTS));
+    }
+    let mut output = Output::new(out, CONFLICTS)?;
+    let mut lines = LineReader::new(inputs);
+    let mut renderer = RowRenderer::new(true);
+    for conflict in &corpus.conflicts {
+        let mut row = Vec::new();
+        renderer.eval_row(lines.read(&conflict.kept)?, &mut row).with_context(|| lines.failed(&conflict.kept))?;
+        let record: serde_json::Value = serde_json::from_slice(&row)?;
+        let line = serde_json::json!({
+            "kept": conflict.label,
+            "labels": conflict.labels,
+            "timestamp": record["timestamp"],
+            "messages": record["request"]["messages"],
+        });
+        output.rows(line.to_string().as_bytes(), 1)?;
+    }
+    output.finish().map(drop)
+}

@@ -1,0 +1,88 @@
+//! Why an input cannot be read, or not to its end.
+
+use std::io;
+
+use super::packed::Damaged;
+
+/// Why an input cannot be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The input cannot be opened.
+    #[error("cannot open {name}")]
+    Open {
+        /// The input as it was named.
+        name: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A folder was named instead of a file.
+    #[error("cannot read {name}: it is a folder")]
+    Folder {
+        /// The folder as it was named.
+        name: String,
+    },
+    /// The input is compressed in a form that is not supported.
+    #[error("cannot read {name}: this compression is not supported")]
+    Compressed {
+        /// The input as it was named.
+        name: String,
+        /// The command that unpacks it to standard output.
+        unpack: &'static str,
+    },
+    /// The compressed data ends too early or was changed.
+    #[error("cannot read {name} to its end: {why}")]
+    Damaged {
+        /// The input as it was named.
+        name: String,
+        /// What is wrong with the data.
+        why: String,
+    },
+    /// The input cannot be read to its end.
+    #[error("cannot read {name} to its end")]
+    Read {
+        /// The input as it was named.
+        name: String,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl InputError {
+    /// Returns what an error of a reader says about its input.
+    pub(crate) fn of_read(name: &str, source: io::Error) -> InputError {
+        let name = name.to_owned();
+        match Damaged::of(&source) {
+            Some(why) => InputError::Damaged { name, why: why.to_string() },
+            None => InputError::Read { name, source },
+        }
+    }
+
+    /// Returns whether the command line names something that is no input.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            InputError::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            InputError::Folder { .. } => true,
+            InputError::Compressed { .. } | InputError::Damaged { .. } | InputError::Read { .. } => false,
+        }
+    }
+
+    /// Returns whether the content of the input is to blame.
+    pub fn is_data(&self) -> bool {
+        matches!(self, InputError::Compressed { .. } | InputError::Damaged { .. })
+    }
+
+    /// Returns what to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            InputError::Folder { name } => Some(format!("name the files in it, such as {name}/*.jsonl")),
+            InputError::Compressed { name, unpack } => {
+                Some(format!("unpack it on the way: {unpack} {name} | dfwfd load - (for split and run: --logs -)"))
+            }
+            InputError::Damaged { .. } => Some(
+                "copy the file again; `dfwfd load` keeps the lines before the damage and adds the others later"
+                    .to_owned(),
+            ),
+            InputError::Open { .. } | InputError::Read { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Takes the content of one input after the other: cuts it into lines or rows, stores what they hold and counts.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+use anyhow::Result;
+
+use super::examine::{ExaminedBlock, FoundRecord, LoadExaminer};
+use super::format::{FileFormat, detect};
+use super::outcome::{LoadOutcome, Loaded};
+use super::sink::Sink;
+use super::{LoadProgress, LoadRequest, UnclearTable};
+use crate::data::forms::reshape::Reshaper;
+use crate::data::forms::table::Table;
+use crate::data::record::FieldDefaults;
+use crate::data::reject::Reject;
+use crate::source::input::packed::inner_name;
+use crate::source::input::reshaped::Reshaped;
+use crate::source::input::{InputError, OpenInput};
+use crate::source::lines::{Block, Blocks};
+use crate::source::pipeline;
+
+/// Bytes of documents of another shape that are looked at before any is stored.
+const FIRST: u64 = 1 << 20;
+/// Bytes that are looked at to find the format of a file.
+const BEGINNING: u64 = 64 << 10;
+/// Bytes of a buffer in front of an input.
+const BUFFER: usize = 1 << 18;
+
+/// Loads inputs into one store.
+pub(super) struct Loader<'a> {
+    request: &'a LoadRequest,
+    sink: Sink,
+    /// Whether nothing but the five fields of a record is stored.
+    only_five: bool,
+    outcome: LoadOutcome<'a>,
+    progress: &'a mut dyn FnMut(LoadProgress),
+    reached: LoadProgress,
+}
+
+impl<'a> Loader<'a> {
+    /// Creates a loader. `bytes` is the size of all inputs, if it is known.
+    pub(super) fn new(
+        request: &'a LoadRequest,
+        sink: Sink,
+        outcome: LoadOutcome<'a>,
+        progress: &'a mut dyn FnMut(LoadProgress),
+        bytes: Option<u64>,
+    ) -> Loader<'a> {
+        Loader {
+            request,
+            only_five: sink.takes_only_five(),
+            sink,
+            outcome,
+            progress,
+            reached: LoadProgress { of: bytes, ..LoadProgress::default() },
+        }
+    }
+
+    /// Loads one input. Also after an error everything before it is stored.
+    pub(super) fn take(&mut self, input: OpenInput<'_>) -> Result<()> {
+        self.outcome.names.push(input.name.clone());
+        let taken = self.take_content(input);
+        self.outcome.count(self.sink.flush()?)?;
+        taken
+    }
+
+    /// Stores what still waits and returns the counts.
+    pub(super) fn finish(self) -> Result<Loaded> {
+        let Loader { sink, mut outcome, .. } = self;
+        outcome.count(sink.finish()?)?;
+        outcome.finish()
+    }
+
+    fn take_content(&mut self, input: OpenInput<'_>) -> Result<()> {
+        let OpenInput { name, packing, bytes, .. } = input.unpacked(None)?;
+        if packing.is_some() {
+            // Only the end shows how much is packed.
+            self.reached.of = None;
+        }
+        let failed = |error| InputError::of_read(&name, error);
+        let mut bytes = BufReader::with_capacity(BUFFER, bytes);
+        let beginning = beginning(&mut bytes).map_err(failed)?;
+        let name_inside = if packing.is_some() { inner_name(&name) } else { &name };
+        let format = self.request.format.unwrap_or_else(|| detect(name_inside, &beginning));
+        let mut content = Cursor::new(beginning).chain(bytes);
+        match format {
+            FileFormat::Jsonl if self.request.fields.are_own() => self.take_lines(&name, content),
+            FileFormat::Jsonl => self.take_documents(&name, content),
+            FileFormat::Table(delimiter) => {
+                let mut table = Vec::new();
+                content.read_to_end(&mut table).map_err(failed)?;
+                self.take_table(&name, &table, delimiter)
+            }
+        }
+    }
+
+    /// Loads documents of another shape. If none of the first has a field, it stands elsewhere, and nothing is stored.
+    fn take_documents(&mut self, name: &str, mut content: impl Read) -> Result<()> {
+        let mut first = Vec::new();
+        content.by_ref().take(FIRST).read_to_end(&mut first).map_err(|error| InputError::of_read(name, error))?;
+        let mut reshaper = Reshaper::new(&self.request.fields);
+        let whole = memchr::memrchr(b'\n', &first).unwrap_or(first.len());
+        io::copy(&mut Reshaped::new(&first[..whole], &mut reshaper), &mut io::sink())?;
+        if let Some(unmet) = reshaper.unmet() {
+            return Err(unmet.into());
+        }
+        self.take_lines(name, Reshaped::new(first.chain(content), &mut reshaper))
+    }
+
+    fn take_lines(&mut self, name: &str, content: impl Read) -> Result<()> {
+        let mut blocks = Blocks::new(content, 0);
+        let used = RefCell::new(Vec::new());
+        let (before, defaults, only_five) = (self.reached.bytes, self.defaults(), self.only_five);
+        let (mut fault, mut lines) = (None, 0);
+        pipeline::in_order(
+            || {
+                let (buffer, room) = used.borrow_mut().pop().map(ExaminedBlock::reuse).unwrap_or_default();
+                // An error ends the lines, so that those before it are stored first.
+                let block = blocks.next(buffer).unwrap_or_else(|error| (fault = Some(error), None).1);
+                Ok(block.map(|block| (block, room)))
+            },
+            || LoadExaminer::new(defaults, only_five),
+            |examiner: &mut LoadExaminer<'_>, (block, room): (Block, ExaminedBlock)| examiner.lines(block, room),
+            |examined: ExaminedBlock| {
+                let before_block = lines;
+                for (line, found) in examined.iter() {
+                    lines = before_block + line.number;
+                    self.take_line(name, lines, line.text, found)?;
+                }
+                self.report(before + examined.end());
+                used.borrow_mut().push(examined);
+                Ok(())
+            },
+        )?;
+        fault.map_or(Ok(()), |error| Err(InputError::of_read(name, error).into()))
+    }
+
+    fn take_table(&mut self, name: &str, bytes: &[u8], delimiter: Option<u8>) -> Result<()> {
+        let mut options = self.request.table.clone();
+        options.delimiter = options.delimiter.or(delimiter);
+        let table = Table::read(bytes, &options).map_err(|source| UnclearTable { name: name.to_owned(), source })?;
+        let mut examiner = LoadExaminer::new(self.defaults(), self.only_five);
+        let mut out = Vec::new();
+        for row in table.iter().flat_map(Table::rows) {
+            let found = examiner.row(&row, &mut out);
+            self.take_line(name, row.line, row.raw, found)?;
+        }
+        self.report(self.reached.bytes + bytes.len() as u64);
+        Ok(())
+    }
+
+    fn take_line(&mut self, name: &str, line: u64, text: &[u8], found: Result<FoundRecord<'_>, Reject>) -> Result<()> {
+        self.outcome.loaded.read += 1;
+        match found {
+            Ok(record) => {
+                self.outcome.loaded.trimmed += u64::from(self.only_five && record.has_more);
+                let stored = self.sink.push(record, (self.outcome.names.len() - 1, line))?;
+                self.outcome.count(stored)
+            }
+            Err(reason) => self.outcome.reject(name, line, text, reason),
+        }
+    }
+
+    fn defaults(&self) -> FieldDefaults<'a> {
+        let LoadRequest { workload, client, timestamp, .. } = self.request;
+        FieldDefaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp }
+    }
+
+    fn report(&mut self, bytes: u64) {
+        (self.reached.read, self.reached.bytes) = (self.outcome.loaded.read, bytes);
+        (self.progress)(self.reached);
+    }
+}
+
+/// Reads up to the end of the first line that is not blank.
+fn beginning(content: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    let mut content = content.take(BEGINNING);
+    while beginning.trim_ascii().is_empty() && content.read_until(b'\n', &mut beginning)? > 0 {}
+    Ok(beginning)
+}

@@ -1,0 +1,116 @@
+//! What a load did, counted while it goes on.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::sink::Stored;
+use crate::data::reject::Reject;
+use crate::source::rejects::Rejects;
+
+/// Rejects whose places are kept for messages.
+pub(super) const LOCATED: usize = 5;
+
+/// What a load did. `read` = `added` + `present` + the sum of `rejected`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Loaded {
+    /// Lines, or rows of tables.
+    pub read: u64,
+    /// Records that are new in the store.
+    pub added: u64,
+    /// Records that were there already, or came twice.
+    pub present: u64,
+    /// Lines that hold no record, by reason.
+    pub rejected: BTreeMap<Reject, u64>,
+    /// The first rejects, for messages.
+    #[serde(skip)]
+    pub located: Vec<LocatedReject>,
+    /// Added records by workload.
+    #[serde(skip)]
+    pub workloads: BTreeMap<String, u64>,
+    /// Torn lines that an earlier, killed load had left and that were cut off.
+    #[serde(skip)]
+    pub repaired: u64,
+    /// Records of which only the five fields were written, because the index admits no others.
+    #[serde(skip)]
+    pub trimmed: u64,
+    /// What the server said of the first record that it refused.
+    #[serde(skip)]
+    pub refusal: Option<String>,
+    /// Name and version of the server that was loaded into.
+    #[serde(skip)]
+    pub server: Option<String>,
+}
+
+/// A reject and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedReject {
+    /// The file as it was named; `<stdin>` for standard input.
+    pub file: String,
+    /// From 1.
+    pub line: u64,
+    /// What is wrong.
+    pub reason: Reject,
+}
+
+impl Loaded {
+    /// Lines that hold no record.
+    pub fn rejects(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+}
+
+/// Counts what a load does and writes what it refuses.
+pub(super) struct LoadOutcome<'a> {
+    /// The names of the inputs so far.
+    pub(super) names: Vec<String>,
+    pub(super) loaded: Loaded,
+    rejects: Rejects<'a>,
+}
+
+impl<'a> LoadOutcome<'a> {
+    /// Starts to count a load into this server.
+    pub(super) fn new(rejects: Rejects<'a>, server: Option<String>) -> LoadOutcome<'a> {
+        LoadOutcome { names: Vec::new(), loaded: Loaded { server, ..Loaded::default() }, rejects }
+    }
+
+    /// Counts what became of records, and rejects those that a server has refused.
+    pub(super) fn count(&mut self, stored: Vec<Stored>) -> Result<()> {
+        for stored in stored {
+            match stored {
+                Stored::Local(workload, appended) => {
+                    self.loaded.added += appended.added;
+                    self.loaded.present += appended.present;
+                    self.loaded.repaired += appended.repaired;
+                    *self.loaded.workloads.entry(workload).or_default() += appended.added;
+                }
+                Stored::Index(written) => {
+                    self.loaded.added += written.added;
+                    self.loaded.present += written.present;
+                    for record in written.refused {
+                        let (name, line) = (self.names.get(record.place.0).cloned(), record.place.1);
+                        self.loaded.refusal.get_or_insert(record.why);
+                        self.reject(&name.unwrap_or_default(), line, &record.line, Reject::RefusedByStore)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a refused line and writes it out.
+    pub(super) fn reject(&mut self, name: &str, line: u64, text: &[u8], reason: Reject) -> Result<()> {
+        *self.loaded.rejected.entry(reason).or_default() += 1;
+        if self.loaded.located.len() < LOCATED {
+            self.loaded.located.push(LocatedReject { file: name.to_owned(), line, reason });
+        }
+        self.rejects.write(name, line, reason, text)
+    }
+
+    /// Returns the counts.
+    pub(super) fn finish(mut self) -> Result<Loaded> {
+        self.rejects.finish()?;
+        Ok(self.loaded)
+    }
+}
