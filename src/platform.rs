@@ -10,7 +10,7 @@ use crate::config::plan::{Candidate, Plan};
 use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::student;
-use crate::vocabulary::{PlatformId, PlatformKind};
+use crate::vocabulary::{Generation, PlatformId, PlatformKind};
 
 pub use crate::embedded::{
     BadFault, Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
@@ -66,7 +66,7 @@ fn start(gpus: u32) -> anyhow::Result<Platform> {
     let id = PlatformId::InProcess(server.instance().to_owned());
     let base_urls = BaseUrls { nemo, nim: nim.clone(), datastore };
     let options = ClientOptions { base_urls, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
-    let nemo = Client::new(&options).context("connecting to the embedded platform")?;
+    let nemo = Client::new(&options, Some(Generation::V1), "").context("connecting to the embedded platform")?;
     Ok(Platform { nemo, id, kind: PlatformKind::Embedded, nim, _server: Some(server) })
 }
 
@@ -92,14 +92,15 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
         .map(|(name, value)| Ok((name.clone(), Secret::new(filled(name, value, environment)?))))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let nim = base_urls.nim.clone();
-    let nemo = Client::new(&ClientOptions {
+    let options = ClientOptions {
         base_urls,
         bearer,
         hf_token: environment.get("HF_TOKEN").map(Secret::new),
         headers,
         ca_cert: platform.ca_cert.as_deref().map(Path::to_path_buf),
-    })
-    .context("preparing the connection to NeMo")?;
+    };
+    let nemo =
+        Client::new(&options, platform.generation, &platform.namespace).context("preparing the connection to NeMo")?;
     Ok(Platform { nemo, id, kind: PlatformKind::Nemo, nim, _server: None })
 }
 

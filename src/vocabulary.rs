@@ -78,10 +78,38 @@ impl CandidateState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformKind {
-    /// A cluster behind three base URLs.
+    /// NeMo: the microservices behind three base URLs, or Helix behind one.
     Nemo,
     /// The NeMo-compatible server of dfwfd.
     Embedded,
+}
+
+/// A generation of NeMo's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generation {
+    /// Version 1 of the microservices (releases 25.4 to 25.12).
+    V1,
+    /// NeMo Helix, called NeMo Platform before 0.7.
+    Helix,
+}
+
+/// What a platform says that it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformVersion {
+    pub generation: Generation,
+    /// Such as `0.8.1`. Version 1 does not tell it.
+    pub version: Option<String>,
+}
+
+impl Generation {
+    /// Returns the name of the generation in a sentence.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Generation::V1 => "NeMo microservices, version 1",
+            Generation::Helix => "NeMo Helix",
+        }
+    }
 }
 
 impl PlatformKind {

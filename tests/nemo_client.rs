@@ -38,7 +38,7 @@ fn client(server: &Server) -> Client {
         headers: Vec::new(),
         ca_cert: None,
     };
-    Client::new(&options).unwrap()
+    Client::new(&options, None, NS).unwrap()
 }
 
 fn start(upload_mode: UploadMode) -> Server {
@@ -105,7 +105,22 @@ fn deployment() -> NewDeployment {
         pvc_size: Some("25Gi".into()),
         gpu: 1,
         envs: BTreeMap::from([("NIM_GUIDED_DECODING_BACKEND".into(), "outlines".into())]),
+        engine: None,
+        lora_rank: 16,
         description: format!("{NIM} (me@here)"),
+    }
+}
+
+fn training_option() -> TrainingOption {
+    TrainingOption {
+        training_type: "sft".into(),
+        finetuning_type: "lora".into(),
+        num_gpus: 1,
+        num_nodes: 1,
+        tensor_parallel_size: 1,
+        data_parallel_size: None,
+        use_sequence_parallel: false,
+        micro_batch_size: 1,
     }
 }
 
@@ -117,16 +132,7 @@ fn config() -> NewTrainingConfig {
         target: format!("{MODEL}@1.0"),
         max_seq_length: 4096,
         training_precision: Some("bf16-mixed".into()),
-        option: TrainingOption {
-            training_type: "sft".into(),
-            finetuning_type: "lora".into(),
-            num_gpus: 1,
-            num_nodes: 1,
-            tensor_parallel_size: 1,
-            data_parallel_size: None,
-            use_sequence_parallel: false,
-            micro_batch_size: 1,
-        },
+        option: training_option(),
     }
 }
 
@@ -137,6 +143,11 @@ fn training() -> NewTrainingJob {
         config: CONFIG.into(),
         dataset: TRAIN.into(),
         adapter: ADAPTER.into(),
+        model: MODEL.into(),
+        max_seq_length: 1024,
+        training_precision: None,
+        option: training_option(),
+        execution_profile: None,
         hyperparameters: Hyperparameters {
             training_type: "sft".into(),
             finetuning_type: "lora".into(),
@@ -350,7 +361,7 @@ async fn flywheel(mode: UploadMode) {
     assert_eq!(client.embedded_instance(), None);
     client.check_api().await.unwrap();
     assert_eq!(client.embedded_instance().as_deref(), Some(server.instance()));
-    for service in client.services() {
+    for &service in client.services().await.unwrap() {
         client.probe(service).await.unwrap();
     }
     let targets = client.training_targets().await.unwrap();

@@ -1,7 +1,7 @@
 //! Resolves `nims` and `--only` into the candidates of a plan.
 
 use super::Invocation;
-use super::plan::{Candidate, CustomizerPlan};
+use super::plan::{Candidate, CustomizerPlan, HelixModel};
 use super::problem::{Location, Problem};
 use super::resolve::Resolver;
 use crate::student;
@@ -61,6 +61,14 @@ impl Resolver<'_> {
             pvc_size: reader.text(&at("pvc_size")),
             tag: reader.text(&at("tag")),
             registry_base: reader.text(&at("registry_base")).map(|base| base.trim_end_matches('/').to_owned()),
+            helix: HelixModel {
+                base_model: reader.text(&at("base_model")),
+                repository: reader.text(&at("base_model_repository")),
+                token_env: reader.text(&at("base_model_token_env")),
+                engine: reader.text(&at("engine")),
+                image: reader.text(&at("image")),
+                execution_profile: reader.text(&at("customizer_configs.execution_profile")),
+            },
             customizer,
             model_name,
         })
@@ -72,6 +80,8 @@ impl Resolver<'_> {
         let reader = self.reader;
         let target = match reader.text(&at("target")) {
             Some(target) => target,
+            // Helix trains the base model itself and knows no targets.
+            None if self.is_helix() && reader.is_good(&at("target")) => format!("{model_name}@2.0"),
             None if reader.written(&section).is_none() && reader.is_good(&at("target")) => {
                 // Early files of NVIDIA's blueprint name no target. Built-in targets have this name.
                 let target = format!("{model_name}@2.0");

@@ -4,6 +4,7 @@
 /// Key paths with their defaults. `N` stands for any index of a list.
 pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("nmp_config.platform", "nemo"),
+    ("nmp_config.generation", "auto"),
     ("nmp_config.nmp_namespace", "dfwfd"),
     ("logging_config.level", "INFO"),
     ("nims.N.model_type", "llm"),

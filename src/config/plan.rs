@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::options::DatasetRequest;
 use crate::data::workload_type::WorkloadType;
-use crate::vocabulary::PlatformKind;
+use crate::vocabulary::{Generation, PlatformKind};
 
 /// The resolved and checked configuration of one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct PlatformPlan {
     pub nim_base_url: String,
     /// Base URL of the Data Store.
     pub datastore_base_url: String,
+    /// The generation of the API. `None`: the platform is asked.
+    #[serde(default)]
+    pub generation: Option<Generation>,
     /// The namespace that holds everything a run creates.
     pub namespace: String,
     /// The variable that holds a bearer token for the services.
@@ -75,8 +78,28 @@ pub struct Candidate {
     pub tag: Option<String>,
     /// The image registry and path before the model name, such as `nvcr.io/nim`.
     pub registry_base: Option<String>,
+    /// Where the model comes from and what serves it on Helix.
+    #[serde(default)]
+    pub helix: HelixModel,
     /// The training of the model. `None`: only the base model is evaluated.
     pub customizer: Option<CustomizerPlan>,
+}
+
+/// What only Helix needs to know of a candidate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HelixModel {
+    /// The model entity, `workspace/name` or a bare name. `None`: the one that is named after the model.
+    pub base_model: Option<String>,
+    /// The Hugging Face repository that the entity is made from if it does not exist.
+    pub repository: Option<String>,
+    /// The variable that holds the token of the repository.
+    pub token_env: Option<String>,
+    /// `nim` or `vllm`.
+    pub engine: Option<String>,
+    /// The image without its tag, in place of registry and model name.
+    pub image: Option<String>,
+    /// The profile of the platform's scheduler for the training.
+    pub execution_profile: Option<String>,
 }
 
 /// The `customizer_configs` of a candidate.

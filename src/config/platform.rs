@@ -7,7 +7,7 @@ use super::plan::{PlatformPlan, ValueSource};
 use super::problem::Problem;
 use super::resolve::Resolver;
 use super::{Invocation, Need, check, locate};
-use crate::vocabulary::PlatformKind;
+use crate::vocabulary::{Generation, PlatformKind};
 
 impl Resolver<'_> {
     /// Returns the platform and how to reach it.
@@ -22,6 +22,11 @@ impl Resolver<'_> {
             nemo_base_url: String::new(),
             nim_base_url: String::new(),
             datastore_base_url: String::new(),
+            generation: match reader.text("nmp_config.generation").as_deref() {
+                Some("v1") => Some(Generation::V1),
+                Some("helix") => Some(Generation::Helix),
+                _ => None,
+            },
             namespace: reader.text("nmp_config.nmp_namespace").unwrap_or_default(),
             api_key_env: None,
             ca_cert: None,
@@ -35,9 +40,16 @@ impl Resolver<'_> {
             return platform;
         }
         platform.nemo_base_url = self.base_url("nemo_base_url", "http://nemo.test", invocation);
-        platform.nim_base_url = self.base_url("nim_base_url", "http://nim.test", invocation);
-        platform.datastore_base_url = self.base_url("datastore_base_url", "http://data-store.test", invocation);
-        if !platform.nemo_base_url.is_empty() && platform.nemo_base_url == platform.nim_base_url {
+        if self.is_helix() {
+            platform.generation = Some(Generation::Helix);
+            platform.nim_base_url.clone_from(&platform.nemo_base_url);
+            platform.datastore_base_url.clone_from(&platform.nemo_base_url);
+        } else {
+            platform.nim_base_url = self.base_url("nim_base_url", "http://nim.test", invocation);
+            platform.datastore_base_url = self.base_url("datastore_base_url", "http://data-store.test", invocation);
+        }
+        let same = platform.nemo_base_url == platform.nim_base_url && platform.generation != Some(Generation::Helix);
+        if !platform.nemo_base_url.is_empty() && same {
             self.warnings.push(
                 "nmp_config.nemo_base_url and nmp_config.nim_base_url are the same; one of them is probably wrong, \
                  because the two services answer /v1/models differently"
@@ -51,6 +63,16 @@ impl Resolver<'_> {
             self.require_variables(&platform);
         }
         platform
+    }
+
+    /// Reports whether the configuration says that the platform is Helix: by name, or because there is one base URL.
+    pub(super) fn is_helix(&self) -> bool {
+        let has = |key: &str| self.reader.text(&format!("nmp_config.{key}")).is_some();
+        match self.reader.text("nmp_config.generation").as_deref() {
+            Some("helix") => true,
+            Some("v1") => false,
+            _ => has("nemo_base_url") && !has("nim_base_url") && !has("datastore_base_url"),
+        }
     }
 
     fn base_url(&mut self, key: &str, example: &str, invocation: &Invocation) -> String {

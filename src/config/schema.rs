@@ -119,6 +119,7 @@ const NMP: &[SchemaKey] = &[
     key("nemo_base_url", KeyType::Text(TextForm::Url)),
     key("nim_base_url", KeyType::Text(TextForm::Url)),
     key("datastore_base_url", KeyType::Text(TextForm::Url)),
+    key("generation", KeyType::Choice(&["auto", "v1", "helix"])),
     key("nmp_namespace", KeyType::Text(TextForm::Namespace)),
     key("nim_parallelism", KeyType::Integer(1, MANY)).nullable(),
     key("api_key_env", KeyType::Text(TextForm::Variable)).nullable(),
@@ -136,6 +137,11 @@ const NIM: &[SchemaKey] = &[
     key("pvc_size", KeyType::Text(TextForm::Quantity)).nullable(),
     key("tag", KeyType::Text(TextForm::Loose)).nullable(),
     key("registry_base", KeyType::Text(TextForm::Any)).nullable(),
+    key("base_model", KeyType::Text(TextForm::Any)).nullable(),
+    key("base_model_repository", KeyType::Text(TextForm::Any)).nullable(),
+    key("base_model_token_env", KeyType::Text(TextForm::Variable)).nullable(),
+    key("engine", KeyType::Choice(&["nim", "vllm"])).nullable(),
+    key("image", KeyType::Text(TextForm::Any)).nullable(),
     key("customization_enabled", KeyType::Boolean),
     key("customizer_configs", KeyType::Section(CUSTOMIZER)).nullable(),
 ];
@@ -150,6 +156,7 @@ const CUSTOMIZER: &[SchemaKey] = &[
     key("micro_batch_size", KeyType::Integer(1, MANY)),
     key("training_precision", KeyType::Choice(&["bf16-mixed", "bf16", "fp16", "fp32", "fp8-mixed", "int8"])).nullable(),
     key("max_seq_length", KeyType::Integer(1, MANY)),
+    key("execution_profile", KeyType::Text(TextForm::Any)).nullable(),
 ];
 
 const SPLIT: &[SchemaKey] = &[

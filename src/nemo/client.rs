@@ -1,43 +1,69 @@
 //! The client of a platform: every capability that a run needs, whatever the generation of the platform. The only file
 //! that chooses between generations.
 
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::base_model::BaseModel;
 use super::datasets::{NewDataset, StoredDataset, UploadFile};
 use super::deployments::{Deployment, NewDeployment};
 use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationScores, NewEvaluation};
+use super::generation::Dialect;
 use super::judge::{self, RemoteJudge};
 use super::removal::Removal;
 use super::training::{NewTrainingConfig, NewTrainingJob, TrainingConfig, TrainingJob, TrainingStatus, TrainingTarget};
 use super::transport::{ApiError, ClientOptions, Transport};
-use super::v1::{self, Service, V1};
+use super::v1::{self, Service};
+use crate::vocabulary::{Generation, PlatformVersion};
 
 /// A client of one platform. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
-    generation: Generation,
-}
-
-/// The generations of the API, each with its own paths and bodies.
-#[derive(Clone, Debug)]
-enum Generation {
-    V1(V1),
+    pin: Option<Generation>,
+    namespace: String,
+    /// Found out by the first call.
+    dialect: Arc<OnceCell<Dialect>>,
 }
 
 /// Calls the method of this name on the generation in use.
 macro_rules! on {
     ($client:expr, $method:ident($($argument:expr),*)) => {
-        match &$client.generation {
-            Generation::V1(v1) => v1.$method($($argument),*).await,
+        match $client.dialect().await? {
+            Dialect::V1(v1) => v1.$method($($argument),*).await,
+            Dialect::Helix(helix) => helix.$method($($argument),*).await,
+        }
+    };
+}
+
+/// Calls the method of this name on version 1, for what it alone has. Callers ask `has_training_configs` first.
+macro_rules! on_v1 {
+    ($client:expr, $method:ident($($argument:expr),*)) => {
+        match $client.dialect().await? {
+            Dialect::V1(v1) => v1.$method($($argument),*).await,
+            Dialect::Helix(_) => Err(ApiError::option(stringify!($method), "NeMo Helix has no such thing")),
         }
     };
 }
 
 /// The platform itself.
 impl Client {
-    /// Creates a client. It connects to nothing yet.
-    pub fn new(options: &ClientOptions) -> Result<Client, ApiError> {
+    /// Creates a client. It connects to nothing yet. Without a `generation`, the first call finds out which one the
+    /// platform speaks. `namespace` is where a run makes everything.
+    pub fn new(options: &ClientOptions, pin: Option<Generation>, namespace: &str) -> Result<Client, ApiError> {
         let transport = Transport::new(options)?;
-        Ok(Client { generation: Generation::V1(V1 { transport: transport.clone() }), transport })
+        Ok(Client { transport, pin, namespace: namespace.to_owned(), dialect: Arc::default() })
+    }
+
+    async fn dialect(&self) -> Result<&Dialect, ApiError> {
+        let detect = || Dialect::detect(&self.transport, self.pin, &self.namespace);
+        self.dialect.get_or_try_init(detect).await
+    }
+
+    /// Returns what the platform says that it is.
+    pub async fn version(&self) -> Result<PlatformVersion, ApiError> {
+        Ok(self.dialect().await?.version())
     }
 
     /// Returns the instance id of the embedded platform, if the latest responses came from one.
@@ -45,21 +71,26 @@ impl Client {
         self.transport.embedded_instance()
     }
 
-    /// Checks that the platform speaks an API that this client knows.
+    /// Checks that the platform speaks an API that this client knows, and that it works.
     pub async fn check_api(&self) -> Result<(), ApiError> {
         on!(self, check_api())
     }
 
-    /// Returns the services to probe. The other ones respond to `check_api`, `deployments` and `served_models`.
-    pub fn services(&self) -> [Service; 3] {
-        match &self.generation {
-            Generation::V1(_) => v1::PROBED,
+    /// Returns the services to probe. The other ones respond to `check_api`, `deployments` and `served_models`. Helix is
+    /// one service, which `check_api` asks.
+    pub async fn services(&self) -> Result<&'static [Service], ApiError> {
+        match self.dialect().await? {
+            Dialect::V1(_) => Ok(&v1::PROBED),
+            Dialect::Helix(_) => Ok(&[]),
         }
     }
 
     /// Checks with one cheap read that a service responds and grants access.
     pub async fn probe(&self, service: Service) -> Result<(), ApiError> {
-        on!(self, probe(service))
+        match self.dialect().await? {
+            Dialect::V1(v1) => v1.probe(service).await,
+            Dialect::Helix(_) => Ok(()),
+        }
     }
 
     /// Ensures that a namespace exists for everything that a run creates.
@@ -114,31 +145,63 @@ impl Client {
     }
 }
 
+/// Base models.
+impl Client {
+    /// Returns the id under which a base model is served.
+    pub async fn base_model_id(&self, model: &BaseModel) -> Result<String, ApiError> {
+        match self.dialect().await? {
+            Dialect::V1(_) => Ok(model.name.clone()),
+            Dialect::Helix(helix) => Ok(helix.base_model_id(model)),
+        }
+    }
+
+    /// Ensures that a base model can be deployed and trained. Version 1 answers that with its targets.
+    pub async fn ensure_base_model(&self, model: &BaseModel) -> Result<(), ApiError> {
+        match self.dialect().await? {
+            Dialect::V1(_) => Ok(()),
+            Dialect::Helix(helix) => helix.ensure_base_model(model).await,
+        }
+    }
+
+    /// Reports whether the gateway answers for a served model. With version 1, what is served answers.
+    pub async fn answers(&self, model: &str) -> Result<bool, ApiError> {
+        match self.dialect().await? {
+            Dialect::V1(_) => Ok(true),
+            Dialect::Helix(helix) => helix.answers(model).await,
+        }
+    }
+}
+
 /// Training and adapters.
 impl Client {
+    /// Reports whether trainings need a target and a stored configuration.
+    pub async fn has_training_configs(&self) -> Result<bool, ApiError> {
+        Ok(matches!(self.dialect().await?, Dialect::V1(_)))
+    }
+
     /// Returns all models that can be trained.
     pub async fn training_targets(&self) -> Result<Vec<TrainingTarget>, ApiError> {
-        on!(self, training_targets())
+        on_v1!(self, training_targets())
     }
 
     /// Returns one model that can be trained, by its URN, or `None` if it does not exist.
     pub async fn training_target(&self, urn: &str) -> Result<Option<TrainingTarget>, ApiError> {
-        on!(self, training_target(urn))
+        on_v1!(self, training_target(urn))
     }
 
     /// Returns a training configuration, or `None` if it does not exist.
     pub async fn training_config(&self, namespace: &str, name: &str) -> Result<Option<TrainingConfig>, ApiError> {
-        on!(self, training_config(namespace, name))
+        on_v1!(self, training_config(namespace, name))
     }
 
     /// Creates a training configuration. `already_exists` holds for the error if one of that name exists.
     pub async fn create_training_config(&self, new: &NewTrainingConfig) -> Result<TrainingConfig, ApiError> {
-        on!(self, create_training_config(new))
+        on_v1!(self, create_training_config(new))
     }
 
     /// Deletes a training configuration.
     pub async fn delete_training_config(&self, namespace: &str, name: &str) -> Result<Removal, ApiError> {
-        on!(self, delete_training_config(namespace, name))
+        on_v1!(self, delete_training_config(namespace, name))
     }
 
     /// Starts a training job.
@@ -176,7 +239,7 @@ impl Client {
         on!(self, adapter_exists(namespace, adapter, job))
     }
 
-    /// Deletes an adapter with what each of these training jobs wrote to it.
+    /// Deletes an adapter with what each of these training jobs wrote to it. Helix deletes the jobs too.
     pub async fn delete_adapter(&self, namespace: &str, adapter: &str, jobs: &[&str]) -> Result<Removal, ApiError> {
         on!(self, delete_adapter(namespace, adapter, jobs))
     }

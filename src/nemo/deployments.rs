@@ -23,6 +23,10 @@ pub struct NewDeployment {
     pub gpu: u32,
     /// The environment of the container.
     pub envs: BTreeMap<String, String>,
+    /// `nim` or `vllm`. Version 1 knows only NIMs.
+    pub engine: Option<String>,
+    /// The largest rank of the adapters that it serves. Version 1 takes any.
+    pub lora_rank: u32,
     /// Its name and owner.
     pub description: String,
 }

@@ -1,15 +1,18 @@
 //! The client of the NeMo microservices. Knows HTTP and nothing about runs.
 //!
-//! `client` lists the capabilities and chooses the generation of the API. `transport` sends. `v1` holds the paths and
-//! bodies of version 1. The other files hold the types that all generations share.
+//! `client` lists the capabilities and chooses the generation of the API. `transport` sends. `v1` and `helix` hold the paths
+//! and bodies of each generation, and `generation` finds out which one a platform speaks. The other files hold the types that all generations share.
 //!
 //! To add a generation, put a folder with the same methods beside `v1` and add a variant in `client`.
 
+mod base_model;
 mod client;
 mod datasets;
 mod deployments;
 mod difference;
 mod evaluation;
+mod generation;
+mod helix;
 mod judge;
 mod removal;
 mod secret;
@@ -20,6 +23,7 @@ mod training;
 mod transport;
 mod v1;
 
+pub use base_model::BaseModel;
 pub use client::Client;
 pub use datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 pub use deployments::{Deployment, NewDeployment};

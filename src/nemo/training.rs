@@ -107,6 +107,16 @@ pub struct NewTrainingJob {
     pub dataset: String,
     /// The name of the adapter.
     pub adapter: String,
+    /// The id of the base model. Version 1 takes the target of the configuration.
+    pub model: String,
+    /// Longer rows are truncated. Version 1 takes the value of the configuration.
+    pub max_seq_length: u32,
+    /// Such as `bf16-mixed`. Version 1 takes the value of the configuration.
+    pub training_precision: Option<String>,
+    /// How the hardware is used. Version 1 takes the option of the configuration.
+    pub option: TrainingOption,
+    /// The profile of the platform's scheduler. Version 1 knows none.
+    pub execution_profile: Option<String>,
     pub hyperparameters: Hyperparameters,
 }
 

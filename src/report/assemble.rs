@@ -10,12 +10,12 @@ use super::json::{
 use crate::config::plan::{JudgePlace, Plan};
 use crate::run::dead;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, TrainingFact, WARNINGS, Which, candidate_key,
+    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, PLATFORM_VERSION, TrainingFact, WARNINGS, Which, candidate_key,
     evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
-use crate::vocabulary::{CandidateState, RunState};
+use crate::vocabulary::{CandidateState, Generation, PlatformKind, PlatformVersion, RunState};
 
 /// Returns the report of a run, finished or not.
 ///
@@ -36,6 +36,7 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
     let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
     let warnings = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
     let nim_base_url = Some(plan.platform.nim_base_url.clone()).filter(|url| !url.is_empty() && !plan.rehearse);
+    let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
     Ok(Report {
         schema: SCHEMA,
         run: row.id.clone(),
@@ -43,6 +44,8 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         state,
         exit_code: row.exit_code.filter(|_| state != RunState::Interrupted),
         platform: row.platform,
+        generation: generation(row.platform, version.as_ref()).map(str::to_owned),
+        platform_version: version.and_then(|version| version.version),
         rehearsal: row.rehearsal,
         started_at: rfc3339(row.started_ms),
         seconds: seconds(row, state),
@@ -57,6 +60,15 @@ pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result
         warnings,
         error,
     })
+}
+
+/// Returns the word for the generation of a platform.
+pub(super) fn generation(platform: PlatformKind, version: Option<&PlatformVersion>) -> Option<&'static str> {
+    match (platform, version?.generation) {
+        (PlatformKind::Embedded, _) => Some("embedded"),
+        (PlatformKind::Nemo, Generation::V1) => Some("v1"),
+        (PlatformKind::Nemo, Generation::Helix) => Some("helix"),
+    }
 }
 
 fn judge(plan: &Plan, manifest: &Manifest) -> Option<Judge> {

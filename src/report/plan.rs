@@ -9,13 +9,17 @@ use crate::config::plan::{JudgePlace, Plan, ValueOrigin, ValueSource};
 use crate::run::candidate::Mode;
 use crate::run::check::{Budget, Findings};
 use crate::source::dataset::Manifest;
-use crate::vocabulary::PlatformKind;
+use crate::vocabulary::{Generation, PlatformKind};
 
 /// The checked plan of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanReport {
     pub schema: u32,
     pub platform: PlatformKind,
+    /// `v1`, `helix` or `embedded`.
+    pub generation: Option<&'static str>,
+    /// The version that the platform reports. Only Helix does.
+    pub platform_version: Option<String>,
     /// Students stand in for the candidates.
     pub rehearsal: bool,
     pub workload: String,
@@ -98,6 +102,8 @@ impl PlanReport {
         PlanReport {
             schema: SCHEMA,
             platform,
+            generation: super::assemble::generation(platform, Some(&findings.version)),
+            platform_version: findings.version.version.clone(),
             rehearsal: plan.rehearse,
             workload: manifest.workload.clone(),
             kept: manifest.kept,
@@ -125,13 +131,23 @@ impl PlanReport {
         }
     }
 
+    /// Returns the generation and the version of a platform of NeMo.
+    fn speaks(&self) -> String {
+        let version = self.platform_version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+        match self.generation {
+            Some("helix") => format!(" ({}{version})", Generation::Helix.in_words()),
+            Some("v1") => format!(" ({}{version})", Generation::V1.in_words()),
+            _ => String::new(),
+        }
+    }
+
     /// Returns the report as a page for people.
     pub fn text(&self, width: usize, color: bool) -> String {
         let mut page = Page::new(width, color);
         if self.rehearsal {
             page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");
         }
-        page.plain("", &format!("workload {}, on platform {}", self.workload, self.platform.as_str()));
+        page.plain("", &format!("workload {}, on platform {}{}", self.workload, self.platform.as_str(), self.speaks()));
         let rows =
             [(self.kept, "kept:"), (self.eval, "eval,"), (self.train, "train,"), (self.validation, "validation")];
         let rows: Vec<String> = rows.iter().map(|(rows, what)| format!("{} {what}", count(*rows))).collect();

@@ -5,7 +5,7 @@ use super::cx::Cx;
 use super::deploy::Nim;
 use super::gpus::Lease;
 use super::outcome::{EvaluationFact, TrainingFact, Which, evaluation_key, training_key};
-use super::{customize, deploy, evaluate};
+use super::{base_model, customize, deploy, evaluate};
 use crate::config::plan::Candidate;
 
 /// How a candidate uses its GPUs.
@@ -45,14 +45,14 @@ pub async fn drive(cx: &Cx, candidate: &Candidate, mode: Mode, lease: &mut Lease
 /// A candidate that is not trained.
 async fn base_only(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
     let nim = deploy(cx, candidate).await?;
-    evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
+    evaluate_base(cx, candidate).await?;
     deploy::undeploy_at_the_end(cx, candidate, nim).await
 }
 
 async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::Result<()> {
     let nim = deploy(cx, candidate).await?;
     // Both are awaited even when one fails: a create in flight is never dropped.
-    let (base, adapter) = tokio::join!(evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name), async {
+    let (base, adapter) = tokio::join!(evaluate_base(cx, candidate), async {
         let adapter = customize::customize(cx, candidate).await?;
         lease.shrink(candidate.gpus);
         customize::adapter_served(cx, candidate, &adapter).await?;
@@ -67,7 +67,7 @@ async fn overlap(cx: &Cx, candidate: &Candidate, lease: &mut Lease) -> anyhow::R
 async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
     if !is_evaluated(cx, candidate, Which::Base)? {
         let nim = deploy(cx, candidate).await?;
-        evaluate::evaluate(cx, candidate, Which::Base, &candidate.model_name).await?;
+        evaluate_base(cx, candidate).await?;
         deploy::undeploy(cx, candidate, nim).await?;
     }
     // A deployment that a killed process left must not stand beside the training job; once trained, it is of use.
@@ -79,6 +79,11 @@ async fn in_turn(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
     customize::adapter_served(cx, candidate, &adapter).await?;
     evaluate::evaluate(cx, candidate, Which::Customized, &adapter).await?;
     deploy::undeploy_at_the_end(cx, candidate, nim).await
+}
+
+async fn evaluate_base(cx: &Cx, candidate: &Candidate) -> anyhow::Result<EvaluationFact> {
+    let id = base_model::id(cx, candidate).await?;
+    evaluate::evaluate(cx, candidate, Which::Base, &id).await
 }
 
 async fn deploy(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Nim> {
@@ -109,6 +114,7 @@ mod tests {
             pvc_size: None,
             tag: None,
             registry_base: None,
+            helix: crate::config::plan::HelixModel::default(),
             customizer: Some(CustomizerPlan {
                 target: "m@1".into(),
                 gpus: training,

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::base_model;
 use super::candidate::{self, Mode};
 use super::judge::{self, Asked};
 use super::names;
 use crate::config::plan::{Candidate, JudgePlace, JudgePlan, Plan};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind};
-use crate::vocabulary::PlatformKind;
+use crate::vocabulary::{PlatformKind, PlatformVersion};
 
 /// GPUs that the embedded platform offers when nothing else is said.
 pub const VIRTUAL_GPUS: u32 = 4;
@@ -31,6 +32,8 @@ pub struct Findings {
     pub modes: Vec<(String, Mode, u32)>,
     /// Candidates whose NIM the operator has deployed; only with `--adopt`.
     pub adopted: Vec<String>,
+    /// What the platform says that it is.
+    pub version: PlatformVersion,
     /// Worth knowing.
     pub warnings: Vec<String>,
 }
@@ -158,7 +161,8 @@ pub async fn check(
     });
     let modes = modes.collect();
     nemo.check_api().await.context("reaching the Entity Store (nmp_config.nemo_base_url)")?;
-    for service in nemo.services() {
+    let version = nemo.version().await?;
+    for &service in nemo.services().await? {
         reach(nemo.probe(service).await).with_context(|| format!("reaching {service}"))?;
     }
     let mut warnings = Vec::new();
@@ -174,11 +178,17 @@ pub async fn check(
         Err(error) => return Err(error).context("reaching the NIM proxy (nmp_config.nim_base_url)"),
     };
     let local_judge = asked.filter(|asked| matches!(asked.judge.place, JudgePlace::Local(_)));
-    let mut models: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.model_name.as_str()).collect();
-    models.extend(local_judge.map(|asked| asked.judge.model_name.as_str()).filter(|judge| !models.contains(judge)));
+    let ids = base_model::ids(plan, nemo).await?;
+    let names = plan.candidates.iter().map(|candidate| candidate.model_name.as_str());
+    let mut models: Vec<(&str, String)> = names.zip(ids).collect();
+    if let Some(judge) = local_judge.map(|asked| asked.judge.model_name.as_str())
+        && !models.iter().any(|(model, _)| *model == judge)
+    {
+        models.push((judge, nemo.base_model_id(&base_model::named(judge)).await?));
+    }
     let mut adopted = Vec::new();
-    for model in models {
-        if let Some(by) = operator(model, &deployments, &served, who.own) {
+    for (model, id) in models {
+        if let Some(by) = operator(&id, &deployments, &served, who.own) {
             if !who.adopt {
                 return Err(Obstacle::Operator { model: model.to_owned(), by }.into());
             }
@@ -189,7 +199,7 @@ pub async fn check(
     if let Some(asked) = asked {
         warnings.extend(answering(asked, nemo).await?);
     }
-    Ok(Findings { modes, adopted, warnings })
+    Ok(Findings { version, modes, adopted, warnings })
 }
 
 /// Whether a judge answers. One that cannot be reached from here may be reached from the cluster, where the Evaluator is.
@@ -262,6 +272,12 @@ fn operator(model: &str, deployments: &[Deployment], served: &[String], own: &BT
 /// Every target must be there and enabled. One that no list shows is asked for by name; a customizer that does not tell
 /// its targets at all is asked by the job itself.
 async fn targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
+    if !nemo.has_training_configs().await? {
+        for candidate in plan.candidates.iter().filter(|candidate| candidate.helix.repository.is_none()) {
+            nemo.ensure_base_model(&base_model::of(candidate)).await?;
+        }
+        return Ok(());
+    }
     let wanted = plan.candidates.iter().filter_map(|candidate| Some((candidate, candidate.customizer.as_ref()?)));
     for (candidate, customizer) in wanted {
         let target = &customizer.target;

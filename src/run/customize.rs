@@ -7,10 +7,11 @@ use super::event::{EventKind, Step};
 use super::names;
 use super::outcome::{JobCancelled, TrainingFact, training_key};
 use super::release::looked_for_since;
-use super::{datasets, deploy};
+use super::{base_model, datasets, deploy};
 use crate::config::plan::{Candidate, CustomizerPlan};
 use crate::nemo::{Hyperparameters, JobStatus, NewTrainingConfig, NewTrainingJob, TrainingOption, TrainingStatus};
 use crate::store::{NewResource, Resource, ResourceKind};
+use crate::vocabulary::Generation;
 
 /// Trains a candidate and returns the id under which its adapter is served.
 ///
@@ -22,7 +23,7 @@ pub async fn customize(cx: &Cx, candidate: &Candidate) -> anyhow::Result<String>
     let work = async {
         let config = hold_config(cx, candidate, customizer).await?;
         let adapter = intend_adapter(cx, candidate)?;
-        let (row, job, status, output) = job(cx, candidate, &config, &adapter).await?;
+        let (row, job, status, output) = job(cx, candidate, config.as_ref(), &adapter).await?;
         cx.store.mark_finished(row.id)?;
         cx.store.mark_live(adapter.id, Some(&output))?;
         remember(cx, candidate, &row, &job, &output, &status)
@@ -50,7 +51,24 @@ fn of(cx: &Cx, candidate: &Candidate, kind: &str) -> String {
     names::of_candidate(&cx.run, cx.slugs.of(&candidate.model_name), kind)
 }
 
-async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan) -> anyhow::Result<Resource> {
+fn training_option(cx: &Cx, customizer: &CustomizerPlan) -> TrainingOption {
+    TrainingOption {
+        training_type: cx.plan.training.training_type.clone(),
+        finetuning_type: cx.plan.training.finetuning_type.clone(),
+        num_gpus: customizer.gpus,
+        num_nodes: customizer.num_nodes,
+        tensor_parallel_size: customizer.tensor_parallel_size,
+        data_parallel_size: customizer.data_parallel_size,
+        use_sequence_parallel: customizer.use_sequence_parallel,
+        micro_batch_size: customizer.micro_batch_size,
+    }
+}
+
+/// Returns the stored configuration of the training, or `None` where the job carries everything.
+async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan) -> anyhow::Result<Option<Resource>> {
+    if cx.generation == Generation::Helix {
+        return Ok(None);
+    }
     let base = format!("{}@v1", of(cx, candidate, "config"));
     let spec =
         Spec { kind: ResourceKind::TrainingConfig, base: &base, candidate: Some(&candidate.model_name), by_name: true };
@@ -61,16 +79,7 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
         target: customizer.target.clone(),
         max_seq_length: customizer.max_seq_length,
         training_precision: customizer.training_precision.clone(),
-        option: TrainingOption {
-            training_type: cx.plan.training.training_type.clone(),
-            finetuning_type: cx.plan.training.finetuning_type.clone(),
-            num_gpus: customizer.gpus,
-            num_nodes: customizer.num_nodes,
-            tensor_parallel_size: customizer.tensor_parallel_size,
-            data_parallel_size: customizer.data_parallel_size,
-            use_sequence_parallel: customizer.use_sequence_parallel,
-            micro_batch_size: customizer.micro_batch_size,
-        },
+        option: training_option(cx, customizer),
     };
     let look = |row: Resource| async move {
         let Some(there) = cx.nemo.training_config(&cx.plan.platform.namespace, &row.name).await? else {
@@ -82,7 +91,8 @@ async fn hold_config(cx: &Cx, candidate: &Candidate, customizer: &CustomizerPlan
         Ok(Look::There(None))
     };
     let create = |row: Resource| async move { cx.nemo.create_training_config(&wanted(&row)).await.map(|_| None) };
-    cx.hold(spec, look, create).await.with_context(|| format!("making the customization config of {base}"))
+    let config = cx.hold(spec, look, create).await;
+    Ok(Some(config.with_context(|| format!("making the customization config of {base}"))?))
 }
 
 /// The adapter comes to be with the job, so its row is written before the job is created.
@@ -108,7 +118,7 @@ fn intend_adapter(cx: &Cx, candidate: &Candidate) -> anyhow::Result<Resource> {
 async fn job(
     cx: &Cx,
     candidate: &Candidate,
-    config: &Resource,
+    config: Option<&Resource>,
     adapter: &Resource,
 ) -> anyhow::Result<(Resource, String, TrainingStatus, String)> {
     loop {
@@ -122,7 +132,12 @@ async fn job(
     }
 }
 
-async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &Resource) -> anyhow::Result<Resource> {
+async fn hold_job(
+    cx: &Cx,
+    candidate: &Candidate,
+    config: Option<&Resource>,
+    adapter: &Resource,
+) -> anyhow::Result<Resource> {
     let base = of(cx, candidate, "train");
     let spec =
         Spec { kind: ResourceKind::Training, base: &base, candidate: Some(&candidate.model_name), by_name: false };
@@ -144,6 +159,8 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
         Ok(if spent { Look::Spent(Some(job.id)) } else { Look::There(Some(job.id)) })
     };
     let dataset = &datasets::name(cx, datasets::TRAIN)?;
+    let customizer = candidate.customizer.as_ref().context("this candidate has no customizer_configs")?;
+    let model = &base_model::id(cx, candidate).await?;
     let create = |row: Resource| async move {
         let training = &cx.plan.training;
         let namespace = &cx.plan.platform.namespace;
@@ -152,9 +169,14 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, config: &Resource, adapter: &R
             .create_training_job(&NewTrainingJob {
                 namespace: namespace.clone(),
                 description: names::description(&row.name, &cx.owner),
-                config: config.name.clone(),
+                config: config.map(|config| config.name.clone()).unwrap_or_default(),
                 dataset: dataset.clone(),
                 adapter: adapter.name.clone(),
+                model: model.clone(),
+                max_seq_length: customizer.max_seq_length,
+                training_precision: customizer.training_precision.clone(),
+                option: training_option(cx, customizer),
+                execution_profile: candidate.helix.execution_profile.clone(),
                 hyperparameters: Hyperparameters {
                     training_type: training.training_type.clone(),
                     finetuning_type: training.finetuning_type.clone(),

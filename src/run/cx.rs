@@ -1,6 +1,7 @@
 //! What every step of a run needs, and the three things a step does with it: remember (`once`), hold a remote resource
 //! (`hold`), and wait for one (`wait`). No globals.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::config::plan::Plan;
 use crate::nemo::{ApiError, Client, Secret};
 use crate::source::credentials::Credentials;
 use crate::store::{NewResource, Resource, ResourceKind, ResourceState, Store, now_ms};
-use crate::vocabulary::{PlatformId, PlatformKind};
+use crate::vocabulary::{Generation, PlatformId, PlatformKind};
 
 /// How long a service may be unreachable before a wait gives up on it.
 const OUTAGE: Duration = Duration::from_secs(120);
@@ -54,6 +55,8 @@ pub struct Cx {
     pub budget: Option<u32>,
     /// What the candidates lease from; without a budget a single place.
     pub gpus: Gpus,
+    /// The tokens of the repositories that base models are made from, by the name of the model.
+    pub repository_tokens: BTreeMap<String, Secret>,
     /// The key of a judge that is somewhere else.
     pub judge_key: Option<Secret>,
     /// When this process began to work on the run, ms UTC.
@@ -66,6 +69,8 @@ pub struct Cx {
     pub slugs: Slugs,
     /// As the platform has told.
     pub kind: PlatformKind,
+    /// The generation of the platform's API.
+    pub generation: Generation,
     /// Whether students stand in for the candidates.
     pub rehearsal: bool,
 }

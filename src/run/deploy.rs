@@ -6,11 +6,12 @@ use anyhow::{Context as _, bail};
 
 use super::cx::{Cx, Look, Spec};
 use super::event::Step;
-use super::names;
 use super::outcome::adopted_key;
+use super::{base_model, names};
 use crate::config::plan::{Candidate, LocalJudge};
-use crate::nemo::{JobStatus, NewDeployment};
+use crate::nemo::{BaseModel, JobStatus, NewDeployment};
 use crate::store::{Resource, ResourceKind};
+use crate::vocabulary::Generation;
 
 /// Where NIM images are when the configuration does not say.
 const REGISTRY: &str = "nvcr.io/nim";
@@ -37,6 +38,10 @@ pub struct Wanted<'a> {
     /// The name of the deployment without an attempt number.
     base: String,
     model: &'a str,
+    base_model: BaseModel,
+    /// What serves it, and its image; only on Helix.
+    engine: Option<&'a String>,
+    image: Option<&'a String>,
     gpus: u32,
     pvc_size: Option<&'a String>,
     tag: Option<&'a String>,
@@ -51,6 +56,9 @@ impl<'a> Wanted<'a> {
             step: Step::Deploy,
             base: base_name(cx, candidate),
             model: &candidate.model_name,
+            base_model: base_model::of(candidate),
+            engine: candidate.helix.engine.as_ref(),
+            image: candidate.helix.image.as_ref(),
             gpus: candidate.gpus,
             pvc_size: candidate.pvc_size.as_ref(),
             tag: candidate.tag.as_ref(),
@@ -65,6 +73,9 @@ impl<'a> Wanted<'a> {
             step: Step::Judge,
             base: names::of_run(&cx.run, JUDGE),
             model,
+            base_model: base_model::named(model),
+            engine: None,
+            image: None,
             gpus: judge.gpus,
             pvc_size: judge.pvc_size.as_ref(),
             tag: judge.tag.as_ref(),
@@ -72,17 +83,26 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn deployment(&self, cx: &Cx, row: &Resource) -> NewDeployment {
+    fn deployment(&self, cx: &Cx, row: &Resource, id: &str) -> NewDeployment {
         let registry = self.registry_base.map_or(REGISTRY, String::as_str).trim_end_matches('/');
+        let is_helix = cx.generation == Generation::Helix;
+        let (image_name, image_tag) = match self.image {
+            Some(image) => (image.clone(), self.tag.cloned().unwrap_or_default()),
+            // Helix knows an image for each engine.
+            None if is_helix => (String::new(), String::new()),
+            None => (format!("{registry}/{}", self.model), self.tag.cloned().unwrap_or_else(|| "latest".to_owned())),
+        };
         NewDeployment {
             namespace: cx.plan.platform.namespace.clone(),
             name: row.name.clone(),
-            model: self.model.to_owned(),
-            image_name: format!("{registry}/{}", self.model),
-            image_tag: self.tag.cloned().unwrap_or_else(|| "latest".to_owned()),
+            model: id.to_owned(),
+            image_name,
+            image_tag,
             pvc_size: self.pvc_size.cloned(),
             gpu: self.gpus,
             envs: BTreeMap::new(),
+            engine: self.engine.cloned(),
+            lora_rank: cx.plan.training.adapter_dim,
             description: names::description(&row.name, &cx.owner),
         }
     }
@@ -99,21 +119,23 @@ fn base_name(cx: &Cx, candidate: &Candidate) -> String {
 pub async fn deploy(cx: &Cx, wanted: &Wanted<'_>) -> anyhow::Result<Nim> {
     let Wanted { candidate, step, model, .. } = *wanted;
     let work = async {
+        let id = &cx.read(cx.nemo.base_model_id(&wanted.base_model)).await?;
         if cx.store.fact::<bool>(&cx.run, &adopted_key(model))? == Some(true) {
-            served(cx, candidate, model, step, cx.plan.limits.deploy_ms, "deploy").await?;
+            served(cx, candidate, id, step, cx.plan.limits.deploy_ms, "deploy").await?;
             return Ok(Nim::Adopted);
         }
+        base_model::ready(cx, &wanted.base_model).await?;
         let spec = Spec { kind: ResourceKind::Deployment, base: &wanted.base, candidate, by_name: true };
         let row = cx
             .hold(
                 spec,
-                |row| look(cx, wanted, row),
-                |row| async move { cx.nemo.create_deployment(&wanted.deployment(cx, &row)).await.map(|_| None) },
+                |row| look(cx, wanted, row, id),
+                |row| async move { cx.nemo.create_deployment(&wanted.deployment(cx, &row, id)).await.map(|_| None) },
             )
             .await
             .with_context(|| format!("deploying the NIM of {model}"))?;
         rolled_out(cx, wanted, &row).await?;
-        served(cx, candidate, model, step, cx.plan.limits.deploy_ms, "deploy").await?;
+        served(cx, candidate, id, step, cx.plan.limits.deploy_ms, "deploy").await?;
         Ok(Nim::Ours(row))
     };
     cx.step(candidate, step, work, |_| None).await
@@ -172,7 +194,7 @@ pub async fn served(
 ) -> anyhow::Result<()> {
     let what = format!("{id} to be served");
     cx.wait(&what, names::millis(limit_ms), key, || async {
-        if cx.nemo.served_models().await?.iter().any(|served| served == id) {
+        if cx.nemo.served_models().await?.iter().any(|served| served == id) && cx.nemo.answers(id).await? {
             return Ok(Some(()));
         }
         cx.progress(candidate, step, None, Some("waiting for the NIM proxy".to_owned()));
@@ -201,11 +223,11 @@ async fn rolled_out(cx: &Cx, wanted: &Wanted<'_>, row: &Resource) -> anyhow::Res
     .await
 }
 
-async fn look(cx: &Cx, wanted: &Wanted<'_>, row: Resource) -> anyhow::Result<Look> {
+async fn look(cx: &Cx, wanted: &Wanted<'_>, row: Resource, id: &str) -> anyhow::Result<Look> {
     let Some(there) = cx.nemo.deployment(&cx.plan.platform.namespace, &row.name).await? else {
         return Ok(Look::Absent);
     };
-    if let Some(difference) = wanted.deployment(cx, &row).differs_from(&there) {
+    if let Some(difference) = wanted.deployment(cx, &row, id).differs_from(&there) {
         bail!("a deployment named {} is there and is not the one that is wanted: {difference}", row.name);
     }
     Ok(Look::There(None))

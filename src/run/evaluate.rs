@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cx::{Cx, Look, Spec};
-use super::datasets;
 use super::event::Step;
 use super::judge;
 use super::names;
 use super::outcome::{EvaluationFact, JobCancelled, MANIFEST, Which, evaluation_key};
 use super::release::looked_for_since;
 use super::tool_scores;
+use super::{base_model, datasets};
 use crate::config::plan::Candidate;
 use crate::data::label::{self, LabelReader};
 use crate::data::workload_type::WorkloadType;
@@ -138,7 +138,12 @@ async fn hold_job(cx: &Cx, candidate: &Candidate, which: Which, model: &str) -> 
         WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
         WorkloadType::Classification => EvaluationKind::Classification,
     };
-    let judge = &judge::asked(cx)?.map(|asked| asked.told());
+    let judge = &match judge::asked(cx)?.map(|asked| asked.told()) {
+        Some(JudgeModel::Served(name)) => {
+            Some(JudgeModel::Served(cx.read(cx.nemo.base_model_id(&base_model::named(&name))).await?))
+        }
+        other => other,
+    };
     let create = |row: Resource| async move {
         let job = cx
             .nemo

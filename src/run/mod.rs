@@ -1,6 +1,7 @@
 //! The flywheel: one run from records to scores, as a straight line of async code that can be run again from the top.
 //! Remote resources are rows of the ledger before they exist, and what has been found out is remembered.
 
+mod base_model;
 pub mod candidate;
 pub mod check;
 mod conclude;

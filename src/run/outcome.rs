@@ -38,6 +38,9 @@ pub fn adopted_key(model: &str) -> String {
     format!("adopted/{model}")
 }
 
+/// The key of what the platform says that it is.
+pub const PLATFORM_VERSION: &str = "platform-version";
+
 /// Key of the GPU budget that the run was started with.
 pub const BUDGET: &str = "budget";
 

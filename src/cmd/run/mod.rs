@@ -4,13 +4,16 @@
 mod finish;
 mod prepare;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 
 use crate::cli::{Global, Run};
+use crate::config::plan::{Candidate, Plan};
 use crate::error::{Exit, Fault};
+use crate::nemo::Secret;
 use crate::run::cx::Cx;
 use crate::run::event::Event;
 use crate::run::gpus::Gpus;
@@ -61,6 +64,16 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun)
     }
 }
 
+/// Returns the tokens of the repositories that base models are made from, by the name of the model.
+fn repository_tokens(plan: &Plan) -> BTreeMap<String, Secret> {
+    let environment = super::environment_of(plan);
+    let token = |candidate: &Candidate| {
+        let token = environment.get(candidate.helix.token_env.as_deref()?)?;
+        Some((candidate.model_name.clone(), Secret::new(token)))
+    };
+    plan.candidates.iter().filter_map(token).collect()
+}
+
 async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {
     let Prepared { plan, id, resumed, store, lock, platform, budget, findings, judge_key, rehearsal, dir, state_dir } =
         prepared;
@@ -81,6 +94,8 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
     }
     begun.set((state_dir.clone(), id.clone())).ok();
     store.remember(&id, outcome::BUDGET, &budget)?;
+    let version = findings.version;
+    store.remember(&id, outcome::PLATFORM_VERSION, &version)?;
     let started_ms = now_ms();
     let cx = Arc::new(Cx {
         run: id,
@@ -91,6 +106,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
         stop: stop.clone(),
         budget: budget.gpus,
         gpus: Gpus::new(budget.gpus.unwrap_or(1), plan.platform.nim_parallelism),
+        repository_tokens: repository_tokens(&plan),
         judge_key,
         started_ms,
         owner: resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone()),
@@ -99,6 +115,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, stop: &Stop, begun: &
         credentials: super::credentials_of(&plan),
         plan,
         kind: platform.kind,
+        generation: version.generation,
         rehearsal,
     });
     for warning in findings.warnings {

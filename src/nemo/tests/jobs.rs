@@ -11,6 +11,19 @@ use super::super::{
 use super::{Fake, Reply, missing, ok, reply};
 use crate::vocabulary::LossPoint;
 
+fn training_option() -> TrainingOption {
+    TrainingOption {
+        training_type: "sft".into(),
+        finetuning_type: "lora".into(),
+        num_gpus: 1,
+        num_nodes: 1,
+        tensor_parallel_size: 1,
+        data_parallel_size: None,
+        use_sequence_parallel: false,
+        micro_batch_size: 2,
+    }
+}
+
 fn new_config() -> NewTrainingConfig {
     NewTrainingConfig {
         namespace: "n".into(),
@@ -19,16 +32,7 @@ fn new_config() -> NewTrainingConfig {
         target: "meta/llama-3.2-1b-instruct@2.0".into(),
         max_seq_length: 4096,
         training_precision: Some("bf16-mixed".into()),
-        option: TrainingOption {
-            training_type: "sft".into(),
-            finetuning_type: "lora".into(),
-            num_gpus: 1,
-            num_nodes: 1,
-            tensor_parallel_size: 1,
-            data_parallel_size: None,
-            use_sequence_parallel: false,
-            micro_batch_size: 2,
-        },
+        option: training_option(),
     }
 }
 
@@ -39,6 +43,11 @@ fn new_training() -> NewTrainingJob {
         config: "dfwfd-x@v1".into(),
         dataset: "dfwfd-x-train".into(),
         adapter: "dfwfd-x".into(),
+        model: "m".into(),
+        max_seq_length: 1024,
+        training_precision: None,
+        option: training_option(),
+        execution_profile: None,
         hyperparameters: Hyperparameters {
             training_type: "sft".into(),
             finetuning_type: "lora".into(),

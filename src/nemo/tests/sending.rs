@@ -244,7 +244,7 @@ async fn options_that_cannot_be_used_say_which() {
     let told = |change: &dyn Fn(&mut super::ClientOptions)| -> ApiError {
         let mut options = fake.options();
         change(&mut options);
-        Client::new(&options).unwrap_err()
+        Client::new(&options, None, "ns").unwrap_err()
     };
     assert!(told(&|options| options.base_urls.nim = "nim.test".into()).to_string().contains("nim_base_url"));
     assert!(told(&|options| options.base_urls.nemo = "ftp://x".into()).to_string().contains("nemo_base_url"));

@@ -191,6 +191,8 @@ fn new_deployment() -> NewDeployment {
         pvc_size: Some("25Gi".into()),
         gpu: 1,
         envs: BTreeMap::from([("NIM_GUIDED_DECODING_BACKEND".into(), "outlines".into())]),
+        engine: None,
+        lora_rank: 16,
         description: "dfwfd-abcdefgh-llama (me@here)".into(),
     }
 }

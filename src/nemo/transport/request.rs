@@ -108,6 +108,11 @@ impl ApiRequest {
         ApiRequest::new(Method::DELETE, to(service, path), RequestBody::Empty, Repeat::Safe)
     }
 
+    /// Puts something in its place, with the effect of the last put.
+    pub(crate) fn put(service: impl Into<Endpoint>, path: &[&str], body: RequestBody) -> ApiRequest {
+        ApiRequest::new(Method::PUT, to(service, path), body, Repeat::Safe)
+    }
+
     /// Sends a repeatable request to a link from the Data Store or to a foreign address.
     pub(crate) fn link(method: Method, to: Destination, body: RequestBody) -> ApiRequest {
         ApiRequest::new(method, to, body, Repeat::Safe)

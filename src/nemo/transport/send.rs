@@ -77,6 +77,15 @@ impl Transport {
         self.shared.instance.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns a base URL.
+    pub(crate) fn base_url(&self, base: Base) -> &str {
+        match base {
+            Base::Nemo => self.shared.nemo.as_str(),
+            Base::Nim => self.shared.nim.as_str(),
+            Base::DataStore => self.shared.datastore.as_str(),
+        }
+    }
+
     /// Sends a request, repeats it where that is allowed, and reads the whole response.
     pub(crate) async fn send(&self, request: ApiRequest) -> Result<ApiResponse, ApiError> {
         let started = Instant::now();

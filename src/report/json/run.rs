@@ -24,6 +24,12 @@ pub struct Report {
     /// `None` while the run goes on, and when its process died.
     pub exit_code: Option<u8>,
     pub platform: PlatformKind,
+    /// `v1`, `helix` or `embedded`. `None` before the platform was asked.
+    #[serde(default)]
+    pub generation: Option<String>,
+    /// The version that the platform reports. Only Helix does.
+    #[serde(default)]
+    pub platform_version: Option<String>,
     /// Students stood in for the candidates.
     pub rehearsal: bool,
     /// RFC 3339 in UTC.

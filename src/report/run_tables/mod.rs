@@ -7,7 +7,7 @@ use super::metrics::metric_label;
 use super::text::{Tone, counted, duration};
 use super::{ask_adapter, datasets};
 use crate::score::Estimate;
-use crate::vocabulary::{CandidateState, Failure, RunState};
+use crate::vocabulary::{CandidateState, Failure, Generation, RunState};
 
 /// Returns the page that `run` ends with.
 pub fn summary(report: &Report, width: usize, color: bool) -> String {
@@ -49,6 +49,15 @@ fn mark(report: &Report) -> &'static str {
     if report.rehearsal { "REHEARSAL: " } else { "" }
 }
 
+/// Names the platform, with generation and version where it has said them.
+fn platform_words(report: &Report) -> String {
+    match (report.generation.as_deref(), &report.platform_version) {
+        (Some("helix"), Some(version)) => format!("{} {version}", Generation::Helix.in_words()),
+        (Some("helix"), None) => Generation::Helix.in_words().to_owned(),
+        _ => report.platform.in_words().to_owned(),
+    }
+}
+
 fn heading(page: &mut Page, report: &Report) {
     let state = match report.state {
         RunState::Partial => "partly completed",
@@ -64,7 +73,7 @@ fn heading(page: &mut Page, report: &Report) {
         let word = if report.state == RunState::Running { "for" } else { "after" };
         format!(" {word} {}", duration(seconds))
     });
-    let text = format!("run {}: {workload}, {state}{time}, on {}", report.run, report.platform.in_words());
+    let text = format!("run {}: {workload}, {state}{time}, on {}", report.run, platform_words(report));
     page.tone(tone, "", &format!("{}{text}", mark(report)));
     if report.rehearsal {
         let text = "Students stood in for the candidates: these scores say nothing about the models named here.";

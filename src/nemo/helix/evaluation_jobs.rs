@@ -1,0 +1,199 @@
+//! Evaluation jobs (docs/helix-api.md, Creating an evaluation).
+
+use serde_json::{Map, Value, json};
+
+use super::eval_rows::{ANSWER, CALLS, MESSAGES, ROWS_FILE, TOOLS};
+use super::jobs::{JobService, status_of};
+use super::{Helix, names};
+use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
+use crate::nemo::judge::{self, JUDGE_SCORE, JudgeModel, RemoteJudge};
+use crate::nemo::removal::Removal;
+use crate::nemo::status::JobStatus;
+use crate::nemo::transport::{ApiError, read_json};
+
+/// The longest reply. Without it the evaluator asks for 4,096 tokens.
+const MAX_TOKENS: u32 = 1024;
+/// Requests at once.
+const PARALLELISM: u32 = 8;
+/// How often the evaluator repeats a request.
+const MAX_RETRIES: u32 = 3;
+
+/// What the judge is shown of a row: the columns hold JSON text. Without the word that would make the platform parse it.
+const QUESTION: &str = "CONVERSATION\n{{ item.messages }}\n\nRIGHT CALLS\n{{ item.calls }}\n\n\
+CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}";
+
+/// The reply, as it is compared with the logged answer.
+const REPLY: &str = "{{ sample.output_text | trim }}";
+
+/// Returns the name of the secret that holds the key of the judge of a job.
+fn judge_secret(job: &str) -> String {
+    format!("{job}-key")
+}
+
+/// Wraps a metric in the envelope that the platform wants. The outputs must equal, to the title, what it derives itself.
+fn bundle(metric: Value, outputs: &[&str], secrets: &Map<String, Value>) -> Value {
+    let schema =
+        json!({ "description": "Continuous numeric metric value.", "title": "ContinuousScore", "type": "number" });
+    let output = |name| json!({ "name": name, "description": null, "required": true, "value_json_schema": schema });
+    json!({
+        "bundle_kind": "metric-bundle", "bundle_format_version": "v1", "metric_type": metric["type"], "metadata": {},
+        "secrets": secrets, "outputs": outputs.iter().map(output).collect::<Vec<_>>(),
+        "payload": { "kind": "inline", "metric": metric },
+    })
+}
+
+/// Reports whether a metric of the job refers to a secret.
+fn uses_secret(job: &Value) -> bool {
+    let metrics = read_json::list(job, &["spec", "metrics"]);
+    metrics.iter().any(|metric| read_json::entries(metric, &["secrets"]).next().is_some())
+}
+
+impl Helix {
+    fn jobs(&self) -> JobService<'static> {
+        JobService { service: self.evals, jobs: ["evaluate", "jobs"] }
+    }
+
+    fn metrics(&self, new: &NewEvaluation) -> Vec<Value> {
+        let none = Map::new();
+        match new.kind {
+            EvaluationKind::Classification => {
+                let check = json!({ "type": "string-check", "left_template": REPLY, "operation": "equals", "right_template": ANSWER });
+                let f1 = json!({ "type": "f1", "reference": ANSWER });
+                vec![bundle(f1, &["f1"], &none), bundle(check, &["string-check"], &none)]
+            }
+            EvaluationKind::ToolCalling => {
+                let scores = ["function_name_accuracy", "function_name_and_args_accuracy"];
+                let calls = bundle(json!({ "type": "tool-calling", "reference": CALLS }), &scores, &none);
+                std::iter::once(calls).chain(new.judge.as_ref().map(|judge| self.judge_metric(new, judge))).collect()
+            }
+        }
+    }
+
+    fn judge_metric(&self, new: &NewEvaluation, judge: &JudgeModel) -> Value {
+        let mut secrets = Map::new();
+        let model = match judge {
+            JudgeModel::Served(id) => json!({ "url": self.chat_url(&new.namespace), "name": id }),
+            JudgeModel::Remote(remote) => {
+                let mut model = json!({ "url": remote.chat_url(), "name": remote.model });
+                if remote.key.is_some() {
+                    let secret = judge_secret(names::of_description(&new.description));
+                    model["api_key_secret"] = json!(secret);
+                    secrets.insert(secret.replace('-', "_"), json!(secret));
+                }
+                model
+            }
+        };
+        let messages =
+            json!([{ "role": "system", "content": judge::INSTRUCTIONS }, { "role": "user", "content": QUESTION }]);
+        let parser = json!({ "type": "regex", "pattern": judge::RATING_PATTERN, "method": "search" });
+        let metric = json!({
+            "type": "llm-judge", "model": model,
+            "prompt_template": { "messages": messages, "temperature": judge::TEMPERATURE },
+            "scores": [{ "name": JUDGE_SCORE, "minimum": 0, "maximum": 1, "parser": parser }],
+        });
+        bundle(metric, &[JUDGE_SCORE], &secrets)
+    }
+
+    fn chat_url(&self, workspace: &str) -> String {
+        format!("{}/chat/completions", self.gateway(workspace))
+    }
+
+    fn body(&self, new: &NewEvaluation) -> Value {
+        let mut template = json!({ "messages": MESSAGES });
+        if new.kind == EvaluationKind::ToolCalling {
+            template["tools"] = json!(TOOLS);
+            template["tool_choice"] = json!("required");
+        }
+        let mut inference = json!({ "max_tokens": MAX_TOKENS });
+        if let Some(temperature) = new.temperature {
+            inference["temperature"] = json!(temperature);
+        }
+        json!({
+            "name": names::of_description(&new.description), "description": new.description,
+            "spec": {
+                "dataset": format!("{}/{}#{ROWS_FILE}", new.namespace, new.dataset),
+                "target": { "url": self.chat_url(&new.namespace), "name": new.model },
+                "prompt_template": template,
+                // A row whose request fails stays without an answer and is counted; it does not cost all others.
+                "params": {
+                    "parallelism": PARALLELISM, "ignore_request_failure": true, "max_retries": MAX_RETRIES, "inference": inference,
+                },
+                "metrics": self.metrics(new),
+            },
+        })
+    }
+
+    fn read(&self, value: &Value) -> Option<EvaluationJob> {
+        let workspace = read_json::text(value, &["workspace"]).unwrap_or_else(|| self.workspace.clone());
+        let name = read_json::text(value, &["name"])?;
+        Some(EvaluationJob {
+            id: format!("{workspace}/{name}"),
+            status: status_of(value, None),
+            progress: None,
+            samples_processed: read_json::integer(value, &["status_details", "evaluation", "scored"]),
+            description: read_json::text(value, &["description"]),
+            namespace: Some(workspace),
+            created_at_ms: read_json::millis(value, &["created_at"]),
+        })
+    }
+
+    pub(crate) async fn create_evaluation_job(&self, new: &NewEvaluation) -> Result<EvaluationJob, ApiError> {
+        self.keep_judge_key(new).await?;
+        let job = self.create_job(self.jobs(), &new.namespace, self.body(new)).await?;
+        self.read(&job).ok_or_else(|| self.nameless())
+    }
+
+    /// Stores the key of the judge for the time of the job. One of an earlier try may be an old key, so it is replaced.
+    async fn keep_judge_key(&self, new: &NewEvaluation) -> Result<(), ApiError> {
+        let Some(JudgeModel::Remote(RemoteJudge { key: Some(key), .. })) = &new.judge else { return Ok(()) };
+        let secret = judge_secret(names::of_description(&new.description));
+        match self.create_secret(&new.namespace, &secret, key).await {
+            Err(error) if error.already_exists() || error.may_have_been_accepted() => {
+                self.delete_secret(&new.namespace, &secret).await?;
+                self.create_secret(&new.namespace, &secret, key).await
+            }
+            other => other,
+        }
+    }
+
+    /// Finds the job of this description by its name, which carries the run. If there is none, the key of its judge is
+    /// of no use.
+    pub(crate) async fn find_evaluation_job(
+        &self,
+        description: &str,
+        _since_ms: i64,
+    ) -> Result<Option<EvaluationJob>, ApiError> {
+        let name = names::of_description(description);
+        let found = self.evaluation_job(name).await?;
+        if found.is_none() {
+            self.delete_secret(&self.workspace, &judge_secret(name)).await?;
+        }
+        Ok(found)
+    }
+
+    /// Returns a job. Once it has ended, the key of its judge is deleted. One that ended in `error` although it scored rows counts as done: the platform says so when no row has
+    /// a score, and the rows tell why.
+    pub(crate) async fn evaluation_job(&self, id: &str) -> Result<Option<EvaluationJob>, ApiError> {
+        let Some(job) = self.job(self.jobs(), id).await? else { return Ok(None) };
+        let mut read = self.read(&job);
+        if let Some(EvaluationJob { status: status @ JobStatus::Failed(_), .. }) = &mut read {
+            *status = match self.has_rows(id).await? {
+                true => JobStatus::Done,
+                false => JobStatus::Failed(self.failure(self.jobs(), id, &job).await),
+            };
+        }
+        if read.as_ref().is_some_and(|read| read.status.is_terminal()) && uses_secret(&job) {
+            let (workspace, name) = names::split(id, &self.workspace);
+            self.delete_secret(workspace, &judge_secret(name)).await?;
+        }
+        Ok(read)
+    }
+
+    pub(crate) async fn cancel_evaluation_job(&self, id: &str) -> Result<(), ApiError> {
+        self.cancel_job(self.jobs(), id).await
+    }
+
+    pub(crate) async fn delete_evaluation_job(&self, id: &str) -> Result<Removal, ApiError> {
+        self.delete_job(self.jobs(), id).await
+    }
+}

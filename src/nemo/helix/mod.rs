@@ -1,0 +1,41 @@
+//! NeMo Helix, the open-source successor of the microservices (NeMo Platform before 0.7). Each file holds the calls of one
+//! subject. docs/helix-api.md is the reference.
+//!
+//! Everything hangs below one base URL, and everything that a run makes has a name within a workspace. A name is therefore
+//! the handle: what was created by a request whose answer was lost is found by it.
+
+mod adapters;
+mod datasets;
+mod deployments;
+mod eval_rows;
+mod evaluation_jobs;
+mod evaluation_results;
+mod jobs;
+mod models;
+mod names;
+mod platform;
+mod secrets;
+mod training_jobs;
+
+use super::transport::{Base, Endpoint, Quirks, Transport};
+
+/// A platform of this generation.
+#[derive(Clone, Debug)]
+pub(super) struct Helix {
+    pub(super) transport: Transport,
+    /// The version that the platform reports, such as `0.8.1`.
+    pub(super) version: String,
+    /// The service of evaluations: `evals`, or `evaluator` before 0.7.
+    pub(super) evals: &'static str,
+    /// The workspace of the run: `nmp_namespace`.
+    pub(super) workspace: String,
+}
+
+/// The only endpoint: all services share one base URL, and none deviates.
+const PLATFORM: Endpoint =
+    Endpoint { base: Base::Nemo, quirks: Quirks { exists_in_text: false, starts_with_errors: false } };
+
+/// Returns the path of something in a workspace of a service.
+fn path<'a>(service: &'a str, workspace: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    [&["apis", service, "v2", "workspaces", workspace][..], rest].concat()
+}

@@ -1,0 +1,102 @@
+//! Base model entities, and the ids that the platform serves (docs/helix-api.md, Base models and What is served).
+
+use serde_json::{Value, json};
+
+use super::{Helix, PLATFORM, names, path};
+use crate::nemo::base_model::BaseModel;
+use crate::nemo::secret::Secret;
+use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, read_json};
+
+pub(super) const MODELS: &str = "models";
+
+impl Helix {
+    /// Returns the id of a base model: the configured entity, or the one that is named after the model.
+    pub(crate) fn base_model_id(&self, model: &BaseModel) -> String {
+        let named = names::model_name(&model.name);
+        let (workspace, name) = names::split(model.entity.as_deref().unwrap_or(&named), &self.workspace);
+        format!("{workspace}/{name}")
+    }
+
+    /// Ensures that a base model exists and has files to train on. One with a repository is made if it is absent.
+    pub(crate) async fn ensure_base_model(&self, model: &BaseModel) -> Result<(), ApiError> {
+        let reference = self.base_model_id(model);
+        let missing = match (self.base_model_state(&reference).await?, &model.repository) {
+            (Some(true), _) => return Ok(()),
+            (Some(false), _) => "has no fileset, so nothing can be trained on it".to_owned(),
+            (None, Some(repository)) => {
+                let token = self.keep_token(&reference, model.token.as_ref()).await?;
+                return self.create_base_model(&reference, repository, token.as_deref()).await;
+            }
+            (None, None) => "does not exist, and no repository to make it from is configured".to_owned(),
+        };
+        let call = format!("use the base model {reference}");
+        Err(ApiError::new(call, ErrorKind::Options(format!("the model entity {reference} {missing}")), None))
+    }
+
+    /// Stores the token of a repository, and returns the name of its secret.
+    async fn keep_token(&self, reference: &str, token: Option<&Secret>) -> Result<Option<String>, ApiError> {
+        let Some(token) = token else { return Ok(None) };
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let secret = format!("{}-token", name.replace(['.', '@', '+', '_'], "-"));
+        match self.create_secret(workspace, &secret, token).await {
+            Ok(()) => Ok(Some(secret)),
+            Err(error) if error.already_exists() => Ok(Some(secret)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reports whether a base model entity exists and has files to train on.
+    async fn base_model_state(&self, reference: &str) -> Result<Option<bool>, ApiError> {
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["models", name]));
+        self.transport.find(request, |model| Some(read_json::text(model, &["fileset"]).is_some())).await
+    }
+
+    /// Makes the entity of a base model out of a Hugging Face repository. Runs share it, so one that exists stays as it is.
+    async fn create_base_model(
+        &self,
+        reference: &str,
+        repository: &str,
+        token_secret: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let mut storage = json!({ "type": "huggingface", "repo_id": repository, "repo_type": "model" });
+        if let Some(secret) = token_secret {
+            storage["token_secret"] = json!(secret);
+        }
+        let fileset = json!({ "name": name, "purpose": "model", "description": "dfwfd", "storage": storage });
+        self.create_once(&path("files", workspace, &["filesets"]), fileset).await?;
+        let model = json!({ "name": name, "description": "dfwfd", "fileset": format!("{workspace}/{name}") });
+        self.create_once(&path(MODELS, workspace, &["models"]), model).await
+    }
+
+    async fn create_once(&self, path: &[&str], body: Value) -> Result<(), ApiError> {
+        match self.transport.send(ApiRequest::create(PLATFORM, path, body)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.already_exists() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the ids of all base models and adapters that deployments of the workspace serve.
+    pub(crate) async fn served_models(&self) -> Result<Vec<String>, ApiError> {
+        let providers = self.transport.all(PLATFORM, &path(MODELS, &self.workspace, &["providers"])).await?;
+        let ready = providers
+            .iter()
+            .filter(|provider| read_json::text(provider, &["status"]).is_none_or(|word| word == "READY"));
+        let served = ready.flat_map(|provider| read_json::list(provider, &["served_models"]));
+        Ok(served.filter_map(|one| read_json::text(one, &["model_entity_id"])).collect())
+    }
+
+    /// Reports whether the gateway answers for a model. Its routes follow the providers by some seconds, and a job that asks
+    /// too early fails.
+    pub(crate) async fn answers(&self, model: &str) -> Result<bool, ApiError> {
+        let gateway = path("inference-gateway", &self.workspace, &["openai", "-", "v1", "chat", "completions"]);
+        let body = json!({ "model": model, "max_tokens": 1, "messages": [{ "role": "user", "content": "hi" }] });
+        match self.transport.send(ApiRequest::create(PLATFORM, &gateway, body).once()).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.status(), Some(404 | 424 | 502 | 503)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The platform itself: its version, its health, and workspaces (docs/helix-api.md, Finding out the generation and
+//! Workspaces).
+
+use serde_json::json;
+
+use super::{Helix, PLATFORM, path};
+use crate::nemo::transport::{ApiError, ApiRequest, Transport, read_json};
+
+impl Helix {
+    /// Returns the platform if its base URL answers as this generation does. A 404 or an answer of another form means that
+    /// it is something else.
+    pub(crate) async fn detect(transport: &Transport, workspace: &str) -> Result<Option<Helix>, ApiError> {
+        let answer = match transport.send(ApiRequest::get(PLATFORM, &["cluster-info"])).await {
+            Ok(response) => response.json().ok(),
+            Err(error) if error.status() == Some(404) => None,
+            Err(error) => return Err(error),
+        };
+        let Some(version) = answer.and_then(|info| read_json::text(&info, &["platform_version"])) else {
+            return Ok(None);
+        };
+        let renamed = transport.send(ApiRequest::get(PLATFORM, &["apis", "evals", "v1", "healthz"]).once()).await;
+        let evals = match renamed {
+            Err(error) if error.status() == Some(404) => "evaluator",
+            _ => "evals",
+        };
+        Ok(Some(Helix { transport: transport.clone(), version, evals, workspace: workspace.to_owned() }))
+    }
+
+    /// Checks that the services are up and the controllers work.
+    pub(crate) async fn check_api(&self) -> Result<(), ApiError> {
+        let response = self.transport.send(ApiRequest::get(PLATFORM, &["status"])).await?;
+        let status = response.json()?;
+        let controllers = read_json::truth(&status, &["controllers", "healthy"]);
+        match (read_json::text(&status, &["status"]).as_deref(), controllers) {
+            (Some("healthy"), Some(true)) => Ok(()),
+            (_, Some(false)) => Err(response.unreadable("its controllers do not work, so no job would ever start")),
+            (word, _) => Err(response.unreadable(format!("it is {}", word.unwrap_or("in an unknown state")))),
+        }
+    }
+
+    /// Ensures that a workspace exists.
+    pub(crate) async fn ensure_namespace(&self, workspace: &str) -> Result<(), ApiError> {
+        let all = ["apis", "entities", "v2", "workspaces"];
+        let one = ApiRequest::get(PLATFORM, &[&all[..], &[workspace]].concat());
+        if self.transport.find(one, |_| Some(())).await?.is_some() {
+            return Ok(());
+        }
+        let body = json!({ "name": workspace, "description": "dfwfd" });
+        match self.transport.send(ApiRequest::create(PLATFORM, &all, body)).await {
+            Ok(_) => Ok(()),
+            // Another run has made it meanwhile, or this one has and lost the answer.
+            Err(error) if error.already_exists() => Ok(()),
+            Err(error) if error.may_have_been_accepted() => {
+                let one = ApiRequest::get(PLATFORM, &[&all[..], &[workspace]].concat());
+                self.transport.find(one, |_| Some(())).await?.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the URL of the gateway that answers chat requests of a workspace.
+    pub(crate) fn gateway(&self, workspace: &str) -> String {
+        let base = self.transport.base_url(PLATFORM.base);
+        let rest = path("inference-gateway", workspace, &["openai", "-", "v1"]).join("/");
+        format!("{}/{rest}", base.trim_end_matches('/'))
+    }
+}

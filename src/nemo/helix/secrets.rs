@@ -1,0 +1,25 @@
+//! Secrets that the platform keeps for jobs (docs/helix-api.md, Secrets). Their values never come back.
+
+use serde_json::json;
+
+use super::{Helix, PLATFORM, path};
+use crate::nemo::removal::Removal;
+use crate::nemo::secret::Secret;
+use crate::nemo::transport::{ApiError, ApiRequest};
+
+const SECRETS: &str = "secrets";
+
+impl Helix {
+    /// Stores a secret. `already_exists` holds for the error if one of that name exists.
+    pub(crate) async fn create_secret(&self, workspace: &str, name: &str, value: &Secret) -> Result<(), ApiError> {
+        let body = json!({ "name": name, "value": value.reveal() });
+        let sent =
+            self.transport.send(ApiRequest::create(PLATFORM, &path(SECRETS, workspace, &["secrets"]), body)).await;
+        sent.map(|_| ()).map_err(|error| error.rewritten(&|text| text.replace(value.reveal(), "***")))
+    }
+
+    /// Deletes a secret.
+    pub(crate) async fn delete_secret(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
+        self.transport.remove(ApiRequest::delete(PLATFORM, &path(SECRETS, workspace, &["secrets", name]))).await
+    }
+}

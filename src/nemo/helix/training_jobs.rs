@@ -1,0 +1,163 @@
+//! Training jobs (docs/helix-api.md, Training). There is no stored configuration: the job carries everything.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::jobs::{JobService, status_of};
+use super::{Helix, names};
+use crate::nemo::removal::Removal;
+use crate::nemo::status::JobStatus;
+use crate::nemo::training::{NewTrainingJob, TrainingJob, TrainingStatus};
+use crate::nemo::transport::{ApiError, read_json};
+use crate::vocabulary::LossPoint;
+
+/// The step that trains. The others move files.
+const TRAINING_STEP: &str = "training";
+
+/// The jobs of the default backend.
+const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: ["automodel", "jobs"] };
+
+fn body(new: &NewTrainingJob) -> Value {
+    let with = &new.hyperparameters;
+    let parallel = &new.option;
+    let mut training = json!({
+        "training_type": with.training_type, "finetuning_type": with.finetuning_type,
+        "lora": { "rank": with.adapter_dim, "dropout": with.adapter_dropout },
+        "max_seq_length": new.max_seq_length,
+    });
+    // `bf16-mixed` of version 1 is `bf16` here.
+    if let Some(precision) = &new.training_precision {
+        training["precision"] = json!(precision.trim_end_matches("-mixed"));
+    }
+    if let Some(profile) = &new.execution_profile {
+        training["execution_profile"] = json!(profile);
+    }
+    let mut schedule = json!({ "epochs": with.epochs });
+    if let Some(seed) = with.seed {
+        schedule["seed"] = json!(seed);
+    }
+    json!({
+        "name": names::of_description(&new.description), "description": new.description,
+        "spec": {
+            "model": new.model, "dataset": { "training": format!("{}/{}", new.namespace, new.dataset) },
+            "training": training, "schedule": schedule,
+            "batch": {
+                "global_batch_size": with.batch_size, "micro_batch_size": parallel.micro_batch_size,
+                "sequence_packing": with.sequence_packing_enabled,
+            },
+            "optimizer": { "learning_rate": with.learning_rate },
+            "parallelism": {
+                "num_gpus_per_node": parallel.num_gpus, "num_nodes": parallel.num_nodes,
+                "tensor_parallel_size": parallel.tensor_parallel_size,
+            },
+            "output": { "name": new.adapter },
+        },
+    })
+}
+
+impl Helix {
+    fn read_job(&self, value: &Value) -> Option<TrainingJob> {
+        let workspace = read_json::text(value, &["workspace"]).unwrap_or_else(|| self.workspace.clone());
+        let name = read_json::text(value, &["name"])?;
+        let base = read_json::text(value, &["spec", "model"]);
+        let adapter = read_json::text(value, &["spec", "output", "name"]);
+        Some(TrainingJob {
+            id: format!("{workspace}/{name}"),
+            output_model: base.zip(adapter).map(|(base, adapter)| names::adapter_id(&base, &workspace, &adapter)),
+            status: status_of(value, None),
+            description: read_json::text(value, &["description"]),
+            namespace: Some(workspace),
+            created_at_ms: read_json::millis(value, &["created_at"]),
+        })
+    }
+
+    pub(crate) async fn create_training_job(&self, new: &NewTrainingJob) -> Result<TrainingJob, ApiError> {
+        let job = self.create_job(AUTOMODEL, &new.namespace, body(new)).await?;
+        self.read_job(&job).ok_or_else(|| self.nameless())
+    }
+
+    pub(crate) async fn training_job(&self, id: &str) -> Result<Option<TrainingJob>, ApiError> {
+        let Some(job) = self.job(AUTOMODEL, id).await? else { return Ok(None) };
+        let mut read = self.read_job(&job);
+        if let Some(TrainingJob { status: JobStatus::Failed(reason), .. }) = &mut read {
+            *reason = self.failure(AUTOMODEL, id, &job).await;
+        }
+        Ok(read)
+    }
+
+    /// Finds the job of this description by its name, which carries the run.
+    pub(crate) async fn find_training_job(
+        &self,
+        description: &str,
+        _since_ms: i64,
+    ) -> Result<Option<TrainingJob>, ApiError> {
+        self.training_job(names::of_description(description)).await
+    }
+
+    pub(crate) async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
+        let status = self.job_status(AUTOMODEL, id).await?;
+        let mut read = read_status(&status);
+        if let JobStatus::Failed(reason) = &mut read.status {
+            *reason = self.failure(AUTOMODEL, id, &status).await;
+        }
+        Ok(read)
+    }
+
+    pub(crate) async fn cancel_training_job(&self, id: &str) -> Result<(), ApiError> {
+        self.cancel_job(AUTOMODEL, id).await
+    }
+
+    pub(super) async fn delete_training_job(&self, id: &str) -> Result<Removal, ApiError> {
+        self.delete_job(AUTOMODEL, id).await
+    }
+}
+
+/// Reads the progress out of the step that trains: the top of the answer mixes the details of all steps.
+fn read_status(status: &Value) -> TrainingStatus {
+    let steps = read_json::list(status, &["steps"]);
+    let step = steps.iter().find(|step| read_json::text(step, &["name"]).as_deref() == Some(TRAINING_STEP));
+    let task = step.and_then(|step| read_json::list(step, &["tasks"]).last());
+    let details = task.and_then(|task| read_json::at(task, &["status_details"])).unwrap_or(&Value::Null);
+    let percentage = read_json::number(details, &["percentage_done"]).map(|done| done.clamp(0.0, 100.0) as f32);
+    TrainingStatus {
+        status: status_of(status, percentage),
+        percentage,
+        epochs_completed: read_json::integer(details, &["epoch"]).map(|epoch| epoch.saturating_sub(1)),
+        train_loss: read_json::number(details, &["train_loss"]),
+        val_loss: read_json::number(details, &["val_loss"]),
+        losses: losses(details),
+    }
+}
+
+/// Merges the two loss series by step.
+fn losses(details: &Value) -> Vec<LossPoint> {
+    let mut by_step: BTreeMap<u64, LossPoint> = BTreeMap::new();
+    for (key, is_validation) in [("train_loss", false), ("val_loss", true)] {
+        for point in read_json::list(details, &["metrics", key]) {
+            let Some(step) = read_json::integer(point, &["step"]) else { continue };
+            let at = by_step.entry(step).or_insert(LossPoint { step, train: None, validation: None });
+            *(if is_validation { &mut at.validation } else { &mut at.train }) = read_json::number(point, &["value"]);
+        }
+    }
+    by_step.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_that_of_the_training_step() {
+        let details = json!({"percentage_done": 40, "epoch": 2, "train_loss": 0.5, "val_loss": 0.6,
+            "metrics": {"train_loss": [{"step": 1, "value": 1.0}, {"step": 2, "value": 0.5}], "val_loss": [{"step": 2, "value": 0.6}]}});
+        let status = json!({"status": "active", "status_details": {"progress_pct": 100, "percentage_done": 100}, "steps": [
+            {"name": "model-and-dataset-download", "tasks": [{"status_details": {"progress_pct": 100}}]},
+            {"name": "training", "tasks": [{"status_details": details}]}]});
+        let read = read_status(&status);
+        assert_eq!((read.percentage, read.epochs_completed), (Some(40.0), Some(1)));
+        assert_eq!(read.status, JobStatus::Running(Some(40.0)));
+        assert_eq!(read.losses[1], LossPoint { step: 2, train: Some(0.5), validation: Some(0.6) });
+        assert_eq!(read_status(&json!({"status": "created", "steps": []})).status, JobStatus::Waiting);
+    }
+}
