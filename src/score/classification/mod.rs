@@ -105,6 +105,16 @@ pub fn score(rows: &[Judged], labels: &[String], seed: u64) -> Option<Scores> {
 /// Scores rows of which those with the same number in `groups` (near-duplicates) depend on each other. The bootstrap
 /// draws them together, so the intervals of the F1 averages and of kappa know of it; those of shares do not.
 pub fn score_clustered(rows: &[Judged], groups: Option<&[u64]>, labels: &[String], seed: u64) -> Option<Scores> {
+    score_in_rounds(rows, groups, labels, seed, ROUNDS)
+}
+
+fn score_in_rounds(
+    rows: &[Judged],
+    groups: Option<&[u64]>,
+    labels: &[String],
+    seed: u64,
+    rounds: usize,
+) -> Option<Scores> {
     let cells: Vec<Cell<1>> = rows.iter().map(|row| (row.gold, [row.predicted.column(labels.len())])).collect();
     let cells = Cells::new(&cells, groups, labels.len());
     let [margins] = cells.margins();
@@ -112,7 +122,7 @@ pub fn score_clustered(rows: &[Judged], groups: Option<&[u64]>, labels: &[String
     if n == 0 {
         return None;
     }
-    let ends = Ends::new(&cells, Plan { seed, stream: STREAM, rounds: ROUNDS, threads: None });
+    let ends = Ends::new(&cells, Plan { seed, stream: STREAM, rounds, threads: None });
     let share = |hits: u64| Estimate::between(hits as f64 / n as f64, wilson(hits, n));
     let column = |wanted: usize| cells.counted().filter(|((_, [at]), _)| *at == wanted).map(|(_, n)| n as u64).sum();
     Some(Scores {

@@ -9,6 +9,11 @@ use super::*;
 
 const CLOSE: f64 = 1e-12;
 
+/// Scores rows with an interval of few resamples, for tests of something else.
+fn score_soon(rows: &[Judged], labels: &[String], seed: u64) -> Scores {
+    score_in_rounds(rows, None, labels, seed, 50).unwrap()
+}
+
 fn cases() -> Value {
     serde_json::from_str(include_str!("../../../testdata/score_reference.json")).unwrap()
 }
@@ -38,7 +43,7 @@ fn scores_equal_scikit_learn() {
     assert!(cases.len() >= 50, "{} cases", cases.len());
     for case in cases {
         let (rows, labels) = judged(case);
-        let scores = score(&rows, &labels, 42).unwrap();
+        let scores = score_soon(&rows, &labels, 42);
         let averages = [
             ("accuracy", scores.accuracy),
             ("macro_f1", scores.macro_f1),
@@ -153,9 +158,9 @@ fn a_thousand_random_label_sets_score_as_in_scikit_learn() {
     }
 }
 
-/// How often the interval of macro F1 holds the true value, of so many eval sets. `rights` is the share of right answers
+/// How often the intervals of macro and weighted F1 hold the true value, of so many eval sets. `rights` is the share of right answers
 /// of each class, `support` its rows; wrong answers are spread over the other classes.
-fn coverage(support: &[usize], rights: &[f64], trials: u64, rounds: usize) -> f64 {
+fn coverage(support: &[usize], rights: &[f64], trials: u64, rounds: usize) -> [f64; 2] {
     let classes = support.len();
     let mut truth = Margins::new(classes);
     for (gold, (&n, &right)) in support.iter().zip(rights).enumerate() {
@@ -164,9 +169,9 @@ fn coverage(support: &[usize], rights: &[f64], trials: u64, rounds: usize) -> f6
             truth.add(gold, column, share * n as f64);
         }
     }
-    let truth = truth.summary().macro_f1;
+    let truth = truth.summary();
     let mut draws = Draws::new(11, 0);
-    let mut covered = 0_u64;
+    let mut covered = [0_u64; 2];
     for trial in 0..trials {
         let mut rows: Vec<Cell<1>> = Vec::new();
         for (gold, (&n, &right)) in support.iter().zip(rights).enumerate() {
@@ -178,20 +183,24 @@ fn coverage(support: &[usize], rights: &[f64], trials: u64, rounds: usize) -> f6
         }
         let cells = Cells::new(&rows, None, classes);
         let ends = Ends::new(&cells, Plan { seed: trial, stream: 0, rounds, threads: None });
-        let Some((low, high)) = ends.macro_f1 else { continue };
-        let point = cells.margins()[0].summary().macro_f1;
-        covered += u64::from(low.min(point) <= truth && truth <= high.max(point));
+        let point = cells.margins()[0].summary();
+        let scores =
+            [(ends.macro_f1, point.macro_f1, truth.macro_f1), (ends.weighted_f1, point.weighted_f1, truth.weighted_f1)];
+        for (covered, (ends, point, truth)) in covered.iter_mut().zip(scores) {
+            let estimate = Estimate::between(point, ends);
+            *covered += u64::from(estimate.low.unwrap() <= truth && truth <= estimate.high.unwrap());
+        }
     }
-    covered as f64 / trials as f64
+    covered.map(|covered| covered as f64 / trials as f64)
 }
 
 /// Enough of both right and wrong answers in each class: here the bootstrap promises 95 %.
 #[test]
-fn the_interval_of_macro_f1_covers_as_often_as_it_says() {
+fn the_intervals_of_f1_averages_cover_as_often_as_it_says() {
     let covered = coverage(&[200, 120, 80], &[0.8, 0.7, 0.5], long(4_000, 100), long(1_000, 200) as usize);
     // The standard error is 0.3 points in the long run and 2.2 in the short one.
     let allowed = if long(1, 0) == 1 { 0.94..=0.96 } else { 0.89..=0.99 };
-    assert!(allowed.contains(&covered), "{covered}");
+    assert!(covered.iter().all(|covered| allowed.contains(covered)), "{covered:?}");
 }
 
 /// Thirteen classes of which the rarest have a row or two: the plain bootstrap covers 20 to 60 % there.
@@ -201,8 +210,11 @@ fn the_interval_of_macro_f1_is_not_too_narrow_where_classes_are_tiny() {
     let mut rights = [0.97; 13];
     for rare in [0.97, 0.4] {
         rights[8..].fill(rare);
-        let covered = coverage(&support, &rights, long(1_000, 50), long(500, 200) as usize);
-        assert!(covered >= 0.93, "{covered} where rare classes are right with {rare}");
+        let [covered, weighted] = coverage(&support, &rights, long(1_000, 50), long(500, 200) as usize);
+        assert!(
+            covered >= 0.93 && weighted >= 0.93,
+            "{covered} and {weighted} where rare classes are right with {rare}"
+        );
     }
 }
 
@@ -263,7 +275,7 @@ proptest! {
     #[test]
     fn whatever_comes_scores_are_in_range_and_in_their_intervals((rows, labels) in any_rows()) {
         let names: Vec<String> = (0..labels).map(|label| label.to_string()).collect();
-        let scores = score(&rows, &names, 42).unwrap();
+        let scores = score_soon(&rows, &names, 42);
         for (name, estimate) in scores.named("") {
             let (low, high) = (estimate.low.unwrap(), estimate.high.unwrap());
             prop_assert!(low <= estimate.value && estimate.value <= high, "{name}: {estimate:?}");
@@ -280,6 +292,6 @@ proptest! {
         let names: Vec<String> = (0..labels).map(|label| label.to_string()).collect();
         let mut turned = rows.clone();
         turned.reverse();
-        prop_assert_eq!(score(&rows, &names, 1), score(&turned, &names, 1));
+        prop_assert_eq!(score_soon(&rows, &names, 1), score_soon(&turned, &names, 1));
     }
 }

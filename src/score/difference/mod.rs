@@ -102,8 +102,15 @@ pub fn of_replies(
         Metric::MacroF1 => |summary| summary.macro_f1,
         Metric::WeightedF1 => |summary| summary.weighted_f1,
     };
-    let column = |prediction: Prediction| prediction.column(classes);
-    let cell = |row: &PairedReply| -> Cell<2> { (row.gold, [column(row.first), column(row.second)]) };
+    // Accuracy knows no classes: a row is right or wrong.
+    let classes = if metric == Metric::Accuracy { 1 } else { classes };
+    let cell = |row: &PairedReply| -> Cell<2> {
+        let replies = [row.first, row.second];
+        match metric {
+            Metric::Accuracy => (0, replies.map(|reply| usize::from(reply != Prediction::Label(row.gold)))),
+            Metric::MacroF1 | Metric::WeightedF1 => (row.gold, replies.map(|reply| reply.column(classes))),
+        }
+    };
     let cells = Cells::new(&rows.iter().map(cell).collect::<Vec<_>>(), groups, classes);
     let rounds = cells.resample(simulation.resamples());
     let low = rounds.iter().map(|round| score(&round.low[0]) - score(&round.low[1])).collect();
