@@ -10,8 +10,8 @@ use super::json::{
 use crate::config::plan::{JudgePlace, Plan};
 use crate::run::dead;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, PLATFORM_VERSION, TrainingFact, WARNINGS, Which, candidate_key,
-    evaluation_key, training_key,
+    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, PLATFORM_VERSION, TrainingFact, WARNINGS,
+    Which, candidate_key, evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};

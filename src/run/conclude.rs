@@ -10,8 +10,8 @@ use super::cx::Cx;
 use super::outcome::{CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, Which, evaluation_key};
 use super::tool_scores;
 use crate::config::plan::Candidate;
-use crate::data::intake::WorkloadType;
 use crate::data::label::LabelReader;
+use crate::data::workload_type::WorkloadType;
 use crate::score::classification::Prediction;
 use crate::score::difference::{self, Difference, Metric, PairedReply, Simulation};
 use crate::score::verdict::{Contender, Decision, MARGIN, Standing, decide, smallest_not_worse};
@@ -239,19 +239,14 @@ impl Comparer<'_> {
         let score = one.fact.scores.get(self.metric()).map_or(0.0, |score| score.value);
         let metric = if self.is_classification() { "macro F1" } else { "name and arguments" };
         let base = pairs.iter().position(|&(a, b)| b == chosen && evaluated[a].candidate == one.candidate);
-        let base = base.and_then(|at| decided.get(at)).map(|decision| format!("{decision} against its base"));
-        let among = (finals.len() > 1).then(|| match Some(chosen) == best {
-            true => "the best of the candidates".to_owned(),
-            false => format!(
-                "not worse than the best, {}",
-                candidates[evaluated[best.unwrap_or(chosen)].candidate].model_name
-            ),
+        let base = base.and_then(|at| decided.get(at)).map(against_base);
+        let among = (finals.len() > 1).then(|| match best.filter(|best| *best != chosen) {
+            None => "the best of the candidates".to_owned(),
+            Some(best) => format!("not worse than {}", candidates[evaluated[best].candidate].model_name),
         });
-        let reasons: Vec<String> = base.into_iter().chain(among).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
-        let sentence = format!(
-            "Look at {model} first ({metric} {score:.3}){reasons}. Whether it takes over is a person's decision."
-        );
+        let reasons: String = base.into_iter().chain(among).map(|reason| format!(", {reason}")).collect();
+        let decision = "Whether it takes over is for a person to decide.";
+        let sentence = format!("Look at {model} first: {metric} {score:.3}{reasons}. {decision}");
         (Some(model.clone()), sentence)
     }
 }

@@ -85,7 +85,8 @@ fn all_samples() -> Vec<Report> {
     let estimate = Estimate { value: 0.1, low: Some(0.0), high: None };
     let (a, b, metric, verdict) = ("a".into(), "b".into(), "macro_f1".into(), "better".into());
     let mut full = samples::completed();
-    full.comparisons = vec![Comparison { a, b, metric, difference: estimate, p: Some(0.01), verdict }];
+    let explanation = "better".into();
+    full.comparisons = vec![Comparison { a, b, metric, difference: estimate, p: Some(0.01), verdict, explanation }];
     full.verdict = Some(Verdict { sentence: "b is better".into(), model: Some("b".into()) });
     full.candidates[0].evaluations.base.as_mut().unwrap().usage = Some(Usage::default());
     full.candidates[0].evaluations.icl = full.candidates[0].evaluations.base.clone();

@@ -1,6 +1,6 @@
 //! Each warning, and none without a reason.
 
-use super::super::classification::{Judged, Prediction, score};
+use super::super::classification::{Judged, Prediction, Scores, score};
 use super::*;
 
 fn scores(rows: &[(usize, Prediction, usize)]) -> Scores {
