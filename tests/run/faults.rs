@@ -362,7 +362,7 @@ fn what_was_held_on_a_platform_that_is_gone_does_not_hold_up_the_next_run() {
     let platform = Platform::start(&[]);
     let outcome = run(&platform, &home).expect(0);
     // Said of the address as a whole: no job there is waited for until its deadline.
-    outcome.says("still holds something: GET http://127.0.0.1:").says("/v1/namespaces?page_size=1: no connection");
+    outcome.says("still holds something: GET http://127.0.0.1:").says("/cluster-info: no connection");
     outcome.says("dfwfd cleanup ");
     let report = platform.dfwfd(&home, &["cleanup", "--format", "json"]).expect(3).json();
     assert!(!report["held"].as_array().unwrap().is_empty(), "{report:#}");

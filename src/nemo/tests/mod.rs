@@ -1,5 +1,6 @@
 //! Tests of the client against a scripted server: what is sent, what is tolerated, what is tried again.
 
+mod helix;
 mod jobs;
 mod sending;
 mod stores;

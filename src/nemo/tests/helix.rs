@@ -1,0 +1,94 @@
+//! Helix: how it is told from other platforms, and what the client does beside the call that it was asked for.
+
+use serde_json::json;
+
+use super::{Fake, Reply, Seen, missing, ok, reply};
+use crate::nemo::{Client, EvaluationKind, JudgeModel, NewEvaluation, RemoteJudge, Secret};
+use crate::vocabulary::Generation;
+
+/// Answers as Helix does to what finds out the generation, and otherwise by `script`.
+async fn helix(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Fake {
+    Fake::start(move |seen: &Seen, _| match seen.line().as_str() {
+        "GET /nemo/cluster-info" => ok(json!({ "platform_version": "0.8.1" })),
+        "GET /nemo/apis/evals/v1/healthz" => ok(json!({})),
+        line => script(line),
+    })
+    .await
+}
+
+fn client(fake: &Fake, generation: Option<Generation>) -> Client {
+    Client::new(&fake.options(), generation, "w").unwrap()
+}
+
+#[tokio::test]
+async fn the_platform_says_its_generation_and_version() {
+    let fake = helix(|_| missing()).await;
+    let version = client(&fake, None).version().await.unwrap();
+    assert_eq!((version.generation, version.version.as_deref()), (Generation::Helix, Some("0.8.1")));
+
+    let v1 = Fake::start(|seen, _| match seen.path.starts_with("/nemo/v1/namespaces") {
+        true => ok(json!({ "data": [] })),
+        false => missing(),
+    })
+    .await;
+    let version = client(&v1, None).version().await.unwrap();
+    assert_eq!((version.generation, version.version), (Generation::V1, None));
+    assert_eq!(v1.lines()[0], "GET /nemo/cluster-info");
+}
+
+#[tokio::test]
+async fn an_unknown_platform_is_refused_by_every_call() {
+    let other = Fake::start(|_, _| missing()).await;
+    let error = client(&other, None).ensure_namespace("w").await.unwrap_err().to_string();
+    assert!(error.contains("v1 API") && error.contains("nor NeMo Helix"), "{error}");
+    let error = client(&other, Some(Generation::Helix)).ensure_namespace("w").await.unwrap_err().to_string();
+    assert!(error.contains("this is not NeMo Helix"), "{error}");
+    assert!(other.lines().iter().all(|line| line.starts_with("GET ")), "{:?}", other.lines());
+}
+
+#[tokio::test]
+async fn the_configuration_goes_with_its_deployment() {
+    let fake = helix(|line| match line {
+        "DELETE /nemo/apis/models/v2/workspaces/w/deployments/d" => reply(202, "{}"),
+        "GET /nemo/apis/models/v2/workspaces/w/deployments/d" => ok(json!({ "name": "d", "status": "DELETED" })),
+        "DELETE /nemo/apis/models/v2/workspaces/w/deployment-configs/d" => reply(204, ""),
+        _ => missing(),
+    })
+    .await;
+    client(&fake, None).delete_deployment("w", "d").await.unwrap();
+    assert_eq!(fake.lines().last().unwrap(), "DELETE /nemo/apis/models/v2/workspaces/w/deployment-configs/d");
+}
+
+#[tokio::test]
+async fn the_key_of_a_judge_is_stored_for_the_time_of_the_job() {
+    let fake = helix(|line| match line {
+        "POST /nemo/apis/secrets/v2/workspaces/w/secrets" => reply(201, "{}"),
+        "POST /nemo/apis/evals/v2/workspaces/w/evaluate/jobs" => ok(json!({ "name": "e", "status": "created" })),
+        "GET /nemo/apis/evals/v2/workspaces/w/evaluate/jobs/e" => ok(
+            json!({ "name": "e", "status": "completed", "spec": { "metrics": [{ "secrets": { "e_key": "e-key" } }] } }),
+        ),
+        "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/e-key" => reply(204, ""),
+        _ => missing(),
+    })
+    .await;
+    let judge = RemoteJudge { url: "https://h/v1".into(), model: "j".into(), key: Some(Secret::new("s3cr3t")) };
+    let new = NewEvaluation {
+        namespace: "w".into(),
+        description: "e (me@here)".into(),
+        kind: EvaluationKind::ToolCalling,
+        judge: Some(JudgeModel::Remote(judge)),
+        model: "w/m".into(),
+        dataset: "d".into(),
+        file: "eval_data.jsonl".into(),
+        temperature: None,
+    };
+    let client = client(&fake, None);
+    let job = client.create_evaluation_job(&new).await.unwrap();
+    assert_eq!(job.id, "w/e");
+    client.evaluation_job(&job.id).await.unwrap().unwrap();
+    let seen = fake.seen();
+    assert_eq!(seen[2].json(), json!({ "name": "e-key", "value": "s3cr3t" }));
+    let sent = String::from_utf8_lossy(&seen[3].body).into_owned();
+    assert!(sent.contains("\"api_key_secret\":\"e-key\"") && !sent.contains("s3cr3t"), "{sent}");
+    assert_eq!(seen.last().unwrap().line(), "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/e-key");
+}
