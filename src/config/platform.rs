@@ -42,14 +42,14 @@ impl Resolver<'_> {
         platform.nemo_base_url = self.base_url("nemo_base_url", "http://nemo.test", invocation);
         if self.is_helix() {
             platform.generation = Some(Generation::Helix);
-            platform.nim_base_url.clone_from(&platform.nemo_base_url);
+            let gateway = format!("apis/inference-gateway/v2/workspaces/{}/openai/-", platform.namespace);
+            platform.nim_base_url = format!("{}/{gateway}", platform.nemo_base_url);
             platform.datastore_base_url.clone_from(&platform.nemo_base_url);
         } else {
             platform.nim_base_url = self.base_url("nim_base_url", "http://nim.test", invocation);
             platform.datastore_base_url = self.base_url("datastore_base_url", "http://data-store.test", invocation);
         }
-        let same = platform.nemo_base_url == platform.nim_base_url && platform.generation != Some(Generation::Helix);
-        if !platform.nemo_base_url.is_empty() && same {
+        if !platform.nemo_base_url.is_empty() && platform.nemo_base_url == platform.nim_base_url {
             self.warnings.push(
                 "nmp_config.nemo_base_url and nmp_config.nim_base_url are the same; one of them is probably wrong, \
                  because the two services answer /v1/models differently"

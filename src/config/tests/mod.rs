@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::plan::{JudgeKey, JudgePlace, JudgePlan, LocalJudge, LogLevel, ValueSource};
 use super::*;
 use crate::data::options::{LogSource, TypeChoice};
-use crate::vocabulary::PlatformKind;
+use crate::vocabulary::{Generation, PlatformKind};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -188,6 +188,20 @@ fn a_bad_override_is_told_where_it_stands() {
         assert!(said.iter().any(|line| line.starts_with(start)), "{start}\nin {said:#?}");
     }
     assert_eq!(said.len(), starts.len());
+}
+
+#[test]
+fn one_base_url_means_helix_and_needs_no_target() {
+    let text = "nmp_config: {nemo_base_url: 'http://a/', nmp_namespace: w}\n\
+                nims: [{model_name: meta/llama-3.2-1b-instruct, customization_enabled: true, base_model: shared/llama, \
+                customizer_configs: {gpus: 1}}]\n";
+    let plan = load_text(text, |_, _| {}).unwrap();
+    assert_eq!(plan.platform.generation, Some(Generation::Helix));
+    assert_eq!(plan.platform.nim_base_url, "http://a/apis/inference-gateway/v2/workspaces/w/openai/-");
+    assert_eq!(plan.candidates[0].helix.base_model.as_deref(), Some("shared/llama"));
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    let pinned = text.replace("nmp_namespace: w", "generation: v1");
+    assert!(load_text(&pinned, |_, _| {}).is_err(), "version 1 needs three base URLs and a target");
 }
 
 #[test]
