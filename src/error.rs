@@ -1,4 +1,4 @@
-//! Exit codes, and what an error says to its reader beyond its chain: which code it ends with and what to type next.
+//! The exit code of every error, and the hint of what to type next. docs/exit-codes.md has the codes.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use crate::config::Problems;
 use crate::nemo::ApiError;
 use crate::platform::Unset;
 use crate::run::End;
-use crate::run::check::Obstacle;
-use crate::run::cx::TooLong;
 use crate::run::lock::Locked;
+use crate::run::obstacle::Obstacle;
 use crate::run::stop::Interrupted;
+use crate::run::wait::TooLong;
 use crate::source::ElasticError;
 use crate::source::dataset::Unusable;
 use crate::source::input::InputError;
@@ -17,33 +17,31 @@ use crate::source::load::UnclearTable;
 use crate::store::StoreError;
 use crate::vocabulary::RunState;
 
-/// The exit codes of product section 7, in the order in which the stronger wins.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Exit {
-    /// Done.
     Done,
-    /// Failed for a reason that has no code of its own.
+    /// Failed for a reason without a code of its own.
     Failed,
-    /// Usage or configuration.
+    /// The command line or the configuration is wrong.
     Usage,
     /// A service is unreachable or refuses.
     Service,
-    /// Finished, some candidates failed.
+    /// The run finished, but some candidates failed.
     Partial,
-    /// A gate was missed.
+    /// A quality gate was missed.
     Gate,
-    /// The data cannot be used.
+    /// The records cannot be used.
     Data,
-    /// Another run holds the lock.
+    /// Another run holds the lock or the platform.
     Locked,
-    /// Cancelled.
     Cancelled,
-    /// What a command that was run ended with.
+    /// The code of the command that `serve` ran.
     Child(u8),
 }
 
 impl Exit {
-    /// The number the process ends with.
+    /// Returns the number.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -60,24 +58,22 @@ impl Exit {
     }
 }
 
-/// An error that knows its exit code and what to type next. Put it at the bottom of a chain and add context above it.
+/// An error with its exit code and its hint. It stands at the bottom of a chain.
 #[derive(Debug)]
 pub struct Fault {
-    /// The code that the process ends with.
     pub exit: Exit,
-    /// What is wrong.
     pub message: String,
     /// What to type next.
     pub hint: Option<String>,
 }
 
 impl Fault {
-    /// An error with this code and message, without a hint.
+    /// Returns an error without a hint.
     pub fn new(exit: Exit, message: impl Into<String>) -> Fault {
         Fault { exit, message: message.into(), hint: None }
     }
 
-    /// The same with something to type next.
+    /// Adds what to type next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Fault {
         self.hint = Some(hint.into());
@@ -93,7 +89,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The exit code of an error, and what to type next: decided on the types in its chain, never on its text.
+/// Returns the exit code and the hint of an error. The types in its chain decide, never its text.
 pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return (fault.exit, fault.hint.clone());
@@ -106,7 +102,7 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     }
     if let Some(locked) = error.downcast_ref::<Locked>() {
         let run = locked.run.as_deref().map(|run| format!(" {run}")).unwrap_or_default();
-        return (Exit::Locked, Some(format!("wait for it with --wait, or stop it: dfwfd cancel{run}")));
+        return (Exit::Locked, Some(format!("--wait waits until it ends; `dfwfd cancel{run}` stops it")));
     }
     if let Some(obstacle) = error.downcast_ref::<Obstacle>() {
         return obstacle_exit(obstacle);
@@ -128,11 +124,11 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     }
     if let Some(api) = error.downcast_ref::<ApiError>() {
         if api.is_refused() {
-            let hint = "set nmp_config.api_key_env to the name of a variable with a valid key";
+            let hint = "set nmp_config.api_key_env to the name of a variable that holds a valid key";
             return (Exit::Service, Some(hint.to_owned()));
         }
         if api.is_unreachable() {
-            return (Exit::Service, Some("check the base URLs under nmp_config and that the cluster is up".to_owned()));
+            return (Exit::Service, Some("check the base URLs in nmp_config, and that the cluster is up".to_owned()));
         }
     }
     if let Some(elastic) = error.downcast_ref::<ElasticError>() {
@@ -144,53 +140,56 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         return (exit, Some(elastic.hint().to_owned()));
     }
     if error.is::<Unset>() {
-        return (Exit::Usage, Some("set it in the environment or in a .env beside the configuration file".to_owned()));
+        return (
+            Exit::Usage,
+            Some("set it in the environment or in a .env file beside the configuration file".to_owned()),
+        );
     }
     if let Some(StoreError::Newer { .. }) = error.downcast_ref::<StoreError>() {
         return (Exit::Failed, Some("use the newer dfwfd, or another --state-dir".to_owned()));
     }
     if let Some(long) = error.downcast_ref::<TooLong>() {
-        return (Exit::Failed, Some(format!("raise limits.{} if it may take longer", long.key)));
+        return (Exit::Failed, Some(format!("raise limits.{} to wait longer", long.key)));
     }
     (Exit::Failed, None)
 }
 
 fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
     let (exit, hint) = match obstacle {
-        Obstacle::AllBusy => (Exit::Service, "wait for a GPU, or set `gpus` to the budget that you want".to_owned()),
+        Obstacle::AllBusy => (Exit::Service, "wait until a GPU is free, or set `gpus` to the number to use".to_owned()),
         Obstacle::TooSmall { .. } => {
-            (Exit::Usage, "raise `gpus`, or lower the GPUs of the candidate or the judge".to_owned())
+            (Exit::Usage, "raise `gpus`, or lower the GPUs of the candidate or of the judge".to_owned())
         }
-        Obstacle::NoStudent { .. } => (Exit::Usage, "--rehearse lets its students stand in for any model".to_owned()),
+        Obstacle::NoStudent { .. } => (Exit::Usage, "with --rehearse a student stands in for any model".to_owned()),
         Obstacle::NoTarget { enabled, .. } => (
             Exit::Usage,
             match enabled.len() {
-                0 => "no target is enabled: ask the administrator of the customizer".to_owned(),
+                0 => "ask the administrator of the Customizer to enable a target: none is".to_owned(),
                 _ => format!("set customizer_configs.target to one of: {}", enabled.join(", ")),
             },
         ),
         Obstacle::Judge { error, .. } if error.is_refused() => {
-            (Exit::Service, "set LLM_JUDGE_API_KEY to a key that the judge takes".to_owned())
+            (Exit::Service, "set LLM_JUDGE_API_KEY to a valid key of the judge".to_owned())
         }
         Obstacle::Judge { .. } => (
             Exit::Service,
-            "check llm_judge_config.url and model_name, or set evaluation_config.tool_eval_type: tool-calling-metric"
+            "check llm_judge_config.url and model_name, or set evaluation_config.tool_eval_type to tool-calling-metric"
                 .to_owned(),
         ),
         Obstacle::Operator { .. } => {
-            (Exit::Usage, "--adopt uses it and never deletes it; or take it down first".to_owned())
+            (Exit::Usage, "use it with --adopt, which never deletes it, or delete it first".to_owned())
         }
         Obstacle::Others { .. } => {
-            (Exit::Locked, "wait for it, or run beside it with --share when both fit".to_owned())
+            (Exit::Locked, "wait until it ends, or run beside it with --share if the GPUs suffice for both".to_owned())
         }
     };
     (exit, Some(hint))
 }
 
-/// Exit codes of errors, the stronger first.
+/// The exit codes of errors, the strongest first.
 const STRENGTH: [Exit; 5] = [Exit::Usage, Exit::Locked, Exit::Service, Exit::Data, Exit::Failed];
 
-/// The exit code of a run that has ended.
+/// Returns the exit code of a run that has ended.
 pub fn of_run(end: &End) -> Exit {
     let codes = || end.errors.iter().map(|error| classify(error).0);
     match end.state {

@@ -11,7 +11,7 @@ use dfwfd::{cmd, ui};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ui::usage::show(&error),
+        Err(error) => return ui::parse_error::show(&error),
     };
     let ui = Ui::new(cmd::settings(&cli.global));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

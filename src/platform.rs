@@ -1,33 +1,30 @@
-//! The platform of a plan: remote endpoints, or the embedded server on 127.0.0.1. The only file that knows both the
-//! client and the embedded platform.
+//! Connects to the platform of a plan: to remote endpoints, or to the embedded server on 127.0.0.1. The only file that knows
+//! both the client and the embedded platform.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 
 use crate::config::env::Environment;
-use crate::config::plan::{Candidate, Plan};
+use crate::config::plan::Plan;
 use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
-use crate::student;
 use crate::vocabulary::{Generation, PlatformId, PlatformKind};
 
 pub use crate::embedded::{
     BadFault, Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
 };
 
-/// A platform that can be talked to.
+/// A connected platform.
 #[derive(Debug)]
 pub struct Platform {
-    /// The client.
     pub nemo: Client,
-    /// Its identity, as rows of the ledger carry it: the base URLs, or the instance of an in-process platform.
     pub id: PlatformId,
-    /// What it is, whatever the configuration says: every answer of an embedded platform tells.
+    /// As the platform itself tells, whatever the configuration says.
     pub kind: PlatformKind,
-    /// Base URL of the NIM proxy.
+    /// The base URL of the NIM proxy.
     pub nim: String,
-    /// The server inside this process; it ends when this is dropped.
+    /// The server inside this process. It ends when this is dropped.
     _server: Option<embedded::Server>,
 }
 
@@ -35,19 +32,12 @@ pub struct Platform {
 #[derive(Debug, thiserror::Error)]
 #[error("{key} names the environment variable {name}, which is not set")]
 pub struct Unset {
-    /// The key that names it.
     pub key: String,
-    /// Its name.
     pub name: String,
 }
 
-/// Whether every candidate is a student under its own name.
-pub fn all_students(candidates: &[Candidate]) -> bool {
-    candidates.iter().all(|candidate| student::NAMES.contains(&candidate.model_name.as_str()))
-}
-
-/// Reaches the platform of a plan, or starts it inside this process with `gpus` GPUs. A remote platform is only talked
-/// to by the first call.
+/// Connects to the platform of a plan, or starts it inside this process with `gpus` GPUs. The first call reaches a remote
+/// platform.
 ///
 /// # Errors
 /// When the server cannot be started, a secret that the plan names is not set, or a certificate cannot be read.
@@ -61,12 +51,12 @@ pub fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Res
 
 fn start(gpus: u32) -> anyhow::Result<Platform> {
     let options = embedded::Options { gpus, ..embedded::Options::default() };
-    let server = embedded::Server::start(options).context("starting the embedded platform")?;
+    let server = embedded::Server::start(options).context("cannot start the embedded platform")?;
     let (nemo, nim, datastore) = server.base_urls();
     let id = PlatformId::InProcess(server.instance().to_owned());
     let base_urls = BaseUrls { nemo, nim: nim.clone(), datastore };
     let options = ClientOptions { base_urls, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
-    let nemo = Client::new(&options, Some(Generation::V1), "").context("connecting to the embedded platform")?;
+    let nemo = Client::new(&options, Some(Generation::V1), "").context("cannot connect to the embedded platform")?;
     Ok(Platform { nemo, id, kind: PlatformKind::Embedded, nim, _server: Some(server) })
 }
 
@@ -99,12 +89,12 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
         headers,
         ca_cert: platform.ca_cert.as_deref().map(Path::to_path_buf),
     };
-    let nemo =
-        Client::new(&options, platform.generation, &platform.namespace).context("preparing the connection to NeMo")?;
+    let nemo = Client::new(&options, platform.generation, &platform.namespace)
+        .context("cannot prepare the connection to NeMo")?;
     Ok(Platform { nemo, id, kind: PlatformKind::Nemo, nim, _server: None })
 }
 
-/// Fills `${NAME}` from the environment.
+/// Fills in `${NAME}` from the environment.
 fn filled(header: &str, value: &str, environment: &Environment) -> anyhow::Result<String> {
     let mut text = String::with_capacity(value.len());
     let mut rest = value;
@@ -122,24 +112,12 @@ fn filled(header: &str, value: &str, environment: &Environment) -> anyhow::Resul
 }
 
 impl Platform {
-    /// Takes note of what the first answers have told: a remote platform may be an embedded one.
+    /// Notes whether the answers so far came from an embedded platform, which may run in another process.
     pub fn recognise(&mut self) {
         if self.nemo.embedded_instance().is_some() {
             self.kind = PlatformKind::Embedded;
         }
     }
-}
-
-/// GPUs of this machine on which nothing runs, as NVML sees them; `None` where there is no NVML.
-pub fn free_gpus() -> Option<u32> {
-    let nvml = nvml_wrapper::Nvml::init().ok()?;
-    let count = nvml.device_count().ok()?;
-    let is_free = |index: &u32| {
-        nvml.device_by_index(*index)
-            .and_then(|device| Ok(device.running_compute_processes()?.is_empty()))
-            .unwrap_or(false)
-    };
-    u32::try_from((0..count).filter(is_free).count()).ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! `dfwfd cancel`: asks a running run, in another process, to stop and give everything back.
+//! `dfwfd cancel`: asks the run of another process to stop and to release what it holds.
 
 use crate::cli::{Cancel, Global};
 use crate::error::{Exit, Fault};
-use crate::run::{dead, lock};
+use crate::run::{liveness, lock};
 use crate::ui::Ui;
 
-/// Asks, and says so.
+/// Asks the run to stop.
 pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir::path(global);
     let store = super::state_dir::existing_store(&state_dir)?;
@@ -15,10 +15,10 @@ pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Resu
     };
     let nothing = || Fault::new(Exit::Usage, format!("no run is running in {}", state_dir.display()));
     let row = super::state_dir::named_run(store.as_ref(), &name.ok_or_else(nothing)?, &state_dir)?;
-    let Some(store) = store.filter(|_| dead::is_alive(&row, &state_dir)) else {
-        let state = dead::shown_state(&row, &state_dir);
-        return Err(Fault::new(Exit::Usage, format!("run {} is not running: it is {}", row.id, state.as_str()))
-            .hint(format!("`dfwfd cleanup {}` gives back what it may still hold", row.id))
+    let Some(store) = store.filter(|_| liveness::is_alive(&row, &state_dir)) else {
+        let state = liveness::shown_state(&row, &state_dir);
+        return Err(Fault::new(Exit::Usage, format!("cannot cancel run {}: it is {}", row.id, state.as_str()))
+            .hint(format!("`dfwfd cleanup {}` releases what it may still hold", row.id))
             .into());
     };
     store.ask_to_cancel(&row.id)?;

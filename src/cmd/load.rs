@@ -16,7 +16,7 @@ use crate::report::text::counted;
 use crate::source::load::{self, FileFormat, LoadProgress, LoadRequest, Loaded};
 use crate::source::local::LocalStore;
 use crate::ui::Ui;
-use crate::ui::meter::{Meter, Reached};
+use crate::ui::read_meter::{ReadMeter, ReadProgress};
 
 /// Loads the files and prints the counts.
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
@@ -31,8 +31,8 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     let (store, credentials) = (LocalStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
     let target = super::log_store(&plan.data.input, &store, &credentials);
     let mut rejects = super::rejects::create(args.rejects.as_ref(), &args.files)?;
-    let mut meter = Meter::new(ui, "load");
-    let mut progress = |at: LoadProgress| meter.at(Reached { lines: at.read, bytes: at.bytes, of: at.of });
+    let mut meter = ReadMeter::new(ui, "load");
+    let mut progress = |at: LoadProgress| meter.show(ReadProgress { lines: at.read, bytes: at.bytes, of: at.of });
     let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
     let loaded = load::load(&request, target, writer, &mut progress);
     drop(meter);

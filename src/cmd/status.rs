@@ -1,4 +1,4 @@
-//! `dfwfd status`: the runs of a state directory, newest first, or one of them in detail; `--watch` shows it again.
+//! `dfwfd status`: lists the runs of a state directory, newest first, or shows one of them in detail.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::store::Store;
 use crate::ui::Ui;
 use crate::vocabulary::RunState;
 
-/// How often a watched state directory is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often `--watch` looks at the state directory.
+const POLL: Duration = Duration::from_millis(500);
 
-/// Shows once, or whenever something has changed until no run is running.
+/// Shows once. With `--watch` shows every change, until no run is running.
 pub(super) async fn run(global: &Global, args: &Status, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir::path(global);
     let mut last = String::new();
@@ -28,7 +28,7 @@ pub(super) async fn run(global: &Global, args: &Status, ui: &Ui) -> anyhow::Resu
             ui.json(&shown.json);
             return Ok(Exit::Done);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -50,7 +50,7 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
         return Ok(Shown { text, json: serde_json::to_value(RunList { schema: SCHEMA, runs: rows })?, goes_on });
     };
     let row = super::state_dir::named_run(store.as_ref(), name, state_dir)?;
-    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has gone", state_dir.display()))?;
+    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
     let report = assemble::assemble(&store, &row, state_dir)?;
     let goes_on = report.state == RunState::Running;
     Ok(Shown { text: run_tables::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })
@@ -61,8 +61,8 @@ fn list(store: &Store, state_dir: &Path, ui: &Ui) -> anyhow::Result<Vec<RunSumma
     for row in store.runs()? {
         match assemble::assemble(store, &row, state_dir) {
             Ok(report) => rows.push(RunSummary::from(&report)),
-            // One run that cannot be read must not hide the others.
-            Err(error) => ui.warn(&format!("run {}: {error:#}", row.id)),
+            // A run that cannot be read must not hide the others.
+            Err(error) => ui.warn(&format!("cannot show run {}: {error:#}", row.id)),
         }
     }
     Ok(rows)

@@ -10,6 +10,10 @@ use super::status::JobStatus;
 /// The metric of tool calls.
 pub const TOOL_METRIC: &str = "tool-calling-accuracy";
 
+/// The sampling temperature of evaluations, of candidates and judges: nearly greedy, so that two evaluations of one model
+/// agree. Some services refuse exactly 0.
+pub const EVALUATION_TEMPERATURE: f64 = 0.01;
+
 /// How each row is asked and scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvaluationKind {

@@ -16,9 +16,6 @@ pub const JUDGE_SCORE: &str = "rating";
 /// The end of a URL that takes chat requests.
 const CHAT: &str = "/chat/completions";
 
-/// The temperature of the judge: low, so that its ratings repeat. Some services refuse exactly 0.
-pub(super) const TEMPERATURE: f64 = 0.01;
-
 /// The instructions to the judge.
 pub(super) const INSTRUCTIONS: &str = "You check function calls. For one request you see the conversation, the calls that are known to be \
 right, and the calls that another assistant made for it.\n\

@@ -28,7 +28,8 @@ pub use client::Client;
 pub use datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 pub use deployments::{Deployment, NewDeployment};
 pub use evaluation::{
-    EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation, TOOL_METRIC,
+    EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation,
+    TOOL_METRIC,
 };
 pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, RemoteJudge};
 pub use removal::Removal;

@@ -8,10 +8,10 @@ use super::json::{
     Candidate, Comparison, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage, Verdict,
 };
 use crate::config::plan::{JudgePlace, Plan};
-use crate::run::dead;
+use crate::run::liveness;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, PLATFORM_VERSION, TrainingFact, WARNINGS,
-    Which, candidate_key, evaluation_key, training_key,
+    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, PLATFORM_VERSION, TrainingFact,
+    WARNINGS, candidate_key, evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
@@ -23,7 +23,7 @@ use crate::vocabulary::{CandidateState, Generation, PlatformKind, PlatformVersio
 /// When the store cannot be read.
 pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result<Report> {
     let plan: Plan = store.plan(&row.id)?;
-    let state = dead::shown_state(row, state_dir);
+    let state = liveness::shown_state(row, state_dir);
     let manifest: Option<Manifest> = store.fact(&row.id, MANIFEST)?;
     let conclusion: Option<ConclusionFact> = store.fact(&row.id, CONCLUSION)?;
     let verdict =
@@ -117,9 +117,9 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
             loss: fact.loss,
         }),
         evaluations: Evaluations {
-            base: evaluation(Which::Base)?,
+            base: evaluation(ModelVariant::Base)?,
             icl: None,
-            customized: evaluation(Which::Customized)?,
+            customized: evaluation(ModelVariant::Customized)?,
         },
     })
 }

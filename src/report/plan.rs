@@ -6,8 +6,8 @@ use super::json::SCHEMA;
 use super::layout::{Grid, Overflow, Page, Side};
 use super::text::{Tone, count};
 use crate::config::plan::{JudgePlace, Plan, ValueOrigin, ValueSource};
-use crate::run::candidate::Mode;
-use crate::run::check::{Budget, Findings};
+use crate::run::check::Findings;
+use crate::run::gpus::{Budget, Mode};
 use crate::source::dataset::Manifest;
 use crate::vocabulary::{Generation, PlatformKind};
 

@@ -1,6 +1,6 @@
 //! The base models of candidates as the platform knows them.
 
-use super::cx::Cx;
+use super::context::RunContext;
 use crate::config::plan::{Candidate, Plan};
 use crate::nemo::{BaseModel, Client};
 
@@ -20,8 +20,8 @@ pub(super) fn named(name: &str) -> BaseModel {
 }
 
 /// Returns the id under which the base model of a candidate is served.
-pub(super) async fn id(cx: &Cx, candidate: &Candidate) -> anyhow::Result<String> {
-    cx.read(cx.nemo.base_model_id(&of(candidate))).await
+pub(super) async fn id(run: &RunContext, candidate: &Candidate) -> anyhow::Result<String> {
+    run.read(run.nemo.base_model_id(&of(candidate))).await
 }
 
 /// Returns the ids of all candidates' base models, in the order of the plan.
@@ -34,7 +34,7 @@ pub(super) async fn ids(plan: &Plan, nemo: &Client) -> anyhow::Result<Vec<String
 }
 
 /// Ensures that the base model of a candidate exists on the platform.
-pub(super) async fn ready(cx: &Cx, base_model: &BaseModel) -> anyhow::Result<()> {
-    let token = cx.repository_tokens.get(&base_model.name).cloned();
-    cx.read(cx.nemo.ensure_base_model(&BaseModel { token, ..base_model.clone() })).await
+pub(super) async fn ready(run: &RunContext, base_model: &BaseModel) -> anyhow::Result<()> {
+    let token = run.repository_tokens.get(&base_model.name).cloned();
+    run.read(run.nemo.ensure_base_model(&BaseModel { token, ..base_model.clone() })).await
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::cx::Cx;
-use super::outcome::{CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, Which, evaluation_key};
-use super::tool_scores;
+use super::context::RunContext;
+use super::evaluate::tool_scores;
+use super::outcome::{
+    CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, evaluation_key,
+};
 use crate::config::plan::Candidate;
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
@@ -33,7 +35,7 @@ struct Evaluated {
     /// `MODEL:base` or `MODEL:customized`.
     name: String,
     candidate: usize,
-    which: Which,
+    variant: ModelVariant,
     fact: EvaluationFact,
     rows: Vec<OutputRow>,
 }
@@ -46,28 +48,28 @@ enum Reading {
 }
 
 /// Compares what was evaluated and records the conclusion; without two evaluations there is none.
-pub(super) fn conclude(cx: &Cx) -> anyhow::Result<()> {
-    let Some(manifest) = cx.store.fact::<Manifest>(&cx.run, MANIFEST)? else { return Ok(()) };
+pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
+    let Some(manifest) = run.store.fact::<Manifest>(&run.id, MANIFEST)? else { return Ok(()) };
     let mut evaluated = Vec::new();
-    for (place, candidate) in cx.plan.candidates.iter().enumerate() {
-        for which in [Which::Base, Which::Customized] {
-            let key = evaluation_key(&candidate.model_name, which);
-            if let Some(fact) = cx.store.fact::<EvaluationFact>(&cx.run, &key)? {
-                let rows = read(&cx.dir.join(&fact.file))?;
-                let name = format!("{}:{}", candidate.model_name, which.as_str());
-                evaluated.push(Evaluated { name, candidate: place, which, fact, rows });
+    for (place, candidate) in run.plan.candidates.iter().enumerate() {
+        for variant in [ModelVariant::Base, ModelVariant::Customized] {
+            let key = evaluation_key(&candidate.model_name, variant);
+            if let Some(fact) = run.store.fact::<EvaluationFact>(&run.id, &key)? {
+                let rows = read(&run.dir.join(&fact.file))?;
+                let name = format!("{}:{}", candidate.model_name, variant.as_str());
+                evaluated.push(Evaluated { name, candidate: place, variant, fact, rows });
             }
         }
     }
     if evaluated.is_empty() {
         return Ok(());
     }
-    let reader = LabelReader::new(&cx.plan.data.labels).map_err(anyhow::Error::msg)?;
-    let judge = Comparer { manifest: &manifest, reader: &reader, seed: cx.plan.data.split.random_seed };
-    let conclusion = judge.conclusion(&cx.plan.candidates, &evaluated);
-    cx.store.remember(&cx.run, CONCLUSION, &conclusion)?;
+    let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
+    let judge = Comparer { manifest: &manifest, reader: &reader, seed: run.plan.data.split.random_seed };
+    let conclusion = judge.conclusion(&run.plan.candidates, &evaluated);
+    run.store.remember(&run.id, CONCLUSION, &conclusion)?;
     for warning in conclusion.warnings {
-        cx.warn(warning)?;
+        run.warn(warning)?;
     }
     Ok(())
 }
@@ -280,8 +282,10 @@ fn of_fact(fact: &EvaluationFact) -> Vec<Warning> {
 fn finals(evaluated: &[Evaluated]) -> Vec<usize> {
     let is_last = |place: &usize| {
         let one = &evaluated[*place];
-        one.which == Which::Customized
-            || !evaluated.iter().any(|other| other.candidate == one.candidate && other.which == Which::Customized)
+        one.variant == ModelVariant::Customized
+            || !evaluated
+                .iter()
+                .any(|other| other.candidate == one.candidate && other.variant == ModelVariant::Customized)
     };
     (0..evaluated.len()).filter(is_last).collect()
 }

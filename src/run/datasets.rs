@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::cx::{Cx, Look, Spec};
+use super::context::RunContext;
 use super::event::Step;
+use super::hold::{Lookup, ResourceSpec};
 use super::names;
 use super::outcome::MANIFEST;
 use super::stop::Stop;
@@ -16,49 +17,52 @@ use crate::source::credentials::Credentials;
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Resource, ResourceKind};
 
-/// The kind in the name of the eval set.
+/// The end of the name of the eval set.
 pub const EVAL: &str = "eval";
 
-/// The kind in the name of the training and validation sets.
+/// The end of the name of the training and validation sets.
 pub const TRAIN: &str = "train";
 
 /// The file of the eval set in its dataset.
 pub const EVAL_FILE: &str = "eval_data.jsonl";
 
-/// The word that groups what dfwfd registers.
+/// The project under which dfwfd registers datasets.
 const PROJECT: &str = "dfwfd";
 
-/// The name of a dataset of this run on the platform: with an attempt number, if it had to be made again.
+/// Returns the name of a dataset on the platform, with the attempt number if it was created again.
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn name(cx: &Cx, kind: &str) -> anyhow::Result<String> {
-    let base = names::of_run(&cx.run, kind);
-    Ok(cx.store.open_resource(&cx.run, ResourceKind::Dataset, &base)?.map_or(base, |row| row.name))
+pub fn name(run: &RunContext, suffix: &str) -> anyhow::Result<String> {
+    let base = names::of_run(&run.id, suffix);
+    Ok(run.store.open_resource(&run.id, ResourceKind::Dataset, &base)?.map_or(base, |row| row.name))
 }
 
-/// Makes the datasets, unless an earlier process has, and holds them on the platform.
+/// Makes the datasets, unless an earlier process has made them, and holds them on the platform.
 ///
 /// # Errors
 /// When the records cannot be used, or the platform does not take them.
-pub async fn make(cx: &Cx) -> anyhow::Result<Manifest> {
-    let manifest = split(cx).await?;
-    cx.store.describe_run(&cx.run, Some(&manifest.workload))?;
+pub async fn make_and_hold(run: &RunContext) -> anyhow::Result<Manifest> {
+    let manifest = split(run).await?;
+    run.store.describe_run(&run.id, Some(&manifest.workload))?;
     let upload = async {
-        let namespace = &cx.plan.platform.namespace;
-        cx.nemo.ensure_namespace(namespace).await.with_context(|| format!("making the namespace {namespace}"))?;
-        hold(cx, EVAL, &[(&cx.dir.join(dataset::EVAL), EVAL_FILE)]).await?;
-        let (train, validation) = (cx.dir.join(dataset::TRAIN), cx.dir.join(dataset::VALIDATION));
+        let namespace = &run.plan.platform.namespace;
+        run.nemo
+            .ensure_namespace(namespace)
+            .await
+            .with_context(|| format!("cannot create the namespace {namespace}"))?;
+        hold(run, EVAL, &[(&run.dir.join(dataset::EVAL), EVAL_FILE)]).await?;
+        let (train, validation) = (run.dir.join(dataset::TRAIN), run.dir.join(dataset::VALIDATION));
         let files = [(&train, "training/train_data.jsonl"), (&validation, "validation/val_data.jsonl")];
-        // A validation set of no rows is left out: the customizer then splits off its own.
+        // Without validation rows the Customizer splits off its own.
         let files = if manifest.validation == 0 { &files[..1] } else { &files[..] };
-        hold(cx, TRAIN, files).await
+        hold(run, TRAIN, files).await
     };
-    cx.step(None, Step::Upload, upload, |_| None).await?;
+    run.step(None, Step::Upload, upload, |_| None).await?;
     Ok(manifest)
 }
 
-/// Makes the datasets in a folder, unless it is asked to stop.
+/// Makes the datasets in a folder. Ends early when asked to stop.
 ///
 /// # Errors
 /// When the records cannot be used, or with [`super::stop::Interrupted`].
@@ -73,12 +77,12 @@ pub async fn build(
     let halted = halt.clone();
     let mut built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, &halted));
     tokio::select! {
-        built = &mut built => built.context("the task that makes the datasets")?,
+        built = &mut built => built.context("the task that makes the datasets ended early")?,
         interrupted = stop.asked() => {
             halt.ask();
-            // What is open at a server is closed first. Other records may come from a pipe that never ends.
+            // A search server needs time to close its context. Other records may come from a pipe that never ends.
             if is_index {
-                // What it says does not matter any more.
+                // The result does not matter any more.
                 let _ = built.await;
             }
             Err(interrupted.into())
@@ -86,28 +90,28 @@ pub async fn build(
     }
 }
 
-async fn split(cx: &Cx) -> anyhow::Result<Manifest> {
-    let work = build(&cx.plan.data, &cx.credentials, &cx.dir, &cx.stop);
-    cx.step_once(MANIFEST, None, Step::Split, work, |manifest: &Manifest| {
+async fn split(run: &RunContext) -> anyhow::Result<Manifest> {
+    let work = build(&run.plan.data, &run.credentials, &run.dir, &run.stop);
+    run.step_once(MANIFEST, None, Step::Split, work, |manifest: &Manifest| {
         Some(format!("{} eval, {} train, {} validation", manifest.eval, manifest.train, manifest.validation))
     })
     .await
 }
 
-async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> anyhow::Result<Resource> {
-    let base = names::of_run(&cx.run, kind);
-    let namespace = &cx.plan.platform.namespace;
+async fn hold(run: &RunContext, suffix: &str, files: &[(&std::path::PathBuf, &str)]) -> anyhow::Result<Resource> {
+    let base = names::of_run(&run.id, suffix);
+    let namespace = &run.plan.platform.namespace;
     let wanted = |row: &Resource| NewDataset {
         namespace: namespace.clone(),
         name: row.name.clone(),
-        description: names::description(&row.name, &cx.owner),
+        description: names::description(&row.name, &run.owner),
         project: PROJECT.to_owned(),
     };
-    let look = |row: Resource| async move {
-        let stored = match cx.nemo.dataset(&wanted(&row)).await? {
-            StoredDataset::Absent => return Ok(Look::Absent),
+    let look_up = |row: Resource| async move {
+        let stored = match run.nemo.dataset(&wanted(&row)).await? {
+            StoredDataset::Absent => return Ok(Lookup::Absent),
             StoredDataset::Different(difference) => {
-                bail!("a dataset named {} is there and is not the wanted one: {difference}", row.name)
+                bail!("a dataset named {} exists and differs from the one of this run: {difference}", row.name)
             }
             StoredDataset::Files(stored) => stored,
         };
@@ -115,7 +119,7 @@ async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> any
             let size = std::fs::metadata(local).map(|meta| meta.len()).ok();
             stored.iter().any(|file| file.path == *path && Some(file.size) == size)
         });
-        Ok(if complete { Look::There(None) } else { Look::Absent })
+        Ok(if complete { Lookup::Found(None) } else { Lookup::Absent })
     };
     let create = |row: Resource| async move {
         let upload = |(local, path): &(&std::path::PathBuf, &str)| UploadFile {
@@ -123,8 +127,8 @@ async fn hold(cx: &Cx, kind: &str, files: &[(&std::path::PathBuf, &str)]) -> any
             local: local.to_path_buf(),
         };
         let uploads: Vec<UploadFile> = files.iter().map(upload).collect();
-        cx.nemo.create_dataset(&wanted(&row), &uploads).await.map(|()| None)
+        run.nemo.create_dataset(&wanted(&row), &uploads).await.map(|()| None)
     };
-    let spec = Spec { kind: ResourceKind::Dataset, base: &base, candidate: None, by_name: true };
-    cx.hold(spec, look, create).await.with_context(|| format!("uploading the dataset {base}"))
+    let spec = ResourceSpec { kind: ResourceKind::Dataset, base: &base, candidate: None, by_name: true };
+    run.hold(spec, look_up, create).await.with_context(|| format!("cannot upload the dataset {base}"))
 }

@@ -1,11 +1,12 @@
-//! NIMs, of candidates and of the judge: deployed, served, given back.
+//! The NIMs of candidates and of the judge: deployment, waiting until they serve, and release.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 
-use super::cx::{Cx, Look, Spec};
+use super::context::RunContext;
 use super::event::Step;
+use super::hold::{Lookup, ResourceSpec};
 use super::outcome::adopted_key;
 use super::{base_model, names};
 use crate::config::plan::{Candidate, LocalJudge};
@@ -13,10 +14,10 @@ use crate::nemo::{BaseModel, JobStatus, NewDeployment};
 use crate::store::{Resource, ResourceKind};
 use crate::vocabulary::Generation;
 
-/// Where NIM images are when the configuration does not say.
+/// The default registry of NIM images.
 const REGISTRY: &str = "nvcr.io/nim";
 
-/// The kind in the name of the judge's deployment; no candidate's name ends so.
+/// The end of the name of the judge's deployment. No name of a candidate ends like this.
 const JUDGE: &str = "llm-judge";
 
 /// A NIM that serves a model of this run.
@@ -24,22 +25,21 @@ const JUDGE: &str = "llm-judge";
 pub enum Nim {
     /// Deployed by this run.
     Ours(Resource),
-    /// Deployed by the operator, used with `--adopt`, never deleted.
+    /// Deployed by the operator. The run uses it (`--adopt`) and never deletes it.
     Adopted,
 }
 
-/// What is to be deployed.
+/// A NIM to deploy.
 #[derive(Clone, Debug)]
-pub struct Wanted<'a> {
-    /// The candidate that it is for; `None`: the whole run.
+pub struct NimSpec<'a> {
+    /// `None` for a NIM of the whole run.
     candidate: Option<&'a str>,
-    /// The step that deploys it.
     step: Step,
-    /// The name of the deployment without an attempt number.
+    /// The name without an attempt number.
     base: String,
     model: &'a str,
     base_model: BaseModel,
-    /// What serves it, and its image; only on Helix.
+    /// The server of the model and its image. Only on Helix.
     engine: Option<&'a String>,
     image: Option<&'a String>,
     gpus: u32,
@@ -48,13 +48,16 @@ pub struct Wanted<'a> {
     registry_base: Option<&'a String>,
 }
 
-impl<'a> Wanted<'a> {
-    /// The NIM of a candidate.
-    pub fn of_candidate(cx: &Cx, candidate: &'a Candidate) -> Wanted<'a> {
-        Wanted {
+impl<'a> NimSpec<'a> {
+    /// Returns the NIM of a candidate.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn of_candidate(run: &RunContext, candidate: &'a Candidate) -> anyhow::Result<NimSpec<'a>> {
+        Ok(NimSpec {
             candidate: Some(&candidate.model_name),
             step: Step::Deploy,
-            base: base_name(cx, candidate),
+            base: base_name(run, candidate)?,
             model: &candidate.model_name,
             base_model: base_model::of(candidate),
             engine: candidate.helix.engine.as_ref(),
@@ -63,15 +66,15 @@ impl<'a> Wanted<'a> {
             pvc_size: candidate.pvc_size.as_ref(),
             tag: candidate.tag.as_ref(),
             registry_base: candidate.registry_base.as_ref(),
-        }
+        })
     }
 
-    /// The NIM of the judge, which serves all candidates.
-    pub fn of_judge(cx: &Cx, model: &'a str, judge: &'a LocalJudge) -> Wanted<'a> {
-        Wanted {
+    /// Returns the NIM of the judge.
+    pub fn of_judge(run: &RunContext, model: &'a str, judge: &'a LocalJudge) -> NimSpec<'a> {
+        NimSpec {
             candidate: None,
             step: Step::Judge,
-            base: names::of_run(&cx.run, JUDGE),
+            base: names::of_run(&run.id, JUDGE),
             model,
             base_model: base_model::named(model),
             engine: None,
@@ -83,9 +86,9 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn deployment(&self, cx: &Cx, row: &Resource, id: &str) -> NewDeployment {
+    fn deployment(&self, run: &RunContext, row: &Resource, id: &str) -> NewDeployment {
         let registry = self.registry_base.map_or(REGISTRY, String::as_str).trim_end_matches('/');
-        let is_helix = cx.generation == Generation::Helix;
+        let is_helix = run.generation == Generation::Helix;
         let (image_name, image_tag) = match self.image {
             Some(image) => (image.clone(), self.tag.cloned().unwrap_or_default()),
             // Helix knows an image for each engine.
@@ -93,7 +96,7 @@ impl<'a> Wanted<'a> {
             None => (format!("{registry}/{}", self.model), self.tag.cloned().unwrap_or_else(|| "latest".to_owned())),
         };
         NewDeployment {
-            namespace: cx.plan.platform.namespace.clone(),
+            namespace: run.plan.platform.namespace.clone(),
             name: row.name.clone(),
             model: id.to_owned(),
             image_name,
@@ -102,90 +105,90 @@ impl<'a> Wanted<'a> {
             gpu: self.gpus,
             envs: BTreeMap::new(),
             engine: self.engine.cloned(),
-            lora_rank: cx.plan.training.adapter_dim,
-            description: names::description(&row.name, &cx.owner),
+            lora_rank: run.plan.training.adapter_dim,
+            description: names::description(&row.name, &run.owner),
         }
     }
 }
 
-fn base_name(cx: &Cx, candidate: &Candidate) -> String {
-    names::of_candidate(&cx.run, cx.slugs.of(&candidate.model_name), "nim")
+fn base_name(run: &RunContext, candidate: &Candidate) -> anyhow::Result<String> {
+    run.name_of(candidate, ResourceKind::Deployment, "nim")
 }
 
 /// Deploys a NIM and waits until the proxy serves its model.
 ///
 /// # Errors
-/// When the deployment ends badly, takes too long, or one of that name is there that is not ours.
-pub async fn deploy(cx: &Cx, wanted: &Wanted<'_>) -> anyhow::Result<Nim> {
-    let Wanted { candidate, step, model, .. } = *wanted;
+/// When the deployment fails or takes too long, or its name is taken by another one.
+pub async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Result<Nim> {
+    let NimSpec { candidate, step, model, .. } = *wanted;
     let work = async {
-        let id = &cx.read(cx.nemo.base_model_id(&wanted.base_model)).await?;
-        if cx.store.fact::<bool>(&cx.run, &adopted_key(model))? == Some(true) {
-            served(cx, candidate, id, step, cx.plan.limits.deploy_ms, "deploy").await?;
+        let id = &run.read(run.nemo.base_model_id(&wanted.base_model)).await?;
+        if run.store.fact::<bool>(&run.id, &adopted_key(model))? == Some(true) {
+            wait_until_served(run, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
             return Ok(Nim::Adopted);
         }
-        base_model::ready(cx, &wanted.base_model).await?;
-        let spec = Spec { kind: ResourceKind::Deployment, base: &wanted.base, candidate, by_name: true };
-        let row = cx
+        base_model::ready(run, &wanted.base_model).await?;
+        let spec = ResourceSpec { kind: ResourceKind::Deployment, base: &wanted.base, candidate, by_name: true };
+        let row = run
             .hold(
                 spec,
-                |row| look(cx, wanted, row, id),
-                |row| async move { cx.nemo.create_deployment(&wanted.deployment(cx, &row, id)).await.map(|_| None) },
+                |row| look_up(run, wanted, row, id),
+                |row| async move { run.nemo.create_deployment(&wanted.deployment(run, &row, id)).await.map(|_| None) },
             )
             .await
-            .with_context(|| format!("deploying the NIM of {model}"))?;
-        rolled_out(cx, wanted, &row).await?;
-        served(cx, candidate, id, step, cx.plan.limits.deploy_ms, "deploy").await?;
+            .with_context(|| format!("cannot deploy the NIM of {model}"))?;
+        wait_for_rollout(run, wanted, &row).await?;
+        wait_until_served(run, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
         Ok(Nim::Ours(row))
     };
-    cx.step(candidate, step, work, |_| None).await
+    run.step(candidate, step, work, |_| None).await
 }
 
-/// Gives the NIM of a candidate back.
+/// Releases the NIM of a candidate.
 ///
 /// # Errors
-/// When the platform does not take it.
-pub async fn undeploy(cx: &Cx, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+/// When the platform does not delete it.
+pub async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
     let Nim::Ours(row) = nim else { return Ok(()) };
     let work = async {
-        let told = |row: &Resource| cx.tell_released(row);
-        match cx.releaser(&told).gpus(vec![row], names::millis(cx.plan.limits.release_ms)).await.pop() {
+        let on_release = |row: &Resource| run.tell_released(row);
+        match run.releaser(&on_release).gpus(vec![row], names::millis(run.plan.limits.release_ms)).await.pop() {
             Some((_, error)) => Err(error),
             None => Ok(()),
         }
     };
-    cx.step(Some(&candidate.model_name), Step::Undeploy, work, |()| None).await
+    run.step(Some(&candidate.model_name), Step::Undeploy, work, |()| None).await
 }
 
-/// Gives the NIM of a candidate back after its last step. What does not succeed now is tried again with all else that is
-/// held, and takes nothing from the scores.
+/// Releases the NIM of a candidate after its last step. A failure does not touch the scores: it becomes a warning, and the
+/// end of the run tries again.
 ///
 /// # Errors
 /// When the store cannot be written.
-pub async fn undeploy_at_the_end(cx: &Cx, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
-    match undeploy(cx, candidate, nim).await {
+pub async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+    match undeploy(run, candidate, nim).await {
         Ok(()) => Ok(()),
-        Err(error) => cx.warn(format!("{}: {error:#}", candidate.model_name)),
+        Err(error) => run.warn(format!("{}: {error:#}", candidate.model_name)),
     }
 }
 
-/// Gives back a deployment that an earlier process of this run left, if there is one.
+/// Releases the deployment that an earlier process of this run left, if there is one.
 ///
 /// # Errors
-/// When the platform does not take it.
-pub async fn undeploy_left(cx: &Cx, candidate: &Candidate) -> anyhow::Result<()> {
-    match cx.store.open_resource(&cx.run, ResourceKind::Deployment, &base_name(cx, candidate))? {
-        Some(row) if row.platform == cx.platform => undeploy(cx, candidate, Nim::Ours(row)).await,
+/// When the platform does not delete it.
+pub async fn undeploy_leftover(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
+    match run.store.open_resource(&run.id, ResourceKind::Deployment, &base_name(run, candidate)?)? {
+        Some(row) if row.platform == run.platform => undeploy(run, candidate, Nim::Ours(row)).await,
         _ => Ok(()),
     }
 }
 
-/// Waits until the proxy lists a model.
+/// Waits until the NIM proxy lists a model.
 ///
 /// # Errors
 /// When it takes longer than the limit of that key.
-pub async fn served(
-    cx: &Cx,
+pub async fn wait_until_served(
+    run: &RunContext,
     candidate: Option<&str>,
     id: &str,
     step: Step,
@@ -193,29 +196,29 @@ pub async fn served(
     key: &str,
 ) -> anyhow::Result<()> {
     let what = format!("{id} to be served");
-    cx.wait(&what, names::millis(limit_ms), key, || async {
-        if cx.nemo.served_models().await?.iter().any(|served| served == id) && cx.nemo.answers(id).await? {
+    run.wait(&what, names::millis(limit_ms), key, || async {
+        if run.nemo.served_models().await?.iter().any(|served| served == id) && run.nemo.answers(id).await? {
             return Ok(Some(()));
         }
-        cx.progress(candidate, step, None, Some("waiting for the NIM proxy".to_owned()));
+        run.progress(candidate, step, None, Some("waiting for the NIM proxy".to_owned()));
         Ok(None)
     })
     .await
 }
 
-async fn rolled_out(cx: &Cx, wanted: &Wanted<'_>, row: &Resource) -> anyhow::Result<()> {
-    let namespace = &cx.plan.platform.namespace;
+async fn wait_for_rollout(run: &RunContext, wanted: &NimSpec<'_>, row: &Resource) -> anyhow::Result<()> {
+    let namespace = &run.plan.platform.namespace;
     let what = format!("deployment {}", row.name);
-    cx.wait(&what, names::millis(cx.plan.limits.deploy_ms), "deploy", || async {
-        let Some(deployment) = cx.nemo.deployment(namespace, &row.name).await? else {
-            bail!("deployment {} has gone from the platform", row.name);
+    run.wait(&what, names::millis(run.plan.limits.deploy_ms), "deploy", || async {
+        let Some(deployment) = run.nemo.deployment(namespace, &row.name).await? else {
+            bail!("deployment {} has disappeared from the platform", row.name);
         };
         match deployment.status {
             JobStatus::Done => Ok(Some(())),
             JobStatus::Failed(why) => bail!("deployment {} failed: {why}", row.name),
             JobStatus::Cancelled => bail!("deployment {} was cancelled", row.name),
             JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => {
-                cx.progress(wanted.candidate, wanted.step, None, deployment.detail);
+                run.progress(wanted.candidate, wanted.step, None, deployment.detail);
                 Ok(None)
             }
         }
@@ -223,12 +226,12 @@ async fn rolled_out(cx: &Cx, wanted: &Wanted<'_>, row: &Resource) -> anyhow::Res
     .await
 }
 
-async fn look(cx: &Cx, wanted: &Wanted<'_>, row: Resource, id: &str) -> anyhow::Result<Look> {
-    let Some(there) = cx.nemo.deployment(&cx.plan.platform.namespace, &row.name).await? else {
-        return Ok(Look::Absent);
+async fn look_up(run: &RunContext, wanted: &NimSpec<'_>, row: Resource, id: &str) -> anyhow::Result<Lookup> {
+    let Some(there) = run.nemo.deployment(&run.plan.platform.namespace, &row.name).await? else {
+        return Ok(Lookup::Absent);
     };
-    if let Some(difference) = wanted.deployment(cx, &row, id).differs_from(&there) {
-        bail!("a deployment named {} is there and is not the one that is wanted: {difference}", row.name);
+    if let Some(difference) = wanted.deployment(run, &row, id).differs_from(&there) {
+        bail!("a deployment named {} exists and differs from the one of this run: {difference}", row.name);
     }
-    Ok(Look::There(None))
+    Ok(Lookup::Found(None))
 }

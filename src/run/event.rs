@@ -1,158 +1,159 @@
-//! What happens during a run, as values: the run emits them, views draw them, `--events` and the run's log write them.
-//! Field names are part of the documented `--events` format: fields may be added, never renamed.
+//! The events of a run. The run tells them, the views of `ui` show them, `--events` and the log of the run record them.
+//! The documented names of fields may be added to, never changed.
 
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::store::ResourceKind;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
-/// One thing that happened.
+/// Something that happened during a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// When, RFC 3339 in UTC with milliseconds.
+    /// RFC 3339 in UTC with milliseconds.
     pub at: String,
-    /// The run it belongs to.
+    /// The id of the run.
     pub run: String,
-    /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What happened.
+/// What happened. A candidate of `None` stands for a step of the whole run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     /// The run has its lock, its plan and its platform, and begins.
     RunStarted {
-        /// The workload.
         workload: Option<String>,
         platform: PlatformKind,
-        /// Whether students stand in for the candidates.
+        /// Students stand in for the candidates.
         rehearsal: bool,
-        /// Whether this continues an earlier process of the same run.
+        /// An earlier process began the run.
         resumed: bool,
-        /// Candidate models, in the order of the configuration.
+        /// In the order of the configuration.
         candidates: Vec<String>,
-        /// The GPU budget; null: one candidate at a time.
+        /// The GPU budget. `None`: one candidate at a time.
         gpus: Option<u32>,
     },
-    /// A step began.
     StepStarted {
-        /// The candidate; null for a step of the whole run.
         candidate: Option<String>,
-        /// Which step.
         step: Step,
     },
-    /// A step went on.
     StepProgress {
-        /// The candidate; null for a step of the whole run.
         candidate: Option<String>,
-        /// Which step.
         step: Step,
-        /// 0 to 100, when known.
+        /// 0 to 100, if known.
         percent: Option<f64>,
         /// A word or two, such as `pending` or `epoch 2 of 3`.
         detail: Option<String>,
-        /// Last training loss, while training.
+        /// The last loss of a training.
         train_loss: Option<f64>,
-        /// Last validation loss, while training.
+        /// The last validation loss of a training.
         validation_loss: Option<f64>,
     },
-    /// A step ended well.
+    /// A step succeeded.
     StepDone {
-        /// The candidate; null for a step of the whole run.
         candidate: Option<String>,
-        /// Which step.
         step: Step,
-        /// How long it took.
         seconds: f64,
-        /// What came of it, such as `macro F1 0.62` or `1,206 rows`.
+        /// The result, such as `macro F1 0.62` or `1,206 rows`.
         detail: Option<String>,
     },
-    /// A step ended badly.
     StepFailed {
-        /// The candidate; null for a step of the whole run.
         candidate: Option<String>,
-        /// Which step.
         step: Step,
-        /// Why, the whole chain on one line.
+        /// The whole chain on one line.
         error: String,
     },
-    /// A candidate waits for GPUs of the budget.
+    /// A candidate waits for GPUs.
     GpusAwaited {
-        /// The candidate.
         candidate: String,
-        /// How many it needs.
         gpus: u32,
     },
-    /// A candidate has ended.
+    /// A candidate has ended, well or badly.
     CandidateDone {
-        /// The candidate.
         candidate: String,
         state: CandidateState,
-        /// Why, when it failed.
         error: Option<String>,
     },
-    /// Something remote was made or found again.
+    /// A resource was created, or found again.
     ResourceLive {
         kind: ResourceKind,
-        /// Its name on the platform.
         name: String,
     },
-    /// Something remote was given back.
     ResourceReleased {
         kind: ResourceKind,
-        /// Its name on the platform.
         name: String,
     },
-    /// Worth knowing, nothing failed.
     Warning {
-        /// A sentence.
         message: String,
     },
-    /// The run was asked to stop and gives everything back.
+    /// The run was asked to stop and releases its resources.
     Stopping {
-        /// Such as `Ctrl-C`, `SIGTERM`, `dfwfd cancel`.
+        /// Such as `Ctrl-C`, `SIGTERM` or `dfwfd cancel`.
         reason: String,
     },
-    /// The run has ended.
     RunDone {
         state: RunState,
-        /// The code the process ends with.
         exit_code: u8,
-        /// Wall time of this process.
+        /// The wall time of this process.
         seconds: f64,
     },
 }
 
-/// The steps of a run, in the order in which one candidate takes them.
+/// Where events go.
+pub type EventSink = Box<dyn FnMut(&Event) + Send>;
+
+/// Gives events their time and passes them on, one after the other. An event gets its time under the lock that orders
+/// the events, so times never go back in a log.
+pub struct EventStream {
+    run: String,
+    clock: fn() -> Timestamp,
+    sink: Mutex<EventSink>,
+}
+
+impl EventStream {
+    /// Returns the stream of a run into a sink.
+    pub fn new(run: &str, sink: EventSink) -> EventStream {
+        EventStream { run: run.to_owned(), clock: Timestamp::now, sink: Mutex::new(sink) }
+    }
+
+    /// Tells what happens now.
+    pub fn tell(&self, kind: EventKind) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = (self.clock)().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+        sink(&Event { at, run: self.run.clone(), kind });
+    }
+}
+
+/// A step of a run, in the order in which a candidate takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Records read and split, files written.
+    /// Reads and splits the records and writes the files.
     Split,
-    /// Datasets uploaded and registered.
+    /// Uploads and registers the datasets.
     Upload,
-    /// The judge deployed and served, or asked whether it is there.
+    /// Deploys the judge, or asks a remote one whether it answers.
     Judge,
-    /// NIM deployed and served.
+    /// Deploys the NIM and waits until it serves.
     Deploy,
-    /// The base model is evaluated.
     BaseEvaluation,
     /// The LoRA customization.
     Train,
-    /// The adapter appears at the NIM.
+    /// Waits until the NIM serves the adapter.
     Adapter,
-    /// The customized model is evaluated.
     CustomizedEvaluation,
-    /// The NIM is given back.
+    /// Releases the NIM.
     Undeploy,
-    /// Whatever is still held is given back.
+    /// Releases what is still held.
     Release,
 }
 
 impl Step {
-    /// How a person would say it.
+    /// Returns the name of the step for people.
     pub fn label(self) -> &'static str {
         match self {
             Step::Split => "datasets",
@@ -166,5 +167,42 @@ impl Step {
             Step::Undeploy => "undeploy",
             Step::Release => "release",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    static MILLISECONDS: AtomicI64 = AtomicI64::new(0);
+
+    /// A clock that goes on with every look at it.
+    fn ticking() -> Timestamp {
+        Timestamp::from_millisecond(MILLISECONDS.fetch_add(1, Ordering::SeqCst)).unwrap()
+    }
+
+    #[test]
+    fn events_that_many_tasks_tell_come_in_the_order_of_their_times() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = {
+            let told = Arc::clone(&told);
+            Box::new(move |event: &Event| told.lock().unwrap().push(event.at.clone()))
+        };
+        let events = EventStream { clock: ticking, ..EventStream::new("abcd2345", sink) };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..2_000 {
+                        events.tell(EventKind::Stopping { reason: String::new() });
+                    }
+                });
+            }
+        });
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 16_000);
+        assert!(told.is_sorted());
     }
 }

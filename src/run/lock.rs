@@ -1,5 +1,5 @@
-//! The lock of a state directory: at most one run at a time. The kernel frees it with its process, so a run whose row
-//! says `running` while nobody holds the lock has died.
+//! The lock of a state directory, which allows one run at a time. The kernel frees it with its process: a run that is
+//! recorded as running while nobody holds the lock has died.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -12,10 +12,10 @@ use super::stop::Stop;
 
 const FILE: &str = "lock";
 
-/// How often a waiting run looks whether the lock is free.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a waiting run tries the lock.
+const RETRY: Duration = Duration::from_millis(200);
 
-/// Held for as long as it lives.
+/// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -23,11 +23,10 @@ pub struct Lock {
 
 /// Another process holds the lock.
 #[derive(Debug, thiserror::Error)]
-#[error("another run{} holds {}", .run.as_ref().map(|run| format!(" ({run})")).unwrap_or_default(), .path.display())]
+#[error("another run{} holds the lock {}", .run.as_ref().map(|run| format!(" ({run})")).unwrap_or_default(), .path.display())]
 pub struct Locked {
-    /// The run that holds it, when it has said so.
+    /// The run that holds it, if it has written its id.
     pub run: Option<String>,
-    /// The lock file.
     pub path: PathBuf,
 }
 
@@ -39,7 +38,7 @@ fn open(state_dir: &Path) -> anyhow::Result<(File, PathBuf)> {
         .create(true)
         .truncate(false)
         .open(&path)
-        .with_context(|| format!("opening the lock file {}", path.display()))?;
+        .with_context(|| format!("cannot open the lock file {}", path.display()))?;
     Ok((file, path))
 }
 
@@ -50,28 +49,28 @@ impl Lock {
     /// [`Locked`] when another process holds it.
     pub fn take(state_dir: &Path) -> anyhow::Result<Lock> {
         let (file, path) = open(state_dir)?;
-        // An onlooker holds it for an instant; a run holds it longer than this.
+        // A process that only looks holds it for an instant. A run holds it longer than this.
         for _ in 0..5 {
             match file.try_lock() {
                 Ok(()) => {
-                    // The name of the last holder must not pass for this one's.
-                    file.set_len(0).with_context(|| format!("emptying the lock file {}", path.display()))?;
+                    // The file must not name the last holder any more.
+                    file.set_len(0).with_context(|| format!("cannot write the lock file {}", path.display()))?;
                     return Ok(Lock { file });
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
                 Err(TryLockError::Error(error)) => {
                     return Err(error)
-                        .with_context(|| format!("locking {} (is it on a file system with locks?)", path.display()));
+                        .with_context(|| format!("cannot lock {} (does its file system have locks?)", path.display()));
                 }
             }
         }
         Err(Locked { run: read(&file), path }.into())
     }
 
-    /// Takes the lock, waiting for whoever holds it.
+    /// Waits for the lock and takes it.
     ///
     /// # Errors
-    /// When it was asked to stop meanwhile, or the file cannot be locked at all.
+    /// When asked to stop meanwhile, or when the file cannot be locked at all.
     pub async fn wait(state_dir: &Path, stop: &Stop) -> anyhow::Result<Lock> {
         loop {
             match Lock::take(state_dir) {
@@ -79,22 +78,22 @@ impl Lock {
                 other => return other,
             }
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(RETRY) => {}
                 interrupted = stop.asked() => return Err(interrupted.into()),
             }
         }
     }
 
-    /// Says which run holds it.
+    /// Writes the id of the run that holds the lock.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn name(&mut self, run: &str) -> anyhow::Result<()> {
+    pub fn write_holder(&mut self, run: &str) -> anyhow::Result<()> {
         self.file
             .set_len(0)
             .and_then(|()| self.file.rewind())
             .and_then(|()| self.file.write_all(run.as_bytes()))
-            .context("writing the lock file")
+            .context("cannot write the lock file")
     }
 }
 
@@ -104,11 +103,11 @@ fn read(mut file: &File) -> Option<String> {
     super::names::is_run_id(text.trim()).then(|| text.trim().to_owned())
 }
 
-/// The run that is being worked on in this state directory right now, by whatever process: `Some(None)` when a process
-/// holds the lock and has not said for which run.
+/// Returns the run that a process works on in this state directory right now. `Some(None)`: a process holds the lock and
+/// has not written the id of its run.
 pub fn holder(state_dir: &Path) -> Option<Option<String>> {
     let file = File::open(state_dir.join(FILE)).ok()?;
-    // A shared lock, so that two onlookers do not take each other for a run.
+    // A shared lock: two processes that look must not take each other for a run.
     match file.try_lock_shared() {
         Ok(()) => None,
         Err(TryLockError::WouldBlock) => Some(read(&file)),
@@ -126,7 +125,7 @@ mod tests {
         assert_eq!(holder(dir.path()), None);
         let mut lock = Lock::take(dir.path()).unwrap();
         assert_eq!(holder(dir.path()), Some(None));
-        lock.name("abcd2345").unwrap();
+        lock.write_holder("abcd2345").unwrap();
         assert_eq!(holder(dir.path()), Some(Some("abcd2345".to_owned())));
         let locked = Lock::take(dir.path()).unwrap_err();
         assert_eq!(locked.downcast_ref::<Locked>().unwrap().run.as_deref(), Some("abcd2345"));

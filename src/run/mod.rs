@@ -1,25 +1,30 @@
-//! The flywheel: one run from records to scores, as a straight line of async code that can be run again from the top.
-//! Remote resources are rows of the ledger before they exist, and what has been found out is remembered.
+//! The flywheel: one run from records to scores, as a straight line of async code that can run again from the top. Remote
+//! resources are in the ledger before they exist, and every fact is remembered.
 
 mod base_model;
-pub mod candidate;
+mod candidate;
 pub mod check;
 mod conclude;
+pub mod context;
 mod customize;
-pub mod cx;
 pub mod datasets;
-pub mod dead;
 mod deploy;
 mod evaluate;
 pub mod event;
 pub mod gpus;
+mod hold;
+mod job;
 pub mod judge;
+pub mod leftovers;
+pub mod liveness;
 pub mod lock;
 pub mod names;
+pub mod obstacle;
 pub mod outcome;
+pub mod rehearsal;
 pub mod release;
 pub mod stop;
-mod tool_scores;
+pub mod wait;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -33,54 +38,54 @@ use crate::source::dataset::Manifest;
 use crate::store::{Resource, now_ms};
 use crate::vocabulary::{CandidateState, Failure, RunState};
 
-use cx::Cx;
+use context::RunContext;
 use event::{EventKind, Step};
+use gpus::{Mode, mode};
 use outcome::{CandidateFact, candidate_key};
-use release::Left;
+use release::StillHeld;
 use stop::Interrupted;
 
-/// How often a run looks whether `dfwfd cancel` has asked it to stop.
-const CANCEL_LOOK: Duration = Duration::from_millis(250);
+/// How often a run looks for a request of `dfwfd cancel`.
+const CANCEL_POLL: Duration = Duration::from_millis(250);
 
 /// The end of a run.
 #[derive(Debug)]
 pub struct End {
-    /// How it ended.
     pub state: RunState,
-    /// Why, unless it completed. With several failed candidates: that of each.
+    /// Why it did not complete: one error for each failed candidate.
     pub errors: Vec<anyhow::Error>,
-    /// What could not be given back.
-    pub left: Vec<Left>,
+    /// What could not be released.
+    pub still_held: Vec<StillHeld>,
 }
 
-/// Runs everything: datasets, then the candidates side by side within the GPU budget; gives back class GPU at the end,
-/// whatever happened.
-pub async fn execute(cx: Arc<Cx>, resumed: bool) -> End {
-    cx.tell(EventKind::RunStarted {
-        workload: cx.plan.data.filter.workload.clone(),
-        platform: cx.kind,
-        rehearsal: cx.rehearsal,
+/// Runs the flywheel: the datasets, then the candidates side by side within the GPU budget. Releases everything of class
+/// GPU at the end, whatever happened.
+pub async fn execute(run: Arc<RunContext>, resumed: bool) -> End {
+    run.events.tell(EventKind::RunStarted {
+        workload: run.plan.data.filter.workload.clone(),
+        platform: run.platform_kind,
+        rehearsal: run.rehearsal,
         resumed,
-        candidates: cx.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
-        gpus: cx.budget,
+        candidates: run.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
+        gpus: run.budget,
     });
-    let work = AssertUnwindSafe(flywheel(&cx)).catch_unwind();
+    let work = AssertUnwindSafe(flywheel(&run)).catch_unwind();
     tokio::pin!(work);
-    // The watchers never end, so it is always the work that is finished.
+    // The watchers never end, so the work ends first.
     let result = tokio::select! {
         result = &mut work => result.unwrap_or_else(|panic| vec![Err(panicked(panic.as_ref()))]),
-        () = watch_for_cancel(&cx) => Vec::new(),
-        () = announce_stop(&cx) => Vec::new(),
+        () = watch_for_cancel(&run) => Vec::new(),
+        () = announce_stop(&run) => Vec::new(),
     };
-    let left = give_back(&cx, None).await;
-    conclude_on(&cx).await;
-    let (state, errors) = sum_up(&cx, result);
-    End { state, errors, left }
+    let still_held = release_gpus(&run, None).await;
+    conclude_off_thread(&run).await;
+    let (state, errors) = sum_up(&run, result);
+    End { state, errors, still_held }
 }
 
-/// Compares the models off the runtime's threads: the simulations keep all cores busy. Nothing remote waits for it.
-async fn conclude_on(cx: &Arc<Cx>) {
-    let shared = Arc::clone(cx);
+/// Compares the models on a thread for blocking work, because the simulations keep all cores busy.
+async fn conclude_off_thread(run: &Arc<RunContext>) {
+    let shared = Arc::clone(run);
     let concluded = tokio::task::spawn_blocking(move || conclude::conclude(&shared)).await;
     let concluded = concluded.unwrap_or_else(|error| Err(anyhow::anyhow!("{error}")));
     if let Err(error) = concluded {
@@ -88,38 +93,38 @@ async fn conclude_on(cx: &Arc<Cx>) {
     }
 }
 
-/// The straight line. Returns each candidate's end; an error before the candidates is the end of all.
-async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
+/// The straight line. Returns the end of each candidate. An error before the candidates is the end of all.
+async fn flywheel(run: &Arc<RunContext>) -> Vec<anyhow::Result<()>> {
     let (done, todo): (Vec<usize>, Vec<usize>) =
-        (0..cx.plan.candidates.len()).partition(|&index| is_completed(cx, &cx.plan.candidates[index]));
+        (0..run.plan.candidates.len()).partition(|&index| is_completed(run, &run.plan.candidates[index]));
     for &index in &todo {
-        if let Err(error) = note(cx, &cx.plan.candidates[index], CandidateState::Waiting, None) {
+        if let Err(error) = record_state(run, &run.plan.candidates[index], CandidateState::Waiting, None) {
             return vec![Err(error)];
         }
     }
-    let sets = match prepare(cx, &todo).await {
+    let sets = match prepare(run, &todo).await {
         Ok(sets) => sets,
         Err(error) => {
             let state = if error.is::<Interrupted>() { CandidateState::Cancelled } else { CandidateState::Skipped };
             for &index in &todo {
-                if let Err(error) = note(cx, &cx.plan.candidates[index], state, None) {
-                    tracing::warn!(error = format!("{error:#}"), "recording the end of a candidate");
+                if let Err(error) = record_state(run, &run.plan.candidates[index], state, None) {
+                    tracing::warn!(error = format!("{error:#}"), "cannot record the end of a candidate");
                 }
             }
             return vec![Err(error)];
         }
     };
-    tracing::debug!(eval = sets.eval, train = sets.train, "datasets are on the platform");
+    tracing::debug!(eval = sets.eval, train = sets.train, "the datasets are on the platform");
     let mut order = todo;
-    // The longest expected goes first: the one with the larger need, else in the order of the file.
+    // The candidate with the largest need probably takes longest, so it goes first.
     order.sort_by_key(|&index| {
-        let candidate = &cx.plan.candidates[index];
+        let candidate = &run.plan.candidates[index];
         std::cmp::Reverse(candidate.gpus + candidate.training_gpus())
     });
     let mut tasks = JoinSet::new();
     for (rank, index) in order.into_iter().enumerate() {
-        let cx = Arc::clone(cx);
-        tasks.spawn(async move { one_candidate(&cx, index, rank).await });
+        let run = Arc::clone(run);
+        tasks.spawn(async move { one_candidate(&run, index, rank).await });
     }
     let mut ends: Vec<anyhow::Result<()>> = done.iter().map(|_| Ok(())).collect();
     while let Some(end) = tasks.join_next().await {
@@ -128,37 +133,37 @@ async fn flywheel(cx: &Arc<Cx>) -> Vec<anyhow::Result<()>> {
     ends
 }
 
-/// What all candidates need: the datasets, and the judge that is asked about their calls.
-async fn prepare(cx: &Cx, todo: &[usize]) -> anyhow::Result<Manifest> {
-    let sets = datasets::make(cx).await?;
-    let todo: Vec<&Candidate> = todo.iter().map(|&index| &cx.plan.candidates[index]).collect();
-    judge::ready(cx, &todo).await?;
+/// Makes what all candidates need: the datasets and the judge.
+async fn prepare(run: &RunContext, todo: &[usize]) -> anyhow::Result<Manifest> {
+    let sets = datasets::make_and_hold(run).await?;
+    let todo: Vec<&Candidate> = todo.iter().map(|&index| &run.plan.candidates[index]).collect();
+    judge::make_ready(run, &todo).await?;
     Ok(sets)
 }
 
-/// One candidate with its GPUs, given back before the lease is dropped, also when a step panics.
-async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()> {
-    let candidate = &cx.plan.candidates[index];
-    let (mode, need) = candidate::mode(candidate, cx.room());
-    let lease = cx.gpus.lease(need, rank);
+/// Runs one candidate on leased GPUs. Releases its resources before the lease is dropped, even if a step panics.
+async fn one_candidate(run: &RunContext, index: usize, rank: usize) -> anyhow::Result<()> {
+    let candidate = &run.plan.candidates[index];
+    let (mode, need) = mode(candidate, run.leasable_gpus());
+    let lease = run.gpus.lease(need, rank);
     tokio::pin!(lease);
     let granted = match lease.as_mut().now_or_never() {
         Some(granted) => Ok(granted),
         None => {
-            cx.tell(EventKind::GpusAwaited { candidate: candidate.model_name.clone(), gpus: need });
+            run.events.tell(EventKind::GpusAwaited { candidate: candidate.model_name.clone(), gpus: need });
             tokio::select! {
                 granted = lease => Ok(granted),
-                interrupted = cx.stop.asked() => Err(interrupted),
+                interrupted = run.stop.asked() => Err(interrupted),
             }
         }
     };
     let result = match granted {
         Err(interrupted) => Err(interrupted.into()),
         Ok(mut lease) => {
-            note(cx, candidate, CandidateState::Running, None)?;
-            let work = AssertUnwindSafe(candidate::drive(cx, candidate, mode, &mut lease)).catch_unwind().await;
+            record_state(run, candidate, CandidateState::Running, None)?;
+            let work = AssertUnwindSafe(candidate::drive(run, candidate, mode, &mut lease)).catch_unwind().await;
             let result = work.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-            for (row, error) in give_back(cx, Some(&candidate.model_name)).await {
+            for (row, error) in release_gpus(run, Some(&candidate.model_name)).await {
                 tracing::warn!(error = format!("{error:#}"), name = row.name, "still held");
             }
             result
@@ -170,13 +175,13 @@ async fn one_candidate(cx: &Cx, index: usize, rank: usize) -> anyhow::Result<()>
         Err(_) => CandidateState::Failed,
     };
     let error = result.as_ref().err().filter(|_| state == CandidateState::Failed).map(Failure::new);
-    note(cx, candidate, state, error.clone())?;
-    cx.tell(EventKind::CandidateDone {
+    record_state(run, candidate, state, error.clone())?;
+    run.events.tell(EventKind::CandidateDone {
         candidate: candidate.model_name.clone(),
         state,
         error: result.as_ref().err().map(|error| format!("{error:#}")),
     });
-    result.map_err(|error| error.context(format!("taking candidate {} through its steps", candidate.model_name)))
+    result.map_err(|error| error.context(format!("cannot complete candidate {}", candidate.model_name)))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
@@ -188,17 +193,22 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
     anyhow::anyhow!("a step panicked: {message} (this is a bug in dfwfd)")
 }
 
-/// Whether an earlier process has taken a candidate to its end.
-fn is_completed(cx: &Cx, candidate: &Candidate) -> bool {
-    let fact = cx.store.fact::<CandidateFact>(&cx.run, &candidate_key(&candidate.model_name));
+/// Tells whether an earlier process has completed a candidate.
+fn is_completed(run: &RunContext, candidate: &Candidate) -> bool {
+    let fact = run.store.fact::<CandidateFact>(&run.id, &candidate_key(&candidate.model_name));
     fact.is_ok_and(|fact| fact.is_some_and(|fact| fact.state == CandidateState::Completed))
 }
 
-/// Records how a candidate fares.
-fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<Failure>) -> anyhow::Result<()> {
+/// Records the state of a candidate.
+fn record_state(
+    run: &RunContext,
+    candidate: &Candidate,
+    state: CandidateState,
+    error: Option<Failure>,
+) -> anyhow::Result<()> {
     let key = candidate_key(&candidate.model_name);
-    let (mode, gpus) = candidate::mode(candidate, cx.room());
-    let known: Option<CandidateFact> = cx.store.fact(&cx.run, &key)?;
+    let (mode, gpus) = mode(candidate, run.leasable_gpus());
+    let known: Option<CandidateFact> = run.store.fact(&run.id, &key)?;
     let started_ms = match state {
         CandidateState::Waiting => None,
         CandidateState::Running => Some(now_ms()),
@@ -207,17 +217,17 @@ fn note(cx: &Cx, candidate: &Candidate, state: CandidateState, error: Option<Fai
     let ended_ms = (!matches!(state, CandidateState::Waiting | CandidateState::Running))
         .then(now_ms)
         .filter(|_| started_ms.is_some());
-    let fact = CandidateFact { state, error, gpus, overlap: mode == candidate::Mode::Overlap, started_ms, ended_ms };
-    cx.store.remember(&cx.run, &key, &fact)?;
+    let fact = CandidateFact { state, error, gpus, overlap: mode == Mode::Overlap, started_ms, ended_ms };
+    run.store.remember(&run.id, &key, &fact)?;
     Ok(())
 }
 
-/// Gives back what a candidate (or the whole run) holds of class GPU.
-async fn give_back(cx: &Cx, candidate: Option<&str>) -> Vec<Left> {
-    let mut held = match cx.store.held(&cx.run) {
+/// Releases what a candidate, or the whole run, holds of class GPU.
+async fn release_gpus(run: &RunContext, candidate: Option<&str>) -> Vec<StillHeld> {
+    let mut held = match run.store.held(&run.id) {
         Ok(held) => held,
         Err(error) => {
-            tracing::error!(%error, "what is still held cannot be read");
+            tracing::error!(%error, "cannot read what is still held");
             return Vec::new();
         }
     };
@@ -225,49 +235,49 @@ async fn give_back(cx: &Cx, candidate: Option<&str>) -> Vec<Left> {
     if held.is_empty() {
         return Vec::new();
     }
-    let told = |row: &Resource| cx.tell_released(row);
-    let releaser = cx.releaser(&told);
+    let on_release = |row: &Resource| run.tell_released(row);
+    let releaser = run.releaser(&on_release);
     let candidate = candidate.map(str::to_owned);
-    cx.tell(EventKind::StepStarted { candidate: candidate.clone(), step: Step::Release });
+    run.events.tell(EventKind::StepStarted { candidate: candidate.clone(), step: Step::Release });
     let started = tokio::time::Instant::now();
-    let left = releaser.gpus(held, names::millis(cx.plan.limits.release_ms)).await;
+    let left = releaser.gpus(held, names::millis(run.plan.limits.release_ms)).await;
     match left.first() {
-        None => cx.tell(EventKind::StepDone {
+        None => run.events.tell(EventKind::StepDone {
             candidate,
             step: Step::Release,
             seconds: started.elapsed().as_secs_f64(),
             detail: None,
         }),
         Some((_, error)) => {
-            cx.tell(EventKind::StepFailed { candidate, step: Step::Release, error: format!("{error:#}") });
+            run.events.tell(EventKind::StepFailed { candidate, step: Step::Release, error: format!("{error:#}") });
         }
     }
     left
 }
 
-/// Turns a request of another process into one of this process.
-async fn watch_for_cancel(cx: &Cx) {
+/// Turns the request of `dfwfd cancel` in another process into a request to stop.
+async fn watch_for_cancel(run: &RunContext) {
     loop {
-        tokio::time::sleep(CANCEL_LOOK).await;
-        if cx.store.cancel_asked(&cx.run).unwrap_or(false) {
-            cx.stop.ask("dfwfd cancel");
+        tokio::time::sleep(CANCEL_POLL).await;
+        if run.store.cancel_asked(&run.id).unwrap_or(false) {
+            run.stop.ask("dfwfd cancel");
         }
     }
 }
 
-/// Says that the run stops, and why, as soon as it was asked.
-async fn announce_stop(cx: &Cx) {
-    let Interrupted { reason } = cx.stop.asked().await;
-    cx.tell(EventKind::Stopping { reason });
+/// Tells that the run stops, and why, as soon as it was asked.
+async fn announce_stop(run: &RunContext) {
+    let Interrupted { reason } = run.stop.asked().await;
+    run.events.tell(EventKind::Stopping { reason });
     std::future::pending().await
 }
 
-fn sum_up(cx: &Cx, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Error>) {
+fn sum_up(run: &RunContext, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Error>) {
     let total = ends.len();
     let mut errors: Vec<anyhow::Error> = ends.into_iter().filter_map(Result::err).collect();
-    // A stop that came after the last step has cancelled nothing.
+    // A request to stop after the last step has cancelled nothing.
     if errors.iter().any(is_interrupted) {
-        let reason = cx.stop.check().err();
+        let reason = run.stop.check().err();
         errors.retain(|error| !is_interrupted(error));
         errors.insert(0, reason.map_or_else(|| anyhow::anyhow!("cancelled"), anyhow::Error::from));
         return (RunState::Cancelled, errors);
@@ -280,7 +290,7 @@ fn sum_up(cx: &Cx, ends: Vec<anyhow::Result<()>>) -> (RunState, Vec<anyhow::Erro
     (state, errors)
 }
 
-/// Whether an error means that the run was asked to stop.
-pub fn is_interrupted(error: &anyhow::Error) -> bool {
+/// Tells whether an error means that the run was asked to stop.
+fn is_interrupted(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Interrupted>().is_some()
 }

@@ -1,132 +1,120 @@
-//! What a run finds out and keeps: the shapes of its facts and the keys they are stored under. Reports are made from
-//! these alone.
+//! The facts of a run: their shapes, the keys under which they are stored, and which evaluations are done. Reports are
+//! made from these alone.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::plan::Candidate;
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
+use crate::store::Store;
 use crate::vocabulary::{CandidateState, Failure, LossPoint};
 
-/// Key of the warnings, a list of sentences.
+/// The key of the warnings, a list of sentences.
 pub const WARNINGS: &str = "warnings";
 
-/// Key of the conclusion.
+/// The key of the conclusion.
 pub const CONCLUSION: &str = "conclusion";
-
-/// Key of the datasets' manifest.
-pub const MANIFEST: &str = "manifest";
-
-/// Key of how one candidate fares.
-pub fn candidate_key(model: &str) -> String {
-    format!("candidate/{model}")
-}
-
-/// Key of a candidate's training.
-pub fn training_key(model: &str) -> String {
-    format!("training/{model}")
-}
-
-/// Key of one evaluation of a candidate.
-pub fn evaluation_key(model: &str, which: Which) -> String {
-    format!("evaluation/{model}/{}", which.as_str())
-}
-
-/// Key of the mark that a candidate's NIM is the operator's.
-pub fn adopted_key(model: &str) -> String {
-    format!("adopted/{model}")
-}
 
 /// The key of what the platform says that it is.
 pub const PLATFORM_VERSION: &str = "platform-version";
 
-/// Key of the GPU budget that the run was started with.
+/// The key of the manifest of the datasets.
+pub const MANIFEST: &str = "manifest";
+
+/// The key of the GPU budget that the run was started with.
 pub const BUDGET: &str = "budget";
 
-/// A job that an earlier process had begun to cancel has ended so: another one is due.
-#[derive(Debug, thiserror::Error)]
-#[error("{job} was cancelled by somebody else")]
-pub struct JobCancelled {
-    /// Which job.
-    pub job: String,
+/// Returns the key of the progress of a candidate.
+pub fn candidate_key(model: &str) -> String {
+    format!("candidate/{model}")
 }
 
-/// Which model of a candidate is evaluated.
+/// Returns the key of the training of a candidate.
+pub fn training_key(model: &str) -> String {
+    format!("training/{model}")
+}
+
+/// Returns the key of an evaluation of a candidate.
+pub fn evaluation_key(model: &str, variant: ModelVariant) -> String {
+    format!("evaluation/{model}/{}", variant.as_str())
+}
+
+/// Returns the key of the mark that the operator has deployed the NIM of a model.
+pub fn adopted_key(model: &str) -> String {
+    format!("adopted/{model}")
+}
+
+/// The form of a candidate that is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Which {
-    /// As it comes.
+pub enum ModelVariant {
     Base,
     /// With the adapter.
     Customized,
 }
 
-impl Which {
-    /// Both, in the order they are made and shown.
-    pub const ALL: [Which; 2] = [Which::Base, Which::Customized];
-
-    /// The word for it in keys, names and reports.
+impl ModelVariant {
+    /// Returns the word for the variant in keys, names and reports.
     pub fn as_str(self) -> &'static str {
         match self {
-            Which::Base => "base",
-            Which::Customized => "customized",
+            ModelVariant::Base => "base",
+            ModelVariant::Customized => "customized",
         }
     }
 }
 
-/// How one candidate fares.
+/// The progress of a candidate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CandidateFact {
-    /// How far it is.
     pub state: CandidateState,
     /// Why it failed.
     pub error: Option<Failure>,
-    /// GPUs that it leases.
+    /// The GPUs that it leases.
     pub gpus: u32,
-    /// Whether NIM and training run at once.
+    /// NIM and training run at the same time.
     pub overlap: bool,
-    /// When it got its GPUs, ms UTC.
+    /// When it got its GPUs, in ms UTC.
     pub started_ms: Option<i64>,
-    /// When it ended, ms UTC.
+    /// When it ended, in ms UTC.
     pub ended_ms: Option<i64>,
 }
 
 /// A finished training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrainingFact {
-    /// The customization job.
+    /// The id of the customization job.
     pub job: String,
-    /// The id under which the adapter is served, `namespace/name@job`.
+    /// The id under which the adapter is served.
     pub adapter: String,
-    /// From the job's create to its end, as measured here; not known across processes.
+    /// From the create of the job to its end. `None` when another process created it.
     pub seconds: Option<f64>,
-    /// The loss curves.
     pub loss: Vec<LossPoint>,
 }
 
 /// A finished evaluation with its scores.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EvaluationFact {
-    /// The evaluation job.
+    /// The id of the evaluation job.
     pub job: String,
-    /// Rows that were judged: all of the eval set.
+    /// The rows of the eval set.
     pub rows: u64,
-    /// Of them, rows for which the evaluator returned no reply; they count as unparseable.
+    /// The rows for which the evaluator returned no reply. They count as wrong.
     pub unanswered: u64,
-    /// From the job's create to its end, as measured here; not known across processes.
+    /// From the create of the job to its end. `None` when another process created it.
     pub seconds: Option<f64>,
-    /// By the names of the JSON contract: labels read strictly, `*_lenient` leniently, and NeMo's own `nemo_f1`.
+    /// By the names of docs/scores.md.
     pub scores: BTreeMap<String, Estimate>,
-    /// Per class, labels read strictly.
+    /// Scores of each class, with labels read strictly.
     pub classes: Vec<ClassScore>,
-    /// What was said for what, labels read strictly; none where replies are no labels.
+    /// Labels and replies, with labels read strictly. `None` when replies hold no labels.
     pub confusion: Option<Confusion>,
-    /// Tokens of all prompts, where every reply says so.
+    /// `None` unless every reply tells its tokens.
     pub prompt_tokens: Option<u64>,
-    /// Tokens of all replies, where every reply says so.
+    /// `None` unless every reply tells its tokens.
     pub completion_tokens: Option<u64>,
-    /// The row-level outputs, a path inside the run's folder.
+    /// The path of the row-level outputs inside the folder of the run.
     pub file: String,
 }
 
@@ -148,7 +136,7 @@ pub struct ComparisonFact {
     pub explanation: String,
 }
 
-/// What the evaluations of a run come to.
+/// What follows from the evaluations of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConclusionFact {
     pub comparisons: Vec<ComparisonFact>,
@@ -156,4 +144,23 @@ pub struct ConclusionFact {
     /// The model to look at.
     pub model: Option<String>,
     pub warnings: Vec<String>,
+}
+
+/// Tells whether an evaluation of a candidate is done.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_evaluated(store: &Store, run: &str, candidate: &Candidate, variant: ModelVariant) -> anyhow::Result<bool> {
+    let key = evaluation_key(&candidate.model_name, variant);
+    Ok(store.fact::<EvaluationFact>(run, &key)?.is_some())
+}
+
+/// Tells whether all evaluations of a candidate are done.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_all_evaluated(store: &Store, run: &str, candidate: &Candidate) -> anyhow::Result<bool> {
+    let trained = candidate.customizer.is_some();
+    Ok(is_evaluated(store, run, candidate, ModelVariant::Base)?
+        && (!trained || is_evaluated(store, run, candidate, ModelVariant::Customized)?))
 }

@@ -1,5 +1,5 @@
-//! Giving back: the only code that takes anything off a platform. It works from rows of the ledger alone, so a run that
-//! ends, a later run and `cleanup` give back the same way.
+//! The release of resources: the only code that deletes anything on a platform. It works from the ledger alone, so the end
+//! of a run, a later run and `cleanup` release in the same way.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,60 +13,57 @@ use super::names;
 use crate::nemo::{ApiError, Client, Removal};
 use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, now_ms};
 
-/// How far back a job is looked for before its intent was written: the clocks of two machines differ.
+/// How far before its intent a job is looked for, because the clocks of two machines differ.
 const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
 
-/// What giving back needs to know.
+/// Releases resources of a run.
 pub struct Releaser<'a> {
-    /// The platform that the rows are on.
     pub nemo: &'a Client,
-    /// The ledger.
     pub store: &'a Store,
-    /// The namespace that the rows are in.
     pub namespace: &'a str,
-    /// Who made them, as in their descriptions.
+    /// As in the descriptions of the resources.
     pub owner: &'a str,
-    /// How long an unanswered create may still appear.
+    /// How long a resource may still appear after a create without an answer.
     pub settle: Duration,
-    /// Told about each row that was given back.
-    pub told: &'a (dyn Fn(&Resource) + Send + Sync),
+    /// Hears of each released resource.
+    pub on_release: &'a (dyn Fn(&Resource) + Send + Sync),
 }
 
-/// A row that could not be given back, and why.
-pub type Left = (Resource, anyhow::Error);
+/// A resource that could not be released, and why.
+pub type StillHeld = (Resource, anyhow::Error);
 
 impl Releaser<'_> {
-    /// Gives back rows of class GPU: per candidate evaluation, training, deployment; candidates side by side; nothing
-    /// stops early. What is not done by the deadline is left.
-    pub async fn gpus(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<Left> {
-        self.give_back(rows, deadline, |row| row.class() == ResourceClass::Gpu, gpu_order).await
+    /// Releases the resources of class GPU: per candidate the evaluation, the training, then the deployment; candidates
+    /// side by side. A failure stops nothing else. Returns what is still held at the deadline.
+    pub async fn gpus(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<StillHeld> {
+        self.release(rows, deadline, |row| row.class() == ResourceClass::Gpu, gpu_order).await
     }
 
-    /// Deletes everything else that rows stand for: evaluations, adapters, configs, datasets.
-    pub async fn storage(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<Left> {
-        self.give_back(rows, deadline, |row| row.class() != ResourceClass::Gpu, storage_order).await
+    /// Deletes all other resources: evaluations, adapters, configs and datasets.
+    pub async fn storage(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<StillHeld> {
+        self.release(rows, deadline, |row| row.class() != ResourceClass::Gpu, storage_order).await
     }
 
-    async fn give_back(
+    async fn release(
         &self,
         rows: Vec<Resource>,
         deadline: Duration,
         wanted: fn(&Resource) -> bool,
         order: fn(ResourceKind) -> u8,
-    ) -> Vec<Left> {
+    ) -> Vec<StillHeld> {
         let until = Instant::now() + deadline;
         let mut groups: BTreeMap<Option<String>, Vec<Resource>> = BTreeMap::new();
         for row in rows.into_iter().filter(wanted) {
             groups.entry(row.candidate.clone()).or_default().push(row);
         }
-        // What belongs to the whole run serves all candidates: it goes last.
+        // A resource of the whole run serves all candidates, so it goes last.
         let whole = groups.remove(&None);
         let group = |mut rows: Vec<Resource>| async move {
             rows.sort_by_key(|row| (order(row.kind), -row.id));
             let mut left = Vec::new();
             let mut rest = u32::try_from(rows.len()).unwrap_or(u32::MAX);
             for row in rows {
-                // Each has its share of what is left, so that one that never ends does not take it all.
+                // Each gets its share of the remaining time, so one that never ends leaves time for the others.
                 let share = until.saturating_duration_since(Instant::now()) / rest.max(1);
                 rest = rest.saturating_sub(1);
                 if let Err(error) = self.one_until(&row, Instant::now() + share).await {
@@ -75,7 +72,7 @@ impl Releaser<'_> {
             }
             left
         };
-        let mut left: Vec<Left> =
+        let mut left: Vec<StillHeld> =
             futures_util::future::join_all(groups.into_values().map(group)).await.into_iter().flatten().collect();
         if let Some(rows) = whole {
             left.extend(group(rows).await);
@@ -84,12 +81,12 @@ impl Releaser<'_> {
     }
 
     async fn one_until(&self, row: &Resource, until: Instant) -> anyhow::Result<()> {
-        let act = || format!("giving back {} {}", row.kind.as_str().replace('_', " "), row.name);
+        let act = || format!("cannot release the {} {}", row.kind.in_words(), row.name);
         match tokio::time::timeout_at(until, self.one(row)).await {
             Ok(done) => done.with_context(act)?,
-            Err(_) => return Err(anyhow::anyhow!("the deadline of limits.release has passed")).with_context(act),
+            Err(_) => return Err(anyhow::anyhow!("it took longer than limits.release")).with_context(act),
         }
-        (self.told)(row);
+        (self.on_release)(row);
         Ok(())
     }
 
@@ -107,13 +104,12 @@ impl Releaser<'_> {
                 self.delete(row, || Box::pin(self.nemo.delete_training_config(self.namespace, &row.name))).await
             }
             (ResourceKind::Adapter, _) => self.delete_adapter(row).await,
-            // Records of finished training jobs cannot be deleted: NeMo has no call for it.
+            // NeMo has no call to delete the record of a finished training job.
             (ResourceKind::Training, _) => Ok(()),
         }
     }
 
-    /// Deletes by name. A row that was never answered is ticked off only when it is still not there once it could not
-    /// appear any more.
+    /// Deletes a resource by name. One whose create was not answered is deleted again after it could still have appeared.
     async fn delete<'b, D>(&self, row: &Resource, delete: D) -> anyhow::Result<()>
     where
         D: Fn() -> Pin<Box<dyn Future<Output = Result<Removal, ApiError>> + Send + 'b>>,
@@ -126,7 +122,7 @@ impl Releaser<'_> {
         Ok(())
     }
 
-    /// Waits until an intent that was looked up in vain could not appear any more.
+    /// Waits until a resource that was not found can no longer appear.
     async fn settle(&self, row: &Resource) -> anyhow::Result<()> {
         let first = self.store.record_vain_lookup(row.id)?;
         let passed = Duration::from_millis(u64::try_from(now_ms() - first).unwrap_or(0));
@@ -134,7 +130,7 @@ impl Releaser<'_> {
         Ok(())
     }
 
-    /// Cancels a job and waits until its status is an end.
+    /// Cancels a job and waits until it has ended.
     async fn end_job(&self, row: &Resource) -> anyhow::Result<()> {
         let mut id = self.job_id(row).await?;
         if id.is_none() && row.state == ResourceState::Intended {
@@ -149,11 +145,11 @@ impl Releaser<'_> {
         let started = Instant::now();
         let mut cancelled = false;
         loop {
-            match self.cancel_and_look(row.kind, &id, &mut cancelled).await {
+            match self.cancel_and_poll(row.kind, &id, &mut cancelled).await {
                 Ok(true) => break,
                 Ok(false) => {}
-                // The deadline bounds how long a service that is away is waited for.
-                Err(error) if error.is_transient() => tracing::warn!(%error, "giving back a job: trying again"),
+                // The deadline limits the wait for a service that is away.
+                Err(error) if error.is_transient() => tracing::warn!(%error, "cannot release a job yet, trying again"),
                 Err(error) => return Err(error.into()),
             }
             let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
@@ -163,8 +159,8 @@ impl Releaser<'_> {
         Ok(())
     }
 
-    /// Cancels once, and says whether the job has ended.
-    async fn cancel_and_look(&self, kind: ResourceKind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
+    /// Cancels the job once. Returns whether it has ended.
+    async fn cancel_and_poll(&self, kind: ResourceKind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
         if !*cancelled {
             match kind {
                 ResourceKind::Training => self.nemo.cancel_training_job(id).await?,
@@ -218,7 +214,7 @@ impl Releaser<'_> {
     }
 }
 
-/// When a job that a row stands for can have been made at the earliest, by another machine's clock.
+/// Returns the earliest creation time of the job of a resource, by the clock of another machine.
 pub fn looked_for_since(row: &Resource) -> i64 {
     row.intended_ms - CLOCK_SKEW_MS
 }

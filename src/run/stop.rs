@@ -1,18 +1,19 @@
-//! Stopping: the first Ctrl-C, a SIGTERM or `dfwfd cancel` asks every wait to end; a second Ctrl-C ends the process.
+//! Stopping a run. The first Ctrl-C, a SIGTERM or `dfwfd cancel` asks every wait to end. A second Ctrl-C ends the process
+//! at once.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Whether a run was asked to stop, and why. Clones share it.
+/// The request to stop a run. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    sender: Arc<watch::Sender<State>>,
+    sender: Arc<watch::Sender<StopRequest>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct State {
+struct StopRequest {
     reason: Option<String>,
     forced: bool,
 }
@@ -34,12 +35,12 @@ impl std::error::Error for Interrupted {}
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { sender: Arc::new(watch::Sender::new(State::default())) }
+        Stop { sender: Arc::new(watch::Sender::new(StopRequest::default())) }
     }
 }
 
 impl Stop {
-    /// Asks to stop; the first reason is the one that is told. Returns whether it was the first.
+    /// Asks the run to stop. The first reason counts. Returns whether this was the first request.
     pub fn ask(&self, reason: &str) -> bool {
         self.sender.send_if_modified(|state| {
             let first = state.reason.is_none();
@@ -50,12 +51,12 @@ impl Stop {
         })
     }
 
-    /// Asks to end at once, whatever is still held.
+    /// Asks the process to end at once, whatever the run still holds.
     pub fn force(&self) {
         self.sender.send_modify(|state| state.forced = true);
     }
 
-    /// An error once it was asked to stop.
+    /// Returns an error once the run was asked to stop.
     ///
     /// # Errors
     /// [`Interrupted`], with the reason.
@@ -66,7 +67,7 @@ impl Stop {
         }
     }
 
-    /// Resolves once it was asked to stop.
+    /// Resolves once the run was asked to stop.
     pub async fn asked(&self) -> Interrupted {
         let mut receiver = self.sender.subscribe();
         loop {
@@ -80,7 +81,7 @@ impl Stop {
         }
     }
 
-    /// Resolves once it was asked to end at once.
+    /// Resolves once the process was asked to end at once.
     pub async fn forced(&self) {
         let mut receiver = self.sender.subscribe();
         while !receiver.borrow_and_update().forced {
@@ -90,12 +91,12 @@ impl Stop {
         }
     }
 
-    /// Turns signals into requests for as long as it is polled: Ctrl-C and SIGTERM ask, a second Ctrl-C forces.
+    /// Turns signals into requests while it is polled. Ctrl-C and SIGTERM ask, a second Ctrl-C forces.
     pub async fn watch_signals(&self) {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
             Err(error) => {
-                tracing::warn!(%error, "signals cannot be caught: Ctrl-C will end the process without giving back");
+                tracing::warn!(%error, "cannot catch signals: Ctrl-C will end the process without releasing anything");
                 return std::future::pending().await;
             }
         };
@@ -112,7 +113,7 @@ impl Stop {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// `None` where the process was started to ignore it, as `nohup` does.
+    /// `None` if the process was started with SIGHUP ignored, as `nohup` does.
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
@@ -142,7 +143,7 @@ impl Signals {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored, as far as the system tells (Linux: bit 0 of `SigIgn`).
+/// Tells whether this process was started with SIGHUP ignored (on Linux bit 0 of `SigIgn`).
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

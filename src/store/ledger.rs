@@ -165,6 +165,18 @@ impl Store {
         })
     }
 
+    /// Returns the base names of the resources of a candidate, released ones included, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn base_names(&self, run: &str, kind: ResourceKind, candidate: &str) -> Result<Vec<String>> {
+        self.with("read the ledger", |c| {
+            c.prepare("SELECT base FROM resources WHERE run = ?1 AND kind = ?2 AND candidate = ?3 ORDER BY id")?
+                .query_map(params![run, kind, candidate], |row| row.get(0))?
+                .collect()
+        })
+    }
+
     /// Starts an intent anew before its create is repeated: an earlier lookup says nothing about the new create.
     ///
     /// # Errors

@@ -58,6 +58,8 @@ fn another_attempt_gets_another_name() {
     let second = intend(&store, ResourceKind::TrainingConfig, "c@v1");
     assert_eq!((first.name.as_str(), second.name.as_str()), ("c@v1", "c-2@v1"));
     assert_eq!(store.open_resource("abcdefgh", ResourceKind::TrainingConfig, "c@v1").unwrap(), Some(second));
+    let names = |candidate| store.base_names("abcdefgh", ResourceKind::TrainingConfig, candidate).unwrap();
+    assert_eq!((names("m"), names("other")), (vec!["c@v1".to_owned(); 2], Vec::new()));
 }
 
 #[test]

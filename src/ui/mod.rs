@@ -1,12 +1,12 @@
-//! The only module that writes to a stream. stdout carries what was asked for, stderr everything else; what is shown is
-//! decided here from `-q`, `--format` and `--color`, so that no caller asks. Text from elsewhere loses its control
-//! characters on the way out. Layout of results is report's; the views of a running run are in the files beside this.
+//! The only module that writes to a stream. stdout carries what was asked for, stderr everything else. `-q`, `--format` and
+//! `--color` are heeded here, so that no caller has to. Control characters in text from elsewhere are replaced. `report`
+//! lays results out; the views of a running run are in the files beside this one.
 
-pub mod jsonl;
-pub mod meter;
+pub mod json_lines;
+pub mod parse_error;
 pub mod plain;
 pub mod progress;
-pub mod usage;
+pub mod read_meter;
 pub mod view;
 
 use std::io::{self, IsTerminal, Write};
@@ -23,7 +23,7 @@ use crate::report::text::{Tone, clean, clean_styled, paint};
 
 pub use view::{View, Views};
 
-/// What stdout carries.
+/// The form of results on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Tables and sentences.
@@ -45,18 +45,16 @@ pub enum ColorChoice {
     Never,
 }
 
-/// What the flags say about output.
+/// The flags for output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// What stdout carries.
     pub format: Format,
-    /// `-q`: no progress, no table, no notes.
+    /// No progress, no tables, no notes (`-q`).
     pub quiet: bool,
-    /// When to use colour.
     pub color: ColorChoice,
 }
 
-/// The streams of this process and what may be written to them; clones share them.
+/// The streams of this process, with the rules for writing to them. Clones share them.
 #[derive(Clone)]
 pub struct Ui {
     inner: Arc<Inner>,
@@ -75,7 +73,7 @@ struct Inner {
     bars: Mutex<Option<MultiProgress>>,
 }
 
-/// stdout, and what became of it.
+/// stdout, and whether it failed.
 struct Out {
     stream: Box<dyn Write + Send>,
     closed: bool,
@@ -83,21 +81,21 @@ struct Out {
 }
 
 impl Ui {
-    /// The real streams of this process.
+    /// Returns the streams of this process.
     pub fn new(settings: Settings) -> Ui {
         let (out, err) = (io::stdout(), io::stderr());
         let color = |terminal: bool| match settings.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && !set("NO_COLOR") && !dumb(),
+            ColorChoice::Auto => terminal && !is_set("NO_COLOR") && !is_dumb(),
         };
         let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
         Ui::over(Inner {
             settings,
             out_color: color(out_terminal),
-            out_terminal: out_terminal && !dumb(),
+            out_terminal: out_terminal && !is_dumb(),
             err_color: color(err_terminal),
-            err_terminal: err_terminal && !dumb(),
+            err_terminal: err_terminal && !is_dumb(),
             width: terminal_width(out_terminal),
             out: Mutex::new(Out { stream: Box::new(out), closed: false, lost: None }),
             err: Mutex::new(Box::new(err)),
@@ -110,34 +108,34 @@ impl Ui {
         Ui { inner: Arc::new(inner) }
     }
 
-    /// What stdout carries.
+    /// Returns the form of results.
     pub fn format(&self) -> Format {
         self.inner.settings.format
     }
 
-    /// Whether `-q` was given.
+    /// Tells whether `-q` was given.
     pub fn quiet(&self) -> bool {
         self.inner.settings.quiet
     }
 
-    /// Columns that a table may take: `COLUMNS`, else the terminal's, else 80.
+    /// Returns the columns for tables: `COLUMNS`, or else those of the terminal, or else 80.
     pub fn width(&self) -> usize {
         self.inner.width
     }
 
-    /// Whether stdout takes colour.
+    /// Tells whether stdout takes colour.
     pub fn color(&self) -> bool {
         self.inner.out_color
     }
 
-    /// A table or a sentence that answers the command; not with `-q` and not in JSON format.
+    /// Prints the result of the command for people. Not with `-q` and not in JSON format.
     pub fn result(&self, text: &str) {
         if !self.quiet() && self.format() == Format::Human {
             self.print(&clean_styled(text));
         }
     }
 
-    /// A result that is shown again when it changes: on a terminal the new one takes the place of the old.
+    /// Prints a result that may be printed `again` when it changes. On a terminal it replaces the one before.
     pub fn frame(&self, text: &str, again: bool) {
         if self.quiet() || self.format() != Format::Human {
             return;
@@ -146,14 +144,14 @@ impl Ui {
         self.print(&format!("{clear}{}", clean_styled(text)));
     }
 
-    /// What the command exists to print for a program to read (addresses, a completion script); also with `-q`.
+    /// Prints text for programs, such as addresses or a completion script. Also with `-q`.
     pub fn payload(&self, text: &str) {
         if self.format() == Format::Human {
             self.print(text);
         }
     }
 
-    /// The one JSON object of the command, on one line; only in JSON format, also with `-q`.
+    /// Prints the one JSON object of the command on one line. Only in JSON format, also with `-q`.
     pub fn json(&self, value: &impl Serialize) {
         if self.format() != Format::Json {
             return;
@@ -163,31 +161,31 @@ impl Ui {
                 self.inner.said_json.store(true, Ordering::Relaxed);
                 self.print(&line);
             }
-            Err(error) => self.error_line(&format!("writing the result as JSON: {error}")),
+            Err(error) => self.error_line(&format!("cannot write the result as JSON: {error}")),
         }
     }
 
-    /// Progress or a fact worth a line on stderr; not with `-q`.
+    /// Prints a note on stderr. Not with `-q`.
     pub fn note(&self, text: &str) {
         if !self.quiet() {
             self.tell(&clean(text));
         }
     }
 
-    /// Something that the reader should look at, though nothing failed; also with `-q`.
+    /// Prints a warning on stderr. Also with `-q`.
     pub fn warn(&self, text: &str) {
         self.tell(&format!("{} {}", paint(self.inner.err_color, Tone::Warning, "warning:"), clean(text)));
     }
 
-    /// What to type next; not with `-q`.
+    /// Prints what to type next. Not with `-q`.
     pub fn hint(&self, text: &str) {
         if !self.quiet() {
             self.hint_line(text);
         }
     }
 
-    /// Says why the command ends: the chain level by level, then the hint; in JSON format also the one object on stdout,
-    /// unless the command has printed its own.
+    /// Prints why the command failed: the chain level by level, then the hint. In JSON format also prints the one object
+    /// on stdout, unless the command has printed its own.
     pub fn error(&self, chain: &anyhow::Error, exit: Exit, hint: Option<&str>) {
         self.error_line(&chain.to_string());
         for cause in chain.chain().skip(1) {
@@ -206,23 +204,32 @@ impl Ui {
         }
     }
 
-    /// What went wrong with stdout, if anything did; a reader that went away is not wrong.
+    /// Returns the error of stdout, if it failed. A reader that has gone is no error.
     pub fn lost(&self) -> Option<String> {
         lock(&self.inner.out).lost.as_ref().map(ToString::to_string)
     }
 
-    /// The code to end with: a command whose answer was lost on the way out has not done what it was asked for.
+    /// Returns the final exit code: a command whose result was lost on the way out has failed.
     pub fn settle(&self, exit: Exit) -> Exit {
         match self.lost() {
             Some(why) if exit == Exit::Done => {
-                self.error(&anyhow::anyhow!(why).context("writing to standard output"), Exit::Failed, None);
+                self.error(&anyhow::anyhow!(why).context("cannot write to standard output"), Exit::Failed, None);
                 Exit::Failed
             }
             _ => exit,
         }
     }
 
-    /// stderr as a writer for log lines, which pass above the bars.
+    /// Returns the view of a run on stderr: bars on a terminal, otherwise one line per step.
+    pub fn view(&self) -> Box<dyn View> {
+        if self.inner.err_terminal && !self.quiet() {
+            Box::new(progress::ProgressView::new(self))
+        } else {
+            Box::new(plain::PlainView::new(self))
+        }
+    }
+
+    /// Returns stderr as a writer for log lines, which appear above the bars.
     pub fn stderr(&self) -> Stderr {
         Stderr(self.clone())
     }
@@ -235,7 +242,7 @@ impl Ui {
         self.tell(&format!("{} {}", paint(self.inner.err_color, Tone::Heading, "hint:"), clean(text)));
     }
 
-    /// To stdout, with a line feed at the end. A reader that went away is no error: the rest is dropped.
+    /// Writes to stdout and ends with a line feed. The rest is dropped once the reader has gone.
     fn print(&self, text: &str) {
         self.above_bars(|| {
             let mut out = lock(&self.inner.out);
@@ -253,14 +260,14 @@ impl Ui {
         });
     }
 
-    /// To stderr, one line; when stderr itself fails there is nobody left to tell.
+    /// Writes one line to stderr. If that fails, nobody is left to tell.
     fn tell(&self, text: &str) {
         self.above_bars(|| {
             let _ = writeln!(lock(&self.inner.err), "{}", text.trim_end_matches('\n'));
         });
     }
 
-    /// Runs a write while the bars are taken off the screen.
+    /// Writes while the bars are off the screen.
     fn above_bars(&self, write: impl FnOnce()) {
         let bars = lock(&self.inner.bars).clone();
         match bars {
@@ -274,7 +281,7 @@ impl Ui {
     }
 }
 
-/// stderr for log lines; every write is one whole line or more.
+/// stderr as a writer of whole log lines.
 #[derive(Clone)]
 pub struct Stderr(Ui);
 
@@ -291,16 +298,16 @@ impl Write for Stderr {
     }
 }
 
-/// A stream is only text on its way out: one left half written by a panic elsewhere is still good.
+/// Locks a stream. A panic elsewhere does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn set(name: &str) -> bool {
+fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-fn dumb() -> bool {
+fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 

@@ -1,28 +1,28 @@
-//! The view for a pipe or a log file: one line per step, when it ends. With `-q` only what went wrong.
+//! The view for pipes and files: one line per finished step.
 
 use crate::report::text::{counted, duration, one_line};
 use crate::run::event::{Event, EventKind};
 
 use super::{Ui, View};
 
-/// One line per step on stderr.
-pub struct Plain {
+/// Prints one line per finished step on stderr.
+pub struct PlainView {
     ui: Ui,
 }
 
-impl Plain {
-    /// Lines through this ui.
-    pub fn new(ui: &Ui) -> Plain {
-        Plain { ui: ui.clone() }
+impl PlainView {
+    /// Returns a view that prints through this ui.
+    pub fn new(ui: &Ui) -> PlainView {
+        PlainView { ui: ui.clone() }
     }
 }
 
-impl View for Plain {
+impl View for PlainView {
     fn event(&mut self, event: &Event) {
         match (&event.kind, line(event)) {
             (EventKind::Warning { message }, _) => self.ui.note(&format!("warning: {}", one_line(message))),
-            // With -q the end of the run says it once, with its causes.
-            (_, Some(Line::Wrong(text) | Line::Note(text))) => self.ui.note(&text),
+            // A failure is a note, because the end of the run prints it as an error, also with -q.
+            (_, Some(EventLine::Failure(text) | EventLine::Note(text))) => self.ui.note(&text),
             (_, None) => {}
         }
     }
@@ -30,42 +30,42 @@ impl View for Plain {
     fn close(&mut self) {}
 }
 
-/// A line, and whether it says that something went wrong.
+/// The line for an event.
 #[derive(Debug, PartialEq)]
-pub(super) enum Line {
-    /// All is well.
+pub(super) enum EventLine {
     Note(String),
-    /// Something failed.
-    Wrong(String),
+    Failure(String),
 }
 
-/// The line for an event that deserves one.
-pub(super) fn line(event: &Event) -> Option<Line> {
+/// Returns the line for an event, if it gets one.
+pub(super) fn line(event: &Event) -> Option<EventLine> {
     Some(match &event.kind {
-        EventKind::RunStarted { .. } => Line::Note(heading(event)?),
+        EventKind::RunStarted { .. } => EventLine::Note(heading(event)?),
         EventKind::StepDone { candidate, step, seconds, detail } => {
             let detail = detail.as_deref().map_or_else(String::new, |text| format!(": {}", one_line(text)));
-            Line::Note(format!(
+            EventLine::Note(format!(
                 "{}{} done in {}{detail}",
                 scope(candidate.as_deref()),
                 step.label(),
                 duration(*seconds)
             ))
         }
-        EventKind::StepFailed { candidate, step, error } => {
-            Line::Wrong(format!("{}{} failed: {}", scope(candidate.as_deref()), step.label(), one_line(error)))
+        // A failed step of the whole run ends it, and the end prints the error.
+        EventKind::StepFailed { candidate: None, .. } => return None,
+        EventKind::StepFailed { candidate: Some(candidate), step, error } => {
+            EventLine::Failure(format!("{}{} failed: {}", scope(Some(candidate)), step.label(), one_line(error)))
         }
         EventKind::GpusAwaited { candidate, gpus } => {
-            Line::Note(format!("{}waits for {}", scope(Some(candidate)), counted(u64::from(*gpus), "GPU")))
+            EventLine::Note(format!("{}waits for {}", scope(Some(candidate)), counted(u64::from(*gpus), "GPU")))
         }
         EventKind::CandidateDone { candidate, state, .. } => {
-            Line::Note(format!("{}{}", scope(Some(candidate)), state.as_str()))
+            EventLine::Note(format!("{}{}", scope(Some(candidate)), state.as_str()))
         }
         EventKind::Stopping { reason } => {
-            Line::Note(format!("stopping ({}): giving everything back", one_line(reason)))
+            EventLine::Note(format!("stopping ({}): releasing everything", one_line(reason)))
         }
         EventKind::RunDone { state, seconds, .. } => {
-            Line::Note(format!("run {} {} in {}", one_line(&event.run), state.as_str(), duration(*seconds)))
+            EventLine::Note(format!("run {} {} in {}", one_line(&event.run), state.as_str(), duration(*seconds)))
         }
         EventKind::StepStarted { .. }
         | EventKind::StepProgress { .. }
@@ -75,7 +75,7 @@ pub(super) fn line(event: &Event) -> Option<Line> {
     })
 }
 
-/// `run abcd2345: news_classifier on the embedded platform, 2 candidates, 4 GPUs`.
+/// Returns such as `run abcd2345: news_classifier on the embedded platform, 2 candidates, 4 GPUs`.
 pub(super) fn heading(event: &Event) -> Option<String> {
     let EventKind::RunStarted { workload, platform, rehearsal, resumed, candidates, gpus } = &event.kind else {
         return None;
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_line_per_step_and_nothing_for_progress() {
         let (ui, out, err) = buffered(false);
-        let mut view = Plain::new(&ui);
+        let mut view = PlainView::new(&ui);
         for event in sample_run() {
             view.event(&event);
         }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn quiet_leaves_what_went_wrong_to_the_end_of_the_run() {
         let (ui, _, err) = buffered(true);
-        let mut view = Plain::new(&ui);
+        let mut view = PlainView::new(&ui);
         for event in sample_run() {
             view.event(&event);
         }
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(err.text(), "");
         let (ui, _, err) = buffered(false);
         let candidate = Some("meta/x\u{1b}[2J".to_owned());
-        Plain::new(&ui).event(&event(EventKind::StepFailed {
+        PlainView::new(&ui).event(&event(EventKind::StepFailed {
             candidate,
             step: Step::Train,
             error: "job\nlost".into(),

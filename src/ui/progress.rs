@@ -1,6 +1,6 @@
-//! The view for a terminal: one line per candidate with its steps, percent and training loss, and one for the run's own
-//! steps. What a line says is a pure function of the events; only `Progress` draws, and not before 250 ms have passed,
-//! so that a quick command never flickers.
+//! The view for terminals: one line per candidate with its steps, percent and training loss, and one for the steps of the
+//! whole run. The text of a line is a pure function of the events. `ProgressView` draws it, but not before 250 ms have
+//! passed, so that a quick command does not flicker.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -13,42 +13,42 @@ use crate::report::text::one_line;
 use crate::run::event::{Event, EventKind, Step};
 use crate::vocabulary::CandidateState;
 
-use super::plain::{Line, heading, line};
+use super::plain::{EventLine, heading, line};
 use super::{Ui, View};
 
-/// Nothing is drawn before this.
+/// The time before anything is drawn.
 pub(super) const FIRST_DRAW: Duration = Duration::from_millis(250);
 /// How often spinners and clocks move.
 pub(super) const TICK: Duration = Duration::from_millis(120);
-/// Cells of a bar.
+/// The cells of a bar.
 pub(super) const CELLS: usize = 14;
 
-/// Bars on stderr.
-pub struct Progress {
+/// Draws bars on stderr.
+pub struct ProgressView {
     ui: Ui,
     bars: MultiProgress,
     lines: Vec<(Option<String>, ProgressBar)>,
     board: Board,
-    curtain: Option<(Sender<()>, JoinHandle<()>)>,
+    first_draw: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-impl Progress {
-    /// Bars through this ui, which writes its own lines above them.
-    pub fn new(ui: &Ui) -> Progress {
+impl ProgressView {
+    /// Returns a view whose bars stay below the lines of this ui.
+    pub fn new(ui: &Ui) -> ProgressView {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         ui.show_bars(Some(bars.clone()));
         let (close, closed) = channel();
         let shown = bars.clone();
-        let curtain = std::thread::Builder::new().name("progress".into()).spawn(move || {
+        let first_draw = std::thread::Builder::new().name("progress".into()).spawn(move || {
             if closed.recv_timeout(FIRST_DRAW) == Err(RecvTimeoutError::Timeout) {
                 shown.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
             }
         });
-        let curtain = curtain.ok().map(|thread| (close, thread));
-        Progress { ui: ui.clone(), bars, lines: Vec::new(), board: Board::default(), curtain }
+        let first_draw = first_draw.ok().map(|thread| (close, thread));
+        ProgressView { ui: ui.clone(), bars, lines: Vec::new(), board: Board::default(), first_draw }
     }
 
-    /// Brings the line of a candidate (or of the run itself) up to date.
+    /// Updates the line of a candidate, or of the whole run.
     fn refresh(&mut self, candidate: Option<&str>) {
         let text = self.board.text(candidate);
         let at = self.lines.iter().position(|(name, _)| name.as_deref() == candidate);
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-impl View for Progress {
+impl View for ProgressView {
     fn event(&mut self, event: &Event) {
         match &event.kind {
             EventKind::RunStarted { .. } => {
@@ -85,8 +85,8 @@ impl View for Progress {
             }
             EventKind::Warning { message } => self.ui.warn(&one_line(message)),
             EventKind::StepFailed { .. } | EventKind::Stopping { .. } => match line(event) {
-                Some(Line::Wrong(text)) => self.ui.warn(&text),
-                Some(Line::Note(text)) => self.ui.note(&text),
+                Some(EventLine::Failure(text)) => self.ui.warn(&text),
+                Some(EventLine::Note(text)) => self.ui.note(&text),
                 None => {}
             },
             _ => {}
@@ -97,7 +97,7 @@ impl View for Progress {
     }
 
     fn close(&mut self) {
-        if let Some((close, thread)) = self.curtain.take() {
+        if let Some((close, thread)) = self.first_draw.take() {
             drop(close);
             let _ = thread.join();
         }
@@ -110,7 +110,7 @@ impl View for Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressView {
     fn drop(&mut self) {
         self.close();
     }
@@ -121,16 +121,16 @@ pub(super) fn style(color: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// What each line says: the steps under way per candidate, in the order in which they began.
+/// The text of each line: the steps under way of each candidate, in the order in which they began.
 #[derive(Default)]
 struct Board {
     candidates: Vec<String>,
     ended: HashMap<String, CandidateState>,
     waiting: HashMap<String, u32>,
-    active: Vec<Active>,
+    active: Vec<ActiveStep>,
 }
 
-struct Active {
+struct ActiveStep {
     candidate: Option<String>,
     step: Step,
     percent: Option<f64>,
@@ -139,7 +139,7 @@ struct Active {
 }
 
 impl Board {
-    /// Takes the event in; the lines that changed.
+    /// Applies an event. Returns the candidates whose lines changed.
     fn apply(&mut self, event: &Event) -> Vec<Option<String>> {
         match &event.kind {
             EventKind::RunStarted { candidates, .. } => {
@@ -151,7 +151,7 @@ impl Board {
                     self.waiting.remove(name);
                 }
                 self.forget(candidate.as_deref(), *step);
-                self.active.push(Active {
+                self.active.push(ActiveStep {
                     candidate: candidate.clone(),
                     step: *step,
                     percent: None,
@@ -193,10 +193,14 @@ impl Board {
         self.active.retain(|active| active.candidate.as_deref() != candidate || active.step != step);
     }
 
-    /// The line of a candidate, or of the run's own steps; `None`: there is nothing to show.
+    /// Returns the line of a candidate, or of the whole run. `None`: nothing to show.
     fn text(&self, candidate: Option<&str>) -> Option<String> {
-        let steps: Vec<String> =
-            self.active.iter().filter(|active| active.candidate.as_deref() == candidate).map(Active::text).collect();
+        let steps: Vec<String> = self
+            .active
+            .iter()
+            .filter(|active| active.candidate.as_deref() == candidate)
+            .map(ActiveStep::text)
+            .collect();
         let Some(name) = candidate else { return (!steps.is_empty()).then(|| steps.join(" · ")) };
         let now = if !steps.is_empty() {
             steps.join(" · ")
@@ -212,7 +216,7 @@ impl Board {
     }
 }
 
-impl Active {
+impl ActiveStep {
     fn text(&self) -> String {
         let mut text = self.step.label().to_owned();
         if let Some(percent) = self.percent {
@@ -280,7 +284,7 @@ mod tests {
     #[test]
     fn closing_twice_or_before_anything_was_drawn_is_fine() {
         let (ui, _, err) = crate::ui::tests::buffered(false);
-        let mut view = Progress::new(&ui);
+        let mut view = ProgressView::new(&ui);
         for event in sample_run() {
             view.event(&event);
         }

@@ -1,31 +1,27 @@
-//! What draws the events of a running run: the trait, the choice between the views, and several at once.
+//! Views of a run: what they have in common, and several of them at once.
 
 use crate::run::event::Event;
 
-use super::plain::Plain;
-use super::progress::Progress;
-use super::{Settings, Ui};
-
-/// Draws what happens; never decides anything.
+/// Shows the events of a run. Decides nothing.
 pub trait View: Send {
-    /// Something happened.
+    /// Shows an event.
     fn event(&mut self, event: &Event);
 
-    /// Nothing more will happen: whatever is drawn comes off.
+    /// Removes what is drawn. No event follows.
     fn close(&mut self);
 }
 
-/// Several views of one run, told in order.
+/// Several views of one run. Each event goes to them in order.
 #[derive(Default)]
 pub struct Views(Vec<Box<dyn View>>);
 
 impl Views {
-    /// These views.
+    /// Returns the group of these views.
     pub fn new(views: Vec<Box<dyn View>>) -> Views {
         Views(views)
     }
 
-    /// One more.
+    /// Adds a view.
     pub fn add(&mut self, view: impl View + 'static) {
         self.0.push(Box::new(view));
     }
@@ -42,13 +38,5 @@ impl View for Views {
         for view in &mut self.0 {
             view.close();
         }
-    }
-}
-
-impl Ui {
-    /// The view for this process's stderr: bars on a terminal, a line per step elsewhere, with `-q` only what went wrong.
-    pub fn view(&self) -> Box<dyn View> {
-        let Settings { quiet, .. } = self.inner.settings;
-        if self.inner.err_terminal && !quiet { Box::new(Progress::new(self)) } else { Box::new(Plain::new(self)) }
     }
 }

@@ -221,7 +221,7 @@ fn a_job_that_gets_lost_fails_its_candidate_and_is_not_held() {
         assert_eq!((outcome.code, struck(&platform)), (Some(1), vec![1]), "{call}: {outcome}");
         let report = outcome.json();
         let said = error(&report);
-        assert!(said.contains("404") || said.contains("has gone from the platform"), "{call}: {report:#}");
+        assert!(said.contains("404") || said.contains("has disappeared from the platform"), "{call}: {report:#}");
         nothing_held(&platform, &report);
         let purged = platform.dfwfd(&home, &["cleanup", report["run"].as_str().unwrap(), "--purge"]);
         purged.code(0);

@@ -141,7 +141,7 @@ fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
     let again = home.folder().join("again.jsonl");
     let arguments = ["run", "--resume", "--format", "json", "--events", again.to_str().unwrap()];
     let resumed = platform.command(&home, &arguments).env("DFWFD__GPUS", "2").run().expect(0);
-    assert!(resumed.stderr.contains("DFWFD__GPUS is not used"), "{resumed:?}");
+    assert!(resumed.stderr.contains("DFWFD__GPUS is ignored"), "{resumed:?}");
     let report = resumed.json();
     assert_eq!(report["state"], "completed");
     for repeated in ["split", "base_evaluation"] {

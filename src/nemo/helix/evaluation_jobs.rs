@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::eval_rows::{ANSWER, CALLS, MESSAGES, ROWS_FILE, TOOLS};
 use super::jobs::{JobService, status_of};
 use super::{Helix, names};
+use crate::nemo::EVALUATION_TEMPERATURE;
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
 use crate::nemo::judge::{self, JUDGE_SCORE, JudgeModel, RemoteJudge};
 use crate::nemo::removal::Removal;
@@ -88,7 +89,7 @@ impl Helix {
         let parser = json!({ "type": "regex", "pattern": judge::RATING_PATTERN, "method": "search" });
         let metric = json!({
             "type": "llm-judge", "model": model,
-            "prompt_template": { "messages": messages, "temperature": judge::TEMPERATURE },
+            "prompt_template": { "messages": messages, "temperature": EVALUATION_TEMPERATURE },
             "scores": [{ "name": JUDGE_SCORE, "minimum": 0, "maximum": 1, "parser": parser }],
         });
         bundle(metric, &[JUDGE_SCORE], &secrets)

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::nemo::judge::{INSTRUCTIONS, JUDGE_SCORE, JudgeModel, QUESTION, RATING_PATTERN, TEMPERATURE};
+use crate::nemo::evaluation::EVALUATION_TEMPERATURE;
+use crate::nemo::judge::{INSTRUCTIONS, JUDGE_SCORE, JudgeModel, QUESTION, RATING_PATTERN};
 
 /// Returns the metric that asks this judge.
 pub(super) fn metric(judge: &JudgeModel) -> Value {
@@ -23,7 +24,7 @@ pub(super) fn metric(judge: &JudgeModel) -> Value {
         "type": "llm-judge",
         "params": {
             "model": model,
-            "template": { "messages": messages, "temperature": TEMPERATURE },
+            "template": { "messages": messages, "temperature": EVALUATION_TEMPERATURE },
             "scores": { JUDGE_SCORE: score },
         },
     })

@@ -1,5 +1,5 @@
-//! What the command-line parser has to say: help and version on stdout, mistakes on stderr; with `--format json` a
-//! mistake is also the one object on stdout, as any other error.
+//! The messages of the command-line parser: help and version on stdout, errors on stderr. With `--format json` an error is
+//! also the one object on stdout.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::error::Exit;
 
-/// Shows it; the exit code to end with.
+/// Prints the message and returns the exit code.
 pub fn show(error: &clap::Error) -> ExitCode {
     let shown = error.print().and_then(|()| std::io::stdout().flush());
     if !error.use_stderr() {
-        // A reader that went away is no error.
+        // A reader that has gone is no error.
         let lost = shown.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe);
         return if lost { Exit::Failed } else { Exit::Done }.code().into();
     }
@@ -29,7 +29,7 @@ pub fn show(error: &clap::Error) -> ExitCode {
     Exit::Usage.code().into()
 }
 
-/// Whether the command line asked for JSON, as far as can be told from one that does not parse.
+/// Tells whether a command line that does not parse asks for JSON.
 fn wants_json() -> bool {
     let arguments: Vec<String> = std::env::args().collect();
     arguments.iter().any(|argument| argument == "--format=json")

@@ -1,5 +1,5 @@
-//! The scores of tool calls, from the evaluator's row scores: whether the right functions were called, and with the right
-//! arguments, and what a judge says. Asking and matching rows is `evaluate`'s.
+//! The scores of tool calls, from the row scores of the evaluator: right functions, right arguments, and the ratings of a
+//! judge.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use crate::score::{Estimate, interval};
 /// The score that decides.
 pub const HEADLINE: &str = "name_and_arguments_accuracy";
 
-/// The share of calls that the judge finds right, of those that it rated.
+/// The share of right rows among those that the judge rated.
 pub const CORRECTNESS: &str = "judge_correctness";
 
 /// The share of rows that the judge did not rate.
 pub const UNRATED: &str = "judge_unrated";
 
-/// Our names, and those of the evaluator.
+/// Our names of the scores and those of the evaluator.
 const SCORES: [(&str, &str); 2] =
     [("function_name_accuracy", "function_name_accuracy"), (HEADLINE, "function_name_and_args_accuracy")];
 
-/// What the judge says of a row.
+/// The judge's rating of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Rating {
     Right,
     Wrong,
-    /// It gave no rating that means one of both.
+    /// There is no rating, or it means neither.
     Unrated,
 }
 
-/// The shares of rows that are right. A row without a score (no reply, arguments that are no JSON) is wrong; one that the
+/// Returns the shares of right rows. A row without a score (no reply, arguments that are not JSON) is wrong. A row that the
 /// judge has not rated is neither right nor wrong.
 pub fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<String, Estimate> {
     let rows = replies.len() as u64;
@@ -42,9 +42,9 @@ pub fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<Strin
     let mut scores: BTreeMap<String, Estimate> =
         SCORES.iter().map(|(ours, theirs)| ((*ours).to_owned(), accuracy(theirs))).collect();
     if judged {
-        let verdicts: Vec<Verdict> = replies.iter().map(|reply| verdict(*reply)).collect();
-        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
-        let (right, wrong, unrated) = (count(Verdict::Right), count(Verdict::Wrong), count(Verdict::Unrated));
+        let ratings: Vec<Rating> = replies.iter().map(|reply| rating(*reply)).collect();
+        let count = |wanted| ratings.iter().filter(|rating| **rating == wanted).count() as u64;
+        let (right, wrong, unrated) = (count(Rating::Right), count(Rating::Wrong), count(Rating::Unrated));
         scores.insert(UNRATED.to_owned(), share(unrated, rows));
         if right + wrong > 0 {
             scores.insert(CORRECTNESS.to_owned(), share(right, right + wrong));
@@ -53,9 +53,9 @@ pub fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<Strin
     scores
 }
 
-/// How many rows the judge has not rated, and what the evaluator says of the first of them.
+/// Counts the rows that the judge has not rated, and returns the first reason that the evaluator gives.
 pub fn unrated<'r>(replies: &[Option<&'r EvaluatedRow>]) -> (usize, Option<&'r str>) {
-    let unrated = || replies.iter().filter(|reply| verdict(**reply) == Verdict::Unrated);
+    let unrated = || replies.iter().filter(|reply| rating(**reply) == Rating::Unrated);
     (unrated().count(), unrated().find_map(|reply| reply.as_ref()?.error.as_deref()))
 }
 
@@ -63,15 +63,15 @@ fn share(part: u64, all: u64) -> Estimate {
     Estimate::between(part as f64 / all.max(1) as f64, interval::wilson(part, all))
 }
 
-/// A row without a reply is wrong, whatever a judge would say of it.
-fn verdict(reply: Option<&EvaluatedRow>) -> Verdict {
+/// Returns the rating of a row. A row without a reply is wrong, even if a judge rated it.
+fn rating(reply: Option<&EvaluatedRow>) -> Rating {
     let Some(row) = reply.filter(|row| row.output_text.is_some() || !row.called.is_empty()) else {
-        return Verdict::Wrong;
+        return Rating::Wrong;
     };
     match row.scores.get(JUDGE_METRIC).and_then(|scores| scores.get(JUDGE_SCORE)) {
-        Some(rating) if *rating == 1.0 => Verdict::Right,
-        Some(rating) if *rating == 0.0 => Verdict::Wrong,
-        _ => Verdict::Unrated,
+        Some(score) if *score == 1.0 => Rating::Right,
+        Some(score) if *score == 0.0 => Rating::Wrong,
+        _ => Rating::Unrated,
     }
 }
 

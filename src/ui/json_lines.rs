@@ -1,4 +1,5 @@
-//! Events as JSON lines: `--events FILE` and the log of a run. Each line is in the file before the next event is seen.
+//! The view that writes events as JSON lines: for `--events FILE` and the log of a run. A line is in the file before the
+//! next event happens.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,21 +10,21 @@ use crate::run::event::Event;
 use super::{Ui, View};
 
 /// Appends one JSON line per event to a file.
-pub struct Jsonl {
+pub struct JsonLinesView {
     ui: Ui,
     path: PathBuf,
     file: Option<File>,
 }
 
-impl Jsonl {
-    /// Opens the file for appending, made when it is not there.
-    pub fn append(path: &Path, ui: &Ui) -> io::Result<Jsonl> {
+impl JsonLinesView {
+    /// Opens or creates the file for appending.
+    pub fn append(path: &Path, ui: &Ui) -> io::Result<JsonLinesView> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Jsonl { ui: ui.clone(), path: path.to_owned(), file: Some(file) })
+        Ok(JsonLinesView { ui: ui.clone(), path: path.to_owned(), file: Some(file) })
     }
 }
 
-impl View for Jsonl {
+impl View for JsonLinesView {
     fn event(&mut self, event: &Event) {
         let Some(file) = &mut self.file else { return };
         let written = serde_json::to_vec(event).map_err(io::Error::from).and_then(|mut line| {
@@ -33,7 +34,7 @@ impl View for Jsonl {
         if let Err(error) = written {
             self.file = None;
             if error.kind() != io::ErrorKind::BrokenPipe {
-                self.ui.warn(&format!("no more events go to {}: {error}", self.path.display()));
+                self.ui.warn(&format!("cannot write events to {} any more: {error}", self.path.display()));
             }
         }
     }
@@ -54,7 +55,7 @@ mod tests {
         let path = dir.path().join("events.jsonl");
         std::fs::write(&path, "{\"old\":1}\n").unwrap();
         let (ui, ..) = buffered(false);
-        let mut view = Jsonl::append(&path, &ui).unwrap();
+        let mut view = JsonLinesView::append(&path, &ui).unwrap();
         view.event(&event(crate::run::event::EventKind::Stopping { reason: "two\nlines".into() }));
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
@@ -69,6 +70,6 @@ mod tests {
     fn a_folder_is_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let (ui, ..) = buffered(false);
-        assert!(Jsonl::append(dir.path(), &ui).is_err());
+        assert!(JsonLinesView::append(dir.path(), &ui).is_err());
     }
 }

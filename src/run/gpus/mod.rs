@@ -1,18 +1,24 @@
-//! The GPU budget: a candidate leases its whole need at once, and a place among those that may hold a NIM, so no two can
-//! wait on each other. The first in line that fits goes; the training share of a lease can be given back early.
+//! The GPUs of a run. Candidates lease them from a pool, each its whole need at once together with a place among those
+//! that may hold a NIM, so no two can wait for each other. `budget` finds the number, `mode` how a candidate uses them.
+
+mod budget;
+mod mode;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// GPUs that the candidates of a run share. Clones share it.
+pub use budget::{Budget, VIRTUAL_GPUS, least_gpus};
+pub use mode::{Mode, check_fit, mode};
+
+/// The GPUs that the candidates of a run share. Clones share them too.
 #[derive(Clone, Debug)]
-pub struct Gpus {
-    inner: Arc<Mutex<Inner>>,
+pub struct GpuPool {
+    inner: Arc<Mutex<PoolState>>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct PoolState {
     total: u32,
     free: u32,
     places: u32,
@@ -29,31 +35,31 @@ struct Waiting {
 /// GPUs held until dropped.
 #[derive(Debug)]
 pub struct Lease {
-    gpus: Gpus,
+    gpus: GpuPool,
     held: u32,
 }
 
-impl Gpus {
-    /// A budget of that many, for at most `places` candidates at once; `None`: as many as fit.
-    pub fn new(total: u32, places: Option<u32>) -> Gpus {
+impl GpuPool {
+    /// Returns a pool of this many GPUs for at most `places` candidates at once. `None`: as many as fit.
+    pub fn new(total: u32, places: Option<u32>) -> GpuPool {
         let places = places.map_or(u32::MAX, |places| places.max(1));
-        Gpus { inner: Arc::new(Mutex::new(Inner { total, free: total, places, waiting: Vec::new() })) }
+        GpuPool { inner: Arc::new(Mutex::new(PoolState { total, free: total, places, waiting: Vec::new() })) }
     }
 
-    /// What candidates can lease altogether.
+    /// Returns the GPUs that candidates can lease altogether.
     pub fn total(&self) -> u32 {
         self.lock().total
     }
 
-    /// Takes GPUs out of what candidates can lease, for good. To be called before anyone leases.
+    /// Takes GPUs out of the pool for good. Must be called before the first lease.
     pub fn reserve(&self, gpus: u32) {
         let mut inner = self.lock();
         inner.total = inner.total.saturating_sub(gpus);
         inner.free = inner.free.saturating_sub(gpus);
     }
 
-    /// Waits for `need` GPUs; a smaller `rank` is served first among those that fit. A need above the budget takes all
-    /// of it (the plan has refused that where it matters).
+    /// Waits for `need` GPUs. Of those that fit, the smallest `rank` goes first. A need above the total takes all of it;
+    /// the check of the plan has refused that where it matters.
     pub async fn lease(&self, need: u32, rank: usize) -> Lease {
         let (need, granted) = {
             let mut inner = self.lock();
@@ -64,7 +70,7 @@ impl Gpus {
             serve(&mut inner);
             (need, granted)
         };
-        // From here on a grant that nobody takes is given back by the guard.
+        // From here on the guard returns a grant that nobody takes.
         let mut guard = Granted { gpus: self.clone(), need, granted: Some(granted) };
         if let Some(granted) = guard.granted.as_mut() {
             let _ = granted.await;
@@ -80,13 +86,13 @@ impl Gpus {
         serve(&mut inner);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Grants to everybody who fits, in order of rank. Whoever has gone away is passed over.
-fn serve(inner: &mut Inner) {
+/// Grants to everybody who fits, in order of rank. Skips those who no longer wait.
+fn serve(inner: &mut PoolState) {
     let mut index = 0;
     while index < inner.waiting.len() {
         if inner.places == 0 || inner.waiting[index].need > inner.free {
@@ -101,9 +107,9 @@ fn serve(inner: &mut Inner) {
     }
 }
 
-/// Gives a grant back when the wait for it was dropped after it was made.
+/// Returns a grant when the wait for it was dropped after it was made.
 struct Granted {
-    gpus: Gpus,
+    gpus: GpuPool,
     need: u32,
     granted: Option<oneshot::Receiver<()>>,
 }
@@ -119,7 +125,7 @@ impl Drop for Granted {
 }
 
 impl Lease {
-    /// Gives back what is above `keep`.
+    /// Returns all GPUs above `keep` to the pool.
     pub fn shrink(&mut self, keep: u32) {
         let surplus = self.held.saturating_sub(keep);
         if surplus > 0 {
@@ -142,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn leases_come_back_when_dropped() {
-        let gpus = Gpus::new(2, None);
+        let gpus = GpuPool::new(2, None);
         let first = gpus.lease(2, 0).await;
         assert!(gpus.lease(1, 1).now_or_never().is_none());
         drop(first);
@@ -151,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_fits_overtakes_and_rank_decides_among_equals() {
-        let gpus = Gpus::new(3, None);
+        let gpus = GpuPool::new(3, None);
         let first = gpus.lease(2, 0).await;
         let large = gpus.lease(2, 1);
         let small = gpus.lease(1, 2);
@@ -166,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn shrinking_gives_the_training_share_to_the_next() {
-        let gpus = Gpus::new(2, None);
+        let gpus = GpuPool::new(2, None);
         let mut lease = gpus.lease(2, 0).await;
         assert!(gpus.lease(1, 1).now_or_never().is_none());
         lease.shrink(1);
@@ -177,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_takes_nothing() {
-        let gpus = Gpus::new(1, None);
+        let gpus = GpuPool::new(1, None);
         let lease = gpus.lease(1, 0).await;
         {
             let waiting = gpus.lease(1, 1);
@@ -190,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_bound_the_candidates_whatever_they_need() {
-        let gpus = Gpus::new(8, Some(1));
+        let gpus = GpuPool::new(8, Some(1));
         let first = gpus.lease(1, 0).await;
         assert!(gpus.lease(1, 1).now_or_never().is_none());
         drop(first);
@@ -199,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_reserved_is_nobodys_to_lease() {
-        let gpus = Gpus::new(3, None);
+        let gpus = GpuPool::new(3, None);
         gpus.reserve(2);
         assert_eq!(gpus.total(), 1);
         let all = gpus.lease(5, 0).await;
@@ -210,6 +216,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_need_above_the_budget_takes_all_of_it() {
-        assert!(Gpus::new(1, None).lease(5, 0).now_or_never().is_some());
+        assert!(GpuPool::new(1, None).lease(5, 0).now_or_never().is_some());
     }
 }

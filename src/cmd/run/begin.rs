@@ -1,0 +1,107 @@
+//! The beginning of a run: records it in the store and makes its context.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::events::{self, SharedViews};
+use super::platform_check::CheckedPlatform;
+use super::prepare::LockedRun;
+use crate::cli::Run;
+use crate::cmd::trace::RunLog;
+use crate::cmd::{credentials_of, environment_of, state_dir};
+use crate::config::plan::{Candidate, Plan};
+use crate::nemo::Secret;
+use crate::platform::Platform;
+use crate::run::context::RunContext;
+use crate::run::event::EventStream;
+use crate::run::gpus::GpuPool;
+use crate::run::lock::Lock;
+use crate::run::names::{self, CandidateNames};
+use crate::run::stop::Stop;
+use crate::run::{outcome, rehearsal};
+use crate::store::{NewRun, now_ms};
+use crate::ui::Ui;
+
+/// A run that is recorded and can go on.
+pub(super) struct Prepared {
+    pub(super) context: Arc<RunContext>,
+    /// An earlier process began the run.
+    pub(super) resumed: bool,
+    /// The warnings of the check.
+    pub(super) warnings: Vec<String>,
+    pub(super) views: SharedViews,
+    pub(super) state_dir: PathBuf,
+    pub(super) platform: Platform,
+    pub(super) lock: Lock,
+}
+
+/// Records that a run begins or goes on, and makes its context.
+pub(super) fn begin(
+    locked: LockedRun,
+    checked: CheckedPlatform,
+    judge_key: Option<Secret>,
+    args: &Run,
+    log: &RunLog,
+    ui: &Ui,
+    stop: &Stop,
+) -> anyhow::Result<Prepared> {
+    let LockedRun { id, plan, resumed, state_dir, store, lock } = locked;
+    let CheckedPlatform { platform, budget, findings } = checked;
+    let dir = state_dir.join("runs").join(&id);
+    state_dir::create(&dir)?;
+    let log_file = dir.join("log.jsonl");
+    log.attach(&log_file)?;
+    let views = events::open(args.events.as_deref(), &log_file, ui)?;
+    let rehearsal = rehearsal::is_rehearsal(platform.kind, &plan.candidates);
+    let owner = resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone());
+    match &resumed {
+        Some(row) => store.continue_run(&row.id)?,
+        None => store.begin_run(&NewRun {
+            id: &id,
+            workload: plan.data.filter.workload.as_deref(),
+            owner: &owner,
+            platform: platform.kind,
+            rehearsal,
+            plan: &plan,
+        })?,
+    }
+    for model in &findings.adopted {
+        store.remember(&id, &outcome::adopted_key(model), &true)?;
+    }
+    store.remember(&id, outcome::BUDGET, &budget)?;
+    store.remember(&id, outcome::PLATFORM_VERSION, &findings.version)?;
+    let context = RunContext {
+        events: EventStream::new(&id, events::sink(&views)),
+        id,
+        nemo: platform.nemo.clone(),
+        platform: platform.id.clone(),
+        platform_kind: platform.kind,
+        generation: findings.version.generation,
+        store: Arc::new(store),
+        stop: stop.clone(),
+        budget: budget.gpus,
+        gpus: GpuPool::new(budget.gpus.unwrap_or(1), plan.platform.nim_parallelism),
+        repository_tokens: repository_tokens(&plan),
+        judge_key,
+        started_ms: now_ms(),
+        owner,
+        dir,
+        names: CandidateNames::new(plan.candidates.iter().map(|candidate| candidate.model_name.as_str())),
+        credentials: credentials_of(&plan),
+        plan,
+        rehearsal,
+    };
+    let (context, resumed) = (Arc::new(context), resumed.is_some());
+    Ok(Prepared { context, resumed, warnings: findings.warnings, views, state_dir, platform, lock })
+}
+
+/// Returns the tokens of the repositories that base models are made from, by the name of the model.
+fn repository_tokens(plan: &Plan) -> BTreeMap<String, Secret> {
+    let environment = environment_of(plan);
+    let token = |candidate: &Candidate| {
+        let token = environment.get(candidate.helix.token_env.as_deref()?)?;
+        Some((candidate.model_name.clone(), Secret::new(token)))
+    };
+    plan.candidates.iter().filter_map(token).collect()
+}

@@ -1,0 +1,78 @@
+//! Connects to the platform of a plan and checks the plan against it. Creates nothing there.
+
+use anyhow::Context as _;
+
+use crate::cli::{Global, Run};
+use crate::cmd::environment_of;
+use crate::config;
+use crate::config::plan::{JudgeKey, JudgePlace, Plan};
+use crate::error::{Exit, Fault};
+use crate::nemo::Secret;
+use crate::platform::{self, Platform};
+use crate::run::check::{self, CheckOptions, Findings};
+use crate::run::gpus::{Budget, VIRTUAL_GPUS};
+use crate::run::judge::{self, JudgeWithKey};
+use crate::run::{leftovers, outcome, rehearsal};
+use crate::source::dataset::Manifest;
+use crate::store::Store;
+
+/// A platform on which a plan can run.
+pub(super) struct CheckedPlatform {
+    pub(super) platform: Platform,
+    pub(super) budget: Budget,
+    pub(super) findings: Findings,
+}
+
+/// Connects and checks. A resumed run keeps its budget, because what it holds itself is not taken by others.
+pub(super) async fn check(
+    plan: &Plan,
+    store: &Store,
+    id: &str,
+    args: &Run,
+    judge_key: Option<&Secret>,
+) -> anyhow::Result<CheckedPlatform> {
+    let budget = match store.fact::<Budget>(id, outcome::BUDGET)? {
+        Some(budget) => budget,
+        None => Budget::of(plan)?,
+    };
+    let mut platform = connect(plan, &budget)?;
+    let mut own_runs = leftovers::own_runs(store)?;
+    own_runs.insert(id.to_owned());
+    let mut adopt = args.adopt;
+    let models = plan.candidates.iter().map(|candidate| &candidate.model_name);
+    for model in models.chain(plan.judge.iter().map(|judge| &judge.model_name)) {
+        adopt |= store.fact::<bool>(id, &outcome::adopted_key(model))?.unwrap_or(false);
+    }
+    let options = CheckOptions { own_runs: &own_runs, adopt, share: args.share };
+    // Once the datasets are made, it is known whether the records are tool calls.
+    let judge = match store.fact::<Manifest>(id, outcome::MANIFEST)? {
+        Some(manifest) => plan.judge_of(manifest.workload_type),
+        None => judge::known_from_plan(plan),
+    };
+    let judge = judge.map(|judge| JudgeWithKey { judge, key: judge_key });
+    let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;
+    let findings = findings.context("cannot run this plan")?;
+    platform.recognise();
+    Ok(CheckedPlatform { platform, budget, findings })
+}
+
+/// Connects to the platform, or starts the embedded one.
+pub(super) fn connect(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> {
+    rehearsal::check_candidates(plan)?;
+    platform::connect(plan, &environment_of(plan), budget.gpus.unwrap_or(VIRTUAL_GPUS))
+}
+
+/// Returns the key of a remote judge. A key in the configuration is read from there again, because a run keeps no secret.
+pub(super) fn judge_key(plan: &Plan, global: &Global) -> anyhow::Result<Option<Secret>> {
+    let key = config::judge_key(plan, &global.set, &environment_of(plan));
+    let written = plan
+        .judge
+        .as_ref()
+        .is_some_and(|judge| matches!(&judge.place, JudgePlace::Remote { key, .. } if *key == JudgeKey::Written));
+    if key.is_none() && written {
+        let message =
+            "cannot find the key of the judge: llm_judge_config.api_key is not where the run was started with it";
+        return Err(Fault::new(Exit::Usage, message).hint("set LLM_JUDGE_API_KEY").into());
+    }
+    Ok(key.map(Secret::new))
+}

@@ -1,0 +1,38 @@
+//! `run --plan`: shows what a run would do.
+
+use anyhow::Context as _;
+
+use super::platform_check;
+use crate::cli::{Global, Run};
+use crate::cmd::credentials_of;
+use crate::cmd::state_dir::existing_store;
+use crate::config::plan::Plan;
+use crate::report::plan::PlanReport;
+use crate::run::check::{self, CheckOptions};
+use crate::run::gpus::Budget;
+use crate::run::judge::{self, JudgeWithKey};
+use crate::run::stop::Stop;
+use crate::run::{datasets, leftovers};
+use crate::ui::Ui;
+
+/// Checks a plan and shows it. Makes the datasets as the run would, to see whether the records suffice, and deletes them.
+pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let built = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await;
+    let key = platform_check::judge_key(plan, global)?;
+    let judge = match &built {
+        Ok(manifest) => plan.judge_of(manifest.workload_type),
+        Err(_) => judge::known_from_plan(plan),
+    };
+    let judge = judge.map(|judge| JudgeWithKey { judge, key: key.as_ref() });
+    let budget = Budget::of(plan)?;
+    let platform = platform_check::connect(plan, &budget)?;
+    let own_runs = existing_store(&plan.state_dir)?.as_ref().map(leftovers::own_runs).transpose()?.unwrap_or_default();
+    let options = CheckOptions { own_runs: &own_runs, adopt: args.adopt, share: args.share };
+    let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;
+    let findings = findings.context("cannot run this plan")?;
+    let report = PlanReport::new(plan, &budget, &findings, &built?);
+    ui.json(&report);
+    ui.result(&report.text(ui.width(), ui.color()));
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The eval set of a run with its true labels, and the evaluator's reply to each of its rows.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::data::label::{self, LabelReader};
+use crate::data::workload_type::WorkloadType;
+use crate::nemo::EvaluatedRow;
+use crate::source::dataset::Manifest;
+
+/// The replies in the order of the eval set. `None`: the evaluator returned no row.
+pub(super) type Replies<'r> = Vec<Option<&'r EvaluatedRow>>;
+
+/// The eval set.
+pub(super) struct EvalSet {
+    pub(super) workload_type: WorkloadType,
+    /// In the order of the manifest.
+    pub(super) labels: Vec<String>,
+    pub(super) reader: LabelReader,
+    /// In the order of the file.
+    pub(super) rows: Vec<EvalRow>,
+}
+
+/// One row of the eval set.
+pub(super) struct EvalRow {
+    /// Recognises the row among those of the evaluator.
+    pub(super) question: String,
+    /// An index into the labels.
+    pub(super) label: usize,
+}
+
+impl EvalSet {
+    /// Reads the file of the eval set.
+    pub(super) fn read(path: &Path, reader: LabelReader, manifest: &Manifest) -> anyhow::Result<EvalSet> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let workload_type = manifest.workload_type;
+        let mut set =
+            EvalSet { workload_type, labels: manifest.classes.keys().cloned().collect(), reader, rows: Vec::new() };
+        for (index, line) in text.lines().enumerate() {
+            let row: Value = serde_json::from_str(line)
+                .with_context(|| format!("cannot read row {} of {}", index + 1, path.display()))?;
+            let label = set
+                .label_of(&row)
+                .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
+            set.rows.push(EvalRow { question: question(&row), label });
+        }
+        Ok(set)
+    }
+
+    fn label_of(&self, row: &Value) -> Option<usize> {
+        let text = |pointer: &str| row.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        match self.workload_type {
+            WorkloadType::ToolCalling => {
+                let function = label::key(text("/response/choices/0/message/tool_calls/0/function/name"));
+                self.labels.iter().position(|known| label::key(known) == function)
+            }
+            WorkloadType::Classification => {
+                self.reader.strict(text("/response/choices/0/message/content"), &self.labels)
+            }
+        }
+    }
+
+    /// Finds the reply to each row among the rows of the evaluator.
+    pub(super) fn replies<'r>(&self, evaluated: &'r [EvaluatedRow]) -> anyhow::Result<Replies<'r>> {
+        let mut by_question: HashMap<String, &EvaluatedRow> = HashMap::with_capacity(evaluated.len());
+        for row in evaluated {
+            by_question.insert(question(&row.item), row);
+        }
+        let replies: Replies<'r> = self.rows.iter().map(|row| by_question.remove(&row.question)).collect();
+        if replies.iter().all(Option::is_none) || !by_question.is_empty() {
+            bail!(
+                "the evaluator returned {} rows, of which {} are not in the eval set of {} rows",
+                evaluated.len(),
+                by_question.len(),
+                self.rows.len()
+            );
+        }
+        Ok(replies)
+    }
+}
+
+/// Returns the user messages of a row, or all messages if none is of the user. Deduplication leaves no two rows of a
+/// dataset with the same ones.
+fn question(row: &Value) -> String {
+    let messages = row.pointer("/request/messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let of_user = |message: &&Value| message["role"] == "user";
+    let any = messages.iter().any(|message| of_user(&message));
+    let asked = messages.iter().filter(|message| !any || of_user(message)).map(|message| &message["content"]);
+    Value::Array(asked.cloned().collect()).to_string()
+}

@@ -1,0 +1,261 @@
+//! One evaluation of a candidate: its job, the rows that come back, and their scores.
+
+mod eval_set;
+mod label_scores;
+mod row_outputs;
+pub(super) mod tool_scores;
+
+use anyhow::{Context as _, bail};
+
+use super::context::RunContext;
+use super::event::Step;
+use super::hold::{Lookup, ResourceSpec};
+use super::job::JobCancelled;
+use super::judge;
+use super::names;
+use super::outcome::{EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
+use super::release::looked_for_since;
+use super::{base_model, datasets};
+use crate::config::plan::Candidate;
+use crate::data::label::LabelReader;
+use crate::data::workload_type::WorkloadType;
+use crate::nemo::{
+    EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationKind, EvaluationScores, JobStatus, JudgeModel, NewEvaluation,
+};
+use crate::source::dataset::{self, Manifest};
+use crate::store::{Resource, ResourceKind};
+
+use eval_set::{EvalSet, Replies};
+use label_scores::label_scores;
+
+/// Evaluates a variant of a candidate, which the platform serves as `model`, unless an earlier process has done so.
+///
+/// # Errors
+/// When the job fails or takes too long, or its rows are not those of the eval set.
+pub async fn evaluate(
+    run: &RunContext,
+    candidate: &Candidate,
+    variant: ModelVariant,
+    model: &str,
+) -> anyhow::Result<EvaluationFact> {
+    let key = evaluation_key(&candidate.model_name, variant);
+    let work = run_and_score(run, candidate, variant, model);
+    run.step_once(&key, Some(&candidate.model_name), step_of(variant), work, headline).await
+}
+
+fn step_of(variant: ModelVariant) -> Step {
+    match variant {
+        ModelVariant::Base => Step::BaseEvaluation,
+        ModelVariant::Customized => Step::CustomizedEvaluation,
+    }
+}
+
+/// Returns the scores that decide, in words.
+fn headline(fact: &EvaluationFact) -> Option<String> {
+    let score = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
+    let calls = || [score(tool_scores::HEADLINE, "name and arguments"), score(tool_scores::CORRECTNESS, "judge")];
+    let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
+    score("macro_f1", "macro F1").or_else(calls)
+}
+
+fn manifest(run: &RunContext) -> anyhow::Result<Manifest> {
+    run.store.fact(&run.id, MANIFEST)?.context("the manifest of this run is missing")
+}
+
+async fn run_and_score(
+    run: &RunContext,
+    candidate: &Candidate,
+    variant: ModelVariant,
+    model: &str,
+) -> anyhow::Result<EvaluationFact> {
+    let (resource, job) = finished_job(run, candidate, variant, model).await?;
+    run.store.mark_finished(resource.id)?;
+    let seconds = run.seconds_of(&resource);
+    let scores = run.read(run.nemo.evaluation_scores(&job)).await;
+    let scores = scores.with_context(|| format!("cannot read the results of evaluation job {job}"))?;
+    let rows = run.read(run.nemo.evaluated_rows(&job)).await;
+    let rows = rows.with_context(|| format!("cannot download the rows of evaluation job {job}"))?;
+    let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
+    let set = EvalSet::read(&run.dir.join(dataset::EVAL), reader, &manifest(run)?)?;
+    let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
+    let seed = run.plan.data.split.random_seed;
+    let act = || format!("cannot score the rows of evaluation job {job}");
+    let replies = set.replies(&rows).with_context(act)?;
+    let mut fact = scored(&set, &replies, &scores, seed, judge.is_some()).with_context(act)?;
+    fact.seconds = seconds;
+    fact.file = format!("rows/{}-{}.jsonl", run.names.slug(&candidate.model_name), variant.as_str());
+    fact.job = job;
+    run.create_folder("rows")?;
+    row_outputs::write(&run.dir.join(&fact.file), &set, &replies)?;
+    if let Some(judge) = judge {
+        warn_of_unrated(run, model, &judge, &replies)?;
+    }
+    if fact.unanswered > 0 {
+        run.warn(format!(
+            "{model}: the evaluator returned no reply for {} of {} rows; they count as wrong",
+            fact.unanswered, fact.rows
+        ))?;
+    }
+    Ok(fact)
+}
+
+/// Warns of rows that the judge did not rate, with the reason that the service gives.
+fn warn_of_unrated(run: &RunContext, model: &str, judge: &JudgeModel, replies: &Replies<'_>) -> anyhow::Result<()> {
+    let (unrated, why) = tool_scores::unrated(replies);
+    if unrated == 0 {
+        return Ok(());
+    }
+    let why = why.map_or_else(String::new, |why| format!("; the first reason: {}", judge.without_key(why)));
+    let effect =
+        if unrated == replies.len() { "so there is no judge_correctness" } else { "which count only in judge_unrated" };
+    run.warn(format!("{model}: the judge gave no rating for {unrated} of {} rows, {effect}{why}", replies.len()))
+}
+
+/// Returns the finished job. A job that an earlier process had begun to cancel is replaced by another.
+async fn finished_job(
+    run: &RunContext,
+    candidate: &Candidate,
+    variant: ModelVariant,
+    model: &str,
+) -> anyhow::Result<(Resource, String)> {
+    loop {
+        let resource = hold_job(run, candidate, variant, model).await?;
+        let job = resource.remote_id.clone().context("the evaluation job has no id")?;
+        match wait_for_job(run, candidate, variant, &resource, &job).await {
+            Ok(()) => return Ok((resource, job)),
+            Err(error) if error.is::<JobCancelled>() && resource.intended_ms < run.started_ms => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn hold_job(
+    run: &RunContext,
+    candidate: &Candidate,
+    variant: ModelVariant,
+    model: &str,
+) -> anyhow::Result<Resource> {
+    let kind = ResourceKind::Evaluation;
+    let base = run.name_of(candidate, kind, &format!("{}-eval", variant.as_str()))?;
+    let spec = ResourceSpec { kind, base: &base, candidate: Some(&candidate.model_name), by_name: false };
+    let look_up = |resource: Resource| async move {
+        let job = match &resource.remote_id {
+            Some(id) => run.nemo.evaluation_job(id).await?,
+            None => {
+                let description = names::description(&resource.name, &run.owner);
+                run.nemo.find_evaluation_job(&description, looked_for_since(&resource)).await?
+            }
+        };
+        Ok(match job {
+            None => Lookup::Absent,
+            Some(job) if matches!(job.status, JobStatus::Failed(_) | JobStatus::Cancelled) => {
+                Lookup::Spent(Some(job.id))
+            }
+            Some(job) => Lookup::Found(Some(job.id)),
+        })
+    };
+    let dataset = &datasets::name(run, datasets::EVAL)?;
+    let kind = match manifest(run)?.workload_type {
+        WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
+        WorkloadType::Classification => EvaluationKind::Classification,
+    };
+    let judge = &match judge::of_run(run)?.map(|judge| judge.for_evaluator()) {
+        Some(JudgeModel::Served(name)) => {
+            Some(JudgeModel::Served(run.read(run.nemo.base_model_id(&base_model::named(&name))).await?))
+        }
+        other => other,
+    };
+    let create = |resource: Resource| async move {
+        let new = NewEvaluation {
+            namespace: run.plan.platform.namespace.clone(),
+            description: names::description(&resource.name, &run.owner),
+            kind,
+            judge: judge.clone(),
+            model: model.to_owned(),
+            dataset: dataset.clone(),
+            file: datasets::EVAL_FILE.to_owned(),
+            temperature: Some(EVALUATION_TEMPERATURE),
+        };
+        Ok(Some(run.nemo.create_evaluation_job(&new).await?.id))
+    };
+    run.hold(spec, look_up, create).await.with_context(|| format!("cannot start the evaluation of {model}"))
+}
+
+async fn wait_for_job(
+    run: &RunContext,
+    candidate: &Candidate,
+    variant: ModelVariant,
+    resource: &Resource,
+    job: &str,
+) -> anyhow::Result<()> {
+    let model = Some(candidate.model_name.as_str());
+    let step = step_of(variant);
+    let what = format!("evaluation job {job}");
+    run.wait(&what, names::millis(run.plan.limits.evaluate_ms), "evaluate", || async {
+        let Some(there) = run.nemo.evaluation_job(job).await? else {
+            run.store.mark_released(resource.id)?;
+            bail!("evaluation job {job} has disappeared from the platform");
+        };
+        match there.status {
+            JobStatus::Done => return Ok(Some(())),
+            JobStatus::Failed(why) => {
+                run.store.mark_finished(resource.id)?;
+                let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
+                let why = judge.map_or_else(|| why.clone(), |judge| judge.without_key(&why));
+                bail!("evaluation job {job} failed: {why}");
+            }
+            JobStatus::Cancelled => {
+                run.store.mark_finished(resource.id)?;
+                return Err(JobCancelled { job: format!("evaluation job {job}") }.into());
+            }
+            JobStatus::Waiting | JobStatus::Unknown(_) => {
+                run.progress(model, step, None, Some("pending".to_owned()));
+            }
+            JobStatus::Running(percent) => {
+                let percent = percent.or(there.progress).map(f64::from);
+                run.progress(model, step, percent, None);
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+/// Scores the replies. A row without a reply counts as wrong.
+fn scored(
+    set: &EvalSet,
+    replies: &Replies<'_>,
+    platform: &EvaluationScores,
+    seed: u64,
+    judged: bool,
+) -> anyhow::Result<EvaluationFact> {
+    let fact = counted(replies);
+    match set.workload_type {
+        WorkloadType::ToolCalling => Ok(EvaluationFact { scores: tool_scores::scores(replies, judged), ..fact }),
+        WorkloadType::Classification => {
+            let scores = label_scores(set, replies, platform, seed)?;
+            let confusion = Some(scores.confusion);
+            Ok(EvaluationFact { scores: scores.scores, classes: scores.classes, confusion, ..fact })
+        }
+    }
+}
+
+/// Counts rows and tokens. Scores are still missing.
+fn counted(replies: &Replies<'_>) -> EvaluationFact {
+    let sum = |tokens: fn(&EvaluatedRow) -> Option<u64>| -> Option<u64> {
+        replies.iter().map(|row| row.and_then(tokens)).sum::<Option<u64>>()
+    };
+    let silent = |row: &EvaluatedRow| row.output_text.is_none() && row.called.is_empty();
+    EvaluationFact {
+        job: String::new(),
+        rows: replies.len() as u64,
+        unanswered: replies.iter().filter(|row| row.is_none_or(silent)).count() as u64,
+        seconds: None,
+        scores: std::collections::BTreeMap::new(),
+        classes: Vec::new(),
+        confusion: None,
+        prompt_tokens: sum(|row| row.prompt_tokens),
+        completion_tokens: sum(|row| row.completion_tokens),
+        file: String::new(),
+    }
+}

@@ -1,0 +1,162 @@
+//! Holds remote resources: each is written to the ledger before it is created, and looked up rather than created again.
+
+use std::future::Future;
+
+use tokio::time::Instant;
+
+use super::context::RunContext;
+use super::event::EventKind;
+use super::names;
+use super::wait::pause_after;
+use crate::nemo::ApiError;
+use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
+
+/// A resource to hold.
+#[derive(Clone, Copy, Debug)]
+pub struct ResourceSpec<'a> {
+    pub kind: ResourceKind,
+    /// The name without an attempt number.
+    pub base: &'a str,
+    /// `None` for a resource of the whole run.
+    pub candidate: Option<&'a str>,
+    /// Two creates of one name make one resource, so an unanswered create may be repeated.
+    pub by_name: bool,
+}
+
+/// What a lookup on the platform found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Absent,
+    /// Found, with the id that the platform gave it, if any.
+    Found(Option<String>),
+    /// Found, but of no further use, because it ended badly. Another attempt is due.
+    Spent(Option<String>),
+}
+
+impl RunContext {
+    /// Holds a remote resource. If an earlier process has a row for it, `look_up` looks for it: by id when the row has
+    /// one, else by name or description. Otherwise the intent is written and `create` is called. A create without an
+    /// answer is looked up and never repeated blindly.
+    ///
+    /// # Errors
+    /// When the platform refuses, or with `Interrupted` when the run was asked to stop before the create.
+    pub async fn hold<L, LF, C, CF>(&self, spec: ResourceSpec<'_>, look_up: L, create: C) -> anyhow::Result<Resource>
+    where
+        L: Fn(Resource) -> LF,
+        LF: Future<Output = anyhow::Result<Lookup>>,
+        C: FnOnce(Resource) -> CF,
+        CF: Future<Output = Result<Option<String>, ApiError>>,
+    {
+        self.stop.check()?;
+        if let Some(resource) = self.store.open_resource(&self.id, spec.kind, spec.base)?
+            && let Some(resource) = self.find_again(&resource, spec, &look_up).await?
+        {
+            return Ok(resource);
+        }
+        self.stop.check()?;
+        let resource = self.intend(spec)?;
+        match create(resource.clone()).await {
+            Ok(remote_id) => self.mark_live(resource, remote_id.as_deref()),
+            Err(error) if error.already_exists() || error.may_have_been_accepted() => {
+                match self.look_until_settled(&resource, &look_up).await? {
+                    Lookup::Found(remote_id) => self.mark_live(resource, remote_id.as_deref()),
+                    Lookup::Absent | Lookup::Spent(_) => Err(error.into()),
+                }
+            }
+            Err(error) => {
+                // Refused or never sent, so nothing exists. Only of a dataset the repository may.
+                if spec.kind != ResourceKind::Dataset {
+                    self.store.mark_released(resource.id)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Writes the intent, or renews the one that an earlier process left.
+    fn intend(&self, spec: ResourceSpec<'_>) -> anyhow::Result<Resource> {
+        match self.store.open_resource(&self.id, spec.kind, spec.base)? {
+            Some(resource) if resource.state == ResourceState::Intended && !resource.finished => {
+                self.store.renew_intent(resource.id)?;
+                Ok(resource)
+            }
+            _ => Ok(self.store.record_intent(&NewResource {
+                run: &self.id,
+                candidate: spec.candidate,
+                kind: spec.kind,
+                base: spec.base,
+                platform: &self.platform,
+            })?),
+        }
+    }
+
+    /// Returns the resource of an earlier process if the platform still has it. Otherwise settles its row.
+    async fn find_again<L, LF>(
+        &self,
+        resource: &Resource,
+        spec: ResourceSpec<'_>,
+        look_up: &L,
+    ) -> anyhow::Result<Option<Resource>>
+    where
+        L: Fn(Resource) -> LF,
+        LF: Future<Output = anyhow::Result<Lookup>>,
+    {
+        if resource.platform != self.platform {
+            // It ended with the process of its platform. The URLs of a cluster are part of the plan and do not change.
+            self.store.mark_released(resource.id)?;
+            return Ok(None);
+        }
+        let found = match resource.state {
+            ResourceState::Intended if !spec.by_name => self.look_until_settled(resource, look_up).await?,
+            ResourceState::Intended | ResourceState::Live | ResourceState::Released => {
+                self.read(look_up(resource.clone())).await?
+            }
+        };
+        match found {
+            Lookup::Found(remote_id) => Ok(Some(self.mark_live(resource.clone(), remote_id.as_deref())?)),
+            Lookup::Spent(remote_id) => {
+                self.store.mark_live(resource.id, remote_id.as_deref())?;
+                self.store.mark_finished(resource.id)?;
+                Ok(None)
+            }
+            Lookup::Absent if resource.state == ResourceState::Intended && spec.by_name => Ok(None),
+            Lookup::Absent => {
+                self.store.mark_released(resource.id)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Looks for a resource whose create was not answered, until it appears or `limits.settle` has passed.
+    async fn look_until_settled<L, LF>(&self, resource: &Resource, look_up: &L) -> anyhow::Result<Lookup>
+    where
+        L: Fn(Resource) -> LF,
+        LF: Future<Output = anyhow::Result<Lookup>>,
+    {
+        let started = Instant::now();
+        let settle = names::millis(self.plan.limits.settle_ms);
+        loop {
+            let last = started.elapsed() >= settle;
+            match self.read(look_up(resource.clone())).await? {
+                Lookup::Absent => {}
+                found => return Ok(found),
+            }
+            self.store.record_vain_lookup(resource.id)?;
+            if last {
+                return Ok(Lookup::Absent);
+            }
+            let rest = settle.saturating_sub(started.elapsed());
+            self.pause(pause_after(started.elapsed()).min(rest)).await?;
+        }
+    }
+
+    fn mark_live(&self, mut resource: Resource, remote_id: Option<&str>) -> anyhow::Result<Resource> {
+        self.store.mark_live(resource.id, remote_id)?;
+        resource.state = ResourceState::Live;
+        if let Some(remote_id) = remote_id {
+            resource.remote_id = Some(remote_id.to_owned());
+        }
+        self.events.tell(EventKind::ResourceLive { kind: resource.kind, name: resource.name.clone() });
+        Ok(resource)
+    }
+}

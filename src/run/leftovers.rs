@@ -1,0 +1,89 @@
+//! Resources of runs whose process has ended: which are still on a platform, and their release.
+
+use std::collections::BTreeSet;
+
+use super::names;
+use super::release::{Releaser, StillHeld};
+use crate::config::plan::Plan;
+use crate::nemo::Client;
+use crate::store::{Resource, ResourceClass, RunRow, Store};
+
+/// How much a cleanup removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CleanupDepth {
+    /// The resources of class GPU.
+    Gpus,
+    /// Everything.
+    Purge,
+}
+
+impl CleanupDepth {
+    /// Tells whether a cleanup of this depth removes the resource.
+    pub fn includes(self, resource: &Resource) -> bool {
+        match self {
+            CleanupDepth::Gpus => resource.class() == ResourceClass::Gpu,
+            CleanupDepth::Purge => resource.class() != ResourceClass::Record,
+        }
+    }
+}
+
+/// Returns the ids of the runs of a state directory, to tell their resources from those of others.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
+    Ok(store.runs()?.into_iter().map(|row| row.id).collect())
+}
+
+/// Returns the open resources of a run, except those that ended with the process of their platform.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn open_resources(store: &Store, run: &str) -> anyhow::Result<Vec<Resource>> {
+    let mut open = store.open_resources(run)?;
+    open.retain(|resource| !resource.platform.ends_with_its_process());
+    Ok(open)
+}
+
+/// Marks the resources that ended with the process of their platform as released.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub fn settle_ended_platforms(store: &Store, run: &str) -> anyhow::Result<()> {
+    for resource in store.open_resources(run)?.iter().filter(|open| open.platform.ends_with_its_process()) {
+        store.mark_released(resource.id)?;
+    }
+    Ok(())
+}
+
+/// Releases what a run without a process has on the platform. `on_release` hears of each resource.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn release(
+    store: &Store,
+    nemo: &Client,
+    plan: &Plan,
+    row: &RunRow,
+    open: Vec<Resource>,
+    depth: CleanupDepth,
+    on_release: &(dyn Fn(&Resource) + Send + Sync),
+) -> anyhow::Result<Vec<StillHeld>> {
+    let releaser = Releaser {
+        nemo,
+        store,
+        namespace: &plan.platform.namespace,
+        owner: &row.owner,
+        settle: names::millis(plan.limits.settle_ms),
+        on_release,
+    };
+    let deadline = names::millis(plan.limits.release_ms);
+    let mut left = releaser.gpus(open, deadline).await;
+    if depth == CleanupDepth::Purge && left.is_empty() {
+        // Read again, because running jobs have become finished ones.
+        let mut rest = store.open_resources(&row.id)?;
+        rest.retain(|resource| depth.includes(resource));
+        left = releaser.storage(rest, deadline).await;
+    }
+    Ok(left)
+}

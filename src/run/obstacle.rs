@@ -1,0 +1,52 @@
+//! The reasons why a plan cannot run on a platform.
+
+use crate::nemo::ApiError;
+
+/// Why a plan cannot run on a platform.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// NVML sees processes on all GPUs.
+    #[error("no GPU of this machine is free: other processes use all of them")]
+    AllBusy,
+    /// A candidate or the judge needs more GPUs than the budget has.
+    #[error("{model} needs {need} GPUs{}, the budget is {budget}", beside_the_judge(*beside))]
+    TooSmall {
+        model: String,
+        need: u32,
+        /// The GPUs of the judge.
+        beside: u32,
+        budget: u32,
+    },
+    /// The embedded platform has no such model.
+    #[error("the embedded platform has no model {model}; it has {}", crate::student::NAMES.join(" and "))]
+    NoStudent { model: String },
+    /// The Customizer has no such target, or has disabled it.
+    #[error("{model}: the Customizer has no enabled target {target}")]
+    NoTarget {
+        model: String,
+        target: String,
+        /// The targets that it has enabled.
+        enabled: Vec<String>,
+    },
+    /// A remote judge refuses or does not answer.
+    #[error("cannot ask the judge {model} at {url}")]
+    Judge {
+        model: String,
+        url: String,
+        #[source]
+        error: Box<ApiError>,
+    },
+    /// The operator has deployed a NIM for a model of the plan.
+    #[error("{model} is already served: {by}")]
+    Operator { model: String, by: String },
+    /// Another dfwfd has deployments on the platform.
+    #[error("another dfwfd run is on this platform: {}", .resources.join(", "))]
+    Others {
+        /// Its deployments, each with its owner.
+        resources: Vec<String>,
+    },
+}
+
+fn beside_the_judge(gpus: u32) -> String {
+    if gpus == 0 { String::new() } else { format!(" beside the judge's {gpus}") }
+}

@@ -1,0 +1,137 @@
+//! Waits for something remote: the only poll loop, its pauses and its limits.
+
+use std::future::Future;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use super::context::RunContext;
+use super::stop::Interrupted;
+use crate::nemo::ApiError;
+
+/// How long a service may be unreachable before a wait gives up.
+const OUTAGE: Duration = Duration::from_secs(120);
+
+/// The longest pause between two polls.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A wait that exceeded its limit.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} took longer than {} (limits.{key})", in_words(*limit))]
+pub struct TooLong {
+    pub what: String,
+    pub limit: Duration,
+    /// The key of the limit below `limits`.
+    pub key: String,
+}
+
+impl RunContext {
+    /// Polls until the probe returns `Some`. A service that does not answer is waited for, up to [`OUTAGE`].
+    ///
+    /// # Errors
+    /// When the probe fails, the run is asked to stop, or the wait exceeds `limit`.
+    pub async fn wait<T, P, F>(&self, what: &str, limit: Duration, limit_key: &str, mut probe: P) -> anyhow::Result<T>
+    where
+        P: FnMut() -> F,
+        F: Future<Output = anyhow::Result<Option<T>>>,
+    {
+        let started = Instant::now();
+        let mut away_since: Option<Instant> = None;
+        loop {
+            self.stop.check()?;
+            // A probe only reads, so it may be dropped.
+            let probed = tokio::select! {
+                probed = probe() => probed,
+                interrupted = self.stop.asked() => return Err(interrupted.into()),
+            };
+            match probed {
+                Ok(Some(value)) => return Ok(value),
+                Ok(None) => away_since = None,
+                Err(error) => {
+                    let since = *away_since.get_or_insert_with(Instant::now);
+                    if !is_outage(&error) || since.elapsed() >= OUTAGE {
+                        return Err(error.context(format!("cannot wait for {what}")));
+                    }
+                    tracing::warn!(error = format!("{error:#}"), "{what}: the service does not answer, still waiting");
+                }
+            }
+            let waited = started.elapsed();
+            if waited >= limit {
+                return Err(TooLong { what: what.to_owned(), limit, key: limit_key.to_owned() }.into());
+            }
+            self.pause(pause_after(waited).min(limit - waited)).await?;
+        }
+    }
+
+    /// Awaits a call that only reads. It is dropped when the run is asked to stop, so a missing answer delays nobody.
+    ///
+    /// # Errors
+    /// When the call fails, or the run is asked to stop.
+    pub async fn read<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        tokio::select! {
+            answer = call => answer.map_err(Into::into),
+            interrupted = self.stop.asked() => Err(interrupted.into()),
+        }
+    }
+
+    /// Sleeps, unless the run is asked to stop.
+    pub(super) async fn pause(&self, duration: Duration) -> Result<(), Interrupted> {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => Ok(()),
+            interrupted = self.stop.asked() => Err(interrupted),
+        }
+    }
+}
+
+fn in_words(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, _) => format!("{} s", limit.as_secs_f64()),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// Tells whether the service is away. A service that refuses is not.
+fn is_outage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ApiError>().is_some_and(ApiError::is_transient)
+}
+
+/// Returns the pause after a wait of this length. The end of a short job is noticed at once, that of a long one within
+/// 3 % of its time and never later than 10 s. Jitter keeps candidates from polling in step.
+pub(super) fn pause_after(waited: Duration) -> Duration {
+    let tenth = waited.mul_f64(0.1).max(Duration::from_millis(20));
+    let share = waited.mul_f64(0.03).max(Duration::from_millis(1800));
+    let jitter = rand::rng().random_range(0.9..1.0);
+    tenth.min(share).min(LONGEST_PAUSE).mul_f64(jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_keep_the_promise() {
+        for seconds in [0.0_f64, 0.5, 10.0, 60.0, 100.0, 400.0, 3600.0, 40000.0] {
+            let pause = pause_after(Duration::from_secs_f64(seconds)).as_secs_f64();
+            let promised = (seconds * 0.03).clamp(2.0, 10.0);
+            assert!(pause <= promised, "{seconds}: {pause} > {promised}");
+            assert!(pause >= 0.018);
+        }
+    }
+
+    #[test]
+    fn limits_read_as_people_say_them() {
+        let of = |seconds| in_words(Duration::from_secs(seconds));
+        assert_eq!(
+            (of(10_800), of(1800), of(90), of(30)),
+            ("3 h".into(), "30 min".into(), "1 min 30 s".into(), "30 s".into())
+        );
+    }
+}
