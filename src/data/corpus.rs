@@ -1,4 +1,4 @@
-//! The usable records of one workload, each text once, in canonical order. Says what became of the others.
+//! The usable records of one workload, each text once, in canonical order, with the counts of the others.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,28 +13,25 @@ use crate::data::workload_type::WorkloadType;
 /// The usable records of one workload.
 #[derive(Debug)]
 pub struct Corpus {
-    /// The workload.
     pub workload: String,
-    /// What kind of task it is.
     pub workload_type: WorkloadType,
-    /// What that was decided from.
+    /// The counts by which the type was decided.
     pub types: TypeCounts,
-    /// What became of all lines read.
     pub counts: LineCounts,
-    /// The labels (names of functions) of the rows, as written most often, ordered by their comparison key.
+    /// The labels (names of functions) of the rows as written most often, in the order of their comparison keys.
     pub classes: Vec<String>,
     /// The records in canonical order: timestamp, then id.
     pub rows: Vec<CorpusRow>,
-    /// Texts that stand with different labels, in the order of their kept rows.
+    /// Texts that have different labels, in the order of their kept rows.
     pub conflicts: Vec<LabelConflict>,
-    /// Records refused only because of the workload's type, in the order of reading.
+    /// Records that only the workload type refuses, in the order of reading.
     pub late: Vec<(Origin, Reject)>,
 }
 
 /// One usable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorpusRow {
-    /// Where it stands.
+    /// Place of its line.
     pub origin: Origin,
     /// Index into [`Corpus::classes`].
     pub class: u32,
@@ -42,19 +39,19 @@ pub struct CorpusRow {
     pub group: u64,
 }
 
-/// A text that stands with different labels.
+/// A text that has different labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelConflict {
-    /// The newest record of the text, which is kept.
+    /// Place of the newest record of the text. It is kept.
     pub kept: Origin,
-    /// Its label.
+    /// Label of that record.
     pub label: String,
-    /// All labels of the text, with the number of their records.
+    /// All labels of the text with their number of records.
     pub labels: BTreeMap<String, u64>,
 }
 
 impl Corpus {
-    /// Drops all but the newest record of each text and puts the rest into canonical order. Every entry has a name.
+    /// Keeps the newest record of each text and sorts them into canonical order. Every entry must have a class name.
     pub(crate) fn new(
         workload: String,
         workload_type: WorkloadType,
@@ -77,10 +74,10 @@ impl Corpus {
                 conflicts.push((newest.timestamp, newest.id, conflict));
             }
         }
-        // In place, because a second list of entries would double the memory of the whole command.
+        // In place: a second list of entries would double the memory of the command.
         let mut at = 0;
         entries.retain(|_| (!is_older[at], at += 1).0);
-        // Most logs are in order of time; what is costs nothing here.
+        // Most logs are in order of time already, and sorting those costs nothing.
         entries.sort_by_key(|entry| entry.timestamp);
         for second in entries.chunk_by_mut(|a, b| a.timestamp == b.timestamp) {
             second.sort_unstable_by_key(|entry| entry.id);
@@ -107,9 +104,9 @@ fn name_of(entry: &Entry, workload_type: WorkloadType) -> usize {
     entry.class_name(workload_type).unwrap_or_default() as usize
 }
 
-/// The entries of each text that several have, from the oldest to the newest.
+/// Returns the entries of each text that occurs several times, from the oldest to the newest.
 fn several(entries: &[Entry]) -> Vec<Vec<u32>> {
-    // Half of a text's key tells nearly all apart, and lists of numbers are sorted several times faster than entries.
+    // Half of a key tells nearly all texts apart, and numbers are sorted several times faster than entries.
     let half = |entry: &Entry| (entry.text >> 64) as u64;
     let mut order: Vec<(u64, u32)> = entries.iter().map(half).zip(0..).collect();
     order.sort_unstable();
@@ -126,7 +123,7 @@ fn several(entries: &[Entry]) -> Vec<Vec<u32>> {
     several
 }
 
-/// What to tell of the records of one text, if their labels differ.
+/// Returns the conflict among the records of one text, if their labels differ.
 fn conflict<'a>(
     same_text: impl Iterator<Item = &'a Entry> + Clone,
     newest: Entry,
@@ -144,11 +141,11 @@ fn conflict<'a>(
     Some(LabelConflict { kept: newest.origin, label: labels.shown[class(&newest)].clone(), labels: all })
 }
 
-/// The spellings of names brought together into classes.
+/// Brings spellings together into classes.
 struct ClassNames {
     /// Class of each name.
     class_of: Vec<usize>,
-    /// How each class is shown: as written most often; of equals, the first in code point order.
+    /// The shown name of each class: the most frequent spelling, of equals the first in code point order.
     shown: Vec<String>,
 }
 

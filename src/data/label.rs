@@ -13,14 +13,14 @@ pub struct LabelReader {
 }
 
 impl LabelReader {
-    /// A reader by these rules, or what is wrong with the pattern.
+    /// Creates a reader. The error says what is wrong with the pattern.
     pub fn new(rules: &LabelRules) -> Result<LabelReader, String> {
         let pattern = rules.pattern.as_deref().map(Regex::new).transpose().map_err(|e| e.to_string())?;
         let allowed = rules.allowed.as_ref().map(|labels| labels.iter().map(|label| key(label)).collect());
         Ok(LabelReader { pattern, allowed })
     }
 
-    /// The label of a reply, read strictly: the last match, trimmed, never empty, as written.
+    /// Reads the label of a reply strictly: the last match, trimmed, as written. Never empty.
     pub fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
         match &self.pattern {
             None => last_in_brackets(text),
@@ -33,18 +33,17 @@ impl LabelReader {
         }
     }
 
-    /// Whether a label is on the list of allowed ones; without a list, every label is.
+    /// Returns true if a label is allowed. Without a list of allowed labels every label is.
     pub fn allows(&self, label: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&key(label)))
     }
 
-    /// Which of the `known` labels a reply gives, read strictly.
+    /// Returns the index of the known label that a strictly read reply gives.
     pub fn strict(&self, text: &str, known: &[String]) -> Option<usize> {
         position(known, self.read(text)?)
     }
 
-    /// Which of the `known` labels a reply gives, read leniently: strictly, or else the whole trimmed reply is a label
-    /// without brackets.
+    /// Returns the index of the known label that a reply gives strictly, or as a whole without brackets.
     pub fn lenient(&self, text: &str, known: &[String]) -> Option<usize> {
         match self.read(text) {
             Some(label) => position(known, label),
@@ -53,7 +52,7 @@ impl LabelReader {
     }
 }
 
-/// What labels are compared by: trimmed and lower case.
+/// Returns the form in which labels are compared: trimmed and in lower case.
 pub fn key(label: &str) -> String {
     label.trim().to_lowercase()
 }
@@ -63,7 +62,7 @@ fn position(known: &[String], label: &str) -> Option<usize> {
     known.iter().position(|label| key(label) == wanted)
 }
 
-/// The last text between two or more `[` and two or more `]` that holds no bracket itself.
+/// Returns the last text between two or more `[` and two or more `]` that contains no bracket.
 fn last_in_brackets(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let mut last = None;

@@ -1,4 +1,4 @@
-//! What the configuration decides about records and datasets: option types only, no behaviour.
+//! The options of the configuration for records and datasets.
 
 use std::path::PathBuf;
 
@@ -6,29 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::record::Record;
 
-/// Which records become datasets, and by what rules.
+/// The records that become datasets, and the rules for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetRequest {
-    /// Where the records come from.
     pub input: LogSource,
-    /// Where the fields of a record stand in documents of another shape; the local log store has none.
+    /// Paths of the fields in documents of another shape. The local log store ignores them.
     #[serde(default)]
     pub fields: Fields,
-    /// Which of them.
     pub filter: Filter,
-    /// What kind of task the workload is.
     pub workload_type: TypeChoice,
-    /// How the label of a record is read.
     pub labels: LabelRules,
-    /// How the kept records are divided.
     pub split: SplitRules,
 }
 
-/// Where records come from.
+/// The source of records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogSource {
-    /// The local log store below this folder (`logs/` of the state directory).
+    /// The local log store in this folder (`logs/` of the state directory).
     Local(PathBuf),
     /// JSONL files, in the order given.
     Files(Vec<PathBuf>),
@@ -50,28 +45,27 @@ impl LogSource {
     }
 }
 
-/// Where an index is and which environment variables open it: names only, no secret.
+/// The address of an index and the names of the environment variables with its credentials. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexAt {
     /// Base URL of the server.
     pub url: String,
-    /// The index.
     pub index: String,
-    /// The variable with an encoded API key; `None`: the usual one, if it is set.
+    /// The variable with an encoded API key. `None` stands for the usual variable, if it is set.
     pub api_key_env: Option<String>,
     /// The variable with a user name for basic authentication.
     pub username_env: Option<String>,
-    /// The variable with its password.
+    /// The variable with the password.
     pub password_env: Option<String>,
-    /// A PEM file with the certificate authority of the server, absolute.
+    /// Absolute path of a PEM file with the certificate authority of the server.
     pub ca_cert: Option<PathBuf>,
-    /// Whether the certificate of the server is looked at.
+    /// Whether to check the certificate of the server.
     #[serde(default = "yes")]
     pub verify: bool,
-    /// Milliseconds that one call may take.
+    /// Milliseconds allowed for one call.
     #[serde(default = "two_minutes")]
     pub timeout_ms: u64,
-    /// Where the fields of a record stand in its documents: what the request has.
+    /// Paths of the fields in its documents, as in the request.
     #[serde(default)]
     pub fields: Fields,
 }
@@ -100,23 +94,18 @@ impl Default for IndexAt {
     }
 }
 
-/// Where the five fields of a record stand in a document, as dotted paths; `None`: under the field's own name.
+/// Dotted paths of the five fields of a record in a document. `None` stands for the field's own name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fields {
-    /// Path of the time.
     pub timestamp: Option<String>,
-    /// Path of the workload.
     pub workload_id: Option<String>,
-    /// Path of the client.
     pub client_id: Option<String>,
-    /// Path of the request.
     pub request: Option<String>,
-    /// Path of the response.
     pub response: Option<String>,
 }
 
 impl Fields {
-    /// Each field with its path, if it has another than its own name.
+    /// Returns each field with its path, if that is not the field's own name.
     pub fn all(&self) -> [(&'static str, Option<&str>); 5] {
         [
             ("timestamp", self.timestamp.as_deref()),
@@ -127,12 +116,12 @@ impl Fields {
         ]
     }
 
-    /// Whether every field stands where a record has it.
+    /// Returns true if every field has its own name as its path.
     pub fn are_own(&self) -> bool {
         self.all().iter().all(|(name, path)| path.is_none_or(|path| path == *name))
     }
 
-    /// The path of the field with this name.
+    /// Returns the path of a field.
     pub fn path<'a>(&'a self, name: &'a str) -> &'a str {
         self.all().into_iter().find(|(field, _)| *field == name).and_then(|(_, path)| path).unwrap_or(name)
     }
@@ -144,12 +133,11 @@ impl std::fmt::Display for IndexAt {
     }
 }
 
-/// Which records: everything left `None` or empty lets all pass.
+/// Selects records. A part that is `None` or empty lets all pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// The one workload; `None`: the only one there is, an error when there are several.
+    /// `None` stands for the only workload. Several are an error then.
     pub workload: Option<String>,
-    /// Client ids; empty: all.
     pub clients: Vec<String>,
     /// Epoch seconds, inclusive.
     pub since: Option<i64>,
@@ -158,7 +146,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Returns whether a record is one of those that are wanted.
+    /// Returns true if a record is selected.
     pub fn passes(&self, record: &Record<'_>) -> bool {
         let Filter { workload, clients, since, until } = self;
         workload.as_deref().is_none_or(|wanted| wanted == record.workload)
@@ -168,11 +156,11 @@ impl Filter {
     }
 }
 
-/// What the configuration says about the kind of task.
+/// The workload type as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TypeChoice {
-    /// Decided from the records.
+    /// The records decide.
     Auto,
     /// Each reply holds one label.
     Classification,
@@ -180,35 +168,32 @@ pub enum TypeChoice {
     ToolCalling,
 }
 
-/// How the label of a record is read.
+/// The rules for reading the label of a record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LabelRules {
-    /// The allowed labels; `None`: any.
+    /// The allowed labels. `None` allows any.
     pub allowed: Option<Vec<String>>,
-    /// A regular expression whose first group (or whole match) is the label; `None`: what stands in double or more
-    /// square brackets.
+    /// A regular expression whose first group, or whole match, is the label. `None` reads double square brackets.
     pub pattern: Option<String>,
 }
 
-/// `data_split_config`, checked.
+/// The checked values of `data_split_config`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitRules {
-    /// Rows of the eval set, exactly.
+    /// Exact number of rows of the eval set.
     pub eval_size: usize,
-    /// Share of the rest that becomes the validation set.
+    /// Share of the other rows that becomes the validation set.
     pub val_ratio: f64,
-    /// Fewer kept records than this are refused.
+    /// The smallest number of kept records.
     pub min_total_records: usize,
-    /// Seed of everything drawn.
     pub random_seed: u64,
-    /// At most this many records after dedup; `None`: all.
+    /// The largest number of records after dedup. `None` keeps all.
     pub limit: Option<usize>,
-    /// Turn string arguments of tool calls into objects where rows need them.
+    /// Whether rows get the arguments of tool calls in the form that each place needs.
     pub parse_function_arguments: bool,
-    /// Class-aware splitting.
     pub stratify_enabled: bool,
-    /// A class with fewer records than this is treated as rare.
+    /// A class with fewer records counts as rare.
     pub min_samples_per_class: usize,
-    /// Classes at or below this many records are pooled for stratification.
+    /// Classes with at most this many records share one pool.
     pub rare_class_threshold: usize,
 }

@@ -1,25 +1,25 @@
-//! Why a record is refused: the closed list of reasons, their stable names and what each means. Does not read JSON.
+//! The reasons for refusing a line: a closed list with stable names and meanings.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $meaning:literal;)*) => {
-        /// Why a line is refused. The names are stable: they stand in manifests, rejects files and docs/records.md.
+        /// The reason for refusing a line. The names are stable: manifests, rejects files and docs/records.md use them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Reject {
             $($(#[$doc])* #[doc = $meaning] #[serde(rename = $name)] $variant,)*
         }
 
         impl Reject {
-            /// Every reason, in the order in which the rules are tried.
+            /// All reasons, in the order in which the rules are tried.
             pub const ALL: &'static [Reject] = &[$(Reject::$variant,)*];
 
-            /// The stable name of the reason.
+            /// Returns the stable name.
             pub fn as_str(self) -> &'static str {
                 match self { $(Reject::$variant => $name,)* }
             }
 
-            /// What is wrong with such a line, as a sentence.
+            /// Returns a sentence that says what is wrong with the line.
             pub fn meaning(self) -> &'static str {
                 match self { $(Reject::$variant => $meaning,)* }
             }
@@ -34,7 +34,7 @@ reasons! {
     InvalidJson = "invalid_json", "The line is not JSON, or was cut off.";
     TrailingData = "trailing_data", "Something follows the record on the same line.";
     NotAnObject = "not_an_object", "The line is JSON but not an object.";
-    DuplicateKey = "duplicate_key", "A key that is read here stands twice in its object.";
+    DuplicateKey = "duplicate_key", "A key that dfwfd reads appears twice in its object.";
     LoneSurrogate = "lone_surrogate", "A text holds half of a UTF-16 surrogate pair.";
     TooDeep = "too_deep", "Objects and lists are nested more than 100 levels deep.";
     BadTimestamp = "bad_timestamp", "`timestamp` is neither a time in the years 1 to 9999 nor null.";

@@ -1,10 +1,10 @@
-//! Rows of the datasets, in one documented form (docs/records.md): canonical JSON (RFC 8785), so that the same record
-//! gives the same bytes whatever store it came from.
+//! Renders records as rows of the datasets (docs/records.md). Rows are canonical JSON (RFC 8785): a record gives the same
+//! bytes whatever store it comes from.
 //!
 //! - An eval row is the record: `client_id`, `request`, `response`, `timestamp`, `workload_id`. Arguments of tool calls
-//!   are texts in `request.messages` and objects in `response` (NeMo's evaluator compares them as they are).
+//!   are texts in `request.messages` and objects in `response`, where NeMo's evaluator compares them as they are.
 //! - A training row is `{"messages": [..., reply], "tools"?}`. Messages keep role, content, name, tool calls and tool
-//!   call id; nulls go, and a content that is null or absent becomes "". Arguments are objects.
+//!   call id. Nulls are dropped, and a content that is null or absent becomes "". Arguments are objects.
 
 use std::borrow::Cow;
 
@@ -17,14 +17,14 @@ use crate::data::json::tape::{JsonDocument, JsonKind, JsonValue, KeyName, Tape};
 use crate::data::record::{self, FieldDefaults, Normaliser};
 use crate::data::reject::Reject;
 
-/// Renders rows; holds scratch space, so reuse one for many.
+/// Renders rows. Holds scratch space, so reuse it.
 #[derive(Debug)]
 pub struct RowRenderer {
     records: Normaliser,
     tape: Tape,
     writer: CanonicalWriter,
     canonical: Canonicaliser,
-    /// Turn arguments of tool calls into the form each place needs; otherwise they stay as logged.
+    /// Whether arguments of tool calls get the form that each place needs. Otherwise they stay as logged.
     parse_arguments: bool,
 }
 
@@ -37,7 +37,7 @@ enum ArgumentForm {
 }
 
 impl RowRenderer {
-    /// A renderer; `parse_arguments` is `data_split_config.parse_function_arguments`.
+    /// Creates a renderer. `parse_arguments` is `data_split_config.parse_function_arguments`.
     pub fn new(parse_arguments: bool) -> RowRenderer {
         RowRenderer {
             records: Normaliser::of_five(),
@@ -48,7 +48,7 @@ impl RowRenderer {
         }
     }
 
-    /// Appends the eval row of a record, whose response may be streamed, without a line end.
+    /// Appends the eval row of a record, without a line end.
     pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         forms::read(json, Forms::Logged, |record| self.whole_eval_row(record, out))
     }
@@ -82,7 +82,7 @@ impl RowRenderer {
         self.canonical.write(&row, out)
     }
 
-    /// Appends the training row of a record, whose response may be streamed, without a line end.
+    /// Appends the training row of a record, without a line end.
     pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         forms::read(json, Forms::Logged, |record| self.whole_training_row(record, out))
     }
@@ -122,7 +122,6 @@ impl RowRenderer {
         Ok(())
     }
 
-    /// A message of a training row.
     fn training_message(
         &mut self,
         message: JsonValue<'_, '_>,
@@ -133,7 +132,7 @@ impl RowRenderer {
             return Err(Reject::BadMessage);
         }
         let [content, name, role, call_id, calls] = message.values(KEYS);
-        // In the order of their keys, so nothing has to be sorted.
+        // Written in the order of the keys, so nothing has to be sorted.
         out.extend_from_slice(b"{\"content\":");
         match content {
             Some(content) => self.writer.write(content, out),
@@ -158,7 +157,7 @@ impl RowRenderer {
         Ok(())
     }
 
-    /// A message with the arguments of its calls in this form.
+    /// Returns a message with the arguments of its calls in this form.
     fn with_calls(&mut self, message: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit(message, &mut |key, value| match key {
             "tool_calls" if value.starts_with('[') => edit_items(value, &mut |_, call| self.call(call, form)),
@@ -166,7 +165,7 @@ impl RowRenderer {
         })
     }
 
-    /// The calls with their arguments in this form and without nulls.
+    /// Returns calls with their arguments in this form and without nulls.
     fn calls(&mut self, calls: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit_items(calls, &mut |_, call| {
             let call = without_nulls(call)?;
@@ -190,7 +189,7 @@ impl RowRenderer {
         match (raw, form) {
             (None, ArgumentForm::Object) => Ok("{}".to_owned()),
             (None, _) => Ok("null".to_owned()),
-            // What is no object stays as it is: only in a classification record, which has other merits.
+            // Arguments that are no object stay as they are. Only classification records have such.
             (Some(raw), ArgumentForm::Object) if raw.starts_with('"') && record::text_is_object(raw) => {
                 let text: String = serde_json::from_str(raw).map_err(|_| Reject::BadToolArguments)?;
                 let text = text.trim();
@@ -227,11 +226,11 @@ fn is_filled_list(value: &JsonValue<'_, '_>) -> bool {
     value.items().next().is_some()
 }
 
-/// The members of a JSON object, each value as its text.
+/// The members of a JSON object that is changed, each value as its JSON text.
 struct EditedObject<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl EditedObject<'_> {
-    /// The value of a key; null is as good as absent.
+    /// Returns the value of a key. Null counts as absent.
     fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value).filter(|value| *value != "null")
     }
@@ -259,7 +258,7 @@ fn items(json: &str) -> Result<Vec<&RawValue>, Reject> {
     serde_json::from_str(json).map_err(|_| Reject::InvalidJson)
 }
 
-/// The JSON object `json` with every value replaced by what `change` makes of it; what is no object stays as it is.
+/// Returns a JSON object with every value replaced by the result of `change`. Other JSON stays as it is.
 fn edit(json: &str, change: &mut dyn FnMut(&str, &str) -> Result<String, Reject>) -> Result<String, Reject> {
     if !json.starts_with('{') {
         return Ok(json.to_owned());
@@ -271,7 +270,7 @@ fn edit(json: &str, change: &mut dyn FnMut(&str, &str) -> Result<String, Reject>
     Ok(object.to_json())
 }
 
-/// The JSON list `json` with every item replaced by what `change` makes of it.
+/// Returns a JSON list with every item replaced by the result of `change`.
 fn edit_items(json: &str, change: &mut dyn FnMut(usize, &str) -> Result<String, Reject>) -> Result<String, Reject> {
     let items = items(json)?;
     let changed: Result<Vec<String>, Reject> =

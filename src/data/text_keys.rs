@@ -1,13 +1,13 @@
-//! What makes two records the same or nearly the same: keys of the user's messages, on unescaped text. The keys are
-//! XXH3, whose results are fixed by its specification: groups are drawn in the order of their keys.
+//! Keys by which records are the same, or nearly the same: hashes of the user's messages. The hash is XXH3. Its
+//! specification fixes the results, and groups are drawn in the order of their keys.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::data::json::canonical::{self, CanonicalWriter};
+use crate::data::json::canonical::CanonicalWriter;
 use crate::data::json::tape::{KeyName, Tape};
-use crate::data::record::{Content, Message};
+use crate::data::record::{Content, Message, id};
 
-/// Makes keys; holds scratch space, so reuse one for many records.
+/// Makes keys. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
 pub struct TextKeyMaker {
     exact: Vec<u8>,
@@ -16,20 +16,19 @@ pub struct TextKeyMaker {
     writer: CanonicalWriter,
 }
 
-/// Of a part of a message's content.
 const TEXT: KeyName = KeyName::new("text");
 
 /// The keys of one record's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextKeys {
-    /// Equal when the user's messages are the same.
+    /// Equal if the user's messages are the same.
     pub exact: u128,
-    /// Equal when they are the same once digits and punctuation are masked.
+    /// Equal if they are the same after digits and punctuation are masked.
     pub masked: u64,
 }
 
 impl TextKeyMaker {
-    /// The keys of the user's messages, or of all messages with their roles when none is the user's.
+    /// Makes the keys of the user's messages, or of all messages with their roles if none is the user's.
     pub fn of(&mut self, messages: &[Message<'_>]) -> TextKeys {
         self.exact.clear();
         self.masked.clear();
@@ -44,7 +43,7 @@ impl TextKeyMaker {
             }
         }
         let exact = xxh3_128(&self.exact);
-        // Texts without a single letter are masked to nothing and would all be one group.
+        // The mask leaves nothing of texts without letters. They would all be one group.
         let letters = self.masked.iter().any(|b| !matches!(b, b' ' | b'\n'));
         let masked = if letters { xxh3_64(&self.masked) } else { exact as u64 };
         TextKeys { exact, masked }
@@ -85,15 +84,15 @@ impl TextKeyMaker {
                     Some(part) => self.writer.write(part.root, &mut self.exact),
                     None => self.exact.extend_from_slice(json.as_bytes()),
                 }
-                // An image or a file has no text to mask: it only equals itself.
-                let key = canonical::id_of(&self.exact[start..]);
-                self.masked.extend_from_slice(&canonical::hex_digits(key));
+                // An image or a file has no text to mask. It equals only itself.
+                let key = id::id_of(&self.exact[start..]);
+                self.masked.extend_from_slice(&id::hex_digits(key));
             }
         }
     }
 }
 
-/// Appends `text` with every run of what is not a letter as one space, none at its ends.
+/// Appends `text` with one space for every run of characters that are no letters, and none at its ends.
 fn mask(text: &str, out: &mut Vec<u8>) {
     let start = out.len();
     if text.is_ascii() {
@@ -113,7 +112,7 @@ fn mask(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// The same but for a space at the end. Without branches, because nothing foretells where words end.
+/// Masks ASCII text. May leave a space at the end. Has no branches, because the ends of words cannot be predicted.
 fn mask_ascii(text: &[u8], out: &mut Vec<u8>) {
     let mut end = out.len();
     out.resize(end + text.len(), 0);

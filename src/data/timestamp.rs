@@ -1,14 +1,14 @@
-//! Times as logs write them, brought to whole epoch seconds. Never asks for the present time.
+//! Turns times of logs into whole epoch seconds. Never asks for the present time.
 
-/// Numbers from here on are milliseconds.
+/// Numbers from this one on are milliseconds.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 /// 0001-01-01T00:00:00Z.
 const MIN: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
 const MAX: i64 = 253_402_300_799;
 
-/// Whole epoch seconds, rounded down, of a JSON value: a number of seconds (or milliseconds from 1e11 on) or a quoted
-/// ISO 8601 time. `None` when it is neither, or outside the years 1 to 9999.
+/// Reads a JSON value as whole epoch seconds, rounded down: a number of seconds (from 1e11 on milliseconds) or a quoted
+/// ISO 8601 time. Returns `None` for anything else and for times outside the years 1 to 9999.
 pub fn from_json(raw: &str) -> Option<i64> {
     if raw.starts_with('"') {
         return from_text(&serde_json::from_str::<String>(raw).ok()?);
@@ -16,8 +16,8 @@ pub fn from_json(raw: &str) -> Option<i64> {
     from_number(raw)
 }
 
-/// The same of bare text: ISO 8601 with or without a zone (then UTC), a date (midnight UTC), or a number of at least
-/// nine digits before the point (shorter ones would be dates in ISO's basic form).
+/// Reads bare text as whole epoch seconds: an ISO 8601 time (UTC if it has no zone), a date (midnight UTC), or a number
+/// of at least nine digits before the point. Shorter numbers would be dates in the basic form of ISO 8601.
 pub fn from_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = text.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();

@@ -1,6 +1,6 @@
-//! User names and passwords in URLs, taken out of them: a URL is shown and stored, and a password is neither.
+//! Takes user names and passwords out of URLs: URLs are shown and stored, passwords are not.
 
-/// A URL without its user name and password, and those.
+/// Splits a URL into the URL without user name and password, and these two.
 pub fn apart(url: &str) -> (String, Option<(String, String)>) {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
@@ -9,7 +9,7 @@ pub fn apart(url: &str) -> (String, Option<(String, String)>) {
     (format!("{}{}", &url[..start], &url[at + 1..]), Some((decoded(user), decoded(password))))
 }
 
-/// Text with its percent-encoded bytes; as it is when they are no text.
+/// Decodes percent-encoded bytes. Returns the text unchanged if they are not UTF-8.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

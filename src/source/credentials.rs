@@ -1,31 +1,32 @@
-//! The secrets of the log store, found in the environment by the names that the plan holds. Never shown, never stored.
+//! The credentials of the log store. Reads them from the environment variables that the plan names. They are never shown
+//! or stored.
 
 use std::fmt;
 
 use crate::data::options::{IndexAt, LogSource};
 use crate::data::userinfo;
 
-/// The variable of an API key when the configuration names none.
+/// The variable with the API key, unless the configuration names another.
 pub const API_KEY: &str = "ELASTICSEARCH_API_KEY";
 
-/// The variable with the URL of the server, in which a user name and a password may stand.
+/// The variable with the URL of the server, which may contain a user name and a password.
 const URL: &str = "ELASTICSEARCH_URL";
 
-/// What opens the log store.
+/// The credentials of the log store.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nothing is needed, or nothing is set.
+    /// None are needed, or none are set.
     #[default]
     None,
-    /// An API key, encoded as the server hands it out.
+    /// An API key, encoded as the server returns it.
     ApiKey(String),
     /// A user name and a password.
     Basic(String, String),
 }
 
 impl Credentials {
-    /// Those that an input names, as `get` finds them in the environment. What the configuration names is stronger than
-    /// what stands in the server's URL there, and that than the usual variable.
+    /// Finds the credentials of a source with `get`, which reads the environment. Variables that the configuration names
+    /// come first, then the user in the URL of the server, then the usual variable.
     pub fn find<'a>(input: &LogSource, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
         let LogSource::Elasticsearch(at) = input else { return Credentials::None };
         let IndexAt { url, api_key_env, username_env, password_env, .. } = &**at;
@@ -36,7 +37,7 @@ impl Credentials {
         if let (Some(user), Some(password)) = (value(username_env), value(password_env)) {
             return Credentials::Basic(user.to_owned(), password.to_owned());
         }
-        // Those of one server are not for another.
+        // The user of one server must not be sent to another.
         let of_url = get(URL).map(userinfo::apart).filter(|(bare, _)| bare.trim_end_matches('/') == url);
         if let Some((_, Some((user, password)))) = of_url {
             return Credentials::Basic(user, password);

@@ -1,4 +1,4 @@
-//! What a log store holds, as counts by workload, client and label.
+//! The listing of a log store: counts by workload, client and label.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,29 @@ use crate::data::label::{self, LabelReader};
 use crate::data::options::Filter;
 use crate::data::record::Record;
 
-/// What the store holds.
+/// The listing of a log store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StoreListing {
     /// The workloads, by name.
     pub workloads: Vec<WorkloadListing>,
-    /// Lines that are no records (only a hand that wrote into the store leaves any).
+    /// Lines that are no records. Only edits by hand leave such lines.
     pub unreadable: u64,
     /// Name and version of the server of an index.
     pub server: Option<String>,
 }
 
-/// One workload of the store.
+/// The listing of one workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorkloadListing {
-    /// Its name.
     pub workload: String,
-    /// Its records.
     pub records: u64,
     /// Epoch seconds of the oldest.
     pub first: i64,
     /// Epoch seconds of the newest.
     pub last: i64,
-    /// Records by client, by name; the empty name stands for records without one.
+    /// Records by client, in the order of names. The empty name stands for no client.
     pub clients: Vec<(String, u64)>,
-    /// Records by label (or called function), the most frequent first, each as written most often.
+    /// Records by label or called function, each as written most often, the most frequent first.
     pub labels: Vec<(String, u64)>,
     /// Records with neither label nor tool calls.
     pub unlabelled: u64,
@@ -40,7 +38,7 @@ pub struct WorkloadListing {
     pub tool_calls: u64,
 }
 
-/// WorkloadCounts in the making.
+/// Counts records into a listing.
 #[derive(Debug, Default)]
 pub(crate) struct ListingTally {
     workloads: BTreeMap<String, WorkloadCounts>,
@@ -55,7 +53,7 @@ struct WorkloadCounts {
 }
 
 impl ListingTally {
-    /// WorkloadCounts a line, if it is a record that `filter` lets pass.
+    /// Counts a line, if it is a record that `filter` lets pass.
     pub(crate) fn take(&mut self, line: &[u8], filter: &Filter, labels: &LabelReader) {
         let Ok(record) = Record::parse(line) else {
             self.unreadable += 1;
@@ -72,7 +70,7 @@ impl ListingTally {
         }
     }
 
-    /// What was counted.
+    /// Returns the listing.
     pub(crate) fn finish(self) -> StoreListing {
         let workloads = self.workloads.into_iter().map(|(workload, counts)| counts.finish(workload)).collect();
         StoreListing { workloads, unreadable: self.unreadable, server: None }

@@ -1,5 +1,5 @@
-//! What was made of which records: the manifest of a dataset folder. Stored beside the datasets, shown by `split` and in
-//! reports (product field names).
+//! The manifest of a dataset folder: counts, classes, inputs and files. Stored beside the datasets, and the source of the
+//! tables of `split` and the reports.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,14 @@ use crate::data::reject::Reject;
 use crate::data::split::Split;
 use crate::data::workload_type::WorkloadType;
 
-/// Name of the manifest in a dataset folder; it is written last, so a folder with one is complete.
+/// Name of the manifest in a dataset folder. It is written last, so a folder with one is complete.
 pub const MANIFEST: &str = "manifest.json";
 
 /// The manifest. `read` = `rejected` + `other` + `duplicates` + `over_limit` + `kept`, and `kept` = `eval` + `train` +
 /// `validation` + `held_back`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The workload.
     pub workload: String,
-    /// What kind of task it is.
     pub workload_type: WorkloadType,
     /// `jsonl`, `stdin`, `local` or `elasticsearch`.
     pub source: String,
@@ -33,53 +31,43 @@ pub struct Manifest {
     pub rejected: BTreeMap<Reject, u64>,
     /// Valid records of another workload, client or time.
     pub other: u64,
-    /// Records whose user messages a newer one has.
+    /// Records whose user messages a newer record has.
     pub duplicates: u64,
     /// Records left out by `limit`.
     pub over_limit: u64,
     /// Records that were divided.
     pub kept: u64,
-    /// Rows of the eval set.
     pub eval: u64,
-    /// Rows of the training set.
     pub train: u64,
-    /// Rows of the validation set.
     pub validation: u64,
     /// Records in no dataset: near-duplicates of eval rows.
     pub held_back: u64,
-    /// Texts that stand with different labels.
+    /// Texts that have different labels.
     pub conflicts: u64,
-    /// Seed of everything drawn.
     pub seed: u64,
     /// Rows of each label (function) per dataset.
     pub classes: BTreeMap<String, ClassCounts>,
-    /// The datasets.
     pub files: Vec<DatasetFile>,
-    /// What was read.
     pub inputs: Vec<InputFile>,
-    /// What the selected records hold; the grounds of `auto`.
+    /// Counts of the selected records, by which `auto` decides.
     pub types: TypeCounts,
-    /// How labels are read.
     pub labels: LabelRules,
-    /// What a user should know before trusting a score.
+    /// Warnings about the data, to be read before a score is trusted.
     pub warnings: Vec<String>,
 }
 
 /// Rows of one class per dataset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCounts {
-    /// Rows of the eval set.
     pub eval: u64,
-    /// Rows of the training set.
     pub train: u64,
-    /// Rows of the validation set.
     pub validation: u64,
 }
 
 /// One dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetFile {
-    /// Below the dataset folder, with `/`.
+    /// Path below the dataset folder.
     pub path: String,
     /// Lines.
     pub rows: u64,
@@ -87,17 +75,17 @@ pub struct DatasetFile {
     pub sha256: String,
 }
 
-/// One file that was read.
+/// One input that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputFile {
-    /// As given; `-` for standard input, URL and name for an index.
+    /// The path as given, `-` for standard input, or URL and name of an index.
     pub path: PathBuf,
     /// Bytes.
     pub bytes: u64,
     /// Lines.
     pub lines: u64,
-    /// BLAKE3 of its bytes; of an index, which has no order, the sum of the BLAKE3 of its lines modulo 2^256, each read
-    /// with its lowest byte first. Lower-case hex.
+    /// BLAKE3 of its bytes, lower-case hex. An index has no order: the sum of the BLAKE3 of its lines modulo 2^256, each read
+    /// with its lowest byte first.
     pub blake3: String,
     /// Name and version of the server of an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +93,7 @@ pub struct InputFile {
 }
 
 impl Manifest {
-    /// The manifest of datasets that were made.
+    /// Makes the manifest of new datasets.
     pub(crate) fn of(
         request: &DatasetRequest,
         corpus: &Corpus,
@@ -151,20 +139,20 @@ impl Manifest {
         }
     }
 
-    /// The manifest of a dataset folder.
+    /// Reads the manifest of a dataset folder.
     pub fn read(dir: &Path) -> Result<Manifest> {
         let path = dir.join(MANIFEST);
-        let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// All refused lines.
+    /// Returns the number of refused lines.
     pub fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
 }
 
-/// What a user should know before trusting a score.
+/// Returns warnings about the data.
 fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
     let mut warnings = Vec::new();
     let rejected = corpus.counts.all_rejected();

@@ -1,4 +1,4 @@
-//! Files of a dataset folder: written under a temporary name, hashed on the way, and put in place whole.
+//! Writes the files of a dataset folder under temporary names, hashes them, and puts them in place when they are complete.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::source::manifest::DatasetFile;
 
-/// A file that appears under its name only when it is complete.
+/// A file that gets its name only when it is complete.
 #[derive(Debug)]
 pub(crate) struct Output {
     file: NamedTempFile,
@@ -21,20 +21,20 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// A file `name` (with `/`) below `dir`, whose folders are made.
+    /// Creates a file `name` below `dir`, with the folders above it.
     pub(crate) fn new(dir: &Path, name: &str) -> Result<Output> {
         let path = dir.join(name);
         let folder = path.parent().unwrap_or(dir);
         let file = std::fs::create_dir_all(folder).and_then(|()| {
-            // The umask still applies: the same rights as of any file that the user makes.
+            // The umask applies, so the file gets the rights of any file of the user.
             let rights = std::fs::Permissions::from_mode(0o666);
             tempfile::Builder::new().prefix(".dataset-").permissions(rights).tempfile_in(folder)
         });
-        let file = file.with_context(|| format!("creating {}", path.display()))?;
+        let file = file.with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Output { file, path, name: name.to_owned(), hash: Sha256::new(), rows: 0 })
     }
 
-    /// Appends rows that are joined with line ends and have none at their end.
+    /// Appends rows that are joined with line feeds, without one at the end.
     pub(crate) fn rows(&mut self, bytes: &[u8], rows: u64) -> Result<()> {
         if rows == 0 {
             return Ok(());
@@ -49,7 +49,7 @@ impl Output {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
-        self.file.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))
+        self.file.write_all(bytes).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Puts the file in place.
@@ -58,7 +58,7 @@ impl Output {
         self.file
             .persist(&self.path)
             .map_err(|e| e.error)
-            .with_context(|| format!("writing {}", self.path.display()))?;
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
         Ok(DatasetFile { path: self.name, rows: self.rows, sha256 })
     }
 }

@@ -1,16 +1,16 @@
-//! Work on several threads with results in order. Knows neither records nor files.
+//! Works on several threads and keeps the results in order.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use anyhow::{Context, Result};
 
-/// Jobs that wait at each worker: enough to keep it busy while the caller reads or writes.
+/// Jobs that wait at each worker. Enough to keep it busy while the caller reads or writes.
 const QUEUE: usize = 2;
 
-/// Calls `work` for every job that `next` gives, on as many threads as there are processors (at most `MOST`), each with a
-/// state of its own, and hands the results to `sink` in the order of the jobs. `next` and `sink` run on the calling
-/// thread. The first error of either ends it.
+/// Calls `work` for every job of `next` and hands the results to `sink` in the order of the jobs. Uses as many threads as
+/// there are processors, at most `MOST`, each with a state of its own. `next` and `sink` run on the calling thread. The
+/// first error of either ends the work.
 pub(crate) fn in_order<S, J, R>(
     mut next: impl FnMut() -> Result<Option<J>>,
     state: impl Fn() -> S,
@@ -32,7 +32,7 @@ where
                 let (results, take) = sync_channel::<R>(QUEUE);
                 let mut state = state();
                 scope.spawn(move || {
-                    // Ends when the caller drops its ends, done or not.
+                    // Ends when the caller drops its ends of the channels.
                     for job in jobs {
                         if results.send(work(&mut state, job)).is_err() {
                             break;

@@ -1,5 +1,5 @@
-//! Chat rows (`{messages, tools?}`, the last message being the response) as log records. Converts only; what a record
-//! must hold is checked in `record`.
+//! Chat rows: `{messages, tools?}`, with the response as the last message. Turns them into log records without checking
+//! these.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::data::json::canonical::write_string;
 use crate::data::json::members::Members;
 use crate::data::reject::Reject;
 
-/// The log record that a chat row stands for, as JSON; `None` when the line is no chat row (no `messages`, or a
-/// `request` beside them). Keys other than `messages` and `tools` are handed on.
+/// Returns the JSON of the record that a chat row stands for. `None` if the line has no `messages`, or a `request` beside
+/// them. Keys other than `messages` and `tools` are kept.
 pub fn record_of(json: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
     let row: Members<'_> = serde_json::from_slice(json).ok()?;
     if row.get("messages").is_none() || row.get("request").is_some() || row.get("response").is_some() {

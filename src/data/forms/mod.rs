@@ -1,5 +1,5 @@
-//! The forms in which a line may hold a record. Each form but the record itself is a file here that turns a line into the
-//! JSON of a record; [`read`] is the one place that tries them.
+//! The forms in which a line may hold a record. Each form is a file that turns a line into the JSON of a record. Only
+//! [`read`] tries them.
 
 pub mod chat_row;
 pub mod reshape;
@@ -18,8 +18,8 @@ pub enum Forms {
     LoggedAndChatRows,
 }
 
-/// Reads a line with `read`, which takes the JSON of a record. A line that is refused for want of what another form has
-/// is turned into a record first.
+/// Reads a line with `read`, which takes the JSON of a record. If it refuses the line for a reason that another form
+/// explains, the line is turned into a record and read again.
 pub fn read<T>(line: &[u8], forms: Forms, mut read: impl FnMut(&[u8]) -> Result<T, Reject>) -> Result<T, Reject> {
     let refused = match read(line) {
         Err(refused @ (Reject::NoRequest | Reject::BadResponse)) => refused,

@@ -1,17 +1,15 @@
-//! Documents of another shape, brought into that of a record: the five fields are taken from where they stand, as they
-//! are written. Checks nothing; a document that cannot be read is left as it is, for the rules to refuse.
+//! Documents of another shape: takes the five fields of a record from their paths, as they are written. Checks nothing. A
+//! document that cannot be read stays as it is, for the rules to refuse.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::data::json::members::Members;
 use crate::data::options::Fields;
 use crate::data::unusable::Unusable;
 
-/// Brings documents into the shape of a record, and remembers which fields it has met.
+/// Turns documents into records, and remembers which fields it has met.
 #[derive(Clone, Debug)]
 pub struct Reshaper {
     fields: [(&'static str, String, bool); 5],
@@ -19,22 +17,22 @@ pub struct Reshaper {
     documents: u64,
 }
 
-/// What a document holds: each field with its values, and the keys that hold none.
+/// The content of a document: fields with their values, and keys that hold no field.
 #[derive(Default)]
-struct Found<'a> {
+struct FoundFields<'a> {
     fields: Vec<(usize, &'a RawValue)>,
     others: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 impl Reshaper {
-    /// For documents with their fields at these places.
+    /// Creates a reshaper for documents with these paths.
     pub fn new(fields: &Fields) -> Reshaper {
         let place =
             |(name, path): (&'static str, Option<&str>)| (name, path.unwrap_or(name).to_owned(), path.is_some());
         Reshaper { fields: fields.all().map(place), met: [false; 5], documents: 0 }
     }
 
-    /// Appends a document as a record, on one line and without a line end.
+    /// Appends the record of a document, on one line and without a line end.
     pub fn write(&mut self, document: &[u8], out: &mut Vec<u8>) {
         let Some(found) = std::str::from_utf8(document).ok().and_then(|text| self.found(text)) else {
             return out.extend_from_slice(document);
@@ -68,20 +66,20 @@ impl Reshaper {
         out.push(b'}');
     }
 
-    /// The first of the mapped fields that no document had so far, if there is one: then it stands elsewhere. Many
-    /// records have no client.
+    /// Returns an error for the first mapped field that no document had so far. The client is no such field, because many
+    /// records have none.
     pub fn unmet(&self) -> Option<Unusable> {
         let mut all = self.fields.iter().zip(self.met).filter(|_| self.documents > 0);
         let ((field, path, _), _) = all.find(|((name, _, mapped), met)| *mapped && !met && *name != "client_id")?;
         Some(Unusable::NoField { field, path: path.clone(), documents: self.documents })
     }
 
-    fn found<'a>(&self, text: &'a str) -> Option<Found<'a>> {
-        let mut found = Found::default();
+    fn found<'a>(&self, text: &'a str) -> Option<FoundFields<'a>> {
+        let mut found = FoundFields::default();
         let places: Vec<(usize, &str)> = self.fields.iter().map(|(_, path, _)| path.as_str()).enumerate().collect();
         look(text, &places, &mut |step| match step {
             Step::Field(field, value) => found.fields.push((field, value)),
-            // What has the name of a field and is none would be taken for it.
+            // Another value under the name of a field would be taken for the field.
             Step::Other(key, value) if self.fields.iter().all(|(name, _, _)| *name != key) => {
                 found.others.push((key, value));
             }
@@ -91,18 +89,16 @@ impl Reshaper {
     }
 }
 
-/// What stands under a key.
+/// The content of a key.
 enum Step<'a> {
     Field(usize, &'a RawValue),
     Other(Cow<'a, str>, &'a RawValue),
 }
 
-/// Tells what the keys of an object hold of these places; `None` when it is no object.
+/// Calls `tell` for every key of an object and for the fields at these paths. Returns `None` if it is no object.
 fn look<'a>(text: &'a str, places: &[(usize, &str)], tell: &mut dyn FnMut(Step<'a>)) -> Option<()> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let entries = reader.deserialize_map(Entries).ok()?;
-    reader.end().ok()?;
-    for (key, value) in entries {
+    let object: Members<'a> = serde_json::from_str(text).ok()?;
+    for (key, value) in object.0 {
         let mut below = Vec::new();
         let mut used = false;
         for (field, place) in places {
@@ -122,7 +118,7 @@ fn look<'a>(text: &'a str, places: &[(usize, &str)], tell: &mut dyn FnMut(Step<'
                     tell(step);
                 }
             };
-            // What is no object there holds no field.
+            // Only an object can hold fields.
             look(value.get(), &below, &mut inner);
         }
         if !used {
@@ -132,30 +128,7 @@ fn look<'a>(text: &'a str, places: &[(usize, &str)], tell: &mut dyn FnMut(Step<'
     Some(())
 }
 
-/// The keys of an object with what stands under them, as often as they are written.
-struct Entries;
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-            entries.push((key.0, value));
-        }
-        Ok(entries)
-    }
-}
-
-/// A key, borrowed where it holds no escapes.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A request or response that is kept as a text of JSON.
+/// Returns the JSON of a request or response that is kept as a text.
 fn unpacked(name: &str, value: &RawValue) -> Option<String> {
     let text = value.get();
     if !matches!(name, "request" | "response") || !text.starts_with('"') {

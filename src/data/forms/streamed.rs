@@ -1,5 +1,5 @@
-//! Responses logged as the list of the chunks that were streamed, put together as OpenAI's client libraries do it. Converts
-//! only; what a record must hold is checked in `record`.
+//! Streamed responses, logged as the list of their chunks. Puts the chunks together as OpenAI's client libraries do, without
+//! checking the record.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use crate::data::json::members::{Members, write_object};
 
-/// The log record whose response is the completion that was streamed, as JSON; `None` when `response` is no list of chunks.
-/// Other members of the line are handed on.
+/// Returns the JSON of the record with the completion as its response. `None` if `response` is no list of chunks. Other
+/// members of the line are kept.
 pub fn record_of(json: &[u8]) -> Option<Vec<u8>> {
     let line: Members<'_> = serde_json::from_slice(json).ok()?;
     let chunks: Vec<Members<'_>> = serde_json::from_str(line.get("response")?.get()).ok()?;
@@ -33,11 +33,11 @@ struct Choice {
     finish_reason: Option<Value>,
 }
 
-/// What has come of one choice.
+/// One choice, put together so far.
 #[derive(Default)]
 struct Joined {
     message: Map<String, Value>,
-    /// By their index.
+    /// Tool calls by index.
     calls: BTreeMap<u64, Map<String, Value>>,
     finish_reason: Value,
 }
@@ -56,7 +56,7 @@ fn completion(chunks: &[Members<'_>]) -> Option<Vec<u8>> {
                 so_far.add(delta);
             }
         }
-        // Counted at the end of the stream, in a chunk without choices.
+        // The last chunk has the usage, and no choices.
         usage = chunk.get("usage").filter(|usage| usage.get() != "null").or(usage);
     }
     let first = chunks.first().filter(|_| is_streamed)?;
@@ -103,11 +103,11 @@ impl Joined {
     }
 }
 
-/// Adds the pieces of an object to what has come of it: texts are joined, objects piece by piece.
+/// Adds the pieces of an object: joins texts, and joins objects piece by piece.
 fn join(so_far: &mut Map<String, Value>, pieces: Map<String, Value>) {
     for (key, piece) in pieces {
         match (so_far.get_mut(&key), piece) {
-            // Some servers say these again with every piece; none sends them in pieces.
+            // Some servers repeat these with every piece. None sends them in pieces.
             (Some(Value::String(text)), _)
                 if !text.is_empty() && matches!(key.as_str(), "role" | "id" | "type" | "name") => {}
             (Some(Value::String(text)), Value::String(piece)) => text.push_str(&piece),

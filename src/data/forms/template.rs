@@ -1,4 +1,4 @@
-//! Prompt templates: a text with `{column}` placeholders, filled in from the cells of one table row.
+//! Prompt templates: texts with `{column}` placeholders that the cells of a table row fill in.
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ enum Piece {
     Cell(usize),
 }
 
-/// What a placeholder stands for.
+/// The meaning of a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// The cell of this column.
@@ -19,13 +19,13 @@ pub enum Meaning {
     Constant(String),
 }
 
-/// A placeholder that stands for nothing.
+/// A placeholder without a meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownPlaceholder(pub String);
 
 impl Template {
-    /// Reads a template. `{name}` is a placeholder, `{{` and `}}` are braces; braces around what cannot be a name (as in
-    /// a piece of JSON) stand for themselves.
+    /// Reads a template. `{name}` is a placeholder, and `{{` and `}}` are braces. Braces around text that cannot be a name,
+    /// such as JSON, stand for themselves.
     pub fn parse(text: &str, meaning: impl Fn(&str) -> Option<Meaning>) -> Result<Template, UnknownPlaceholder> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -62,27 +62,27 @@ impl Template {
         Ok(Template(pieces))
     }
 
-    /// A template without placeholders.
+    /// Creates a template without placeholders.
     pub fn constant(text: &str) -> Template {
         Template(vec![Piece::Literal(text.to_owned())])
     }
 
-    /// Whether it says nothing at all.
+    /// Returns true if it has no text.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|piece| matches!(piece, Piece::Literal(text) if text.is_empty()))
     }
 
-    /// Whether it holds the cell of this column.
+    /// Returns true if it contains the cell of a column.
     pub fn shows(&self, column: usize) -> bool {
         self.0.contains(&Piece::Cell(column))
     }
 
-    /// Whether rows can differ in it.
+    /// Returns true if it differs from row to row.
     pub fn varies(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Cell(_)))
     }
 
-    /// The text for one row.
+    /// Returns the text for one row.
     pub fn fill(&self, cells: &[&str]) -> String {
         let text = |piece: &Piece| match piece {
             Piece::Literal(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! A JSON object taken apart and written again where a part of it changes; slower than a tape, and only for few lines.
+//! Takes JSON objects apart and writes them again with changes. Slower than a tape, so it is used for few lines.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::data::json::canonical::write_string;
 pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl Members<'_> {
-    /// The value of a key, of one that stands twice the first.
+    /// Returns the value of a key, the first if the key stands twice.
     pub(crate) fn get(&self, key: &str) -> Option<&RawValue> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
@@ -41,11 +41,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A key, borrowed where the text has no escapes (a bare `Cow` would always be copied).
+/// A key, borrowed if it has no escapes. Serde always copies a bare `Cow`.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Appends an object of these keys and values, each as its JSON text.
+/// Appends an object of these keys and JSON values.
 pub(crate) fn write_object<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>, out: &mut Vec<u8>) {
     out.push(b'{');
     for (n, (key, value)) in members.enumerate() {

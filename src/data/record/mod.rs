@@ -1,25 +1,26 @@
-//! One log record: a borrowed, typed view of a line of JSON, and the normalised line that the stores keep. Checks what
-//! every record needs; what a workload type needs on top is decided in `intake`.
+//! One log record: a borrowed, typed view of a line of JSON. Checks the rules for every record. The rules of a workload
+//! type are in `intake`.
+
+pub mod id;
+mod normalise;
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::data::json::canonical::{self, CanonicalWriter, Canonicaliser};
+use crate::data::json::canonical::Canonicaliser;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
 use crate::data::timestamp;
+pub use normalise::{Checked, Ids, Normaliser, normalise};
 
-/// What fills in a field that a line lacks; it never replaces one that is there.
+/// Values for fields that a line lacks. They never replace a field that is there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FieldDefaults<'a> {
-    /// For `workload_id`.
     pub workload: Option<&'a str>,
-    /// For `client_id`.
     pub client: Option<&'a str>,
-    /// For `timestamp`, in epoch seconds; 0 without it.
+    /// Epoch seconds. Without it a missing time is 0.
     pub timestamp: Option<i64>,
 }
 
@@ -28,11 +29,11 @@ pub struct FieldDefaults<'a> {
 pub struct Record<'a> {
     /// Whole epoch seconds.
     pub timestamp: i64,
-    /// The task that the record belongs to; never blank.
+    /// Never blank.
     pub workload: Cow<'a, str>,
-    /// Who asked; empty when unknown.
+    /// Empty if unknown.
     pub client: Cow<'a, str>,
-    /// The messages of the request; never empty.
+    /// The messages of the request. Never empty.
     pub messages: Vec<Message<'a>>,
     /// The message of the first choice.
     pub reply: Reply<'a>,
@@ -41,50 +42,46 @@ pub struct Record<'a> {
 /// One message of a request.
 #[derive(Debug, Default)]
 pub struct Message<'a> {
-    /// Such as `user`.
     pub role: Option<Cow<'a, str>>,
-    /// What it says.
     pub content: Content<'a>,
-    /// Its tool calls; those of another shape are left out.
+    /// The tool calls. Malformed ones are left out.
     pub tool_calls: Vec<ToolCall<'a>>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Default)]
 pub enum Content<'a> {
-    /// Nothing: null or absent.
+    /// Null or absent.
     #[default]
     None,
     /// A text.
     Text(JsonText<'a>),
-    /// A list of parts (text, image and so on), each as written.
+    /// Parts such as texts and images, each as its JSON text.
     Parts(Vec<&'a str>),
 }
 
-/// What the model answered.
+/// The answer of the model.
 #[derive(Debug)]
 pub struct Reply<'a> {
-    /// The text.
     pub content: Option<JsonText<'a>>,
-    /// The tool calls; an error when the field holds no list of calls with a function name.
+    /// The tool calls. An error if the field is no list of calls with a function name.
     pub tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
 }
 
-/// Marks messages or tool calls of another shape than the API's.
+/// Marks tool calls that have not the shape of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 /// One call of a function.
 #[derive(Debug)]
 pub struct ToolCall<'a> {
-    /// Name of the function.
     pub name: Cow<'a, str>,
-    /// Its arguments as written: an object, or a text that holds one.
+    /// The arguments as JSON text: an object, or a string that holds one.
     pub arguments: Option<&'a str>,
 }
 
 impl<'a> Record<'a> {
-    /// The record that one line holds.
+    /// Reads the record of one line.
     pub fn parse(json: &'a [u8]) -> Result<Record<'a>, Reject> {
         Record::parse_with(json, &FieldDefaults::default())
     }
@@ -94,7 +91,7 @@ impl<'a> Record<'a> {
         Record::read(json, defaults, &mut Tape::default()).map(|(record, _)| record)
     }
 
-    /// The same on a tape that is used again, with the line as it was read.
+    /// Reads the record of one line on a tape that is reused. Also returns the line as it stands on the tape.
     pub fn read<'t>(
         json: &'a [u8],
         defaults: &FieldDefaults<'a>,
@@ -108,7 +105,7 @@ impl<'a> Record<'a> {
         }
         match Record::of(root, defaults) {
             Ok(record) if !has_lone_surrogate => Ok((record, root)),
-            // The order of the rules: keys before texts before what they mean.
+            // The documented order of the rules: repeated keys, then broken texts, then missing fields.
             _ if has_twice(root) => Err(Reject::DuplicateKey),
             _ if has_lone_surrogate => Err(Reject::LoneSurrogate),
             other => other.map(|record| (record, root)),
@@ -131,7 +128,7 @@ impl<'a> Record<'a> {
     }
 }
 
-const LINE: [KeyName; 5] = [
+pub(super) const LINE: [KeyName; 5] = [
     KeyName::new("timestamp"),
     KeyName::new("workload_id"),
     KeyName::new("client_id"),
@@ -146,7 +143,7 @@ const REPLY: [KeyName; 2] = [KeyName::new("content"), KeyName::new("tool_calls")
 const CALL: [KeyName; 1] = [KeyName::new("function")];
 const FUNCTION: [KeyName; 2] = [KeyName::new("name"), KeyName::new("arguments")];
 
-/// The values of these keys of an object; null is as good as absent.
+/// Returns the values of these keys of an object. Null counts as absent.
 fn fields<'t, 'a, const N: usize>(
     object: JsonValue<'t, 'a>,
     names: [KeyName; N],
@@ -162,7 +159,7 @@ fn fields<'t, 'a, const N: usize>(
     Ok(found.map(|value| value.filter(|value| value.kind() != JsonKind::Null)))
 }
 
-/// Whether a key that is read stands twice in its object, wherever in the line.
+/// Returns true if any key that is read stands twice in its object.
 #[cold]
 fn has_twice(line: JsonValue<'_, '_>) -> bool {
     fn below<'t, 'a, const N: usize>(
@@ -251,7 +248,7 @@ fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>, Reject> {
     }
 }
 
-/// The calls of a message, or that they are malformed; an error only for a key that stands twice.
+/// Returns the calls of a message, or that they are malformed. Only a key that stands twice is an error.
 fn tool_calls<'a>(calls: Option<JsonValue<'_, 'a>>) -> Result<Result<Vec<ToolCall<'a>>, Malformed>, Reject> {
     let Some(calls) = calls else { return Ok(Ok(Vec::new())) };
     if calls.kind() != JsonKind::List {
@@ -269,15 +266,15 @@ fn tool_calls<'a>(calls: Option<JsonValue<'_, 'a>>) -> Result<Result<Vec<ToolCal
     Ok(found)
 }
 
-/// From the row down to arguments: row, response, choices, choice, message, tool calls, call, function.
+/// Levels from the row down to arguments: row, response, choices, choice, message, tool calls, call, function.
 const LEVELS_ABOVE_ARGUMENTS: usize = 8;
 
-/// Whether the arguments of a call are an object, or a text that holds one; none or a blank text count as `{}`.
+/// Returns true if the arguments of a call are an object or a text that holds one. No arguments count as `{}`.
 pub fn arguments_are_object(arguments: Option<&str>) -> bool {
     arguments.is_none_or(|raw| raw.starts_with('{') || text_is_object(raw))
 }
 
-/// Whether a JSON text holds an object, or nothing.
+/// Returns true if a JSON string holds an object or is blank.
 pub(crate) fn text_is_object(raw: &str) -> bool {
     let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw) else { return false };
     let text = text.trim();
@@ -286,16 +283,15 @@ pub(crate) fn text_is_object(raw: &str) -> bool {
             && Canonicaliser::default().write_below(LEVELS_ABOVE_ARGUMENTS, text, &mut Vec::new()).is_ok()
 }
 
-/// The reason of a line that the tape does not take.
+/// Returns the reason for a line that cannot be read onto the tape.
 #[cold]
 fn why_unreadable(text: &str, reject: Reject) -> Reject {
     let is_object = text.trim_start().starts_with('{');
     match reject {
         _ if text.trim().is_empty() => Reject::EmptyLine,
-        // Words of a log that begin like JSON are not a record with something behind it.
+        // Words of a log may begin like JSON. They are no record with something behind it.
         Reject::TrailingData if !is_object => Reject::InvalidJson,
-        // The rest of the line has not been read, and what is no record is not one that is too deep. This reader skips
-        // values without going down into them.
+        // The rest of the line was not read, and may be no JSON. This reader skips values without recursion.
         Reject::TooDeep => {
             let mut reader = serde_json::Deserializer::from_str(text);
             match (IgnoredAny::deserialize(&mut reader).is_ok(), reader.end().is_ok()) {
@@ -307,124 +303,6 @@ fn why_unreadable(text: &str, reject: Reject) -> Reject {
         }
         other => other,
     }
-}
-
-/// A record as the stores keep it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Normalised {
-    /// Shown as 32 lower-case hex digits.
-    pub id: u128,
-    /// The task that the record belongs to.
-    pub workload: String,
-    /// Who asked; empty when unknown.
-    pub client: String,
-    /// Whole epoch seconds.
-    pub timestamp: i64,
-    /// One line of canonical JSON without a line end: the five fields normalised, unknown keys kept.
-    pub line: Vec<u8>,
-}
-
-/// Checks one record and brings its five fields into the form that ids are made of.
-pub fn normalise(json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
-    Normaliser::default().normalise(json, defaults)
-}
-
-/// The same for many records; holds scratch space.
-#[derive(Debug, Default)]
-pub struct Normaliser {
-    tape: Tape,
-    writer: CanonicalWriter,
-    ids: Ids,
-    only_five: bool,
-}
-
-/// What a normaliser has found out about a line that it wrote.
-#[derive(Debug)]
-pub struct Checked<'a> {
-    /// As in [`Normalised`].
-    pub id: u128,
-    /// The record as it was read.
-    pub record: Record<'a>,
-    /// Whether it has keys beyond the five.
-    pub has_more: bool,
-}
-
-impl Normaliser {
-    /// One that leaves out every key but the five.
-    pub fn of_five() -> Normaliser {
-        Normaliser { only_five: true, ..Normaliser::default() }
-    }
-
-    /// Checks one record and brings its five fields into the form that ids are made of.
-    pub fn normalise(&mut self, json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
-        let mut line = Vec::with_capacity(json.len() + 64);
-        let Checked { id, record, .. } = self.write(json, defaults, &mut line)?;
-        let Record { timestamp, workload, client, .. } = record;
-        Ok(Normalised { id, workload: workload.into_owned(), client: client.into_owned(), timestamp, line })
-    }
-
-    /// The same with the line appended to `out`; where it is refused, part of it may stand there.
-    pub fn write<'a>(
-        &mut self,
-        json: &'a [u8],
-        defaults: &FieldDefaults<'a>,
-        out: &mut Vec<u8>,
-    ) -> Result<Checked<'a>, Reject> {
-        let (record, root) = Record::read(json, defaults, &mut self.tape)?;
-        let (start, more, only_five) = (out.len(), Cell::new(false), self.only_five);
-        let keep = |key: JsonValue<'_, '_>| {
-            let is_more = !is_one_of_five(key);
-            more.set(more.get() || is_more);
-            !(is_more && only_five)
-        };
-        five_fields(&mut self.writer, root, &record, keep, out);
-        let has_more = more.get();
-        // Few records have other keys; of the rest the line is what the id is made of.
-        let id = if has_more && !only_five { self.ids.of(root, &record) } else { canonical::id_of(&out[start..]) };
-        Ok(Checked { id, record, has_more })
-    }
-
-    /// Returns the id of a record.
-    pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
-        let (record, root) = Record::read(json, &FieldDefaults::default(), &mut self.tape)?;
-        Ok(self.ids.of(root, &record))
-    }
-}
-
-/// Makes the ids of records that have been read; holds scratch space.
-#[derive(Debug, Default)]
-pub struct Ids {
-    writer: CanonicalWriter,
-    five: Vec<u8>,
-}
-
-impl Ids {
-    /// The id of the record that was read from `line`.
-    pub fn of(&mut self, line: JsonValue<'_, '_>, record: &Record<'_>) -> u128 {
-        self.five.clear();
-        five_fields(&mut self.writer, line, record, is_one_of_five, &mut self.five);
-        canonical::id_of(&self.five)
-    }
-}
-
-fn is_one_of_five(key: JsonValue<'_, '_>) -> bool {
-    LINE.iter().any(|name| key.is_key(*name))
-}
-
-fn five_fields(
-    writer: &mut CanonicalWriter,
-    line: JsonValue<'_, '_>,
-    record: &Record<'_>,
-    keep: impl Fn(JsonValue<'_, '_>) -> bool,
-    out: &mut Vec<u8>,
-) {
-    let mut workload = Vec::with_capacity(record.workload.len() + 2);
-    canonical::write_string(&record.workload, &mut workload);
-    let mut client = Vec::with_capacity(record.client.len() + 2);
-    canonical::write_string(&record.client, &mut client);
-    let timestamp = record.timestamp.to_string();
-    let given = [(LINE[2], client.as_slice()), (LINE[0], timestamp.as_bytes()), (LINE[1], workload.as_slice())];
-    writer.write_object(line, &given, keep, out);
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn the_id_does_not_depend_on_order_escapes_or_unknown_keys() {
     let b = r#"{"response": {"choices":[{"message":{"content":"[[A]]"}}]}, "latency_ms": 5, "request":{"messages":[{"content":"\u00e9\/","role":"user"}]},"client_id":"c","workload_id":"\u0077","timestamp":"2023-11-14T22:13:20Z"}"#;
     assert_eq!(id(a), id(b));
     assert_ne!(id(a), id(MINIMAL));
-    assert_eq!(canonical::hex_digits(id(MINIMAL)).len(), 32);
+    assert_eq!(id::hex_digits(id(MINIMAL)).len(), 32);
     let five = |json: &str| {
         let mut out = Vec::new();
         let Checked { id, has_more, .. } =

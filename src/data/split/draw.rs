@@ -1,17 +1,17 @@
-//! Random draws whose outcome never changes between versions: ChaCha8 with a key made from the seed, one stream per
-//! purpose, and own bounded draws and shuffles (those of a crate may change with it).
+//! Random draws whose results never change between versions: ChaCha8 with a key made from the seed and one stream per
+//! purpose. Bounded draws and shuffles are our own, because those of a crate may change.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-/// What is drawn; each purpose has a stream of its own, so that one never shifts another.
+/// The purpose of a draw. Each has a stream of its own, so that one never shifts another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Which records stay under `limit`.
+    /// Drawing the records that stay under `limit`.
     Limit = 1,
-    /// Which groups become the eval set.
+    /// Drawing the groups of the eval set.
     Eval = 2,
-    /// Which groups become the validation set.
+    /// Drawing the groups of the validation set.
     Validation = 3,
 }
 
@@ -20,7 +20,7 @@ pub enum Purpose {
 pub struct Draw(ChaCha8Rng);
 
 impl Draw {
-    /// The stream of this seed and purpose.
+    /// Starts the stream of a seed and purpose.
     pub fn new(seed: u64, purpose: Purpose) -> Draw {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -29,7 +29,7 @@ impl Draw {
         Draw(stream)
     }
 
-    /// A number below `bound`, each equally likely; 0 when `bound` is 0.
+    /// Draws a number below `bound`, each equally likely. Returns 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // Lemire 2019, "Fast Random Integer Generation in an Interval": the high half of a product, rejecting the few
         // low halves that would favour some results.
@@ -42,7 +42,7 @@ impl Draw {
         }
     }
 
-    /// Puts `items` into a random order (Fisher-Yates, from the front).
+    /// Shuffles items (Fisher-Yates, from the front).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         let count = items.len();
         self.choose_front(items, count);

@@ -1,4 +1,5 @@
-//! Which rows go where: sampling, near-duplicate groups, stratified eval and validation sets. Indexes in, indexes out.
+//! Divides rows into datasets: sampling, groups of near-duplicates, stratified eval and validation sets. Takes and
+//! returns indexes.
 
 pub mod draw;
 
@@ -7,48 +8,45 @@ use crate::data::options::SplitRules;
 use crate::data::split::draw::{Draw, Purpose};
 use crate::data::unusable::Unusable;
 
-/// The rows of each dataset: indexes into [`Corpus::rows`], ascending, so in canonical order.
+/// The rows of each dataset as ascending indexes into [`Corpus::rows`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// What the models are measured on.
     pub eval: Vec<u32>,
-    /// What they are trained on.
     pub train: Vec<u32>,
-    /// What training is watched with.
     pub validation: Vec<u32>,
-    /// In no dataset: near-duplicates of eval rows that did not fit.
+    /// Near-duplicates of eval rows that did not fit. They are in no dataset.
     pub held_back: Vec<u32>,
-    /// Records that `limit` left out.
+    /// Number of records left out by `limit`.
     pub over_limit: usize,
 }
 
 impl Split {
-    /// Records that were to be divided.
+    /// Returns the number of records that were divided.
     pub fn kept(&self) -> usize {
         self.eval.len() + self.train.len() + self.validation.len() + self.held_back.len()
     }
 }
 
-/// Near-duplicates, which go to one dataset together.
+/// Near-duplicates. They go to one dataset together.
 #[derive(Clone, Copy, Debug)]
 struct Group {
-    /// Where its rows start in the list of rows ordered by group; within a group they are in canonical order.
+    /// Start of its rows in the list of rows by group. Within a group rows are in canonical order.
     start: u32,
     rows: u32,
 }
 
-/// Groups that share the class by which the split is stratified.
+/// Groups of one class, or of the pool of rare classes.
 #[derive(Clone, Debug, Default)]
 struct Stratum {
-    /// Numbers of the groups that are not taken yet, in random order.
+    /// Numbers of the groups that are still free, in random order.
     groups: Vec<u32>,
     rows: u64,
-    /// Whether it is a class of its own, of which something should be left to train on.
+    /// Whether it is one class, of which a group should be left to train on.
     is_class: bool,
     quota: u64,
 }
 
-/// Divides a corpus by the rules; everything drawn depends on the rules' seed only.
+/// Divides a corpus by the rules. All draws depend only on their seed.
 pub fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
     let (rows, over_limit) = sample(corpus, rules);
     let kept = rows.len();
@@ -83,7 +81,7 @@ pub fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
     Ok(Split { eval, train, validation, held_back, over_limit })
 }
 
-/// Rows of the validation set: the rounded share, at least one when one is asked for, never all.
+/// Returns the size of the validation set: the rounded share, at least one unless the ratio is 0, never all.
 fn validation_size(rest: usize, ratio: f64) -> u64 {
     if ratio <= 0.0 || rest < 2 {
         return 0;
@@ -91,7 +89,7 @@ fn validation_size(rest: usize, ratio: f64) -> u64 {
     ((rest as f64 * ratio).round() as u64).clamp(1, rest as u64 - 1)
 }
 
-/// The rows that stay under `limit`, ascending, and how many do not.
+/// Draws the rows that stay under `limit`. Returns them in ascending order, and the number of the others.
 fn sample(corpus: &Corpus, rules: &SplitRules) -> (Vec<u32>, usize) {
     let mut rows: Vec<u32> = (0..corpus.rows.len() as u32).collect();
     let limit = rules.limit.unwrap_or(usize::MAX);
@@ -104,7 +102,7 @@ fn sample(corpus: &Corpus, rules: &SplitRules) -> (Vec<u32>, usize) {
     (rows, over)
 }
 
-/// What is still to be divided.
+/// The rows that are still free.
 struct Division {
     /// Rows ordered by group.
     rows: Vec<u32>,
@@ -118,7 +116,7 @@ impl Division {
         let class_of = |row: u32| corpus.rows[row as usize].class as usize;
         let mut sizes = vec![0_usize; corpus.classes.len()];
         rows.iter().for_each(|&row| sizes[class_of(row)] += 1);
-        // With what they are sorted by beside them, rows need not be looked up for each comparison.
+        // The sort key stands beside each row, so that comparisons need no look-up.
         let mut by_group: Vec<(u64, u32)> = rows.into_iter().map(|row| (group_of(row), row)).collect();
         by_group.sort_unstable();
         let pool = corpus.classes.len();
@@ -147,8 +145,8 @@ impl Division {
         }
     }
 
-    /// Takes `target` rows: whole groups, and where a class has only larger ones left, the newest rows of one; the
-    /// others of that group are held back.
+    /// Takes exactly `target` rows in whole groups. If only larger groups are left, it takes the newest rows of one and
+    /// holds back the others of that group.
     fn take_exactly(&mut self, target: u64) -> (Vec<u32>, Vec<u32>) {
         self.set_quotas(target);
         let mut taken = Vec::new();
@@ -156,7 +154,7 @@ impl Division {
         for stratum in 0..self.strata.len() {
             self.take_whole(stratum, self.strata[stratum].quota, true, &mut taken);
             let missing = self.strata[stratum].quota;
-            // A class with one group left keeps it for training; other classes make up for it below.
+            // A class keeps its last group for training. Other classes make up for it below.
             if missing > 0 && self.strata[stratum].groups.len() > 1 {
                 self.cut(stratum, missing, &mut taken, &mut held_back);
             }
@@ -180,7 +178,7 @@ impl Division {
         (taken, held_back)
     }
 
-    /// Takes at most `target` rows in whole groups, as near to it as that gets, and leaves something of every class.
+    /// Takes up to `target` rows in whole groups and leaves a group of every class.
     fn take_about(&mut self, target: u64) -> Vec<u32> {
         self.set_quotas(target);
         let mut taken = Vec::new();
@@ -194,7 +192,7 @@ impl Division {
         taken
     }
 
-    /// All rows that nothing has taken.
+    /// Returns all rows that are still free.
     fn remaining(&self) -> Vec<u32> {
         let groups = self.strata.iter().flat_map(|stratum| &stratum.groups);
         let mut rows: Vec<u32> = groups.flat_map(|&group| self.rows_of(group)).copied().collect();
@@ -207,7 +205,7 @@ impl Division {
         &self.rows[start as usize..(start + rows) as usize]
     }
 
-    /// Shares `target` out by the largest remainder; of equal remainders the earlier stratum wins.
+    /// Sets the quotas of `target` rows by the largest remainder. Of equal remainders the earlier stratum wins.
     fn set_quotas(&mut self, target: u64) {
         let total: u64 = self.strata.iter().map(|stratum| stratum.rows).sum();
         if total == 0 {
@@ -226,14 +224,14 @@ impl Division {
         }
     }
 
-    /// Strata with the largest unmet quota first.
+    /// Returns the strata, those with the largest open quota first.
     fn by_missing(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.strata.len()).collect();
         order.sort_by_key(|&at| std::cmp::Reverse(self.strata[at].quota));
         order
     }
 
-    /// Takes groups of a stratum that fit into `room`, in their random order; `leave_one` leaves one of a class.
+    /// Takes the groups of a stratum that fit into `room`, in random order. `leave_one` leaves one group of a class.
     fn take_whole(&mut self, at: usize, mut room: u64, leave_one: bool, taken: &mut Vec<u32>) {
         let mut groups = std::mem::take(&mut self.strata[at].groups);
         let least = usize::from(leave_one && self.strata[at].is_class);
@@ -253,7 +251,7 @@ impl Division {
         self.strata[at].groups = groups;
     }
 
-    /// Takes the newest `room` rows of the smallest group of a stratum and holds back the others.
+    /// Takes the newest `room` rows of the smallest group of a stratum and holds back its other rows.
     fn cut(&mut self, at: usize, room: u64, taken: &mut Vec<u32>, held_back: &mut Vec<u32>) {
         let sizes = self.strata[at].groups.iter().map(|&group| self.groups[group as usize].rows);
         let Some((position, _)) = sizes.enumerate().min_by_key(|&(_, rows)| rows) else { return };
@@ -267,7 +265,7 @@ impl Division {
     }
 }
 
-/// The most frequent class; of equals the first in the order of classes.
+/// Returns the most frequent class, of equals the first in the order of classes.
 fn majority(mut classes: impl ExactSizeIterator<Item = usize>) -> usize {
     if classes.len() == 1 {
         return classes.next().unwrap_or_default();

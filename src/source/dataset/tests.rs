@@ -317,7 +317,7 @@ fn tool_calls_are_found_and_not_taken_for_classification() {
 
     wanted.workload_type = TypeChoice::Classification;
     let problem = unusable(build(&wanted, &out, None));
-    assert_eq!(problem.to_string(), "40 of 40 records hold tool calls, and workload_type is classification");
+    assert_eq!(problem.to_string(), "cannot make classification datasets: 40 of 40 records hold tool calls");
     assert!(problem.hint().contains("tool_calling"));
     wanted.workload_type = TypeChoice::Auto;
     wanted.input = LogSource::Files(vec![

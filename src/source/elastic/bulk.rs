@@ -15,8 +15,8 @@ use super::error::ElasticError;
 use super::index::health;
 use super::mapping::{self, Mapping};
 use super::thread::{Thread, ended};
-use crate::data::json::canonical;
 use crate::data::options::IndexAt;
+use crate::data::record::id;
 use crate::source::credentials::Credentials;
 
 /// Bytes of one bulk request: of 0.5 to 5 MB the size that cost Elasticsearch 9.2 least processor time for each record.
@@ -124,7 +124,7 @@ impl Bulk {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(b"{\"create\":{\"_id\":\"");
-        self.bytes.extend_from_slice(&canonical::hex_digits(id));
+        self.bytes.extend_from_slice(&id::hex_digits(id));
         self.bytes.extend_from_slice(b"\"}}\n");
         let at = self.bytes.len();
         self.bytes.extend_from_slice(line);

@@ -1,30 +1,30 @@
-//! Compressed files: told by their first bytes, and read as what was packed. Knows neither lines nor records.
+//! Compressed inputs: recognises them by their first bytes and unpacks them while they are read.
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// What a stream holds, as far as its first bytes tell.
+/// The kind of a stream by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PackedKind {
-    /// What is to be read, as it is.
+    /// Not packed.
     Plain,
-    /// The same, packed.
+    /// Packed in a supported form.
     Packed(Packing),
-    /// Something that is not unpacked here, and the command that writes what is in it to standard output.
+    /// Packed in another form, with the command that unpacks it to standard output.
     Foreign(&'static str),
 }
 
-/// How a stream is packed.
+/// A supported form of compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
-    /// RFC 1952, one member or several.
+    /// RFC 1952, with any number of members.
     Gzip,
-    /// RFC 8878, one frame or several.
+    /// RFC 8878, with any number of frames.
     Zstandard,
 }
 
-/// The first bytes of each format, and no first bytes of a line of JSON or of a table's header.
+/// The first bytes of each form. No line of JSON and no header of a table begins with them.
 const MAGIC: [(&[u8], PackedKind); 5] = [
     (b"\x1f\x8b", PackedKind::Packed(Packing::Gzip)),
     (b"\x28\xb5\x2f\xfd", PackedKind::Packed(Packing::Zstandard)),
@@ -33,17 +33,17 @@ const MAGIC: [(&[u8], PackedKind); 5] = [
     (b"PK\x03\x04", PackedKind::Foreign("unzip -p")),
 ];
 
-/// The longest of them.
+/// Length of the longest of them.
 const LONGEST: u64 = 10;
 
 impl PackedKind {
-    /// What begins with these bytes.
+    /// Returns the kind of a stream that begins with these bytes.
     pub(crate) fn of(beginning: &[u8]) -> PackedKind {
         MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(PackedKind::Plain, |(_, kind)| *kind)
     }
 }
 
-/// A stream of which the first bytes have been looked at.
+/// A whole stream whose first bytes are known.
 pub(crate) type Looked<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// Looks at the first bytes of a stream and gives it back whole.
@@ -53,28 +53,28 @@ pub(crate) fn look<R: Read>(mut from: R) -> io::Result<(PackedKind, Looked<R>)> 
     Ok((PackedKind::of(&beginning), Cursor::new(beginning).chain(from)))
 }
 
-/// The name of what is packed in a file of this name.
+/// Returns the name of the file that is packed in a file.
 pub(crate) fn inner_name(name: &str) -> &str {
     [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
-/// Reads what is packed in a stream.
+/// Unpacks a stream while it is read.
 pub(crate) struct Unpacked<'a>(Box<dyn Read + 'a>);
 
-/// A stream that ends too early, or in which something has been changed.
+/// Says that a stream ends too early or was changed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the compressed data is cut off or damaged ({0})")]
 pub(crate) struct Damaged(String);
 
 impl Damaged {
-    /// What an error of [`Unpacked`] says of the data, if it is no error of the file system.
+    /// Returns the damage that an error of [`Unpacked`] reports, unless it is an error of the system.
     pub(crate) fn of(error: &io::Error) -> Option<&Damaged> {
         error.get_ref()?.downcast_ref()
     }
 }
 
 impl Packing {
-    /// What is packed in `from`.
+    /// Unpacks `from`.
     pub(crate) fn unpack<'a>(self, from: impl Read + 'a) -> io::Result<Unpacked<'a>> {
         let from = BufReader::with_capacity(1 << 18, from);
         let decoder: Box<dyn Read + 'a> = match self {

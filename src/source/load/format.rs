@@ -1,18 +1,18 @@
-//! Finds out what a file holds: by its name, else by how it begins.
+//! Finds the format of a file: by its name, else by its first line.
 
 use crate::data::forms::table;
 use crate::source::lines::without_mark;
 
-/// What a file holds.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
     /// Log records or chat rows, one per line.
     Jsonl,
-    /// Rows of cells with this byte between them (`None`: found out).
+    /// Rows of cells with this byte between them. `None` lets the header decide.
     Table(Option<u8>),
 }
 
-/// What a file holds: by its name, else by how it begins.
+/// Returns the format of a file that begins with these bytes.
 pub fn detect(name: &str, beginning: &[u8]) -> FileFormat {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {

@@ -1,5 +1,5 @@
-//! `load`: files or standard input into a log store. Finds out what a file holds, converts, counts and locates what is
-//! refused. The forms of records are in `data::forms`, the stores in `local` and `elastic`.
+//! `load`: brings files or standard input into a log store. Finds the format of each, converts and counts lines and
+//! locates rejects. The forms of records are in `data::forms`, the stores in `local` and `elastic`.
 
 mod examine;
 mod format;
@@ -23,33 +23,32 @@ use outcome::LoadOutcome;
 pub use outcome::{Loaded, LocatedReject};
 use sink::Sink;
 
-/// What to load and how.
+/// The files to load, and the options.
 #[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
-    /// Files, in order; `-` is standard input.
+    /// Files in order. `-` is standard input.
     pub files: Vec<PathBuf>,
-    /// The format of all of them; `None`: found out for each.
+    /// The format of all files. `None` lets each file decide.
     pub format: Option<FileFormat>,
-    /// How tables become records.
     pub table: TableOptions,
-    /// For rows without a workload.
+    /// The workload of rows without one.
     pub workload: Option<String>,
-    /// For rows without a client.
+    /// The client of rows without one.
     pub client: Option<String>,
-    /// For rows without a timestamp, in epoch seconds.
+    /// The time of rows without one, in epoch seconds.
     pub timestamp: Option<i64>,
-    /// Where the fields of a record stand in lines of another shape.
+    /// Paths of the fields in lines of another shape.
     pub fields: Fields,
 }
 
-/// How far a load is.
+/// The progress of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadProgress {
     /// Lines, or rows of tables.
     pub read: u64,
-    /// Bytes of all files.
+    /// Bytes that were read of all files.
     pub bytes: u64,
-    /// Bytes of all files to their end; `None` where one is a stream.
+    /// Size of all files. `None` if one is a stream or packed.
     pub of: Option<u64>,
 }
 

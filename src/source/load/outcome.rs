@@ -1,4 +1,4 @@
-//! What a load did, counted while it goes on.
+//! Counts what a load does and writes what it refuses.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::source::rejects::Rejects;
 /// Rejects whose places are kept for messages.
 pub(super) const LOCATED: usize = 5;
 
-/// What a load did. `read` = `added` + `present` + the sum of `rejected`.
+/// The counts of a load. `read` = `added` + `present` + the sum of `rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Loaded {
     /// Lines, or rows of tables.
     pub read: u64,
     /// Records that are new in the store.
     pub added: u64,
-    /// Records that were there already, or came twice.
+    /// Records that were in the store, or came twice.
     pub present: u64,
     /// Lines that hold no record, by reason.
     pub rejected: BTreeMap<Reject, u64>,
@@ -29,13 +29,13 @@ pub struct Loaded {
     /// Added records by workload.
     #[serde(skip)]
     pub workloads: BTreeMap<String, u64>,
-    /// Torn lines that an earlier, killed load had left and that were cut off.
+    /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
     pub repaired: u64,
-    /// Records of which only the five fields were written, because the index admits no others.
+    /// Records that lost fields, because the index admits only the five of a record.
     #[serde(skip)]
     pub trimmed: u64,
-    /// What the server said of the first record that it refused.
+    /// The reason of the server for the first record that it refused.
     #[serde(skip)]
     pub refusal: Option<String>,
     /// Name and version of the server that was loaded into.
@@ -43,19 +43,18 @@ pub struct Loaded {
     pub server: Option<String>,
 }
 
-/// A reject and where it stands.
+/// A reject and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocatedReject {
-    /// The file as it was named; `<stdin>` for standard input.
+    /// The file as it was named, or `<stdin>`.
     pub file: String,
     /// From 1.
     pub line: u64,
-    /// What is wrong.
     pub reason: Reject,
 }
 
 impl Loaded {
-    /// Lines that hold no record.
+    /// Returns the number of lines that hold no record.
     pub fn rejects(&self) -> u64 {
         self.rejected.values().sum()
     }

@@ -1,4 +1,4 @@
-//! Deleting from the log store by workload, client or time. Segments are rewritten beside the old ones and renamed.
+//! Deletes from the local log store by workload, client or time. Writes a new segment beside the old one and renames it.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,26 +13,26 @@ use crate::data::options::Filter;
 use crate::data::record::Record;
 use crate::source::lines::Lines;
 
-/// What a deletion did, or would do.
+/// Counts of a deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Deleted {
-    /// Records that matched.
+    /// Deleted records.
     pub records: u64,
-    /// Records and other lines that stay.
+    /// Records and other lines that were kept.
     pub kept: u64,
 }
 
 impl LocalStore {
-    /// Deletes the records that `filter` lets pass, which is all of them when it is empty.
+    /// Deletes the records that `filter` lets pass. An empty filter deletes all.
     pub fn delete(&self, filter: &Filter) -> anyhow::Result<Deleted> {
         let mut deleted = Deleted::default();
         if !self.dir().is_dir() {
             return Ok(deleted);
         }
         let files = lock(self.dir()).and_then(|lock| Ok((lock, segments(self.dir())?)));
-        let (_lock, files) = files.with_context(|| format!("opening the log store {}", self.dir().display()))?;
+        let (_lock, files) = files.with_context(|| format!("cannot open the log store {}", self.dir().display()))?;
         for path in files {
-            let one = rewrite(&path, filter).with_context(|| format!("deleting from {}", path.display()))?;
+            let one = rewrite(&path, filter).with_context(|| format!("cannot delete from {}", path.display()))?;
             deleted.records += one.records;
             deleted.kept += one.kept;
         }
@@ -44,7 +44,7 @@ fn rewrite(path: &Path, filter: &Filter) -> io::Result<Deleted> {
     let kept = path.with_extension("kept");
     let done = rewrite_beside(path, &kept, filter);
     if done.is_err() {
-        // What was written of the new segment is of no use; the old one is whole.
+        // The old segment is whole, and the unfinished new one is of no use.
         let _ = fs::remove_file(&kept);
     }
     done

@@ -1,4 +1,4 @@
-//! The id cache of one segment: which records it holds, up to which offset. Only a cache: when in doubt, it is dropped.
+//! The id cache of one segment: the ids of its records up to an offset. It is dropped when in doubt.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 const MAGIC: &[u8; 8] = b"dfwfdid1";
 const HEADER: u64 = 16;
 const ENTRY: usize = 24;
-/// Entries that are read at a time.
+/// Entries that are read at once.
 const CHUNK: usize = 8192;
 
-/// Ids are hashes already.
+/// Takes ids as their own hashes, because they are hashes.
 #[derive(Default)]
 pub(super) struct AsIs(u64);
 
@@ -35,13 +35,13 @@ impl Hasher for AsIs {
 /// A set of record ids.
 pub(super) type IdSet = HashSet<u128, BuildHasherDefault<AsIs>>;
 
-/// The id cache of one segment and what was read of it.
+/// The id cache of one segment, as far as it was read.
 #[derive(Debug)]
 pub(super) struct Ids {
     path: PathBuf,
     /// The ids of all records up to `covered`.
     pub set: IdSet,
-    /// The offset in the segment up to which `set` is complete.
+    /// Offset in the segment up to which `set` is complete.
     pub covered: u64,
     /// Start of the last covered record.
     pub last_start: u64,
@@ -57,12 +57,12 @@ impl Ids {
         Ids { path, set: IdSet::default(), covered: 0, last_start: 0, last: None, generation: None, known: 0 }
     }
 
-    /// Forgets what was read.
+    /// Forgets what was read from the file.
     pub(super) fn forget(&mut self) {
         *self = Ids::new(std::mem::take(&mut self.path));
     }
 
-    /// Forgets everything, on disk too.
+    /// Removes the cache from disk and memory.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.forget();
         match fs::remove_file(&self.path) {
@@ -71,7 +71,7 @@ impl Ids {
         }
     }
 
-    /// Takes in what other writers have added. `false`: the cache is missing, damaged or another one than before.
+    /// Reads the ids that other writers have added. Returns false if the cache is missing, damaged or was replaced.
     pub(super) fn refresh(&mut self) -> io::Result<bool> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
@@ -121,7 +121,7 @@ impl Ids {
         self.covered = end;
     }
 
-    /// Notes records (id and end in the segment) that the segment holds behind `covered`, on disk too.
+    /// Notes records behind `covered`, with their ends in the segment, in memory and on disk.
     pub(super) fn extend(&mut self, records: &[(u128, u64)]) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path)?;
         let mut bytes = Vec::with_capacity(HEADER as usize + records.len() * ENTRY);

@@ -11,12 +11,12 @@ use crate::source::lines::Lines;
 use crate::source::listing::{ListingTally, StoreListing};
 
 impl LocalStore {
-    /// Counts the records that `filter` lets pass, reading their labels with `labels`.
+    /// Counts the records that `filter` lets pass. `labels` reads their labels.
     pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<StoreListing> {
         let reading = self.read()?;
         let mut tally = ListingTally::default();
         for path in &reading.files {
-            let reading = || format!("reading {}", path.display());
+            let reading = || format!("cannot read {}", path.display());
             let file = File::open(path).with_context(reading)?;
             let mut lines = Lines::new(file, 0);
             while let Some(line) = lines.next().with_context(reading)? {

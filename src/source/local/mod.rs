@@ -1,8 +1,8 @@
-//! The local log store: a folder of JSONL segments, one per workload, each record once. Appending, listing and deleting;
-//! what a record must hold is decided in `data::record`.
+//! The local log store: a folder of JSONL segments, one per workload, that holds each record once. Appends, lists and
+//! deletes.
 //!
-//! Beside a segment `NAME.jsonl` stands `.NAME.ids`, a cache of its record ids that is made again whenever it does not
-//! fit. A writer holds the lock of the whole folder for one batch, a reader for as long as it reads.
+//! Beside a segment `NAME.jsonl` stands `.NAME.ids`, a cache of its record ids. It is rebuilt when it does not fit. A
+//! writer holds the lock of the folder for one batch, a reader while it reads.
 
 mod delete;
 mod ids;
@@ -18,38 +18,38 @@ use anyhow::Context;
 
 use segment::Segment;
 
-/// The log store below one folder.
+/// The log store in one folder.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     dir: PathBuf,
 }
 
-/// Records of one workload that are appended together.
+/// Records of one workload to append together.
 #[derive(Clone, Debug, Default)]
 pub struct AppendBatch {
     lines: Vec<u8>,
     records: Vec<(u128, usize)>,
 }
 
-/// What became of a batch.
+/// Counts of an appended batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
-    /// Records that are new.
+    /// New records.
     pub added: u64,
-    /// Records that were there already, in the store or earlier in the batch.
+    /// Records that were in the store or earlier in the batch.
     pub present: u64,
-    /// Torn last lines, left by a writer that was killed, that were cut off before.
+    /// Torn last lines of a killed writer that were cut off first.
     pub repaired: u64,
 }
 
-/// Appends to a store; remembers the ids of the workloads that it has written to (16 to 40 bytes each).
+/// Appends to a store. Remembers the ids of the workloads that it writes to, 16 to 40 bytes each.
 #[derive(Debug)]
 pub struct StoreWriter {
     dir: PathBuf,
     segments: HashMap<String, Segment>,
 }
 
-/// The segments of a store, which no writer touches while this lives.
+/// The segments of a store. No writer changes them while this lives.
 #[derive(Debug)]
 pub struct StoreReading {
     /// The segment files, by name.
@@ -58,7 +58,7 @@ pub struct StoreReading {
 }
 
 impl AppendBatch {
-    /// Adds a normalised record: its id and its line without a line end.
+    /// Adds a normalised record.
     pub fn push(&mut self, id: u128, line: &[u8]) {
         self.lines.extend_from_slice(line);
         self.lines.push(b'\n');
@@ -72,22 +72,22 @@ impl AppendBatch {
 }
 
 impl LocalStore {
-    /// The store below `dir`, which is made by the first append.
+    /// Returns the store in `dir`. The first append creates the folder.
     pub fn at(dir: impl Into<PathBuf>) -> LocalStore {
         LocalStore { dir: dir.into() }
     }
 
-    /// The folder.
+    /// Returns the folder of the store.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Begins to append.
+    /// Creates a writer.
     pub fn writer(&self) -> StoreWriter {
         StoreWriter { dir: self.dir.clone(), segments: HashMap::new() }
     }
 
-    /// The segments, safe from writers while the answer lives. A store that was never written to has none.
+    /// Locks the store for reading and returns its segments. A new store has none.
     pub fn read(&self) -> anyhow::Result<StoreReading> {
         let reading = || -> io::Result<StoreReading> {
             let lock = match File::open(lock_path(&self.dir)) {
@@ -97,12 +97,12 @@ impl LocalStore {
             };
             Ok(StoreReading { files: segments(&self.dir)?, _lock: lock })
         };
-        reading().with_context(|| format!("reading the log store {}", self.dir.display()))
+        reading().with_context(|| format!("cannot read the log store {}", self.dir.display()))
     }
 }
 
 impl StoreWriter {
-    /// Appends what is new of a batch, all of it or (on an error) none. Other writers may append between two calls.
+    /// Appends the new records of a batch, or none of them on an error. Other writers may append between two calls.
     pub fn append(&mut self, workload: &str, batch: &AppendBatch) -> anyhow::Result<Appended> {
         let mut append = || -> io::Result<Appended> {
             fs::create_dir_all(&self.dir)?;
@@ -113,11 +113,11 @@ impl StoreWriter {
                 .or_insert_with(|| Segment::new(self.dir.join(segment_name(workload))));
             segment.append(batch)
         };
-        append().with_context(|| format!("appending to the log store {}", self.dir.display()))
+        append().with_context(|| format!("cannot append to the log store {}", self.dir.display()))
     }
 }
 
-/// The file name of a workload's segment: readable, safe on every file system, and different for different workloads.
+/// Returns the file name of a workload's segment: readable, safe on every file system, and unique.
 pub fn segment_name(workload: &str) -> String {
     let mut slug = String::new();
     for c in workload.chars() {
@@ -158,13 +158,13 @@ fn lock_path(dir: &Path) -> PathBuf {
     dir.join(".lock")
 }
 
-/// The lock of the whole folder, held until the file is dropped.
+/// Locks the folder until the file is dropped.
 fn lock(dir: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path(dir))?;
     supported(file.lock(), file)
 }
 
-/// Some network file systems have no locks; there the store works for one writer at a time.
+/// Accepts file systems without locks, such as some network file systems. There only one writer at a time is safe.
 fn supported(locked: io::Result<()>, file: File) -> io::Result<File> {
     match locked {
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),

@@ -1,4 +1,4 @@
-//! One segment of the log store: a JSONL file of one workload and the ids of its records. Its callers hold the lock.
+//! One segment of the local log store: the JSONL file of a workload and the ids of its records. Callers hold the lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,7 +9,7 @@ use super::{AppendBatch, Appended};
 use crate::data::record::{FieldDefaults, normalise};
 use crate::source::lines::Lines;
 
-/// Records whose ids are noted at a time while a segment is read again.
+/// Ids that are noted at once while a segment is read again.
 const NOTED_AT_ONCE: usize = 8192;
 
 /// One segment as far as this process knows it.
@@ -19,7 +19,7 @@ pub(super) struct Segment {
     ids: Ids,
 }
 
-/// The id cache of a segment.
+/// Returns the path of the id cache of a segment.
 pub(super) fn ids_path(segment: &Path) -> PathBuf {
     let name = segment.file_stem().unwrap_or_default().to_string_lossy();
     segment.with_file_name(format!(".{name}.ids"))
@@ -61,17 +61,17 @@ impl Segment {
             return Err(error);
         }
         if self.ids.extend(&records).is_err() {
-            // The records are safe; their ids are read again from the segment.
+            // The records are safe, and their ids can be read from the segment.
             self.ids.reset()?;
         }
         Ok(done)
     }
 
-    /// Brings the ids up to the end of the segment and cuts off a torn last line. The end, and how many lines were cut.
+    /// Reads ids up to the end of the segment and cuts off a torn last line. Returns the end and the number of cut lines.
     fn catch_up(&mut self, file: &mut File) -> io::Result<(u64, u64)> {
         let length = file.metadata()?.len();
         if !(self.ids.refresh()? && self.fits(file, length)?) {
-            // Another process may have made it anew.
+            // Another process may have rebuilt the cache.
             self.ids.forget();
             if !(self.ids.refresh()? && self.fits(file, length)?) {
                 self.ids.reset()?;
@@ -114,7 +114,7 @@ impl Segment {
         Ok((end, u64::from(torn.is_some())))
     }
 
-    /// Whether the ids may be those of this file: its last covered line must be the record that the ids end with.
+    /// Returns true if the ids fit the file: its last covered line must be the record of the last id.
     fn fits(&self, file: &mut File, length: u64) -> io::Result<bool> {
         let Some(last) = self.ids.last else { return Ok(self.ids.covered == 0) };
         if self.ids.covered > length {
@@ -124,7 +124,7 @@ impl Segment {
         let mut bytes = vec![0; usize::try_from(self.ids.covered - self.ids.last_start).unwrap_or(0)];
         file.read_exact(&mut bytes)?;
         let Some(text) = bytes.strip_suffix(b"\n") else { return Ok(false) };
-        // Lines that are no records (written by hand) may stand before it.
+        // Lines that were written by hand and are no records may stand before it.
         let line = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         let record = normalise(line, &FieldDefaults::default()).ok();
         Ok(record.map(|record| record.id) == Some(last))

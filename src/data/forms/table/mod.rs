@@ -1,5 +1,5 @@
-//! CSV and TSV rows with a text and a label column as log records: columns, default prompts, and rows that are broken.
-//! Works on a whole table in memory, because the default prompt lists the labels that the table holds.
+//! Tables: turns CSV and TSV rows with a text and a label column into log records. Works on a whole table in memory,
+//! because the default prompt lists all labels of the table.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use crate::data::json::canonical::write_string;
 use crate::data::label;
 use crate::data::reject::Reject;
 
-/// Names of text columns that are known without being told, the likeliest first.
+/// Names by which a text column is recognised, the likeliest first.
 const TEXT_COLUMNS: &[&str] =
     &["text", "headline", "title", "sentence", "content", "message", "body", "input", "question", "query", "prompt"];
-/// The same for label columns.
+/// Names by which a label column is recognised, the likeliest first.
 const LABEL_COLUMNS: &[&str] =
     &["label", "labels", "class", "category", "event", "topic", "sentiment", "intent", "target", "answer", "output"];
-/// With more labels than this the default prompt lists none.
+/// The most labels that the default prompt lists. With more it lists none.
 const MOST_LISTED: usize = 100;
 const DEFAULT_PROMPT: &str = "{text}";
 const DEFAULT_SYSTEM: &str = "Classify the text. Choose exactly one of these classes:\n{labels}\nAnswer with the class in triple square brackets, \
@@ -22,47 +22,47 @@ const DEFAULT_SYSTEM: &str = "Classify the text. Choose exactly one of these cla
 const DEFAULT_SYSTEM_UNLISTED: &str =
     "Classify the text. Answer with its class in triple square brackets, and nothing else.";
 
-/// How a table becomes records; whatever is `None` is found out.
+/// Options for tables. `None` lets the table decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
     /// Header of the column with the text.
     pub text_column: Option<String>,
     /// Header of the column with the label.
     pub label_column: Option<String>,
-    /// Template of the system message; empty for none.
+    /// Template of the system message. An empty one leaves the message out.
     pub system: Option<String>,
     /// Template of the user message.
     pub prompt: Option<String>,
-    /// The byte between cells; `None`: found from the header.
+    /// The byte between cells.
     pub delimiter: Option<u8>,
 }
 
-/// Why a table cannot be read at all.
+/// The reason that a table cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// The first row is no text.
+    /// The header is no text.
     #[error("the header is not UTF-8 text")]
     Header,
     /// An option names a column that is not there.
-    #[error("no column is named `{name}`; the header has: {}", columns.join(", "))]
+    #[error("there is no column {name}: the header has {}", columns.join(", "))]
     NoColumn {
         /// The name asked for.
         name: String,
         /// The names in the header.
         columns: Vec<String>,
     },
-    /// No option and no known name says which column it is.
-    #[error("which column holds the {what} is not clear; name it with {flag}; the header has: {}", columns.join(", "))]
+    /// Neither an option nor a known name tells the column.
+    #[error("cannot tell which column holds the {what}: choose one with {flag}, the header has {}", columns.join(", "))]
     Unclear {
         /// `text` or `label`.
         what: &'static str,
-        /// The option that names it.
+        /// The option that names the column.
         flag: &'static str,
         /// The names in the header.
         columns: Vec<String>,
     },
-    /// A template holds a placeholder that stands for nothing.
-    #[error("{flag} holds `{{{name}}}`, which is neither {{text}} nor {{labels}} nor a column: {}", columns.join(", "))]
+    /// A template holds an unknown placeholder.
+    #[error("{flag} has an unknown placeholder {{{name}}}: known are {{text}}, {{labels}} and the columns {}", columns.join(", "))]
     Placeholder {
         /// The option with the template.
         flag: &'static str,
@@ -71,15 +71,15 @@ pub enum TableError {
         /// The names in the header.
         columns: Vec<String>,
     },
-    /// A template shows the label to the model that is asked for it.
-    #[error("{0} holds the label column, so that the question would give the answer away")]
+    /// A template would tell the model the label.
+    #[error("{0} contains the label column: the prompt would give the answer away")]
     Leak(&'static str),
-    /// The user message would be the same in every row.
-    #[error("--prompt holds no column, so that every row would ask the same; write {{text}} where the text belongs")]
+    /// The user message would be the same for every row.
+    #[error("--prompt contains no column: write {{text}} where the text of a row belongs")]
     Constant,
 }
 
-/// A table whose columns and prompts are settled.
+/// A table with known columns and prompts.
 #[derive(Debug)]
 pub struct Table<'a> {
     bytes: &'a [u8],
@@ -95,16 +95,16 @@ pub struct Table<'a> {
 /// One row of a table.
 #[derive(Debug)]
 pub struct TableRow<'a> {
-    /// The line of the file on which it starts, from 1.
+    /// Number of the line on which it starts, from 1.
     pub line: u64,
     /// The row as written, without its line end.
     pub raw: &'a [u8],
-    /// A log record as JSON, or why there is none.
+    /// The log record as JSON, or the reason that there is none.
     pub record: Result<Vec<u8>, Reject>,
 }
 
 impl<'a> Table<'a> {
-    /// Reads the header and settles columns and prompts; `None` for a table without a header (an empty file).
+    /// Reads the header and finds columns and prompts. Returns `None` for an empty table.
     pub fn read(bytes: &'a [u8], options: &TableOptions) -> Result<Option<Table<'a>>, TableError> {
         let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(bytes));
         let mut rows = RawRows::new(bytes, delimiter, 0, None);
@@ -159,7 +159,7 @@ impl<'a> Table<'a> {
         if template.shows(self.label) { Err(TableError::Leak(flag)) } else { Ok(template) }
     }
 
-    /// The labels of the table, each as written most often, in order of their case-folded form.
+    /// Returns the labels of the table, each as written most often, in the order of their comparison keys.
     fn labels(&self) -> Vec<String> {
         let mut spellings: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         for row in self.raw_rows() {
@@ -174,7 +174,7 @@ impl<'a> Table<'a> {
         spellings.into_values().filter_map(most).map(|(label, _)| label).collect()
     }
 
-    /// The rows below the header, in order.
+    /// Returns the rows below the header.
     pub fn rows(&self) -> impl Iterator<Item = TableRow<'a>> + '_ {
         self.raw_rows().map(|row| {
             let record = self.cells(&row).and_then(|cells| self.record(&cells));
@@ -260,8 +260,8 @@ fn known(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usi
     names.iter().find_map(|name| position(columns, name).filter(|at| Some(*at) != taken))
 }
 
-/// The likeliest delimiter: of tab, comma, semicolon and bar the one that stands most often in the first line, outside
-/// quotes.
+/// Returns the likeliest delimiter: tab, comma, semicolon or bar, whichever occurs most often outside quotes in the
+/// first line.
 pub fn find_delimiter(bytes: &[u8]) -> u8 {
     let line = bytes.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let mut quoted = false;
@@ -282,19 +282,19 @@ struct RawRow<'a> {
     broken: bool,
 }
 
-/// The rows of a table as written. A quote that is never closed would swallow the rows behind it: such a row ends with
-/// its first line, and reading goes on with the next.
+/// Reads the rows of a table as written. A quote that is never closed would swallow the rows behind it, so such a row
+/// ends with its first line.
 struct RawRows<'a> {
     bytes: &'a [u8],
     delimiter: u8,
-    /// Cells of a good row, once the header is known.
+    /// Cells of a good row.
     width: Option<usize>,
     reader: csv::Reader<&'a [u8]>,
-    /// Where `reader` began.
+    /// Offset at which `reader` began.
     base: usize,
-    /// Where the next row begins, blank lines before it included.
+    /// Offset of the next row, with the blank lines before it.
     at: usize,
-    /// The line number of `counted`.
+    /// Line number at the offset `counted`.
     line: u64,
     counted: usize,
 }
@@ -352,7 +352,7 @@ fn without_line_end(raw: &[u8]) -> &[u8] {
     &raw[..end]
 }
 
-/// Whether every quoted cell of a row is closed, and followed by a delimiter or the end.
+/// Returns true if every quoted cell of a row is closed and followed by a delimiter or the end.
 fn well_quoted(raw: &[u8], delimiter: u8) -> bool {
     let mut at = 0;
     loop {

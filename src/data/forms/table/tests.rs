@@ -103,7 +103,7 @@ fn columns_are_named_known_or_the_other_of_two() {
     assert!(matches!(error(b"a,b\n", &TableOptions::default()), TableError::Unclear { what: "text", .. }));
     assert!(matches!(error(b"text,b,c\n", &TableOptions::default()), TableError::Unclear { what: "label", .. }));
     let message = error(b"a,b\n", &named("txt", "a")).to_string();
-    assert_eq!(message, "no column is named `txt`; the header has: a, b");
+    assert_eq!(message, "there is no column txt: the header has a, b");
     assert_eq!(error(b"te\xff,b\n", &TableOptions::default()), TableError::Header);
 }
 

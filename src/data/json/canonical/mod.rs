@@ -1,6 +1,6 @@
-//! RFC 8785 (JSON Canonicalization Scheme) of JSON text, and the ids of records. Integers are kept digit for digit,
-//! because a log's integers may not fit a double; where the RFC refuses (a key that stands twice, a number beyond a
-//! double) the last value and the largest double count. Copies from the text, so that nothing is allocated per value.
+//! Writes JSON text in the canonical form of RFC 8785, with three differences. Integers keep their digits, because they
+//! may not fit a double. A repeated key has its last value, and a number beyond a double becomes the largest double: the
+//! RFC refuses both. Copies from the text, so that nothing is allocated per value.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -8,42 +8,42 @@ use std::cmp::Ordering;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
 
-/// A canonicaliser with its scratch space; reuse one for many texts.
+/// Reads and writes JSON texts. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
 pub struct Canonicaliser {
     tape: Tape,
     writer: CanonicalWriter,
 }
 
-/// Writes values that have been read; holds scratch space, so reuse one for many.
+/// Writes values of a tape. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
 pub struct CanonicalWriter {
-    /// Of the objects that are being written, innermost last.
+    /// Members of the objects that are being written, innermost last.
     members: Vec<Member>,
 }
 
 /// One member of an object.
 #[derive(Clone, Copy, Debug)]
 struct Member {
-    /// The first eight bytes of the key, so that most comparisons are of one number; `None` for a key with escapes or
-    /// beyond ASCII, whose bytes do not sort as its UTF-16 units do.
+    /// The first eight bytes of the key, which decide most comparisons. `None` for a key with escapes or characters beyond
+    /// ASCII: its bytes do not sort as its UTF-16 units.
     prefix: Option<u64>,
     place: MemberOrigin,
 }
 
-/// Where a member comes from.
+/// The origin of a member.
 #[derive(Clone, Copy, Debug)]
 enum MemberOrigin {
-    /// The key's place in the tape.
+    /// Place of its key on the tape.
     Own(u32),
-    /// The number among those that were given.
+    /// Number of a member that was given.
     Given(u32),
 }
 
-/// A member that is not in the text: key and canonical value.
+/// A key and canonical value that are not in the text.
 pub type GivenMember<'r> = (KeyName, &'r [u8]);
 
-/// An object that is being written: what its members are looked up in.
+/// The parts of an object that is being written.
 #[derive(Clone, Copy)]
 struct ObjectParts<'r, 't, 'a> {
     object: JsonValue<'t, 'a>,
@@ -99,7 +99,6 @@ impl<'o> Tail<'o> {
         self.length += 1;
     }
 
-    /// Appends `text[start..end]`.
     #[inline]
     fn copy(&mut self, text: &[u8], start: usize, end: usize) {
         if end - start <= PIECE
@@ -151,7 +150,7 @@ impl Canonicaliser {
         self.write_below(0, json, out)
     }
 
-    /// The same of a text that is to stand below this many levels of other objects and lists.
+    /// Appends the canonical form of a text that will stand below `levels` levels of objects and lists.
     pub fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         let JsonDocument { root, has_lone_surrogate } = self.tape.read(json, levels)?;
         if has_lone_surrogate {
@@ -163,13 +162,13 @@ impl Canonicaliser {
 }
 
 impl CanonicalWriter {
-    /// Appends the canonical form of a value, in which no surrogate may be lone, to `out`.
+    /// Appends the canonical form of a value to `out`. No surrogate in it may be lone.
     pub fn write(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
         self.value(value, &mut Tail::of(out, value.raw().len()));
     }
 
-    /// Appends the canonical form of an object, without the members whose key `keep` turns down and with those of `given`
-    /// in place of its own.
+    /// Appends the canonical form of an object, without the members whose key `keep` refuses. The members of `given`
+    /// replace its own.
     pub fn write_object(
         &mut self,
         object: JsonValue<'_, '_>,
@@ -187,7 +186,7 @@ impl CanonicalWriter {
             .zip(given)
             .map(|(n, (name, _))| Member { prefix: Some(name.prefix()), place: MemberOrigin::Given(n) });
         self.members.extend(members);
-        // A key and its value come with two quotes, a colon and a comma.
+        // Two quotes, a colon and a comma.
         let room: usize = given.iter().map(|(name, value)| name.text().len() + value.len() + 4).sum();
         self.members_from(first, ObjectParts { object, given }, &mut Tail::of(out, object.raw().len() + room));
     }
@@ -203,7 +202,7 @@ impl CanonicalWriter {
         }
     }
 
-    /// Writes a value that may not be copied as it stands.
+    /// Writes a value whose canonical form may differ from its text.
     fn changed(&mut self, value: JsonValue<'_, '_>, out: &mut Tail<'_>) {
         match value.kind() {
             JsonKind::Object => {
@@ -227,12 +226,12 @@ impl CanonicalWriter {
         }
     }
 
-    /// Writes an object of the members from the `first` on, and takes them off.
+    /// Writes an object of the members from `first` on and removes them from the list.
     fn members_from(&mut self, first: usize, source: ObjectParts<'_, '_, '_>, out: &mut Tail<'_>) {
         let members = &mut self.members[first..];
         let in_order = members.is_sorted_by(|a, b| source.compare(a, b) == Ordering::Less);
         if !in_order {
-            // Stable, so that of equal keys the last one stands last.
+            // The sort is stable: of equal keys the last one stays last.
             members.sort_by(|a, b| source.compare(a, b));
         }
         out.push(b'{');
@@ -267,18 +266,18 @@ impl CanonicalWriter {
     }
 }
 
-/// Appends a number that is no plain integer as the RFC writes it.
+/// Appends a number that is no plain integer.
 fn write_number(raw: &str, out: &mut Tail<'_>) {
     if raw == "-0" {
         out.push(b'0');
         return;
     }
-    // What has been read as a number is one for the standard library too, if need be an infinite one.
+    // Every JSON number is one for the standard library, though it may be infinite.
     let number: f64 = raw.parse().unwrap_or_default();
     out.extend(ryu_js::Buffer::new().format_finite(number.clamp(f64::MIN, f64::MAX)).as_bytes());
 }
 
-/// Appends a JSON string whose escapes may be others than the RFC's.
+/// Appends a JSON string whose escapes may differ from those of the RFC.
 fn write_encoded(raw: &str, out: &mut Tail<'_>) {
     let bytes = raw.as_bytes();
     let mut from = 0;
@@ -307,19 +306,19 @@ fn write_encoded(raw: &str, out: &mut Tail<'_>) {
     out.extend(&bytes[from..]);
 }
 
-/// The character that the `\u` at `at` stands for, with the one behind it where the two are a pair, and where they end.
+/// Returns the character of the `\u`, or of the surrogate pair, at `at`, and its end.
 fn decoded(raw: &str, at: usize) -> (char, usize) {
     let unit = |at: usize| raw.get(at + 2..at + 6).and_then(|digits| u16::from_str_radix(digits, 16).ok());
     let first = unit(at).unwrap_or_default();
     if let Some(c) = char::from_u32(u32::from(first)) {
         return (c, at + 6);
     }
-    // No surrogate is lone here, so another follows.
+    // No surrogate is lone here, so the other half follows.
     let pair = char::decode_utf16([first, unit(at + 6).unwrap_or_default()]).next();
     (pair.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER), at + 12)
 }
 
-/// The escape of two characters that the RFC wants for a character, if it wants one.
+/// Returns the escape of two characters that the RFC asks for, if there is one.
 fn short_escape(c: char) -> Option<&'static [u8]> {
     Some(match c {
         '"' => b"\\\"",
@@ -349,24 +348,6 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&text.as_bytes()[from..]);
     out.push(b'"');
-}
-
-/// The id of a record from the canonical form of its five normalised fields: the first 128 bits of BLAKE3.
-pub fn id_of(canonical: &[u8]) -> u128 {
-    let hash = blake3::hash(canonical);
-    let mut first = [0; 16];
-    first.copy_from_slice(&hash.as_bytes()[..16]);
-    u128::from_be_bytes(first)
-}
-
-/// Returns an id as it is shown: 32 lower-case hex digits.
-pub fn hex_digits(id: u128) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = [0; 32];
-    for (byte, two) in id.to_be_bytes().iter().zip(digits.chunks_exact_mut(2)) {
-        two.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-    digits
 }
 
 #[cfg(test)]

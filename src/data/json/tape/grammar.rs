@@ -1,9 +1,9 @@
-//! The grammar of JSON (RFC 8259): reads a text from its start to its end and notes its values. Looks nothing up.
+//! The grammar of JSON (RFC 8259). Reads a text from start to end and notes its values.
 
 use super::{JsonKind, MAX_DEPTH, Node, ONES, TOPS};
 use crate::data::reject::Reject;
 
-/// Positions go in and out of its functions, so that they stay in registers.
+/// Reads JSON text. Its functions take and return positions, so that these stay in registers.
 pub(super) struct Grammar<'a, 't> {
     bytes: &'a [u8],
     nodes: &'t mut Vec<Node>,
@@ -11,8 +11,8 @@ pub(super) struct Grammar<'a, 't> {
 }
 
 impl<'a, 't> Grammar<'a, 't> {
-    /// Reads a text that is to stand below `levels` levels of other objects and lists; whether a text in it holds half of a
-    /// surrogate pair.
+    /// Reads a text that will stand below `levels` levels of objects and lists. Returns true if a string in it holds half
+    /// of a surrogate pair.
     pub(super) fn read(bytes: &'a [u8], levels: usize, nodes: &'t mut Vec<Node>) -> Result<bool, Reject> {
         let mut reader = Grammar { bytes, nodes, has_lone_surrogate: false };
         let end = reader.value(0, levels)?;
@@ -33,7 +33,7 @@ impl<'a, 't> Grammar<'a, 't> {
         self.nodes.push(Node { prefix: 0, start: start as u32, end: end as u32, next, kind });
     }
 
-    /// Reads the value at `at`, white space before it included, and says where it ends.
+    /// Reads the value at `at`, with white space before it, and returns its end.
     fn value(&mut self, at: usize, depth: usize) -> Result<usize, Reject> {
         if depth > MAX_DEPTH {
             return Err(Reject::TooDeep);
@@ -130,7 +130,7 @@ impl<'a, 't> Grammar<'a, 't> {
         Ok(at)
     }
 
-    /// The end of the digits at `at`, of which there has to be one.
+    /// Returns the end of the digits at `at`. There must be at least one.
     #[inline(always)]
     fn digits(&self, at: usize) -> Result<usize, Reject> {
         let mut end = at;
@@ -152,7 +152,7 @@ impl<'a, 't> Grammar<'a, 't> {
             let behind = u64::MAX.checked_shr(8 * key.len().min(8) as u32).unwrap_or(0);
             u64::from_be_bytes(first) & !behind
         } else {
-            // At the end of the text.
+            // Fewer than eight bytes of the text are left.
             first[..key.len()].copy_from_slice(key);
             u64::from_be_bytes(first)
         };
@@ -172,7 +172,7 @@ impl<'a, 't> Grammar<'a, 't> {
         self.escaped_string(start, at)
     }
 
-    /// A string whose first special byte is no quote.
+    /// Reads a string that has a backslash or a control character at `at`.
     fn escaped_string(&mut self, start: usize, mut at: usize) -> Result<usize, Reject> {
         let mut kind = JsonKind::Escaped;
         loop {
@@ -190,7 +190,7 @@ impl<'a, 't> Grammar<'a, 't> {
                     }
                     _ => return Err(Reject::InvalidJson),
                 },
-                // The text ends within it, or a control character stands in it.
+                // The text ends within the string, or a control character stands in it.
                 _ => return Err(Reject::InvalidJson),
             }
             at += plain_run(&self.bytes[at..]);
@@ -199,7 +199,7 @@ impl<'a, 't> Grammar<'a, 't> {
         Ok(at + 1)
     }
 
-    /// The end of the `\u` at `at`, and of the one behind it that makes a pair with it.
+    /// Returns the end of the `\u` at `at`, or of the surrogate pair that begins with it.
     fn code_point(&mut self, at: usize) -> Result<usize, Reject> {
         let end = at + 6;
         match self.code_unit(at)? {
@@ -231,8 +231,8 @@ fn behind_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Bytes before the first quote, backslash or control character, eight at a time (SWAR: Mycroft's test for a zero byte,
-/// whose lowest hit is exact).
+/// Counts the bytes before the first quote, backslash or control character, eight at a time. Uses Mycroft's test for a
+/// zero byte in a word, whose lowest hit is exact.
 #[inline(always)]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let zero = |word: u64| word.wrapping_sub(ONES) & !word;

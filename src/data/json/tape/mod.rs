@@ -1,6 +1,5 @@
-//! JSON text read once: its grammar checked, and where each of its values stands noted in one list, so that fields are
-//! looked up and values copied without reading the text again and without a tree. Knows neither records nor what
-//! canonical form is.
+//! Reads JSON text once: checks the grammar and notes the place of each value in one list, the tape. Fields are looked up
+//! and values copied without a tree and without reading the text again.
 
 mod grammar;
 
@@ -9,34 +8,34 @@ use std::borrow::Cow;
 use crate::data::reject::Reject;
 use grammar::Grammar;
 
-/// Deepest nesting of objects and lists that is read; under the limits of the JSON readers further down the road.
+/// Deepest nesting that is read. It stays below the limits of the services that read the datasets.
 pub const MAX_DEPTH: usize = 100;
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
 
-/// Values whose room is kept for the next text: those of a large record. One that is larger still gives it back.
+/// Nodes whose memory is kept for the next text: enough for a large record.
 const KEPT: usize = 1 << 16;
 
-/// Where the values of a JSON text stand; reuse one for many texts.
+/// The places of the values of a JSON text. Reuse it for many texts.
 #[derive(Debug, Default)]
 pub struct Tape {
     nodes: Vec<Node>,
 }
 
-/// One value, or the key of a member, which stands before its value.
+/// A value, or the key of a member. A key stands before its value.
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// Of a key: its first eight bytes. Nearly all comparisons of keys are decided by it.
+    /// The first eight bytes of a key. They decide nearly all comparisons of keys.
     prefix: u64,
     start: u32,
     end: u32,
-    /// Number of the node behind the value and everything in it.
+    /// Number of the node behind the value and all that it contains.
     next: u32,
     kind: JsonKind,
 }
 
-/// A key that is looked for.
+/// A key to look for.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyName {
     text: &'static str,
@@ -44,7 +43,7 @@ pub struct KeyName {
 }
 
 impl KeyName {
-    /// A key without a quote, a backslash and control characters.
+    /// Creates a key. It must contain no quote, backslash or control character.
     pub const fn new(text: &'static str) -> KeyName {
         let (bytes, mut first, mut at) = (text.as_bytes(), [0; 8], 0);
         while at < bytes.len() && at < 8 {
@@ -54,7 +53,7 @@ impl KeyName {
         KeyName { text, prefix: u64::from_be_bytes(first) }
     }
 
-    /// The key.
+    /// Returns the text of the key.
     pub const fn text(&self) -> &'static str {
         self.text
     }
@@ -64,7 +63,7 @@ impl KeyName {
     }
 }
 
-/// What a value is, as far as those who copy it care.
+/// The kind of a value. Texts and numbers are told apart by whether canonical JSON can copy them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonKind {
     /// `{...}`
@@ -73,11 +72,11 @@ pub enum JsonKind {
     List,
     /// A text without escapes.
     Plain,
-    /// A text whose escapes are all of two characters, and not `\/`.
+    /// A text whose escapes all have two characters, without `\/`.
     Escaped,
-    /// A text with `\/` or `\u`, as Python writes every letter beyond ASCII.
+    /// A text with `\/` or `\u`. Python writes every letter beyond ASCII so.
     Encoded,
-    /// A number without a point and an exponent, other than -0.
+    /// A number without point and exponent, except -0.
     Integer,
     /// Any other number.
     Number,
@@ -87,7 +86,7 @@ pub enum JsonKind {
     Bool,
 }
 
-/// A value of a text that has been read.
+/// A value on a tape.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonValue<'t, 'a> {
     text: &'a str,
@@ -95,17 +94,17 @@ pub struct JsonValue<'t, 'a> {
     at: u32,
 }
 
-/// What a text holds.
+/// A text that was read onto a tape.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonDocument<'t, 'a> {
-    /// Its only value.
+    /// The outermost value.
     pub root: JsonValue<'t, 'a>,
-    /// Whether a text in it holds half of a surrogate pair, so that it stands for no text.
+    /// Whether a string in it holds half of a surrogate pair. Such a string is no text.
     pub has_lone_surrogate: bool,
 }
 
 impl Tape {
-    /// Reads a text that is to stand below `levels` levels of other objects and lists.
+    /// Reads a text that will stand below `levels` levels of objects and lists.
     ///
     /// # Errors
     ///
@@ -127,58 +126,58 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         self.nodes[self.at as usize]
     }
 
-    /// Its place in the tape, by which it is found again.
+    /// Returns its place on the tape.
     #[inline]
     pub(crate) fn place(&self) -> u32 {
         self.at
     }
 
-    /// The value in this place of its tape.
+    /// Returns the value at a place of the tape.
     #[inline]
     pub(crate) fn in_place(&self, at: u32) -> JsonValue<'t, 'a> {
         JsonValue { at, ..*self }
     }
 
-    /// The value behind it: that of a key.
+    /// Returns the value behind it. Behind a key stands its value.
     #[inline]
     pub(crate) fn following(&self) -> JsonValue<'t, 'a> {
         JsonValue { at: self.node().next, ..*self }
     }
 
-    /// What it is.
+    /// Returns its kind.
     #[inline]
     pub fn kind(&self) -> JsonKind {
         self.node().kind
     }
 
-    /// As it is written.
+    /// Returns the JSON text as written.
     #[inline]
     pub fn raw(&self) -> &'a str {
         let Node { start, end, .. } = self.node();
         &self.text[start as usize..end as usize]
     }
 
-    /// The whole text, and where it stands in it.
+    /// Returns the whole text with the start and end of the value.
     #[inline]
     pub(crate) fn span(&self) -> (&'a [u8], usize, usize) {
         let Node { start, end, .. } = self.node();
         (self.text.as_bytes(), start as usize, end as usize)
     }
 
-    /// Keys and values of an object, as they come; none of anything else.
+    /// Iterates over the keys and values of an object. Other values have none.
     #[inline]
     pub fn members(&self) -> impl Iterator<Item = (JsonValue<'t, 'a>, JsonValue<'t, 'a>)> + use<'t, 'a> {
         let mut keys = self.inner(JsonKind::Object);
         std::iter::from_fn(move || Some((keys.next()?, keys.next()?)))
     }
 
-    /// The value of a key of an object, as of [`JsonValue::values`].
+    /// Returns the value of a key of an object, as [`JsonValue::values`] does.
     pub fn get(&self, name: KeyName) -> Option<JsonValue<'t, 'a>> {
         let [value] = self.values([name]);
         value
     }
 
-    /// The values of these keys of an object, of one that stands twice the last; null is as good as absent.
+    /// Returns the values of these keys of an object. A repeated key has its last value. Null counts as absent.
     pub fn values<const N: usize>(&self, names: [KeyName; N]) -> [Option<JsonValue<'t, 'a>>; N] {
         let mut found = [None; N];
         for (key, value) in self.members() {
@@ -189,7 +188,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         found.map(|value: Option<JsonValue<'_, '_>>| value.filter(|value| value.kind() != JsonKind::Null))
     }
 
-    /// The items of a list; none of anything else.
+    /// Iterates over the items of a list. Other values have none.
     #[inline]
     pub fn items(&self) -> impl Iterator<Item = JsonValue<'t, 'a>> + use<'t, 'a> {
         self.inner(JsonKind::List)
@@ -202,7 +201,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         Inner { next: JsonValue { at: self.at + 1, ..*self }, end }
     }
 
-    /// The text, if it is one.
+    /// Returns the text of a string.
     pub fn text(&self) -> Option<JsonText<'a>> {
         let raw = self.raw();
         match self.kind() {
@@ -212,7 +211,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         }
     }
 
-    /// Whether it is this key.
+    /// Returns true if it is this key.
     #[inline]
     pub fn is_key(&self, name: KeyName) -> bool {
         let Node { prefix, start, end, kind, .. } = self.node();
@@ -230,7 +229,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         self.text().is_some_and(|text| text.read() == name.text)
     }
 
-    /// The first eight bytes of a key as a number; `None` when keys do not sort as their bytes do because of it.
+    /// Returns the first eight bytes of a key as a number. `None` for a key that does not sort as its bytes do.
     #[inline]
     pub(crate) fn sort_prefix(&self) -> Option<u64> {
         let Node { prefix, kind, .. } = self.node();
@@ -238,17 +237,17 @@ impl<'t, 'a> JsonValue<'t, 'a> {
     }
 }
 
-/// A text, without escapes or as it is written.
+/// The text of a JSON string.
 #[derive(Clone, Copy, Debug)]
 pub enum JsonText<'a> {
-    /// What it says.
+    /// Without escapes.
     Plain(&'a str),
-    /// With quotes and escapes.
+    /// As written, with quotes and escapes.
     Written(&'a str),
 }
 
 impl<'a> JsonText<'a> {
-    /// What it says; nothing where half of a surrogate pair stands in it.
+    /// Returns the unescaped text. It is empty if half of a surrogate pair stands in it.
     pub fn read(&self) -> Cow<'a, str> {
         match self {
             JsonText::Plain(text) => Cow::Borrowed(text),
@@ -256,11 +255,11 @@ impl<'a> JsonText<'a> {
         }
     }
 
-    /// Whether it says nothing but white space.
+    /// Returns true if the text is white space only.
     pub fn is_blank(&self) -> bool {
         match self {
             JsonText::Plain(text) => text.trim().is_empty(),
-            // Nearly all begin with what is neither white space nor an escape.
+            // Nearly all texts begin with neither white space nor an escape, and are not unescaped here.
             JsonText::Written(raw) => {
                 let first = raw[1..].chars().next();
                 first.is_none_or(|first| first == '\\' || first.is_whitespace()) && self.read().trim().is_empty()
