@@ -2,26 +2,27 @@
 
 use anyhow::Context as _;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
 use crate::run::stop::Stop;
-use crate::source::Halt;
 
 /// Runs work on records. A signal lets work that reads an index close what it has open there; it ends other work at once, as
 /// does a second Ctrl-C.
 pub(super) async fn run<T: Send + 'static>(
     input: &LogSource,
-    work: impl FnOnce(&Halt) -> anyhow::Result<T> + Send + 'static,
+    work: impl FnOnce(&CancellationToken) -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    let halt = Halt::default();
+    let cancel = CancellationToken::new();
     if !matches!(input, LogSource::Elasticsearch(_)) {
-        return work(&halt);
+        return work(&cancel);
     }
-    let (stop, halted) = (Stop::default(), halt.clone());
-    let mut working = tokio::task::spawn_blocking(move || work(&halted));
+    let (stop, cancelled) = (Stop::default(), cancel.clone());
+    let mut working = tokio::task::spawn_blocking(move || work(&cancelled));
     let stopping = async {
         let interrupted = stop.asked().await;
-        halt.ask();
+        cancel.cancel();
         stop.forced().await;
         interrupted
     };

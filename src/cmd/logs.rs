@@ -1,5 +1,7 @@
 //! `dfwfd logs`: lists what the log store holds, and deletes from it.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::cli::{Global, Logs};
 use crate::config::{self, Invocation, Need};
 use crate::data::label::LabelReader;
@@ -9,7 +11,6 @@ use crate::report::json::SCHEMA;
 use crate::report::json::{LogList, LogRow};
 use crate::report::lists;
 use crate::report::text::{count, counted};
-use crate::source::Halt;
 use crate::source::listing::WorkloadListing;
 use crate::source::local::LocalStore;
 use crate::source::log_store::LogStore;
@@ -37,9 +38,9 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
         .map_err(|problem| Fault::new(Exit::Usage, format!("cannot use label_pattern: {problem}")))?;
     let (input, wanted) = (plan.data.input.clone(), filter.clone());
     let (there, opening) = (store.clone(), credentials.clone());
-    let counting = move |halt: &Halt| {
+    let counting = move |cancel: &CancellationToken| {
         let target = super::log_store(&input, &there, &opening);
-        target.list(&labels, &wanted, halt)
+        target.list(&labels, &wanted, cancel)
     };
     let contents = super::interruptible::run(&plan.data.input, counting).await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();

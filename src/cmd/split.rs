@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Global, Split};
 use crate::config::{self, Need};
@@ -11,7 +12,7 @@ use crate::error::{Exit, Fault};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::SplitReport;
-use crate::source::{Halt, NewFolder, dataset};
+use crate::source::{NewFolder, dataset};
 use crate::ui::Ui;
 
 /// Writes the datasets and prints their counts.
@@ -38,9 +39,9 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     };
     let mut rejects = super::rejects::create(args.rejects.as_ref(), logs)?;
     let (request, credentials, out) = (plan.data.clone(), super::credentials_of(&plan), args.out.clone());
-    let build = move |halt: &Halt| {
+    let build = move |cancel: &CancellationToken| {
         let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-        dataset::build(&request, &credentials, &out, writer, halt)
+        dataset::build(&request, &credentials, &out, writer, cancel)
     };
     let manifest = super::interruptible::run(&plan.data.input, build).await?;
     for warning in &manifest.warnings {

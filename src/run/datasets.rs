@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use tokio_util::sync::CancellationToken;
 
 use super::context::RunContext;
 use super::event::Step;
@@ -12,7 +13,6 @@ use super::outcome::MANIFEST;
 use super::stop::Stop;
 use crate::data::options::{DatasetRequest, LogSource};
 use crate::nemo::{NewDataset, StoredDataset, UploadFile};
-use crate::source::Halt;
 use crate::source::credentials::Credentials;
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Resource, ResourceKind};
@@ -73,13 +73,14 @@ pub async fn build(
     stop: &Stop,
 ) -> anyhow::Result<Manifest> {
     let is_index = matches!(request.input, LogSource::Elasticsearch(_));
-    let (request, credentials, dir, halt) = (request.clone(), credentials.clone(), dir.to_owned(), Halt::default());
-    let halted = halt.clone();
-    let mut built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, &halted));
+    let (request, credentials, dir, cancel) =
+        (request.clone(), credentials.clone(), dir.to_owned(), CancellationToken::new());
+    let cancelled = cancel.clone();
+    let mut built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, &cancelled));
     tokio::select! {
         built = &mut built => built.context("the task that makes the datasets ended early")?,
         interrupted = stop.asked() => {
-            halt.ask();
+            cancel.cancel();
             // A search server needs time to close its context. Other records may come from a pipe that never ends.
             if is_index {
                 // The result does not matter any more.

@@ -1,10 +1,11 @@
 //! The log store that a command works on: the local one or an index.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::data::label::LabelReader;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
-use crate::source::elastic::halt::Halt;
-use crate::source::elastic::list;
+use crate::source::elastic::{count, delete};
 use crate::source::listing::StoreListing;
 use crate::source::local::LocalStore;
 
@@ -24,11 +25,16 @@ impl<'a> From<&'a LocalStore> for LogStore<'a> {
 }
 
 impl LogStore<'_> {
-    /// Counts the records that `filter` lets pass. `halt` ends the reading of an index that cannot count by itself.
-    pub fn list(self, labels: &LabelReader, filter: &Filter, halt: &Halt) -> anyhow::Result<StoreListing> {
+    /// Counts the records that `filter` lets pass. `cancel` ends the reading of an index that cannot count by itself.
+    pub fn list(
+        self,
+        labels: &LabelReader,
+        filter: &Filter,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<StoreListing> {
         match self {
             LogStore::Local(store) => store.list(labels, filter),
-            LogStore::Elasticsearch(at, credentials) => list::list(at, credentials, labels, filter, halt),
+            LogStore::Elasticsearch(at, credentials) => count::count_records(at, credentials, labels, filter, cancel),
         }
     }
 
@@ -37,7 +43,7 @@ impl LogStore<'_> {
     pub fn deletion(self, filter: &Filter) -> anyhow::Result<Option<String>> {
         match self {
             LogStore::Local(_) => Ok(None),
-            LogStore::Elasticsearch(at, credentials) => list::deletion(at, credentials, filter),
+            LogStore::Elasticsearch(at, credentials) => delete::delete_command(at, credentials, filter),
         }
     }
 }

@@ -14,8 +14,7 @@ mod output;
 mod pipeline;
 mod rejects;
 
-pub use elastic::error::ElasticError;
-pub use elastic::halt::Halt;
+pub(crate) use elastic::error::ElasticError;
 pub use output::NewFolder;
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl Message {
         Message { role: role.into(), content: content.into() }
     }
 
-    /// Says whether the message instructs the model instead of asking it.
+    /// Returns true if the message instructs the model instead of asking it.
     pub(super) fn is_instruction(&self) -> bool {
         matches!(self.role.as_str(), "system" | "developer")
     }

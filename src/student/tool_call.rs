@@ -25,7 +25,7 @@ pub(super) struct CallExample {
 }
 
 impl CallExample {
-    /// Says whether every called function is among `tools`.
+    /// Returns true if every called function is among `tools`.
     pub(super) fn uses_only(&self, tools: &[Tool]) -> bool {
         self.calls.iter().all(|call| tools.iter().any(|tool| tool.name == call.name))
     }

@@ -92,7 +92,8 @@ fn error(kind: &str, reason: &str) -> String {
 pub fn a_refusal_names_what_opens_the_server() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
-    for (status, hint) in [(401, "hint: set ELASTICSEARCH_API_KEY"), (403, "hint: the key or user has to be allowed")] {
+    for (status, hint) in [(401, "hint: set ELASTICSEARCH_API_KEY"), (403, "hint: give the key or user the privileges")]
+    {
         let fake = Fake::start(move |_, _| Some((status, error("security_exception", "no"))));
         for command in [&["load", "logs.jsonl"][..], &["logs"], &["split", "--out", "out"]] {
             fake.run(&folder, command).code(3).says(&format!("refuses access ({status})")).says(hint);
@@ -149,7 +150,7 @@ pub fn an_index_that_is_not_all_there_is_refused() {
     });
     for command in [&["load", "logs.jsonl"][..], &["logs"], &["split", "--out", "out"]] {
         let output = fake.run(&folder, command);
-        output.code(3).says("Elasticsearch 9.2.0 at").says("red, with 1 of its shards there and 2 missing").hints();
+        output.code(3).says("Elasticsearch 9.2.0 at").says("red: 1 of its shards are active and 2 are missing").hints();
     }
     // Who may not ask for the health goes on.
     let fake = Fake::start(|_, path| {

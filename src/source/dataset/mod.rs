@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
+use tokio_util::sync::CancellationToken;
 
 use crate::data::forms::reshape::Reshaper;
 use crate::data::intake::Intake;
@@ -17,8 +18,7 @@ use crate::data::options::{DatasetRequest, LogSource};
 use crate::data::split;
 pub use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
-use crate::source::elastic::halt::Halt;
-use crate::source::elastic::read::Pages;
+use crate::source::elastic::reader::IndexReader;
 use crate::source::input::Input;
 use crate::source::lines::MAX_LINE;
 use crate::source::local::LocalStore;
@@ -34,7 +34,7 @@ pub use write::{EVAL, TRAIN, VALIDATION};
 pub(in crate::source) use read::examined;
 
 /// Builds the datasets of a workload in the folder `out` and returns what became of every line. Writes refused lines to
-/// `rejects`. `halt` ends the reading of an index and closes what is open at its server.
+/// `rejects`. `cancel` ends the reading of an index and closes what is open at its server.
 ///
 /// # Errors
 /// An [`Unusable`] stands at the bottom of the error when the records are to blame.
@@ -43,7 +43,7 @@ pub fn build(
     credentials: &Credentials,
     out: &Path,
     rejects: Option<&mut dyn Write>,
-    halt: &Halt,
+    cancel: &CancellationToken,
 ) -> Result<Manifest> {
     let from = |inputs| build_from(request, inputs, out, Rejects::new(rejects), MAX_LINE);
     let at = match &request.input {
@@ -56,9 +56,9 @@ pub fn build(
         LogSource::Elasticsearch(at) => at,
     };
     let reading = || format!("cannot read the records of {at}");
-    let mut pages = Pages::open(at, credentials, &request.filter, halt).with_context(reading)?;
-    let server = pages.server.clone();
-    from(vec![Input::index(at.to_string(), &mut pages, server)]).map_err(|error| match pages.take_error() {
+    let mut records = IndexReader::open(at, credentials, &request.filter, cancel).with_context(reading)?;
+    let server = records.server.clone();
+    from(vec![Input::index(at.to_string(), &mut records, server)]).map_err(|error| match records.take_error() {
         Some(why) => anyhow::Error::new(why).context(reading()),
         None => error,
     })

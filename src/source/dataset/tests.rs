@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::read::{SPOOL, examined};
 use super::write::CONFLICTS;
@@ -52,7 +53,7 @@ fn lines_are_read_again_in_any_order() {
 
 /// Builds from what needs no credentials.
 fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
-    super::build(request, &Credentials::None, out, rejects, &Halt::default())
+    super::build(request, &Credentials::None, out, rejects, &CancellationToken::new())
 }
 
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {

@@ -1,5 +1,5 @@
-//! Writing: records into bulk requests of a bounded size, a few of them on their way at once, each record under its id so
-//! that it is there once however often it is sent. Knows neither files nor what a record holds.
+//! Writes records in bulk requests of bounded size, a few of them at once. The id of a record is the id of its document, so
+//! that a record exists once however often it is sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,116 +10,113 @@ use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{Call, Client, Server};
+use super::client::SearchClient;
 use super::error::ElasticError;
-use super::index::health;
+use super::inspect::check_health;
 use super::mapping::{self, Mapping};
-use super::thread::{Thread, ended};
+use super::request::ServerRequest;
+use super::runtime::{BackgroundRuntime, runtime_ended};
+use super::server::Server;
 use crate::data::options::IndexAt;
 use crate::data::record::id;
 use crate::source::credentials::Credentials;
 
-/// Bytes of one bulk request: of 0.5 to 5 MB the size that cost Elasticsearch 9.2 least processor time for each record.
-const BODY: usize = 1 << 20;
-/// Requests on their way at once: more than a small server works at, so that none of its threads waits for us.
+/// The bytes of a bulk request. Of sizes from 0.5 to 5 MB, Elasticsearch 9.2 needed least processor time with this one.
+const BULK_BYTES: usize = 1 << 20;
+/// The requests under way at once: more than a small server works on, so that none of its threads waits.
 const IN_FLIGHT: usize = 4;
 
-/// Where a record came from: the file's number and the line.
-pub(crate) type Place = (usize, u64);
+/// The number of the input that a record comes from, and its line.
+pub(crate) type InputLine = (usize, u64);
 
 /// A record that the server has refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RefusedRecord {
-    /// Where it came from.
-    pub(crate) place: Place,
-    /// As it was sent.
+    pub(crate) origin: InputLine,
+    /// The record as it was sent.
     pub(crate) line: Bytes,
-    /// What the server says.
+    /// The reason in the words of the server.
     pub(crate) why: String,
 }
 
-/// What became of some records.
+/// The outcome of writing some records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// New ones.
+pub(crate) struct BulkOutcome {
     pub(crate) added: u64,
-    /// Those that were there already.
+    /// The records that the index held already.
     pub(crate) present: u64,
-    /// Those that the server does not take.
     pub(crate) refused: Vec<RefusedRecord>,
 }
 
-/// One record of a body.
+/// One record of a bulk request: an action line and the record's line.
 #[derive(Clone, Copy, Debug)]
-struct Item {
-    place: Place,
-    /// Where its two lines begin, where the second does, and where it ends.
+struct BulkRecord {
+    origin: InputLine,
+    /// The start of the action line.
     start: usize,
+    /// The start of the record's line.
     line: usize,
     end: usize,
 }
 
-/// Records that are sent together.
+/// The body of a bulk request.
 #[derive(Clone, Debug, Default)]
-struct Body {
+struct BulkBody {
     bytes: Bytes,
-    items: Vec<Item>,
+    records: Vec<BulkRecord>,
 }
 
-/// Writes to an index.
+/// Writes records to an index.
 #[derive(Debug)]
-pub(crate) struct Bulk {
-    /// Which server it is.
+pub(crate) struct BulkWriter {
     pub(crate) server: Server,
-    client: Arc<Client>,
-    thread: Thread,
+    client: Arc<SearchClient>,
+    runtime: BackgroundRuntime,
     strict: bool,
     bytes: Vec<u8>,
-    items: Vec<Item>,
-    waiting: VecDeque<mpsc::Receiver<Result<Written, ElasticError>>>,
-    body: usize,
+    records: Vec<BulkRecord>,
+    waiting: VecDeque<mpsc::Receiver<Result<BulkOutcome, ElasticError>>>,
 }
 
-impl Bulk {
-    /// Connects, makes the index when it is not there, and looks whether it can hold records.
-    pub(crate) fn open(at: &IndexAt, credentials: &Credentials) -> Result<Bulk, ElasticError> {
-        Bulk::of(Client::new(at, credentials)?)
+impl BulkWriter {
+    /// Connects, creates the index if it does not exist, and checks that it can hold records.
+    pub(crate) fn open(at: &IndexAt, credentials: &Credentials) -> Result<BulkWriter, ElasticError> {
+        BulkWriter::with_client(SearchClient::new(at, credentials)?)
     }
 
-    pub(super) fn of(client: Client) -> Result<Bulk, ElasticError> {
-        let thread = Thread::start()?;
+    pub(super) fn with_client(client: SearchClient) -> Result<BulkWriter, ElasticError> {
+        let runtime = BackgroundRuntime::start()?;
         let client = Arc::new(client);
         let preparing = Arc::clone(&client);
-        let (server, mapping) = thread.run(async move {
-            let server = preparing.server().await?;
-            let mapping = prepare(&preparing).await?;
-            health(&preparing, &server).await?;
+        let (server, mapping) = runtime.block_on(async move {
+            let server = Server::identify(&preparing).await?;
+            let mapping = prepare_index(&preparing).await?;
+            check_health(&preparing, &server).await?;
             Ok((server, mapping))
         })?;
         if let Some(why) = mapping.unwritable() {
             return Err(ElasticError::Mapping { index: client.index.clone(), why });
         }
-        Ok(Bulk {
+        Ok(BulkWriter {
             server,
             client,
-            thread,
+            runtime,
             strict: mapping.is_strict(),
             bytes: Vec::new(),
-            items: Vec::new(),
+            records: Vec::new(),
             waiting: VecDeque::new(),
-            body: BODY,
         })
     }
 
-    /// Whether the index takes nothing but the five fields of a record.
+    /// Returns true if the index accepts only the five fields of a record.
     pub(crate) fn is_strict(&self) -> bool {
         self.strict
     }
 
-    /// Takes a record; waits while too many requests are on their way. What became of earlier ones is given back.
-    pub(crate) fn push(&mut self, id: u128, line: &[u8], place: Place) -> Result<Vec<Written>, ElasticError> {
+    /// Adds a record. Waits while too many requests are under way. Returns the outcome of earlier records.
+    pub(crate) fn push(&mut self, id: u128, line: &[u8], origin: InputLine) -> Result<Vec<BulkOutcome>, ElasticError> {
         let mut done = Vec::new();
-        if !self.items.is_empty() && self.bytes.len() + line.len() > self.body {
+        if !self.records.is_empty() && self.bytes.len() + line.len() > BULK_BYTES {
             done.extend(self.send()?);
         }
         let start = self.bytes.len();
@@ -129,66 +126,66 @@ impl Bulk {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(line);
         self.bytes.push(b'\n');
-        self.items.push(Item { place, start, line: at, end: self.bytes.len() });
+        self.records.push(BulkRecord { origin, start, line: at, end: self.bytes.len() });
         Ok(done)
     }
 
-    /// Sends the rest, waits for all answers and makes what was written visible to searches.
-    pub(crate) fn finish(mut self) -> Result<Vec<Written>, ElasticError> {
+    /// Sends the rest, waits for all responses and makes the records visible to searches.
+    pub(crate) fn finish(mut self) -> Result<Vec<BulkOutcome>, ElasticError> {
         let mut done = Vec::from_iter(self.send()?);
         while let Some(waiting) = self.waiting.pop_front() {
-            done.push(waiting.recv().unwrap_or_else(|_| Err(ended()))?);
+            done.push(waiting.recv().unwrap_or_else(|_| Err(runtime_ended()))?);
         }
         let client = Arc::clone(&self.client);
-        self.thread
-            .run(async move { client.send(Call::new(Method::Post, client.index_path("/_refresh"))).await.map(drop) })?;
+        let refresh = ServerRequest::new(Method::Post, client.index_path("/_refresh"));
+        self.runtime.block_on(async move { client.send(refresh).await.map(drop) })?;
         Ok(done)
     }
 
-    fn send(&mut self) -> Result<Option<Written>, ElasticError> {
-        if self.items.is_empty() {
+    fn send(&mut self) -> Result<Option<BulkOutcome>, ElasticError> {
+        if self.records.is_empty() {
             return Ok(None);
         }
         let mut done = None;
         if self.waiting.len() >= IN_FLIGHT
             && let Some(oldest) = self.waiting.pop_front()
         {
-            done = Some(oldest.recv().unwrap_or_else(|_| Err(ended()))?);
+            done = Some(oldest.recv().unwrap_or_else(|_| Err(runtime_ended()))?);
         }
         let room = self.bytes.capacity();
-        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(room.min(2 * BODY))).into();
-        let body = Body { bytes, items: std::mem::take(&mut self.items) };
+        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(room.min(2 * BULK_BYTES))).into();
+        let body = BulkBody { bytes, records: std::mem::take(&mut self.records) };
         let client = Arc::clone(&self.client);
-        self.waiting.push_back(self.thread.begin(async move { write(&client, body).await }));
+        self.waiting.push_back(self.runtime.spawn(async move { write(&client, body).await }));
         Ok(done)
     }
 }
 
-/// The mapping of the index, which is made when it is not there.
-async fn prepare(client: &Client) -> Result<Mapping, ElasticError> {
+/// Creates the index if it does not exist. Returns its mapping.
+async fn prepare_index(client: &SearchClient) -> Result<Mapping, ElasticError> {
     let refusal = |why: String| ElasticError::Mapping { index: client.index.clone(), why };
-    let look = || client.ask(Call::new(Method::Get, client.index_path("/_mapping")));
+    let look = || client.send_json(ServerRequest::new(Method::Get, client.index_path("/_mapping")));
     match look().await {
-        Ok(answer) => {
-            return match no_single_index(&answer) {
+        Ok(mappings) => {
+            return match not_a_single_index(&mappings) {
                 Some(why) => Err(refusal(why)),
-                None => Ok(Mapping::read(&answer)),
+                None => Ok(Mapping::read(&mappings)),
             };
         }
         Err(error) if error.is_no_index() => {}
         Err(error) => return Err(error),
     }
-    let create = Call::new(Method::Put, client.index_path("")).json(&mapping::creation());
+    let create = ServerRequest::new(Method::Put, client.index_path("")).json(&mapping::index_definition());
     match client.send(create).await {
-        // Another load may have been faster.
+        // Another load may have created the index at the same time.
         Err(error) if !error.is_existing_index() => return Err(error),
         _ => {}
     }
     Ok(Mapping::read(&look().await?))
 }
 
-/// Why records under their ids would not be there once each, if so: ids count within one index.
-fn no_single_index(mappings: &Value) -> Option<String> {
+/// Returns the reason why the name is not that of one index, if so. Ids are unique only within one index.
+fn not_a_single_index(mappings: &Value) -> Option<String> {
     let names: Vec<&String> = mappings.as_object().into_iter().flatten().map(|(name, _)| name).collect();
     match names.as_slice() {
         [name] if name.starts_with(".ds-") => {
@@ -196,55 +193,54 @@ fn no_single_index(mappings: &Value) -> Option<String> {
         }
         [] | [_] => None,
         [first, .., last] => {
-            Some(format!("it is an alias of {} indices ({first} to {last}), and records belong into one", names.len()))
+            Some(format!("it is an alias of {} indices ({first} to {last}), but records must go into one", names.len()))
         }
     }
 }
 
-/// Sends a body until each of its records is written, present or refused.
-async fn write(client: &Client, body: Body) -> Result<Written, ElasticError> {
-    let mut written = Written::default();
+/// Sends a body until each of its records is added, present or refused.
+async fn write(client: &SearchClient, body: BulkBody) -> Result<BulkOutcome, ElasticError> {
+    let mut outcome = BulkOutcome::default();
     let mut bodies = vec![body];
     let mut rounds = 0;
     while let Some(body) = bodies.pop() {
-        let sent = client.send(bulk(client, &body)).await;
-        let answer = match sent {
+        let response = match client.send(bulk_request(client, &body)).await {
             Err(error) if error.is_too_large() => {
                 match halves(&body) {
                     Some(two) => bodies.extend(two),
                     None => {
-                        written.refused.extend(body.items.iter().map(|item| refused(&body, item, "it is too large")))
+                        outcome.refused.extend(body.records.iter().map(|one| refused(&body, one, "it is too large")))
                     }
                 }
                 continue;
             }
             other => other?,
         };
-        let busy = tally(client, &body, &answer.body, &mut written)?;
+        let busy = take_results(client, &body, &response.body, &mut outcome)?;
         if busy.is_empty() {
             rounds = 0;
             continue;
         }
         if rounds >= client.backoff.times {
             let why = "the server is too busy to take it";
-            written.refused.extend(busy.iter().map(|item| refused(&body, item, why)));
+            outcome.refused.extend(busy.iter().map(|record| refused(&body, record, why)));
             continue;
         }
         tokio::time::sleep(client.backoff.wait(rounds, None)).await;
         rounds += 1;
         bodies.push(only(&body, &busy));
     }
-    Ok(written)
+    Ok(outcome)
 }
 
-fn bulk(client: &Client, body: &Body) -> Call {
-    Call::new(Method::Post, client.index_path("/_bulk"))
+fn bulk_request(client: &SearchClient, body: &BulkBody) -> ServerRequest {
+    ServerRequest::new(Method::Post, client.index_path("/_bulk"))
         .with("filter_path", "items.create.status,items.create.error.type,items.create.error.reason")
         .bytes(body.bytes.clone())
 }
 
 #[derive(Deserialize)]
-struct BulkAnswer {
+struct BulkResponse {
     #[serde(default)]
     items: Vec<BulkItem>,
 }
@@ -260,52 +256,58 @@ struct BulkResult {
     error: Option<Value>,
 }
 
-/// Counts the answers to a body and gives back the records that were turned away for now.
-fn tally(client: &Client, body: &Body, answer: &[u8], written: &mut Written) -> Result<Vec<Item>, ElasticError> {
-    let call = client.name(&bulk(client, &Body::default()));
-    let foreign = |what| ElasticError::Foreign { call: call.clone(), what };
-    let answer: BulkAnswer = serde_json::from_slice(answer).map_err(|_| foreign("no answer to a bulk request"))?;
-    if answer.items.len() != body.items.len() {
-        return Err(foreign("an answer to fewer records than were sent"));
+/// Adds the results of a body to the outcome. Returns the records that the server is too busy to take.
+fn take_results(
+    client: &SearchClient,
+    body: &BulkBody,
+    response: &[u8],
+    outcome: &mut BulkOutcome,
+) -> Result<Vec<BulkRecord>, ElasticError> {
+    let request = client.describe(&bulk_request(client, &BulkBody::default()));
+    let foreign = |what| ElasticError::Foreign { request: request.clone(), what };
+    let response: BulkResponse =
+        serde_json::from_slice(response).map_err(|_| foreign("no response to a bulk request"))?;
+    if response.items.len() != body.records.len() {
+        return Err(foreign("a response for another number of records"));
     }
     let mut busy = Vec::new();
-    for (item, BulkItem { create }) in body.items.iter().zip(answer.items) {
+    for (record, BulkItem { create }) in body.records.iter().zip(response.items) {
         match create.status {
-            200..=299 => written.added += 1,
-            409 => written.present += 1,
-            429 | 503 => busy.push(*item),
+            200..=299 => outcome.added += 1,
+            409 => outcome.present += 1,
+            429 | 503 => busy.push(*record),
             status => {
                 let error = create.error.unwrap_or_default();
                 let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
                 let why = format!("{} {}: {}", status, text("type"), text("reason"));
-                written.refused.push(refused(body, item, &why));
+                outcome.refused.push(refused(body, record, &why));
             }
         }
     }
     Ok(busy)
 }
 
-fn refused(body: &Body, item: &Item, why: &str) -> RefusedRecord {
-    let line = body.bytes.slice(item.line..item.end - 1);
-    // A copy, so that one record does not keep a whole body.
-    RefusedRecord { place: item.place, line: Bytes::copy_from_slice(&line), why: why.to_owned() }
+fn refused(body: &BulkBody, record: &BulkRecord, why: &str) -> RefusedRecord {
+    let line = body.bytes.slice(record.line..record.end - 1);
+    // A copy, because a slice would keep the whole body in memory.
+    RefusedRecord { origin: record.origin, line: Bytes::copy_from_slice(&line), why: why.to_owned() }
 }
 
-/// A body of some of its records.
-fn only(body: &Body, items: &[Item]) -> Body {
+/// Returns a body with some of the records.
+fn only(body: &BulkBody, records: &[BulkRecord]) -> BulkBody {
     let mut bytes = Vec::new();
-    let mut kept = Vec::with_capacity(items.len());
-    for item in items {
+    let mut kept = Vec::with_capacity(records.len());
+    for record in records {
         let start = bytes.len();
-        bytes.extend_from_slice(&body.bytes[item.start..item.end]);
-        let (line, end) = (start + item.line - item.start, bytes.len());
-        kept.push(Item { place: item.place, start, line, end });
+        bytes.extend_from_slice(&body.bytes[record.start..record.end]);
+        let (line, end) = (start + record.line - record.start, bytes.len());
+        kept.push(BulkRecord { origin: record.origin, start, line, end });
     }
-    Body { bytes: bytes.into(), items: kept }
+    BulkBody { bytes: bytes.into(), records: kept }
 }
 
-/// A body in two, unless it holds one record.
-fn halves(body: &Body) -> Option<[Body; 2]> {
-    let (first, second) = body.items.split_at(body.items.len() / 2);
+/// Splits a body in two, unless it holds one record.
+fn halves(body: &BulkBody) -> Option<[BulkBody; 2]> {
+    let (first, second) = body.records.split_at(body.records.len() / 2);
     (!first.is_empty()).then(|| [only(body, second), only(body, first)])
 }

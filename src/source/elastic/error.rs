@@ -1,120 +1,75 @@
-//! What can go wrong with a search server, by kind: what else decides on it reads the kind, never the text.
+//! Errors of a search server. Callers branch on the kind, never on the message.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a search server could not be used.
+/// The reason why a search server cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum ElasticError {
-    /// No connection, or one that broke off.
-    #[error("{call}: {why}")]
-    Unreachable {
-        /// Method and URL.
-        call: String,
-        /// What the connection said.
-        why: String,
-    },
-    /// No whole answer in the time that the call may take.
-    #[error("{call}: no full answer within {} s{}", after.as_secs_f64(), tries(*times))]
+pub(crate) enum ElasticError {
+    /// There is no connection, or it broke off.
+    #[error("{request}: {why}")]
+    Unreachable { request: String, why: String },
+    /// The full response did not come in time.
+    #[error("{request}: no full response within {} s{}", after.as_secs_f64(), tries(*times))]
     Late {
-        /// Method and URL.
-        call: String,
-        /// How long each try was waited for.
+        request: String,
+        /// The time limit of each try.
         after: Duration,
-        /// How often it was tried in a row.
+        /// The number of tries in a row.
         times: u32,
-        /// Whether `logs.elasticsearch.timeout` gives it more time.
+        /// True if `logs.elasticsearch.timeout` raises the limit.
         raisable: bool,
     },
     /// 401 or 403.
-    #[error("{call}: the server refuses access ({status})")]
-    Refused {
-        /// Method and URL.
-        call: String,
-        /// The status.
-        status: u16,
-    },
-    /// Any other status that is no success.
-    #[error("{call}: {problem}")]
-    Answer {
-        /// Method and URL.
-        call: String,
-        /// What the server said.
-        problem: ServerProblem,
-    },
-    /// An answer that is not Elasticsearch's.
-    #[error("{call}: the answer is {what}; this is not Elasticsearch or OpenSearch")]
-    Foreign {
-        /// Method and URL.
-        call: String,
-        /// What came instead.
-        what: &'static str,
-    },
-    /// The index is not there.
+    #[error("{request}: the server refuses access ({status})")]
+    Refused { request: String, status: u16 },
+    /// The server answered with another error status.
+    #[error("{request}: {problem}")]
+    Answer { request: String, problem: ServerProblem },
+    /// The response is not one of a search server.
+    #[error("{request}: the response is {what}, so this is not Elasticsearch or OpenSearch")]
+    Foreign { request: String, what: &'static str },
+    /// The index does not exist.
     #[error("there is no index {index} on {server}")]
     NoIndex {
-        /// Its name.
         index: String,
-        /// Name, version and address.
+        /// Product, version and address.
         server: String,
     },
-    /// The mapping of the index does not admit log records.
-    #[error("the index {index} cannot hold log records: {why}")]
-    Mapping {
-        /// Its name.
-        index: String,
-        /// What is in the way.
-        why: String,
-    },
-    /// What the documents of an index hold cannot be told.
-    #[error("the documents of the index {index} cannot be read as log records: {why}")]
-    Unclear {
-        /// Its name.
-        index: String,
-        /// What is in the way.
-        why: String,
-    },
-    /// The server answers, but not all of the index is there.
-    #[error("{server} has not all of the index {index}: its health is red, {why}")]
+    /// The mapping of the index does not allow log records.
+    #[error("cannot store log records in index {index}: {why}")]
+    Mapping { index: String, why: String },
+    /// The documents of the index are not clearly log records.
+    #[error("cannot read the documents of index {index} as log records: {why}")]
+    Unclear { index: String, why: String },
+    /// The server lacks a part of the index.
+    #[error("the health of index {index} on {server} is red: {why}")]
     Unhealthy {
-        /// The name of the index.
         index: String,
-        /// Name, version and address.
+        /// Product, version and address.
         server: String,
-        /// How much of it is missing.
         why: String,
     },
-    /// The certificate of the server is not trusted.
-    #[error("{call}: the certificate of the server is not trusted: {why}")]
-    Untrusted {
-        /// Method and URL.
-        call: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The server has dropped what it was reading from again and again.
-    #[error("the server has lost the search context {times} times without handing out a record")]
-    Lost {
-        /// How often in a row.
-        times: u32,
-    },
-    /// The reading was asked to end.
-    #[error("the reading was asked to end")]
+    #[error("{request}: the certificate of the server is not trusted: {why}")]
+    Untrusted { request: String, why: String },
+    /// The server has lost the search context again and again.
+    #[error("the server has lost the search context {times} times in a row without returning a record")]
+    Lost { times: u32 },
+    /// The caller has cancelled the reading.
+    #[error("reading was cancelled")]
     Stopped,
-    /// The settings do not make a client.
+    /// The settings do not allow a client.
     #[error("{0}")]
     Setup(String),
 }
 
-/// An error as the server words it.
+/// An error in the words of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerProblem {
-    /// The HTTP status.
-    pub status: u16,
-    /// Such as `search_context_missing_exception`; empty when it names none.
-    pub kind: String,
-    /// Its sentence.
-    pub reason: String,
+pub(crate) struct ServerProblem {
+    pub(crate) status: u16,
+    /// Such as `search_context_missing_exception`. Empty when the server names none.
+    pub(crate) kind: String,
+    pub(crate) reason: String,
 }
 
 impl fmt::Display for ServerProblem {
@@ -130,58 +85,60 @@ impl fmt::Display for ServerProblem {
 }
 
 fn tries(times: u32) -> String {
-    if times > 1 { format!(", in none of {times} tries; given up") } else { "; given up".to_owned() }
+    if times > 1 { format!(" in any of {times} tries") } else { String::new() }
 }
 
 impl ElasticError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+    /// Returns what the user can do about the error.
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             ElasticError::Late { raisable: true, .. } => {
-                "raise logs.elasticsearch.timeout if the server may take longer; its own log says what it is busy with"
+                "raise logs.elasticsearch.timeout, or read the server's log to see why it is slow"
             }
             ElasticError::Unreachable { .. } | ElasticError::Late { .. } | ElasticError::Foreign { .. } => {
-                "check logs.elasticsearch.url (or ELASTICSEARCH_URL), with https where the server has TLS, and that the \
-                 server is up"
+                "check logs.elasticsearch.url (or ELASTICSEARCH_URL; https if the server uses TLS), and that the server \
+                 is running"
             }
             ElasticError::Untrusted { .. } => {
-                "set logs.elasticsearch.ca_cert to the PEM file of the authority that has signed it, and use a host name \
-                 that it names"
+                "set logs.elasticsearch.ca_cert to the PEM file of the authority that signed the certificate, and use a \
+                 host name in the certificate"
             }
             ElasticError::Refused { status: 403, .. } => {
-                "the key or user has to be allowed to read the index and its mapping, and for `dfwfd load` to create it \
-                 and to write"
+                "give the key or user the privileges read and view_index_metadata on the index, and for dfwfd load \
+                 create_index and write"
             }
             ElasticError::Refused { .. } => {
                 "set ELASTICSEARCH_API_KEY, or name the variables of user and password in logs.elasticsearch.username_env \
                  and password_env"
             }
             ElasticError::Unclear { .. } => {
-                "logs.fields says where the time and the other fields of a record stand in the documents"
+                "set logs.fields to the paths of the time and the other record fields in the documents"
             }
             ElasticError::Unhealthy { .. } => {
-                "`GET /_cluster/allocation/explain` says what its shards wait for; often a disk is full"
+                "ask the server for GET /_cluster/allocation/explain; often a disk is full"
             }
-            ElasticError::Answer { .. } | ElasticError::Lost { .. } => "the server's own log says more",
-            ElasticError::NoIndex { .. } => "`dfwfd load FILE` makes it; logs.elasticsearch.index names another",
-            ElasticError::Mapping { .. } => "name another index in logs.elasticsearch.index; the first load makes it",
-            ElasticError::Stopped => "nothing was written; start it again",
+            ElasticError::Answer { .. } | ElasticError::Lost { .. } => "read the server's log for the cause",
+            ElasticError::NoIndex { .. } => {
+                "create it with dfwfd load FILE, or name another index in logs.elasticsearch.index"
+            }
+            ElasticError::Mapping { .. } => "name a new index in logs.elasticsearch.index; dfwfd load FILE creates it",
+            ElasticError::Stopped => "nothing was written; run the command again",
             ElasticError::Setup(_) => "see logs.elasticsearch in docs/configuration.md",
         }
     }
 
-    /// Whether the settings are to blame, not the server.
-    pub fn is_usage(&self) -> bool {
+    /// Returns true if the settings are wrong, not the server.
+    pub(crate) fn is_usage(&self) -> bool {
         matches!(self, ElasticError::Setup(_) | ElasticError::Mapping { .. } | ElasticError::Unclear { .. })
     }
 
-    /// Whether there is nothing to read.
-    pub fn is_missing(&self) -> bool {
+    /// Returns true if there is nothing to read.
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self, ElasticError::NoIndex { .. })
     }
 
-    /// Whether the same call may succeed a little later.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Returns true if a retry can succeed.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             ElasticError::Unreachable { .. } | ElasticError::Late { .. } => true,
             ElasticError::Answer { problem, .. } => matches!(problem.status, 429 | 502 | 503 | 504),
@@ -189,22 +146,22 @@ impl ElasticError {
         }
     }
 
-    /// Whether the server no longer knows what it was asked to go on with.
+    /// Returns true if the server has lost the search context.
     pub(crate) fn is_lost_context(&self) -> bool {
         matches!(self, ElasticError::Answer { problem, .. } if problem.status == 404)
     }
 
-    /// Whether the server says that there is no such index.
+    /// Returns true if the index does not exist.
     pub(crate) fn is_no_index(&self) -> bool {
         matches!(self, ElasticError::Answer { problem, .. } if problem.kind == "index_not_found_exception")
     }
 
-    /// Whether an index is there already.
+    /// Returns true if the index exists already.
     pub(crate) fn is_existing_index(&self) -> bool {
         matches!(self, ElasticError::Answer { problem, .. } if problem.kind == "resource_already_exists_exception")
     }
 
-    /// Whether the request was larger than the server takes.
+    /// Returns true if the request was larger than the server accepts.
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, ElasticError::Answer { problem, .. } if problem.status == 413)
     }

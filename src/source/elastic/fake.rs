@@ -1,4 +1,4 @@
-//! A search server for tests: keeps documents, hands out pages as the real ones do, and misbehaves when told to.
+//! A search server for tests. Keeps documents, returns pages as real servers do, and produces faults.
 
 use std::collections::VecDeque;
 use std::io::Read as _;
@@ -10,103 +10,113 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::client::{Backoff, Client};
+use super::client::{Backoff, SearchClient};
 use super::error::ElasticError;
-use super::halt::Halt;
 use super::mapping;
 use super::page_size::PageSize;
-use super::read::Pages;
+use super::reader::IndexReader;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
 
-/// What it answers instead of doing its work.
+/// A response in place of the right one.
 #[derive(Clone, Debug)]
-pub(super) enum Mischief {
-    /// A status with this body.
-    Say(u16, String),
-    /// The connection breaks off within the body.
+pub(super) enum FakeFault {
+    /// Answers with a status and body.
+    Answer(u16, String),
+    /// Breaks the connection within the body.
     Cut,
-    /// The body never comes.
+    /// Never sends the body.
     Hang,
-    /// The search contexts are gone.
+    /// Loses all search contexts.
     Forget,
 }
 
-/// What it keeps and has seen.
+/// The documents of the server, its faults and the requests it has received.
 #[derive(Debug, Default)]
-pub(super) struct World {
-    /// Name and version as in `GET /`.
+pub(super) struct FakeState {
+    /// The response to `GET /`.
     pub(super) version: Value,
     pub(super) mappings: Value,
-    /// Id (and behind an @ the index, if it is another) and time of each document, in the order of the shard; the time is in the index's own milliseconds.
+    /// The id (with the index after an @, if it is another) and the time of each document, in the order of the shard.
     pub(super) documents: Vec<(String, i64)>,
-    /// What those find who look at a few documents: s0, s1 and so on, each with its time in seconds under `timestamp`.
+    /// The documents that a sample finds: s0, s1 and so on, with a time in seconds in `timestamp`.
     pub(super) sampled: Vec<Value>,
-    /// Bytes of the largest answer.
+    /// The bytes of the largest response.
     pub(super) largest: usize,
-    /// Answers to calls whose path holds this text, before it does its work again.
-    pub(super) mischief: Vec<(&'static str, VecDeque<Option<Mischief>>)>,
-    /// Method, path and body of each call.
-    pub(super) calls: Vec<(String, String, String)>,
+    /// Faults for requests whose path contains a text, in order. None stands for the right response.
+    pub(super) faults: Vec<(&'static str, VecDeque<Option<FakeFault>>)>,
+    /// The method, path and body of each request.
+    pub(super) requests: Vec<(String, String, String)>,
     pub(super) authorization: Option<String>,
-    /// Open contexts: id and, of a scroll, its slice and how far it is.
+    /// Open contexts: the id and, for a scroll, its search and position.
     pub(super) open: Vec<(String, Value, usize)>,
     opened: usize,
 }
 
-/// A running fake; ends with its runtime.
-pub(super) struct Fake {
-    pub(super) world: Arc<Mutex<World>>,
+/// A running server. Ends with its runtime.
+pub(super) struct FakeServer {
+    pub(super) state: Arc<Mutex<FakeState>>,
     url: String,
     _runtime: tokio::runtime::Runtime,
 }
 
-impl Fake {
-    pub(super) fn new(version: &str, distribution: Option<&str>) -> Fake {
+impl FakeServer {
+    pub(super) fn new(version: &str, distribution: Option<&str>) -> FakeServer {
         let version = json!({"version": {"number": version, "distribution": distribution}});
-        let mappings = mapping::creation()["mappings"].clone();
-        let world = Arc::new(Mutex::new(World { version, mappings, ..World::default() }));
+        let mappings = mapping::index_definition()["mappings"].clone();
+        let state = Arc::new(Mutex::new(FakeState { version, mappings, ..FakeState::default() }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Fake { world, url, _runtime: runtime }
+        FakeServer { state, url, _runtime: runtime }
     }
 
-    pub(super) fn world(&self) -> std::sync::MutexGuard<'_, World> {
-        self.world.lock().unwrap()
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, FakeState> {
+        self.state.lock().unwrap()
     }
 
-    pub(super) fn misbehave(&self, path: &'static str, answers: impl IntoIterator<Item = Option<Mischief>>) {
-        self.world().mischief.push((path, answers.into_iter().collect()));
+    pub(super) fn fail(&self, path: &'static str, answers: impl IntoIterator<Item = Option<FakeFault>>) {
+        self.state().faults.push((path, answers.into_iter().collect()));
     }
 
     pub(super) fn at(&self) -> IndexAt {
         IndexAt { url: self.url.clone(), index: "i".into(), ..IndexAt::default() }
     }
 
-    /// A client that does not wait long.
-    pub(super) fn client(&self, credentials: &Credentials) -> Client {
-        let mut client = Client::new(&self.at(), credentials).unwrap();
+    /// Creates a client that does not wait long.
+    pub(super) fn client(&self, credentials: &Credentials) -> SearchClient {
+        let mut client = SearchClient::new(&self.at(), credentials).unwrap();
         client.backoff = Backoff { first: Duration::from_micros(10), most: Duration::from_millis(1), times: 3 };
         client
     }
 
-    /// A reading of pages of this size.
-    pub(super) fn open(&self, slices: usize, size: usize, halt: &Halt) -> Result<Pages, ElasticError> {
+    /// Opens a reader with pages of this size.
+    pub(super) fn open(
+        &self,
+        slices: usize,
+        size: usize,
+        cancel: &CancellationToken,
+    ) -> Result<IndexReader, ElasticError> {
         let size = Some(PageSize::fixed(size));
-        Pages::of(self.client(&Credentials::None), &Filter::default(), slices, size, halt)
+        IndexReader::with_client(self.client(&Credentials::None), &Filter::default(), slices, size, cancel)
     }
 
-    /// The ids of everything that is read, or what ended it.
+    /// Returns the ids of all records that are read, or the error that ended the reading.
     pub(super) fn read(&self, filter: &Filter, slices: usize, size: usize) -> Result<Vec<String>, ElasticError> {
-        let mut pages =
-            Pages::of(self.client(&Credentials::None), filter, slices, Some(PageSize::fixed(size)), &Halt::default())?;
+        let mut reader = IndexReader::with_client(
+            self.client(&Credentials::None),
+            filter,
+            slices,
+            Some(PageSize::fixed(size)),
+            &CancellationToken::new(),
+        )?;
         let mut text = String::new();
-        let read = pages.read_to_string(&mut text);
-        if let Some(error) = pages.take_error() {
+        let read = reader.read_to_string(&mut text);
+        if let Some(error) = reader.take_error() {
             return Err(error);
         }
         read.unwrap();
@@ -116,45 +126,45 @@ impl Fake {
 }
 
 async fn answer(
-    State(world): State<Arc<Mutex<World>>>,
+    State(state): State<Arc<Mutex<FakeState>>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let mut world = world.lock().unwrap();
+    let mut state = state.lock().unwrap();
     let (path, text) = (uri.path().to_owned(), String::from_utf8(body.to_vec()).unwrap());
-    world.calls.push((method.to_string(), path.clone(), text.clone()));
-    world.authorization = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-    // Closing a context is not repeated, so it is left alone.
+    state.requests.push((method.to_string(), path.clone(), text.clone()));
+    state.authorization = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    // A client does not repeat closing a context, so faults do not hit it.
     let closes = method == Method::DELETE;
-    let due = world.mischief.iter_mut().find(|(part, answers)| !closes && path.contains(part) && !answers.is_empty());
+    let due = state.faults.iter_mut().find(|(part, answers)| !closes && path.contains(part) && !answers.is_empty());
     let (status, body) = match due.and_then(|(_, answers)| answers.pop_front().flatten()) {
-        Some(Mischief::Say(status, body)) => (status, body),
-        Some(Mischief::Cut) => {
+        Some(FakeFault::Answer(status, body)) => (status, body),
+        Some(FakeFault::Cut) => {
             let parts = [Ok(Bytes::from_static(b"{\"hits\"")), Err(std::io::Error::other("cut"))];
             return Response::new(Body::from_stream(futures_util::stream::iter(parts)));
         }
-        Some(Mischief::Hang) => {
+        Some(FakeFault::Hang) => {
             return Response::new(Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>()));
         }
-        Some(Mischief::Forget) => {
-            world.open.clear();
-            // Another replica has its documents in another order.
-            world.documents.reverse();
-            let (status, body) = world.work(&method, &path, &text);
+        Some(FakeFault::Forget) => {
+            state.open.clear();
+            // Another replica holds the documents in another order.
+            state.documents.reverse();
+            let (status, body) = state.work(&method, &path, &text);
             (status, body.to_string())
         }
         None => {
-            let (status, body) = world.work(&method, &path, &text);
+            let (status, body) = state.work(&method, &path, &text);
             (status, body.to_string())
         }
     };
-    world.largest = world.largest.max(body.len());
+    state.largest = state.largest.max(body.len());
     Response::builder().status(status).header("content-type", "application/json").body(Body::from(body)).unwrap()
 }
 
-impl World {
+impl FakeState {
     fn work(&mut self, method: &Method, path: &str, text: &str) -> (u16, Value) {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
         match (method.as_str(), path) {
@@ -174,9 +184,7 @@ impl World {
                 (200, json!({"items": vec![json!({"create": {"status": 201}}); records]}))
             }
             ("POST", "/i/_refresh") => (200, json!({})),
-            ("POST", "/i/_search") if body["slice"].is_null() && body["sort"][0] != "_doc" => {
-                (200, self.looked_at(&body))
-            }
+            ("POST", "/i/_search") if body["slice"].is_null() && body["sort"][0] != "_doc" => (200, self.sample(&body)),
             ("POST", "/i/_search") => {
                 let id = self.open(body);
                 self.scroll(&id)
@@ -187,8 +195,8 @@ impl World {
         }
     }
 
-    /// Documents with the keys that are asked for, all or the one with an id.
-    fn looked_at(&self, search: &Value) -> Value {
+    /// Returns the requested keys of the sampled documents, or of the one with the requested id.
+    fn sample(&self, search: &Value) -> Value {
         let id = search["query"]["ids"]["values"][0].as_str();
         let wanted = search["_source"].as_array();
         let named = self.sampled.iter().enumerate().map(|(number, document)| (format!("s{number}"), document));
@@ -218,7 +226,9 @@ impl World {
 
     fn scroll(&mut self, id: &str) -> (u16, Value) {
         let documents = self.documents.clone();
-        let Some((_, search, at)) = self.open.iter_mut().find(|(open, _, _)| open == id) else { return World::lost() };
+        let Some((_, search, at)) = self.open.iter_mut().find(|(open, _, _)| open == id) else {
+            return FakeState::lost();
+        };
         let mine = slice(&documents, search);
         let size = search["size"].as_u64().unwrap() as usize;
         let hits: Vec<Value> =
@@ -230,7 +240,7 @@ impl World {
     fn page(&self, body: &Value) -> (u16, Value) {
         let id = &body["pit"]["id"];
         if !self.open.iter().any(|(open, _, _)| id == open) {
-            return World::lost();
+            return FakeState::lost();
         }
         let said = body["query"].to_string();
         let from = said.split("\"gte\":").nth(1).and_then(|rest| rest.split([',', '}']).next()?.parse().ok());
@@ -258,7 +268,7 @@ fn hit(document: &(String, i64), sort: Value) -> Value {
     json!({"_index": index, "_id": id, "_source": {"id": document.0}, "sort": sort})
 }
 
-/// By the place in the shard, as the real ones do: another context has other slices.
+/// Slices by the position in the shard, as real servers do: another context has other slices.
 fn slice<'a>(documents: &'a [(String, i64)], search: &Value) -> Vec<(usize, &'a (String, i64))> {
     let max = search["slice"]["max"].as_u64().unwrap_or(1) as usize;
     let mine = search["slice"]["id"].as_u64().unwrap_or(0) as usize;

@@ -1,5 +1,5 @@
-//! What an index makes of the fields of a record: the mapping that `load` creates, whether another one will do, and how
-//! names are said in its terms; times are in `window`. Sends nothing.
+//! The mapping of an index: creates the one of a new index, checks those of others, and translates a filter by names into
+//! queries. `window` translates times.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use super::window::TimeKind;
 use crate::data::options::{Fields, Filter};
 
 /// The keys of a record.
-const FIVE: [&str; 5] = ["workload_id", "client_id", "timestamp", "request", "response"];
+const RECORD_KEYS: [&str; 5] = ["workload_id", "client_id", "timestamp", "request", "response"];
 
-/// The body that creates an index for log records.
-pub(crate) fn creation() -> Value {
+/// Returns the request body that creates an index for log records.
+pub(crate) fn index_definition() -> Value {
     json!({"mappings": {
         "dynamic": false,
         "properties": {
@@ -25,7 +25,7 @@ pub(crate) fn creation() -> Value {
     }})
 }
 
-/// The mapping of an index, or of all indices behind an alias where they agree.
+/// The mapping of an index, or the common part of the mappings behind an alias.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Mapping {
     strict: bool,
@@ -36,15 +36,15 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads the answer to `GET /INDEX/_mapping`.
-    pub(crate) fn read(answer: &Value) -> Mapping {
-        let mut all = answer.as_object().into_iter().flatten().map(|(_, index)| Mapping::of(&index["mappings"]));
+    /// Reads the response to `GET /INDEX/_mapping`.
+    pub(crate) fn read(response: &Value) -> Mapping {
+        let mut all = response.as_object().into_iter().flatten().map(|(_, index)| Mapping::of(&index["mappings"]));
         let Some(mut first) = all.next() else { return Mapping::default() };
         for other in all {
             first.strict |= other.strict;
             first.no_source |= other.no_source;
             first.part_of_source |= other.part_of_source;
-            // A field that is not the same everywhere is not relied on.
+            // Only a field that is the same in all indices can be relied on.
             first.properties.retain(|name, field| other.properties.get(name) == Some(field));
         }
         first
@@ -61,31 +61,31 @@ impl Mapping {
         }
     }
 
-    /// The same for documents whose fields stand elsewhere.
-    pub(crate) fn with(self, fields: &Fields) -> Mapping {
+    /// Sets the paths of the record fields in the documents.
+    pub(crate) fn with_fields(self, fields: &Fields) -> Mapping {
         Mapping { fields: fields.clone(), ..self }
     }
 
-    /// Whether only the five fields of a record may be written.
+    /// Returns true if documents may hold only mapped fields.
     pub(crate) fn is_strict(&self) -> bool {
         self.strict
     }
 
-    /// Why nothing can be read from the index, if so.
+    /// Returns the reason why the index cannot be read, if so.
     pub(crate) fn unreadable(&self) -> Option<String> {
-        self.no_source.then(|| "it does not keep its documents (_source is switched off)".to_owned())
+        self.no_source.then(|| "it does not store its documents (_source is disabled)".to_owned())
     }
 
-    /// Why records cannot be written to the index, if so.
+    /// Returns the reason why the index cannot hold records, if so.
     pub(crate) fn unwritable(&self) -> Option<String> {
         if let Some(why) = self.unreadable() {
             return Some(why);
         }
         if self.part_of_source {
-            return Some("it does not keep its documents whole (_source leaves something out)".to_owned());
+            return Some("it does not store whole documents (_source leaves parts out)".to_owned());
         }
         let kind = |name: &str| self.properties.get(name).map(|field| field["type"].as_str().unwrap_or("object"));
-        for name in FIVE {
+        for name in RECORD_KEYS {
             let fits = match (name, kind(name)) {
                 (_, None) if self.strict => {
                     return Some(format!("its mapping is strict and has no field {name}"));
@@ -94,7 +94,7 @@ impl Mapping {
                 ("workload_id" | "client_id", Some(kind)) => {
                     matches!(kind, "keyword" | "text" | "wildcard" | "match_only_text" | "constant_keyword")
                 }
-                ("timestamp", Some("date" | "date_nanos")) => self.takes_numbers(),
+                ("timestamp", Some("date" | "date_nanos")) => self.date_accepts_numbers(),
                 ("timestamp", Some(kind)) => {
                     matches!(kind, "long" | "integer" | "unsigned_long" | "double" | "keyword" | "text")
                 }
@@ -108,29 +108,29 @@ impl Mapping {
         None
     }
 
-    /// Whether the date of the timestamp takes the numbers that are written.
-    fn takes_numbers(&self) -> bool {
+    /// Returns true if the date of the timestamp accepts numbers.
+    fn date_accepts_numbers(&self) -> bool {
         let format = self.properties.get("timestamp").and_then(|field| field["format"].as_str());
         format.is_none_or(|formats| formats.split("||").any(|one| matches!(one, "epoch_second" | "epoch_millis")))
     }
 
-    /// The definition of the field at a dotted path, where queries reach it.
+    /// Returns the definition of the field at a dotted path, if queries reach it.
     fn field(&self, path: &str) -> Option<&Value> {
         field_below(&self.properties, path, false)
     }
 
-    /// Where a field of a record stands in a document.
+    /// Returns the path of a record field in a document.
     pub(crate) fn path<'a>(&'a self, name: &'a str) -> &'a str {
         self.fields.path(name)
     }
 
-    /// Whether the index knows the field at this path.
+    /// Returns true if the mapping has a field at this path.
     pub(crate) fn has(&self, path: &str) -> bool {
         field_below(&self.properties, path, true).is_some()
     }
 
-    /// The field to compare a text with exactly, where there is one.
-    fn exact(&self, name: &str, text: &str) -> Option<String> {
+    /// Returns the field that allows an exact comparison with a text, if any.
+    fn exact_field(&self, name: &str, text: &str) -> Option<String> {
         let usable = |field: &Value| {
             let longest = field["ignore_above"].as_u64().unwrap_or(u64::MAX);
             field["type"] == "keyword"
@@ -148,9 +148,9 @@ impl Mapping {
         Some(format!("{path}.{below}"))
     }
 
-    /// The field that groups records by this key, where there is one, and whether it holds every name.
-    pub(crate) fn grouped(&self, name: &str) -> Option<(String, bool)> {
-        let field = self.exact(name, "")?;
+    /// Returns the field that groups records by this key, if any, and true if the field holds every name.
+    pub(crate) fn grouping_field(&self, name: &str) -> Option<(String, bool)> {
+        let field = self.exact_field(name, "")?;
         let definition = self.field(&field).or_else(|| {
             let (parent, below) = field.rsplit_once('.')?;
             self.field(parent)?["fields"].get(below)
@@ -159,13 +159,13 @@ impl Mapping {
         (definition["doc_values"] != false).then_some((field, holds_all))
     }
 
-    /// How the timestamp is sorted, where it can be told from its order and bounds which time a record has.
+    /// Returns the kind of the time field, if the server can sort and filter by it without changing times.
     pub(crate) fn time_kind(&self) -> Option<TimeKind> {
         let field = self.field(self.path("timestamp"))?;
         if field["index"] == false || field["doc_values"] == false || !field["null_value"].is_null() {
             return None;
         }
-        // Floats of 32 bits and less, and scaled ones, move times across the edges of a window.
+        // Floats of 32 bits or less and scaled floats round times across the bounds of a window.
         match field["type"].as_str()? {
             "date" => Some(TimeKind::Date),
             "date_nanos" => Some(TimeKind::Nanos),
@@ -174,12 +174,12 @@ impl Mapping {
         }
     }
 
-    /// The part of a filter by workload and client that the server can decide, and whether that is all of it. What it
-    /// cannot is left to the reader, who looks at every record again: too much may come, never too little.
-    pub(crate) fn by_name(&self, filter: &Filter) -> (Vec<Value>, bool) {
+    /// Translates the workload and clients of a filter. Returns the queries that the server can decide, and true if they
+    /// cover the filter. The queries may select too many records but never too few, because the reader filters again.
+    pub(crate) fn name_queries(&self, filter: &Filter) -> (Vec<Value>, bool) {
         let (mut parts, mut whole) = (Vec::new(), true);
         if let Some(workload) = &filter.workload {
-            match self.exact("workload_id", workload) {
+            match self.exact_field("workload_id", workload) {
                 Some(field) => parts.push(json!({"term": {field: {"value": workload}}})),
                 None => whole = false,
             }
@@ -187,7 +187,7 @@ impl Mapping {
         let fields: Option<BTreeSet<String>> = filter
             .clients
             .iter()
-            .map(|client| self.exact("client_id", client).filter(|_| !client.is_empty()))
+            .map(|client| self.exact_field("client_id", client).filter(|_| !client.is_empty()))
             .collect();
         match fields.as_ref().and_then(BTreeSet::first) {
             Some(field) if fields.as_ref().is_some_and(|fields| fields.len() == 1) => {
@@ -199,8 +199,8 @@ impl Mapping {
     }
 }
 
-/// The definition at a dotted path; a step may also be written with dots in its key. What is nested is a document of its
-/// own to the server, which an ordinary query does not reach.
+/// Returns the definition at a dotted path. Keys may contain dots themselves. Enters `nested` fields only if asked to,
+/// because ordinary queries do not reach them.
 fn field_below<'a>(properties: &'a Map<String, Value>, path: &str, nested: bool) -> Option<&'a Value> {
     properties.iter().find_map(|(key, field)| match path.strip_prefix(key.as_str())? {
         "" => Some(field),
@@ -209,7 +209,7 @@ fn field_below<'a>(properties: &'a Map<String, Value>, path: &str, nested: bool)
     })
 }
 
-/// The value at a dotted path of a document; a step may also be written with dots in its key.
+/// Returns the value at a dotted path of a document. Keys may contain dots themselves.
 pub(crate) fn value_at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
     let found = document.as_object()?.iter().find_map(|(key, value)| match path.strip_prefix(key.as_str())? {
         "" => Some(value),
@@ -218,14 +218,14 @@ pub(crate) fn value_at<'a>(document: &'a Value, path: &str) -> Option<&'a Value>
     found.filter(|value| !value.is_null())
 }
 
-/// The parts of documents that are read, as dotted paths; none where whole ones are. Documents of another shape may hold
-/// much that no record has.
-pub(crate) fn wanted(fields: &Fields) -> Vec<String> {
+/// Returns the dotted paths to fetch of each document, or none to fetch whole documents. Documents of another shape may
+/// hold much more than a record.
+pub(crate) fn source_fields(fields: &Fields) -> Vec<String> {
     let paths = fields.all().into_iter().map(|(name, path)| path.unwrap_or(name).to_owned());
     if fields.are_own() { Vec::new() } else { paths.collect() }
 }
 
-/// A query of these parts; all documents without any.
+/// Combines queries so that all must match. Without any, all documents match.
 pub(crate) fn all_of(parts: Vec<Value>) -> Value {
     if parts.is_empty() { json!({"match_all": {}}) } else { json!({"bool": {"filter": parts}}) }
 }
@@ -241,26 +241,26 @@ mod tests {
     #[test]
     fn names_are_compared_where_they_are_kept_whole() {
         let filter = Filter { workload: Some("w".into()), clients: vec!["a".into(), "b".into()], ..Filter::default() };
-        let own = mapping(creation()["mappings"]["properties"].clone());
-        assert_eq!((own.by_name(&filter).0.len(), own.by_name(&filter).1), (2, true));
+        let own = mapping(index_definition()["mappings"]["properties"].clone());
+        assert_eq!((own.name_queries(&filter).0.len(), own.name_queries(&filter).1), (2, true));
         let below = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}});
         let dynamic = mapping(json!({"workload_id": below, "client_id": {"type": "text"}}));
         let part = json!({"term": {"workload_id.keyword": {"value": "w"}}});
-        assert_eq!(dynamic.by_name(&filter), (vec![part], false), "clients cannot be told");
-        assert_eq!(dynamic.grouped("workload_id"), Some(("workload_id.keyword".to_owned(), false)));
+        assert_eq!(dynamic.name_queries(&filter), (vec![part], false), "clients cannot be told");
+        assert_eq!(dynamic.grouping_field("workload_id"), Some(("workload_id.keyword".to_owned(), false)));
         let long = Filter { workload: Some("w".repeat(257)), ..Filter::default() };
-        assert_eq!(dynamic.by_name(&long), (vec![], false));
+        assert_eq!(dynamic.name_queries(&long), (vec![], false));
         let unknown = Filter { clients: vec![String::new()], ..Filter::default() };
-        assert_eq!(own.by_name(&unknown), (vec![], false));
-        assert_eq!(own.by_name(&Filter::default()), (vec![], true));
+        assert_eq!(own.name_queries(&unknown), (vec![], false));
+        assert_eq!(own.name_queries(&Filter::default()), (vec![], true));
         let lower = mapping(json!({"workload_id": {"type": "keyword", "normalizer": "lowercase"}}));
-        assert_eq!(lower.by_name(&filter), (vec![], false));
-        assert_eq!(lower.grouped("workload_id"), None);
+        assert_eq!(lower.name_queries(&filter), (vec![], false));
+        assert_eq!(lower.grouping_field("workload_id"), None);
     }
 
     #[test]
     fn a_mapping_that_records_do_not_fit_is_told_from_one_that_they_do() {
-        let own = creation()["mappings"]["properties"].clone();
+        let own = index_definition()["mappings"]["properties"].clone();
         assert_eq!(mapping(own.clone()).unwritable(), None);
         let strict = json!({"i": {"mappings": {"dynamic": "strict", "properties": own}}});
         assert_eq!(Mapping::read(&strict).unwritable(), None);
@@ -293,18 +293,18 @@ mod tests {
             timestamp: text("@timestamp"),
             ..Fields::default()
         };
-        let there = mapping(properties).with(&fields);
+        let there = mapping(properties).with_fields(&fields);
         let filter = Filter { workload: text("w"), clients: vec!["a".into()], ..Filter::default() };
-        let (parts, whole) = there.by_name(&filter);
+        let (parts, whole) = there.name_queries(&filter);
         assert!(whole);
         assert_eq!(parts, [json!({"term": {"app": {"value": "w"}}}), json!({"terms": {"who.desk.raw": ["a"]}})]);
-        assert_eq!(there.grouped("client_id"), Some(("who.desk.raw".to_owned(), true)));
+        assert_eq!(there.grouping_field("client_id"), Some(("who.desk.raw".to_owned(), true)));
         assert_eq!(there.time_kind(), Some(TimeKind::Date));
         assert!(there.has("who.desk") && !there.has("who.name") && !there.has("app.x"));
         let dotted = mapping(json!({"labels.app": {"type": "keyword"}, "who": {"type": "nested", "properties": {
             "desk": {"type": "keyword"}}}}));
         let fields = Fields { workload_id: text("labels.app"), client_id: text("who.desk"), ..Fields::default() };
-        let (parts, whole) = dotted.with(&fields).by_name(&filter);
+        let (parts, whole) = dotted.with_fields(&fields).name_queries(&filter);
         assert_eq!(
             (parts, whole),
             (vec![json!({"term": {"labels.app": {"value": "w"}}})], false),

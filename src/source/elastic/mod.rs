@@ -1,19 +1,23 @@
-//! Elasticsearch and OpenSearch as a log store: `bulk` writes, `read` reads, `list` counts; `client` is the one way to the
-//! server. Asynchronous inside, synchronous for everyone else.
+//! Elasticsearch and OpenSearch as a log store: `bulk` writes, `reader` reads, `count` lists and `delete` deletes. `client`
+//! is the only way to the server. Asynchronous inside, synchronous for callers.
 
 pub(crate) mod bulk;
 mod client;
 mod context;
+pub(crate) mod count;
+pub(crate) mod delete;
+mod delivered;
 pub(crate) mod error;
-pub(crate) mod halt;
-mod index;
-pub(crate) mod list;
+mod inspect;
 mod mapping;
+mod page;
 mod page_size;
-mod progress;
-pub(crate) mod read;
+pub(crate) mod reader;
+mod request;
+mod runtime;
 mod sample;
-mod thread;
+mod server;
+mod slices;
 mod window;
 
 #[cfg(test)]

@@ -1,64 +1,66 @@
-//! A few documents of an index: the times of some, and how large whole ones are. Documents may be large, so of many only
-//! their times are fetched, and whole ones one after the other: never more than one is on its way.
+//! A sample of the documents of an index: the times of some, and the size of whole ones. Documents may be large, so whole
+//! ones are fetched one at a time.
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Call, Client};
-use super::context::Page;
+use super::client::SearchClient;
 use super::error::ElasticError;
 use super::mapping::{self, Mapping, value_at};
+use super::page::ResultPage;
+use super::request::ServerRequest;
 use super::window::{self, TimeKind};
 
-/// Documents whose times are looked at.
+/// The documents whose times are fetched.
 const TIMES: usize = 20;
-/// Documents that are weighed, at most.
-const WEIGHED: usize = 8;
-/// Bytes after which no other document is weighed.
-const ENOUGH: usize = 4 << 20;
+/// The most documents whose size is measured.
+const MAX_MEASURED: usize = 8;
+/// The bytes after which no other document is measured.
+const ENOUGH_BYTES: usize = 4 << 20;
 
-/// Some documents that match.
+/// Some matching documents.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sample {
-    /// The timestamp of each as it is stored, and the value by which the server sorts it.
+pub(crate) struct DocumentSample {
+    /// The stored timestamp of each document, and the value by which the server sorts it.
     pub(crate) times: Vec<(Value, Value)>,
-    /// Their ids, each once; the oldest and the newest in turn.
+    /// The ids without repetition, oldest and newest in turn.
     ids: Vec<String>,
 }
 
-impl Sample {
-    /// The oldest and the newest documents that match; any where they have no order. Times of 0 tell nothing and are
-    /// passed over where there are others.
-    pub(crate) async fn take(
-        client: &Client,
+impl DocumentSample {
+    /// Fetches the oldest and the newest matching documents, or any if times have no order. Skips times of 0, which tell
+    /// nothing, if there are others.
+    pub(crate) async fn fetch(
+        client: &SearchClient,
         mapping: &Mapping,
         kind: Option<TimeKind>,
         parts: &[Value],
-    ) -> Result<Sample, ElasticError> {
+    ) -> Result<DocumentSample, ElasticError> {
         let field = mapping.path("timestamp");
         let search = async |size: usize, parts: Vec<Value>, order: Option<&str>| {
             let mut body = json!({"size": size, "query": mapping::all_of(parts), "_source": [field]});
             if let Some(order) = order {
                 body["sort"] = json!([{field: {"order": order, "missing": "_last"}}]);
             }
-            let found = client.ask(Call::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
+            let found =
+                client.send_json(ServerRequest::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
             Ok::<Vec<Value>, ElasticError>(found["hits"]["hits"].as_array().cloned().unwrap_or_default())
         };
         let Some(kind) = kind else {
-            return Ok(Sample::of(field, &search(TIMES, parts.to_vec(), None).await?, &[]));
+            return Ok(DocumentSample::from_hits(field, &search(TIMES, parts.to_vec(), None).await?, &[]));
         };
         let mut later = parts.to_vec();
         later.push(window::after_1970(kind, field));
         let oldest = search(TIMES / 2, later, Some("asc")).await?;
         let newest = search(TIMES / 2, parts.to_vec(), Some("desc")).await?;
-        Ok(Sample::of(field, &oldest, &newest))
+        Ok(DocumentSample::from_hits(field, &oldest, &newest))
     }
 
-    fn of(field: &str, oldest: &[Value], newest: &[Value]) -> Sample {
+    fn from_hits(field: &str, oldest: &[Value], newest: &[Value]) -> DocumentSample {
         let time =
             |hit: &Value| (value_at(&hit["_source"], field).cloned().unwrap_or_default(), hit["sort"][0].clone());
-        let mut sample = Sample { times: oldest.iter().chain(newest).map(time).collect(), ids: Vec::new() };
+        let mut sample = DocumentSample { times: oldest.iter().chain(newest).map(time).collect(), ids: Vec::new() };
         for place in 0..oldest.len().max(newest.len()) {
             for hit in [oldest.get(place), newest.get(place)].into_iter().flatten() {
                 if let Some(id) = hit["_id"].as_str().filter(|id| !sample.ids.iter().any(|known| known == id)) {
@@ -69,8 +71,12 @@ impl Sample {
         sample
     }
 
-    /// The field of `logs.fields` that neither the mapping nor any of the documents has, if there is one.
-    pub(crate) async fn nowhere(&self, client: &Client, mapping: &Mapping) -> Result<Option<String>, ElasticError> {
+    /// Describes a field of `logs.fields` that neither the mapping nor any sampled document has, if there is one.
+    pub(crate) async fn missing_field(
+        &self,
+        client: &SearchClient,
+        mapping: &Mapping,
+    ) -> Result<Option<String>, ElasticError> {
         let mapped = client.fields.all().into_iter().filter_map(|(name, path)| Some((name, path?)));
         let mut lost: Vec<(&str, &str)> = mapped.filter(|(_, path)| !mapping.has(path)).collect();
         for id in &self.ids {
@@ -78,28 +84,28 @@ impl Sample {
                 break;
             }
             let paths: Vec<&str> = lost.iter().map(|(_, path)| *path).collect();
-            let body = fetch(client, id, &paths).await?;
+            let body = fetch_document(client, id, &paths).await?;
             let document: Value = source(&body).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
             lost.retain(|(_, path)| value_at(&document, path).is_none());
         }
         let looked = self.ids.len();
         let first = lost.first().filter(|_| looked > 0);
         Ok(first.map(|(name, path)| {
-            format!("logs.fields.{name} is {path}, which neither its mapping nor any of {looked} documents has")
+            format!("neither its mapping nor any of {looked} documents has the field {path} (logs.fields.{name})")
         }))
     }
 
-    /// Bytes of a document as pages hold it, on average; none where nothing matches.
-    pub(crate) async fn average(&self, client: &Client) -> Result<Option<usize>, ElasticError> {
-        let wanted = mapping::wanted(&client.fields);
+    /// Returns the average bytes of a document as pages hold it, or none if no document matches.
+    pub(crate) async fn average_bytes(&self, client: &SearchClient) -> Result<Option<usize>, ElasticError> {
+        let wanted = mapping::source_fields(&client.fields);
         let (mut bytes, mut documents) = (0_usize, 0_usize);
-        for id in self.ids.iter().take(WEIGHED) {
-            // It may have been deleted since.
-            if let Some(text) = source(&fetch(client, id, &wanted).await?) {
+        for id in self.ids.iter().take(MAX_MEASURED) {
+            // The document may have been deleted in the meantime.
+            if let Some(text) = source(&fetch_document(client, id, &wanted).await?) {
                 bytes += text.len();
                 documents += 1;
             }
-            if bytes >= ENOUGH {
+            if bytes >= ENOUGH_BYTES {
                 break;
             }
         }
@@ -107,19 +113,18 @@ impl Sample {
     }
 }
 
-/// The answer with one document, or with these parts of it. Not by its address, which takes more than its id where
-/// documents are routed.
-async fn fetch(client: &Client, id: &str, wanted: &[impl AsRef<str>]) -> Result<Bytes, ElasticError> {
+/// Fetches one document, or some parts of it. Searches for its id, because its path also needs the routing value.
+async fn fetch_document(client: &SearchClient, id: &str, wanted: &[impl AsRef<str>]) -> Result<Bytes, ElasticError> {
     let mut body = json!({"size": 1, "query": {"ids": {"values": [id]}}});
     if !wanted.is_empty() {
         body["_source"] = wanted.iter().map(AsRef::as_ref).collect();
     }
-    let call = Call::new(Method::Post, client.index_path("/_search")).json(&body);
-    client.send(call).await.map(|answer| answer.body)
+    let request = ServerRequest::new(Method::Post, client.index_path("/_search")).json(&body);
+    client.send(request).await.map(|response| response.body)
 }
 
 fn source(body: &[u8]) -> Option<&str> {
-    let page: Page<'_> = serde_json::from_slice(body).ok()?;
+    let page: ResultPage<'_> = serde_json::from_slice(body).ok()?;
     page.hits.hits.first()?.source.map(serde_json::value::RawValue::get)
 }
 
@@ -127,11 +132,12 @@ fn source(body: &[u8]) -> Option<&str> {
 mod tests {
     use std::io::Read as _;
 
-    use super::super::fake::Fake;
-    use super::super::halt::Halt;
-    use super::super::index::look;
-    use super::super::read::Pages;
-    use super::super::thread::Thread;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::fake::FakeServer;
+    use super::super::inspect::inspect;
+    use super::super::reader::IndexReader;
+    use super::super::runtime::BackgroundRuntime;
     use super::*;
     use crate::data::options::{Fields, Filter};
     use crate::source::credentials::Credentials;
@@ -139,28 +145,28 @@ mod tests {
     const MEGABYTE: usize = 1 << 20;
 
     /// A fake with this many documents of about so many bytes.
-    fn fake(version: &str, distribution: Option<&str>, documents: usize, bytes: usize) -> Fake {
-        let fake = Fake::new(version, distribution);
+    fn fake(version: &str, distribution: Option<&str>, documents: usize, bytes: usize) -> FakeServer {
+        let fake = FakeServer::new(version, distribution);
         let document = |number: usize| json!({"timestamp": 1_700_000_000 + number, "ask": "x".repeat(bytes)});
-        fake.world().sampled = (0..documents).map(document).collect();
+        fake.state().sampled = (0..documents).map(document).collect();
         fake
     }
 
     /// The bodies of the searches for a single document.
-    fn fetched(fake: &Fake) -> Vec<Value> {
-        let world = fake.world();
-        let bodies = world.calls.iter().filter_map(|(_, _, body)| serde_json::from_str::<Value>(body).ok());
+    fn fetched(fake: &FakeServer) -> Vec<Value> {
+        let state = fake.state();
+        let bodies = state.requests.iter().filter_map(|(_, _, body)| serde_json::from_str::<Value>(body).ok());
         bodies.filter(|body| body["query"]["ids"].is_object()).collect()
     }
 
     #[test]
     fn large_documents_are_weighed_one_by_one_and_their_times_are_known() {
-        for (bytes, weighed) in [(MEGABYTE, 4), (9 * MEGABYTE, 1), (100, WEIGHED)] {
+        for (bytes, weighed) in [(MEGABYTE, 4), (9 * MEGABYTE, 1), (100, MAX_MEASURED)] {
             let fake = fake("9.2.0", None, TIMES, bytes);
             let client = fake.client(&Credentials::None);
-            let looked = Thread::start().unwrap().run(async move {
-                let index = look(&client, &Filter::default()).await?;
-                let average = index.sample.average(&client).await?;
+            let looked = BackgroundRuntime::start().unwrap().block_on(async move {
+                let index = inspect(&client, &Filter::default()).await?;
+                let average = index.sample.average_bytes(&client).await?;
                 Ok((index, average))
             });
             let (index, average) = looked.unwrap();
@@ -168,7 +174,7 @@ mod tests {
             let average = average.unwrap();
             assert!((bytes..bytes + 100).contains(&average), "{average}");
             assert_eq!(fetched(&fake).len(), weighed);
-            assert!(fake.world().largest < bytes + 4000, "{}", fake.world().largest);
+            assert!(fake.state().largest < bytes + 4000, "{}", fake.state().largest);
         }
     }
 
@@ -177,12 +183,13 @@ mod tests {
         for (version, distribution) in [("9.2.0", None), ("3.4.0", Some("opensearch")), ("2.19.1", Some("opensearch"))]
         {
             let fake = fake(version, distribution, 3, MEGABYTE);
-            fake.world().documents = vec![("d".to_owned(), 1)];
+            fake.state().documents = vec![("d".to_owned(), 1)];
             let client = fake.client(&Credentials::None);
-            let mut pages = Pages::of(client, &Filter::default(), 1, None, &Halt::default()).unwrap();
+            let mut pages =
+                IndexReader::with_client(client, &Filter::default(), 1, None, &CancellationToken::new()).unwrap();
             pages.read_to_end(&mut Vec::new()).unwrap();
-            let world = fake.world();
-            let sizes = world.calls.iter().filter_map(|(_, _, body)| serde_json::from_str::<Value>(body).ok());
+            let state = fake.state();
+            let sizes = state.requests.iter().filter_map(|(_, _, body)| serde_json::from_str::<Value>(body).ok());
             let sizes: Vec<i64> = sizes.filter_map(|body| body["size"].as_i64()).collect();
             assert_eq!(sizes, [10, 10, 1, 1, 1, 3], "{version}: a page of 4 MB after three documents");
         }
@@ -192,14 +199,15 @@ mod tests {
     fn fields_that_the_mapping_lacks_are_looked_for_in_one_document_after_the_other() {
         let looked = |request: &str, first_without: usize| {
             let fake = fake("9.2.0", None, TIMES, MEGABYTE);
-            for document in &mut fake.world().sampled[..first_without] {
+            for document in &mut fake.state().sampled[..first_without] {
                 document.as_object_mut().unwrap().remove("ask");
             }
             let mut client = fake.client(&Credentials::None);
             let text = |text: &str| Some(text.to_owned());
             client.fields = Fields { request: text(request), workload_id: text("workload_id"), ..Fields::default() };
-            let index = Thread::start().unwrap().run(async move { look(&client, &Filter::default()).await });
-            assert!(fake.world().largest < MEGABYTE + 4000);
+            let index =
+                BackgroundRuntime::start().unwrap().block_on(async move { inspect(&client, &Filter::default()).await });
+            assert!(fake.state().largest < MEGABYTE + 4000);
             let bodies = fetched(&fake);
             assert!(bodies.iter().all(|body| body["_source"] == json!([request])), "{bodies:?}");
             (index.map(drop), bodies.len())
@@ -209,17 +217,22 @@ mod tests {
         // The fake knows no order, so that the oldest are the newest.
         let (error, searches) = looked("asks", 0);
         let said = error.unwrap_err().to_string();
-        assert!(said.contains("request is asks") && said.contains("any of 10 documents") && searches == 10, "{said}");
+        assert!(
+            said.contains("field asks (logs.fields.request)") && said.contains("any of 10 documents") && searches == 10,
+            "{said}"
+        );
     }
 
     #[test]
     fn documents_that_are_gone_when_they_are_weighed_do_no_harm() {
         let fake = fake("9.2.0", None, 3, 100);
         let client = fake.client(&Credentials::None);
-        let gone = Sample { ids: vec!["another".to_owned(), "s1".to_owned()], ..Sample::default() };
-        let (of_one, of_none) = Thread::start()
+        let gone = DocumentSample { ids: vec!["another".to_owned(), "s1".to_owned()], ..DocumentSample::default() };
+        let (of_one, of_none) = BackgroundRuntime::start()
             .unwrap()
-            .run(async move { Ok((gone.average(&client).await?, Sample::default().average(&client).await?)) })
+            .block_on(async move {
+                Ok((gone.average_bytes(&client).await?, DocumentSample::default().average_bytes(&client).await?))
+            })
             .unwrap();
         assert!(of_one.is_some_and(|bytes| (100..200).contains(&bytes)), "{of_one:?}");
         assert_eq!(of_none, None);

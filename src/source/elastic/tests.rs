@@ -1,5 +1,5 @@
-//! Servers that are busy, forgetful, cut off or something else: nothing is lost, nothing comes twice, and what cannot
-//! be done is said by kind.
+//! Servers that are busy, lose contexts, break off or are no search servers: no record is lost, none comes twice, and each
+//! failure has its kind of error.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::time::Duration;
@@ -7,24 +7,25 @@ use std::time::Duration;
 use elasticsearch::http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::bulk::{Bulk, Written};
-use super::client::{Call, Client};
+use super::bulk::{BulkOutcome, BulkWriter};
+use super::client::SearchClient;
 use super::error::ElasticError;
-use super::fake::{Fake, Mischief};
-use super::halt::Halt;
-use super::read::end_of_patience;
-use super::thread::Thread;
+use super::fake::{FakeFault, FakeServer};
+use super::request::ServerRequest;
+use super::runtime::BackgroundRuntime;
+use super::slices::final_error;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
 
-fn say(status: u16, body: impl ToString) -> Option<Mischief> {
-    Some(Mischief::Say(status, body.to_string()))
+fn say(status: u16, body: impl ToString) -> Option<FakeFault> {
+    Some(FakeFault::Answer(status, body.to_string()))
 }
 
-fn write(fake: &Fake, records: usize) -> Result<Written, ElasticError> {
-    let mut bulk = Bulk::of(fake.client(&Credentials::None))?;
-    let mut all = Written::default();
+fn write(fake: &FakeServer, records: usize) -> Result<BulkOutcome, ElasticError> {
+    let mut bulk = BulkWriter::with_client(fake.client(&Credentials::None))?;
+    let mut all = BulkOutcome::default();
     let mut done = Vec::new();
     for number in 0..records {
         done.extend(bulk.push(
@@ -34,7 +35,7 @@ fn write(fake: &Fake, records: usize) -> Result<Written, ElasticError> {
         )?);
     }
     done.extend(bulk.finish()?);
-    for Written { added, present, refused } in done {
+    for BulkOutcome { added, present, refused } in done {
         all.added += added;
         all.present += present;
         all.refused.extend(refused);
@@ -42,8 +43,8 @@ fn write(fake: &Fake, records: usize) -> Result<Written, ElasticError> {
     Ok(all)
 }
 
-fn bodies(fake: &Fake, path: &str) -> Vec<String> {
-    fake.world().calls.iter().filter(|(_, called, _)| called == path).map(|(_, _, body)| body.clone()).collect()
+fn bodies(fake: &FakeServer, path: &str) -> Vec<String> {
+    fake.state().requests.iter().filter(|(_, called, _)| called == path).map(|(_, _, body)| body.clone()).collect()
 }
 
 fn items(statuses: &[u16]) -> Value {
@@ -56,9 +57,9 @@ fn items(statuses: &[u16]) -> Value {
 
 #[test]
 fn a_busy_server_is_asked_again() {
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("_bulk", [say(429, "{}"), say(503, "<html>busy</html>"), Some(Mischief::Cut), None]);
-    assert_eq!(write(&fake, 5).unwrap(), Written { added: 5, ..Written::default() });
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("_bulk", [say(429, "{}"), say(503, "<html>busy</html>"), Some(FakeFault::Cut), None]);
+    assert_eq!(write(&fake, 5).unwrap(), BulkOutcome { added: 5, ..BulkOutcome::default() });
     let sent = bodies(&fake, "/i/_bulk");
     assert!(sent.len() == 4 && sent.iter().all(|body| *body == sent[0]));
     assert_eq!(bodies(&fake, "/i/_refresh").len(), 1);
@@ -66,8 +67,8 @@ fn a_busy_server_is_asked_again() {
 
 #[test]
 fn a_server_that_stays_busy_is_given_up() {
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("_bulk", vec![say(429, "{}"); 9]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("_bulk", vec![say(429, "{}"); 9]);
     let error = write(&fake, 5).unwrap_err();
     assert!(matches!(&error, ElasticError::Answer { problem, .. } if problem.status == 429), "{error}");
     assert_eq!(bodies(&fake, "/i/_bulk").len(), 4);
@@ -75,12 +76,12 @@ fn a_server_that_stays_busy_is_given_up() {
 
 #[test]
 fn only_the_records_that_were_turned_away_are_sent_again() {
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("_bulk", [say(200, items(&[201, 409, 429, 400, 503])), say(200, items(&[201, 409]))]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("_bulk", [say(200, items(&[201, 409, 429, 400, 503])), say(200, items(&[201, 409]))]);
     let written = write(&fake, 5).unwrap();
     assert_eq!((written.added, written.present, written.refused.len()), (2, 2, 1));
     let refused = &written.refused[0];
-    assert_eq!((refused.place, &refused.line[..]), ((0, 4), b"{\"number\":3}".as_slice()));
+    assert_eq!((refused.origin, &refused.line[..]), ((0, 4), b"{\"number\":3}".as_slice()));
     assert!(refused.why.contains("its reason"), "{}", refused.why);
     let again = &bodies(&fake, "/i/_bulk")[1];
     let lines: Vec<&str> = again.lines().filter(|line| line.contains("number")).collect();
@@ -89,8 +90,8 @@ fn only_the_records_that_were_turned_away_are_sent_again() {
 
 #[test]
 fn a_body_that_is_too_large_is_sent_in_parts() {
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("_bulk", [say(413, "{}"), None, say(413, "{}"), say(413, "{}"), None]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("_bulk", [say(413, "{}"), None, say(413, "{}"), say(413, "{}"), None]);
     let written = write(&fake, 4).unwrap();
     assert_eq!((written.added, written.refused.len()), (3, 1));
 }
@@ -99,75 +100,77 @@ fn a_body_that_is_too_large_is_sent_in_parts() {
 fn answers_of_something_else_are_told_from_elasticsearch() {
     let page = "<!doctype html><title>Welcome</title>";
     for body in [page, "hello", "{}", ""] {
-        let fake = Fake::new("9.2.0", None);
-        fake.misbehave("/", vec![say(200, body); 3]);
+        let fake = FakeServer::new("9.2.0", None);
+        fake.fail("/", vec![say(200, body); 3]);
         assert!(matches!(write(&fake, 1), Err(ElasticError::Foreign { .. })), "{body}");
     }
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("_bulk", [say(200, items(&[201]))]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("_bulk", [say(200, items(&[201]))]);
     assert!(matches!(write(&fake, 2), Err(ElasticError::Foreign { .. })));
 }
 
 #[test]
 fn a_refusal_is_not_repeated_and_the_key_is_sent() {
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("/", vec![say(401, "{}"); 9]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("/", vec![say(401, "{}"); 9]);
     let key = Credentials::ApiKey("a2V5".into());
-    let error = Bulk::of(fake.client(&key)).unwrap_err();
+    let error = BulkWriter::with_client(fake.client(&key)).unwrap_err();
     assert!(matches!(error, ElasticError::Refused { status: 401, .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("a2V5"));
-    assert_eq!(fake.world().authorization.as_deref(), Some("ApiKey a2V5"));
-    assert_eq!(fake.world().calls.len(), 2, "GET / and the other way to ask");
+    assert_eq!(fake.state().authorization.as_deref(), Some("ApiKey a2V5"));
+    assert_eq!(fake.state().requests.len(), 2, "GET / and the other way to ask");
 }
 
 #[test]
 fn a_server_without_its_front_page_is_asked_for_its_node() {
-    let fake = Fake::new("9.2.0", None);
+    let fake = FakeServer::new("9.2.0", None);
     let node = json!({"nodes": {"n": {"version": "2.19.1"}}});
-    fake.misbehave("/", [say(405, "{}"), say(200, node)]);
-    let bulk = Bulk::of(fake.client(&Credentials::None)).unwrap();
+    fake.fail("/", [say(405, "{}"), say(200, node)]);
+    let bulk = BulkWriter::with_client(fake.client(&Credentials::None)).unwrap();
     assert_eq!(bulk.server.to_string(), "OpenSearch 2.19.1", "it lacks the header of Elasticsearch");
 }
 
 #[test]
 fn nobody_there_is_unreachable() {
-    let fake = Fake::new("9.2.0", None);
+    let fake = FakeServer::new("9.2.0", None);
     let client = fake.client(&Credentials::None);
     drop(fake);
-    assert!(matches!(Bulk::of(client), Err(ElasticError::Unreachable { .. })));
+    assert!(matches!(BulkWriter::with_client(client), Err(ElasticError::Unreachable { .. })));
 }
 
 #[test]
 fn a_call_whose_answer_does_not_come_is_given_up_and_says_what_gives_it_more_time() {
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("/", vec![Some(Mischief::Hang); 99]);
-    let waits = |timeout_ms: u64| Client::new(&IndexAt { timeout_ms, ..fake.at() }, &Credentials::None).unwrap();
-    let run = |client: Client, call: Call| Thread::start().unwrap().run(async move { client.send(call).await });
-    let mapping = || Call::new(Method::Get, "/i/_mapping");
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("/", vec![Some(FakeFault::Hang); 99]);
+    let waits = |timeout_ms: u64| SearchClient::new(&IndexAt { timeout_ms, ..fake.at() }, &Credentials::None).unwrap();
+    let run = |client: SearchClient, request: ServerRequest| {
+        BackgroundRuntime::start().unwrap().block_on(async move { client.send(request).await })
+    };
+    let mapping = || ServerRequest::new(Method::Get, "/i/_mapping");
     let error = run(waits(3), mapping()).unwrap_err();
     let said = error.to_string();
     assert!(said.starts_with("GET http://127.0.0.1:"), "{said}");
-    assert!(said.ends_with("/i/_mapping: no full answer within 0.003 s, in none of 3 tries; given up"), "{said}");
+    assert!(said.ends_with("/i/_mapping: no full response within 0.003 s in any of 3 tries"), "{said}");
     assert!(error.hint().starts_with("raise logs.elasticsearch.timeout"), "{}", error.hint());
     let error = run(waits(3), mapping().once()).unwrap_err();
-    assert!(error.to_string().ends_with("no full answer within 0.003 s; given up"), "{error}");
-    // What may take less time than others does not get more from the key.
+    assert!(error.to_string().ends_with("no full response within 0.003 s"), "{error}");
+    // The key does not raise the limit of a request that may take less time than others.
     let error = run(waits(120_000), mapping().once().within(Duration::from_millis(3))).unwrap_err();
     assert!(matches!(error, ElasticError::Late { raisable: false, times: 1, .. }), "{error:?}");
     assert!(error.hint().starts_with("check logs.elasticsearch.url"), "{}", error.hint());
-    // Whoever does not say who he is in time is not asked for his node.
-    let error = Bulk::of(waits(3)).unwrap_err();
-    assert!(matches!(&error, ElasticError::Late { call, times: 1, .. } if call.ends_with('/')), "{error:?}");
+    // A server that does not identify itself in time is not asked for its node.
+    let error = BulkWriter::with_client(waits(3)).unwrap_err();
+    assert!(matches!(&error, ElasticError::Late { request, times: 1, .. } if request.ends_with('/')), "{error:?}");
 }
 
 #[test]
 fn a_scroll_that_is_late_again_and_again_is_given_up_before_one_that_is_lost() {
-    let (call, after) = ("POST http://e/_search/scroll".to_owned(), Duration::from_secs(120));
-    let late = ElasticError::Late { call, after, times: 1, raisable: true };
-    let lost = ElasticError::Unreachable { call: String::new(), why: String::new() };
-    let after = |error: &ElasticError| (1..9).find(|losses| end_of_patience(error, *losses).is_some());
+    let (request, after) = ("POST http://e/_search/scroll".to_owned(), Duration::from_secs(120));
+    let late = ElasticError::Late { request, after, times: 1, raisable: true };
+    let lost = ElasticError::Unreachable { request: String::new(), why: String::new() };
+    let after = |error: &ElasticError| (1..9).find(|losses| final_error(error, *losses).is_some());
     assert_eq!((after(&late), after(&lost)), (Some(3), Some(6)));
-    assert!(end_of_patience(&late, 3).unwrap().to_string().contains("within 120 s, in none of 3 tries"));
+    assert!(final_error(&late, 3).unwrap().to_string().contains("within 120 s in any of 3 tries"));
 }
 
 /// The servers and how they are read.
@@ -183,14 +186,14 @@ fn documents(times: &[i64]) -> Vec<(String, i64)> {
     times.iter().enumerate().map(|(number, time)| (format!("d{number}"), *time)).collect()
 }
 
-fn check(fake: &Fake, times: &[i64], slices: usize, size: usize) {
-    fake.world().documents = documents(times);
+fn check(fake: &FakeServer, times: &[i64], slices: usize, size: usize) {
+    fake.state().documents = documents(times);
     let mut ids = fake.read(&Filter::default(), slices, size).unwrap();
     ids.sort();
     let mut wanted: Vec<String> = documents(times).into_iter().map(|(id, _)| id).collect();
     wanted.sort();
     assert_eq!(ids, wanted);
-    assert!(fake.world().open.is_empty(), "contexts are closed");
+    assert!(fake.state().open.is_empty(), "contexts are closed");
 }
 
 proptest! {
@@ -204,7 +207,7 @@ proptest! {
         losses in prop::collection::vec(prop::option::weighted(0.3, Just(())), 0..20),
     ) {
         let (version, distribution) = SERVERS[server];
-        let fake = Fake::new(version, distribution);
+        let fake = FakeServer::new(version, distribution);
         // The first two searches look at the index.
         let looks = [None, None].into_iter().take(if is_scrolled(version) { 0 } else { 2 });
         // Not more losses than the reading bears when none of them lets it get on: after one, records of the time that
@@ -213,23 +216,23 @@ proptest! {
         let losses = losses.into_iter().flat_map(|loss| {
             let loss = loss.filter(|()| lost < 5);
             lost += usize::from(loss.is_some());
-            [loss.map(|()| Mischief::Forget)].into_iter().chain(std::iter::repeat_n(None, 2 * slices))
+            [loss.map(|()| FakeFault::Forget)].into_iter().chain(std::iter::repeat_n(None, 2 * slices))
         });
-        fake.misbehave(next_page(version), looks.chain(losses).collect::<Vec<_>>());
+        fake.fail(next_page(version), looks.chain(losses).collect::<Vec<_>>());
         check(&fake, &times, slices, size);
     }
 }
 
 #[test]
 fn contexts_may_be_lost_often_while_the_reading_gets_on() {
-    let fake = Fake::new("9.2.0", None);
-    let pages = [None, None].into_iter().chain([None, None, Some(Mischief::Forget)].into_iter().cycle().take(60));
-    fake.misbehave("/_search", pages.collect::<Vec<_>>());
+    let fake = FakeServer::new("9.2.0", None);
+    let pages = [None, None].into_iter().chain([None, None, Some(FakeFault::Forget)].into_iter().cycle().take(60));
+    fake.fail("/_search", pages.collect::<Vec<_>>());
     check(&fake, &(0..40).collect::<Vec<_>>(), 1, 2);
 
-    let fake = Fake::new("9.2.0", None);
-    fake.misbehave("/_search", [None, None].into_iter().chain(vec![Some(Mischief::Forget); 9]).collect::<Vec<_>>());
-    fake.world().documents = documents(&[1, 2, 3]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.fail("/_search", [None, None].into_iter().chain(vec![Some(FakeFault::Forget); 9]).collect::<Vec<_>>());
+    fake.state().documents = documents(&[1, 2, 3]);
     let error = fake.read(&Filter::default(), 1, 2).unwrap_err();
     assert!(matches!(error, ElasticError::Lost { times: 6 }), "{error}");
 }
@@ -246,7 +249,7 @@ fn next_page(version: &str) -> &'static str {
 #[test]
 fn records_of_one_time_come_once_each_from_every_server() {
     for (version, distribution) in SERVERS {
-        let fake = Fake::new(version, distribution);
+        let fake = FakeServer::new(version, distribution);
         check(&fake, &[7; 25], 1, 10);
         check(&fake, &[7; 25], 3, 4);
         check(&fake, &[], 2, 4);
@@ -256,45 +259,45 @@ fn records_of_one_time_come_once_each_from_every_server() {
 #[test]
 fn a_page_that_breaks_off_is_fetched_again() {
     for (version, distribution) in SERVERS {
-        let fake = Fake::new(version, distribution);
-        fake.misbehave(next_page(version), [None, None, None, Some(Mischief::Cut), None, Some(Mischief::Cut)]);
+        let fake = FakeServer::new(version, distribution);
+        fake.fail(next_page(version), [None, None, None, Some(FakeFault::Cut), None, Some(FakeFault::Cut)]);
         check(&fake, &[1, 2, 2, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9], 2, 3);
     }
 }
 
 #[test]
 fn an_error_closes_what_is_open() {
-    let fake = Fake::new("9.2.0", None);
-    fake.world().documents = documents(&[1; 30]);
+    let fake = FakeServer::new("9.2.0", None);
+    fake.state().documents = documents(&[1; 30]);
     let broken = say(400, json!({"error": {"type": "parsing_exception", "reason": "no"}}));
-    fake.misbehave("/_search", [None, None, None, broken]);
+    fake.fail("/_search", [None, None, None, broken]);
     let error = fake.read(&Filter::default(), 2, 3).unwrap_err();
     assert!(matches!(error, ElasticError::Answer { .. }), "{error}");
-    assert!(fake.world().open.is_empty());
+    assert!(fake.state().open.is_empty());
 }
 
 #[test]
 fn a_reading_that_is_stopped_closes_what_it_has_open() {
     for (version, distribution) in SERVERS {
         for slices in [1, 3] {
-            let fake = Fake::new(version, distribution);
-            fake.world().documents = documents(&(0..300).collect::<Vec<_>>());
+            let fake = FakeServer::new(version, distribution);
+            fake.state().documents = documents(&(0..300).collect::<Vec<_>>());
             // Where slices share a context, it is closed though a page is on its way that never comes.
             if !is_scrolled(version) {
                 // The index is looked at twice; OpenSearch's context is opened below the same path.
                 let before = if distribution.is_some() { 4 } else { 3 };
-                let pages = std::iter::repeat_n(None, before).chain(vec![Some(Mischief::Hang); 9]);
-                fake.misbehave("/_search", pages.collect::<Vec<_>>());
+                let pages = std::iter::repeat_n(None, before).chain(vec![Some(FakeFault::Hang); 9]);
+                fake.fail("/_search", pages.collect::<Vec<_>>());
             }
-            let halt = Halt::default();
-            let mut pages = fake.open(slices, 4, &halt).unwrap();
+            let cancel = CancellationToken::new();
+            let mut pages = fake.open(slices, 4, &cancel).unwrap();
             BufReader::with_capacity(1, &mut pages).read_until(b'\n', &mut Vec::new()).unwrap();
-            assert!(!fake.world().open.is_empty());
-            halt.ask();
+            assert!(!fake.state().open.is_empty());
+            cancel.cancel();
             assert!(pages.read_to_end(&mut Vec::new()).is_err());
             assert!(matches!(pages.take_error(), Some(ElasticError::Stopped)), "{version}");
-            assert!(fake.world().open.is_empty(), "{version}: {:?}", fake.world().open);
-            assert!(matches!(fake.open(slices, 4, &halt), Err(ElasticError::Stopped)));
+            assert!(fake.state().open.is_empty(), "{version}: {:?}", fake.state().open);
+            assert!(matches!(fake.open(slices, 4, &cancel), Err(ElasticError::Stopped)));
         }
     }
 }
@@ -302,25 +305,25 @@ fn a_reading_that_is_stopped_closes_what_it_has_open() {
 #[test]
 fn a_reading_that_nobody_listens_to_closes_what_it_has_open() {
     for (version, distribution) in SERVERS {
-        let fake = Fake::new(version, distribution);
-        fake.world().documents = documents(&(0..300).collect::<Vec<_>>());
-        let mut pages = fake.open(3, 4, &Halt::default()).unwrap();
+        let fake = FakeServer::new(version, distribution);
+        fake.state().documents = documents(&(0..300).collect::<Vec<_>>());
+        let mut pages = fake.open(3, 4, &CancellationToken::new()).unwrap();
         assert_eq!(pages.read(&mut [0]).unwrap(), 1);
         drop(pages);
-        assert!(fake.world().open.is_empty(), "{version}: {:?}", fake.world().open);
+        assert!(fake.state().open.is_empty(), "{version}: {:?}", fake.state().open);
     }
 }
 
 #[test]
 fn an_id_that_stands_in_two_indices_is_two_records() {
     for (version, distribution) in SERVERS {
-        let fake = Fake::new(version, distribution);
+        let fake = FakeServer::new(version, distribution);
         let twice = |number: u32| ["a", "b"].map(|index| (format!("d{number}@{index}"), 7));
-        fake.world().documents = (0..20).flat_map(twice).collect();
-        fake.misbehave(next_page(version), [None, None, None, None, Some(Mischief::Forget)]);
+        fake.state().documents = (0..20).flat_map(twice).collect();
+        fake.fail(next_page(version), [None, None, None, None, Some(FakeFault::Forget)]);
         let mut ids = fake.read(&Filter::default(), 2, 3).unwrap();
         ids.sort();
-        let mut wanted: Vec<String> = fake.world().documents.iter().map(|(id, _)| id.clone()).collect();
+        let mut wanted: Vec<String> = fake.state().documents.iter().map(|(id, _)| id.clone()).collect();
         wanted.sort();
         assert_eq!(ids, wanted, "{version}");
     }

@@ -1,5 +1,5 @@
-//! A time window in the terms of an index: what its server has made of the stored timestamps is measured on documents,
-//! never guessed, and the window is said in that unit. Sends nothing.
+//! Translates a time window into queries. Measures on documents how the server has read the stored timestamps, instead of
+//! guessing, and writes the window in the same units.
 
 use std::collections::BTreeSet;
 
@@ -8,43 +8,42 @@ use serde_json::{Map, Value, json};
 use crate::data::options::Filter;
 use crate::data::timestamp;
 
-/// The first second that no time lies in: 10000-01-01T00:00:00Z.
+/// The first second after all times: 10000-01-01T00:00:00Z.
 const END_OF_TIME: i64 = 253_402_300_800;
-/// Milliseconds until the last time that a date in nanoseconds can hold.
+/// The milliseconds of the last time that a date in nanoseconds can hold.
 const LAST_NANOS: i64 = i64::MAX / 1_000_000;
 
-/// How the field of the timestamp is sorted and compared.
+/// The kinds of time field, by which the server sorts and compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeKind {
-    /// A date: milliseconds inside, bounds with a format of their own.
+    /// A date, in milliseconds. Bounds need a format.
     Date,
     /// A date in nanoseconds.
     Nanos,
-    /// A number.
     Number,
 }
 
-/// What one second is in units of the indexed timestamp, for each way in which documents write it: 1 for seconds in a
-/// number or in a date that takes them for milliseconds, 1000 for a date that is right, or milliseconds in a number.
+/// The length of a second in the indexed timestamps, for each unit that documents use. It is 1 for seconds in a number, or
+/// in a date that takes them for milliseconds. It is 1000 for a correct date, or milliseconds in a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Units(BTreeSet<i64>);
+pub(crate) struct TimeUnits(BTreeSet<i64>);
 
-impl Units {
-    /// Measures them on documents: the timestamp as it is stored, and the value by which the server sorts it. The error
-    /// says why they cannot be told.
+impl TimeUnits {
+    /// Measures the units on pairs of a stored timestamp and the value by which the server sorts it. The error says why
+    /// the units are unknown.
     pub(crate) fn measure<'a>(
         kind: TimeKind,
         samples: impl IntoIterator<Item = (&'a Value, &'a Value)>,
-    ) -> Result<Units, String> {
+    ) -> Result<TimeUnits, String> {
         let (mut units, mut unread) = (BTreeSet::new(), None);
         for (stored, sorted) in samples {
             let Some(indexed) = indexed(kind, sorted).filter(|_| !stored.is_null()) else { continue };
             let Some(seconds) = timestamp::from_json(&stored.to_string()) else {
-                unread = Some(format!("{stored} is no time in seconds, milliseconds or ISO 8601"));
+                unread = Some(format!("{stored} is not a time in seconds, milliseconds or ISO 8601"));
                 continue;
             };
             let fits = |unit: &i64| indexed.div_euclid(*unit) == seconds;
-            // A time of 0 fits all units and tells nothing.
+            // A time of 0 fits all units.
             match [1, 1000, 1_000_000].into_iter().filter(fits).collect::<Vec<_>>()[..] {
                 [unit] => _ = units.insert(unit),
                 [] => return Err(contradiction(stored, seconds, kind, indexed)),
@@ -53,11 +52,11 @@ impl Units {
         }
         match unread.filter(|_| units.is_empty()) {
             Some(why) => Err(why),
-            None => Ok(Units(units)),
+            None => Ok(TimeUnits(units)),
         }
     }
 
-    /// The one unit there is; seconds of a date when nothing tells.
+    /// Returns the unit if there is only one. Assumes a correct date if no document tells.
     pub(crate) fn only(&self) -> Option<i64> {
         match self.0.len() {
             0 => Some(1000),
@@ -66,10 +65,10 @@ impl Units {
         }
     }
 
-    /// The documents of `field` that a filter's window lets pass; a few more where documents write their times in
-    /// several ways. `None`: all. With `malformed` also those whose timestamp the server could not read.
+    /// Returns the query for the documents in a filter's window, or none for all documents. Selects a few more documents if
+    /// there are several units, and with `malformed` those whose timestamp the server could not read.
     pub(crate) fn window(&self, kind: TimeKind, field: &str, filter: &Filter, malformed: bool) -> Option<Value> {
-        // Not every server takes a bound before 1970.
+        // Not every server accepts a bound before 1970.
         let since = filter.since.filter(|since| *since > 0);
         let until = filter.until.filter(|until| *until < END_OF_TIME);
         if (since.is_none() && until.is_none()) || until.is_some_and(|until| until <= 0) {
@@ -87,7 +86,7 @@ impl Units {
             ));
         }
         if self.0.is_empty() {
-            // No time is after 1970, whatever the unit.
+            // No document has a time after 1970, whatever the unit.
             any.push(range(kind, field, Some(i64::from(since.is_some())), None));
         }
         // A record without a timestamp counts as one of 1970-01-01T00:00:00Z.
@@ -101,14 +100,14 @@ impl Units {
     }
 }
 
-/// The documents whose timestamps tell something.
+/// Returns the query for documents with a time after 1970, which tell the unit.
 pub(crate) fn after_1970(kind: TimeKind, field: &str) -> Value {
     let mut query = range(kind, field, None, None);
     query["range"][field]["gt"] = json!(0);
     query
 }
 
-/// The documents in which the server could not read this field.
+/// Returns the query for documents in which the server could not read this field.
 pub(crate) fn ignored(field: &str) -> Value {
     json!({"term": {"_ignored": {"value": field}}})
 }
@@ -131,7 +130,7 @@ fn in_unit(kind: TimeKind, seconds: i64, unit: i64) -> i64 {
     if kind == TimeKind::Nanos { bound.min(LAST_NANOS) } else { bound }
 }
 
-/// The number by which a document is sorted: milliseconds for dates. None for one that has no timestamp.
+/// Returns the number by which a document is sorted, in milliseconds for dates, or none without a timestamp.
 fn indexed(kind: TimeKind, sorted: &Value) -> Option<i64> {
     let number = sorted.as_i64().or_else(|| sorted.as_f64().map(|real| real.floor() as i64));
     let number = number.or_else(|| sorted.as_str()?.parse().ok()).filter(|number| *number != i64::MAX)?;
@@ -145,19 +144,19 @@ fn contradiction(stored: &Value, seconds: i64, kind: TimeKind, indexed: i64) -> 
         TimeKind::Number => indexed.to_string(),
         _ => jiff::Timestamp::from_millisecond(indexed).map_or(format!("millisecond {indexed}"), shown),
     };
-    format!("{stored}, which is {ours}, is {theirs} to its server")
+    format!("the server reads {stored} as {theirs}, not as {ours}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn units(kind: TimeKind, samples: &[(Value, Value)]) -> Result<Units, String> {
-        Units::measure(kind, samples.iter().map(|(stored, sorted)| (stored, sorted)))
+    fn units(kind: TimeKind, samples: &[(Value, Value)]) -> Result<TimeUnits, String> {
+        TimeUnits::measure(kind, samples.iter().map(|(stored, sorted)| (stored, sorted)))
     }
 
-    fn of(list: &[i64]) -> Units {
-        Units(list.iter().copied().collect())
+    fn of(list: &[i64]) -> TimeUnits {
+        TimeUnits(list.iter().copied().collect())
     }
 
     fn filter(since: Option<i64>, until: Option<i64>) -> Filter {

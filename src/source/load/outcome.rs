@@ -88,7 +88,7 @@ impl<'a> LoadOutcome<'a> {
                     self.loaded.added += written.added;
                     self.loaded.present += written.present;
                     for record in written.refused {
-                        let (name, line) = (self.names.get(record.place.0).cloned(), record.place.1);
+                        let (name, line) = (self.names.get(record.origin.0).cloned(), record.origin.1);
                         self.loaded.refusal.get_or_insert(record.why);
                         self.reject(&name.unwrap_or_default(), line, &record.line, Reject::RefusedByStore)?;
                     }

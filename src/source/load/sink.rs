@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 
 use super::examine::FoundRecord;
-use crate::source::elastic::bulk::{Bulk, Place, Written};
+use crate::source::elastic::bulk::{BulkOutcome, BulkWriter, InputLine};
 use crate::source::local::{AppendBatch, Appended, StoreWriter};
 use crate::source::log_store::LogStore;
 
@@ -17,7 +17,7 @@ pub(super) enum Sink {
     /// The local log store, with the records that wait for it.
     Local(LocalSink),
     /// An index.
-    Index(Bulk),
+    Index(BulkWriter),
 }
 
 /// The local log store that a load fills.
@@ -35,7 +35,7 @@ pub(super) enum Stored {
     /// Those of one workload, in the local store.
     Local(String, Appended),
     /// Those of a request to the server of an index.
-    Index(Written),
+    Index(BulkOutcome),
 }
 
 impl Sink {
@@ -46,7 +46,7 @@ impl Sink {
                 Sink::Local(LocalSink { writer: store.writer(), waiting: BTreeMap::new(), waiting_bytes: 0 })
             }
             LogStore::Elasticsearch(at, credentials) => {
-                Sink::Index(Bulk::open(at, credentials).with_context(|| format!("cannot open {at}"))?)
+                Sink::Index(BulkWriter::open(at, credentials).with_context(|| format!("cannot open {at}"))?)
             }
         })
     }
@@ -65,10 +65,12 @@ impl Sink {
     }
 
     /// Takes a record and returns what became of earlier ones.
-    pub(super) fn push(&mut self, record: FoundRecord<'_>, place: Place) -> Result<Vec<Stored>> {
+    pub(super) fn push(&mut self, record: FoundRecord<'_>, origin: InputLine) -> Result<Vec<Stored>> {
         match self {
             Sink::Local(local) => local.push(record),
-            Sink::Index(bulk) => Ok(bulk.push(record.id, record.line, place)?.into_iter().map(Stored::Index).collect()),
+            Sink::Index(bulk) => {
+                Ok(bulk.push(record.id, record.line, origin)?.into_iter().map(Stored::Index).collect())
+            }
         }
     }
 

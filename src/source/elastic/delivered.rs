@@ -1,37 +1,36 @@
-//! What a reading has handed out, as far as a context that is opened anew could bring it again, and from where that one
-//! has to read. Sends nothing.
+//! The records that a reading has delivered and that a new search context could return again, and the time from which the
+//! new context has to read.
 
 use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::context::Page;
+use super::page::ResultPage;
 use super::window::TimeKind;
 
-/// A record that was handed out: its time in the index and a hash of its id.
-type Delivered = (i64, u128);
+/// A delivered record: its time in the index and a hash of its id.
+type DeliveredRecord = (i64, u128);
 
-/// What was handed out, as far as it could come again: slices of another context are other slices.
+/// Delivered records that could come again. The slices of two contexts hold different records.
 #[derive(Debug)]
-pub(super) struct Progress {
-    /// The time that each slice has come to; `None`: to its end.
-    last: Vec<Option<i64>>,
-    /// What each slice has handed out from the time on that the slowest has come to.
-    kept: Vec<VecDeque<Delivered>>,
-    /// The same of earlier contexts; without an order, everything that was handed out in any: each scroll is a context
-    /// of its own, and one that is opened after a loss has other slices than those beside it.
+pub(super) struct DeliveredRecords {
+    /// The time that each slice has reached. `None` after its end.
+    reached: Vec<Option<i64>>,
+    /// The records that each slice has delivered, from the time of the slowest slice on.
+    kept: Vec<VecDeque<DeliveredRecord>>,
+    /// The records of earlier contexts. Without a time order, all records of all contexts, because each scroll is a context
+    /// of its own and one that is opened after a loss has other slices.
     earlier: HashSet<u128>,
-    earlier_times: Vec<Delivered>,
-    /// From where on the present context reads.
+    earlier_times: Vec<DeliveredRecord>,
+    /// The time from which the current context reads.
     from: Option<i64>,
     delivered: u64,
 }
 
-impl Progress {
-    /// Nothing, with this many slices.
-    pub(super) fn new(slices: usize) -> Progress {
-        Progress {
-            last: vec![Some(i64::MIN); slices],
+impl DeliveredRecords {
+    pub(super) fn new(slices: usize) -> DeliveredRecords {
+        DeliveredRecords {
+            reached: vec![Some(i64::MIN); slices],
             kept: vec![VecDeque::new(); slices],
             earlier: HashSet::new(),
             earlier_times: Vec::new(),
@@ -40,15 +39,15 @@ impl Progress {
         }
     }
 
-    /// The lines of a page without those that were handed out before.
-    pub(super) fn take(&mut self, slice: usize, page: &Page<'_>, kind: Option<TimeKind>) -> Vec<u8> {
+    /// Returns the lines of a page without records that were delivered before.
+    pub(super) fn deliver(&mut self, slice: usize, page: &ResultPage<'_>, kind: Option<TimeKind>) -> Vec<u8> {
         let hits = &page.hits.hits;
         let mut bytes =
             Vec::with_capacity(hits.iter().map(|hit| hit.source.map_or(0, |raw| raw.get().len() + 1)).sum());
         for hit in hits {
             let id = hit.identity();
             let time = kind.map_or(i64::MIN, |kind| time_of(&hit.sort, kind));
-            self.last[slice] = Some(time);
+            self.reached[slice] = Some(time);
             let new = match kind {
                 Some(_) => !self.earlier.contains(&id),
                 None => self.earlier.insert(id),
@@ -63,26 +62,26 @@ impl Progress {
             let text = hit.source.map_or("null", serde_json::value::RawValue::get).as_bytes();
             let start = bytes.len();
             bytes.extend_from_slice(text);
-            // A document may have been sent with line breaks between its values; in its texts there are none.
+            // A document may have line breaks between its values, but JSON escapes those in its texts.
             bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             bytes.push(b'\n');
         }
-        self.forget();
+        self.drop_older();
         bytes
     }
 
-    /// A slice has come to its end.
-    pub(super) fn done(&mut self, slice: usize) {
-        self.last[slice] = None;
-        self.forget();
+    /// Marks a slice as read to its end.
+    pub(super) fn finish_slice(&mut self, slice: usize) {
+        self.reached[slice] = None;
+        self.drop_older();
     }
 
     fn slowest(&self) -> Option<i64> {
-        self.last.iter().filter_map(|last| *last).min()
+        self.reached.iter().filter_map(|last| *last).min()
     }
 
-    /// Drops what cannot come again.
-    fn forget(&mut self) {
+    /// Drops records that cannot come again.
+    fn drop_older(&mut self) {
         let Some(from) = self.slowest() else { return };
         for kept in &mut self.kept {
             while kept.front().is_some_and(|(time, _)| *time < from) {
@@ -91,9 +90,9 @@ impl Progress {
         }
     }
 
-    /// A new context: what was handed out in the last one from where the slowest slice was. Says how many records were
-    /// handed out so far.
-    pub(super) fn begin_again(&mut self) -> u64 {
+    /// Prepares for a new context, which reads from the time of the slowest slice. Returns the number of records delivered
+    /// so far.
+    pub(super) fn restart(&mut self) -> u64 {
         let from = self.slowest().unwrap_or(i64::MAX);
         if from == i64::MIN && self.kept.iter().all(VecDeque::is_empty) {
             return self.delivered;
@@ -104,12 +103,12 @@ impl Progress {
         self.earlier = times.iter().map(|(_, id)| *id).collect();
         self.earlier_times = times;
         self.from = (from != i64::MIN).then_some(from);
-        self.last.iter_mut().for_each(|last| *last = Some(from));
+        self.reached.iter_mut().for_each(|last| *last = Some(from));
         self.delivered
     }
 
-    /// The part of the query that leaves out what lies behind.
-    pub(super) fn rest(&self, kind: Option<TimeKind>, field: &str) -> Option<Value> {
+    /// Returns the part of the query that leaves out records before the time to read from.
+    pub(super) fn remaining_query(&self, kind: Option<TimeKind>, field: &str) -> Option<Value> {
         let (from, kind) = (self.from?, kind?);
         let without = json!({"bool": {"must_not": {"exists": {"field": field}}}});
         if from == i64::MAX {
@@ -123,7 +122,7 @@ impl Progress {
     }
 }
 
-/// The time by which a record is sorted: milliseconds for dates; the greatest for one without.
+/// Returns the time by which a record is sorted, in milliseconds for dates. A record without a time has the greatest.
 fn time_of(sort: &Value, kind: TimeKind) -> i64 {
     let value = &sort[0];
     let number = value.as_i64().or_else(|| value.as_f64().map(|real| real.floor() as i64)).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! What an index holds: counted by the server where its mapping allows, else by reading every record.
+//! Lists the records of an index: the server counts them where its mapping allows, otherwise every record is read.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -7,14 +7,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::client::{Call, Client};
+use super::client::SearchClient;
 use super::error::ElasticError;
-use super::halt::Halt;
-use super::index::{Index, is_any, look};
+use super::inspect::{IndexInfo, inspect, matches_any};
 use super::mapping;
-use super::read::Pages;
-use super::thread::Thread;
+use super::reader::IndexReader;
+use super::request::ServerRequest;
+use super::runtime::BackgroundRuntime;
 use super::window;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::label::LabelReader;
@@ -24,88 +25,75 @@ use crate::source::input::reshaped::Reshaped;
 use crate::source::lines::Lines;
 use crate::source::listing::{ListingTally, StoreListing, WorkloadListing};
 
-/// Groups in one answer.
-const GROUPS: usize = 1000;
+/// The groups in one response.
+const PAGE_GROUPS: usize = 1000;
 
-/// Counts the records that `filter` lets pass. Labels are counted only where every record has to be read.
-pub(crate) fn list(
+/// Counts the records that `filter` selects. Counts labels only if it has to read every record.
+pub(crate) fn count_records(
     at: &IndexAt,
     credentials: &Credentials,
     labels: &LabelReader,
     filter: &Filter,
-    halt: &Halt,
+    cancel: &CancellationToken,
 ) -> anyhow::Result<StoreListing> {
-    let reading = || format!("listing the records of {at}");
-    let client = Client::new(at, credentials).with_context(reading)?;
-    match counted(&client, filter).with_context(reading)? {
-        Some(contents) => Ok(contents),
+    let reading = || format!("cannot list the records of {at}");
+    let client = SearchClient::new(at, credentials).with_context(reading)?;
+    match count_on_server(&client, filter).with_context(reading)? {
+        Some(listing) => Ok(listing),
         None => {
-            let pages = Pages::open(at, credentials, filter, halt).with_context(reading)?;
-            scanned(pages, &at.fields, labels, filter, reading)
+            let records = IndexReader::open(at, credentials, filter, cancel).with_context(reading)?;
+            count_by_reading(records, &at.fields, labels, filter, reading)
         }
     }
 }
 
-/// The call that deletes the records which `filter` lets pass, as a shell line; `None` when the server cannot tell them.
-pub(crate) fn deletion(at: &IndexAt, credentials: &Credentials, filter: &Filter) -> anyhow::Result<Option<String>> {
-    let (client, wanted) = (Client::new(at, credentials)?, filter.clone());
-    let index = Thread::start()?.run(async move { look(&client, &wanted).await })?;
-    if !index.exact {
-        return Ok(None);
-    }
-    let body = json!({"query": mapping::all_of(index.parts)}).to_string().replace('\'', r"'\''");
-    Ok(Some(format!(
-        "curl -X POST '{at}/_delete_by_query?refresh=true' -H 'content-type: application/json' -d '{body}'"
-    )))
-}
-
-/// `None` where the server cannot count, or not each record under the names that it has.
-pub(super) fn counted(client: &Client, filter: &Filter) -> Result<Option<StoreListing>, ElasticError> {
+/// Lets the server count. Returns none if it cannot, or cannot tell each record's names.
+fn count_on_server(client: &SearchClient, filter: &Filter) -> Result<Option<StoreListing>, ElasticError> {
     let (client, filter) = (Arc::new(client.clone()), filter.clone());
-    Thread::start()?.run(async move {
-        let index = look(&client, &filter).await?;
-        let fields = (index.mapping.grouped("workload_id"), index.mapping.grouped("client_id"));
+    BackgroundRuntime::start()?.block_on(async move {
+        let index = inspect(&client, &filter).await?;
+        let fields = (index.mapping.grouping_field("workload_id"), index.mapping.grouping_field("client_id"));
         let kind = index.mapping.time_kind().filter(|_| index.exact);
-        let ((Some(workload), Some(customer)), Some(unit), Some(_)) = (fields, index.units.only(), kind) else {
+        let ((Some(workload), Some(record_client)), Some(unit), Some(_)) = (fields, index.units.only(), kind) else {
             return Ok(None);
         };
-        // Times that the server could not read would be counted as none.
+        // The server would count a time that it could not read as no time.
         let time = index.mapping.path("timestamp").to_owned();
         let mut parts = index.parts.clone();
         parts.push(window::ignored(&time));
-        if is_any(&client, &mapping::all_of(parts)).await? {
+        if matches_any(&client, &mapping::all_of(parts)).await? {
             return Ok(None);
         }
-        Groups { client: &client, index: &index, workload, customer, time, unit }.count().await
+        GroupCounts { client: &client, index: &index, workload, record_client, time, unit }.count().await
     })
 }
 
-/// How records are grouped.
-struct Groups<'a> {
-    client: &'a Client,
-    index: &'a Index,
-    /// Fields, and whether they hold every name: too long ones may not be indexed.
+/// Counts of records by workload and client.
+struct GroupCounts<'a> {
+    client: &'a SearchClient,
+    index: &'a IndexInfo,
+    /// The field, and true if it holds every name. A field may not index names that are too long.
     workload: (String, bool),
-    customer: (String, bool),
+    /// The field of the record's client, in the same form.
+    record_client: (String, bool),
     time: String,
     unit: i64,
 }
 
-impl Groups<'_> {
-    /// Asks for page after page of groups: every one of them comes, and each count is exact. `None` when there are
-    /// records whose names the index may not hold.
+impl GroupCounts<'_> {
+    /// Requests all groups, page by page. Each count is exact. Returns none if the index may lack the names of some records.
     async fn count(&self) -> Result<Option<StoreListing>, ElasticError> {
         let source = |name: &str, (field, _): &(String, bool)| json!({name: {"terms": {"field": field, "missing_bucket": true}}});
-        let sources = [source("workload", &self.workload), source("client", &self.customer)];
-        let mut composite = json!({"size": GROUPS, "sources": sources});
+        let sources = [source("workload", &self.workload), source("client", &self.record_client)];
+        let mut composite = json!({"size": PAGE_GROUPS, "sources": sources});
         let mut listings: BTreeMap<String, WorkloadListing> = BTreeMap::new();
         let mut unreadable = 0;
         loop {
-            let answer = self.client.ask(self.page(&composite)).await?;
-            let found = &answer["aggregations"]["groups"];
+            let response = self.client.send_json(self.page_request(&composite)).await?;
+            let found = &response["aggregations"]["groups"];
             for group in found["buckets"].as_array().into_iter().flatten() {
                 let unsure = |key: &str, (_, all): &(String, bool)| !all && group["key"][key].is_null();
-                if unsure("workload", &self.workload) || unsure("client", &self.customer) {
+                if unsure("workload", &self.workload) || unsure("client", &self.record_client) {
                     return Ok(None);
                 }
                 match group["key"]["workload"].as_str().filter(|workload| !workload.trim().is_empty()) {
@@ -123,7 +111,7 @@ impl Groups<'_> {
         Ok(Some(StoreListing { workloads, unreadable, server: Some(self.index.server.to_string()) }))
     }
 
-    fn page(&self, composite: &Value) -> Call {
+    fn page_request(&self, composite: &Value) -> ServerRequest {
         let body = json!({
             "size": 0,
             "track_total_hits": false,
@@ -134,7 +122,7 @@ impl Groups<'_> {
                 "without": {"missing": {"field": self.time}},
             }}},
         });
-        Call::new(Method::Post, self.client.index_path("/_search"))
+        ServerRequest::new(Method::Post, self.client.index_path("/_search"))
             .with("allow_partial_search_results", "false")
             .json(&body)
     }
@@ -160,19 +148,20 @@ impl Groups<'_> {
     }
 }
 
-fn scanned(
-    mut pages: Pages,
+/// Reads and counts every record.
+fn count_by_reading(
+    mut reader: IndexReader,
     fields: &Fields,
     labels: &LabelReader,
     filter: &Filter,
     reading: impl Fn() -> String,
 ) -> anyhow::Result<StoreListing> {
     let mut tally = ListingTally::default();
-    let server = Some(pages.server.clone());
+    let server = Some(reader.server.clone());
     let mut reshaper = Reshaper::new(fields);
     let records: Box<dyn Read> = match fields.are_own() {
-        true => Box::new(&mut pages),
-        false => Box::new(Reshaped::new(&mut pages, &mut reshaper)),
+        true => Box::new(&mut reader),
+        false => Box::new(Reshaped::new(&mut reader, &mut reshaper)),
     };
     let mut lines = Lines::new(records, 0);
     let read = loop {
@@ -183,7 +172,7 @@ fn scanned(
         }
     };
     drop(lines);
-    match (read, pages.take_error()) {
+    match (read, reader.take_error()) {
         (_, Some(error)) => Err(anyhow::Error::new(error).context(reading())),
         (read, None) => read.with_context(reading).map(|()| StoreListing { server, ..tally.finish() }),
     }
