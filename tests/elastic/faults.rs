@@ -1,5 +1,5 @@
-//! Servers that refuse, break off or are something else, as a user of the binary sees them: messages, hints, exit codes.
-//! What a call does on its own in such a case has its tests in `source::elastic`.
+//! Servers that refuse, break off or are no search servers, as a user sees them: messages, hints, exit codes. The tests of
+//! `source::elastic` check single requests.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, log};
 
-/// What a fake server answers to method and path: status and body, or nothing at all.
-type Answer = dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync;
+/// The response of a fake server to method and path: status and body, or no response.
+type Respond = dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync;
 
-/// A server that answers as it is told; it ends with the test program.
+/// A server with given responses. Ends with the test program.
 struct Fake {
     url: String,
-    /// The first line of each call, and its authorization.
+    /// The first line of each request, and its authorization.
     calls: Arc<Mutex<Vec<(String, String)>>>,
 }
 
@@ -24,7 +24,7 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let (answer, heard): (Arc<Answer>, _) = (Arc::new(answer), Arc::clone(&calls));
+        let (answer, heard): (Arc<Respond>, _) = (Arc::new(answer), Arc::clone(&calls));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (answer, heard) = (Arc::clone(&answer), Arc::clone(&heard));
@@ -43,8 +43,8 @@ impl Fake {
     }
 }
 
-/// One connection; each answer closes it, which spares the length of it.
-fn serve(stream: TcpStream, answer: &Answer, heard: &Mutex<Vec<(String, String)>>) {
+/// Serves one connection, which its response closes.
+fn serve(stream: TcpStream, answer: &Respond, heard: &Mutex<Vec<(String, String)>>) {
     let mut reader = BufReader::new(&stream);
     let mut lines = Vec::new();
     loop {
@@ -73,7 +73,7 @@ fn serve(stream: TcpStream, answer: &Answer, heard: &Mutex<Vec<(String, String)>
     }
 }
 
-/// What a server with an empty index says to everything that comes before documents.
+/// Returns the response of a server with an empty index.
 fn usual(path: &str) -> (u16, String) {
     let said = match path {
         "/" => json!({"version": {"number": "9.2.0"}}),
@@ -152,7 +152,7 @@ pub fn an_index_that_is_not_all_there_is_refused() {
         let output = fake.run(&folder, command);
         output.code(3).says("Elasticsearch 9.2.0 at").says("red: 1 of its shards are active and 2 are missing").hints();
     }
-    // Who may not ask for the health goes on.
+    // Credentials that do not allow a health check are enough.
     let fake = Fake::start(|_, path| {
         Some(if path.starts_with("/_cluster") { (403, error("security_exception", "no")) } else { usual(path) })
     });

@@ -1,4 +1,4 @@
-//! A load that is killed somewhere, and repeated; a reading whose context the server loses, or that is stopped.
+//! A load that is killed and repeated, and a reading whose context the server loses or that is cancelled.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -8,21 +8,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::harness::{Folder, labelled, lines, request, word};
-use crate::proxy::{Call, Fate, Proxy};
+use crate::proxy::{Fate, ProxiedRequest, Proxy};
 use crate::server::Server;
 use crate::stores::{data, datasets};
 
-/// How many kills there are without another wish.
+/// The number of kills, unless `DFWFD_KILLS` says otherwise.
 const KILLS: u64 = 3;
-/// Records of the log, without those that stand in it twice and those that are none.
+/// The number of distinct records in the log.
 const RECORDS: u64 = 2_400;
 
 fn address(server: &Server) -> SocketAddr {
     server.url.trim_start_matches("http://").to_socket_addrs().unwrap().next().unwrap()
 }
 
-/// Records of some ten thousand bytes each, most of them in a key that nobody reads: a log of several requests and pages
-/// that is read fast.
+/// Creates records of about ten thousand bytes, most of them in a key that is ignored, so that a log of several requests
+/// and pages is read fast.
 fn long_records(count: u64) -> Vec<Value> {
     let padding = "lorem ipsum ".repeat(800);
     let long = |number: u64| {
@@ -34,7 +34,7 @@ fn long_records(count: u64) -> Vec<Value> {
     (0..count).map(long).collect()
 }
 
-/// The next number of a sequence that looks random (SplitMix64).
+/// Returns the next pseudo-random number (SplitMix64).
 fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *seed;
@@ -47,7 +47,7 @@ pub fn a_load_killed_anywhere_is_repeated(server: &Server) {
     let kills = std::env::var("DFWFD_KILLS").map_or(KILLS, |text| text.parse().expect("DFWFD_KILLS is a number"));
     let folder = Folder::new();
     let records = long_records(RECORDS);
-    // Some stand there twice, and one line holds nothing.
+    // Some records are duplicates, and one line is broken.
     let log = format!("{}{}broken\n", lines(&records), lines(&records[..100]));
     folder.write("logs.jsonl", &log);
     let requests = log.len() as u64 / (1 << 20);
@@ -55,7 +55,7 @@ pub fn a_load_killed_anywhere_is_repeated(server: &Server) {
     let mut seed = 7;
     for kill in 0..kills {
         server.forget();
-        // The first three are the three kinds of moment; the request is drawn, as is how much of it gets through.
+        // The fates come in turn. The request, and the part of it that gets through, are drawn.
         let at = next(&mut seed) % requests;
         let fate = match kill % 4 {
             0 => Fate::HeldAfter,
@@ -64,8 +64,8 @@ pub fn a_load_killed_anywhere_is_repeated(server: &Server) {
             _ => Fate::HalfAnswered,
         };
         let mut seen = 0;
-        let proxy = Proxy::before(address(server), move |call: &Call<'_>| {
-            let is_bulk = call.line.contains("/_bulk");
+        let proxy = Proxy::before(address(server), move |sent: &ProxiedRequest<'_>| {
+            let is_bulk = sent.line.contains("/_bulk");
             seen += u64::from(is_bulk);
             if is_bulk && seen > at { fate } else { Fate::Pass }
         });
@@ -80,24 +80,24 @@ pub fn a_load_killed_anywhere_is_repeated(server: &Server) {
         let (added, present, rejected) = data(&load().run().code(0).json());
         let told = format!("kill {kill} in request {at}, {fate:?}: {before} there, {added} added, {present} present");
         assert_eq!((added + present, rejected), (RECORDS + 100, 1), "{told}");
-        // What reached the server before the kill may still have been on its way.
+        // The server may still be working on requests from before the kill.
         assert!(present >= before + 100, "{told}");
         assert_eq!(server.count(), RECORDS, "{told}");
         assert_eq!(data(&load().run().code(0).json()), (0, RECORDS + 100, 1), "{told}");
     }
 }
 
-/// Reads everything while the context is closed behind the back of each page whose number `lost` holds.
+/// Reads all records while the context is closed before each page whose number is in `lost`.
 fn read_losing(server: &Server, folder: &Folder, out: &str, lost: &BTreeSet<usize>) -> (usize, Value) {
     let (address, lost) = (address(server), lost.clone());
     let pages = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&pages);
-    let proxy = Proxy::before(address, move |call: &Call<'_>| {
-        let body: Value = serde_json::from_slice(call.body).unwrap_or_default();
+    let proxy = Proxy::before(address, move |sent: &ProxiedRequest<'_>| {
+        let body: Value = serde_json::from_slice(sent.body).unwrap_or_default();
         let (pit, scroll) = (&body["pit"]["id"], &body["scroll_id"]);
-        let is_page = call.line.starts_with("POST") && (pit.is_string() || scroll.is_string());
+        let is_page = sent.line.starts_with("POST") && (pit.is_string() || scroll.is_string());
         if is_page && lost.contains(&counted.fetch_add(1, Ordering::Relaxed)) {
-            // Of these three the server knows one.
+            // The server knows one of these three.
             request(address, "DELETE", "/_pit", Some(&json!({"id": pit})));
             request(address, "DELETE", "/_search/point_in_time", Some(&json!({"pit_id": [pit]})));
             request(address, "DELETE", "/_search/scroll", Some(&json!({"scroll_id": [scroll]})));
@@ -112,7 +112,7 @@ fn read_losing(server: &Server, folder: &Folder, out: &str, lost: &BTreeSet<usiz
 
 pub fn a_context_lost_at_any_page_loses_and_doubles_nothing(server: &Server) {
     let folder = Folder::new();
-    // Ties that are longer than a page, and documents of another program without any time.
+    // More records of one time than a page holds, and documents without a time.
     let mut records = long_records(RECORDS);
     for (number, record) in records.iter_mut().enumerate() {
         record["timestamp"] = json!(1_700_000_000 + number / 1000);
@@ -152,10 +152,10 @@ pub fn a_reading_that_is_stopped_leaves_nothing_open(server: &Server) {
     server.dfwfd(&folder, &["load", "logs.jsonl"]).run().code(0);
     for signal in [Signal::INT, Signal::TERM] {
         let mut pages = 0;
-        let proxy = Proxy::before(address(server), move |call: &Call<'_>| {
+        let proxy = Proxy::before(address(server), move |sent: &ProxiedRequest<'_>| {
             let is_page = [b"\"pit\":".as_slice(), b"\"scroll_id\":"]
                 .iter()
-                .any(|key| call.line.starts_with("POST") && call.body.windows(key.len()).any(|part| part == *key));
+                .any(|key| sent.line.starts_with("POST") && sent.body.windows(key.len()).any(|part| part == *key));
             pages += u32::from(is_page);
             if is_page && pages > 3 { Fate::HeldBefore } else { Fate::Pass }
         });
@@ -165,7 +165,7 @@ pub fn a_reading_that_is_stopped_leaves_nothing_open(server: &Server) {
         assert!(server.contexts() > 0);
         running.signal(signal);
         running.wait().code(130).says("cancelled by");
-        // A search that was under way gives its share back a little later.
+        // A search under way releases its context a little later.
         assert!((0..1000).any(|_| server.contexts() == 0), "{signal:?}");
     }
     assert!(!folder.at("out/manifest.json").exists());

@@ -1,4 +1,4 @@
-//! What `logs` says of an index: every workload, every client, the right counts and dates, as of the local store.
+//! Checks that `logs` lists the same workloads, clients, counts and dates for an index as for the local store.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn listed(server: &Server, folder: &Folder, flags: &[&str]) -> Vec<Value> {
     output.code(0).json()["workloads"].as_array().unwrap().clone()
 }
 
-/// Without what only a reader of every record knows.
+/// Removes labels, which only a reader of every record knows.
 fn without_labels(mut rows: Vec<Value>) -> Vec<Value> {
     rows.iter_mut().for_each(|row| row["labels"] = json!({}));
     rows
@@ -19,7 +19,7 @@ fn without_labels(mut rows: Vec<Value>) -> Vec<Value> {
 
 pub fn counts_are_exact_and_those_of_the_local_store(server: &Server) {
     let folder = Folder::new();
-    // More groups than one answer has, the last one in several times.
+    // More groups than one response holds.
     let mut records: Vec<Value> = (0..1100)
         .map(|number| {
             let mut record = record(&format!("workload {}", number % 37), number);
@@ -58,7 +58,7 @@ pub fn names_that_the_index_does_not_hold_are_counted_by_reading(server: &Server
     let rows = listed(server, &folder, &[]);
     assert_eq!(rows[0]["clients"], json!({"desk": 20, "a client with a name of its own": 9}), "{rows:?}");
     assert_eq!((rows.len(), &rows[0]["records"]), (1, &json!(29)));
-    // Too many would be deleted, so nothing is proposed.
+    // A command would delete too many records, so there is none.
     let output = server.dfwfd(&folder, &["logs", "--delete", "--workload", "a workload with a long name"]).run();
-    output.code(2).says("does not let its server choose").hints();
+    output.code(2).says("cannot select these records").says("its mapping does not allow it").hints();
 }

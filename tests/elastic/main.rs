@@ -1,6 +1,6 @@
-//! The real binary against real search servers: those that `DFWFD_TEST_ELASTICSEARCH_URL` names (URLs with commas between
-//! them, without authentication), and one with TLS and a password in `DFWFD_TEST_ELASTICSEARCH_TLS`. Without them these
-//! tests are skipped. Each has an index of its own. What needs no server is tried on a fake one.
+//! Runs the binary against real search servers. `DFWFD_TEST_ELASTICSEARCH_URL` names servers without authentication
+//! (comma-separated URLs), and `DFWFD_TEST_ELASTICSEARCH_TLS` one with TLS and a password. Without a server its tests are
+//! skipped. Each test has an index of its own. Faults are tested on a fake server.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not what they share")]
 
@@ -22,14 +22,14 @@ use libtest_mimic::{Arguments, Trial};
 use server::Server;
 use tls::Secured;
 
-/// A name for what follows it.
+/// Pairs each test with its name.
 macro_rules! named {
     ($($module:ident::$test:ident),* $(,)?) => {
         &[$((stringify!($test), $module::$test)),*]
     };
 }
 
-/// A test of something, and its name.
+/// The name and function of a test.
 type Case<T> = (&'static str, fn(&T));
 
 /// Tests of one server.
@@ -85,7 +85,7 @@ const FAULTS: &[(&str, fn())] = named![
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Two servers on a small machine are busy enough with one test at a time.
+    // One test at a time keeps two servers on a small machine busy.
     arguments.test_threads.get_or_insert(1);
     let urls = std::env::var("DFWFD_TEST_ELASTICSEARCH_URL").unwrap_or_default();
     let secured = std::env::var("DFWFD_TEST_ELASTICSEARCH_TLS").unwrap_or_default();
@@ -124,7 +124,7 @@ fn trial(name: String, run: impl FnOnce() + Send + 'static) -> Trial {
     })
 }
 
-/// A test without what it needs.
+/// Creates a test that is skipped for lack of a server.
 fn skipped(name: &'static str, need: &'static str, variable: &str) -> Trial {
     let reason = format!("{variable} names no search server");
     trial(format!("none::{name}"), move || harness::skip(name, need, &reason))

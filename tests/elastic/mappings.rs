@@ -1,4 +1,4 @@
-//! Indices that something else has made: read right, written to where that can be, refused where not.
+//! Indices that other programs have created: dfwfd reads them, and writes to them or refuses them.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn text(number: usize) -> Value {
     json!(format!("2023-11-14T22:{:02}:{:02}.123456Z", 13 + number / 60 + second / 60, second % 60))
 }
 
-/// More records without a time than are looked at, then each way of writing one in turn.
+/// Writes no time in more records than a sample holds, then each way of writing a time in turn.
 fn mixed(number: usize) -> Value {
     match number {
         0..15 => json!(0),
@@ -36,7 +36,7 @@ fn mixed(number: usize) -> Value {
     }
 }
 
-/// An index of 160 records of workload w, one a second, their times written so.
+/// Creates an index of 160 records of workload w, one per second, with times written by `stamp`.
 fn stamped(server: &Server, timestamp: &Value, stamp: impl Fn(usize) -> Value) {
     server.forget();
     server.create(&json!({"dynamic": false, "properties": {"timestamp": timestamp,
@@ -51,7 +51,8 @@ fn stamped(server: &Server, timestamp: &Value, stamp: impl Fn(usize) -> Value) {
 
 type Stamp = fn(usize) -> Value;
 
-/// Windows of an index: its timestamp, how records write theirs, and how many the server cannot tell from those asked for.
+/// Checks a window for each case: the mapping of the timestamp, the way of writing it, and the number of records that the
+/// server cannot filter out.
 fn windows(server: &Server, cases: &[(Value, Stamp, u64)]) {
     let folder = Folder::new();
     for (number, (timestamp, stamp, other)) in cases.iter().enumerate() {
@@ -66,7 +67,7 @@ fn windows(server: &Server, cases: &[(Value, Stamp, u64)]) {
 pub fn windows_of_dates_without_a_format(server: &Server) {
     let plain = json!({"type": "date"});
     windows(server, &[(plain.clone(), seconds, 0), (plain.clone(), milliseconds, 0), (plain.clone(), text, 0)]);
-    // Whatever the mixture, the bounds keep each other's documents out.
+    // The range of one unit must not select documents of another.
     windows(server, &[(plain, mixed, 0)]);
 }
 
@@ -94,10 +95,10 @@ pub fn windows_of_numbers_and_names(server: &Server) {
             (json!({"type": "long"}), milliseconds, 0),
             (json!({"type": "integer"}), seconds, 0),
             (json!({"type": "double"}), mixed_numbers, 0),
-            // Its server moves the times across the edges of the window, so it is not asked.
+            // The server rounds these times across the bounds of the window, so it cannot filter.
             (json!({"type": "float"}), seconds, 130),
             (json!({"type": "keyword"}), text, 130),
-            // Those that it has not indexed come along.
+            // The server cannot filter out times that it has not indexed.
             (json!({"type": "long", "ignore_malformed": true}), half_malformed, 65),
         ],
     );
@@ -150,7 +151,7 @@ pub fn the_index_of_the_reference_loader_is_read(server: &Server) {
     let found = read(server, &folder, "client", &["--workload", "b", "--client", "desk"]);
     assert_eq!(found["kept"], 45);
     folder.write("logs.jsonl", lines(&documents));
-    // It can be written to as well; what a loader without ids of its own has put in is not recognised.
+    // The index also accepts records. Those of a loader with other ids are not recognised.
     let loaded = server.dfwfd(&folder, &["load", "logs.jsonl", "--format", "json"]).run().code(0).json();
     assert_eq!(loaded["data"]["added"], 90);
     let found = read(server, &folder, "both", &["--workload", "a", "--since", "2023-11-14T22:13:20Z"]);

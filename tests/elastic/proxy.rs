@@ -1,42 +1,42 @@
-//! Stands between the binary and a server: hands calls on, and holds one of them up before, within or behind its effect.
+//! A proxy between the binary and a server. Forwards requests, and holds one before, during or after its effect.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-/// What happens to a call. One that is held is never answered.
+/// The fate of a request. A held request gets no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It reaches the server, and its answer comes back.
+    /// Reaches the server, and its response comes back.
     Pass,
-    /// It never reaches the server.
+    /// Never reaches the server.
     HeldBefore,
-    /// This many of a thousand parts of its body reach the server, which then sees the connection end.
+    /// Sends this many thousandths of its body to the server, then ends the connection.
     Torn(usize),
-    /// It has its effect, and its answer is held.
+    /// Has its effect, but its response is held.
     HeldAfter,
-    /// Half of its answer comes back.
+    /// Gets half of its response.
     HalfAnswered,
 }
 
-/// A call: method and path, and its body.
-pub struct Call<'a> {
+/// A request: method and path, and its body.
+pub struct ProxiedRequest<'a> {
     pub line: &'a str,
     pub body: &'a [u8],
 }
 
-type Decide = Box<dyn FnMut(&Call<'_>) -> Fate + Send>;
+type Decide = Box<dyn FnMut(&ProxiedRequest<'_>) -> Fate + Send>;
 
-/// The proxy; its threads end with their connections.
+/// The proxy. Its threads end with their connections.
 pub struct Proxy {
     address: SocketAddr,
     held: Receiver<()>,
 }
 
 impl Proxy {
-    /// In front of a server.
-    pub fn before(server: SocketAddr, decide: impl FnMut(&Call<'_>) -> Fate + Send + 'static) -> Proxy {
+    /// Starts a proxy in front of a server.
+    pub fn before(server: SocketAddr, decide: impl FnMut(&ProxiedRequest<'_>) -> Fate + Send + 'static) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, held) = channel();
@@ -54,13 +54,13 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Waits until a call is held.
+    /// Waits until a request is held.
     pub fn wait(&self) {
         self.held.recv().unwrap();
     }
 }
 
-/// Head and body of a message; `None` at the end of the connection.
+/// Reads head and body of a message. Returns none at the end of the connection.
 fn message(from: &mut BufReader<&TcpStream>) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -92,14 +92,14 @@ fn message(from: &mut BufReader<&TcpStream>) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// Calls of one connection, each with one to the server.
+/// Serves the requests of one connection over one connection to the server.
 fn serve(client: &TcpStream, server: SocketAddr, decide: &Mutex<Decide>, tell: &Sender<()>) {
     let upstream = TcpStream::connect(server).unwrap();
     let (mut from_client, mut from_server) = (BufReader::new(client), BufReader::new(&upstream));
     let (mut to_client, mut to_server) = (client, &upstream);
     while let Some((head, body)) = message(&mut from_client) {
         let line = head.lines().next().unwrap_or_default();
-        let fate = decide.lock().unwrap()(&Call { line, body: &body });
+        let fate = decide.lock().unwrap()(&ProxiedRequest { line, body: &body });
         let sent = match fate {
             Fate::HeldBefore => 0,
             Fate::Torn(thousandths) => body.len() * thousandths / 1000,
@@ -116,13 +116,13 @@ fn serve(client: &TcpStream, server: SocketAddr, decide: &Mutex<Decide>, tell: &
             _ => 0,
         };
         if let (Some((head, body)), Fate::Pass | Fate::HalfAnswered) = (&answer, fate) {
-            // A client that was killed hears nothing.
+            // The client may have been killed.
             let _ = to_client.write_all(head.as_bytes()).and_then(|()| to_client.write_all(&body[..shown]));
         }
         if fate != Fate::Pass {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = tell.send(());
-            // Until the client is gone; what it still says is nobody's business.
+            // Waits until the client is gone.
             let _ = from_client.read_to_end(&mut Vec::new());
             return;
         }

@@ -1,4 +1,4 @@
-//! A search server, asked directly; and the binary told to use it.
+//! A real search server: sends requests to it directly, and runs the binary with it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::harness::{Dfwfd, Folder, request};
 
-/// A server, and the index of one test.
+/// A server and the index of one test.
 #[derive(Clone)]
 pub struct Server {
     pub name: String,
     pub url: String,
     pub index: String,
-    /// Elasticsearch or OpenSearch, and its version.
+    /// Product and version.
     pub product: String,
     address: SocketAddr,
 }
@@ -32,7 +32,7 @@ impl Server {
         Server { name, url, index: String::new(), product, address }
     }
 
-    /// The same with an index of this test, which is not there yet.
+    /// Returns the server with the index of one test, which does not exist yet.
     pub fn for_test(&self, name: &str) -> Server {
         let index = format!("dfwfd-{}-{name}", std::process::id());
         let server = Server { index, ..self.clone() };
@@ -45,13 +45,13 @@ impl Server {
         request(self.address, "DELETE", &format!("/{}", self.index), None);
     }
 
-    /// Makes the index with these mappings.
+    /// Creates the index with these mappings.
     pub fn create(&self, mappings: &Value) {
         let (status, answer) = self.ask("PUT", "", Some(&serde_json::json!({"mappings": mappings})));
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Puts documents in, as another program would: under ids of their number.
+    /// Writes documents with their numbers as ids, as another program would.
     pub fn put(&self, documents: &[Value]) {
         let mut body = String::new();
         for (number, document) in documents.iter().enumerate() {
@@ -61,32 +61,32 @@ impl Server {
         assert_eq!((status, answer.contains("\"errors\":false")), (200, true), "{answer}");
     }
 
-    /// A call below the index; the JSON of its answer, which some servers send in a chunk.
+    /// Sends a request below the index. Returns the status and the JSON of the response.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let text = body.map(Value::to_string).unwrap_or_default();
         let (status, answer) = raw(self.address, method, &format!("/{}{path}", self.index), &text);
         (status, json_of(&answer))
     }
 
-    /// Documents in the index.
+    /// Counts the documents in the index.
     pub fn count(&self) -> u64 {
         self.ask("POST", "/_refresh", None);
         self.ask("GET", "/_count", None).1["count"].as_u64().unwrap()
     }
 
-    /// The same, 0 while there is no index.
+    /// Counts the documents in the index, or returns 0 if there is no index.
     pub fn count_if_there(&self) -> u64 {
         self.ask("POST", "/_refresh", None);
         self.ask("GET", "/_count", None).1["count"].as_u64().unwrap_or_default()
     }
 
-    /// Puts a document in, byte for byte.
+    /// Writes a document byte for byte.
     pub fn put_raw(&self, number: usize, text: &str) {
         let (status, answer) = raw(self.address, "PUT", &format!("/{}/_doc/{number}", self.index), text);
         assert_eq!(status, 201, "{answer}");
     }
 
-    /// Search contexts that are open.
+    /// Counts the open search contexts.
     pub fn contexts(&self) -> u64 {
         let path = "/_nodes/stats/indices/search?filter_path=nodes.*.indices.search.open_contexts";
         let (_, answer) = raw(self.address, "GET", path, "");
@@ -95,20 +95,20 @@ impl Server {
         nodes.values().map(|node| node["indices"]["search"]["open_contexts"].as_u64().unwrap()).sum()
     }
 
-    /// The binary in this folder, reading and writing the index.
+    /// Prepares the binary to run in this folder with the index.
     pub fn dfwfd(&self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
         folder.dfwfd(arguments).env("ELASTICSEARCH_URL", &self.url).env("ES_COLLECTION_NAME", &self.index)
     }
 }
 
-/// The object in an answer, whatever stands around it.
+/// Reads the object in a response, even if it is sent in chunks.
 fn json_of(answer: &str) -> Value {
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let object = body.find('{').zip(body.rfind('}')).map(|(start, end)| &body[start..=end]);
     object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default()
 }
 
-/// A call with a body as it is; the whole answer, head and all.
+/// Sends a request. Returns the status and the whole response with its head.
 fn raw(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\ncontent-type: application/json\r\n");

@@ -1,4 +1,4 @@
-//! Documents of another shape: `logs.fields` says where the five fields stand in them.
+//! Documents of another shape: `logs.fields` gives the paths of the five fields.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::server::Server;
 const FIELDS: &str = "fields: {timestamp: '@timestamp', workload_id: labels.app, client_id: who.desk, \
                       request: payload.request, response: payload.response}";
 
-/// A record as an application of its own taste logs it.
+/// Returns a record in another application's shape.
 fn document(workload: &str, number: usize) -> Value {
     let record = record(workload, number);
     let time = number + 20;
@@ -20,7 +20,7 @@ fn document(workload: &str, number: usize) -> Value {
         "who": {"desk": record["client_id"]},
     });
     match number % 3 {
-        // Keys with dots in them are the same to the server.
+        // The server does not tell keys with dots from nested objects.
         1 => {
             document["labels.app"] = document["labels"]["app"].take();
             document.as_object_mut().unwrap().remove("labels");
@@ -48,7 +48,7 @@ fn create(server: &Server) {
     }}));
 }
 
-/// The datasets without the manifest, which names the source.
+/// Returns the datasets without the manifest, which names the source.
 fn datasets(folder: &Folder, name: &str) -> Vec<Vec<u8>> {
     let files = files_below(&folder.at(name));
     files.into_iter().filter(|(path, _)| !path.ends_with("manifest.json")).map(|(_, bytes)| bytes).collect()
@@ -87,7 +87,7 @@ pub fn documents_of_another_shape_are_read(server: &Server) {
     assert_eq!(listed["workloads"][0]["records"], 120);
     assert_eq!(listed["workloads"][1]["clients"]["desk"], 120);
     assert_eq!(listed["workloads"][0]["first"], "2023-11-14T22:13:20Z");
-    // By a field that is not in the mapping the server cannot count, so the documents are read.
+    // The server cannot count by a field that is not in the mapping, so the documents are read.
     let set = [
         "logs",
         "--format",

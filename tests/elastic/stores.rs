@@ -1,4 +1,4 @@
-//! Loading and reading back: nothing lost, nothing twice, the same datasets as from the file.
+//! Loads records and reads them back: none is lost, none comes twice, and the datasets are those of the file.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub fn data(output: &Value) -> (u64, u64, u64) {
     (data["added"].as_u64().unwrap(), data["present"].as_u64().unwrap(), rejected)
 }
 
-/// The dataset files of a folder, without the manifest, which names the source.
+/// Returns the dataset files of a folder without the manifest, which names the source.
 pub fn datasets(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
     let root = folder.at(name);
     files_below(&root)
@@ -77,7 +77,7 @@ pub fn records_of_one_second_come_once_each(server: &Server) {
 
 pub fn any_order_gives_the_same_datasets_and_digest(server: &Server) {
     let folder = Folder::new();
-    // Texts that come again, in the same second and in another, with the same label and with another.
+    // Repeated texts, in the same second and in others, with the same label and with others.
     let mut records = Vec::new();
     for number in 0..900 {
         let text = format!("{} rises", word(number % 300));
@@ -93,7 +93,7 @@ pub fn any_order_gives_the_same_datasets_and_digest(server: &Server) {
     folder.dfwfd(["split", "--workload", "w", "--logs", "logs.jsonl", "--out", "file"]).run().code(0);
     assert!(datasets(&folder, "file").iter().any(|(path, _)| path == "conflicts.jsonl"));
     let mut manifests = Vec::new();
-    // Two shards, and the records in another order in each index.
+    // Other numbers of shards, and other orders of the records.
     for (out, log, shards) in [("first", "logs.jsonl", 1), ("second", "turned.jsonl", 2), ("third", "logs.jsonl", 3)] {
         server.forget();
         server.ask("PUT", "", Some(&json!({"settings": {"number_of_shards": shards}})));
@@ -141,7 +141,7 @@ pub fn pages_of_a_few_long_records_hold_ties(server: &Server) {
     for (number, record) in records.iter_mut().enumerate() {
         record["timestamp"] = json!(if number % 4 == 0 { 0 } else { 1_700_000_000 });
     }
-    // One that fills a request and a page alone.
+    // A record that fills a request and a page alone.
     records.push(labelled("w", 90, &format!("{} falls {}", word(90), "y".repeat(6 << 20)), "Merger"));
     folder.write("logs.jsonl", lines(&records));
     let loaded = server.dfwfd(&folder, &["load", "logs.jsonl", "--format", "json"]).run().code(0).json();

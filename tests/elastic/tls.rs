@@ -1,4 +1,4 @@
-//! HTTPS with an authority of one's own and a password: what opens the server, and what is said when something does not.
+//! HTTPS with an own authority and a password: access, and the messages without it.
 
 use crate::harness::{Dfwfd, Folder, files_below, log, project};
 
@@ -10,7 +10,7 @@ pub struct Secured {
 }
 
 impl Secured {
-    /// As `scripts/search-server.sh start NAME --tls` prints them.
+    /// Reads the line that `scripts/search-server.sh start NAME --tls` prints.
     pub fn of(line: &str) -> Secured {
         let (url, ca) = line.trim().split_once(' ').unwrap_or_else(|| panic!("URL and PEM file: {line}"));
         Secured { url: url.to_owned(), ca: ca.to_owned() }
@@ -21,7 +21,7 @@ impl Secured {
         inner.split_once(':').unwrap()
     }
 
-    /// The URL without them.
+    /// Returns the URL without user and password.
     fn bare(&self) -> String {
         format!("https://{}", self.url.rsplit('@').next().unwrap())
     }

@@ -1,5 +1,5 @@
-//! What the students make of the shipped news log: untrained between guessing and useful, trained good but not perfect, the
-//! two sizes not alike. Over ten divisions, so that no single lucky one decides.
+//! Checks the quality of the students on the shipped news log over ten divisions: untrained better than guessing, trained
+//! good but not perfect, and the two sizes different.
 
 mod quality;
 mod sample;

@@ -1,4 +1,4 @@
-//! How well the students do on one division of the sample: macro F1 before and after training, and what was answered.
+//! Measures the students on one division of the sample: macro F1 before and after training, and the replies.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -7,17 +7,17 @@ use dfwfd::student::{StudentSize, TrainOptions, train, untrained_reply};
 
 use super::sample::{Row, examples};
 
-/// The labels of `rows`.
+/// Returns the labels of `rows`.
 pub fn gold<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     rows.iter().map(|row| row.label.as_str()).collect()
 }
 
-/// What a reply says, lower case; none when it holds no label.
+/// Returns the label of a reply in lower case, if it has one.
 fn said(reply: &str) -> Option<String> {
     Some(reply.strip_prefix("[[[")?.strip_suffix("]]]")?.to_lowercase())
 }
 
-/// Macro F1 over the classes of `gold`, by its definition.
+/// Computes macro F1 over the classes of `gold`, by its definition.
 pub fn macro_f1(gold: &[&str], said: &[Option<String>]) -> f64 {
     let classes: BTreeSet<&str> = gold.iter().copied().collect();
     let f1 = |class: &&str| {
@@ -30,15 +30,14 @@ pub fn macro_f1(gold: &[&str], said: &[Option<String>]) -> f64 {
     classes.iter().map(f1).sum::<f64>() / classes.len() as f64
 }
 
-/// What one size did in one division.
+/// The result of one size on one division.
 pub struct Outcome {
     /// Macro F1 untrained.
     pub base: f64,
-    /// Share of the untrained replies that hold a label.
+    /// The share of untrained replies with a label.
     pub parseable: f64,
     /// Macro F1 trained.
     pub customized: f64,
-    /// The trained replies.
     pub replies: Vec<String>,
 }
 

@@ -1,19 +1,18 @@
-//! The shipped news log as rows for the students, and one of many stratified divisions of it. Deliberately simple: the
-//! program's own intake and split are not what is looked at here.
+//! The shipped news log as rows for the students, and stratified divisions of it. Independent of the program's own reading and
+//! splitting.
 
 use std::collections::BTreeMap;
 
 use dfwfd::student::{Example, Message};
 
-/// One request of the log and what the large model answered.
+/// One request of the log and the teacher's reply.
 pub struct Row {
-    /// As a student is trained on it.
     pub example: Example,
-    /// The label in the answer, lower case.
+    /// The label of the reply in lower case.
     pub label: String,
 }
 
-/// The usable rows of the shipped news log, one for each text that differs in more than digits and punctuation.
+/// Reads the usable rows of the shipped news log. Keeps one of the texts that differ only in digits and punctuation.
 pub fn rows() -> Vec<Row> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/news_logs.jsonl");
     let log = std::fs::read_to_string(path).expect("the sample log is in the repository");
@@ -31,7 +30,8 @@ pub fn rows() -> Vec<Row> {
     rows.into_values().collect()
 }
 
-/// Divides `rows` into eval (about `eval` rows, each class in proportion), validation (a tenth of the rest) and training.
+/// Divides `rows` into eval (about `eval` rows, each class in proportion),
+/// validation (a tenth of the rest) and training.
 pub fn divide(rows: &[Row], eval: usize, seed: u64) -> [Vec<&Row>; 3] {
     let mut classes: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
@@ -49,7 +49,7 @@ pub fn divide(rows: &[Row], eval: usize, seed: u64) -> [Vec<&Row>; 3] {
     parts
 }
 
-/// The rows as training examples.
+/// Returns the rows as training examples.
 pub fn examples(rows: &[&Row]) -> Vec<Example> {
     rows.iter().map(|row| row.example.clone()).collect()
 }

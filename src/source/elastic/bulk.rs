@@ -221,12 +221,12 @@ async fn write(client: &SearchClient, body: BulkBody) -> Result<BulkOutcome, Ela
             rounds = 0;
             continue;
         }
-        if rounds >= client.backoff.times {
+        let Some(pause) = client.backoff.pause(rounds + 1, None) else {
             let why = "the server is too busy to take it";
             outcome.refused.extend(busy.iter().map(|record| refused(&body, record, why)));
             continue;
-        }
-        tokio::time::sleep(client.backoff.wait(rounds, None)).await;
+        };
+        tokio::time::sleep(pause).await;
         rounds += 1;
         bodies.push(only(&body, &busy));
     }

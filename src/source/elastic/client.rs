@@ -7,40 +7,26 @@ use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::headers::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::error::{ElasticError, ServerProblem};
 use super::request::{ServerRequest, ServerResponse};
 use crate::data::options::{Fields, IndexAt};
+use crate::retry::{Backoff, retry_after};
 use crate::source::credentials::Credentials;
 
 /// The number of times that a request is repeated, or a context reopened, when no response came in time. Low, because
 /// each try may take as long again.
 pub(super) const LATE_REPEATS: u32 = 2;
 
-/// The number of repetitions of a request, and the pauses between them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
-    /// The first pause. Each next one is twice as long, with jitter.
-    pub(crate) first: Duration,
-    pub(crate) most: Duration,
-    pub(crate) times: u32,
-}
-
-impl Default for Backoff {
-    fn default() -> Backoff {
-        Backoff { first: Duration::from_millis(250), most: Duration::from_secs(20), times: 9 }
-    }
-}
-
-impl Backoff {
-    /// Returns the pause before repetition `n`, from 0. `asked` is the pause that the server asks for.
-    pub(crate) fn wait(&self, n: u32, asked: Option<Duration>) -> Duration {
-        let full = self.first.saturating_mul(1 << n.min(16)).min(self.most);
-        let jittered = full.mul_f64(rand::random_range(0.5..1.0));
-        asked.map_or(jittered, |asked| asked.min(self.most).max(jittered))
-    }
-}
+/// The tries of a request while a server is busy or unreachable.
+const BACKOFF: Backoff = Backoff {
+    tries: 10,
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(20),
+    longest_asked: Duration::from_secs(20),
+};
 
 /// A client of the server of one index.
 #[derive(Clone, Debug)]
@@ -90,7 +76,7 @@ impl SearchClient {
         let transport = builder.build().map_err(|error| setup(format!("cannot create an HTTP client: {error}")))?;
         let (base, index, fields) = (at.url.clone(), at.index.clone(), at.fields.clone());
         let timeout = Duration::from_millis(at.timeout_ms);
-        Ok(SearchClient { transport, base, index, fields, backoff: Backoff::default(), timeout })
+        Ok(SearchClient { transport, base, index, fields, backoff: BACKOFF, timeout })
     }
 
     /// Returns the address of the server.
@@ -117,21 +103,19 @@ impl SearchClient {
 
     /// Sends a request. Repeats it, if allowed, while the server is busy or unreachable.
     pub(crate) async fn send(&self, request: ServerRequest) -> Result<ServerResponse, ElasticError> {
-        let (mut n, mut late) = (0, 0);
+        let (mut tries, mut late) = (0, 0);
         loop {
             let (mut error, asked) = match self.send_once(&request).await {
                 Ok(response) => return Ok(response),
                 Err((error, asked)) => (error, asked),
             };
-            let mut spent = n >= self.backoff.times;
+            tries += 1;
             if let ElasticError::Late { times, .. } = &mut error {
                 late += 1;
                 *times = late;
-                spent |= late > LATE_REPEATS;
             }
-            if !request.repeat || spent || !error.is_transient() {
-                return Err(error);
-            }
+            let repeat = request.repeat && error.is_transient() && late <= LATE_REPEATS;
+            let Some(pause) = self.backoff.pause(tries, asked).filter(|_| repeat) else { return Err(error) };
             match &error {
                 // The user should know the reason for so long a silence.
                 ElasticError::Late { request, after, .. } => {
@@ -139,8 +123,7 @@ impl SearchClient {
                 }
                 _ => tracing::debug!(%error, "repeating a request"),
             }
-            tokio::time::sleep(self.backoff.wait(n, asked)).await;
-            n += 1;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -178,7 +161,7 @@ impl SearchClient {
         let response = sent.map_err(|error| broken(&error))?;
         let status = response.status_code().as_u16();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let asked = header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let asked = header("retry-after").and_then(|text| retry_after(text, Timestamp::now()));
         let is_elastic = header("x-elastic-product") == Some("Elasticsearch");
         let body = response.bytes().await.map_err(|error| broken(&error))?;
         match status {

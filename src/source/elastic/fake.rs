@@ -12,12 +12,13 @@ use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Backoff, SearchClient};
+use super::client::SearchClient;
 use super::error::ElasticError;
 use super::mapping;
 use super::page_size::PageSize;
 use super::reader::IndexReader;
 use crate::data::options::{Filter, IndexAt};
+use crate::retry::Backoff;
 use crate::source::credentials::Credentials;
 
 /// A response in place of the right one.
@@ -90,7 +91,8 @@ impl FakeServer {
     /// Creates a client that does not wait long.
     pub(super) fn client(&self, credentials: &Credentials) -> SearchClient {
         let mut client = SearchClient::new(&self.at(), credentials).unwrap();
-        client.backoff = Backoff { first: Duration::from_micros(10), most: Duration::from_millis(1), times: 3 };
+        let longest = Duration::from_millis(1);
+        client.backoff = Backoff { tries: 4, first: Duration::from_micros(10), longest, longest_asked: longest };
         client
     }
 
