@@ -81,6 +81,7 @@ impl<const N: usize> Cells<N> {
         self.cells.iter().copied().zip(self.counts.iter().copied())
     }
 
+    /// Returns the counts of each model.
     pub fn margins(&self) -> [Margins; N] {
         let mut margins = std::array::from_fn(|_| Margins::new(self.classes));
         self.fill(&mut margins, &self.counts);

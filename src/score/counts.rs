@@ -30,10 +30,12 @@ pub(super) struct Margins {
 }
 
 impl Margins {
+    /// Creates empty counts.
     pub fn new(classes: usize) -> Margins {
         Margins { support: vec![0.0; classes], predicted: vec![0.0; classes], right: vec![0.0; classes] }
     }
 
+    /// Sets every count to zero.
     pub fn clear(&mut self) {
         for margin in [&mut self.support, &mut self.predicted, &mut self.right] {
             margin.fill(0.0);
