@@ -122,14 +122,8 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     if error.is::<UnclearTable>() {
         return (Exit::Usage, Some("`dfwfd load --help` lists the options for CSV and TSV".to_owned()));
     }
-    if let Some(api) = error.downcast_ref::<ApiError>() {
-        if api.is_refused() {
-            let hint = "set nmp_config.api_key_env to the name of a variable that holds a valid key";
-            return (Exit::Service, Some(hint.to_owned()));
-        }
-        if api.is_unreachable() {
-            return (Exit::Service, Some("check the base URLs in nmp_config, and that the cluster is up".to_owned()));
-        }
+    if let Some(known) = error.downcast_ref::<ApiError>().and_then(api_exit) {
+        return known;
     }
     if let Some(elastic) = error.downcast_ref::<ElasticError>() {
         let exit = match elastic {
@@ -152,6 +146,17 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         return (Exit::Failed, Some(format!("raise limits.{} to wait longer", long.key)));
     }
     (Exit::Failed, None)
+}
+
+fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {
+    let hint = if error.is_refused() {
+        "set nmp_config.api_key_env to the name of a variable that holds a valid key"
+    } else if error.is_unreachable() {
+        "check the base URLs in nmp_config, and that the cluster is up"
+    } else {
+        return None;
+    };
+    Some((Exit::Service, Some(hint.to_owned())))
 }
 
 fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {

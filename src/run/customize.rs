@@ -181,7 +181,6 @@ async fn hold_job(
     let customizer = candidate.customizer.as_ref().context("the candidate has no customizer_configs")?;
     let model = &base_model::id(run, candidate).await?;
     let create = |row: Resource| async move {
-        let training = &run.plan.training;
         let namespace = &run.plan.platform.namespace;
         let job = run
             .nemo
@@ -196,17 +195,7 @@ async fn hold_job(
                 training_precision: customizer.training_precision.clone(),
                 option: training_option(run, customizer),
                 execution_profile: candidate.helix.execution_profile.clone(),
-                hyperparameters: Hyperparameters {
-                    training_type: training.training_type.clone(),
-                    finetuning_type: training.finetuning_type.clone(),
-                    epochs: training.epochs,
-                    batch_size: training.batch_size,
-                    learning_rate: training.learning_rate,
-                    adapter_dim: training.adapter_dim,
-                    adapter_dropout: training.adapter_dropout,
-                    sequence_packing_enabled: training.sequence_packing_enabled,
-                    seed: Some(run.plan.data.split.random_seed),
-                },
+                hyperparameters: hyperparameters(run),
             })
             .await?;
         Ok(Some(job.id))
@@ -214,6 +203,21 @@ async fn hold_job(
     run.hold(spec, look_up, create)
         .await
         .with_context(|| format!("cannot start the customization of {}", candidate.model_name))
+}
+
+fn hyperparameters(run: &RunContext) -> Hyperparameters {
+    let training = &run.plan.training;
+    Hyperparameters {
+        training_type: training.training_type.clone(),
+        finetuning_type: training.finetuning_type.clone(),
+        epochs: training.epochs,
+        batch_size: training.batch_size,
+        learning_rate: training.learning_rate,
+        adapter_dim: training.adapter_dim,
+        adapter_dropout: training.adapter_dropout,
+        sequence_packing_enabled: training.sequence_packing_enabled,
+        seed: Some(run.plan.data.split.random_seed),
+    }
 }
 
 async fn wait_for_job(

@@ -85,12 +85,12 @@ pub fn test_modules(path: &Path, file: &syn::File) -> Vec<PathBuf> {
 }
 
 /// `#[cfg(test)]` and `#[test]`.
-fn is_for_tests(attribute: &syn::Attribute) -> bool {
+pub fn is_for_tests(attribute: &syn::Attribute) -> bool {
     let is_cfg_test = || attribute.parse_args::<syn::Ident>().is_ok_and(|word| word == "test");
     attribute.path().is_ident("test") || (attribute.path().is_ident("cfg") && is_cfg_test())
 }
 
-fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+pub fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     match item {
         syn::Item::Const(item) => &item.attrs,
         syn::Item::Enum(item) => &item.attrs,
@@ -216,4 +216,35 @@ impl<'ast> Visit<'ast> for Reader {
             self.tokens(list.tokens.clone());
         }
     }
+}
+
+/// The names that a file's `use` items bind, each with its path as written.
+pub fn bound(file: &syn::File) -> Vec<(String, Vec<String>)> {
+    fn read(tree: &syn::UseTree, before: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                read(&path.tree, before, found);
+                before.pop();
+            }
+            syn::UseTree::Group(group) => group.items.iter().for_each(|one| read(one, before, found)),
+            syn::UseTree::Glob(_) => {}
+            syn::UseTree::Name(syn::UseName { ident }) if ident == "self" => {
+                found.extend(before.last().cloned().map(|name| (name, before.clone())));
+            }
+            syn::UseTree::Name(syn::UseName { ident }) => {
+                found.push((ident.to_string(), [before.as_slice(), &[ident.to_string()]].concat()));
+            }
+            syn::UseTree::Rename(syn::UseRename { ident, rename, .. }) => {
+                found.push((rename.to_string(), [before.as_slice(), &[ident.to_string()]].concat()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for item in &file.items {
+        if let syn::Item::Use(item) = item {
+            read(&item.tree, &mut Vec::new(), &mut found);
+        }
+    }
+    found
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::events::{self, SharedViews};
 use super::platform_check::CheckedPlatform;
-use super::prepare::LockedRun;
 use crate::cli::Run;
 use crate::cmd::trace::RunLog;
 use crate::cmd::{credentials_of, environment_of, state_dir};
@@ -20,8 +19,19 @@ use crate::run::lock::Lock;
 use crate::run::names::{self, CandidateNames};
 use crate::run::stop::Stop;
 use crate::run::{outcome, rehearsal};
-use crate::store::{NewRun, now_ms};
+use crate::store::{NewRun, RunRow, Store, now_ms};
 use crate::ui::Ui;
+
+/// A run that holds the lock of its state directory.
+pub(super) struct LockedRun {
+    pub(super) id: String,
+    pub(super) plan: Plan,
+    /// The row of the run to resume. `None` for a new run.
+    pub(super) resumed: Option<RunRow>,
+    pub(super) state_dir: PathBuf,
+    pub(super) store: Store,
+    pub(super) lock: Lock,
+}
 
 /// A run that is recorded and can go on.
 pub(super) struct Prepared {

@@ -1,9 +1,7 @@
 //! Everything before a run begins: its plan, the lock, the leftovers of ended runs, and the check of the platform. Creates
 //! nothing on the platform.
 
-use std::path::PathBuf;
-
-use super::begin::{self, Prepared};
+use super::begin::{self, LockedRun, Prepared};
 use super::platform_check;
 use super::{preview, resume};
 use crate::cli::{Global, Run};
@@ -14,7 +12,7 @@ use crate::error::{Exit, Fault};
 use crate::run::lock::Lock;
 use crate::run::stop::Stop;
 use crate::run::{leftovers, names};
-use crate::store::{RunRow, Store};
+use crate::store::Store;
 use crate::ui::Ui;
 
 /// The result of preparing.
@@ -22,17 +20,6 @@ pub(super) enum Start {
     /// `--plan` has shown the plan.
     Shown,
     Run(Box<Prepared>),
-}
-
-/// A run that holds the lock of its state directory.
-pub(super) struct LockedRun {
-    pub(super) id: String,
-    pub(super) plan: Plan,
-    /// The row of the run to resume. `None` for a new run.
-    pub(super) resumed: Option<RunRow>,
-    pub(super) state_dir: PathBuf,
-    pub(super) store: Store,
-    pub(super) lock: Lock,
 }
 
 /// Prepares a new run, or the one to resume.
