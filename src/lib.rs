@@ -1,4 +1,4 @@
-//! `dfwfd`: an ad-hoc data flywheel. The module list is the map; docs/how-it-works.md walks through it.
+//! `dfwfd`: an ad-hoc data flywheel. docs/architecture.md is the map of these modules.
 
 pub mod cli;
 pub mod cmd;

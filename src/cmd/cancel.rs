@@ -13,7 +13,7 @@ pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Resu
         Some(name) => Some(name.clone()),
         None => lock::holder(&state_dir).flatten(),
     };
-    let nothing = || Fault::new(Exit::Usage, format!("no run is running in {}", state_dir.display()));
+    let nothing = || Fault::new(Exit::Usage, format!("cannot cancel: no run is running in {}", state_dir.display()));
     let row = super::state_dir::named_run(store.as_ref(), &name.ok_or_else(nothing)?, &state_dir)?;
     let Some(store) = store.filter(|_| liveness::is_alive(&row, &state_dir)) else {
         let state = liveness::shown_state(&row, &state_dir);

@@ -41,8 +41,8 @@ pub(super) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> 
     };
     match (matching.len(), matching.pop()) {
         (1, Some(row)) => Ok(row),
-        (0, _) => Err(Fault::new(Exit::Usage, format!("there is no run {name} in {}", state_dir.display()))
-            .hint("`dfwfd status` lists the runs; --state-dir or --config says where")
+        (0, _) => Err(Fault::new(Exit::Usage, format!("cannot find run {name} in {}", state_dir.display()))
+            .hint("`dfwfd status` lists the runs; --state-dir DIR looks in another state directory")
             .into()),
         (many, _) => Err(Fault::new(Exit::Usage, format!("{many} runs begin with {name}"))
             .hint("`dfwfd status` lists their ids")

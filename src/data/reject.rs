@@ -51,8 +51,8 @@ reasons! {
     BadContent = "bad_content", "The content of the response is neither a text nor null.";
     BadToolCalls = "bad_tool_calls", "`tool_calls` of the response is not a list of calls with a function name.";
     NoContent = "no_content", "The response holds neither content nor tool calls.";
-    BadRow = "bad_row", "Table: the row has more or fewer cells than the header, or an open quote.";
-    EmptyText = "empty_text", "Table: the cell of the text column is blank.";
+    BadRow = "bad_row", "The row of the table has more or fewer cells than the header, or an open quote.";
+    EmptyText = "empty_text", "The cell of the text column is blank.";
     NoLabel = "no_label", "Classification: the response holds no label.";
     OffTaxonomy = "off_taxonomy", "Classification: the label is not one of `labels`.";
     NoToolCalls = "no_tool_calls", "Tool calling: the response holds no tool calls.";

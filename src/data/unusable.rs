@@ -112,10 +112,10 @@ impl fmt::Display for Unusable {
             Unusable::NoneSelected { workload, counts, workloads } => {
                 write!(
                     f,
-                    "cannot make datasets: no valid record of workload {workload} passes the filter ({})",
+                    "cannot make datasets: no valid record of workload {workload} was selected ({})",
                     CountsClause(counts)
                 )?;
-                if workloads.is_empty() { Ok(()) } else { write!(f, "; the logs hold {}", list(workloads)) }
+                if workloads.is_empty() { Ok(()) } else { write!(f, "; workloads in the logs: {}", list(workloads)) }
             }
             Unusable::ToolCalls { types } => write!(
                 f,
@@ -133,7 +133,7 @@ impl fmt::Display for Unusable {
                     "cannot make datasets: workload {workload} has {kept} usable records and needs {needed} ({}",
                     CountsClause(counts)
                 )?;
-                if *over_limit > 0 { write!(f, ", over limit {over_limit})") } else { f.write_str(")") }
+                if *over_limit > 0 { write!(f, "; {over_limit} over the limit)") } else { f.write_str(")") }
             }
             Unusable::EvalTooLarge { workload, eval_size, kept, held_back } => write!(
                 f,
@@ -164,10 +164,10 @@ struct CountsClause<'a>(&'a LineCounts);
 impl fmt::Display for CountsClause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LineCounts { read, rejected, other, duplicates } = self.0;
-        write!(f, "read {read}, rejected {}", self.0.all_rejected())?;
+        write!(f, "{read} read: {} rejected", self.0.all_rejected())?;
         if let Some((reason, _)) = rejected.iter().max_by_key(|&(_, &lines)| lines) {
-            write!(f, " (most for {reason})")?;
+            write!(f, ", most often {reason}")?;
         }
-        write!(f, ", other {other}, duplicates {duplicates}")
+        write!(f, "; {other} of another workload, client or time; {duplicates} duplicates")
     }
 }

@@ -183,17 +183,15 @@ impl Comparer<'_> {
             for warning in of_fact(fact) {
                 match warning {
                     Warning::NeverPredicted(classes) => {
+                        let rows = |rows| if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
                         let labels: Vec<String> =
-                            classes.iter().map(|class| format!("{} ({})", class.label, class.rows)).collect();
-                        told.push(format!(
-                            "{name} never predicts these classes (with their eval rows): {}",
-                            labels.join(", ")
-                        ));
+                            classes.iter().map(|class| format!("{} ({})", class.label, rows(class.rows))).collect();
+                        told.push(format!("{name} never predicts a class of the eval set: {}", labels.join(", ")));
                     }
                     Warning::FewRows(classes) => {
                         let all = fact.classes.iter().filter(|class| class.support > 0).count();
                         let sentence = format!(
-                            "{} of {all} classes have fewer than {} eval rows: their own scores say little",
+                            "{} of {all} classes have fewer than {} eval rows: do not rely on the scores of single classes",
                             classes.len(),
                             warnings::FEW_ROWS
                         );
@@ -233,7 +231,7 @@ impl Comparer<'_> {
         };
         let contenders: Vec<Contender> = finals.iter().map(contender).collect();
         let Some(chosen) = smallest_not_worse(&contenders).map(|at| finals[at]) else {
-            let why = "every model that is not worse than the best never predicts a class that the eval set has";
+            let why = "every model that is not worse than the best leaves out a class of the eval set";
             return (None, format!("No candidate can be recommended: {why}."));
         };
         let one = &evaluated[chosen];
@@ -243,8 +241,8 @@ impl Comparer<'_> {
         let base = pairs.iter().position(|&(a, b)| b == chosen && evaluated[a].candidate == one.candidate);
         let base = base.and_then(|at| decided.get(at)).map(against_base);
         let among = (finals.len() > 1).then(|| match best.filter(|best| *best != chosen) {
-            None => "the best of the candidates".to_owned(),
-            Some(best) => format!("not worse than {}", candidates[evaluated[best].candidate].model_name),
+            None => "and the best of the candidates".to_owned(),
+            Some(best) => format!("and not worse than {}", candidates[evaluated[best].candidate].model_name),
         });
         let reasons: String = base.into_iter().chain(among).map(|reason| format!(", {reason}")).collect();
         let decision = "Whether it takes over is for a person to decide.";

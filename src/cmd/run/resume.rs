@@ -13,7 +13,7 @@ use crate::store::{RunRow, Store};
 pub(super) fn resumable_run(store: &Store, name: &str, state_dir: &Path) -> anyhow::Result<RunRow> {
     let row = if name.is_empty() {
         store.runs()?.into_iter().find(liveness::can_resume).ok_or_else(|| {
-            Fault::new(Exit::Usage, format!("no run in {} was killed or cancelled", state_dir.display()))
+            Fault::new(Exit::Usage, format!("cannot resume: no run in {} was killed or cancelled", state_dir.display()))
                 .hint("`dfwfd status` lists the runs")
         })?
     } else {

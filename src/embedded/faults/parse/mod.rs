@@ -96,7 +96,7 @@ fn pattern(text: &str) -> Parsed<Option<Pattern>> {
     if !has_base {
         let path = text.trim_start_matches('/');
         return bad(format!(
-            "paths begin with the base of a service, /nemo, /nim or /datastore; `{text}` does not (/nemo/{path}?)"
+            "the path `{text}` does not begin with the base of a service (/nemo, /nim or /datastore): did you mean /nemo/{path}?"
         ));
     }
     Ok(Some(whole))

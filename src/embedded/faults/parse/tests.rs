@@ -137,11 +137,8 @@ fn refusals_say_what_is_allowed() {
         ("FETCH /nemo/v1/datasets: refuse", "`FETCH` is neither a method (GET, POST"),
         ("nemo: refuse", "`nemo` is neither a method"),
         ("POST /nemo/a /nemo/b: refuse", "remove `/nemo/b`"),
-        (
-            "/v1/customization/jobs: refuse",
-            "/nemo, /nim or /datastore; `/v1/customization/jobs` does not (/nemo/v1/cust",
-        ),
-        ("/control/hold: refuse", "paths begin with the base of a service"),
+        ("/v1/customization/jobs: refuse", "(/nemo, /nim or /datastore): did you mean /nemo/v1/customization/jobs?"),
+        ("/control/hold: refuse", "does not begin with the base of a service"),
         ("/nemo/[: refuse", "is not a pattern"),
         ("status", "status needs a value: status=CODE"),
         ("status=", "status needs a value"),
