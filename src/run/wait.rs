@@ -27,7 +27,7 @@ pub struct TooLong {
 }
 
 impl RunContext {
-    /// Polls until the probe returns `Some`. A service that does not answer is waited for, up to [`OUTAGE`].
+    /// Polls until the probe returns `Some`. A service that does not answer is waited for, for at most two minutes.
     ///
     /// # Errors
     /// When the probe fails, the run is asked to stop, or the wait exceeds `limit`.

@@ -85,9 +85,10 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Crates that one place alone may use, or each of these for its own database.
-const ONLY_IN: [(&str, &str); 9] = [
+const ONLY_IN: [(&str, &str); 10] = [
     ("elasticsearch", "source/elastic/"),
-    ("serde_yaml", "config/file.rs"),
+    ("saphyr_parser", "config/yaml.rs"),
+    ("serde_yaml", "config/yaml.rs"),
     ("rusqlite", "store/"),
     ("rusqlite", "embedded/data_dir/"),
     ("axum", "embedded/"),

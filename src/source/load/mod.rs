@@ -65,7 +65,7 @@ pub struct UnclearTable {
 /// Loads files into a log store. Writes refused lines to `rejects` and tells `progress` now and then how far it is.
 ///
 /// # Errors
-/// Before an [`InputError`] everything that was read is stored.
+/// Before an `InputError` everything that was read is stored.
 pub fn load<'a>(
     request: &'a LoadRequest,
     store: impl Into<LogStore<'a>>,
