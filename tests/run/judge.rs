@@ -147,7 +147,7 @@ fn a_judge_that_refuses_the_key_ends_the_run_before_it_begins() {
     let auto = ["--set", "evaluation_config.workload_type=auto"];
     run(&platform, &home, &[&auto[..], &["--logs", news.to_str().unwrap()]].concat()).expect(0);
     assert_eq!(judge.asked().len(), 1);
-    run(&platform, &home, &auto).expect(3).says("asking the judge");
+    run(&platform, &home, &auto).expect(3).says("cannot ask the judge");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }
 

@@ -111,7 +111,7 @@ fn a_dead_run_is_given_back_by_the_next_one() {
     assert!(!dry["held"].as_array().unwrap().is_empty() && dry["released"].as_array().unwrap().is_empty(), "{dry}");
     assert!(!platform.gpus_held().is_empty(), "a dry run gives nothing back");
     let second = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0);
-    assert!(second.stderr.contains("giving it back"), "{second:?}");
+    assert!(second.stderr.contains("releasing what run"), "{second:?}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     let runs = platform.dfwfd(&home, &["status", "--format", "json"]).expect(0).json();
     let states: Vec<&str> = runs["runs"].as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
