@@ -344,7 +344,7 @@ fn clients_and_times() {
     assert_eq!(other("day", &["--since", "2023-11-14", "--until", "2023-11-15"]), (0, 60));
     // Years ago is not within seven days; from seven days ago on is all of the future.
     let old = small(&folder, "old", 5, &["--logs", "logs.jsonl", "--since", "7d"]);
-    old.code(6).says("other 60").hints();
+    old.code(6).says("60 of another workload, client or time").hints();
     let future = records.iter().cloned().map(|mut record| {
         record["timestamp"] = json!(32_503_680_000_u64);
         record
