@@ -89,7 +89,7 @@ pub fn an_authority_that_is_not_known_is_said_with_its_remedy(server: &Secured) 
     let output = server.dfwfd(&folder, &server.url, "", &off).run();
     assert!(matches!(output.code, Some(0 | 6)), "{output}");
     let off = ["split", "--out", "out", "--set", "logs.elasticsearch.verify=false"];
-    server.dfwfd(&folder, &server.url, "", &off).run().says("logs.elasticsearch.verify is off");
+    server.dfwfd(&folder, &server.url, "", &off).run().says("logs.elasticsearch.verify is false");
 }
 
 pub fn plain_http_is_not_what_it_speaks(server: &Secured) {

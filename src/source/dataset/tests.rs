@@ -278,7 +278,7 @@ fn what_cannot_be_used_says_why() {
     let mut wanted = request(vec![logs.clone()]);
     wanted.filter.workload = Some("nwes".into());
     let problem = unusable(build(&wanted, &folder.out("out"), None));
-    assert!(problem.to_string().contains("the logs hold news (60)") && !problem.is_usage(), "{problem}");
+    assert!(problem.to_string().contains("workloads in the logs: news (60)") && !problem.is_usage(), "{problem}");
 
     let two = folder.file("two.jsonl", &[line("b", 1, "x", "[[A]]")]);
     let mut wanted = request(vec![logs.clone(), two]);
