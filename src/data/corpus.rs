@@ -12,42 +12,42 @@ use crate::data::workload_type::WorkloadType;
 
 /// The usable records of one workload.
 #[derive(Debug)]
-pub struct Corpus {
-    pub workload: String,
-    pub workload_type: WorkloadType,
+pub(crate) struct Corpus {
+    pub(crate) workload: String,
+    pub(crate) workload_type: WorkloadType,
     /// The counts by which the type was decided.
-    pub types: TypeCounts,
-    pub counts: LineCounts,
+    pub(crate) types: TypeCounts,
+    pub(crate) counts: LineCounts,
     /// The labels (names of functions) of the rows as written most often, in the order of their comparison keys.
-    pub classes: Vec<String>,
+    pub(crate) classes: Vec<String>,
     /// The records in canonical order: timestamp, then id.
-    pub rows: Vec<CorpusRow>,
+    pub(crate) rows: Vec<CorpusRow>,
     /// Texts that have different labels, in the order of their kept rows.
-    pub conflicts: Vec<LabelConflict>,
+    pub(crate) conflicts: Vec<LabelConflict>,
     /// Records that only the workload type refuses, in the order of reading.
-    pub late: Vec<(Origin, Reject)>,
+    pub(crate) late: Vec<(Origin, Reject)>,
 }
 
 /// One usable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CorpusRow {
+pub(crate) struct CorpusRow {
     /// Place of its line.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Index into [`Corpus::classes`].
-    pub class: u32,
+    pub(crate) class: u32,
     /// Equal for near-duplicates.
-    pub group: u64,
+    pub(crate) group: u64,
 }
 
 /// A text that has different labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelConflict {
+pub(crate) struct LabelConflict {
     /// Place of the newest record of the text. It is kept.
-    pub kept: Origin,
+    pub(crate) kept: Origin,
     /// Label of that record.
-    pub label: String,
+    pub(crate) label: String,
     /// All labels of the text with their number of records.
-    pub labels: BTreeMap<String, u64>,
+    pub(crate) labels: BTreeMap<String, u64>,
 }
 
 impl Corpus {

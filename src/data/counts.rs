@@ -8,31 +8,31 @@ use crate::data::reject::Reject;
 
 /// What became of the lines that were read. The records in none of these counts are divided into datasets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LineCounts {
+pub(crate) struct LineCounts {
     /// All lines.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Refused lines by reason.
-    pub rejected: BTreeMap<Reject, u64>,
+    pub(crate) rejected: BTreeMap<Reject, u64>,
     /// Valid records of another workload, client or time.
-    pub other: u64,
+    pub(crate) other: u64,
     /// Records whose user messages a newer record has.
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
 }
 
 impl LineCounts {
     /// Returns the number of refused lines.
-    pub fn all_rejected(&self) -> u64 {
+    pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
 }
 
 /// How many selected records hold what. `auto` decides the workload type by them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TypeCounts {
+pub(crate) struct TypeCounts {
     /// All selected records.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Records whose reply holds tool calls.
-    pub tool_calls: u64,
+    pub(crate) tool_calls: u64,
     /// Records whose reply holds a label.
-    pub labels: u64,
+    pub(crate) labels: u64,
 }

@@ -7,21 +7,21 @@ use crate::data::options::LabelRules;
 
 /// Reads labels out of replies by one workload's rules.
 #[derive(Clone, Debug)]
-pub struct LabelReader {
+pub(crate) struct LabelReader {
     pattern: Option<Regex>,
     allowed: Option<Vec<String>>,
 }
 
 impl LabelReader {
     /// Creates a reader. The error says what is wrong with the pattern.
-    pub fn new(rules: &LabelRules) -> Result<LabelReader, String> {
+    pub(crate) fn new(rules: &LabelRules) -> Result<LabelReader, String> {
         let pattern = rules.pattern.as_deref().map(Regex::new).transpose().map_err(|e| e.to_string())?;
         let allowed = rules.allowed.as_ref().map(|labels| labels.iter().map(|label| key(label)).collect());
         Ok(LabelReader { pattern, allowed })
     }
 
     /// Reads the label of a reply strictly: the last match, trimmed, as written. Never empty.
-    pub fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
+    pub(crate) fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
         match &self.pattern {
             None => last_in_brackets(text),
             Some(pattern) => pattern
@@ -34,17 +34,17 @@ impl LabelReader {
     }
 
     /// Returns true if a label is allowed. Without a list of allowed labels every label is.
-    pub fn allows(&self, label: &str) -> bool {
+    pub(crate) fn allows(&self, label: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&key(label)))
     }
 
     /// Returns the index of the known label that a strictly read reply gives.
-    pub fn strict(&self, text: &str, known: &[String]) -> Option<usize> {
+    pub(crate) fn strict(&self, text: &str, known: &[String]) -> Option<usize> {
         position(known, self.read(text)?)
     }
 
     /// Returns the index of the known label that a reply gives strictly, or as a whole without brackets.
-    pub fn lenient(&self, text: &str, known: &[String]) -> Option<usize> {
+    pub(crate) fn lenient(&self, text: &str, known: &[String]) -> Option<usize> {
         match self.read(text) {
             Some(label) => position(known, label),
             None => position(known, text),
@@ -53,7 +53,7 @@ impl LabelReader {
 }
 
 /// Returns the form in which labels are compared: trimmed and in lower case.
-pub fn key(label: &str) -> String {
+pub(crate) fn key(label: &str) -> String {
     label.trim().to_lowercase()
 }
 

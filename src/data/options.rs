@@ -9,20 +9,20 @@ use crate::data::record::Record;
 /// The records that become datasets, and the rules for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetRequest {
-    pub input: LogSource,
+    pub(crate) input: LogSource,
     /// Paths of the fields in documents of another shape. The local log store ignores them.
     #[serde(default)]
-    pub fields: Fields,
-    pub filter: Filter,
-    pub workload_type: TypeChoice,
-    pub labels: LabelRules,
-    pub split: SplitRules,
+    pub(crate) fields: Fields,
+    pub(crate) filter: Filter,
+    pub(crate) workload_type: TypeChoice,
+    pub(crate) labels: LabelRules,
+    pub(crate) split: SplitRules,
 }
 
 /// The source of records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogSource {
+pub(crate) enum LogSource {
     /// The local log store in this folder (`logs/` of the state directory).
     Local(PathBuf),
     /// JSONL files, in the order given.
@@ -35,7 +35,7 @@ pub enum LogSource {
 
 impl LogSource {
     /// Returns the word for it in manifests.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             LogSource::Local(_) => "local",
             LogSource::Files(_) => "jsonl",
@@ -47,27 +47,27 @@ impl LogSource {
 
 /// The address of an index and the names of the environment variables with its credentials. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexAt {
+pub(crate) struct IndexAt {
     /// Base URL of the server.
-    pub url: String,
-    pub index: String,
+    pub(crate) url: String,
+    pub(crate) index: String,
     /// The variable with an encoded API key. `None` stands for the usual variable, if it is set.
-    pub api_key_env: Option<String>,
+    pub(crate) api_key_env: Option<String>,
     /// The variable with a user name for basic authentication.
-    pub username_env: Option<String>,
+    pub(crate) username_env: Option<String>,
     /// The variable with the password.
-    pub password_env: Option<String>,
+    pub(crate) password_env: Option<String>,
     /// Absolute path of a PEM file with the certificate authority of the server.
-    pub ca_cert: Option<PathBuf>,
+    pub(crate) ca_cert: Option<PathBuf>,
     /// Whether to check the certificate of the server.
     #[serde(default = "yes")]
-    pub verify: bool,
+    pub(crate) verify: bool,
     /// Milliseconds allowed for one call.
     #[serde(default = "two_minutes")]
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
     /// Paths of the fields in its documents, as in the request.
     #[serde(default)]
-    pub fields: Fields,
+    pub(crate) fields: Fields,
 }
 
 fn yes() -> bool {
@@ -96,17 +96,17 @@ impl Default for IndexAt {
 
 /// Dotted paths of the five fields of a record in a document. `None` stands for the field's own name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fields {
-    pub timestamp: Option<String>,
-    pub workload_id: Option<String>,
-    pub client_id: Option<String>,
-    pub request: Option<String>,
-    pub response: Option<String>,
+pub(crate) struct Fields {
+    pub(crate) timestamp: Option<String>,
+    pub(crate) workload_id: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) request: Option<String>,
+    pub(crate) response: Option<String>,
 }
 
 impl Fields {
     /// Returns each field with its path, if that is not the field's own name.
-    pub fn all(&self) -> [(&'static str, Option<&str>); 5] {
+    pub(crate) fn all(&self) -> [(&'static str, Option<&str>); 5] {
         [
             ("timestamp", self.timestamp.as_deref()),
             ("workload_id", self.workload_id.as_deref()),
@@ -117,12 +117,12 @@ impl Fields {
     }
 
     /// Returns true if every field has its own name as its path.
-    pub fn are_own(&self) -> bool {
+    pub(crate) fn are_own(&self) -> bool {
         self.all().iter().all(|(name, path)| path.is_none_or(|path| path == *name))
     }
 
     /// Returns the path of a field.
-    pub fn path<'a>(&'a self, name: &'a str) -> &'a str {
+    pub(crate) fn path<'a>(&'a self, name: &'a str) -> &'a str {
         self.all().into_iter().find(|(field, _)| *field == name).and_then(|(_, path)| path).unwrap_or(name)
     }
 }
@@ -135,19 +135,19 @@ impl std::fmt::Display for IndexAt {
 
 /// Selects records. A part that is `None` or empty lets all pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// `None` stands for the only workload. Several are an error then.
-    pub workload: Option<String>,
-    pub clients: Vec<String>,
+    pub(crate) workload: Option<String>,
+    pub(crate) clients: Vec<String>,
     /// Epoch seconds, inclusive.
-    pub since: Option<i64>,
+    pub(crate) since: Option<i64>,
     /// Epoch seconds, exclusive.
-    pub until: Option<i64>,
+    pub(crate) until: Option<i64>,
 }
 
 impl Filter {
     /// Returns true if a record is selected.
-    pub fn passes(&self, record: &Record<'_>) -> bool {
+    pub(crate) fn passes(&self, record: &Record<'_>) -> bool {
         let Filter { workload, clients, since, until } = self;
         workload.as_deref().is_none_or(|wanted| wanted == record.workload)
             && (clients.is_empty() || clients.iter().any(|client| *client == record.client))
@@ -159,7 +159,7 @@ impl Filter {
 /// The workload type as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TypeChoice {
+pub(crate) enum TypeChoice {
     /// The records decide.
     Auto,
     /// Each reply holds one label.
@@ -170,30 +170,30 @@ pub enum TypeChoice {
 
 /// The rules for reading the label of a record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LabelRules {
+pub(crate) struct LabelRules {
     /// The allowed labels. `None` allows any.
-    pub allowed: Option<Vec<String>>,
+    pub(crate) allowed: Option<Vec<String>>,
     /// A regular expression whose first group, or whole match, is the label. `None` reads double square brackets.
-    pub pattern: Option<String>,
+    pub(crate) pattern: Option<String>,
 }
 
 /// The checked values of `data_split_config`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SplitRules {
+pub(crate) struct SplitRules {
     /// Exact number of rows of the eval set.
-    pub eval_size: usize,
+    pub(crate) eval_size: usize,
     /// Share of the other rows that becomes the validation set.
-    pub val_ratio: f64,
+    pub(crate) val_ratio: f64,
     /// The smallest number of kept records.
-    pub min_total_records: usize,
-    pub random_seed: u64,
+    pub(crate) min_total_records: usize,
+    pub(crate) random_seed: u64,
     /// The largest number of records after dedup. `None` keeps all.
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Whether rows get the arguments of tool calls in the form that each place needs.
-    pub parse_function_arguments: bool,
-    pub stratify_enabled: bool,
+    pub(crate) parse_function_arguments: bool,
+    pub(crate) stratify_enabled: bool,
     /// A class with fewer records counts as rare.
-    pub min_samples_per_class: usize,
+    pub(crate) min_samples_per_class: usize,
     /// Classes with at most this many records share one pool.
-    pub rare_class_threshold: usize,
+    pub(crate) rare_class_threshold: usize,
 }

@@ -2,13 +2,13 @@
 
 /// Where a line stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Number of the input, in the order of reading.
-    pub input: u32,
+    pub(crate) input: u32,
     /// Bytes before the line.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Bytes of the line, without its end.
-    pub length: u32,
+    pub(crate) length: u32,
     /// Number of the line, from 1.
-    pub line: u64,
+    pub(crate) line: u64,
 }

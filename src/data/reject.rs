@@ -6,21 +6,21 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $meaning:literal;)*) => {
         /// The reason for refusing a line. The names are stable: manifests, rejects files and docs/records.md use them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Reject {
+        pub(crate) enum Reject {
             $($(#[$doc])* #[doc = $meaning] #[serde(rename = $name)] $variant,)*
         }
 
         impl Reject {
             /// All reasons, in the order in which the rules are tried.
-            pub const ALL: &'static [Reject] = &[$(Reject::$variant,)*];
+            pub(crate) const ALL: &'static [Reject] = &[$(Reject::$variant,)*];
 
             /// Returns the stable name.
-            pub fn as_str(self) -> &'static str {
+            pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Reject::$variant => $name,)* }
             }
 
             /// Returns a sentence that says what is wrong with the line.
-            pub fn meaning(self) -> &'static str {
+            pub(crate) fn meaning(self) -> &'static str {
                 match self { $(Reject::$variant => $meaning,)* }
             }
         }

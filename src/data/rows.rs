@@ -19,7 +19,7 @@ use crate::data::reject::Reject;
 
 /// Renders rows. Holds scratch space, so reuse it.
 #[derive(Debug)]
-pub struct RowRenderer {
+pub(crate) struct RowRenderer {
     records: Normaliser,
     tape: Tape,
     writer: CanonicalWriter,
@@ -38,7 +38,7 @@ enum ArgumentForm {
 
 impl RowRenderer {
     /// Creates a renderer. `parse_arguments` is `data_split_config.parse_function_arguments`.
-    pub fn new(parse_arguments: bool) -> RowRenderer {
+    pub(crate) fn new(parse_arguments: bool) -> RowRenderer {
         RowRenderer {
             records: Normaliser::of_five(),
             tape: Tape::default(),
@@ -49,7 +49,7 @@ impl RowRenderer {
     }
 
     /// Appends the eval row of a record, without a line end.
-    pub fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+    pub(crate) fn eval_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         forms::read(json, Forms::Logged, |record| self.whole_eval_row(record, out))
     }
 
@@ -83,7 +83,7 @@ impl RowRenderer {
     }
 
     /// Appends the training row of a record, without a line end.
-    pub fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+    pub(crate) fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         forms::read(json, Forms::Logged, |record| self.whole_training_row(record, out))
     }
 

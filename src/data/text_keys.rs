@@ -9,7 +9,7 @@ use crate::data::record::{Content, Message, id};
 
 /// Makes keys. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
-pub struct TextKeyMaker {
+pub(crate) struct TextKeyMaker {
     exact: Vec<u8>,
     masked: Vec<u8>,
     tape: Tape,
@@ -20,16 +20,16 @@ const TEXT: KeyName = KeyName::new("text");
 
 /// The keys of one record's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextKeys {
+pub(crate) struct TextKeys {
     /// Equal if the user's messages are the same.
-    pub exact: u128,
+    pub(crate) exact: u128,
     /// Equal if they are the same after digits and punctuation are masked.
-    pub masked: u64,
+    pub(crate) masked: u64,
 }
 
 impl TextKeyMaker {
     /// Makes the keys of the user's messages, or of all messages with their roles if none is the user's.
-    pub fn of(&mut self, messages: &[Message<'_>]) -> TextKeys {
+    pub(crate) fn of(&mut self, messages: &[Message<'_>]) -> TextKeys {
         self.exact.clear();
         self.masked.clear();
         let is_user = |message: &&Message<'_>| message.role.as_deref() == Some("user");

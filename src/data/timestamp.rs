@@ -9,7 +9,7 @@ const MAX: i64 = 253_402_300_799;
 
 /// Reads a JSON value as whole epoch seconds, rounded down: a number of seconds (from 1e11 on milliseconds) or a quoted
 /// ISO 8601 time. Returns `None` for anything else and for times outside the years 1 to 9999.
-pub fn from_json(raw: &str) -> Option<i64> {
+pub(crate) fn from_json(raw: &str) -> Option<i64> {
     if raw.starts_with('"') {
         return from_text(&serde_json::from_str::<String>(raw).ok()?);
     }
@@ -18,7 +18,7 @@ pub fn from_json(raw: &str) -> Option<i64> {
 
 /// Reads bare text as whole epoch seconds: an ISO 8601 time (UTC if it has no zone), a date (midnight UTC), or a number
 /// of at least nine digits before the point. Shorter numbers would be dates in the basic form of ISO 8601.
-pub fn from_text(text: &str) -> Option<i64> {
+pub(crate) fn from_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = text.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();
     if digits >= 9 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-')) {

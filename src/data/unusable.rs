@@ -6,7 +6,7 @@ use crate::data::counts::{LineCounts, TypeCounts};
 
 /// The reason that no datasets can be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// No workload was named, and the logs hold several.
     Ambiguous {
         /// The workloads with their records.
@@ -53,12 +53,12 @@ pub enum Unusable {
 
 impl Unusable {
     /// Returns true if the command line or the configuration is to blame, not the data.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Unusable::Ambiguous { .. } | Unusable::NoField { .. })
     }
 
     /// Returns something to do about it.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Unusable::Ambiguous { workloads } => {
                 let first = workloads.first().map_or("NAME", |(name, _)| name);

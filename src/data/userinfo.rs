@@ -1,7 +1,7 @@
 //! Takes user names and passwords out of URLs: URLs are shown and stored, passwords are not.
 
 /// Splits a URL into the URL without user name and password, and these two.
-pub fn apart(url: &str) -> (String, Option<(String, String)>) {
+pub(crate) fn apart(url: &str) -> (String, Option<(String, String)>) {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
     let Some(at) = url[start..end].rfind('@').map(|at| start + at) else { return (url.to_owned(), None) };

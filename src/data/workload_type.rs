@@ -11,13 +11,3 @@ pub enum WorkloadType {
     /// Each reply holds tool calls.
     ToolCalling,
 }
-
-impl WorkloadType {
-    /// Returns the word for it in configuration and manifest.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            WorkloadType::Classification => "classification",
-            WorkloadType::ToolCalling => "tool_calling",
-        }
-    }
-}

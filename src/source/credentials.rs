@@ -7,7 +7,7 @@ use crate::data::options::{IndexAt, LogSource};
 use crate::data::userinfo;
 
 /// The variable with the API key, unless the configuration names another.
-pub const API_KEY: &str = "ELASTICSEARCH_API_KEY";
+pub(crate) const API_KEY: &str = "ELASTICSEARCH_API_KEY";
 
 /// The variable with the URL of the server, which may contain a user name and a password.
 const URL: &str = "ELASTICSEARCH_URL";
@@ -27,7 +27,7 @@ pub enum Credentials {
 impl Credentials {
     /// Finds the credentials of a source with `get`, which reads the environment. Variables that the configuration names
     /// come first, then the user in the URL of the server, then the usual variable.
-    pub fn find<'a>(input: &LogSource, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
+    pub(crate) fn find<'a>(input: &LogSource, get: impl Fn(&str) -> Option<&'a str>) -> Credentials {
         let LogSource::Elasticsearch(at) = input else { return Credentials::None };
         let IndexAt { url, api_key_env, username_env, password_env, .. } = &**at;
         let value = |name: &Option<String>| name.as_deref().and_then(&get);

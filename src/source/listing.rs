@@ -10,32 +10,32 @@ use crate::data::record::Record;
 
 /// The listing of a log store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StoreListing {
+pub(crate) struct StoreListing {
     /// The workloads, by name.
-    pub workloads: Vec<WorkloadListing>,
+    pub(crate) workloads: Vec<WorkloadListing>,
     /// Lines that are no records. Only edits by hand leave such lines.
-    pub unreadable: u64,
+    pub(crate) unreadable: u64,
     /// Name and version of the server of an index.
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
 }
 
 /// The listing of one workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct WorkloadListing {
-    pub workload: String,
-    pub records: u64,
+pub(crate) struct WorkloadListing {
+    pub(crate) workload: String,
+    pub(crate) records: u64,
     /// Epoch seconds of the oldest.
-    pub first: i64,
+    pub(crate) first: i64,
     /// Epoch seconds of the newest.
-    pub last: i64,
+    pub(crate) last: i64,
     /// Records by client, in the order of names. The empty name stands for no client.
-    pub clients: Vec<(String, u64)>,
+    pub(crate) clients: Vec<(String, u64)>,
     /// Records by label or called function, each as written most often, the most frequent first.
-    pub labels: Vec<(String, u64)>,
+    pub(crate) labels: Vec<(String, u64)>,
     /// Records with neither label nor tool calls.
-    pub unlabelled: u64,
+    pub(crate) unlabelled: u64,
     /// Records whose response calls tools.
-    pub tool_calls: u64,
+    pub(crate) tool_calls: u64,
 }
 
 /// Counts records into a listing.

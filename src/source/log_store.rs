@@ -11,7 +11,7 @@ use crate::source::local::LocalStore;
 
 /// A log store.
 #[derive(Clone, Copy, Debug)]
-pub enum LogStore<'a> {
+pub(crate) enum LogStore<'a> {
     /// The local one.
     Local(&'a LocalStore),
     /// An index, and the credentials for its server.
@@ -26,7 +26,7 @@ impl<'a> From<&'a LocalStore> for LogStore<'a> {
 
 impl LogStore<'_> {
     /// Counts the records that `filter` lets pass. `cancel` ends the reading of an index that cannot count by itself.
-    pub fn list(
+    pub(crate) fn list(
         self,
         labels: &LabelReader,
         filter: &Filter,
@@ -40,7 +40,7 @@ impl LogStore<'_> {
 
     /// Returns the shell line that deletes these records from an index. `None` where the server cannot tell them from
     /// others, and for the local store, which deletes by itself.
-    pub fn deletion(self, filter: &Filter) -> anyhow::Result<Option<String>> {
+    pub(crate) fn deletion(self, filter: &Filter) -> anyhow::Result<Option<String>> {
         match self {
             LogStore::Local(_) => Ok(None),
             LogStore::Elasticsearch(at, credentials) => delete::delete_command(at, credentials, filter),

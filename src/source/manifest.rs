@@ -2,9 +2,8 @@
 //! tables of `split` and the reports.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::data::corpus::Corpus;
@@ -15,81 +14,81 @@ use crate::data::split::Split;
 use crate::data::workload_type::WorkloadType;
 
 /// Name of the manifest in a dataset folder. It is written last, so a folder with one is complete.
-pub const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// The manifest. `read` = `rejected` + `other` + `duplicates` + `over_limit` + `kept`, and `kept` = `eval` + `train` +
 /// `validation` + `held_back`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    pub workload: String,
-    pub workload_type: WorkloadType,
+    pub(crate) workload: String,
+    pub(crate) workload_type: WorkloadType,
     /// `jsonl`, `stdin`, `local` or `elasticsearch`.
-    pub source: String,
+    pub(crate) source: String,
     /// Lines.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Refused lines by reason.
-    pub rejected: BTreeMap<Reject, u64>,
+    pub(crate) rejected: BTreeMap<Reject, u64>,
     /// Valid records of another workload, client or time.
-    pub other: u64,
+    pub(crate) other: u64,
     /// Records whose user messages a newer record has.
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Records left out by `limit`.
-    pub over_limit: u64,
+    pub(crate) over_limit: u64,
     /// Records that were divided.
-    pub kept: u64,
-    pub eval: u64,
-    pub train: u64,
-    pub validation: u64,
+    pub(crate) kept: u64,
+    pub(crate) eval: u64,
+    pub(crate) train: u64,
+    pub(crate) validation: u64,
     /// Records in no dataset: near-duplicates of eval rows.
-    pub held_back: u64,
+    pub(crate) held_back: u64,
     /// Texts that have different labels.
-    pub conflicts: u64,
-    pub seed: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) seed: u64,
     /// Rows of each label (function) per dataset.
-    pub classes: BTreeMap<String, ClassCounts>,
-    pub files: Vec<DatasetFile>,
-    pub inputs: Vec<InputFile>,
+    pub(crate) classes: BTreeMap<String, ClassCounts>,
+    pub(crate) files: Vec<DatasetFile>,
+    pub(crate) inputs: Vec<InputFile>,
     /// Counts of the selected records, by which `auto` decides.
-    pub types: TypeCounts,
-    pub labels: LabelRules,
+    pub(crate) types: TypeCounts,
+    pub(crate) labels: LabelRules,
     /// Warnings about the data, to be read before a score is trusted.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Rows of one class per dataset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClassCounts {
-    pub eval: u64,
-    pub train: u64,
-    pub validation: u64,
+pub(crate) struct ClassCounts {
+    pub(crate) eval: u64,
+    pub(crate) train: u64,
+    pub(crate) validation: u64,
 }
 
 /// One dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetFile {
+pub(crate) struct DatasetFile {
     /// Path below the dataset folder.
-    pub path: String,
+    pub(crate) path: String,
     /// Lines.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// SHA-256 of its bytes, lower-case hex.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 /// One input that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputFile {
+pub(crate) struct InputFile {
     /// The path as given, `-` for standard input, or URL and name of an index.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Lines.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// BLAKE3 of its bytes, lower-case hex. An index has no order: the sum of the BLAKE3 of its lines modulo 2^256, each read
     /// with its lowest byte first.
-    pub blake3: String,
+    pub(crate) blake3: String,
     /// Name and version of the server of an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
 }
 
 impl Manifest {
@@ -139,15 +138,8 @@ impl Manifest {
         }
     }
 
-    /// Reads the manifest of a dataset folder.
-    pub fn read(dir: &Path) -> Result<Manifest> {
-        let path = dir.join(MANIFEST);
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))
-    }
-
     /// Returns the number of refused lines.
-    pub fn all_rejected(&self) -> u64 {
+    pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
 }

@@ -1,21 +1,21 @@
 //! Reads records from files, streams, indexes and the local log store, and writes log stores and datasets.
 
-pub mod credentials;
-pub mod dataset;
+pub(crate) mod credentials;
+pub(crate) mod dataset;
 pub(crate) mod elastic;
 pub(crate) mod input;
 pub(crate) mod lines;
-pub mod listing;
-pub mod load;
-pub mod local;
-pub mod log_store;
-pub mod manifest;
+pub(crate) mod listing;
+pub(crate) mod load;
+pub(crate) mod local;
+pub(crate) mod log_store;
+pub(crate) mod manifest;
 mod output;
 mod pipeline;
 mod rejects;
 
 pub(crate) use elastic::error::ElasticError;
-pub use output::NewFolder;
+pub(crate) use output::NewFolder;
 
 #[cfg(test)]
 mod tests;

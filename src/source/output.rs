@@ -65,14 +65,14 @@ impl Output {
 
 /// A folder that goes again if nothing is written to it.
 #[derive(Debug)]
-pub struct NewFolder {
+pub(crate) struct NewFolder {
     /// The outermost folder that was made.
     made: Option<PathBuf>,
 }
 
 impl NewFolder {
     /// Creates a folder with the folders above it.
-    pub fn create(path: &Path) -> std::io::Result<NewFolder> {
+    pub(crate) fn create(path: &Path) -> std::io::Result<NewFolder> {
         let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made = missing.last().map(Path::to_owned);
         std::fs::create_dir_all(path)?;

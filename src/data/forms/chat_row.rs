@@ -11,7 +11,7 @@ use crate::data::reject::Reject;
 
 /// Returns the JSON of the record that a chat row stands for. `None` if the line has no `messages`, or a `request` beside
 /// them. Keys other than `messages` and `tools` are kept.
-pub fn record_of(json: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
+pub(crate) fn record_of(json: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
     let row: Members<'_> = serde_json::from_slice(json).ok()?;
     if row.get("messages").is_none() || row.get("request").is_some() || row.get("response").is_some() {
         return None;

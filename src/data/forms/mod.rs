@@ -1,17 +1,17 @@
 //! The forms in which a line may hold a record. Each form is a file that turns a line into the JSON of a record. Only
 //! [`read`] tries them.
 
-pub mod chat_row;
-pub mod reshape;
-pub mod streamed;
-pub mod table;
-pub mod template;
+pub(crate) mod chat_row;
+pub(crate) mod reshape;
+pub(crate) mod streamed;
+pub(crate) mod table;
+pub(crate) mod template;
 
 use crate::data::reject::Reject;
 
 /// The forms that are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forms {
+pub(crate) enum Forms {
     /// Log records, whose response may be whole or streamed.
     Logged,
     /// Log records and chat rows.
@@ -20,7 +20,11 @@ pub enum Forms {
 
 /// Reads a line with `read`, which takes the JSON of a record. If it refuses the line for a reason that another form
 /// explains, the line is turned into a record and read again.
-pub fn read<T>(line: &[u8], forms: Forms, mut read: impl FnMut(&[u8]) -> Result<T, Reject>) -> Result<T, Reject> {
+pub(crate) fn read<T>(
+    line: &[u8],
+    forms: Forms,
+    mut read: impl FnMut(&[u8]) -> Result<T, Reject>,
+) -> Result<T, Reject> {
     let refused = match read(line) {
         Err(refused @ (Reject::NoRequest | Reject::BadResponse)) => refused,
         other => return other,

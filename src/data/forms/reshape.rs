@@ -11,7 +11,7 @@ use crate::data::unusable::Unusable;
 
 /// Turns documents into records, and remembers which fields it has met.
 #[derive(Clone, Debug)]
-pub struct Reshaper {
+pub(crate) struct Reshaper {
     fields: [(&'static str, String, bool); 5],
     met: [bool; 5],
     documents: u64,
@@ -26,14 +26,14 @@ struct FoundFields<'a> {
 
 impl Reshaper {
     /// Creates a reshaper for documents with these paths.
-    pub fn new(fields: &Fields) -> Reshaper {
+    pub(crate) fn new(fields: &Fields) -> Reshaper {
         let place =
             |(name, path): (&'static str, Option<&str>)| (name, path.unwrap_or(name).to_owned(), path.is_some());
         Reshaper { fields: fields.all().map(place), met: [false; 5], documents: 0 }
     }
 
     /// Appends the record of a document, on one line and without a line end.
-    pub fn write(&mut self, document: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, document: &[u8], out: &mut Vec<u8>) {
         let Some(found) = std::str::from_utf8(document).ok().and_then(|text| self.found(text)) else {
             return out.extend_from_slice(document);
         };
@@ -68,7 +68,7 @@ impl Reshaper {
 
     /// Returns an error for the first mapped field that no document had so far. The client is no such field, because many
     /// records have none.
-    pub fn unmet(&self) -> Option<Unusable> {
+    pub(crate) fn unmet(&self) -> Option<Unusable> {
         let mut all = self.fields.iter().zip(self.met).filter(|_| self.documents > 0);
         let ((field, path, _), _) = all.find(|((name, _, mapped), met)| *mapped && !met && *name != "client_id")?;
         Some(Unusable::NoField { field, path: path.clone(), documents: self.documents })

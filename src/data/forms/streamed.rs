@@ -11,7 +11,7 @@ use crate::data::json::members::{Members, write_object};
 
 /// Returns the JSON of the record with the completion as its response. `None` if `response` is no list of chunks. Other
 /// members of the line are kept.
-pub fn record_of(json: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn record_of(json: &[u8]) -> Option<Vec<u8>> {
     let line: Members<'_> = serde_json::from_slice(json).ok()?;
     let chunks: Vec<Members<'_>> = serde_json::from_str(line.get("response")?.get()).ok()?;
     let completion = completion(&chunks)?;

@@ -2,7 +2,7 @@
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Vec<Piece>);
+pub(crate) struct Template(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -12,7 +12,7 @@ enum Piece {
 
 /// The meaning of a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// The cell of this column.
     Cell(usize),
     /// The same text in every row.
@@ -21,12 +21,12 @@ pub enum Meaning {
 
 /// A placeholder without a meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownPlaceholder(pub String);
+pub(crate) struct UnknownPlaceholder(pub String);
 
 impl Template {
     /// Reads a template. `{name}` is a placeholder, and `{{` and `}}` are braces. Braces around text that cannot be a name,
     /// such as JSON, stand for themselves.
-    pub fn parse(text: &str, meaning: impl Fn(&str) -> Option<Meaning>) -> Result<Template, UnknownPlaceholder> {
+    pub(crate) fn parse(text: &str, meaning: impl Fn(&str) -> Option<Meaning>) -> Result<Template, UnknownPlaceholder> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -63,27 +63,27 @@ impl Template {
     }
 
     /// Creates a template without placeholders.
-    pub fn constant(text: &str) -> Template {
+    pub(crate) fn constant(text: &str) -> Template {
         Template(vec![Piece::Literal(text.to_owned())])
     }
 
     /// Returns true if it has no text.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|piece| matches!(piece, Piece::Literal(text) if text.is_empty()))
     }
 
     /// Returns true if it contains the cell of a column.
-    pub fn shows(&self, column: usize) -> bool {
+    pub(crate) fn shows(&self, column: usize) -> bool {
         self.0.contains(&Piece::Cell(column))
     }
 
     /// Returns true if it differs from row to row.
-    pub fn varies(&self) -> bool {
+    pub(crate) fn varies(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Cell(_)))
     }
 
     /// Returns the text for one row.
-    pub fn fill(&self, cells: &[&str]) -> String {
+    pub(crate) fn fill(&self, cells: &[&str]) -> String {
         let text = |piece: &Piece| match piece {
             Piece::Literal(text) => text.clone(),
             Piece::Cell(column) => cells.get(*column).copied().unwrap_or_default().to_owned(),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::data::entry::{Entry, Names};
+use crate::data::entry::{ClassName, Entry, Names};
 use crate::data::forms::{self, Forms};
 use crate::data::json::tape::Tape;
 use crate::data::label::LabelReader;
@@ -15,7 +15,7 @@ use crate::data::text_keys::TextKeyMaker;
 
 /// Examines lines by one request.
 #[derive(Clone, Debug)]
-pub struct Examiner {
+pub(crate) struct Examiner {
     filter: Filter,
     labels: LabelReader,
     choice: TypeChoice,
@@ -23,7 +23,7 @@ pub struct Examiner {
 
 /// Scratch space of one examining thread.
 #[derive(Debug, Default)]
-pub struct ExaminerScratch {
+pub(crate) struct ExaminerScratch {
     keys: TextKeyMaker,
     tape: Tape,
     ids: Ids,
@@ -32,9 +32,9 @@ pub struct ExaminerScratch {
 
 /// The findings of some consecutive lines.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// Lines that were examined.
-    pub read: u64,
+    pub(crate) read: u64,
     pub(super) other: u64,
     pub(super) rejected: Vec<(Origin, Reject)>,
     pub(super) workloads: HashMap<String, u64>,
@@ -44,13 +44,13 @@ pub struct Findings {
 
 impl Findings {
     /// Counts a line that was refused.
-    pub fn reject(&mut self, at: Origin, reason: Reject) {
+    pub(crate) fn reject(&mut self, at: Origin, reason: Reject) {
         self.read += 1;
         self.rejected.push((at, reason));
     }
 
     /// Adds `lines` to every line number, for findings that were numbered from the start of a block.
-    pub fn shift_lines(&mut self, lines: u64) {
+    pub(crate) fn shift_lines(&mut self, lines: u64) {
         self.rejected.iter_mut().for_each(|(at, _)| at.line += lines);
         self.entries.iter_mut().for_each(|entry| entry.origin.line += lines);
     }
@@ -58,7 +58,7 @@ impl Findings {
 
 impl Examiner {
     /// Creates an examiner for a request. The error says what is wrong with its label pattern.
-    pub fn new(request: &DatasetRequest) -> Result<Examiner, String> {
+    pub(crate) fn new(request: &DatasetRequest) -> Result<Examiner, String> {
         let labels = LabelReader::new(&request.labels)?;
         Ok(Examiner { filter: request.filter.clone(), labels, choice: request.workload_type })
     }
@@ -73,7 +73,7 @@ impl Examiner {
     }
 
     /// Examines one line and notes what it holds.
-    pub fn examine(&self, at: Origin, line: &[u8], scratch: &mut ExaminerScratch, findings: &mut Findings) {
+    pub(crate) fn examine(&self, at: Origin, line: &[u8], scratch: &mut ExaminerScratch, findings: &mut Findings) {
         match forms::read(line, Forms::Logged, |json| self.entry(at, json, scratch, findings)) {
             Ok(entry) => {
                 findings.read += 1;
@@ -111,8 +111,8 @@ impl Examiner {
             masked: keys.masked,
             timestamp: record.timestamp,
             origin: at,
-            label: label.map(|label| findings.names.number(label)),
-            tool: tool.map(|name| findings.names.number(name)),
+            label: ClassName::new(label.map(|label| findings.names.number(label))),
+            tool: ClassName::new(tool.map(|name| findings.names.number(name))),
         }))
     }
 

@@ -13,14 +13,14 @@ use crate::data::origin::Origin;
 use crate::data::reject::Reject;
 use crate::data::unusable::Unusable;
 use crate::data::workload_type::WorkloadType;
-pub use examiner::{Examiner, ExaminerScratch, Findings};
+pub(crate) use examiner::{Examiner, ExaminerScratch, Findings};
 
 /// Distinct workloads that are counted each; further ones are ignored.
 const NAMED_WORKLOADS: usize = 1000;
 
 /// Takes the findings of all lines and ends in a corpus.
 #[derive(Debug)]
-pub struct Intake {
+pub(crate) struct Intake {
     examiner: Examiner,
     counts: LineCounts,
     workloads: BTreeMap<String, u64>,
@@ -32,7 +32,7 @@ pub struct Intake {
 
 impl Intake {
     /// Creates an empty intake for a request. The error says what is wrong with its label pattern.
-    pub fn new(request: &DatasetRequest) -> Result<Intake, String> {
+    pub(crate) fn new(request: &DatasetRequest) -> Result<Intake, String> {
         Ok(Intake {
             examiner: Examiner::new(request)?,
             counts: LineCounts::default(),
@@ -44,12 +44,12 @@ impl Intake {
     }
 
     /// Returns the examiner that makes findings for [`Intake::absorb`].
-    pub fn examiner(&self) -> Examiner {
+    pub(crate) fn examiner(&self) -> Examiner {
         self.examiner.clone()
     }
 
     /// Absorbs findings, in the order of the lines, and returns the refused lines.
-    pub fn absorb(&mut self, findings: Findings) -> Vec<(Origin, Reject)> {
+    pub(crate) fn absorb(&mut self, findings: Findings) -> Vec<(Origin, Reject)> {
         self.counts.read += findings.read;
         self.counts.other += findings.other;
         for (_, reason) in &findings.rejected {
@@ -66,8 +66,8 @@ impl Intake {
             let numbers: Vec<u32> = findings.names.list.iter().map(|name| self.names.number(name)).collect();
             let renumbered = |name: u32| numbers.get(name as usize).copied().unwrap_or_default();
             self.entries.extend(findings.entries.into_iter().map(|entry| Entry {
-                label: entry.label.map(renumbered),
-                tool: entry.tool.map(renumbered),
+                label: entry.label.renumbered(renumbered),
+                tool: entry.tool.renumbered(renumbered),
                 ..entry
             }));
         }
@@ -76,7 +76,7 @@ impl Intake {
 
     /// Returns the records that share their second with others and have no id yet, in the order of reading. Their ids
     /// decide which of them is newer. Hand the ids in with [`Intake::settle`].
-    pub fn ties(&mut self) -> Vec<Origin> {
+    pub(crate) fn ties(&mut self) -> Vec<Origin> {
         self.entries.sort_unstable_by_key(|entry| (entry.timestamp, entry.origin));
         let mut start = 0;
         self.tied.clear();
@@ -92,7 +92,7 @@ impl Intake {
     }
 
     /// Takes the ids of the records that [`Intake::ties`] returned, in its order.
-    pub fn settle(&mut self, ids: &[u128]) {
+    pub(crate) fn settle(&mut self, ids: &[u128]) {
         for (&at, &id) in self.tied.iter().zip(ids) {
             self.entries[at as usize].id = id;
         }
@@ -103,7 +103,7 @@ impl Intake {
     }
 
     /// Decides the workload type, refuses the records that it cannot use and drops duplicates. Settle the ties before.
-    pub fn finish(mut self) -> Result<Corpus, Unusable> {
+    pub(crate) fn finish(mut self) -> Result<Corpus, Unusable> {
         if self.is_ambiguous() {
             return Err(Unusable::Ambiguous { workloads: self.workloads.into_iter().collect() });
         }
@@ -135,8 +135,9 @@ impl Intake {
     fn type_counts(&self) -> TypeCounts {
         let mut counts = TypeCounts { records: self.entries.len() as u64, ..TypeCounts::default() };
         for entry in &self.entries {
-            counts.tool_calls += u64::from(!matches!(entry.tool, Err(Reject::NoToolCalls | Reject::BadToolCalls)));
-            counts.labels += u64::from(entry.label != Err(Reject::NoLabel));
+            counts.tool_calls +=
+                u64::from(!matches!(entry.tool.get(), Err(Reject::NoToolCalls | Reject::BadToolCalls)));
+            counts.labels += u64::from(entry.label.get() != Err(Reject::NoLabel));
         }
         counts
     }

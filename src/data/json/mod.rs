@@ -1,5 +1,5 @@
 //! JSON text: read onto a tape, written in canonical form, and taken apart into members. Knows nothing of records.
 
-pub mod canonical;
-pub mod members;
-pub mod tape;
+pub(crate) mod canonical;
+pub(crate) mod members;
+pub(crate) mod tape;

@@ -1,7 +1,7 @@
 //! One log record: a borrowed, typed view of a line of JSON. Checks the rules for every record. The rules of a workload
 //! type are in `intake`.
 
-pub mod id;
+pub(crate) mod id;
 mod normalise;
 
 use std::borrow::Cow;
@@ -13,44 +13,44 @@ use crate::data::json::canonical::Canonicaliser;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
 use crate::data::timestamp;
-pub use normalise::{Checked, Ids, Normaliser, normalise};
+pub(crate) use normalise::{Checked, Ids, Normaliser, normalise};
 
 /// Values for fields that a line lacks. They never replace a field that is there.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FieldDefaults<'a> {
-    pub workload: Option<&'a str>,
-    pub client: Option<&'a str>,
+pub(crate) struct FieldDefaults<'a> {
+    pub(crate) workload: Option<&'a str>,
+    pub(crate) client: Option<&'a str>,
     /// Epoch seconds. Without it a missing time is 0.
-    pub timestamp: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
 }
 
 /// A valid record.
 #[derive(Debug)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// Whole epoch seconds.
-    pub timestamp: i64,
+    pub(crate) timestamp: i64,
     /// Never blank.
-    pub workload: Cow<'a, str>,
+    pub(crate) workload: Cow<'a, str>,
     /// Empty if unknown.
-    pub client: Cow<'a, str>,
+    pub(crate) client: Cow<'a, str>,
     /// The messages of the request. Never empty.
-    pub messages: Vec<Message<'a>>,
+    pub(crate) messages: Vec<Message<'a>>,
     /// The message of the first choice.
-    pub reply: Reply<'a>,
+    pub(crate) reply: Reply<'a>,
 }
 
 /// One message of a request.
 #[derive(Debug, Default)]
-pub struct Message<'a> {
-    pub role: Option<Cow<'a, str>>,
-    pub content: Content<'a>,
+pub(crate) struct Message<'a> {
+    pub(crate) role: Option<Cow<'a, str>>,
+    pub(crate) content: Content<'a>,
     /// The tool calls. Malformed ones are left out.
-    pub tool_calls: Vec<ToolCall<'a>>,
+    pub(crate) tool_calls: Vec<ToolCall<'a>>,
 }
 
 /// The content of a message.
 #[derive(Debug, Default)]
-pub enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// Null or absent.
     #[default]
     None,
@@ -62,37 +62,37 @@ pub enum Content<'a> {
 
 /// The answer of the model.
 #[derive(Debug)]
-pub struct Reply<'a> {
-    pub content: Option<JsonText<'a>>,
+pub(crate) struct Reply<'a> {
+    pub(crate) content: Option<JsonText<'a>>,
     /// The tool calls. An error if the field is no list of calls with a function name.
-    pub tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
+    pub(crate) tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
 }
 
 /// Marks tool calls that have not the shape of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 /// One call of a function.
 #[derive(Debug)]
-pub struct ToolCall<'a> {
-    pub name: Cow<'a, str>,
+pub(crate) struct ToolCall<'a> {
+    pub(crate) name: Cow<'a, str>,
     /// The arguments as JSON text: an object, or a string that holds one.
-    pub arguments: Option<&'a str>,
+    pub(crate) arguments: Option<&'a str>,
 }
 
 impl<'a> Record<'a> {
     /// Reads the record of one line.
-    pub fn parse(json: &'a [u8]) -> Result<Record<'a>, Reject> {
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Record<'a>, Reject> {
         Record::parse_with(json, &FieldDefaults::default())
     }
 
     /// The same with what fills in missing fields.
-    pub fn parse_with(json: &'a [u8], defaults: &FieldDefaults<'a>) -> Result<Record<'a>, Reject> {
+    pub(crate) fn parse_with(json: &'a [u8], defaults: &FieldDefaults<'a>) -> Result<Record<'a>, Reject> {
         Record::read(json, defaults, &mut Tape::default()).map(|(record, _)| record)
     }
 
     /// Reads the record of one line on a tape that is reused. Also returns the line as it stands on the tape.
-    pub fn read<'t>(
+    pub(crate) fn read<'t>(
         json: &'a [u8],
         defaults: &FieldDefaults<'a>,
         tape: &'t mut Tape,
@@ -270,7 +270,7 @@ fn tool_calls<'a>(calls: Option<JsonValue<'_, 'a>>) -> Result<Result<Vec<ToolCal
 const LEVELS_ABOVE_ARGUMENTS: usize = 8;
 
 /// Returns true if the arguments of a call are an object or a text that holds one. No arguments count as `{}`.
-pub fn arguments_are_object(arguments: Option<&str>) -> bool {
+pub(crate) fn arguments_are_object(arguments: Option<&str>) -> bool {
     arguments.is_none_or(|raw| raw.starts_with('{') || text_is_object(raw))
 }
 

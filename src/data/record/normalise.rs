@@ -10,24 +10,24 @@ use crate::data::reject::Reject;
 
 /// A record in the form that the log stores keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Normalised {
-    pub id: u128,
-    pub workload: String,
-    pub client: String,
+pub(crate) struct Normalised {
+    pub(crate) id: u128,
+    pub(crate) workload: String,
+    pub(crate) client: String,
     /// Whole epoch seconds.
-    pub timestamp: i64,
+    pub(crate) timestamp: i64,
     /// Canonical JSON without a line end: the five fields normalised, other keys kept.
-    pub line: Vec<u8>,
+    pub(crate) line: Vec<u8>,
 }
 
 /// Checks and normalises one record.
-pub fn normalise(json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
+pub(crate) fn normalise(json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
     Normaliser::default().normalise(json, defaults)
 }
 
 /// Checks and normalises records. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
-pub struct Normaliser {
+pub(crate) struct Normaliser {
     tape: Tape,
     writer: CanonicalWriter,
     ids: Ids,
@@ -36,21 +36,21 @@ pub struct Normaliser {
 
 /// A record that was checked and written.
 #[derive(Debug)]
-pub struct Checked<'a> {
-    pub id: u128,
-    pub record: Record<'a>,
+pub(crate) struct Checked<'a> {
+    pub(crate) id: u128,
+    pub(crate) record: Record<'a>,
     /// Whether it has keys beyond the five of a record.
-    pub has_more: bool,
+    pub(crate) has_more: bool,
 }
 
 impl Normaliser {
     /// Creates a normaliser that drops every key but the five of a record.
-    pub fn of_five() -> Normaliser {
+    pub(crate) fn of_five() -> Normaliser {
         Normaliser { only_five: true, ..Normaliser::default() }
     }
 
     /// Checks and normalises one record.
-    pub fn normalise(&mut self, json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
+    pub(crate) fn normalise(&mut self, json: &[u8], defaults: &FieldDefaults<'_>) -> Result<Normalised, Reject> {
         let mut line = Vec::with_capacity(json.len() + 64);
         let Checked { id, record, .. } = self.write(json, defaults, &mut line)?;
         let Record { timestamp, workload, client, .. } = record;
@@ -58,7 +58,7 @@ impl Normaliser {
     }
 
     /// Checks one record and appends its normalised line to `out`. May leave a part of it there when it is refused.
-    pub fn write<'a>(
+    pub(crate) fn write<'a>(
         &mut self,
         json: &'a [u8],
         defaults: &FieldDefaults<'a>,
@@ -79,7 +79,7 @@ impl Normaliser {
     }
 
     /// Returns the id of a record.
-    pub fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
+    pub(crate) fn id(&mut self, json: &[u8]) -> Result<u128, Reject> {
         let (record, root) = Record::read(json, &FieldDefaults::default(), &mut self.tape)?;
         Ok(self.ids.of(root, &record))
     }
@@ -87,14 +87,14 @@ impl Normaliser {
 
 /// Makes the ids of records. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
-pub struct Ids {
+pub(crate) struct Ids {
     writer: CanonicalWriter,
     five: Vec<u8>,
 }
 
 impl Ids {
     /// Returns the id of the record that was read from `line`.
-    pub fn of(&mut self, line: JsonValue<'_, '_>, record: &Record<'_>) -> u128 {
+    pub(crate) fn of(&mut self, line: JsonValue<'_, '_>, record: &Record<'_>) -> u128 {
         self.five.clear();
         five_fields(&mut self.writer, line, record, is_one_of_five, &mut self.five);
         id_of(&self.five)

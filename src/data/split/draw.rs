@@ -6,7 +6,7 @@ use rand::rngs::ChaCha8Rng;
 
 /// The purpose of a draw. Each has a stream of its own, so that one never shifts another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// Drawing the records that stay under `limit`.
     Limit = 1,
     /// Drawing the groups of the eval set.
@@ -17,11 +17,11 @@ pub enum Purpose {
 
 /// A stream of draws.
 #[derive(Debug)]
-pub struct Draw(ChaCha8Rng);
+pub(crate) struct Draw(ChaCha8Rng);
 
 impl Draw {
     /// Starts the stream of a seed and purpose.
-    pub fn new(seed: u64, purpose: Purpose) -> Draw {
+    pub(crate) fn new(seed: u64, purpose: Purpose) -> Draw {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut stream = ChaCha8Rng::from_seed(key);
@@ -30,7 +30,7 @@ impl Draw {
     }
 
     /// Draws a number below `bound`, each equally likely. Returns 0 if `bound` is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // Lemire 2019, "Fast Random Integer Generation in an Interval": the high half of a product, rejecting the few
         // low halves that would favour some results.
         let threshold = if bound == 0 { 0 } else { bound.wrapping_neg() % bound };
@@ -43,13 +43,13 @@ impl Draw {
     }
 
     /// Shuffles items (Fisher-Yates, from the front).
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         let count = items.len();
         self.choose_front(items, count);
     }
 
     /// Moves `count` random items to the front, in random order.
-    pub fn choose_front<T>(&mut self, items: &mut [T], count: usize) {
+    pub(crate) fn choose_front<T>(&mut self, items: &mut [T], count: usize) {
         let total = items.len() as u64;
         for at in 0..count.min(items.len().saturating_sub(1)) {
             let other = at as u64 + self.below(total - at as u64);

@@ -1,7 +1,7 @@
 //! Divides rows into datasets: sampling, groups of near-duplicates, stratified eval and validation sets. Takes and
 //! returns indexes.
 
-pub mod draw;
+pub(crate) mod draw;
 
 use crate::data::corpus::Corpus;
 use crate::data::options::SplitRules;
@@ -10,19 +10,19 @@ use crate::data::unusable::Unusable;
 
 /// The rows of each dataset as ascending indexes into [`Corpus::rows`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Split {
-    pub eval: Vec<u32>,
-    pub train: Vec<u32>,
-    pub validation: Vec<u32>,
+pub(crate) struct Split {
+    pub(crate) eval: Vec<u32>,
+    pub(crate) train: Vec<u32>,
+    pub(crate) validation: Vec<u32>,
     /// Near-duplicates of eval rows that did not fit. They are in no dataset.
-    pub held_back: Vec<u32>,
+    pub(crate) held_back: Vec<u32>,
     /// Number of records left out by `limit`.
-    pub over_limit: usize,
+    pub(crate) over_limit: usize,
 }
 
 impl Split {
     /// Returns the number of records that were divided.
-    pub fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.eval.len() + self.train.len() + self.validation.len() + self.held_back.len()
     }
 }
@@ -47,7 +47,7 @@ struct Stratum {
 }
 
 /// Divides a corpus by the rules. All draws depend only on their seed.
-pub fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
+pub(crate) fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
     let (rows, over_limit) = sample(corpus, rules);
     let kept = rows.len();
     if kept < rules.min_total_records {

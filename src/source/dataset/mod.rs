@@ -16,19 +16,19 @@ use crate::data::forms::reshape::Reshaper;
 use crate::data::intake::Intake;
 use crate::data::options::{DatasetRequest, LogSource};
 use crate::data::split;
-pub use crate::data::unusable::Unusable;
+pub(crate) use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
 use crate::source::elastic::reader::IndexReader;
 use crate::source::input::Input;
 use crate::source::lines::MAX_LINE;
 use crate::source::local::LocalStore;
 use crate::source::manifest::MANIFEST;
-pub use crate::source::manifest::Manifest;
+pub(crate) use crate::source::manifest::Manifest;
 use crate::source::output::{Output, remove_if_there};
 use crate::source::rejects::Rejects;
 use read::{InputReader, ReadInput};
 use reread::LineReader;
-pub use write::{EVAL, TRAIN, VALIDATION};
+pub(crate) use write::{EVAL, TRAIN, VALIDATION};
 
 #[cfg(test)]
 pub(in crate::source) use read::examined;
@@ -38,7 +38,7 @@ pub(in crate::source) use read::examined;
 ///
 /// # Errors
 /// An [`Unusable`] stands at the bottom of the error when the records are to blame.
-pub fn build(
+pub(crate) fn build(
     request: &DatasetRequest,
     credentials: &Credentials,
     out: &Path,

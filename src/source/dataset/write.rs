@@ -18,13 +18,13 @@ use crate::source::output::{Output, remove_if_there};
 use crate::source::pipeline;
 
 /// The eval set, below the dataset folder.
-pub const EVAL: &str = "eval/eval_data.jsonl";
+pub(crate) const EVAL: &str = "eval/eval_data.jsonl";
 /// The training set, below the dataset folder.
-pub const TRAIN: &str = "train/training/train_data.jsonl";
+pub(crate) const TRAIN: &str = "train/training/train_data.jsonl";
 /// The validation set, below the dataset folder. An empty one is not written.
-pub const VALIDATION: &str = "train/validation/val_data.jsonl";
+pub(crate) const VALIDATION: &str = "train/validation/val_data.jsonl";
 /// Texts that stand with different labels, below the dataset folder. Without any it is not written.
-pub const CONFLICTS: &str = "conflicts.jsonl";
+pub(crate) const CONFLICTS: &str = "conflicts.jsonl";
 
 /// Rows that one thread renders at once.
 const ROWS_AT_ONCE: usize = 512;

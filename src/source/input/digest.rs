@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 /// Bytes of an input and their hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Digest {
+pub(crate) struct Digest {
     /// Bytes that were read.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// BLAKE3 of all bytes, or the sum of the BLAKE3 of the lines modulo 2^256, as lower-case hex.
-    pub blake3: String,
+    pub(crate) blake3: String,
 }
 
 /// Hashes a stream while something else reads it.

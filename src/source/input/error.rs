@@ -6,7 +6,7 @@ use super::packed::Damaged;
 
 /// Why an input cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum InputError {
+pub(crate) enum InputError {
     /// The input cannot be opened.
     #[error("cannot open {name}")]
     Open {
@@ -58,7 +58,7 @@ impl InputError {
     }
 
     /// Returns whether the command line names something that is no input.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         match self {
             InputError::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
             InputError::Folder { .. } => true,
@@ -67,12 +67,12 @@ impl InputError {
     }
 
     /// Returns whether the content of the input is to blame.
-    pub fn is_data(&self) -> bool {
+    pub(crate) fn is_data(&self) -> bool {
         matches!(self, InputError::Compressed { .. } | InputError::Damaged { .. })
     }
 
     /// Returns what to do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             InputError::Folder { name } => Some(format!("name the files in it, such as {name}/*.jsonl")),
             InputError::Compressed { name, unpack } => {

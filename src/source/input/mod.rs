@@ -1,50 +1,50 @@
 //! Inputs: files, pipes, standard input, indexes and segments of the local log store, each with a name, an order, a digest
 //! and a way to read its lines again. The one place that opens and unpacks what records are read from.
 
-pub mod digest;
-pub mod error;
-pub mod packed;
-pub mod reshaped;
+pub(crate) mod digest;
+pub(crate) mod error;
+pub(crate) mod packed;
+pub(crate) mod reshaped;
 
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::PathBuf;
 
 use digest::StreamDigest;
-pub use error::InputError;
+pub(crate) use error::InputError;
 use packed::{PackedKind, Packing};
 
 /// Something that records are read from.
-pub struct Input<'s> {
+pub(crate) struct Input<'s> {
     /// The name that messages and manifests show.
-    pub name: PathBuf,
+    pub(crate) name: PathBuf,
     /// Whether its lines come in the same order each time.
-    pub has_order: bool,
+    pub(crate) has_order: bool,
     /// Name and version of the server of an index.
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
     /// A stream that can be read once; `None` for the file of the name.
     stream: Option<Box<dyn Read + 's>>,
 }
 
 impl<'s> Input<'s> {
     /// Creates an input of a file or a named pipe.
-    pub fn file(path: impl Into<PathBuf>) -> Input<'s> {
+    pub(crate) fn file(path: impl Into<PathBuf>) -> Input<'s> {
         Input { name: path.into(), has_order: true, server: None, stream: None }
     }
 
     /// Creates an input of a stream, such as standard input.
-    pub fn stream(name: impl Into<PathBuf>, stream: impl Read + 's) -> Input<'s> {
+    pub(crate) fn stream(name: impl Into<PathBuf>, stream: impl Read + 's) -> Input<'s> {
         Input { stream: Some(Box::new(stream)), ..Input::file(name) }
     }
 
     /// Creates an input of the documents of an index, whose order is another one each time.
-    pub fn index(name: String, documents: impl Read + 's, server: String) -> Input<'s> {
+    pub(crate) fn index(name: String, documents: impl Read + 's, server: String) -> Input<'s> {
         Input { has_order: false, server: Some(server), ..Input::stream(name, documents) }
     }
 
     /// Returns whether its lines can be read again where they stand. Those of streams, pipes and packed files cannot. A
     /// file that cannot be opened is reported when it is read.
-    pub fn is_reread_in_place(&self) -> bool {
+    pub(crate) fn is_reread_in_place(&self) -> bool {
         let is_file = || std::fs::metadata(&self.name).map_or(true, |metadata| metadata.is_file());
         let is_packed = || {
             let looked = File::open(&self.name).and_then(packed::look);
@@ -54,7 +54,7 @@ impl<'s> Input<'s> {
     }
 
     /// Opens the input.
-    pub fn open(self) -> Result<OpenInput<'s>, InputError> {
+    pub(crate) fn open(self) -> Result<OpenInput<'s>, InputError> {
         let name = self.name.display().to_string();
         if let Some(bytes) = self.stream {
             return Ok(OpenInput { name, size: None, packing: None, bytes });
@@ -73,20 +73,20 @@ impl<'s> Input<'s> {
 }
 
 /// An input that is open.
-pub struct OpenInput<'s> {
+pub(crate) struct OpenInput<'s> {
     /// The name that messages show.
-    pub name: String,
+    pub(crate) name: String,
     /// Bytes of the file; `None` for a stream.
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// The form in which the bytes were packed.
-    pub packing: Option<Packing>,
+    pub(crate) packing: Option<Packing>,
     /// The bytes, to be read once.
-    pub bytes: Box<dyn Read + 's>,
+    pub(crate) bytes: Box<dyn Read + 's>,
 }
 
 impl<'s> OpenInput<'s> {
     /// Unpacks the bytes while they are read, if they are packed. `digest` hashes them as they stand in the input.
-    pub fn unpacked(self, digest: Option<&StreamDigest>) -> Result<OpenInput<'s>, InputError> {
+    pub(crate) fn unpacked(self, digest: Option<&StreamDigest>) -> Result<OpenInput<'s>, InputError> {
         let OpenInput { name, size, bytes, .. } = self;
         let bytes: Box<dyn Read + 's> = match digest {
             Some(digest) => Box::new(digest.watch(bytes)),

@@ -6,10 +6,10 @@ use std::io::{self, Read};
 use crate::data::origin::Origin;
 
 /// A longer line is refused, so that no input fills the memory.
-pub const MAX_LINE: usize = 64 << 20;
+pub(crate) const MAX_LINE: usize = 64 << 20;
 
 /// Bytes that are kept of a line that is too long, for messages.
-pub const SHOWN_OF_LONG: usize = 1024;
+pub(crate) const SHOWN_OF_LONG: usize = 1024;
 
 /// Bytes of a block, unless one line has more.
 const BLOCK: usize = 1 << 20;
@@ -17,34 +17,34 @@ const BLOCK: usize = 1 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Returns the text behind a byte-order mark.
-pub fn without_mark(text: &[u8]) -> &[u8] {
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// One line of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'b> {
+pub(crate) struct Line<'b> {
     /// Counts from 1: in the stream, or in its block if it comes from [`Block::lines`].
-    pub number: u64,
+    pub(crate) number: u64,
     /// Bytes of the stream before the line.
-    pub start: u64,
+    pub(crate) start: u64,
     /// Bytes of the stream up to the end of the line, its line end included.
-    pub end: u64,
+    pub(crate) end: u64,
     /// Bytes of the stream before `text`.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// The line without byte-order mark and line end; of a line that is too long the beginning.
-    pub text: &'b [u8],
+    pub(crate) text: &'b [u8],
     /// The line as it stands, without the line feed; of a line that is too long the beginning.
-    pub raw: &'b [u8],
+    pub(crate) raw: &'b [u8],
     /// Whether a line feed ends it. Only the last line may lack one.
-    pub is_ended: bool,
+    pub(crate) is_ended: bool,
     /// Whether it is longer than [`MAX_LINE`].
-    pub is_too_long: bool,
+    pub(crate) is_too_long: bool,
 }
 
 impl Line<'_> {
     /// Returns where the text stands, for an input with this number.
-    pub fn origin(&self, input: u32) -> Origin {
+    pub(crate) fn origin(&self, input: u32) -> Origin {
         let length = if self.is_too_long { self.end - self.offset } else { self.text.len() as u64 };
         Origin { input, offset: self.offset, length: length.try_into().unwrap_or(u32::MAX), line: self.number }
     }
@@ -52,7 +52,7 @@ impl Line<'_> {
 
 /// Consecutive whole lines of a stream.
 #[derive(Debug, Default)]
-pub struct Block {
+pub(crate) struct Block {
     bytes: Vec<u8>,
     filled: usize,
     /// Bytes of the stream before it.
@@ -68,7 +68,7 @@ pub struct Block {
 
 impl Block {
     /// Returns its lines, numbered from 1.
-    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let (mut at, mut number) = (0, 0);
         std::iter::from_fn(move || {
             number += 1;
@@ -79,19 +79,19 @@ impl Block {
     }
 
     /// Returns the text at a place within it.
-    pub fn text(&self, at: &Origin) -> &[u8] {
+    pub(crate) fn text(&self, at: &Origin) -> &[u8] {
         let start = at.offset.saturating_sub(self.offset) as usize;
         let end = self.filled.min(start + at.length as usize);
         self.bytes.get(start..end).unwrap_or_default()
     }
 
     /// Returns the bytes of the stream up to its end.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.offset + self.covered
     }
 
     /// Gives the buffer back for another block.
-    pub fn into_buffer(self) -> Vec<u8> {
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.bytes
     }
 
@@ -120,7 +120,7 @@ impl Block {
 
 /// Reads a stream block by block.
 #[derive(Debug)]
-pub struct Blocks<R> {
+pub(crate) struct Blocks<R> {
     from: R,
     /// Bytes of the stream before the next block.
     offset: u64,
@@ -133,17 +133,17 @@ pub struct Blocks<R> {
 
 impl<R: Read> Blocks<R> {
     /// Creates a reader of a stream whose first byte stands at `offset`.
-    pub fn new(from: R, offset: u64) -> Blocks<R> {
+    pub(crate) fn new(from: R, offset: u64) -> Blocks<R> {
         Blocks { from, offset, carry: Vec::new(), max_line: MAX_LINE, fault: None }
     }
 
     /// Sets another length that a line may have.
-    pub fn with_max_line(self, max_line: usize) -> Blocks<R> {
+    pub(crate) fn with_max_line(self, max_line: usize) -> Blocks<R> {
         Blocks { max_line, ..self }
     }
 
     /// Reads the next block into `buffer`; `None` at the end. Whole lines before an error come first.
-    pub fn next(&mut self, buffer: Vec<u8>) -> io::Result<Option<Block>> {
+    pub(crate) fn next(&mut self, buffer: Vec<u8>) -> io::Result<Option<Block>> {
         let mut bytes = buffer;
         let mut filled = self.carry.len();
         if bytes.len() < filled + BLOCK {
@@ -179,7 +179,7 @@ impl<R: Read> Blocks<R> {
     }
 
     /// Gives the stream back.
-    pub fn into_inner(self) -> R {
+    pub(crate) fn into_inner(self) -> R {
         self.from
     }
 
@@ -224,7 +224,7 @@ impl<R: Read> Blocks<R> {
 
 /// Reads a stream line by line.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub(crate) struct Lines<R> {
     blocks: Blocks<R>,
     block: Block,
     /// Bytes of the block that were handed out.
@@ -234,12 +234,12 @@ pub struct Lines<R> {
 
 impl<R: Read> Lines<R> {
     /// Creates a reader of a stream whose first byte stands at `offset`.
-    pub fn new(from: R, offset: u64) -> Lines<R> {
+    pub(crate) fn new(from: R, offset: u64) -> Lines<R> {
         Lines { blocks: Blocks::new(from, offset), block: Block::default(), at: 0, number: 0 }
     }
 
     /// Reads the next line; `None` at the end.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         if self.at >= self.block.covered {
             let used = std::mem::take(&mut self.block);
             let Some(block) = self.blocks.next(used.into_buffer())? else { return Ok(None) };

@@ -5,7 +5,7 @@ use crate::source::lines::without_mark;
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileFormat {
+pub(crate) enum FileFormat {
     /// Log records or chat rows, one per line.
     Jsonl,
     /// Rows of cells with this byte between them. `None` lets the header decide.
@@ -13,7 +13,7 @@ pub enum FileFormat {
 }
 
 /// Returns the format of a file that begins with these bytes.
-pub fn detect(name: &str, beginning: &[u8]) -> FileFormat {
+pub(crate) fn detect(name: &str, beginning: &[u8]) -> FileFormat {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {
         Some("jsonl" | "ndjson" | "json") => FileFormat::Jsonl,

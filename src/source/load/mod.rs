@@ -17,56 +17,56 @@ use crate::data::options::Fields;
 use crate::source::input::{Input, InputError};
 use crate::source::log_store::LogStore;
 use crate::source::rejects::Rejects;
-pub use format::FileFormat;
+pub(crate) use format::FileFormat;
 use loader::Loader;
 use outcome::LoadOutcome;
-pub use outcome::{Loaded, LocatedReject};
+pub(crate) use outcome::Loaded;
 use sink::Sink;
 
 /// The files to load, and the options.
 #[derive(Clone, Debug, Default)]
-pub struct LoadRequest {
+pub(crate) struct LoadRequest {
     /// Files in order. `-` is standard input.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// The format of all files. `None` lets each file decide.
-    pub format: Option<FileFormat>,
-    pub table: TableOptions,
+    pub(crate) format: Option<FileFormat>,
+    pub(crate) table: TableOptions,
     /// The workload of rows without one.
-    pub workload: Option<String>,
+    pub(crate) workload: Option<String>,
     /// The client of rows without one.
-    pub client: Option<String>,
+    pub(crate) client: Option<String>,
     /// The time of rows without one, in epoch seconds.
-    pub timestamp: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
     /// Paths of the fields in lines of another shape.
-    pub fields: Fields,
+    pub(crate) fields: Fields,
 }
 
 /// The progress of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadProgress {
+pub(crate) struct LoadProgress {
     /// Lines, or rows of tables.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Bytes that were read of all files.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Size of all files. `None` if one is a stream or packed.
-    pub of: Option<u64>,
+    pub(crate) of: Option<u64>,
 }
 
 /// A table whose columns or prompts are not clear.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the table {name}")]
-pub struct UnclearTable {
+pub(crate) struct UnclearTable {
     /// The file as it was named.
-    pub name: String,
+    pub(crate) name: String,
     /// What is not clear.
-    pub source: TableError,
+    pub(crate) source: TableError,
 }
 
 /// Loads files into a log store. Writes refused lines to `rejects` and tells `progress` now and then how far it is.
 ///
 /// # Errors
 /// Before an `InputError` everything that was read is stored.
-pub fn load<'a>(
+pub(crate) fn load<'a>(
     request: &'a LoadRequest,
     store: impl Into<LogStore<'a>>,
     rejects: Option<&'a mut dyn Write>,

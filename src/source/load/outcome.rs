@@ -14,48 +14,48 @@ pub(super) const LOCATED: usize = 5;
 
 /// The counts of a load. `read` = `added` + `present` + the sum of `rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Lines, or rows of tables.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Records that are new in the store.
-    pub added: u64,
+    pub(crate) added: u64,
     /// Records that were in the store, or came twice.
-    pub present: u64,
+    pub(crate) present: u64,
     /// Lines that hold no record, by reason.
-    pub rejected: BTreeMap<Reject, u64>,
+    pub(crate) rejected: BTreeMap<Reject, u64>,
     /// The first rejects, for messages.
     #[serde(skip)]
-    pub located: Vec<LocatedReject>,
+    pub(crate) located: Vec<LocatedReject>,
     /// Added records by workload.
     #[serde(skip)]
-    pub workloads: BTreeMap<String, u64>,
+    pub(crate) workloads: BTreeMap<String, u64>,
     /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
-    pub repaired: u64,
+    pub(crate) repaired: u64,
     /// Records that lost fields, because the index admits only the five of a record.
     #[serde(skip)]
-    pub trimmed: u64,
+    pub(crate) trimmed: u64,
     /// The reason of the server for the first record that it refused.
     #[serde(skip)]
-    pub refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
     /// Name and version of the server that was loaded into.
     #[serde(skip)]
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
 }
 
 /// A reject and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocatedReject {
+pub(crate) struct LocatedReject {
     /// The file as it was named, or `<stdin>`.
-    pub file: String,
+    pub(crate) file: String,
     /// From 1.
-    pub line: u64,
-    pub reason: Reject,
+    pub(crate) line: u64,
+    pub(crate) reason: Reject,
 }
 
 impl Loaded {
     /// Returns the number of lines that hold no record.
-    pub fn rejects(&self) -> u64 {
+    pub(crate) fn rejects(&self) -> u64 {
         self.rejected.values().sum()
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::format::detect;
-use super::outcome::LOCATED;
+use super::outcome::{LOCATED, LocatedReject};
 use super::*;
 use crate::data::forms::table::TableError;
 use crate::data::reject::Reject;

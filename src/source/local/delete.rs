@@ -15,16 +15,16 @@ use crate::source::lines::Lines;
 
 /// Counts of a deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Deleted {
+pub(crate) struct Deleted {
     /// Deleted records.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Records and other lines that were kept.
-    pub kept: u64,
+    pub(crate) kept: u64,
 }
 
 impl LocalStore {
     /// Deletes the records that `filter` lets pass. An empty filter deletes all.
-    pub fn delete(&self, filter: &Filter) -> anyhow::Result<Deleted> {
+    pub(crate) fn delete(&self, filter: &Filter) -> anyhow::Result<Deleted> {
         let mut deleted = Deleted::default();
         if !self.dir().is_dir() {
             return Ok(deleted);

@@ -40,13 +40,13 @@ pub(super) type IdSet = HashSet<u128, BuildHasherDefault<AsIs>>;
 pub(super) struct Ids {
     path: PathBuf,
     /// The ids of all records up to `covered`.
-    pub set: IdSet,
+    pub(crate) set: IdSet,
     /// Offset in the segment up to which `set` is complete.
-    pub covered: u64,
+    pub(crate) covered: u64,
     /// Start of the last covered record.
-    pub last_start: u64,
+    pub(crate) last_start: u64,
     /// Id of the last covered record.
-    pub last: Option<u128>,
+    pub(crate) last: Option<u128>,
     generation: Option<u64>,
     /// Bytes of the cache file that were read or written.
     known: u64,

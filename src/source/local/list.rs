@@ -12,7 +12,7 @@ use crate::source::listing::{ListingTally, StoreListing};
 
 impl LocalStore {
     /// Counts the records that `filter` lets pass. `labels` reads their labels.
-    pub fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<StoreListing> {
+    pub(crate) fn list(&self, labels: &LabelReader, filter: &Filter) -> anyhow::Result<StoreListing> {
         let reading = self.read()?;
         let mut tally = ListingTally::default();
         for path in &reading.files {

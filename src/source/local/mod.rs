@@ -20,46 +20,46 @@ use segment::Segment;
 
 /// The log store in one folder.
 #[derive(Clone, Debug)]
-pub struct LocalStore {
+pub(crate) struct LocalStore {
     dir: PathBuf,
 }
 
 /// Records of one workload to append together.
 #[derive(Clone, Debug, Default)]
-pub struct AppendBatch {
+pub(crate) struct AppendBatch {
     lines: Vec<u8>,
     records: Vec<(u128, usize)>,
 }
 
 /// Counts of an appended batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Appended {
+pub(crate) struct Appended {
     /// New records.
-    pub added: u64,
+    pub(crate) added: u64,
     /// Records that were in the store or earlier in the batch.
-    pub present: u64,
+    pub(crate) present: u64,
     /// Torn last lines of a killed writer that were cut off first.
-    pub repaired: u64,
+    pub(crate) repaired: u64,
 }
 
 /// Appends to a store. Remembers the ids of the workloads that it writes to, 16 to 40 bytes each.
 #[derive(Debug)]
-pub struct StoreWriter {
+pub(crate) struct StoreWriter {
     dir: PathBuf,
     segments: HashMap<String, Segment>,
 }
 
 /// The segments of a store. No writer changes them while this lives.
 #[derive(Debug)]
-pub struct StoreReading {
+pub(crate) struct StoreReading {
     /// The segment files, by name.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     _lock: Option<File>,
 }
 
 impl AppendBatch {
     /// Adds a normalised record.
-    pub fn push(&mut self, id: u128, line: &[u8]) {
+    pub(crate) fn push(&mut self, id: u128, line: &[u8]) {
         self.lines.extend_from_slice(line);
         self.lines.push(b'\n');
         self.records.push((id, self.lines.len()));
@@ -73,22 +73,22 @@ impl AppendBatch {
 
 impl LocalStore {
     /// Returns the store in `dir`. The first append creates the folder.
-    pub fn at(dir: impl Into<PathBuf>) -> LocalStore {
+    pub(crate) fn at(dir: impl Into<PathBuf>) -> LocalStore {
         LocalStore { dir: dir.into() }
     }
 
     /// Returns the folder of the store.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Creates a writer.
-    pub fn writer(&self) -> StoreWriter {
+    pub(crate) fn writer(&self) -> StoreWriter {
         StoreWriter { dir: self.dir.clone(), segments: HashMap::new() }
     }
 
     /// Locks the store for reading and returns its segments. A new store has none.
-    pub fn read(&self) -> anyhow::Result<StoreReading> {
+    pub(crate) fn read(&self) -> anyhow::Result<StoreReading> {
         let reading = || -> io::Result<StoreReading> {
             let lock = match File::open(lock_path(&self.dir)) {
                 Ok(file) => Some(supported(file.lock_shared(), file)?),
@@ -103,7 +103,7 @@ impl LocalStore {
 
 impl StoreWriter {
     /// Appends the new records of a batch, or none of them on an error. Other writers may append between two calls.
-    pub fn append(&mut self, workload: &str, batch: &AppendBatch) -> anyhow::Result<Appended> {
+    pub(crate) fn append(&mut self, workload: &str, batch: &AppendBatch) -> anyhow::Result<Appended> {
         let mut append = || -> io::Result<Appended> {
             fs::create_dir_all(&self.dir)?;
             let _lock = lock(&self.dir)?;
@@ -118,7 +118,7 @@ impl StoreWriter {
 }
 
 /// Returns the file name of a workload's segment: readable, safe on every file system, and unique.
-pub fn segment_name(workload: &str) -> String {
+pub(crate) fn segment_name(workload: &str) -> String {
     let mut slug = String::new();
     for c in workload.chars() {
         match c {

@@ -24,22 +24,22 @@ const DEFAULT_SYSTEM_UNLISTED: &str =
 
 /// Options for tables. `None` lets the table decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TableOptions {
+pub(crate) struct TableOptions {
     /// Header of the column with the text.
-    pub text_column: Option<String>,
+    pub(crate) text_column: Option<String>,
     /// Header of the column with the label.
-    pub label_column: Option<String>,
+    pub(crate) label_column: Option<String>,
     /// Template of the system message. An empty one leaves the message out.
-    pub system: Option<String>,
+    pub(crate) system: Option<String>,
     /// Template of the user message.
-    pub prompt: Option<String>,
+    pub(crate) prompt: Option<String>,
     /// The byte between cells.
-    pub delimiter: Option<u8>,
+    pub(crate) delimiter: Option<u8>,
 }
 
 /// The reason that a table cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TableError {
+pub(crate) enum TableError {
     /// The header is no text.
     #[error("the header is not UTF-8 text")]
     Header,
@@ -81,7 +81,7 @@ pub enum TableError {
 
 /// A table with known columns and prompts.
 #[derive(Debug)]
-pub struct Table<'a> {
+pub(crate) struct Table<'a> {
     bytes: &'a [u8],
     columns: Vec<String>,
     text: usize,
@@ -94,18 +94,18 @@ pub struct Table<'a> {
 
 /// One row of a table.
 #[derive(Debug)]
-pub struct TableRow<'a> {
+pub(crate) struct TableRow<'a> {
     /// Number of the line on which it starts, from 1.
-    pub line: u64,
+    pub(crate) line: u64,
     /// The row as written, without its line end.
-    pub raw: &'a [u8],
+    pub(crate) raw: &'a [u8],
     /// The log record as JSON, or the reason that there is none.
-    pub record: Result<Vec<u8>, Reject>,
+    pub(crate) record: Result<Vec<u8>, Reject>,
 }
 
 impl<'a> Table<'a> {
     /// Reads the header and finds columns and prompts. Returns `None` for an empty table.
-    pub fn read(bytes: &'a [u8], options: &TableOptions) -> Result<Option<Table<'a>>, TableError> {
+    pub(crate) fn read(bytes: &'a [u8], options: &TableOptions) -> Result<Option<Table<'a>>, TableError> {
         let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(bytes));
         let mut rows = RawRows::new(bytes, delimiter, 0, None);
         let Some(header) = rows.next() else { return Ok(None) };
@@ -175,7 +175,7 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the rows below the header.
-    pub fn rows(&self) -> impl Iterator<Item = TableRow<'a>> + '_ {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = TableRow<'a>> + '_ {
         self.raw_rows().map(|row| {
             let record = self.cells(&row).and_then(|cells| self.record(&cells));
             TableRow { line: row.line, raw: row.raw, record }
@@ -262,7 +262,7 @@ fn known(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usi
 
 /// Returns the likeliest delimiter: tab, comma, semicolon or bar, whichever occurs most often outside quotes in the
 /// first line.
-pub fn find_delimiter(bytes: &[u8]) -> u8 {
+pub(crate) fn find_delimiter(bytes: &[u8]) -> u8 {
     let line = bytes.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let mut quoted = false;
     let mut counts = [(b',', 0), (b'\t', 0), (b';', 0), (b'|', 0)];

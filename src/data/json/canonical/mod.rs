@@ -10,14 +10,14 @@ use crate::data::reject::Reject;
 
 /// Reads and writes JSON texts. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
-pub struct Canonicaliser {
+pub(crate) struct Canonicaliser {
     tape: Tape,
     writer: CanonicalWriter,
 }
 
 /// Writes values of a tape. Holds scratch space, so reuse it.
 #[derive(Debug, Default)]
-pub struct CanonicalWriter {
+pub(crate) struct CanonicalWriter {
     /// Members of the objects that are being written, innermost last.
     members: Vec<Member>,
 }
@@ -41,7 +41,7 @@ enum MemberOrigin {
 }
 
 /// A key and canonical value that are not in the text.
-pub type GivenMember<'r> = (KeyName, &'r [u8]);
+pub(crate) type GivenMember<'r> = (KeyName, &'r [u8]);
 
 /// The parts of an object that is being written.
 #[derive(Clone, Copy)]
@@ -146,12 +146,12 @@ const PIECE: usize = 16;
 
 impl Canonicaliser {
     /// Appends the canonical form of one JSON text to `out`.
-    pub fn write(&mut self, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
+    pub(crate) fn write(&mut self, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         self.write_below(0, json, out)
     }
 
     /// Appends the canonical form of a text that will stand below `levels` levels of objects and lists.
-    pub fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
+    pub(crate) fn write_below(&mut self, levels: usize, json: &str, out: &mut Vec<u8>) -> Result<(), Reject> {
         let JsonDocument { root, has_lone_surrogate } = self.tape.read(json, levels)?;
         if has_lone_surrogate {
             return Err(Reject::LoneSurrogate);
@@ -163,13 +163,13 @@ impl Canonicaliser {
 
 impl CanonicalWriter {
     /// Appends the canonical form of a value to `out`. No surrogate in it may be lone.
-    pub fn write(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
         self.value(value, &mut Tail::of(out, value.raw().len()));
     }
 
     /// Appends the canonical form of an object, without the members whose key `keep` refuses. The members of `given`
     /// replace its own.
-    pub fn write_object(
+    pub(crate) fn write_object(
         &mut self,
         object: JsonValue<'_, '_>,
         given: &[GivenMember<'_>],
@@ -333,7 +333,7 @@ fn short_escape(c: char) -> Option<&'static [u8]> {
 }
 
 /// Appends `text` as a canonical JSON string, quotes included.
-pub fn write_string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {

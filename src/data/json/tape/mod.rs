@@ -9,7 +9,7 @@ use crate::data::reject::Reject;
 use grammar::Grammar;
 
 /// Deepest nesting that is read. It stays below the limits of the services that read the datasets.
-pub const MAX_DEPTH: usize = 100;
+pub(crate) const MAX_DEPTH: usize = 100;
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
@@ -19,7 +19,7 @@ const KEPT: usize = 1 << 16;
 
 /// The places of the values of a JSON text. Reuse it for many texts.
 #[derive(Debug, Default)]
-pub struct Tape {
+pub(crate) struct Tape {
     nodes: Vec<Node>,
 }
 
@@ -37,14 +37,14 @@ struct Node {
 
 /// A key to look for.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyName {
+pub(crate) struct KeyName {
     text: &'static str,
     prefix: u64,
 }
 
 impl KeyName {
     /// Creates a key. It must contain no quote, backslash or control character.
-    pub const fn new(text: &'static str) -> KeyName {
+    pub(crate) const fn new(text: &'static str) -> KeyName {
         let (bytes, mut first, mut at) = (text.as_bytes(), [0; 8], 0);
         while at < bytes.len() && at < 8 {
             first[at] = bytes[at];
@@ -54,7 +54,7 @@ impl KeyName {
     }
 
     /// Returns the text of the key.
-    pub const fn text(&self) -> &'static str {
+    pub(crate) const fn text(&self) -> &'static str {
         self.text
     }
 
@@ -65,7 +65,7 @@ impl KeyName {
 
 /// The kind of a value. Texts and numbers are told apart by whether canonical JSON can copy them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JsonKind {
+pub(crate) enum JsonKind {
     /// `{...}`
     Object,
     /// `[...]`
@@ -88,7 +88,7 @@ pub enum JsonKind {
 
 /// A value on a tape.
 #[derive(Clone, Copy, Debug)]
-pub struct JsonValue<'t, 'a> {
+pub(crate) struct JsonValue<'t, 'a> {
     text: &'a str,
     nodes: &'t [Node],
     at: u32,
@@ -96,11 +96,11 @@ pub struct JsonValue<'t, 'a> {
 
 /// A text that was read onto a tape.
 #[derive(Clone, Copy, Debug)]
-pub struct JsonDocument<'t, 'a> {
+pub(crate) struct JsonDocument<'t, 'a> {
     /// The outermost value.
-    pub root: JsonValue<'t, 'a>,
+    pub(crate) root: JsonValue<'t, 'a>,
     /// Whether a string in it holds half of a surrogate pair. Such a string is no text.
-    pub has_lone_surrogate: bool,
+    pub(crate) has_lone_surrogate: bool,
 }
 
 impl Tape {
@@ -109,7 +109,7 @@ impl Tape {
     /// # Errors
     ///
     /// [`Reject::InvalidJson`], [`Reject::TrailingData`], [`Reject::TooDeep`], or [`Reject::LineTooLong`] from 4 GiB on.
-    pub fn read<'t, 'a>(&'t mut self, text: &'a str, levels: usize) -> Result<JsonDocument<'t, 'a>, Reject> {
+    pub(crate) fn read<'t, 'a>(&'t mut self, text: &'a str, levels: usize) -> Result<JsonDocument<'t, 'a>, Reject> {
         if u32::try_from(text.len()).is_err() {
             return Err(Reject::LineTooLong);
         }
@@ -146,13 +146,13 @@ impl<'t, 'a> JsonValue<'t, 'a> {
 
     /// Returns its kind.
     #[inline]
-    pub fn kind(&self) -> JsonKind {
+    pub(crate) fn kind(&self) -> JsonKind {
         self.node().kind
     }
 
     /// Returns the JSON text as written.
     #[inline]
-    pub fn raw(&self) -> &'a str {
+    pub(crate) fn raw(&self) -> &'a str {
         let Node { start, end, .. } = self.node();
         &self.text[start as usize..end as usize]
     }
@@ -166,19 +166,19 @@ impl<'t, 'a> JsonValue<'t, 'a> {
 
     /// Iterates over the keys and values of an object. Other values have none.
     #[inline]
-    pub fn members(&self) -> impl Iterator<Item = (JsonValue<'t, 'a>, JsonValue<'t, 'a>)> + use<'t, 'a> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (JsonValue<'t, 'a>, JsonValue<'t, 'a>)> + use<'t, 'a> {
         let mut keys = self.inner(JsonKind::Object);
         std::iter::from_fn(move || Some((keys.next()?, keys.next()?)))
     }
 
     /// Returns the value of a key of an object, as [`JsonValue::values`] does.
-    pub fn get(&self, name: KeyName) -> Option<JsonValue<'t, 'a>> {
+    pub(crate) fn get(&self, name: KeyName) -> Option<JsonValue<'t, 'a>> {
         let [value] = self.values([name]);
         value
     }
 
     /// Returns the values of these keys of an object. A repeated key has its last value. Null counts as absent.
-    pub fn values<const N: usize>(&self, names: [KeyName; N]) -> [Option<JsonValue<'t, 'a>>; N] {
+    pub(crate) fn values<const N: usize>(&self, names: [KeyName; N]) -> [Option<JsonValue<'t, 'a>>; N] {
         let mut found = [None; N];
         for (key, value) in self.members() {
             if let Some(at) = names.iter().position(|name| key.is_key(*name)) {
@@ -190,7 +190,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
 
     /// Iterates over the items of a list. Other values have none.
     #[inline]
-    pub fn items(&self) -> impl Iterator<Item = JsonValue<'t, 'a>> + use<'t, 'a> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = JsonValue<'t, 'a>> + use<'t, 'a> {
         self.inner(JsonKind::List)
     }
 
@@ -202,7 +202,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
     }
 
     /// Returns the text of a string.
-    pub fn text(&self) -> Option<JsonText<'a>> {
+    pub(crate) fn text(&self) -> Option<JsonText<'a>> {
         let raw = self.raw();
         match self.kind() {
             JsonKind::Plain => Some(JsonText::Plain(&raw[1..raw.len() - 1])),
@@ -213,7 +213,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
 
     /// Returns true if it is this key.
     #[inline]
-    pub fn is_key(&self, name: KeyName) -> bool {
+    pub(crate) fn is_key(&self, name: KeyName) -> bool {
         let Node { prefix, start, end, kind, .. } = self.node();
         if kind != JsonKind::Plain {
             return self.is_escaped_key(name);
@@ -239,7 +239,7 @@ impl<'t, 'a> JsonValue<'t, 'a> {
 
 /// The text of a JSON string.
 #[derive(Clone, Copy, Debug)]
-pub enum JsonText<'a> {
+pub(crate) enum JsonText<'a> {
     /// Without escapes.
     Plain(&'a str),
     /// As written, with quotes and escapes.
@@ -248,7 +248,7 @@ pub enum JsonText<'a> {
 
 impl<'a> JsonText<'a> {
     /// Returns the unescaped text. It is empty if half of a surrogate pair stands in it.
-    pub fn read(&self) -> Cow<'a, str> {
+    pub(crate) fn read(&self) -> Cow<'a, str> {
         match self {
             JsonText::Plain(text) => Cow::Borrowed(text),
             JsonText::Written(raw) => serde_json::from_str(raw).map(Cow::Owned).unwrap_or_default(),
@@ -256,7 +256,7 @@ impl<'a> JsonText<'a> {
     }
 
     /// Returns true if the text is white space only.
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         match self {
             JsonText::Plain(text) => text.trim().is_empty(),
             // Nearly all texts begin with neither white space nor an escape, and are not unescaped here.
