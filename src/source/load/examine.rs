@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use crate::data::forms::table::TableRow;
 use crate::data::forms::{self, Forms};
+use crate::data::origin::Origin;
 use crate::data::record::{Checked, FieldDefaults, Normaliser};
 use crate::data::reject::Reject;
-use crate::source::lines::{Block, Line};
+use crate::source::lines::Block;
 
 /// A block of lines and what they hold.
 #[derive(Debug, Default)]
 pub(super) struct ExaminedBlock {
     block: Block,
     out: Vec<u8>,
-    found: Vec<Result<FoundPlace, Reject>>,
+    found: Vec<Result<FoundPlace, RefusedPlace>>,
 }
 
 /// Where a record stands in the output of an examiner.
@@ -25,6 +26,13 @@ struct FoundPlace {
     workload: Arc<str>,
     line: Range<usize>,
     has_more: bool,
+}
+
+/// The reason for refusing a line, and the place of the line.
+#[derive(Clone, Copy, Debug)]
+struct RefusedPlace {
+    reason: Reject,
+    at: Origin,
 }
 
 /// A record, ready for a store.
@@ -51,13 +59,12 @@ impl ExaminedBlock {
         self.block.end()
     }
 
-    /// Returns each line, numbered from the start of the block, with what it holds.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Line<'_>, Result<FoundRecord<'_>, Reject>)> {
-        let found = self.found.iter().map(|found| match found {
+    /// Returns for each line the record that it holds, or the reason that it is refused and its text.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Result<FoundRecord<'_>, (Reject, &[u8])>> {
+        self.found.iter().map(|found| match found {
             Ok(place) => Ok(place.record(&self.out)),
-            Err(reason) => Err(*reason),
-        });
-        self.block.lines().zip(found)
+            Err(RefusedPlace { reason, at }) => Err((*reason, self.block.text(at))),
+        })
     }
 
     /// Gives the buffer of the block back, and the rest for another block.
@@ -88,11 +95,12 @@ impl<'a> LoadExaminer<'a> {
         out.clear();
         found.clear();
         for line in block.lines() {
-            found.push(if line.is_too_long {
+            let record = if line.is_too_long {
                 Err(Reject::LineTooLong)
             } else {
                 forms::read(line.text, Forms::LoggedAndChatRows, |json| self.record(json, &mut out))
-            });
+            };
+            found.push(record.map_err(|reason| RefusedPlace { reason, at: line.origin(0) }));
         }
         ExaminedBlock { block, out, found }
     }

@@ -123,10 +123,9 @@ impl<'a> Loader<'a> {
             || LoadExaminer::new(defaults, only_five),
             |examiner: &mut LoadExaminer<'_>, (block, room): (Block, ExaminedBlock)| examiner.lines(block, room),
             |examined: ExaminedBlock| {
-                let before_block = lines;
-                for (line, found) in examined.iter() {
-                    lines = before_block + line.number;
-                    self.take_line(name, lines, line.text, found)?;
+                for found in examined.iter() {
+                    lines += 1;
+                    self.take_line(name, lines, found)?;
                 }
                 self.report(before + examined.end());
                 used.borrow_mut().push(examined);
@@ -143,14 +142,15 @@ impl<'a> Loader<'a> {
         let mut examiner = LoadExaminer::new(self.defaults(), self.only_five);
         let mut out = Vec::new();
         for row in table.iter().flat_map(Table::rows) {
-            let found = examiner.row(&row, &mut out);
-            self.take_line(name, row.line, row.raw, found)?;
+            let found = examiner.row(&row, &mut out).map_err(|reason| (reason, row.raw));
+            self.take_line(name, row.line, found)?;
         }
         self.report(self.reached.bytes + bytes.len() as u64);
         Ok(())
     }
 
-    fn take_line(&mut self, name: &str, line: u64, text: &[u8], found: Result<FoundRecord<'_>, Reject>) -> Result<()> {
+    /// Stores the record of a line, or rejects the line.
+    fn take_line(&mut self, name: &str, line: u64, found: Result<FoundRecord<'_>, (Reject, &[u8])>) -> Result<()> {
         self.outcome.loaded.read += 1;
         match found {
             Ok(record) => {
@@ -158,7 +158,7 @@ impl<'a> Loader<'a> {
                 let stored = self.sink.push(record, (self.outcome.names.len() - 1, line))?;
                 self.outcome.count(stored)
             }
-            Err(reason) => self.outcome.reject(name, line, text, reason),
+            Err((reason, text)) => self.outcome.reject(name, line, text, reason),
         }
     }
 
