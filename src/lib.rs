@@ -2,18 +2,18 @@
 
 pub mod cli;
 pub mod cmd;
-pub mod config;
-pub mod data;
+mod config;
+mod data;
 pub mod embedded;
 pub mod error;
 pub mod nemo;
-pub mod platform;
-pub mod report;
+mod platform;
+mod report;
 mod retry;
-pub mod run;
+mod run;
 pub mod score;
-pub mod source;
-pub mod store;
+mod source;
+mod store;
 pub mod student;
 pub mod ui;
-pub mod vocabulary;
+mod vocabulary;

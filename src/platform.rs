@@ -11,19 +11,17 @@ use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::vocabulary::{Generation, PlatformId, PlatformKind};
 
-pub use crate::embedded::{
-    BadFault, Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
+pub(crate) use crate::embedded::{
+    Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
 };
 
 /// A connected platform.
 #[derive(Debug)]
-pub struct Platform {
+pub(crate) struct Platform {
     pub nemo: Client,
     pub id: PlatformId,
     /// As the platform itself tells, whatever the configuration says.
     pub kind: PlatformKind,
-    /// The base URL of the NIM proxy.
-    pub nim: String,
     /// The server inside this process. It ends when this is dropped.
     _server: Option<embedded::Server>,
 }
@@ -31,7 +29,7 @@ pub struct Platform {
 /// A variable that the configuration names is not set.
 #[derive(Debug, thiserror::Error)]
 #[error("{key} names the environment variable {name}, which is not set")]
-pub struct Unset {
+pub(crate) struct Unset {
     pub key: String,
     pub name: String,
 }
@@ -41,7 +39,7 @@ pub struct Unset {
 ///
 /// # Errors
 /// When the server cannot be started, a secret that the plan names is not set, or a certificate cannot be read.
-pub fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Result<Platform> {
+pub(crate) fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Result<Platform> {
     match plan.platform.kind {
         _ if plan.rehearse => start(gpus),
         PlatformKind::Embedded => start(gpus),
@@ -54,10 +52,10 @@ fn start(gpus: u32) -> anyhow::Result<Platform> {
     let server = embedded::Server::start(options).context("cannot start the embedded platform")?;
     let (nemo, nim, datastore) = server.base_urls();
     let id = PlatformId::InProcess(server.instance().to_owned());
-    let base_urls = BaseUrls { nemo, nim: nim.clone(), datastore };
+    let base_urls = BaseUrls { nemo, nim, datastore };
     let options = ClientOptions { base_urls, bearer: None, hf_token: None, headers: Vec::new(), ca_cert: None };
     let nemo = Client::new(&options, Some(Generation::V1), "").context("cannot connect to the embedded platform")?;
-    Ok(Platform { nemo, id, kind: PlatformKind::Embedded, nim, _server: Some(server) })
+    Ok(Platform { nemo, id, kind: PlatformKind::Embedded, _server: Some(server) })
 }
 
 fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
@@ -81,7 +79,6 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
         .iter()
         .map(|(name, value)| Ok((name.clone(), Secret::new(filled(name, value, environment)?))))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let nim = base_urls.nim.clone();
     let options = ClientOptions {
         base_urls,
         bearer,
@@ -91,7 +88,7 @@ fn remote(plan: &Plan, environment: &Environment) -> anyhow::Result<Platform> {
     };
     let nemo = Client::new(&options, platform.generation, &platform.namespace)
         .context("cannot prepare the connection to NeMo")?;
-    Ok(Platform { nemo, id, kind: PlatformKind::Nemo, nim, _server: None })
+    Ok(Platform { nemo, id, kind: PlatformKind::Nemo, _server: None })
 }
 
 /// Fills in `${NAME}` from the environment.
@@ -113,7 +110,7 @@ fn filled(header: &str, value: &str, environment: &Environment) -> anyhow::Resul
 
 impl Platform {
     /// Notes whether the answers so far came from an embedded platform, which may run in another process.
-    pub fn recognise(&mut self) {
+    pub(crate) fn recognise(&mut self) {
         if self.nemo.embedded_instance().is_some() {
             self.kind = PlatformKind::Embedded;
         }

@@ -182,7 +182,7 @@ pub struct LossPoint {
 
 /// Why something failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The outermost message, which names the act and its object.
     pub message: String,
     /// The reasons, outermost first.
@@ -191,7 +191,7 @@ pub struct Failure {
 
 impl Failure {
     /// Returns the chain of an error.
-    pub fn new(error: &anyhow::Error) -> Failure {
+    pub(crate) fn new(error: &anyhow::Error) -> Failure {
         Failure { message: error.to_string(), causes: error.chain().skip(1).map(ToString::to_string).collect() }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The variables of the process and of a `.env` file.
 #[derive(Clone, Default)]
-pub struct Environment {
+pub(crate) struct Environment {
     process: BTreeMap<String, String>,
     file: BTreeMap<String, String>,
     path: Option<PathBuf>,
@@ -17,7 +17,7 @@ pub struct Environment {
 
 impl Environment {
     /// Returns the variables of this process. Those that are not valid UTF-8 are left out.
-    pub fn process() -> Environment {
+    pub(crate) fn process() -> Environment {
         let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -25,14 +25,15 @@ impl Environment {
     }
 
     /// Returns an environment of these variables only.
-    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Environment {
+    #[cfg(test)]
+    pub(crate) fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Environment {
         let process = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Environment { process, ..Environment::default() }
     }
 
     /// Adds the variables of the `.env` file in this folder, if it exists.
     #[must_use]
-    pub fn beside(mut self, folder: &Path) -> Environment {
+    pub(crate) fn beside(mut self, folder: &Path) -> Environment {
         let path = folder.join(".env");
         if !path.is_file() {
             return self;
@@ -50,7 +51,7 @@ impl Environment {
     }
 
     /// Returns the value of a variable. An empty variable counts as not set.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let set_in = |variables: &BTreeMap<String, String>| variables.get(name).is_some_and(|value| !value.is_empty());
         let variables = if set_in(&self.process) { &self.process } else { &self.file };
         variables.get(name).map(String::as_str).filter(|value| !value.is_empty())

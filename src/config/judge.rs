@@ -183,7 +183,7 @@ impl Resolver<'_> {
 }
 
 /// Returns the API key of a plan's judge, from the environment or from the configuration as it is today. A judge may need none.
-pub fn judge_key(plan: &Plan, set: &[String], environment: &Environment) -> Option<String> {
+pub(crate) fn judge_key(plan: &Plan, set: &[String], environment: &Environment) -> Option<String> {
     let JudgePlace::Remote { key, .. } = &plan.judge.as_ref()?.place else { return None };
     let from = |variables: &[String]| variables.iter().find_map(|name| environment.get(name)).map(str::to_owned);
     match key {

@@ -7,19 +7,19 @@
 mod candidates;
 mod check;
 mod defaults;
-pub mod env;
+pub(crate) mod env;
 mod judge;
 mod locate;
 mod node;
 mod overrides;
-pub mod plan;
+pub(crate) mod plan;
 mod platform;
-pub mod problem;
+pub(crate) mod problem;
 mod reader;
 mod records;
 mod resolve;
 mod schema;
-pub mod templates;
+pub(crate) mod templates;
 mod time;
 mod values;
 mod yaml;
@@ -27,10 +27,10 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 use env::Environment;
-pub use judge::judge_key;
+pub(crate) use judge::judge_key;
 use node::ConfigNode;
 use plan::Plan;
-pub use problem::Problems;
+pub(crate) use problem::Problems;
 use problem::{Location, Problem};
 
 /// Larger files are refused as something else than a configuration.
@@ -38,7 +38,7 @@ const LARGEST_FILE: u64 = 256 << 10;
 
 /// The flags that decide what a command does with the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     pub config: Option<PathBuf>,
     pub state_dir: Option<PathBuf>,
     pub set: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Invocation {
 
 /// The part of the configuration that a command needs. Other parts may be missing, but not wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// Only settings such as the log level.
     #[default]
     Settings,
@@ -100,24 +100,24 @@ impl Surroundings {
 }
 
 /// Returns the plan of an invocation, or every problem of its configuration.
-pub fn load(invocation: &Invocation) -> Result<Plan, Problems> {
+pub(crate) fn load(invocation: &Invocation) -> Result<Plan, Problems> {
     load_in(invocation, &Surroundings::of_process())
 }
 
 /// Returns the absolute path of the state directory, even when the rest of the configuration is broken or missing.
-pub fn state_dir(invocation: &Invocation) -> PathBuf {
+pub(crate) fn state_dir(invocation: &Invocation) -> PathBuf {
     locate::state_dir(invocation, &Surroundings::of_process())
 }
 
 /// Returns the variables of the process and of the `.env` file beside the configuration.
-pub fn environment(invocation: &Invocation) -> Environment {
+pub(crate) fn environment(invocation: &Invocation) -> Environment {
     let surroundings = Surroundings::of_process();
     let file = locate::config_file(invocation, &surroundings);
     surroundings.process.clone().beside(file.folder(&surroundings.cwd))
 }
 
 /// Returns the names of the variables that override keys. A stored plan does not contain them.
-pub fn overriding(invocation: &Invocation) -> Vec<String> {
+pub(crate) fn overriding(invocation: &Invocation) -> Vec<String> {
     let environment = environment(invocation);
     let sets_a_key = |name: &&str| name.strip_prefix(overrides::PREFIX).is_some_and(|key| key != "STATE_DIR");
     environment.iter().map(|(name, _)| name).filter(sets_a_key).map(str::to_owned).collect()

@@ -12,7 +12,7 @@ use crate::vocabulary::{Generation, PlatformKind};
 
 /// The resolved and checked configuration of one invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The absolute path of the configuration file.
     pub config_file: Option<PathBuf>,
     /// The absolute path of the state directory.
@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// The platform and how to reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlatformPlan {
+pub(crate) struct PlatformPlan {
     pub kind: PlatformKind,
     /// Base URL of Entity Store, Customizer, Evaluator and Deployment Management, without a trailing slash. Empty when
     /// embedded, as the two below.
@@ -67,7 +67,7 @@ pub struct PlatformPlan {
 
 /// One candidate model (`nims[]`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The id that the NIM serves, such as `meta/llama-3.2-1b-instruct`.
     pub model_name: String,
     /// The context length of the NIM in tokens.
@@ -87,7 +87,7 @@ pub struct Candidate {
 
 /// What only Helix needs to know of a candidate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HelixModel {
+pub(crate) struct HelixModel {
     /// The model entity, `workspace/name` or a bare name. `None`: the one that is named after the model.
     pub base_model: Option<String>,
     /// The Hugging Face repository that the entity is made from if it does not exist.
@@ -104,7 +104,7 @@ pub struct HelixModel {
 
 /// The `customizer_configs` of a candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CustomizerPlan {
+pub(crate) struct CustomizerPlan {
     /// The customization target, such as `meta/llama-3.2-1b-instruct@2.0`.
     pub target: String,
     /// GPUs per node.
@@ -123,26 +123,26 @@ pub struct CustomizerPlan {
 
 impl Plan {
     /// Returns the judge of this type of workload.
-    pub fn judge_of(&self, workload: WorkloadType) -> Option<&JudgePlan> {
+    pub(crate) fn judge_of(&self, workload: WorkloadType) -> Option<&JudgePlan> {
         self.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
     }
 }
 
 impl Candidate {
     /// Returns the GPUs of the training job, or 0 when the model is not trained.
-    pub fn training_gpus(&self) -> u32 {
+    pub(crate) fn training_gpus(&self) -> u32 {
         self.customizer.as_ref().map_or(0, |customizer| customizer.gpus.saturating_mul(customizer.num_nodes.max(1)))
     }
 
     /// Returns the fewest GPUs that suffice when NIM and training take turns.
-    pub fn least_gpus(&self) -> u32 {
+    pub(crate) fn least_gpus(&self) -> u32 {
         self.gpus.max(self.training_gpus())
     }
 }
 
 /// The model that judges tool calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JudgePlan {
+pub(crate) struct JudgePlan {
     pub model_name: String,
     pub place: JudgePlace,
 }
@@ -150,7 +150,7 @@ pub struct JudgePlan {
 /// The place where a judge runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum JudgePlace {
+pub(crate) enum JudgePlace {
     /// In a NIM that the run deploys.
     Local(LocalJudge),
     /// Behind an existing endpoint, which the Evaluator calls.
@@ -163,7 +163,7 @@ pub enum JudgePlace {
 
 /// The NIM of a judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LocalJudge {
+pub(crate) struct LocalJudge {
     /// The GPUs held for the whole run. A stand-in for a remote judge takes 0.
     pub gpus: u32,
     pub pvc_size: Option<String>,
@@ -174,7 +174,7 @@ pub struct LocalJudge {
 /// The place of a judge's API key; never the key itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum JudgeKey {
+pub(crate) enum JudgeKey {
     /// In the first of these variables that is set. If none is set, no key is sent.
     Variables(Vec<String>),
     /// In plain text in the configuration.
@@ -183,7 +183,7 @@ pub enum JudgeKey {
 
 impl JudgePlan {
     /// Returns the GPUs that the judge holds for the whole run.
-    pub fn gpus(&self) -> u32 {
+    pub(crate) fn gpus(&self) -> u32 {
         match &self.place {
             JudgePlace::Local(local) => local.gpus,
             JudgePlace::Remote { .. } => 0,
@@ -193,7 +193,7 @@ impl JudgePlan {
 
 /// The parameters of every customization job (`training_config` and `lora_config`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainingPlan {
+pub(crate) struct TrainingPlan {
     pub training_type: String,
     pub finetuning_type: String,
     /// Passes over the training rows.
@@ -210,7 +210,7 @@ pub struct TrainingPlan {
 
 /// The time limit of each step in milliseconds (`limits`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// From the creation of a deployment until its model is served.
     pub deploy_ms: u64,
     pub train_ms: u64,
@@ -226,7 +226,7 @@ pub struct Limits {
 /// The levels of `logging_config.level`, quietest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Errors only (`ERROR` and `CRITICAL`).
     Error,
     /// Errors and warnings.
@@ -240,7 +240,7 @@ pub enum LogLevel {
 
 /// A value and where it came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ValueOrigin {
+pub(crate) struct ValueOrigin {
     /// The value as `--plan` shows it. Secrets are masked.
     pub value: String,
     pub from: ValueSource,
@@ -249,7 +249,7 @@ pub struct ValueOrigin {
 /// The source of a value, highest precedence first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ValueSource {
+pub(crate) enum ValueSource {
     /// A command-line flag, including `--set`.
     Flag,
     Environment,

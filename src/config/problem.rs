@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// All problems of a configuration; never empty. They end a command with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Problems {
+pub(crate) struct Problems {
     problems: Vec<Problem>,
 }
 
@@ -17,7 +17,7 @@ impl Problems {
     }
 
     /// Returns what to type next, if that is clear.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let no_file = self.problems.iter().any(|problem| problem.location == Location::NoFile);
         no_file.then(|| "`dfwfd init --sample` writes a flywheel.yaml and sample logs to start from".to_owned())
     }
@@ -28,7 +28,8 @@ impl Problems {
     }
 
     /// Returns every problem. Each is displayed in one line.
-    pub fn each(&self) -> &[Problem] {
+    #[cfg(test)]
+    pub(crate) fn each(&self) -> &[Problem] {
         &self.problems
     }
 }
@@ -48,7 +49,7 @@ impl fmt::Display for Problems {
 
 /// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     pub location: Location,
     /// The key path, such as `nims.0.tag`. Empty when the problem concerns no key.
     pub key: String,
@@ -57,7 +58,7 @@ pub struct Problem {
 
 /// The location of a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
+pub(crate) enum Location {
     /// In a file, on a line where known.
     File(PathBuf, Option<usize>),
     /// In `--set`.
@@ -84,7 +85,7 @@ impl Location {
 
 /// The kind of a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProblemKind {
+pub(crate) enum ProblemKind {
     UnknownKey {
         /// The full path of the key that the user probably meant.
         nearest: Option<String>,
@@ -106,7 +107,7 @@ pub enum ProblemKind {
 
 /// A value that its key does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
+pub(crate) struct Mismatch {
     pub found: String,
     pub allowed: String,
 }

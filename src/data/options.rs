@@ -8,7 +8,7 @@ use crate::data::record::Record;
 
 /// The records that become datasets, and the rules for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DatasetRequest {
+pub(crate) struct DatasetRequest {
     pub(crate) input: LogSource,
     /// Paths of the fields in documents of another shape. The local log store ignores them.
     #[serde(default)]

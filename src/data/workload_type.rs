@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The kind of task that a workload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WorkloadType {
+pub(crate) enum WorkloadType {
     /// Each reply holds one label.
     Classification,
     /// Each reply holds tool calls.

@@ -21,7 +21,7 @@ use crate::vocabulary::{CandidateState, Generation, PlatformKind, PlatformVersio
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result<Report> {
+pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow::Result<Report> {
     let plan: Plan = store.plan(&row.id)?;
     let state = liveness::shown_state(row, state_dir);
     let manifest: Option<Manifest> = store.fact(&row.id, MANIFEST)?;

@@ -13,7 +13,7 @@ use crate::vocabulary::{Generation, PlatformKind};
 
 /// The checked plan of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct PlanReport {
+pub(crate) struct PlanReport {
     pub schema: u32,
     pub platform: PlatformKind,
     /// `v1`, `helix` or `embedded`.
@@ -41,7 +41,7 @@ pub struct PlanReport {
 
 /// How one candidate would run.
 #[derive(Clone, Debug, Serialize)]
-pub struct PlannedCandidate {
+pub(crate) struct PlannedCandidate {
     pub model: String,
     /// `overlap` or `in turn`.
     pub mode: &'static str,
@@ -54,7 +54,7 @@ pub struct PlannedCandidate {
 
 /// The judge of a plan.
 #[derive(Clone, Debug, Serialize)]
-pub struct PlannedJudge {
+pub(crate) struct PlannedJudge {
     pub model: String,
     /// `local` or `remote`.
     pub deployment: &'static str,
@@ -68,7 +68,7 @@ pub struct PlannedJudge {
 
 /// A value of the configuration with its origin.
 #[derive(Clone, Debug, Serialize)]
-pub struct PlannedValue {
+pub(crate) struct PlannedValue {
     /// The key path.
     pub key: String,
     /// Masked if it is a secret.
@@ -78,7 +78,7 @@ pub struct PlannedValue {
 
 impl PlanReport {
     /// Returns the report of a plan and what its check found.
-    pub fn new(plan: &Plan, budget: &Budget, findings: &Findings, manifest: &Manifest) -> PlanReport {
+    pub(crate) fn new(plan: &Plan, budget: &Budget, findings: &Findings, manifest: &Manifest) -> PlanReport {
         let trained = |model: &str| {
             plan.candidates.iter().any(|candidate| candidate.model_name == model && candidate.customizer.is_some())
         };
@@ -142,7 +142,7 @@ impl PlanReport {
     }
 
     /// Returns the report as a page for people.
-    pub fn text(&self, width: usize, color: bool) -> String {
+    pub(crate) fn text(&self, width: usize, color: bool) -> String {
         let mut page = Page::new(width, color);
         if self.rehearsal {
             page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");

@@ -116,7 +116,7 @@ fn counts() -> Manifest {
 }
 
 /// Two students, both done, on a platform inside the process.
-pub fn completed() -> Report {
+pub(super) fn completed() -> Report {
     Report {
         schema: SCHEMA,
         run: "abcd2345".into(),
@@ -163,7 +163,7 @@ fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
 }
 
 /// Tool calls that a judge was asked about; of the second model's it has rated none.
-pub fn judged() -> Report {
+pub(super) fn judged() -> Report {
     let mut report = completed();
     if let Some(data) = &mut report.data {
         data.workload_type = crate::data::workload_type::WorkloadType::ToolCalling;
@@ -178,7 +178,7 @@ pub fn judged() -> Report {
 }
 
 /// A rehearsal of three models with long names; the platform stays.
-pub fn long_names() -> Report {
+pub(super) fn long_names() -> Report {
     let names = [
         "nvidia/llama-3.1-nemotron-nano-8b-instruct-with-a-name-longer-than-a-narrow-terminal-is-wide-v1.5",
         "meta/llama-3.2-1b-instruct",
@@ -193,7 +193,7 @@ pub fn long_names() -> Report {
 }
 
 /// One candidate failed before it was deployed, on a cluster.
-pub fn partial() -> Report {
+pub(super) fn partial() -> Report {
     let mut report = Report {
         state: RunState::Partial,
         exit_code: Some(4),
@@ -224,7 +224,7 @@ pub fn partial() -> Report {
 }
 
 /// Stopped while the second candidate trained.
-pub fn cancelled() -> Report {
+pub(super) fn cancelled() -> Report {
     let mut report = Report { state: RunState::Cancelled, exit_code: Some(130), ..completed() };
     report.candidates[1].state = CandidateState::Cancelled;
     report.candidates[1].training = None;
@@ -237,7 +237,7 @@ pub fn cancelled() -> Report {
 }
 
 /// The first candidate is being evaluated, the second waits.
-pub fn running() -> Report {
+pub(super) fn running() -> Report {
     let mut report = Report { state: RunState::Running, exit_code: None, ..completed() };
     report.candidates[0].state = CandidateState::Running;
     if let Some(evaluation) = &mut report.candidates[0].evaluations.customized {
@@ -266,7 +266,7 @@ pub fn running() -> Report {
 }
 
 /// The process died and a deployment may still be there.
-pub fn held() -> Report {
+pub(super) fn held() -> Report {
     let mut report = Report { state: RunState::Interrupted, exit_code: None, seconds: None, ..running() };
     report.data = None;
     report.candidates = Vec::new();

@@ -7,18 +7,18 @@ use console::Style;
 
 /// The same text without what could drive a terminal: control characters (line feed and tab stay) and the invisible
 /// characters that reverse or hide what follows become U+FFFD.
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     replaced(text, |c| unsafe_char(c) && c != '\n' && c != '\t')
 }
 
 /// Like [`clean`], and on one line: line breaks and tabs become spaces.
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.split(['\n', '\r', '\t']).map(str::trim).filter(|part| !part.is_empty()).collect();
     clean(&lines.join(" ")).into_owned()
 }
 
 /// Like [`clean`], but colour and weight (SGR sequences, which our own tables hold) pass.
-pub fn clean_styled(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean_styled(text: &str) -> Cow<'_, str> {
     if !text.contains('\u{1b}') {
         return clean(text);
     }
@@ -57,12 +57,12 @@ fn unsafe_char(c: char) -> bool {
 }
 
 /// Columns that a text takes on a terminal; styles take none.
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
 /// A time as a person writes it: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".into();
     }
@@ -78,7 +78,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// A count with its thousands set apart: `1,206`.
-pub fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -91,13 +91,13 @@ pub fn count(n: u64) -> String {
 }
 
 /// A count with its noun: `1 row`, `1,206 rows`; the plural is the noun with an `s`.
-pub fn counted(n: u64, noun: &str) -> String {
+pub(crate) fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// What a stretch of text means, which decides how it looks where colour is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// A heading.
     Heading,
     /// Less important.
@@ -111,7 +111,7 @@ pub enum Tone {
 }
 
 /// The text in its tone, or as it is when colour is off.
-pub fn paint(color: bool, tone: Tone, text: &str) -> String {
+pub(crate) fn paint(color: bool, tone: Tone, text: &str) -> String {
     if !color || text.is_empty() {
         return text.to_owned();
     }

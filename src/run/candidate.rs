@@ -12,7 +12,12 @@ use crate::config::plan::Candidate;
 ///
 /// # Errors
 /// When a step fails. Steps that run side by side are all awaited first.
-pub async fn drive(run: &RunContext, candidate: &Candidate, mode: Mode, lease: &mut Lease) -> anyhow::Result<()> {
+pub(super) async fn drive(
+    run: &RunContext,
+    candidate: &Candidate,
+    mode: Mode,
+    lease: &mut Lease,
+) -> anyhow::Result<()> {
     if is_all_evaluated(&run.store, &run.id, candidate)? {
         return Ok(());
     }

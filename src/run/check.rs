@@ -15,7 +15,7 @@ use crate::vocabulary::PlatformVersion;
 
 /// The result of the check.
 #[derive(Debug)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// How each candidate would run, in the order of the plan.
     pub modes: Vec<(String, Mode, u32)>,
     /// The models whose NIM the operator has deployed. Only with `--adopt`.
@@ -25,7 +25,7 @@ pub struct Findings {
 }
 
 /// What a check allows.
-pub struct CheckOptions<'a> {
+pub(crate) struct CheckOptions<'a> {
     /// The runs of this state directory.
     pub own_runs: &'a BTreeSet<String>,
     /// Use NIMs that the operator has deployed (`--adopt`).
@@ -38,7 +38,7 @@ pub struct CheckOptions<'a> {
 ///
 /// # Errors
 /// [`Obstacle`], or the error of a service.
-pub async fn check(
+pub(crate) async fn check(
     plan: &Plan,
     nemo: &Client,
     budget: &Budget,

@@ -24,7 +24,7 @@ use crate::store::{Resource, ResourceKind, Store, now_ms};
 use crate::vocabulary::{Generation, PlatformId, PlatformKind};
 
 /// Everything that a step of a run needs.
-pub struct RunContext {
+pub(crate) struct RunContext {
     /// The id of the run.
     pub id: String,
     pub plan: Plan,
@@ -60,7 +60,7 @@ pub struct RunContext {
 
 impl RunContext {
     /// Returns the GPUs that candidates can lease. `None`: unknown.
-    pub fn leasable_gpus(&self) -> Option<u32> {
+    pub(crate) fn leasable_gpus(&self) -> Option<u32> {
         self.budget.map(|_| self.gpus.total())
     }
 
@@ -68,7 +68,7 @@ impl RunContext {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn warn(&self, message: impl Into<String>) -> anyhow::Result<()> {
+    pub(crate) fn warn(&self, message: impl Into<String>) -> anyhow::Result<()> {
         let message = message.into();
         if self.store.add_to_list(&self.id, WARNINGS, &message)? {
             self.events.tell(EventKind::Warning { message });
@@ -81,7 +81,7 @@ impl RunContext {
     ///
     /// # Errors
     /// When the work fails, or the store.
-    pub async fn step_once<T: Serialize + DeserializeOwned>(
+    pub(crate) async fn step_once<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
         candidate: Option<&str>,
@@ -104,7 +104,7 @@ impl RunContext {
     ///
     /// # Errors
     /// When the work fails.
-    pub async fn step<T>(
+    pub(crate) async fn step<T>(
         &self,
         candidate: Option<&str>,
         step: Step,
@@ -126,7 +126,7 @@ impl RunContext {
     }
 
     /// Tells how far a step is.
-    pub fn progress(&self, candidate: Option<&str>, step: Step, percent: Option<f64>, detail: Option<String>) {
+    pub(crate) fn progress(&self, candidate: Option<&str>, step: Step, percent: Option<f64>, detail: Option<String>) {
         let candidate = candidate.map(str::to_owned);
         self.events.tell(EventKind::StepProgress {
             candidate,
@@ -142,7 +142,7 @@ impl RunContext {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn name_of(&self, candidate: &Candidate, kind: ResourceKind, suffix: &str) -> anyhow::Result<String> {
+    pub(crate) fn name_of(&self, candidate: &Candidate, kind: ResourceKind, suffix: &str) -> anyhow::Result<String> {
         let model = &candidate.model_name;
         let known = self.store.base_names(&self.id, kind, model)?;
         Ok(match names::known_name(known, suffix) {
@@ -153,7 +153,7 @@ impl RunContext {
     }
 
     /// Returns what releases the resources of this run. `on_release` hears of each.
-    pub fn releaser<'a>(&'a self, on_release: &'a (dyn Fn(&Resource) + Send + Sync)) -> Releaser<'a> {
+    pub(crate) fn releaser<'a>(&'a self, on_release: &'a (dyn Fn(&Resource) + Send + Sync)) -> Releaser<'a> {
         Releaser {
             nemo: &self.nemo,
             store: &self.store,
@@ -165,12 +165,12 @@ impl RunContext {
     }
 
     /// Tells that a resource was released.
-    pub fn tell_released(&self, resource: &Resource) {
+    pub(crate) fn tell_released(&self, resource: &Resource) {
         self.events.tell(EventKind::ResourceReleased { kind: resource.kind, name: resource.name.clone() });
     }
 
     /// Returns the time since the create of a job. `None` when an earlier process created it.
-    pub fn seconds_of(&self, job: &Resource) -> Option<f64> {
+    pub(crate) fn seconds_of(&self, job: &Resource) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a few hours in milliseconds")]
         let seconds = (now_ms() - job.intended_ms).max(0) as f64 / 1000.0;
         (job.intended_ms >= self.started_ms).then_some(seconds)
@@ -180,7 +180,7 @@ impl RunContext {
     ///
     /// # Errors
     /// When it cannot be created.
-    pub fn create_folder(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) fn create_folder(&self, name: &str) -> anyhow::Result<()> {
         let path = self.dir.join(name);
         std::fs::create_dir_all(&path).with_context(|| format!("cannot create the folder {}", path.display()))
     }

@@ -19,7 +19,7 @@ use crate::vocabulary::Generation;
 ///
 /// # Errors
 /// When the job fails or takes too long.
-pub async fn customize(run: &RunContext, candidate: &Candidate) -> anyhow::Result<String> {
+pub(super) async fn customize(run: &RunContext, candidate: &Candidate) -> anyhow::Result<String> {
     let model = &candidate.model_name;
     let customizer = candidate.customizer.as_ref().context("the candidate has no customizer_configs")?;
     let work = async {
@@ -38,7 +38,7 @@ pub async fn customize(run: &RunContext, candidate: &Candidate) -> anyhow::Resul
 ///
 /// # Errors
 /// When it takes longer than `limits.adapter`.
-pub async fn adapter_served(run: &RunContext, candidate: &Candidate, adapter: &str) -> anyhow::Result<()> {
+pub(super) async fn adapter_served(run: &RunContext, candidate: &Candidate, adapter: &str) -> anyhow::Result<()> {
     let work = deploy::wait_until_served(
         run,
         Some(&candidate.model_name),

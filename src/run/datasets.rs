@@ -18,13 +18,13 @@ use crate::source::dataset::{self, Manifest};
 use crate::store::{Resource, ResourceKind};
 
 /// The end of the name of the eval set.
-pub const EVAL: &str = "eval";
+pub(crate) const EVAL: &str = "eval";
 
 /// The end of the name of the training and validation sets.
-pub const TRAIN: &str = "train";
+pub(crate) const TRAIN: &str = "train";
 
 /// The file of the eval set in its dataset.
-pub const EVAL_FILE: &str = "eval_data.jsonl";
+pub(crate) const EVAL_FILE: &str = "eval_data.jsonl";
 
 /// The project under which dfwfd registers datasets.
 const PROJECT: &str = "dfwfd";
@@ -33,7 +33,7 @@ const PROJECT: &str = "dfwfd";
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn name(run: &RunContext, suffix: &str) -> anyhow::Result<String> {
+pub(crate) fn name(run: &RunContext, suffix: &str) -> anyhow::Result<String> {
     let base = names::of_run(&run.id, suffix);
     Ok(run.store.open_resource(&run.id, ResourceKind::Dataset, &base)?.map_or(base, |row| row.name))
 }
@@ -42,7 +42,7 @@ pub fn name(run: &RunContext, suffix: &str) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// When the records cannot be used, or the platform does not take them.
-pub async fn make_and_hold(run: &RunContext) -> anyhow::Result<Manifest> {
+pub(crate) async fn make_and_hold(run: &RunContext) -> anyhow::Result<Manifest> {
     let manifest = split(run).await?;
     run.store.describe_run(&run.id, Some(&manifest.workload))?;
     let upload = async {
@@ -66,7 +66,7 @@ pub async fn make_and_hold(run: &RunContext) -> anyhow::Result<Manifest> {
 ///
 /// # Errors
 /// When the records cannot be used, or with [`super::stop::Interrupted`].
-pub async fn build(
+pub(crate) async fn build(
     request: &DatasetRequest,
     credentials: &Credentials,
     dir: &Path,

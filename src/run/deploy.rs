@@ -22,7 +22,7 @@ const JUDGE: &str = "llm-judge";
 
 /// A NIM that serves a model of this run.
 #[derive(Debug)]
-pub enum Nim {
+pub(super) enum Nim {
     /// Deployed by this run.
     Ours(Resource),
     /// Deployed by the operator. The run uses it (`--adopt`) and never deletes it.
@@ -31,7 +31,7 @@ pub enum Nim {
 
 /// A NIM to deploy.
 #[derive(Clone, Debug)]
-pub struct NimSpec<'a> {
+pub(super) struct NimSpec<'a> {
     /// `None` for a NIM of the whole run.
     candidate: Option<&'a str>,
     step: Step,
@@ -53,7 +53,7 @@ impl<'a> NimSpec<'a> {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn of_candidate(run: &RunContext, candidate: &'a Candidate) -> anyhow::Result<NimSpec<'a>> {
+    pub(super) fn of_candidate(run: &RunContext, candidate: &'a Candidate) -> anyhow::Result<NimSpec<'a>> {
         Ok(NimSpec {
             candidate: Some(&candidate.model_name),
             step: Step::Deploy,
@@ -70,7 +70,7 @@ impl<'a> NimSpec<'a> {
     }
 
     /// Returns the NIM of the judge.
-    pub fn of_judge(run: &RunContext, model: &'a str, judge: &'a LocalJudge) -> NimSpec<'a> {
+    pub(super) fn of_judge(run: &RunContext, model: &'a str, judge: &'a LocalJudge) -> NimSpec<'a> {
         NimSpec {
             candidate: None,
             step: Step::Judge,
@@ -119,7 +119,7 @@ fn base_name(run: &RunContext, candidate: &Candidate) -> anyhow::Result<String> 
 ///
 /// # Errors
 /// When the deployment fails or takes too long, or its name is taken by another one.
-pub async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Result<Nim> {
+pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Result<Nim> {
     let NimSpec { candidate, step, model, .. } = *wanted;
     let work = async {
         let id = &run.read(run.nemo.base_model_id(&wanted.base_model)).await?;
@@ -148,7 +148,7 @@ pub async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Result<Ni
 ///
 /// # Errors
 /// When the platform does not delete it.
-pub async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+pub(super) async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
     let Nim::Ours(row) = nim else { return Ok(()) };
     let work = async {
         let on_release = |row: &Resource| run.tell_released(row);
@@ -165,7 +165,7 @@ pub async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyh
 ///
 /// # Errors
 /// When the store cannot be written.
-pub async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+pub(super) async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
     match undeploy(run, candidate, nim).await {
         Ok(()) => Ok(()),
         Err(error) => run.warn(format!("{}: {error:#}", candidate.model_name)),
@@ -176,7 +176,7 @@ pub async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: Nim) ->
 ///
 /// # Errors
 /// When the platform does not delete it.
-pub async fn undeploy_leftover(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
+pub(super) async fn undeploy_leftover(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
     match run.store.open_resource(&run.id, ResourceKind::Deployment, &base_name(run, candidate)?)? {
         Some(row) if row.platform == run.platform => undeploy(run, candidate, Nim::Ours(row)).await,
         _ => Ok(()),
@@ -187,7 +187,7 @@ pub async fn undeploy_leftover(run: &RunContext, candidate: &Candidate) -> anyho
 ///
 /// # Errors
 /// When it takes longer than the limit of that key.
-pub async fn wait_until_served(
+pub(super) async fn wait_until_served(
     run: &RunContext,
     candidate: Option<&str>,
     id: &str,

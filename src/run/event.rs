@@ -104,11 +104,11 @@ pub enum EventKind {
 }
 
 /// Where events go.
-pub type EventSink = Box<dyn FnMut(&Event) + Send>;
+pub(crate) type EventSink = Box<dyn FnMut(&Event) + Send>;
 
 /// Gives events their time and passes them on, one after the other. An event gets its time under the lock that orders
 /// the events, so times never go back in a log.
-pub struct EventStream {
+pub(crate) struct EventStream {
     run: String,
     clock: fn() -> Timestamp,
     sink: Mutex<EventSink>,
@@ -116,12 +116,12 @@ pub struct EventStream {
 
 impl EventStream {
     /// Returns the stream of a run into a sink.
-    pub fn new(run: &str, sink: EventSink) -> EventStream {
+    pub(crate) fn new(run: &str, sink: EventSink) -> EventStream {
         EventStream { run: run.to_owned(), clock: Timestamp::now, sink: Mutex::new(sink) }
     }
 
     /// Tells what happens now.
-    pub fn tell(&self, kind: EventKind) {
+    pub(crate) fn tell(&self, kind: EventKind) {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let at = (self.clock)().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
         sink(&Event { at, run: self.run.clone(), kind });

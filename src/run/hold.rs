@@ -13,7 +13,7 @@ use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
 
 /// A resource to hold.
 #[derive(Clone, Copy, Debug)]
-pub struct ResourceSpec<'a> {
+pub(crate) struct ResourceSpec<'a> {
     pub kind: ResourceKind,
     /// The name without an attempt number.
     pub base: &'a str,
@@ -25,7 +25,7 @@ pub struct ResourceSpec<'a> {
 
 /// What a lookup on the platform found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
+pub(crate) enum Lookup {
     Absent,
     /// Found, with the id that the platform gave it, if any.
     Found(Option<String>),
@@ -40,7 +40,12 @@ impl RunContext {
     ///
     /// # Errors
     /// When the platform refuses, or with `Interrupted` when the run was asked to stop before the create.
-    pub async fn hold<L, LF, C, CF>(&self, spec: ResourceSpec<'_>, look_up: L, create: C) -> anyhow::Result<Resource>
+    pub(crate) async fn hold<L, LF, C, CF>(
+        &self,
+        spec: ResourceSpec<'_>,
+        look_up: L,
+        create: C,
+    ) -> anyhow::Result<Resource>
     where
         L: Fn(Resource) -> LF,
         LF: Future<Output = anyhow::Result<Lookup>>,

@@ -4,7 +4,7 @@
 /// job is due.
 #[derive(Debug, thiserror::Error)]
 #[error("{job} was cancelled by somebody else")]
-pub struct JobCancelled {
+pub(super) struct JobCancelled {
     /// Such as `evaluation job eval-1`.
     pub job: String,
 }

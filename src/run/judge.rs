@@ -21,19 +21,19 @@ const STAND_IN: &str = "judge_correctness comes from the stand-in of the embedde
 
 /// A judge with its key.
 #[derive(Clone, Copy, Debug)]
-pub struct JudgeWithKey<'a> {
+pub(crate) struct JudgeWithKey<'a> {
     pub judge: &'a JudgePlan,
     pub key: Option<&'a Secret>,
 }
 
 /// Returns the judge if the plan alone tells that it is asked. With `workload_type: auto` only the records tell.
-pub fn known_from_plan(plan: &Plan) -> Option<&JudgePlan> {
+pub(crate) fn known_from_plan(plan: &Plan) -> Option<&JudgePlan> {
     plan.judge.as_ref().filter(|_| plan.data.workload_type == TypeChoice::ToolCalling)
 }
 
 impl JudgeWithKey<'_> {
     /// Returns the judge in the form that the Evaluator takes.
-    pub fn for_evaluator(&self) -> JudgeModel {
+    pub(crate) fn for_evaluator(&self) -> JudgeModel {
         match self.remote() {
             Some(remote) => JudgeModel::Remote(remote),
             None => JudgeModel::Served(self.judge.model_name.clone()),
@@ -44,7 +44,7 @@ impl JudgeWithKey<'_> {
     ///
     /// # Errors
     /// [`Obstacle::Judge`].
-    pub async fn probe(&self, nemo: &Client) -> Result<(), Obstacle> {
+    pub(crate) async fn probe(&self, nemo: &Client) -> Result<(), Obstacle> {
         let Some(remote) = self.remote() else { return Ok(()) };
         nemo.probe_judge(&remote).await.map_err(|error| {
             let (model, url) = (remote.model, remote.url);
@@ -62,7 +62,7 @@ impl JudgeWithKey<'_> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn of_run(run: &RunContext) -> anyhow::Result<Option<JudgeWithKey<'_>>> {
+pub(crate) fn of_run(run: &RunContext) -> anyhow::Result<Option<JudgeWithKey<'_>>> {
     let manifest: Option<Manifest> = run.store.fact(&run.id, MANIFEST)?;
     let judge = manifest.and_then(|manifest| run.plan.judge_of(manifest.workload_type));
     Ok(judge.map(|judge| JudgeWithKey { judge, key: run.judge_key.as_ref() }))
@@ -73,7 +73,7 @@ pub fn of_run(run: &RunContext) -> anyhow::Result<Option<JudgeWithKey<'_>>> {
 ///
 /// # Errors
 /// When the judge cannot be asked, or leaves a candidate too few GPUs.
-pub async fn make_ready(run: &RunContext, todo: &[&Candidate]) -> anyhow::Result<()> {
+pub(crate) async fn make_ready(run: &RunContext, todo: &[&Candidate]) -> anyhow::Result<()> {
     let Some(judge) = of_run(run)? else { return Ok(()) };
     check_fit(&run.plan, Some(judge.judge), run.budget)?;
     if run.budget.is_some() {

@@ -10,7 +10,7 @@ use crate::store::{Resource, ResourceClass, RunRow, Store};
 
 /// How much a cleanup removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CleanupDepth {
+pub(crate) enum CleanupDepth {
     /// The resources of class GPU.
     Gpus,
     /// Everything.
@@ -19,7 +19,7 @@ pub enum CleanupDepth {
 
 impl CleanupDepth {
     /// Tells whether a cleanup of this depth removes the resource.
-    pub fn includes(self, resource: &Resource) -> bool {
+    pub(crate) fn includes(self, resource: &Resource) -> bool {
         match self {
             CleanupDepth::Gpus => resource.class() == ResourceClass::Gpu,
             CleanupDepth::Purge => resource.class() != ResourceClass::Record,
@@ -31,7 +31,7 @@ impl CleanupDepth {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
+pub(crate) fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
     Ok(store.runs()?.into_iter().map(|row| row.id).collect())
 }
 
@@ -39,7 +39,7 @@ pub fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn open_resources(store: &Store, run: &str) -> anyhow::Result<Vec<Resource>> {
+pub(crate) fn open_resources(store: &Store, run: &str) -> anyhow::Result<Vec<Resource>> {
     let mut open = store.open_resources(run)?;
     open.retain(|resource| !resource.platform.ends_with_its_process());
     Ok(open)
@@ -49,7 +49,7 @@ pub fn open_resources(store: &Store, run: &str) -> anyhow::Result<Vec<Resource>>
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub fn settle_ended_platforms(store: &Store, run: &str) -> anyhow::Result<()> {
+pub(crate) fn settle_ended_platforms(store: &Store, run: &str) -> anyhow::Result<()> {
     for resource in store.open_resources(run)?.iter().filter(|open| open.platform.ends_with_its_process()) {
         store.mark_released(resource.id)?;
     }
@@ -60,7 +60,7 @@ pub fn settle_ended_platforms(store: &Store, run: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn release(
+pub(crate) async fn release(
     store: &Store,
     nemo: &Client,
     plan: &Plan,

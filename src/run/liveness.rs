@@ -7,16 +7,16 @@ use crate::store::RunRow;
 use crate::vocabulary::RunState;
 
 /// Returns the state to show: a run that is recorded as running and has no process was interrupted.
-pub fn shown_state(row: &RunRow, state_dir: &Path) -> RunState {
+pub(crate) fn shown_state(row: &RunRow, state_dir: &Path) -> RunState {
     if row.state == RunState::Running && !is_alive(row, state_dir) { RunState::Interrupted } else { row.state }
 }
 
 /// Tells whether a process works on the run right now.
-pub fn is_alive(row: &RunRow, state_dir: &Path) -> bool {
+pub(crate) fn is_alive(row: &RunRow, state_dir: &Path) -> bool {
     row.state == RunState::Running && lock::holder(state_dir).is_some_and(|run| run.as_deref() == Some(row.id.as_str()))
 }
 
 /// Tells whether the run was killed or cancelled, so that it can be resumed.
-pub fn can_resume(row: &RunRow) -> bool {
+pub(crate) fn can_resume(row: &RunRow) -> bool {
     matches!(row.state, RunState::Running | RunState::Cancelled)
 }

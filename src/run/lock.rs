@@ -17,14 +17,14 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     file: File,
 }
 
 /// Another process holds the lock.
 #[derive(Debug, thiserror::Error)]
 #[error("another run{} uses this state directory and holds the lock {}", .run.as_ref().map(|run| format!(" ({run})")).unwrap_or_default(), .path.display())]
-pub struct Locked {
+pub(crate) struct Locked {
     /// The run that holds it, if it has written its id.
     pub run: Option<String>,
     pub path: PathBuf,
@@ -47,7 +47,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Locked`] when another process holds it.
-    pub fn take(state_dir: &Path) -> anyhow::Result<Lock> {
+    pub(crate) fn take(state_dir: &Path) -> anyhow::Result<Lock> {
         let (file, path) = open(state_dir)?;
         // A process that only looks holds it for an instant. A run holds it longer than this.
         for _ in 0..5 {
@@ -71,7 +71,7 @@ impl Lock {
     ///
     /// # Errors
     /// When asked to stop meanwhile, or when the file cannot be locked at all.
-    pub async fn wait(state_dir: &Path, stop: &Stop) -> anyhow::Result<Lock> {
+    pub(crate) async fn wait(state_dir: &Path, stop: &Stop) -> anyhow::Result<Lock> {
         loop {
             match Lock::take(state_dir) {
                 Err(error) if error.is::<Locked>() => {}
@@ -88,7 +88,7 @@ impl Lock {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_holder(&mut self, run: &str) -> anyhow::Result<()> {
+    pub(crate) fn write_holder(&mut self, run: &str) -> anyhow::Result<()> {
         self.file
             .set_len(0)
             .and_then(|()| self.file.rewind())
@@ -105,7 +105,7 @@ fn read(mut file: &File) -> Option<String> {
 
 /// Returns the run that a process works on in this state directory right now. `Some(None)`: a process holds the lock and
 /// has not written the id of its run.
-pub fn holder(state_dir: &Path) -> Option<Option<String>> {
+pub(crate) fn holder(state_dir: &Path) -> Option<Option<String>> {
     let file = File::open(state_dir.join(FILE)).ok()?;
     // A shared lock: two processes that look must not take each other for a run.
     match file.try_lock_shared() {

@@ -3,28 +3,28 @@
 
 mod base_model;
 mod candidate;
-pub mod check;
+pub(crate) mod check;
 mod conclude;
-pub mod context;
+pub(crate) mod context;
 mod customize;
-pub mod datasets;
+pub(crate) mod datasets;
 mod deploy;
 mod evaluate;
-pub mod event;
-pub mod gpus;
+pub(crate) mod event;
+pub(crate) mod gpus;
 mod hold;
 mod job;
-pub mod judge;
-pub mod leftovers;
-pub mod liveness;
-pub mod lock;
-pub mod names;
-pub mod obstacle;
-pub mod outcome;
-pub mod rehearsal;
-pub mod release;
-pub mod stop;
-pub mod wait;
+pub(crate) mod judge;
+pub(crate) mod leftovers;
+pub(crate) mod liveness;
+pub(crate) mod lock;
+pub(crate) mod names;
+pub(crate) mod obstacle;
+pub(crate) mod outcome;
+pub(crate) mod rehearsal;
+pub(crate) mod release;
+pub(crate) mod stop;
+pub(crate) mod wait;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct End {
 
 /// Runs the flywheel: the datasets, then the candidates side by side within the GPU budget. Releases everything of class
 /// GPU at the end, whatever happened.
-pub async fn execute(run: Arc<RunContext>, resumed: bool) -> End {
+pub(crate) async fn execute(run: Arc<RunContext>, resumed: bool) -> End {
     run.events.tell(EventKind::RunStarted {
         workload: run.plan.data.filter.workload.clone(),
         platform: run.platform_kind,

@@ -24,24 +24,24 @@ const OTHER_SUFFIX: usize = "customized-eval".len();
 const FRAME: usize = "dfwfd-".len() + RUN_ID + 2;
 
 /// The length of a run id.
-pub const RUN_ID: usize = 8;
+pub(crate) const RUN_ID: usize = 8;
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Returns a new random run id.
-pub fn new_run_id() -> String {
+pub(crate) fn new_run_id() -> String {
     let mut bytes = [0_u8; RUN_ID];
     rand::rng().fill_bytes(&mut bytes);
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
 /// Tells whether a text has the form of a run id.
-pub fn is_run_id(text: &str) -> bool {
+pub(crate) fn is_run_id(text: &str) -> bool {
     text.len() == RUN_ID && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
 /// Returns the run id in a name that dfwfd gave. In a description also the `user@host` behind the name.
-pub fn parse(text: &str) -> Option<(&str, Option<&str>)> {
+pub(crate) fn parse(text: &str) -> Option<(&str, Option<&str>)> {
     let rest = text.strip_prefix("dfwfd-")?;
     let run = rest.get(..RUN_ID).filter(|run| is_run_id(run))?;
     if !rest[RUN_ID..].starts_with('-') {
@@ -53,14 +53,14 @@ pub fn parse(text: &str) -> Option<(&str, Option<&str>)> {
 
 /// The names of what belongs to the candidates of a run: unique, stable, and recognisable by the name of the model.
 #[derive(Clone, Debug)]
-pub struct CandidateNames {
+pub(crate) struct CandidateNames {
     deployment: BTreeMap<String, String>,
     other: BTreeMap<String, String>,
 }
 
 impl CandidateNames {
     /// Returns the names for these models.
-    pub fn new<'a>(models: impl IntoIterator<Item = &'a str>) -> CandidateNames {
+    pub(crate) fn new<'a>(models: impl IntoIterator<Item = &'a str>) -> CandidateNames {
         let models: Vec<&str> = models.into_iter().collect();
         CandidateNames {
             deployment: slugs(&models, LONGEST_DEPLOYMENT - FRAME - DEPLOYMENT_SUFFIX - ATTEMPT),
@@ -69,17 +69,17 @@ impl CandidateNames {
     }
 
     /// Returns the name of a deployment.
-    pub fn deployment(&self, run: &str, model: &str, suffix: &str) -> String {
+    pub(crate) fn deployment(&self, run: &str, model: &str, suffix: &str) -> String {
         format!("dfwfd-{run}-{}-{suffix}", slug_of(&self.deployment, model))
     }
 
     /// Returns the name of any other resource.
-    pub fn other(&self, run: &str, model: &str, suffix: &str) -> String {
+    pub(crate) fn other(&self, run: &str, model: &str, suffix: &str) -> String {
         format!("dfwfd-{run}-{}-{suffix}", self.slug(model))
     }
 
     /// Returns the short name of a model, as in names of files.
-    pub fn slug(&self, model: &str) -> &str {
+    pub(crate) fn slug(&self, model: &str) -> &str {
         slug_of(&self.other, model)
     }
 }
@@ -126,17 +126,17 @@ pub(super) fn known_name(known: Vec<String>, suffix: &str) -> Option<String> {
 }
 
 /// Returns the name of a resource of the whole run.
-pub fn of_run(run: &str, kind: &str) -> String {
+pub(crate) fn of_run(run: &str, kind: &str) -> String {
     format!("dfwfd-{run}-{kind}")
 }
 
 /// Returns the description that every create carries: the name and its owner.
-pub fn description(name: &str, owner: &str) -> String {
+pub(crate) fn description(name: &str, owner: &str) -> String {
     format!("{name} ({owner})")
 }
 
 /// Returns `user@host` of this process.
-pub fn owner() -> String {
+pub(crate) fn owner() -> String {
     let user = ["USER", "LOGNAME", "USERNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
@@ -168,7 +168,7 @@ fn host() -> String {
 }
 
 /// Returns a duration of configured milliseconds.
-pub fn millis(ms: u64) -> Duration {
+pub(crate) fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 

@@ -4,7 +4,7 @@ use crate::nemo::ApiError;
 
 /// Why a plan cannot run on a platform.
 #[derive(Debug, thiserror::Error)]
-pub enum Obstacle {
+pub(crate) enum Obstacle {
     /// NVML sees processes on all GPUs.
     #[error("no GPU of this machine is free: other processes use all of them")]
     AllBusy,

@@ -12,44 +12,44 @@ use crate::store::Store;
 use crate::vocabulary::{CandidateState, Failure, LossPoint};
 
 /// The key of the warnings, a list of sentences.
-pub const WARNINGS: &str = "warnings";
+pub(crate) const WARNINGS: &str = "warnings";
 
 /// The key of the conclusion.
-pub const CONCLUSION: &str = "conclusion";
+pub(crate) const CONCLUSION: &str = "conclusion";
 
 /// The key of what the platform says that it is.
-pub const PLATFORM_VERSION: &str = "platform-version";
+pub(crate) const PLATFORM_VERSION: &str = "platform-version";
 
 /// The key of the manifest of the datasets.
-pub const MANIFEST: &str = "manifest";
+pub(crate) const MANIFEST: &str = "manifest";
 
 /// The key of the GPU budget that the run was started with.
-pub const BUDGET: &str = "budget";
+pub(crate) const BUDGET: &str = "budget";
 
 /// Returns the key of the progress of a candidate.
-pub fn candidate_key(model: &str) -> String {
+pub(crate) fn candidate_key(model: &str) -> String {
     format!("candidate/{model}")
 }
 
 /// Returns the key of the training of a candidate.
-pub fn training_key(model: &str) -> String {
+pub(crate) fn training_key(model: &str) -> String {
     format!("training/{model}")
 }
 
 /// Returns the key of an evaluation of a candidate.
-pub fn evaluation_key(model: &str, variant: ModelVariant) -> String {
+pub(crate) fn evaluation_key(model: &str, variant: ModelVariant) -> String {
     format!("evaluation/{model}/{}", variant.as_str())
 }
 
 /// Returns the key of the mark that the operator has deployed the NIM of a model.
-pub fn adopted_key(model: &str) -> String {
+pub(crate) fn adopted_key(model: &str) -> String {
     format!("adopted/{model}")
 }
 
 /// The form of a candidate that is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ModelVariant {
+pub(crate) enum ModelVariant {
     Base,
     /// With the adapter.
     Customized,
@@ -57,7 +57,7 @@ pub enum ModelVariant {
 
 impl ModelVariant {
     /// Returns the word for the variant in keys, names and reports.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             ModelVariant::Base => "base",
             ModelVariant::Customized => "customized",
@@ -67,7 +67,7 @@ impl ModelVariant {
 
 /// The progress of a candidate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CandidateFact {
+pub(crate) struct CandidateFact {
     pub state: CandidateState,
     /// Why it failed.
     pub error: Option<Failure>,
@@ -83,7 +83,7 @@ pub struct CandidateFact {
 
 /// A finished training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TrainingFact {
+pub(crate) struct TrainingFact {
     /// The id of the customization job.
     pub job: String,
     /// The id under which the adapter is served.
@@ -95,7 +95,7 @@ pub struct TrainingFact {
 
 /// A finished evaluation with its scores.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EvaluationFact {
+pub(crate) struct EvaluationFact {
     /// The id of the evaluation job.
     pub job: String,
     /// The rows of the eval set.
@@ -120,7 +120,7 @@ pub struct EvaluationFact {
 
 /// Two models compared on the same rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ComparisonFact {
+pub(crate) struct ComparisonFact {
     /// `MODEL:base` or `MODEL:customized`: the measure.
     pub a: String,
     /// The model that is compared with it.
@@ -138,7 +138,7 @@ pub struct ComparisonFact {
 
 /// What follows from the evaluations of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ConclusionFact {
+pub(crate) struct ConclusionFact {
     pub comparisons: Vec<ComparisonFact>,
     pub sentence: String,
     /// The model to look at.
@@ -150,7 +150,12 @@ pub struct ConclusionFact {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn is_evaluated(store: &Store, run: &str, candidate: &Candidate, variant: ModelVariant) -> anyhow::Result<bool> {
+pub(crate) fn is_evaluated(
+    store: &Store,
+    run: &str,
+    candidate: &Candidate,
+    variant: ModelVariant,
+) -> anyhow::Result<bool> {
     let key = evaluation_key(&candidate.model_name, variant);
     Ok(store.fact::<EvaluationFact>(run, &key)?.is_some())
 }
@@ -159,7 +164,7 @@ pub fn is_evaluated(store: &Store, run: &str, candidate: &Candidate, variant: Mo
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn is_all_evaluated(store: &Store, run: &str, candidate: &Candidate) -> anyhow::Result<bool> {
+pub(crate) fn is_all_evaluated(store: &Store, run: &str, candidate: &Candidate) -> anyhow::Result<bool> {
     let trained = candidate.customizer.is_some();
     Ok(is_evaluated(store, run, candidate, ModelVariant::Base)?
         && (!trained || is_evaluated(store, run, candidate, ModelVariant::Customized)?))

@@ -11,7 +11,7 @@ fn replaced(candidates: &[Candidate]) -> impl Iterator<Item = &Candidate> {
 }
 
 /// Tells whether a run of these candidates is a rehearsal, whose scores say nothing about the models.
-pub fn is_rehearsal(platform: PlatformKind, candidates: &[Candidate]) -> bool {
+pub(crate) fn is_rehearsal(platform: PlatformKind, candidates: &[Candidate]) -> bool {
     platform == PlatformKind::Embedded && replaced(candidates).next().is_some()
 }
 
@@ -19,7 +19,7 @@ pub fn is_rehearsal(platform: PlatformKind, candidates: &[Candidate]) -> bool {
 ///
 /// # Errors
 /// [`Obstacle::NoStudent`].
-pub fn check_candidates(plan: &Plan) -> Result<(), Obstacle> {
+pub(crate) fn check_candidates(plan: &Plan) -> Result<(), Obstacle> {
     if plan.platform.kind == PlatformKind::Nemo || plan.rehearse {
         return Ok(());
     }

@@ -17,7 +17,7 @@ use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, 
 const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
 
 /// Releases resources of a run.
-pub struct Releaser<'a> {
+pub(crate) struct Releaser<'a> {
     pub nemo: &'a Client,
     pub store: &'a Store,
     pub namespace: &'a str,
@@ -30,17 +30,17 @@ pub struct Releaser<'a> {
 }
 
 /// A resource that could not be released, and why.
-pub type StillHeld = (Resource, anyhow::Error);
+pub(crate) type StillHeld = (Resource, anyhow::Error);
 
 impl Releaser<'_> {
     /// Releases the resources of class GPU: per candidate the evaluation, the training, then the deployment; candidates
     /// side by side. A failure stops nothing else. Returns what is still held at the deadline.
-    pub async fn gpus(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<StillHeld> {
+    pub(crate) async fn gpus(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<StillHeld> {
         self.release(rows, deadline, |row| row.class() == ResourceClass::Gpu, gpu_order).await
     }
 
     /// Deletes all other resources: evaluations, adapters, configs and datasets.
-    pub async fn storage(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<StillHeld> {
+    pub(crate) async fn storage(&self, rows: Vec<Resource>, deadline: Duration) -> Vec<StillHeld> {
         self.release(rows, deadline, |row| row.class() != ResourceClass::Gpu, storage_order).await
     }
 
@@ -215,7 +215,7 @@ impl Releaser<'_> {
 }
 
 /// Returns the earliest creation time of the job of a resource, by the clock of another machine.
-pub fn looked_for_since(row: &Resource) -> i64 {
+pub(crate) fn looked_for_since(row: &Resource) -> i64 {
     row.intended_ms - CLOCK_SKEW_MS
 }
 

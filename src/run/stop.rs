@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// The request to stop a run. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Stop {
+pub(crate) struct Stop {
     sender: Arc<watch::Sender<StopRequest>>,
 }
 
@@ -20,7 +20,7 @@ struct StopRequest {
 
 /// The run was asked to stop.
 #[derive(Clone, Debug)]
-pub struct Interrupted {
+pub(crate) struct Interrupted {
     /// Such as `Ctrl-C`.
     pub reason: String,
 }
@@ -41,7 +41,7 @@ impl Default for Stop {
 
 impl Stop {
     /// Asks the run to stop. The first reason counts. Returns whether this was the first request.
-    pub fn ask(&self, reason: &str) -> bool {
+    pub(crate) fn ask(&self, reason: &str) -> bool {
         self.sender.send_if_modified(|state| {
             let first = state.reason.is_none();
             if first {
@@ -52,7 +52,7 @@ impl Stop {
     }
 
     /// Asks the process to end at once, whatever the run still holds.
-    pub fn force(&self) {
+    pub(crate) fn force(&self) {
         self.sender.send_modify(|state| state.forced = true);
     }
 
@@ -60,7 +60,7 @@ impl Stop {
     ///
     /// # Errors
     /// [`Interrupted`], with the reason.
-    pub fn check(&self) -> Result<(), Interrupted> {
+    pub(crate) fn check(&self) -> Result<(), Interrupted> {
         match &self.sender.borrow().reason {
             Some(reason) => Err(Interrupted { reason: reason.clone() }),
             None => Ok(()),
@@ -68,7 +68,7 @@ impl Stop {
     }
 
     /// Resolves once the run was asked to stop.
-    pub async fn asked(&self) -> Interrupted {
+    pub(crate) async fn asked(&self) -> Interrupted {
         let mut receiver = self.sender.subscribe();
         loop {
             if let Some(reason) = receiver.borrow_and_update().reason.clone() {
@@ -82,7 +82,7 @@ impl Stop {
     }
 
     /// Resolves once the process was asked to end at once.
-    pub async fn forced(&self) {
+    pub(crate) async fn forced(&self) {
         let mut receiver = self.sender.subscribe();
         while !receiver.borrow_and_update().forced {
             if receiver.changed().await.is_err() {
@@ -92,7 +92,7 @@ impl Stop {
     }
 
     /// Turns signals into requests while it is polled. Ctrl-C and SIGTERM ask, a second Ctrl-C forces.
-    pub async fn watch_signals(&self) {
+    pub(crate) async fn watch_signals(&self) {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
             Err(error) => {

@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A wait that exceeded its limit.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} took longer than {} (limits.{key})", in_words(*limit))]
-pub struct TooLong {
+pub(crate) struct TooLong {
     pub what: String,
     pub limit: Duration,
     /// The key of the limit below `limits`.
@@ -31,7 +31,13 @@ impl RunContext {
     ///
     /// # Errors
     /// When the probe fails, the run is asked to stop, or the wait exceeds `limit`.
-    pub async fn wait<T, P, F>(&self, what: &str, limit: Duration, limit_key: &str, mut probe: P) -> anyhow::Result<T>
+    pub(crate) async fn wait<T, P, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        limit_key: &str,
+        mut probe: P,
+    ) -> anyhow::Result<T>
     where
         P: FnMut() -> F,
         F: Future<Output = anyhow::Result<Option<T>>>,
@@ -68,7 +74,7 @@ impl RunContext {
     ///
     /// # Errors
     /// When the call fails, or the run is asked to stop.
-    pub async fn read<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    pub(crate) async fn read<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
     where
         E: Into<anyhow::Error>,
     {

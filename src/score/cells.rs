@@ -51,7 +51,7 @@ pub(super) struct Resample<const N: usize> {
 impl<const N: usize> Cells<N> {
     /// Counts the rows. `groups`, where given, holds a number for each row, and rows with the same one are drawn
     /// together.
-    pub fn new(rows: &[Cell<N>], groups: Option<&[u64]>, classes: usize) -> Cells<N> {
+    pub(super) fn new(rows: &[Cell<N>], groups: Option<&[u64]>, classes: usize) -> Cells<N> {
         let places: BTreeMap<Cell<N>, usize> = rows
             .iter()
             .copied()
@@ -77,24 +77,24 @@ impl<const N: usize> Cells<N> {
     }
 
     /// Returns the cells that occur with their rows.
-    pub fn counted(&self) -> impl Iterator<Item = (Cell<N>, f64)> {
+    pub(super) fn counted(&self) -> impl Iterator<Item = (Cell<N>, f64)> {
         self.cells.iter().copied().zip(self.counts.iter().copied())
     }
 
     /// Returns the counts of each model.
-    pub fn margins(&self) -> [Margins; N] {
+    pub(super) fn margins(&self) -> [Margins; N] {
         let mut margins = std::array::from_fn(|_| Margins::new(self.classes));
         self.fill(&mut margins, &self.counts);
         margins
     }
 
     /// Returns the cells of each unit, by their place in [`Self::counted`].
-    pub fn units(&self) -> impl Iterator<Item = &[u32]> {
+    pub(super) fn units(&self) -> impl Iterator<Item = &[u32]> {
         self.sample.units()
     }
 
     /// Scores every resample.
-    pub fn resample(&self, plan: Plan) -> Vec<Resample<N>> {
+    pub(super) fn resample(&self, plan: Plan) -> Vec<Resample<N>> {
         let places = self.cells.len();
         self.sample.resample(plan, || {
             let mut margins = std::array::from_fn(|_| Margins::new(self.classes));

@@ -31,19 +31,19 @@ pub(super) struct Margins {
 
 impl Margins {
     /// Creates empty counts.
-    pub fn new(classes: usize) -> Margins {
+    pub(super) fn new(classes: usize) -> Margins {
         Margins { support: vec![0.0; classes], predicted: vec![0.0; classes], right: vec![0.0; classes] }
     }
 
     /// Sets every count to zero.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         for margin in [&mut self.support, &mut self.predicted, &mut self.right] {
             margin.fill(0.0);
         }
     }
 
     /// Counts `n` rows of class `gold` whose reply is in `column`.
-    pub fn add(&mut self, gold: usize, column: usize, n: f64) {
+    pub(super) fn add(&mut self, gold: usize, column: usize, n: f64) {
         self.support[gold] += n;
         if let Some(predicted) = self.predicted.get_mut(column) {
             *predicted += n;
@@ -54,22 +54,22 @@ impl Margins {
     }
 
     /// Returns the precision of a class, 0 when no reply names it.
-    pub fn precision(&self, class: usize) -> f64 {
+    pub(super) fn precision(&self, class: usize) -> f64 {
         ratio(self.right[class], self.predicted[class])
     }
 
     /// Returns the recall of a class, 0 when no row is of it.
-    pub fn recall(&self, class: usize) -> f64 {
+    pub(super) fn recall(&self, class: usize) -> f64 {
         ratio(self.right[class], self.support[class])
     }
 
     /// Returns the F1 of a class: the harmonic mean of precision and recall, 0 when both are.
-    pub fn f1(&self, class: usize) -> f64 {
+    pub(super) fn f1(&self, class: usize) -> f64 {
         ratio(2.0 * self.right[class], self.support[class] + self.predicted[class])
     }
 
     /// Returns the scores over the classes that occur among the true labels.
-    pub fn summary(&self) -> Summary {
+    pub(super) fn summary(&self) -> Summary {
         let (mut rows, mut right, mut said, mut chance) = (0.0, 0.0, 0.0, 0.0);
         let (mut occur, mut sum, mut weighted) = (0.0, 0.0, 0.0);
         for class in (0..self.support.len()).filter(|&class| self.support[class] > 0.0) {

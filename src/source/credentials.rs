@@ -14,7 +14,7 @@ const URL: &str = "ELASTICSEARCH_URL";
 
 /// The credentials of the log store.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// None are needed, or none are set.
     #[default]
     None,

@@ -19,7 +19,7 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 /// The manifest. `read` = `rejected` + `other` + `duplicates` + `over_limit` + `kept`, and `kept` = `eval` + `train` +
 /// `validation` + `held_back`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     pub(crate) workload: String,
     pub(crate) workload_type: WorkloadType,
     /// `jsonl`, `stdin`, `local` or `elasticsearch`.

@@ -10,7 +10,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read, or the stored value cannot be parsed.
-    pub fn fact<T: DeserializeOwned>(&self, run: &str, key: &str) -> Result<Option<T>> {
+    pub(crate) fn fact<T: DeserializeOwned>(&self, run: &str, key: &str) -> Result<Option<T>> {
         let json = self.with("read a fact", |c| stored(c, run, key))?;
         json.map(|json| self.parse(&format!("fact {key} of run {run}"), &json)).transpose()
     }
@@ -19,7 +19,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn remember<T: Serialize>(&self, run: &str, key: &str, value: &T) -> Result<()> {
+    pub(crate) fn remember<T: Serialize>(&self, run: &str, key: &str, value: &T) -> Result<()> {
         let json = serde_json::to_string(value).map_err(|source| StoreError::Damaged {
             what: format!("fact {key} of run {run}"),
             path: self.path.clone(),
@@ -33,7 +33,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written, or the stored value is not a list of texts.
-    pub fn add_to_list(&self, run: &str, key: &str, item: &str) -> Result<bool> {
+    pub(crate) fn add_to_list(&self, run: &str, key: &str, item: &str) -> Result<bool> {
         let damaged =
             |source| StoreError::Damaged { what: format!("fact {key} of run {run}"), path: self.path.clone(), source };
         let mut connection = self.lock();

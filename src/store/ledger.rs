@@ -52,7 +52,7 @@ pub enum ResourceState {
 
 /// A resource that is about to be created.
 #[derive(Clone, Debug)]
-pub struct NewResource<'a> {
+pub(crate) struct NewResource<'a> {
     pub run: &'a str,
     /// `None` for a resource of the whole run.
     pub candidate: Option<&'a str>,
@@ -124,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn record_intent(&self, new: &NewResource<'_>) -> Result<Resource> {
+    pub(crate) fn record_intent(&self, new: &NewResource<'_>) -> Result<Resource> {
         self.with("record an intent", |c| {
             // Immediate: SQLite refuses at once to turn a read into a write while another process writes.
             let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -151,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn open_resource(&self, run: &str, kind: ResourceKind, base: &str) -> Result<Option<Resource>> {
+    pub(crate) fn open_resource(&self, run: &str, kind: ResourceKind, base: &str) -> Result<Option<Resource>> {
         self.with("read the ledger", |c| {
             c.query_row(
                 &format!(
@@ -169,7 +169,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn base_names(&self, run: &str, kind: ResourceKind, candidate: &str) -> Result<Vec<String>> {
+    pub(crate) fn base_names(&self, run: &str, kind: ResourceKind, candidate: &str) -> Result<Vec<String>> {
         self.with("read the ledger", |c| {
             c.prepare("SELECT base FROM resources WHERE run = ?1 AND kind = ?2 AND candidate = ?3 ORDER BY id")?
                 .query_map(params![run, kind, candidate], |row| row.get(0))?
@@ -181,7 +181,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn renew_intent(&self, id: i64) -> Result<()> {
+    pub(crate) fn renew_intent(&self, id: i64) -> Result<()> {
         self.with("renew an intent", |c| {
             c.execute("UPDATE resources SET looked_ms = NULL, intended_ms = ?2 WHERE id = ?1", params![id, now_ms()])
         })?;
@@ -192,7 +192,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn mark_live(&self, id: i64, remote_id: Option<&str>) -> Result<()> {
+    pub(crate) fn mark_live(&self, id: i64, remote_id: Option<&str>) -> Result<()> {
         self.with("record a resource", |c| {
             c.execute(
                 "UPDATE resources SET state = 'live', remote_id = coalesce(?2, remote_id),
@@ -207,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn mark_finished(&self, id: i64) -> Result<()> {
+    pub(crate) fn mark_finished(&self, id: i64) -> Result<()> {
         self.with("record the end of a job", |c| c.execute("UPDATE resources SET finished = 1 WHERE id = ?1", [id]))?;
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn record_vain_lookup(&self, id: i64) -> Result<i64> {
+    pub(crate) fn record_vain_lookup(&self, id: i64) -> Result<i64> {
         self.with("record a lookup", |c| {
             c.execute("UPDATE resources SET looked_ms = coalesce(looked_ms, ?2) WHERE id = ?1", params![id, now_ms()])?;
             c.query_row("SELECT looked_ms FROM resources WHERE id = ?1", [id], |row| row.get(0))
@@ -227,7 +227,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn mark_released(&self, id: i64) -> Result<()> {
+    pub(crate) fn mark_released(&self, id: i64) -> Result<()> {
         self.with("record a release", |c| {
             c.execute("UPDATE resources SET state = 'released', released_ms = ?2 WHERE id = ?1", params![id, now_ms()])
         })?;
@@ -238,7 +238,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn open_resources(&self, run: &str) -> Result<Vec<Resource>> {
+    pub(crate) fn open_resources(&self, run: &str) -> Result<Vec<Resource>> {
         self.with("read the ledger", |c| {
             c.prepare(&format!(
                 "SELECT {COLUMNS} FROM resources WHERE run = ?1 AND state <> 'released' ORDER BY id DESC"
@@ -252,7 +252,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn all_resources(&self, run: &str) -> Result<Vec<Resource>> {
+    pub(crate) fn all_resources(&self, run: &str) -> Result<Vec<Resource>> {
         self.with("read the ledger", |c| {
             c.prepare(&format!("SELECT {COLUMNS} FROM resources WHERE run = ?1 ORDER BY id"))?
                 .query_map([run], resource_of)?
@@ -264,7 +264,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn held(&self, run: &str) -> Result<Vec<Resource>> {
+    pub(crate) fn held(&self, run: &str) -> Result<Vec<Resource>> {
         let mut open = self.open_resources(run)?;
         open.retain(|resource| resource.class() == ResourceClass::Gpu);
         Ok(open)

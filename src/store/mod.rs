@@ -16,18 +16,18 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use ledger::{NewResource, Resource, ResourceClass, ResourceKind, ResourceState};
-pub use runs::{NewRun, RunRow};
+pub(crate) use ledger::{NewResource, Resource, ResourceClass, ResourceKind, ResourceState};
+pub(crate) use runs::{NewRun, RunRow};
 
 /// How long a method waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The file name of the database inside the state directory.
-pub const FILE: &str = "dfwfd.db";
+pub(crate) const FILE: &str = "dfwfd.db";
 
 /// The reason why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// SQLite refused.
     #[error("cannot {act} in {}", path.display())]
     Sqlite {
@@ -48,11 +48,11 @@ pub enum StoreError {
 }
 
 /// The result of every method of the store.
-pub type Result<T> = std::result::Result<T, StoreError>;
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
 /// An open store. Shared between the tasks of a run.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     connection: Mutex<Connection>,
     path: PathBuf,
 }
@@ -62,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be opened, is not an SQLite database, or a newer version wrote it.
-    pub fn open(state_dir: &Path) -> Result<Store> {
+    pub(crate) fn open(state_dir: &Path) -> Result<Store> {
         let path = state_dir.join(FILE);
         let connection = Connection::open(&path).map_err(|source| at("open the database", &path, source))?;
         Store::prepare(connection, path)
@@ -72,7 +72,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Missing`] when there is none; otherwise as [`Store::open`].
-    pub fn open_existing(state_dir: &Path) -> Result<Store> {
+    pub(crate) fn open_existing(state_dir: &Path) -> Result<Store> {
         let path = state_dir.join(FILE);
         if !path.exists() {
             return Err(StoreError::Missing { path });
@@ -117,7 +117,7 @@ fn at(act: &'static str, path: &Path, source: rusqlite::Error) -> StoreError {
 }
 
 /// Returns the current time in ms UTC.
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 

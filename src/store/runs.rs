@@ -8,7 +8,7 @@ use crate::vocabulary::{PlatformKind, RunState};
 
 /// A run that starts.
 #[derive(Clone, Debug)]
-pub struct NewRun<'a, P> {
+pub(crate) struct NewRun<'a, P> {
     /// Eight characters of `[a-z2-7]`.
     pub id: &'a str,
     /// Known when the plan names it. Otherwise the records decide.
@@ -23,7 +23,7 @@ pub struct NewRun<'a, P> {
 
 /// A recorded run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RunRow {
+pub(crate) struct RunRow {
     /// Eight characters of `[a-z2-7]`.
     pub id: String,
     /// `None` until the records are read, unless the plan names it.
@@ -73,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn begin_run<P: Serialize>(&self, new: &NewRun<'_, P>) -> Result<()> {
+    pub(crate) fn begin_run<P: Serialize>(&self, new: &NewRun<'_, P>) -> Result<()> {
         let plan = serde_json::to_string(new.plan).map_err(|source| StoreError::Damaged {
             what: format!("the plan of run {}", new.id),
             path: self.path.clone(),
@@ -93,7 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn continue_run(&self, run: &str) -> Result<()> {
+    pub(crate) fn continue_run(&self, run: &str) -> Result<()> {
         self.with("record that a run continues", |c| {
             // A process that died wrote no end: its work counts up to its last fact or intent.
             c.execute(
@@ -114,7 +114,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn describe_run(&self, run: &str, workload: Option<&str>) -> Result<()> {
+    pub(crate) fn describe_run(&self, run: &str, workload: Option<&str>) -> Result<()> {
         self.with("record the workload of a run", |c| {
             c.execute("UPDATE runs SET workload = coalesce(?2, workload) WHERE id = ?1", params![run, workload])
         })?;
@@ -125,7 +125,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn end_run(&self, run: &str, state: RunState, exit_code: u8, error: Option<&str>) -> Result<()> {
+    pub(crate) fn end_run(&self, run: &str, state: RunState, exit_code: u8, error: Option<&str>) -> Result<()> {
         self.with("record the end of a run", |c| {
             c.execute(
                 "UPDATE runs SET state = ?2, exit_code = ?3, error = ?4, ended_ms = ?5 WHERE id = ?1",
@@ -139,7 +139,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn runs(&self) -> Result<Vec<RunRow>> {
+    pub(crate) fn runs(&self) -> Result<Vec<RunRow>> {
         self.with("list runs", |c| {
             c.prepare(&format!("SELECT {COLUMNS} FROM runs ORDER BY started_ms DESC, id"))?
                 .query_map([], run_of)?
@@ -151,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn run(&self, run: &str) -> Result<Option<RunRow>> {
+    pub(crate) fn run(&self, run: &str) -> Result<Option<RunRow>> {
         self.with("read a run", |c| {
             c.query_row(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"), [run], run_of).optional()
         })
@@ -161,7 +161,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is no such run, or its plan cannot be parsed.
-    pub fn plan<P: DeserializeOwned>(&self, run: &str) -> Result<P> {
+    pub(crate) fn plan<P: DeserializeOwned>(&self, run: &str) -> Result<P> {
         let json: String = self.with("read the plan of a run", |c| {
             c.query_row("SELECT plan FROM runs WHERE id = ?1", [run], |row| row.get(0))
         })?;
@@ -172,7 +172,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn ask_to_cancel(&self, run: &str) -> Result<()> {
+    pub(crate) fn ask_to_cancel(&self, run: &str) -> Result<()> {
         self.with("ask a run to stop", |c| c.execute("UPDATE runs SET cancel = 1 WHERE id = ?1", [run]))?;
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn cancel_asked(&self, run: &str) -> Result<bool> {
+    pub(crate) fn cancel_asked(&self, run: &str) -> Result<bool> {
         self.with("read whether a run was asked to stop", |c| {
             c.query_row("SELECT cancel FROM runs WHERE id = ?1", [run], |row| row.get(0))
                 .optional()

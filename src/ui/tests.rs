@@ -6,10 +6,10 @@ use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
 /// What was written to a stream.
 #[derive(Clone, Default)]
-pub struct Buffer(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
 
 impl Buffer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(lock(&self.0).clone()).unwrap()
     }
 }
@@ -56,7 +56,7 @@ fn over(settings: Settings, out: Box<dyn Write + Send>) -> (Ui, Buffer) {
 }
 
 /// A human ui over buffers.
-pub fn buffered(quiet: bool) -> (Ui, Buffer, Buffer) {
+pub(crate) fn buffered(quiet: bool) -> (Ui, Buffer, Buffer) {
     let out = Buffer::default();
     let (ui, err) = over(Settings { quiet, ..Settings::default() }, Box::new(out.clone()));
     (ui, out, err)
@@ -69,12 +69,12 @@ fn json_ui(quiet: bool) -> (Ui, Buffer, Buffer) {
 }
 
 /// An event of run abcd2345.
-pub fn event(kind: EventKind) -> Event {
+pub(crate) fn event(kind: EventKind) -> Event {
     Event { at: "2026-03-01T02:00:00.000Z".into(), run: "abcd2345".into(), kind }
 }
 
 /// One candidate in overlap, one that waits and fails.
-pub fn sample_run() -> Vec<Event> {
+pub(crate) fn sample_run() -> Vec<Event> {
     let (a, b) = (Some("dfwfd/ngram-small".to_owned()), Some("dfwfd/ngram-large".to_owned()));
     let name = |candidate: &Option<String>| candidate.clone().unwrap_or_default();
     let start = |candidate: &Option<String>, step| EventKind::StepStarted { candidate: candidate.clone(), step };

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::paths;
 
 /// The modules of the crate: each by its path (`run::gpus`), with its file and the names that its `use` items bind.
-pub struct Modules {
+pub(crate) struct Modules {
     files: BTreeMap<Vec<String>, String>,
     bound: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>,
 }
 
 impl Modules {
     /// Reads the modules out of parsed files, given by their paths below src/.
-    pub fn of<'a>(sources: impl Iterator<Item = (&'a str, &'a syn::File)> + Clone) -> Modules {
+    pub(crate) fn of<'a>(sources: impl Iterator<Item = (&'a str, &'a syn::File)> + Clone) -> Modules {
         let files = sources.clone().map(|(name, _)| (module_of(name), name.to_owned())).collect();
         let mut modules = Modules { files, bound: BTreeMap::new() };
         for (name, file) in sources {
@@ -59,7 +59,7 @@ impl Modules {
     }
 
     /// Returns the files that a file imports, without those above and below it in the tree of modules.
-    pub fn imports(&self, name: &str, file: &syn::File) -> BTreeSet<String> {
+    pub(crate) fn imports(&self, name: &str, file: &syn::File) -> BTreeSet<String> {
         let module = module_of(name);
         let named = paths::of_the_crate(name, file);
         let found = named.iter().filter_map(|used| self.file(&used.path, 0));
@@ -81,7 +81,7 @@ fn module_of(name: &str) -> Vec<String> {
 }
 
 /// Returns every group of files that reach each other: the strongly connected components of more than one file.
-pub fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
+pub(crate) fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     let reach: BTreeMap<&str, BTreeSet<&str>> =
         imports.keys().map(|name| (name.as_str(), reachable(imports, name))).collect();
     let mut found = BTreeSet::new();

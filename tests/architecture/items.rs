@@ -7,7 +7,7 @@ use crate::paths::{attributes, is_for_tests};
 
 /// What was found in one file.
 #[derive(Debug, Default)]
-pub struct Items {
+pub(crate) struct Items {
     /// Every function with a body: its name and its lines, from `fn` to its closing brace.
     pub functions: Vec<(String, usize)>,
     /// Public types, functions and modules without a doc comment.
@@ -15,7 +15,7 @@ pub struct Items {
 }
 
 /// Reads a file.
-pub fn of(file: &syn::File) -> Items {
+pub(crate) fn of(file: &syn::File) -> Items {
     let mut items = Items::default();
     items.visit_file(file);
     items

@@ -8,12 +8,12 @@ use syn::visit::{self, Visit};
 
 /// A path, without a leading `crate`.
 #[derive(Debug)]
-pub struct Used {
+pub(crate) struct Used {
     pub path: Vec<String>,
 }
 
 /// What a file names of its own crate, outside of tests. `name` is its path below src/.
-pub fn of_the_crate(name: &str, file: &syn::File) -> Vec<Used> {
+pub(crate) fn of_the_crate(name: &str, file: &syn::File) -> Vec<Used> {
     let mut module: Vec<String> = name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
         module.pop();
@@ -24,14 +24,14 @@ pub fn of_the_crate(name: &str, file: &syn::File) -> Vec<Used> {
 }
 
 /// What a file names of anything else, outside of tests; names of its own among it.
-pub fn of_other_crates(file: &syn::File) -> Vec<Used> {
+pub(crate) fn of_other_crates(file: &syn::File) -> Vec<Used> {
     let mut reader = Reader { module: Vec::new(), all: true, found: Vec::new() };
     reader.visit_file(file);
     reader.found
 }
 
 /// Whether a file holds anything async, outside of tests.
-pub fn is_async(file: &syn::File) -> bool {
+pub(crate) fn is_async(file: &syn::File) -> bool {
     struct Finder(bool);
     impl<'ast> Visit<'ast> for Finder {
         fn visit_item(&mut self, item: &'ast syn::Item) {
@@ -55,7 +55,7 @@ pub fn is_async(file: &syn::File) -> bool {
 }
 
 /// The files of modules that a file declares under `#[cfg(test)]`, and the folders with what is below them.
-pub fn test_modules(path: &Path, file: &syn::File) -> Vec<PathBuf> {
+pub(crate) fn test_modules(path: &Path, file: &syn::File) -> Vec<PathBuf> {
     let folder = path.parent().unwrap();
     let own = match path.file_stem().unwrap().to_str().unwrap() {
         "mod" | "lib" | "main" => folder.to_owned(),
@@ -85,12 +85,12 @@ pub fn test_modules(path: &Path, file: &syn::File) -> Vec<PathBuf> {
 }
 
 /// `#[cfg(test)]` and `#[test]`.
-pub fn is_for_tests(attribute: &syn::Attribute) -> bool {
+pub(crate) fn is_for_tests(attribute: &syn::Attribute) -> bool {
     let is_cfg_test = || attribute.parse_args::<syn::Ident>().is_ok_and(|word| word == "test");
     attribute.path().is_ident("test") || (attribute.path().is_ident("cfg") && is_cfg_test())
 }
 
-pub fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+pub(crate) fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     match item {
         syn::Item::Const(item) => &item.attrs,
         syn::Item::Enum(item) => &item.attrs,
@@ -219,7 +219,7 @@ impl<'ast> Visit<'ast> for Reader {
 }
 
 /// The names that a file's `use` items bind, each with its path as written.
-pub fn bound(file: &syn::File) -> Vec<(String, Vec<String>)> {
+pub(crate) fn bound(file: &syn::File) -> Vec<(String, Vec<String>)> {
     fn read(tree: &syn::UseTree, before: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
         match tree {
             syn::UseTree::Path(path) => {

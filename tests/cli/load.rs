@@ -6,7 +6,7 @@ use crate::harness::{self, Folder, Output, labelled, lines, log, parse_lines, re
 
 /// read, added, present, rejected of a load in JSON format, checked to add up.
 #[track_caller]
-pub fn counts(output: &Output) -> [u64; 4] {
+pub(crate) fn counts(output: &Output) -> [u64; 4] {
     let object = output.json();
     assert_eq!(object["schema"], 1);
     let data = &object["data"];

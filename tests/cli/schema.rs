@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Returns each violation of `schema` in `value`, with its path. An unknown rule counts as one.
-pub fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+pub(crate) fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (rule, wanted) in schema.as_object().unwrap() {
         let fine = match rule.as_str() {

@@ -21,12 +21,12 @@ nims:
 /// Takes records of all times, because those of the tests are of 2023.
 const ALL_TIMES: (&str, &str) = ("KEEP_FROM", "2000-01-01");
 
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     project().join("examples").join(name)
 }
 
 /// Tells whether bash is installed, or skips the test.
-pub fn bash(test: &str) -> bool {
+pub(crate) fn bash(test: &str) -> bool {
     let works = Command::new("bash").args(["-c", "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
         skip(test, "bash", "there is no bash");

@@ -8,7 +8,7 @@ use crate::harness::project;
 
 /// A fenced code block.
 #[derive(Debug)]
-pub struct Block {
+pub(crate) struct Block {
     /// The text after the fence, such as `sh run`.
     pub info: String,
     pub text: String,
@@ -18,7 +18,7 @@ pub struct Block {
 
 /// A page of the documentation.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     pub path: PathBuf,
     pub blocks: Vec<Block>,
     /// The lines outside code blocks, with their numbers.
@@ -26,7 +26,7 @@ pub struct Page {
 }
 
 impl Page {
-    pub fn read(path: &Path) -> Page {
+    pub(crate) fn read(path: &Path) -> Page {
         let text = std::fs::read_to_string(path).unwrap();
         let (mut blocks, mut prose, mut open): (Vec<Block>, _, Option<Block>) = (Vec::new(), Vec::new(), None);
         for (index, line) in text.lines().enumerate() {
@@ -45,12 +45,12 @@ impl Page {
     }
 
     /// Returns the path within the project.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.path.strip_prefix(project()).unwrap().display().to_string()
     }
 
     /// Returns the targets of links and images, with their lines.
-    pub fn links(&self) -> Vec<(usize, String)> {
+    pub(crate) fn links(&self) -> Vec<(usize, String)> {
         let link = Regex::new(r"\]\(([^()\s]+)\)").unwrap();
         let spans = Regex::new("`[^`]*`").unwrap();
         let mut found = Vec::new();
@@ -62,7 +62,7 @@ impl Page {
     }
 
     /// Returns the code spans, with their lines.
-    pub fn spans(&self) -> Vec<(usize, String)> {
+    pub(crate) fn spans(&self) -> Vec<(usize, String)> {
         let span = Regex::new("`([^`]+)`").unwrap();
         let of_line = |(number, line): &(usize, String)| {
             span.captures_iter(line).map(|captures| (*number, captures[1].to_owned())).collect::<Vec<_>>()
@@ -71,7 +71,7 @@ impl Page {
     }
 
     /// Returns the anchors of the headings, as GitHub makes them.
-    pub fn anchors(&self) -> Vec<String> {
+    pub(crate) fn anchors(&self) -> Vec<String> {
         let headings = self
             .prose
             .iter()
@@ -90,7 +90,7 @@ fn anchor(heading: &str) -> String {
 }
 
 /// Returns the README, the changelog, docs/ and the pages of the test data.
-pub fn pages() -> Vec<Page> {
+pub(crate) fn pages() -> Vec<Page> {
     let mut paths: Vec<PathBuf> =
         ["README.md", "CHANGELOG.md", "testdata/README.md"].iter().map(|name| project().join(name)).collect();
     let docs = std::fs::read_dir(project().join("docs")).unwrap().map(|entry| entry.unwrap().path());

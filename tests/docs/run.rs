@@ -19,7 +19,7 @@ cargo() {
 "#;
 
 /// Runs a script in a folder with `dfwfd` on its path. Returns the exit code and both streams as one text.
-pub fn sh(folder: &Path, shell: &str, script: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+pub(crate) fn sh(folder: &Path, shell: &str, script: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let binary = Path::new(env!("CARGO_BIN_EXE_dfwfd")).parent().unwrap();
     let path = std::env::join_paths(
         [binary.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),

@@ -1,7 +1,7 @@
 //! Finds simple commands in shell text. It knows quotes, comments, pipes, lists, substitutions and redirections.
 
 /// Returns the words of every simple command in the text, without quotes.
-pub fn commands(text: &str) -> Vec<Vec<String>> {
+pub(crate) fn commands(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
     let (mut commands, mut words, mut word): (Vec<Vec<String>>, Vec<String>, Option<String>) =
         (Vec::new(), Vec::new(), None);

@@ -15,7 +15,7 @@ fn block(beginning: &str) -> String {
     format!("{kept}{}", rest.split("```").next().unwrap())
 }
 
-pub fn the_index_that_load_makes_is_the_documented_one(server: &Server) {
+pub(crate) fn the_index_that_load_makes_is_the_documented_one(server: &Server) {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
     server.dfwfd(&folder, &["load", "logs.jsonl"]).run().code(0).says(&server.product);
@@ -26,7 +26,7 @@ pub fn the_index_that_load_makes_is_the_documented_one(server: &Server) {
     assert_eq!(answer[&server.index], documented);
 }
 
-pub fn the_documented_program_writes_records(server: &Server) {
+pub(crate) fn the_documented_program_writes_records(server: &Server) {
     let Some(python) = python("the_documented_program_writes_records") else { return };
     let folder = Folder::new();
     let documented: Value = serde_json::from_str(&block("```json\n{\"mappings\"")).unwrap();

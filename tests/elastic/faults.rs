@@ -89,7 +89,7 @@ fn error(kind: &str, reason: &str) -> String {
     json!({"error": {"type": kind, "reason": reason}}).to_string()
 }
 
-pub fn a_refusal_names_what_opens_the_server() {
+pub(crate) fn a_refusal_names_what_opens_the_server() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
     for (status, hint) in [(401, "hint: set ELASTICSEARCH_API_KEY"), (403, "hint: give the key or user the privileges")]
@@ -101,7 +101,7 @@ pub fn a_refusal_names_what_opens_the_server() {
     }
 }
 
-pub fn an_api_key_is_sent_and_never_shown() {
+pub(crate) fn an_api_key_is_sent_and_never_shown() {
     let folder = Folder::new();
     let fake = Fake::start(|_, path| Some(usual(path)));
     let run = |fake: &Fake, url: &str, variable: &str, more: &[&str]| {
@@ -118,7 +118,7 @@ pub fn an_api_key_is_sent_and_never_shown() {
     assert_eq!(sent, "Basic ZWxhc3RpYzpodW50ZXIy", "what stands in the URL is for this server");
 }
 
-pub fn a_path_in_front_of_the_server_is_kept() {
+pub(crate) fn a_path_in_front_of_the_server_is_kept() {
     let folder = Folder::new();
     let fake = Fake::start(|_, path| Some(usual(path.trim_start_matches("/search"))));
     let url = format!("{}/search/", fake.url);
@@ -127,7 +127,7 @@ pub fn a_path_in_front_of_the_server_is_kept() {
     assert!(calls.len() > 3 && calls.iter().all(|(call, _)| call.contains(" /search/")), "{calls:?}");
 }
 
-pub fn something_else_is_told_from_a_search_server() {
+pub(crate) fn something_else_is_told_from_a_search_server() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
     let page = "<!doctype html><title>Sign in</title>".to_owned();
@@ -141,7 +141,7 @@ pub fn something_else_is_told_from_a_search_server() {
     gone.run(&folder, &["logs"]).code(3).says("127.0.0.1:1").says("hint: check logs.elasticsearch.url");
 }
 
-pub fn an_index_that_is_not_all_there_is_refused() {
+pub(crate) fn an_index_that_is_not_all_there_is_refused() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
     let fake = Fake::start(|_, path| {
@@ -159,7 +159,7 @@ pub fn an_index_that_is_not_all_there_is_refused() {
     fake.run(&folder, &["logs"]).code(0);
 }
 
-pub fn faults_while_loading_are_borne_or_counted() {
+pub(crate) fn faults_while_loading_are_borne_or_counted() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 4));
     let bulks = Mutex::new(0);
@@ -190,7 +190,7 @@ pub fn faults_while_loading_are_borne_or_counted() {
     assert_eq!((&reject["line"], &reject["reason"]), (&json!(3), &json!("refused_by_store")));
 }
 
-pub fn a_mapping_that_is_wrong_and_an_error_of_the_server_are_said() {
+pub(crate) fn a_mapping_that_is_wrong_and_an_error_of_the_server_are_said() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
     let wrong = json!({"flywheel": {"mappings": {"properties": {"request": {"type": "keyword"}}}}}).to_string();

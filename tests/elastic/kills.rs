@@ -43,7 +43,7 @@ fn next(seed: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-pub fn a_load_killed_anywhere_is_repeated(server: &Server) {
+pub(crate) fn a_load_killed_anywhere_is_repeated(server: &Server) {
     let kills = std::env::var("DFWFD_KILLS").map_or(KILLS, |text| text.parse().expect("DFWFD_KILLS is a number"));
     let folder = Folder::new();
     let records = long_records(RECORDS);
@@ -110,7 +110,7 @@ fn read_losing(server: &Server, folder: &Folder, out: &str, lost: &BTreeSet<usiz
     (pages.load(Ordering::Relaxed), read)
 }
 
-pub fn a_context_lost_at_any_page_loses_and_doubles_nothing(server: &Server) {
+pub(crate) fn a_context_lost_at_any_page_loses_and_doubles_nothing(server: &Server) {
     let folder = Folder::new();
     // More records of one time than a page holds, and documents without a time.
     let mut records = long_records(RECORDS);
@@ -145,7 +145,7 @@ pub fn a_context_lost_at_any_page_loses_and_doubles_nothing(server: &Server) {
 }
 
 #[cfg(unix)]
-pub fn a_reading_that_is_stopped_leaves_nothing_open(server: &Server) {
+pub(crate) fn a_reading_that_is_stopped_leaves_nothing_open(server: &Server) {
     use rustix::process::Signal;
     let folder = Folder::new();
     folder.write("logs.jsonl", lines(&long_records(RECORDS)));

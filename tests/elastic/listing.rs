@@ -17,7 +17,7 @@ fn without_labels(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-pub fn counts_are_exact_and_those_of_the_local_store(server: &Server) {
+pub(crate) fn counts_are_exact_and_those_of_the_local_store(server: &Server) {
     let folder = Folder::new();
     // More groups than one response holds.
     let mut records: Vec<Value> = (0..1100)
@@ -42,7 +42,7 @@ pub fn counts_are_exact_and_those_of_the_local_store(server: &Server) {
     }
 }
 
-pub fn names_that_the_index_does_not_hold_are_counted_by_reading(server: &Server) {
+pub(crate) fn names_that_the_index_does_not_hold_are_counted_by_reading(server: &Server) {
     let folder = Folder::new();
     let name = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 20}}});
     server.create(&json!({"dynamic": false, "properties": {

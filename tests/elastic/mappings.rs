@@ -64,14 +64,14 @@ fn windows(server: &Server, cases: &[(Value, Stamp, u64)]) {
     }
 }
 
-pub fn windows_of_dates_without_a_format(server: &Server) {
+pub(crate) fn windows_of_dates_without_a_format(server: &Server) {
     let plain = json!({"type": "date"});
     windows(server, &[(plain.clone(), seconds, 0), (plain.clone(), milliseconds, 0), (plain.clone(), text, 0)]);
     // The range of one unit must not select documents of another.
     windows(server, &[(plain, mixed, 0)]);
 }
 
-pub fn windows_of_dates_with_a_format(server: &Server) {
+pub(crate) fn windows_of_dates_with_a_format(server: &Server) {
     let date = |format: &str| json!({"type": "date", "format": format});
     windows(
         server,
@@ -87,7 +87,7 @@ pub fn windows_of_dates_with_a_format(server: &Server) {
     );
 }
 
-pub fn windows_of_numbers_and_names(server: &Server) {
+pub(crate) fn windows_of_numbers_and_names(server: &Server) {
     windows(
         server,
         &[
@@ -112,7 +112,7 @@ fn half_malformed(number: usize) -> Value {
     if number.is_multiple_of(2) { seconds(number) } else { text(number) }
 }
 
-pub fn times_that_cannot_be_told_are_refused(server: &Server) {
+pub(crate) fn times_that_cannot_be_told_are_refused(server: &Server) {
     let folder = Folder::new();
     let days: Stamp = |number| json!(20_231_101 + number % 20);
     let slashes: Stamp = |number| json!(format!("{:02}/11/2023", 1 + number % 20));
@@ -125,7 +125,7 @@ pub fn times_that_cannot_be_told_are_refused(server: &Server) {
     }
 }
 
-pub fn the_index_of_the_reference_loader_is_read(server: &Server) {
+pub(crate) fn the_index_of_the_reference_loader_is_read(server: &Server) {
     let folder = Folder::new();
     server.create(&json!({"properties": {
         "workload_id": {"type": "keyword"},
@@ -158,7 +158,7 @@ pub fn the_index_of_the_reference_loader_is_read(server: &Server) {
     assert_eq!((&found["read"], &found["duplicates"]), (&json!(90), &json!(45)));
 }
 
-pub fn a_strict_index_takes_the_five_fields(server: &Server) {
+pub(crate) fn a_strict_index_takes_the_five_fields(server: &Server) {
     let folder = Folder::new();
     server.create(&json!({"dynamic": "strict", "properties": {
         "workload_id": {"type": "keyword"},
@@ -176,7 +176,7 @@ pub fn a_strict_index_takes_the_five_fields(server: &Server) {
     assert_eq!(output.json()["data"]["trimmed"], 1);
 }
 
-pub fn a_mapping_that_does_not_fit_is_refused(server: &Server) {
+pub(crate) fn a_mapping_that_does_not_fit_is_refused(server: &Server) {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 3));
     let strict = json!({"dynamic": "strict", "properties": {"workload_id": {"type": "keyword"}}});
@@ -188,7 +188,7 @@ pub fn a_mapping_that_does_not_fit_is_refused(server: &Server) {
     }
 }
 
-pub fn a_record_that_the_server_refuses_is_counted(server: &Server) {
+pub(crate) fn a_record_that_the_server_refuses_is_counted(server: &Server) {
     let folder = Folder::new();
     let mut records: Vec<Value> = (0..3).map(|number| record("w", number)).collect();
     records[1]["workload_id"] = json!("w".repeat(40_000));

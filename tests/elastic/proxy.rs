@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// The fate of a request. A held request gets no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Reaches the server, and its response comes back.
     Pass,
     /// Never reaches the server.
@@ -21,7 +21,7 @@ pub enum Fate {
 }
 
 /// A request: method and path, and its body.
-pub struct ProxiedRequest<'a> {
+pub(crate) struct ProxiedRequest<'a> {
     pub line: &'a str,
     pub body: &'a [u8],
 }
@@ -29,14 +29,17 @@ pub struct ProxiedRequest<'a> {
 type Decide = Box<dyn FnMut(&ProxiedRequest<'_>) -> Fate + Send>;
 
 /// The proxy. Its threads end with their connections.
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     held: Receiver<()>,
 }
 
 impl Proxy {
     /// Starts a proxy in front of a server.
-    pub fn before(server: SocketAddr, decide: impl FnMut(&ProxiedRequest<'_>) -> Fate + Send + 'static) -> Proxy {
+    pub(crate) fn before(
+        server: SocketAddr,
+        decide: impl FnMut(&ProxiedRequest<'_>) -> Fate + Send + 'static,
+    ) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, held) = channel();
@@ -50,12 +53,12 @@ impl Proxy {
         Proxy { address, held }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Waits until a request is held.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         self.held.recv().unwrap();
     }
 }

@@ -9,7 +9,7 @@ use crate::harness::{Dfwfd, Folder, request};
 
 /// A server and the index of one test.
 #[derive(Clone)]
-pub struct Server {
+pub(crate) struct Server {
     pub name: String,
     pub url: String,
     pub index: String,
@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn at(url: &str) -> Server {
+    pub(crate) fn at(url: &str) -> Server {
         let host = url.trim_start_matches("http://").trim_end_matches('/');
         assert!(!url.starts_with("https://"), "the tests speak plain HTTP: {url}");
         let address = host.to_socket_addrs().unwrap().next().unwrap_or_else(|| panic!("no address of {url}"));
@@ -33,7 +33,7 @@ impl Server {
     }
 
     /// Returns the server with the index of one test, which does not exist yet.
-    pub fn for_test(&self, name: &str) -> Server {
+    pub(crate) fn for_test(&self, name: &str) -> Server {
         let index = format!("dfwfd-{}-{name}", std::process::id());
         let server = Server { index, ..self.clone() };
         server.forget();
@@ -41,18 +41,18 @@ impl Server {
     }
 
     /// Deletes the index.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         request(self.address, "DELETE", &format!("/{}", self.index), None);
     }
 
     /// Creates the index with these mappings.
-    pub fn create(&self, mappings: &Value) {
+    pub(crate) fn create(&self, mappings: &Value) {
         let (status, answer) = self.ask("PUT", "", Some(&serde_json::json!({"mappings": mappings})));
         assert_eq!(status, 200, "{answer}");
     }
 
     /// Writes documents with their numbers as ids, as another program would.
-    pub fn put(&self, documents: &[Value]) {
+    pub(crate) fn put(&self, documents: &[Value]) {
         let mut body = String::new();
         for (number, document) in documents.iter().enumerate() {
             body.push_str(&format!("{{\"index\":{{\"_id\":\"{number}\"}}}}\n{document}\n"));
@@ -62,32 +62,32 @@ impl Server {
     }
 
     /// Sends a request below the index. Returns the status and the JSON of the response.
-    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let text = body.map(Value::to_string).unwrap_or_default();
         let (status, answer) = raw(self.address, method, &format!("/{}{path}", self.index), &text);
         (status, json_of(&answer))
     }
 
     /// Counts the documents in the index.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.ask("POST", "/_refresh", None);
         self.ask("GET", "/_count", None).1["count"].as_u64().unwrap()
     }
 
     /// Counts the documents in the index, or returns 0 if there is no index.
-    pub fn count_if_there(&self) -> u64 {
+    pub(crate) fn count_if_there(&self) -> u64 {
         self.ask("POST", "/_refresh", None);
         self.ask("GET", "/_count", None).1["count"].as_u64().unwrap_or_default()
     }
 
     /// Writes a document byte for byte.
-    pub fn put_raw(&self, number: usize, text: &str) {
+    pub(crate) fn put_raw(&self, number: usize, text: &str) {
         let (status, answer) = raw(self.address, "PUT", &format!("/{}/_doc/{number}", self.index), text);
         assert_eq!(status, 201, "{answer}");
     }
 
     /// Counts the open search contexts.
-    pub fn contexts(&self) -> u64 {
+    pub(crate) fn contexts(&self) -> u64 {
         let path = "/_nodes/stats/indices/search?filter_path=nodes.*.indices.search.open_contexts";
         let (_, answer) = raw(self.address, "GET", path, "");
         let answer = json_of(&answer);
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// Prepares the binary to run in this folder with the index.
-    pub fn dfwfd(&self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
+    pub(crate) fn dfwfd(&self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
         folder.dfwfd(arguments).env("ELASTICSEARCH_URL", &self.url).env("ES_COLLECTION_NAME", &self.index)
     }
 }

@@ -54,7 +54,7 @@ fn datasets(folder: &Folder, name: &str) -> Vec<Vec<u8>> {
     files.into_iter().filter(|(path, _)| !path.ends_with("manifest.json")).map(|(_, bytes)| bytes).collect()
 }
 
-pub fn documents_of_another_shape_are_read(server: &Server) {
+pub(crate) fn documents_of_another_shape_are_read(server: &Server) {
     create(server);
     server.put(&documents());
     let folder = folder("elasticsearch");
@@ -104,7 +104,7 @@ pub fn documents_of_another_shape_are_read(server: &Server) {
     output.code(2).says("logs.fields").says("logs.source=local");
 }
 
-pub fn fields_that_queries_do_not_reach_are_looked_at_here(server: &Server) {
+pub(crate) fn fields_that_queries_do_not_reach_are_looked_at_here(server: &Server) {
     server.create(&json!({"dynamic": false, "properties": {
         "@timestamp": {"type": "date"}, "labels": {"properties": {"app": {"type": "keyword"}}},
         "who": {"type": "nested", "properties": {"desk": {"type": "keyword"}}}}}));
@@ -118,7 +118,7 @@ pub fn fields_that_queries_do_not_reach_are_looked_at_here(server: &Server) {
     assert_eq!(listed["workloads"][0]["clients"]["desk"], 120);
 }
 
-pub fn a_field_that_is_nowhere_is_said(server: &Server) {
+pub(crate) fn a_field_that_is_nowhere_is_said(server: &Server) {
     create(server);
     server.put(&documents());
     let folder = folder("elasticsearch");

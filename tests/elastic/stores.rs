@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::harness::{Folder, files_below, labelled, lines, log, record, testdata, text, word};
 use crate::server::Server;
 
-pub fn data(output: &Value) -> (u64, u64, u64) {
+pub(crate) fn data(output: &Value) -> (u64, u64, u64) {
     let data = &output["data"];
     let rejected = data["rejected"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     (data["added"].as_u64().unwrap(), data["present"].as_u64().unwrap(), rejected)
 }
 
 /// Returns the dataset files of a folder without the manifest, which names the source.
-pub fn datasets(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn datasets(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
     let root = folder.at(name);
     files_below(&root)
         .into_iter()
@@ -21,7 +21,7 @@ pub fn datasets(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-pub fn the_datasets_are_those_of_the_file(server: &Server) {
+pub(crate) fn the_datasets_are_those_of_the_file(server: &Server) {
     let folder = Folder::new();
     let news = testdata("news_logs.jsonl");
     let news = news.to_str().unwrap();
@@ -50,7 +50,7 @@ pub fn the_datasets_are_those_of_the_file(server: &Server) {
     assert_eq!(server.contexts(), 0);
 }
 
-pub fn records_of_one_second_come_once_each(server: &Server) {
+pub(crate) fn records_of_one_second_come_once_each(server: &Server) {
     let folder = Folder::new();
     let count = 12_500;
     let records: Vec<Value> = (0..count)
@@ -75,7 +75,7 @@ pub fn records_of_one_second_come_once_each(server: &Server) {
     assert_eq!(server.contexts(), 0);
 }
 
-pub fn any_order_gives_the_same_datasets_and_digest(server: &Server) {
+pub(crate) fn any_order_gives_the_same_datasets_and_digest(server: &Server) {
     let folder = Folder::new();
     // Repeated texts, in the same second and in others, with the same label and with others.
     let mut records = Vec::new();
@@ -106,7 +106,7 @@ pub fn any_order_gives_the_same_datasets_and_digest(server: &Server) {
     assert_eq!(manifests[0], manifests[2]);
 }
 
-pub fn names_of_several_indices_are_read_and_not_written(server: &Server) {
+pub(crate) fn names_of_several_indices_are_read_and_not_written(server: &Server) {
     let folder = Folder::new();
     let named = |index: String| {
         let mut server = server.clone();
@@ -133,7 +133,7 @@ pub fn names_of_several_indices_are_read_and_not_written(server: &Server) {
     second.forget();
 }
 
-pub fn pages_of_a_few_long_records_hold_ties(server: &Server) {
+pub(crate) fn pages_of_a_few_long_records_hold_ties(server: &Server) {
     let folder = Folder::new();
     let filler = "x".repeat(400_000);
     let texts = |number: usize| format!("{} rises {filler}", word(number));
@@ -159,7 +159,7 @@ pub fn pages_of_a_few_long_records_hold_ties(server: &Server) {
     assert_eq!(server.contexts(), 0);
 }
 
-pub fn a_run_reads_the_index(server: &Server) {
+pub(crate) fn a_run_reads_the_index(server: &Server) {
     let folder = Folder::with_config(
         "nmp_config: {platform: embedded}\nnims: [{model_name: dfwfd/ngram-small, customization_enabled: true, customizer_configs: {target: dfwfd/ngram-small@1.0}}]\nlogs: {source: elasticsearch}\n",
     );
@@ -170,7 +170,7 @@ pub fn a_run_reads_the_index(server: &Server) {
     assert_eq!(report["data"]["read"], 200);
 }
 
-pub fn logs_count_what_is_there(server: &Server) {
+pub(crate) fn logs_count_what_is_there(server: &Server) {
     let folder = Folder::new();
     let mut records: Vec<Value> = (0..40).map(|number| record("news", number)).collect();
     records.extend((0..7).map(|number| {
@@ -197,14 +197,14 @@ pub fn logs_count_what_is_there(server: &Server) {
     assert_eq!(server.count(), 47);
 }
 
-pub fn what_is_not_there_is_said(server: &Server) {
+pub(crate) fn what_is_not_there_is_said(server: &Server) {
     let folder = Folder::new();
     let output = server.dfwfd(&folder, &["split", "--out", "out"]).run();
     output.code(6).says(&server.index).hints();
     server.dfwfd(&folder, &["logs"]).run().code(6);
 }
 
-pub fn documents_with_line_breaks_are_read(server: &Server) {
+pub(crate) fn documents_with_line_breaks_are_read(server: &Server) {
     let folder = Folder::new();
     server.create(&json!({"properties": {"workload_id": {"type": "keyword"}}}));
     for number in 0..140 {

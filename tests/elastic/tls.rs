@@ -4,14 +4,14 @@ use crate::harness::{Dfwfd, Folder, files_below, log, project};
 
 /// The URL of the server with user and password in it, and the PEM file of its authority.
 #[derive(Clone)]
-pub struct Secured {
+pub(crate) struct Secured {
     url: String,
     ca: String,
 }
 
 impl Secured {
     /// Reads the line that `scripts/search-server.sh start NAME --tls` prints.
-    pub fn of(line: &str) -> Secured {
+    pub(crate) fn of(line: &str) -> Secured {
         let (url, ca) = line.trim().split_once(' ').unwrap_or_else(|| panic!("URL and PEM file: {line}"));
         Secured { url: url.to_owned(), ca: ca.to_owned() }
     }
@@ -34,7 +34,7 @@ impl Secured {
     }
 }
 
-pub fn a_url_with_a_password_and_an_authority_open_the_server(server: &Secured) {
+pub(crate) fn a_url_with_a_password_and_an_authority_open_the_server(server: &Secured) {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 200));
     let load = server.dfwfd(&folder, &server.url, &server.ca, &["load", "logs.jsonl", "-vv"]).run();
@@ -52,7 +52,7 @@ pub fn a_url_with_a_password_and_an_authority_open_the_server(server: &Secured) 
     }
 }
 
-pub fn named_variables_open_the_server(server: &Secured) {
+pub(crate) fn named_variables_open_the_server(server: &Secured) {
     let folder =
         Folder::with_config("logs: {source: elasticsearch, elasticsearch: {username_env: WHO, password_env: WHAT}}\n");
     folder.write("logs.jsonl", log("w", 3));
@@ -67,7 +67,7 @@ pub fn named_variables_open_the_server(server: &Secured) {
     assert!(!wrong.stderr.contains("wrong-password"), "{wrong}");
 }
 
-pub fn without_a_password_access_is_refused(server: &Secured) {
+pub(crate) fn without_a_password_access_is_refused(server: &Secured) {
     let folder = Folder::new();
     for command in [&["logs"][..], &["split", "--out", "out"]] {
         let output = server.dfwfd(&folder, &server.bare(), &server.ca, command).run();
@@ -75,7 +75,7 @@ pub fn without_a_password_access_is_refused(server: &Secured) {
     }
 }
 
-pub fn an_authority_that_is_not_known_is_said_with_its_remedy(server: &Secured) {
+pub(crate) fn an_authority_that_is_not_known_is_said_with_its_remedy(server: &Secured) {
     let folder = Folder::new();
     let another = project().join("tests/elastic/another-ca.pem");
     for ca in ["", another.to_str().unwrap()] {
@@ -92,7 +92,7 @@ pub fn an_authority_that_is_not_known_is_said_with_its_remedy(server: &Secured) 
     server.dfwfd(&folder, &server.url, "", &off).run().says("logs.elasticsearch.verify is false");
 }
 
-pub fn plain_http_is_not_what_it_speaks(server: &Secured) {
+pub(crate) fn plain_http_is_not_what_it_speaks(server: &Secured) {
     let folder = Folder::new();
     let plain = server.url.replace("https://", "http://");
     server.dfwfd(&folder, &plain, "", &["logs"]).run().code(3).says("https").hints();

@@ -22,11 +22,11 @@ const HEADERS: [&str; 3] = ["accept", "range", "authorization"];
 
 /// The requests of all clients so far, in the order of their arrival.
 #[derive(Default)]
-pub struct Recording(Mutex<(HashSet<String>, Vec<Value>)>);
+pub(crate) struct Recording(Mutex<(HashSet<String>, Vec<Value>)>);
 
 impl Recording {
     /// Opens a proxy for `target`, which lives as long as the process.
-    pub fn before(self: &Arc<Self>, target: SocketAddr) -> SocketAddr {
+    pub(crate) fn before(self: &Arc<Self>, target: SocketAddr) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap();
         let recording = Arc::clone(self);
@@ -40,7 +40,7 @@ impl Recording {
     }
 
     /// Writes one line for each recorded request.
-    pub fn write(&self, file: &Path) {
+    pub(crate) fn write(&self, file: &Path) {
         let kept = self.0.lock().unwrap();
         let lines: String = kept.1.iter().map(|request| format!("{request}\n")).collect();
         std::fs::write(file, lines).unwrap();

@@ -72,13 +72,13 @@ const ENDPOINTS: &[(&str, &str)] = &[
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     pub method: &'static str,
     pub pattern: &'static str,
 }
 
 /// Returns all endpoints.
-pub fn all() -> Vec<Endpoint> {
+pub(crate) fn all() -> Vec<Endpoint> {
     let each = |&(methods, pattern): &(&'static str, &'static str)| {
         methods.split(' ').map(move |method| Endpoint { method, pattern })
     };
@@ -86,13 +86,13 @@ pub fn all() -> Vec<Endpoint> {
 }
 
 /// Returns the patterns, each with its methods.
-pub fn patterns() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
+pub(crate) fn patterns() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
     ENDPOINTS.iter().map(|&(methods, pattern)| (methods.split(' ').collect(), pattern))
 }
 
 impl Endpoint {
     /// Returns whether a request goes to this endpoint.
-    pub fn takes(self, method: &str, path: &str) -> bool {
+    pub(crate) fn takes(self, method: &str, path: &str) -> bool {
         self.method == method && self.pattern == pattern_of(path).unwrap_or_default()
     }
 }
@@ -116,7 +116,7 @@ fn pattern_of(path: &str) -> Option<&'static str> {
 }
 
 /// Returns the routes in the sources that no pattern names, and the patterns that are not routes.
-pub fn unlisted(sources: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
+pub(crate) fn unlisted(sources: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut found = BTreeSet::new();
     let mut folders = vec![sources.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A request of requests.jsonl, or a mutation of one.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     pub method: String,
     pub path: String,
     pub kind: Option<String>,
@@ -15,7 +15,7 @@ pub struct Request {
 
 /// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// With its length, in one piece.
     Whole,
     /// With its length, in pieces.
@@ -44,7 +44,7 @@ pub enum Framing {
 
 impl Framing {
     /// Returns whether the server may hang up without an answer.
-    pub fn broken(self) -> bool {
+    pub(crate) fn broken(self) -> bool {
         use Framing::{CutBody, CutHead, Garbled, Short, Unended, Unread};
         matches!(self, Unended | Short | Garbled(_) | CutHead | CutBody | Unread)
     }
@@ -66,7 +66,7 @@ impl Framing {
 }
 
 /// SplitMix64: small, and the same on every machine.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -78,12 +78,12 @@ impl Dice {
     }
 
     /// Returns a number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).unwrap()
     }
 
     /// Shuffles a list.
-    pub fn shuffle<T>(&mut self, all: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             all.swap(last, self.below(last + 1));
         }
@@ -95,7 +95,7 @@ impl Dice {
 }
 
 /// Returns the request with one or two mutations.
-pub fn mutate(request: &Request, dice: &mut Dice) -> Request {
+pub(crate) fn mutate(request: &Request, dice: &mut Dice) -> Request {
     let mut changed = request.clone();
     for _ in 0..=dice.below(2) {
         // Without a body, the other parts are mutated more often.

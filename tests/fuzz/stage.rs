@@ -23,7 +23,7 @@ const ALLOCATOR: [(&str, &str); 3] =
 const NONE: &str = "none";
 
 /// The platform, and the ids that requests name in braces.
-pub struct Target {
+pub(crate) struct Target {
     server: Server,
     requests: Vec<Request>,
     training: String,
@@ -36,7 +36,7 @@ pub struct Target {
 }
 
 impl Target {
-    pub fn start(requests: Vec<Request>) -> Target {
+    pub(crate) fn start(requests: Vec<Request>) -> Target {
         let server = Server::start_with(&["--clock", "polls", "--gpus", "64", "--control"], &ALLOCATOR);
         Target {
             server,
@@ -50,7 +50,7 @@ impl Target {
     }
 
     /// Fills the current ids into a recorded request.
-    pub fn fill(&self, request: &Request) -> Request {
+    pub(crate) fn fill(&self, request: &Request) -> Request {
         let repository = |(name, _): &&(String, String)| request.path.contains(&format!("/{name}/"));
         let commit = self.commits.iter().find(repository).map_or("main", |(_, commit)| commit);
         let names = [
@@ -70,7 +70,7 @@ impl Target {
     }
 
     /// Resets the platform, and drops slow requests.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         while !self.slow.is_empty() {
             self.go_on();
         }
@@ -80,7 +80,7 @@ impl Target {
 
     /// Creates the entities that requests refer to, if they are missing. If mutated requests left entities that jobs
     /// cannot use, such as invalid rows, it resets the platform first.
-    pub fn stage(&mut self) {
+    pub(crate) fn stage(&mut self) {
         if !self.make() {
             self.reset();
             assert!(self.make(), "no recorded job comes to its end");
@@ -142,7 +142,7 @@ impl Target {
     }
 
     /// Sends a mutated request, and one more piece of each slow one. Returns the status, or 0.
-    pub fn send_changed(&mut self, request: Request) -> u16 {
+    pub(crate) fn send_changed(&mut self, request: Request) -> u16 {
         self.go_on();
         if request.framing == Framing::Slow && self.slow.len() < MOST_SLOW {
             self.slow.push(Slow::start(self.address(), request).unwrap());
@@ -190,14 +190,14 @@ impl Target {
     }
 
     /// Returns the memory of the platform in kilobytes, if that is known.
-    pub fn resident(&self) -> Option<usize> {
+    pub(crate) fn resident(&self) -> Option<usize> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// Ends the platform, which must be alive and must not have panicked.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         assert_eq!(self.server.get("/nim/v1/models").0, 200);
         // A panic in a job shows only here.
         let told = self.server.end();

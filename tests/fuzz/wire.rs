@@ -15,7 +15,7 @@ const HANG: Duration = Duration::from_secs(60);
 const PIECES: usize = 12;
 
 /// Sends a request, and returns the bytes of the answer; none if one side hung up.
-pub fn exchange(address: SocketAddr, request: &Request) -> Result<Vec<u8>> {
+pub(crate) fn exchange(address: SocketAddr, request: &Request) -> Result<Vec<u8>> {
     let mut stream = connect(address)?;
     // A server that refuses may close before all is written. Its answer can still be read.
     let written = send(&mut stream, address, request);
@@ -118,7 +118,7 @@ fn chunk(stream: &mut TcpStream, piece: &[u8]) -> Result<()> {
 }
 
 /// A request that is sent slowly.
-pub struct Slow {
+pub(crate) struct Slow {
     pub request: Request,
     stream: TcpStream,
     rest: VecDeque<Vec<u8>>,
@@ -126,7 +126,7 @@ pub struct Slow {
 }
 
 impl Slow {
-    pub fn start(address: SocketAddr, request: Request) -> Result<Slow> {
+    pub(crate) fn start(address: SocketAddr, request: Request) -> Result<Slow> {
         let mut whole = head(address, &request);
         whole.extend_from_slice(&request.body);
         let rest = whole.chunks(whole.len().div_ceil(PIECES)).map(<[u8]>::to_vec).collect();
@@ -134,7 +134,7 @@ impl Slow {
     }
 
     /// Sends the next piece. Returns the answer after the last one.
-    pub fn go_on(&mut self) -> Option<Result<Vec<u8>>> {
+    pub(crate) fn go_on(&mut self) -> Option<Result<Vec<u8>>> {
         match self.rest.pop_front() {
             Some(piece) => {
                 self.refused |= self.stream.write_all(&piece).is_err();

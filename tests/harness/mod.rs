@@ -16,32 +16,32 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 /// Returns the project's folder.
-pub fn project() -> &'static Path {
+pub(crate) fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Returns the path of a file of testdata/.
-pub fn testdata(name: &str) -> PathBuf {
+pub(crate) fn testdata(name: &str) -> PathBuf {
     project().join("testdata").join(name)
 }
 
 /// A temporary folder that a test runs in, deleted on drop.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Folder {
+    pub(crate) fn new() -> Folder {
         Folder(tempfile::Builder::new().prefix("dfwfd-test-").tempdir().unwrap())
     }
 
     /// Makes a folder with this flywheel.yaml.
-    pub fn with_config(yaml: &str) -> Folder {
+    pub(crate) fn with_config(yaml: &str) -> Folder {
         let folder = Folder::new();
         folder.write("flywheel.yaml", yaml);
         folder
     }
 
     /// Makes a folder with the shipped flywheel.yaml, which reads the shipped news log.
-    pub fn shipped() -> Folder {
+    pub(crate) fn shipped() -> Folder {
         let yaml = std::fs::read_to_string(project().join("flywheel.yaml")).unwrap();
         let logs = testdata("news_logs.jsonl");
         let yaml = yaml.replace("testdata/news_logs.jsonl", logs.to_str().unwrap());
@@ -49,35 +49,35 @@ impl Folder {
         Folder::with_config(&yaml)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Returns the path of a file in it.
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// Writes a file and makes its parent folders.
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.at(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
         path
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         let path = self.at(name);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()))
     }
 
-    pub fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         let path = self.at(name);
         std::fs::read(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()))
     }
 
     /// Prepares a call of the binary in this folder.
-    pub fn dfwfd<I, A>(&self, arguments: I) -> Dfwfd
+    pub(crate) fn dfwfd<I, A>(&self, arguments: I) -> Dfwfd
     where
         I: IntoIterator<Item = A>,
         A: AsRef<OsStr>,
@@ -87,7 +87,7 @@ impl Folder {
 }
 
 /// Returns every file below a folder with its content, ordered by path.
-pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -106,7 +106,7 @@ pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// A call of the binary: arguments, environment, standard input.
-pub struct Dfwfd {
+pub(crate) struct Dfwfd {
     command: Command,
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
@@ -115,7 +115,7 @@ pub struct Dfwfd {
 
 impl Dfwfd {
     /// Prepares a call in this folder, with only the variables that every program needs.
-    pub fn new(folder: &Path) -> Dfwfd {
+    pub(crate) fn new(folder: &Path) -> Dfwfd {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dfwfd"));
         command.current_dir(folder).env_clear();
         for name in ["PATH", "HOME", "TMPDIR", "USER", "LLVM_PROFILE_FILE"] {
@@ -126,12 +126,12 @@ impl Dfwfd {
         Dfwfd { command, arguments: Vec::new(), input: None, stdout: None }
     }
 
-    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Dfwfd {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Dfwfd {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
-    pub fn args<I, A>(mut self, arguments: I) -> Dfwfd
+    pub(crate) fn args<I, A>(mut self, arguments: I) -> Dfwfd
     where
         I: IntoIterator<Item = A>,
         A: AsRef<OsStr>,
@@ -140,47 +140,47 @@ impl Dfwfd {
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Dfwfd {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Dfwfd {
         self.command.env(name, value);
         self
     }
 
-    pub fn envs(mut self, variables: &[(String, String)]) -> Dfwfd {
+    pub(crate) fn envs(mut self, variables: &[(String, String)]) -> Dfwfd {
         self.command.envs(variables.iter().map(|(name, value)| (name, value)));
         self
     }
 
     /// Runs it from another folder than the test's.
-    pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Dfwfd {
+    pub(crate) fn current_dir(mut self, folder: impl AsRef<Path>) -> Dfwfd {
         self.command.current_dir(folder);
         self
     }
 
-    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Dfwfd {
+    pub(crate) fn input(mut self, bytes: impl Into<Vec<u8>>) -> Dfwfd {
         self.input = Some(bytes.into());
         self
     }
 
     /// Gives it a standard output whose reader has gone.
-    pub fn unread(self) -> Dfwfd {
+    pub(crate) fn unread(self) -> Dfwfd {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         self.stdout(writer)
     }
 
     /// Gives it this standard output. `Output::stdout` stays empty.
-    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Dfwfd {
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Dfwfd {
         self.stdout = Some(stdout.into());
         self
     }
 
     /// Runs it to its end.
-    pub fn run(self) -> Output {
+    pub(crate) fn run(self) -> Output {
         self.spawn().wait()
     }
 
     /// Starts it. Dropping the result before its end kills it.
-    pub fn spawn(mut self) -> Running {
+    pub(crate) fn spawn(mut self) -> Running {
         let line: Vec<String> = self.arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect();
         self.command.args(&self.arguments);
         self.command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -198,36 +198,36 @@ impl Dfwfd {
 }
 
 /// A started process, killed on drop.
-pub struct Running {
+pub(crate) struct Running {
     pub child: Child,
     line: String,
 }
 
 impl Running {
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Returns true if it has ended.
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// Sends SIGKILL and waits for its end.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Sends a signal, such as SIGINT.
     #[cfg(unix)]
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, signal).unwrap();
     }
 
     /// Reads its output to the end and waits for its end.
-    pub fn wait(mut self) -> Output {
+    pub(crate) fn wait(mut self) -> Output {
         let stdout = self.child.stdout.take();
         let mut stderr = self.child.stderr.take().unwrap();
         let told = std::thread::spawn(move || {
@@ -255,7 +255,7 @@ impl Drop for Running {
 
 /// The exit code and output of a finished process.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// None if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
@@ -266,14 +266,14 @@ pub struct Output {
 impl Output {
     /// Asserts the exit code, and that nothing panicked. Shows the output on failure.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Output {
+    pub(crate) fn expect(self, code: i32) -> Output {
         self.code(code);
         self
     }
 
     /// Does the same as [`Output::expect`] on a reference.
     #[track_caller]
-    pub fn code(&self, code: i32) -> &Output {
+    pub(crate) fn code(&self, code: i32) -> &Output {
         assert!(!self.stderr.contains("panicked"), "it panicked: {self}");
         assert_eq!(self.code, Some(code), "{self}");
         self
@@ -281,7 +281,7 @@ impl Output {
 
     /// Returns the JSON object on the only line of stdout.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let lines: Vec<&str> = self.stdout.lines().collect();
         assert_eq!(lines.len(), 1, "one line of JSON on stdout: {self}");
         let value: Value = serde_json::from_str(lines[0]).unwrap_or_else(|error| panic!("{error}: {self}"));
@@ -291,14 +291,14 @@ impl Output {
 
     /// Asserts that stderr contains this text.
     #[track_caller]
-    pub fn says(&self, text: &str) -> &Output {
+    pub(crate) fn says(&self, text: &str) -> &Output {
         assert!(self.stderr.contains(text), "stderr should say {text:?}: {self}");
         self
     }
 
     /// Asserts that stderr has a hint.
     #[track_caller]
-    pub fn hints(&self) -> &Output {
+    pub(crate) fn hints(&self) -> &Output {
         assert!(self.stderr.lines().any(|line| line.starts_with("hint: ")), "a hint on stderr: {self}");
         self
     }
@@ -315,7 +315,7 @@ impl std::fmt::Display for Output {
 }
 
 /// The embedded platform in its own process, killed on drop.
-pub struct Server {
+pub(crate) struct Server {
     running: Running,
     variables: Vec<(String, String)>,
     address: SocketAddr,
@@ -323,12 +323,12 @@ pub struct Server {
 
 impl Server {
     /// Starts `serve` with these flags, on a free port unless they name one. Returns once it accepts connections.
-    pub fn start(flags: &[&str]) -> Server {
+    pub(crate) fn start(flags: &[&str]) -> Server {
         Server::start_with(flags, &[])
     }
 
     /// Starts it with these environment variables too.
-    pub fn start_with(flags: &[&str], environment: &[(&str, &str)]) -> Server {
+    pub(crate) fn start_with(flags: &[&str], environment: &[(&str, &str)]) -> Server {
         let folder = std::env::temp_dir();
         let mut serve = Dfwfd::new(&folder);
         for (name, value) in environment {
@@ -353,20 +353,20 @@ impl Server {
     }
 
     /// Returns the variables that `serve` printed: the environment of a run against it.
-    pub fn variables(&self) -> &[(String, String)] {
+    pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.running.id()
     }
 
     /// Kills it and returns its stderr.
-    pub fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.running.child.kill().unwrap();
         let mut told = String::new();
         self.running.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
@@ -374,29 +374,29 @@ impl Server {
     }
 
     /// Returns status and body. A body without JSON is null.
-    pub fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         request(self.address, "GET", path, None)
     }
 
     /// Like [`Server::get`], for DELETE.
-    pub fn delete(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn delete(&self, path: &str) -> (u16, Value) {
         request(self.address, "DELETE", path, None)
     }
 
     /// Like [`Server::get`], for POST.
-    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         request(self.address, "POST", path, Some(body))
     }
 }
 
 /// Makes one HTTP call with JSON over a new connection. A body without JSON is null.
-pub fn request(address: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+pub(crate) fn request(address: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
     let (status, body) = send(address, method, path, &body.map(Value::to_string).unwrap_or_default());
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }
 
 /// Makes one HTTP call with a text over a new connection.
-pub fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
     write!(head, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
@@ -410,14 +410,14 @@ pub fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, 
 }
 
 /// The classes of [`record`], with words that occur in only one class.
-pub const CLASSES: [(&str, [&str; 4]); 3] = [
+pub(crate) const CLASSES: [(&str, [&str; 4]); 3] = [
     ("Earnings", ["profit beat forecasts", "quarterly revenue rose", "margin widened", "net income doubled"]),
     ("Merger", ["agreed a takeover", "made a bid for a rival", "closed an all-share deal", "buys its supplier"]),
     ("Product", ["launches a new phone", "unveils an engine", "ships its first chip", "opens a test kitchen"]),
 ];
 
 /// Writes a number in letters. Texts that differ in digits only are near-duplicates.
-pub fn word(mut number: usize) -> String {
+pub(crate) fn word(mut number: usize) -> String {
     let mut word = String::from("Q");
     loop {
         word.push(char::from(b'a' + u8::try_from(number % 26).unwrap()));
@@ -429,23 +429,23 @@ pub fn word(mut number: usize) -> String {
 }
 
 /// Returns the label of [`record`] `number`. The first class is twice as frequent as the others.
-pub fn label(number: usize) -> &'static str {
+pub(crate) fn label(number: usize) -> &'static str {
     CLASSES[[0, 0, 1, 2][number % 4]].0
 }
 
 /// Returns the text of [`record`] `number`. No two are near-duplicates.
-pub fn text(number: usize) -> String {
+pub(crate) fn text(number: usize) -> String {
     let (_, phrases) = CLASSES.iter().find(|(label_, _)| *label_ == label(number)).unwrap();
     format!("{} Corp {}", word(number), phrases[number / 4 % 4])
 }
 
 /// Returns a classification record of 3 classes, with its own text, one second after the previous one.
-pub fn record(workload: &str, number: usize) -> Value {
+pub(crate) fn record(workload: &str, number: usize) -> Value {
     labelled(workload, number, &text(number), label(number))
 }
 
 /// Returns a classification record with this text and label.
-pub fn labelled(workload: &str, number: usize, text: &str, label: &str) -> Value {
+pub(crate) fn labelled(workload: &str, number: usize, text: &str, label: &str) -> Value {
     let system =
         "Name the event class of the headline. The classes:\n- Earnings\n- Merger\n- Product\nAnswer as [[[class]]].";
     json!({
@@ -457,7 +457,7 @@ pub fn labelled(workload: &str, number: usize, text: &str, label: &str) -> Value
 }
 
 /// Writes each value on a line.
-pub fn lines<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
+pub(crate) fn lines<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
     values.into_iter().fold(String::new(), |mut text, value| {
         writeln!(text, "{value}").unwrap();
         text
@@ -465,26 +465,26 @@ pub fn lines<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
 }
 
 /// Returns a log of records 0 to `count`.
-pub fn log(workload: &str, count: usize) -> String {
+pub(crate) fn log(workload: &str, count: usize) -> String {
     lines(&(0..count).map(|number| record(workload, number)).collect::<Vec<_>>())
 }
 
 /// Parses lines of JSON.
-pub fn parse_lines(text: &str) -> Vec<Value> {
+pub(crate) fn parse_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
 /// Reports that a test cannot run here. The test then returns: `let Some(python) = python(...) else { return }`.
 /// The line bypasses the capture of the test runner and begins with `SKIPPED`, which .ci/run counts. The test fails instead
 /// if the variable `DFWFD_REQUIRE` (a comma-separated list) names the need.
-pub fn skip(test: &str, need: &str, reason: &str) {
+pub(crate) fn skip(test: &str, need: &str, reason: &str) {
     let required = std::env::var("DFWFD_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|word| word.trim() == need), "{test} needs {need}: {reason}");
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
 }
 
 /// Returns the Python interpreter, or skips the test if none runs.
-pub fn python(test: &str) -> Option<&'static str> {
+pub(crate) fn python(test: &str) -> Option<&'static str> {
     let works = |program: &str| {
         Command::new(program).args(["-c", "import json"]).output().is_ok_and(|output| output.status.success())
     };

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Looks until something is there.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -27,7 +27,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A small log: enough rows for a split, few enough for hundreds of runs.
-pub fn write_logs(path: &Path) {
+pub(crate) fn write_logs(path: &Path) {
     let words = [
         ("Earnings", ["profit", "quarter", "beats", "estimates", "revenue"]),
         ("Dividends", ["dividend", "payout", "shareholders", "declares", "yield"]),
@@ -54,58 +54,58 @@ pub fn write_logs(path: &Path) {
 }
 
 /// A `serve` process that advances by polls and can be told to hold calls; killed when dropped.
-pub struct Platform(Server);
+pub(crate) struct Platform(Server);
 
 impl Platform {
     /// Starts one.
-    pub fn start(extra: &[&str]) -> Platform {
+    pub(crate) fn start(extra: &[&str]) -> Platform {
         Platform(Server::start(&[&["--clock", "polls", "--control"], extra].concat()))
     }
 
     /// The port, for another one at the same address.
-    pub fn port(&self) -> String {
+    pub(crate) fn port(&self) -> String {
         self.0.address().port().to_string()
     }
 
     /// A POST that must succeed.
-    pub fn post(&self, path: &str, body: &Value) {
+    pub(crate) fn post(&self, path: &str, body: &Value) {
         assert_eq!(self.0.post(path, body).0, 200, "POST {path}");
     }
 
     /// A GET that must succeed.
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, answer) = self.0.get(path);
         assert_eq!(status, 200, "GET {path}: {answer}");
         answer
     }
 
     /// The status of a DELETE.
-    pub fn delete(&self, path: &str) -> u16 {
+    pub(crate) fn delete(&self, path: &str) -> u16 {
         self.0.delete(path).0
     }
 
     /// Holds the `call`-th call from now, `before` or `after` its effect.
-    pub fn hold(&self, call: u64, when: &str) {
+    pub(crate) fn hold(&self, call: u64, when: &str) {
         self.post("/control/hold", &json!({"call": call, "when": when}));
     }
 
     /// Holds the first call from now whose method and path begin so, before its effect.
-    pub fn hold_first(&self, matching: &str) {
+    pub(crate) fn hold_first(&self, matching: &str) {
         self.hold_matching(matching, "before");
     }
 
     /// The same, `before` or `after` its effect.
-    pub fn hold_matching(&self, matching: &str, when: &str) {
+    pub(crate) fn hold_matching(&self, matching: &str, when: &str) {
         self.post("/control/hold", &json!({"call": 1, "when": when, "matching": matching}));
     }
 
     /// Lets the held call go on.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.post("/control/release", &json!({}));
     }
 
     /// The calls since the last `hold`: how many, whether one is held, and which.
-    pub fn calls(&self) -> (u64, bool, Vec<String>) {
+    pub(crate) fn calls(&self) -> (u64, bool, Vec<String>) {
         let answer = self.get("/control/calls");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let calls = answer["calls"].as_array().unwrap();
@@ -114,14 +114,14 @@ impl Platform {
     }
 
     /// What of class GPU is there: deployments and unfinished jobs.
-    pub fn gpus_held(&self) -> Vec<String> {
+    pub(crate) fn gpus_held(&self) -> Vec<String> {
         let state = self.get("/control/state");
         let deployments = names(&state["deployments"]);
         deployments.into_iter().chain(names(&state["unfinished_jobs"])).collect()
     }
 
     /// What a purge has to take away: everything but records of finished training jobs and namespaces.
-    pub fn purgeable(&self) -> Vec<String> {
+    pub(crate) fn purgeable(&self) -> Vec<String> {
         let state = self.get("/control/state");
         let kinds =
             ["deployments", "unfinished_jobs", "evaluation_jobs", "datasets", "repos", "configs", "models", "adapters"];
@@ -135,12 +135,12 @@ impl Platform {
     }
 
     /// The command for a process against this platform.
-    pub fn command(&self, home: &Home, arguments: &[&str]) -> Dfwfd {
+    pub(crate) fn command(&self, home: &Home, arguments: &[&str]) -> Dfwfd {
         home.command(arguments).envs(self.0.variables())
     }
 
     /// Runs to the end.
-    pub fn dfwfd(&self, home: &Home, arguments: &[&str]) -> Output {
+    pub(crate) fn dfwfd(&self, home: &Home, arguments: &[&str]) -> Output {
         self.command(home, arguments).run()
     }
 }
@@ -156,7 +156,7 @@ fn names(value: &Value) -> Vec<String> {
 }
 
 /// A folder with logs, a configuration and a state directory.
-pub struct Home {
+pub(crate) struct Home {
     folder: tempfile::TempDir,
     /// The configuration file.
     pub config: PathBuf,
@@ -166,7 +166,7 @@ pub struct Home {
 
 impl Home {
     /// One with that many candidates and this GPU budget.
-    pub fn new(candidates: usize, gpus: &str) -> Home {
+    pub(crate) fn new(candidates: usize, gpus: &str) -> Home {
         let folder = tempfile::tempdir().unwrap();
         write_logs(&folder.path().join("logs.jsonl"));
         let models = ["dfwfd/ngram-small", "dfwfd/ngram-large", "acme/third-1b"];
@@ -193,7 +193,7 @@ impl Home {
     }
 
     /// The same with tool calls, the shipped ones, that the judge of these settings is asked about.
-    pub fn judged(candidates: usize, gpus: &str, judge: &str) -> Home {
+    pub(crate) fn judged(candidates: usize, gpus: &str, judge: &str) -> Home {
         let home = Home::new(candidates, gpus);
         std::fs::copy(testdata("tools_logs.jsonl"), home.folder().join("logs.jsonl")).unwrap();
         let mut text = std::fs::read_to_string(&home.config).unwrap();
@@ -205,18 +205,18 @@ impl Home {
     }
 
     /// The folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// The command for a process with this configuration and state directory.
-    pub fn command(&self, arguments: &[&str]) -> Dfwfd {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Dfwfd {
         Dfwfd::new(self.folder()).args(arguments).arg("--config").arg(&self.config).arg("--state-dir").arg(&self.state)
     }
 }
 
 /// The scores of every evaluation of a report, without what differs between runs.
-pub fn scores(report: &Value) -> Value {
+pub(crate) fn scores(report: &Value) -> Value {
     let candidates = report["candidates"].as_array().unwrap().iter().map(|candidate| {
         let of = |which: &str| candidate["evaluations"][which]["scores"].clone();
         json!({"model": candidate["model"], "base": of("base"), "customized": of("customized")})

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// One chat request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `POST /v1/chat/completions`.
     pub line: String,
     /// The whole `authorization` header; empty without one.
@@ -18,17 +18,17 @@ pub struct Asked {
 }
 
 /// Status and body of an answer.
-pub type Answer = (u16, Value);
+pub(crate) type Answer = (u16, Value);
 
 /// An endpoint on a port of its own, until the test ends.
-pub struct OpenAi {
+pub(crate) struct OpenAi {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl OpenAi {
     /// Answers each request by this rule, which also gets how many came before it.
-    pub fn start(rule: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> OpenAi {
+    pub(crate) fn start(rule: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> OpenAi {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, rule) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::new(rule));
@@ -43,18 +43,18 @@ impl OpenAi {
     }
 
     /// The address that takes chat requests.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/v1/chat/completions", self.address)
     }
 
     /// What was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
 
 /// A chat completion that says this.
-pub fn says(text: &str) -> Answer {
+pub(crate) fn says(text: &str) -> Answer {
     let message = json!({"role": "assistant", "content": text});
     (200, json!({"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
 }

@@ -8,7 +8,7 @@ use dfwfd::student::{StudentSize, TrainOptions, train, untrained_reply};
 use super::sample::{Row, examples};
 
 /// Returns the labels of `rows`.
-pub fn gold<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
+pub(crate) fn gold<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     rows.iter().map(|row| row.label.as_str()).collect()
 }
 
@@ -18,7 +18,7 @@ fn said(reply: &str) -> Option<String> {
 }
 
 /// Computes macro F1 over the classes of `gold`, by its definition.
-pub fn macro_f1(gold: &[&str], said: &[Option<String>]) -> f64 {
+pub(crate) fn macro_f1(gold: &[&str], said: &[Option<String>]) -> f64 {
     let classes: BTreeSet<&str> = gold.iter().copied().collect();
     let f1 = |class: &&str| {
         let of_class = gold.iter().filter(|label| *label == class).count();
@@ -31,7 +31,7 @@ pub fn macro_f1(gold: &[&str], said: &[Option<String>]) -> f64 {
 }
 
 /// The result of one size on one division.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Macro F1 untrained.
     pub base: f64,
     /// The share of untrained replies with a label.
@@ -42,7 +42,7 @@ pub struct Outcome {
 }
 
 /// Lets a student of `size` answer the eval rows, untrained and trained.
-pub fn outcome(size: StudentSize, [eval, validation, training]: &[Vec<&Row>; 3]) -> Outcome {
+pub(crate) fn outcome(size: StudentSize, [eval, validation, training]: &[Vec<&Row>; 3]) -> Outcome {
     let gold = gold(eval);
     let base: Vec<_> = eval.iter().map(|row| said(&untrained_reply(size, &row.example.messages))).collect();
     let adapter = train(size, &examples(training), &examples(validation), &TrainOptions::default(), &mut |_| {

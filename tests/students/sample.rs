@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use dfwfd::student::{Example, Message};
 
 /// One request of the log and the teacher's reply.
-pub struct Row {
+pub(crate) struct Row {
     pub example: Example,
     /// The label of the reply in lower case.
     pub label: String,
 }
 
 /// Reads the usable rows of the shipped news log. Keeps one of the texts that differ only in digits and punctuation.
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/news_logs.jsonl");
     let log = std::fs::read_to_string(path).expect("the sample log is in the repository");
     let mut rows = BTreeMap::new();
@@ -32,7 +32,7 @@ pub fn rows() -> Vec<Row> {
 
 /// Divides `rows` into eval (about `eval` rows, each class in proportion),
 /// validation (a tenth of the rest) and training.
-pub fn divide(rows: &[Row], eval: usize, seed: u64) -> [Vec<&Row>; 3] {
+pub(crate) fn divide(rows: &[Row], eval: usize, seed: u64) -> [Vec<&Row>; 3] {
     let mut classes: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         classes.entry(&row.label).or_default().push(row);
@@ -50,6 +50,6 @@ pub fn divide(rows: &[Row], eval: usize, seed: u64) -> [Vec<&Row>; 3] {
 }
 
 /// Returns the rows as training examples.
-pub fn examples(rows: &[&Row]) -> Vec<Example> {
+pub(crate) fn examples(rows: &[&Row]) -> Vec<Example> {
     rows.iter().map(|row| row.example.clone()).collect()
 }

@@ -1,19 +1,19 @@
 //! The texts that `dfwfd init` writes: a configuration for the embedded platform or for a cluster, and the sample logs.
 
 /// The configuration for a NeMo cluster.
-pub const NEMO: &str = include_str!("nemo.yaml");
+pub(crate) const NEMO: &str = include_str!("nemo.yaml");
 
 /// The sample logs: about 1,500 records of the workload `news_classifier`.
-pub const SAMPLE_LOGS: &[u8] = include_bytes!("../../../testdata/news_logs.jsonl");
+pub(crate) const SAMPLE_LOGS: &[u8] = include_bytes!("../../../testdata/news_logs.jsonl");
 
 /// The name of the sample logs, which `init --sample` writes beside the configuration.
-pub const SAMPLE_NAME: &str = "news_logs.jsonl";
+pub(crate) const SAMPLE_NAME: &str = "news_logs.jsonl";
 
 /// The configuration for the embedded platform, with `{{logs}}` in place of the section `logs`.
 const EMBEDDED: &str = include_str!("embedded.yaml");
 
 /// Returns the configuration for the embedded platform. It reads these logs, or else the local log store.
-pub fn embedded(logs: Option<&str>) -> String {
+pub(crate) fn embedded(logs: Option<&str>) -> String {
     let section = match logs {
         Some(path) => format!(
             "# Runs read their records from these JSONL files. Without this section they read the local log store, which\n\

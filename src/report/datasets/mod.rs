@@ -6,14 +6,14 @@ use super::text::{Tone, count, counted};
 use crate::source::dataset::Manifest;
 
 /// Returns the page of `split`: counts, rejects and classes.
-pub fn split(data: &Manifest, width: usize, color: bool) -> String {
+pub(crate) fn split(data: &Manifest, width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
     sections(&mut page, data, "");
     page.text()
 }
 
 /// Returns the page of `load`.
-pub fn load(counts: &LoadCounts, width: usize, color: bool) -> String {
+pub(crate) fn load(counts: &LoadCounts, width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
     let rejected: u64 = counts.rejected.values().sum();
     stages(

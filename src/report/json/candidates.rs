@@ -10,7 +10,7 @@ use crate::vocabulary::{CandidateState, Failure, LossPoint};
 
 /// One candidate model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The id that the NIM serves.
     pub model: String,
     pub state: CandidateState,
@@ -24,7 +24,7 @@ pub struct Candidate {
 
 impl Candidate {
     /// Returns the score of the customized model, or of the base model when there is no customized one.
-    pub fn last_score(&self, metric: &str) -> Option<Estimate> {
+    pub(crate) fn last_score(&self, metric: &str) -> Option<Estimate> {
         let all = &self.evaluations;
         [&all.customized, &all.base].into_iter().flatten().find_map(|evaluation| evaluation.score(metric))
     }
@@ -32,7 +32,7 @@ impl Candidate {
 
 /// A customization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Training {
+pub(crate) struct Training {
     /// The id of the job.
     pub job: Option<String>,
     /// The name under which the NIM serves the customized model.
@@ -43,7 +43,7 @@ pub struct Training {
 
 /// The evaluations of a candidate. One that did not happen has no key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Evaluations {
+pub(crate) struct Evaluations {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Evaluation>,
     /// The base model with examples in the prompt. This version does not make it.
@@ -55,7 +55,7 @@ pub struct Evaluations {
 
 /// One evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
+pub(crate) struct Evaluation {
     pub state: CandidateState,
     /// The id of the job.
     pub job: Option<String>,
@@ -71,7 +71,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Returns a score by its name.
-    pub fn score(&self, metric: &str) -> Option<Estimate> {
+    pub(crate) fn score(&self, metric: &str) -> Option<Estimate> {
         self.scores.get(metric).copied()
     }
 }
@@ -79,7 +79,7 @@ impl Evaluation {
 /// The cost of an evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// The median latency.
     pub p50_ms: Option<f64>,
     /// The latency that 95 % of the replies kept.

@@ -11,7 +11,7 @@ use crate::vocabulary::RunState;
 
 /// One run of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunSummary {
+pub(crate) struct RunSummary {
     pub run: String,
     pub workload: Option<String>,
     pub state: RunState,
@@ -36,7 +36,7 @@ impl From<&Report> for RunSummary {
 
 /// The output of `status` without a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunList {
+pub(crate) struct RunList {
     pub schema: u32,
     /// Newest first.
     pub runs: Vec<RunSummary>,
@@ -44,7 +44,7 @@ pub struct RunList {
 
 /// The output of `split`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SplitReport {
+pub(crate) struct SplitReport {
     pub schema: u32,
     pub data: Manifest,
     /// Present when `--strict` makes the command fail, as `error`.
@@ -56,7 +56,7 @@ pub struct SplitReport {
 
 /// The output of `load`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadReport {
+pub(crate) struct LoadReport {
     pub schema: u32,
     pub data: LoadCounts,
     /// Present when the command fails, as `error`.
@@ -68,7 +68,7 @@ pub struct LoadReport {
 
 /// The counts of a load: read = added + present + rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadCounts {
+pub(crate) struct LoadCounts {
     pub read: u64,
     /// New in the log store.
     pub added: u64,
@@ -83,7 +83,7 @@ pub struct LoadCounts {
 
 /// The output of `logs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogList {
+pub(crate) struct LogList {
     pub schema: u32,
     /// By name.
     pub workloads: Vec<LogRow>,
@@ -91,7 +91,7 @@ pub struct LogList {
 
 /// One workload of the log store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogRow {
+pub(crate) struct LogRow {
     pub workload: String,
     pub records: u64,
     /// Records by client.
@@ -106,7 +106,7 @@ pub struct LogRow {
 
 /// The output of `cleanup`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CleanupReport {
+pub(crate) struct CleanupReport {
     pub schema: u32,
     pub released: Vec<Held>,
     pub held: Vec<Held>,

@@ -6,7 +6,7 @@ use crate::vocabulary::Failure;
 
 /// Why a command failed, and what to type next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorObject {
+pub(crate) struct ErrorObject {
     #[serde(flatten)]
     pub failure: Failure,
     pub hint: Option<String>,
@@ -14,7 +14,7 @@ pub struct ErrorObject {
 
 impl ErrorObject {
     /// Returns the chain of an error with its hint.
-    pub fn new(chain: &anyhow::Error, hint: Option<&str>) -> ErrorObject {
+    pub(crate) fn new(chain: &anyhow::Error, hint: Option<&str>) -> ErrorObject {
         ErrorObject { failure: Failure::new(chain), hint: hint.map(str::to_owned) }
     }
 }

@@ -6,13 +6,13 @@ mod commands;
 mod failure;
 mod run;
 
-pub use candidates::{Candidate, Evaluation, Evaluations, Training, Usage};
-pub use commands::{CleanupReport, LoadCounts, LoadReport, LogList, LogRow, RunList, RunSummary, SplitReport};
-pub use failure::ErrorObject;
-pub use run::{Comparison, Headline, Held, Judge, Report, Verdict};
+pub(crate) use candidates::{Candidate, Evaluation, Evaluations, Training, Usage};
+pub(crate) use commands::{CleanupReport, LoadCounts, LoadReport, LogList, LogRow, RunList, RunSummary, SplitReport};
+pub(crate) use failure::ErrorObject;
+pub(crate) use run::{Comparison, Held, Judge, Report, Verdict};
 
 /// The version of the contract.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 #[cfg(test)]
 mod tests;

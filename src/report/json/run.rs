@@ -14,7 +14,7 @@ use crate::vocabulary::{PlatformKind, RunState};
 
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     pub schema: u32,
     /// The id of the run.
     pub run: String,
@@ -60,7 +60,7 @@ pub struct Report {
 
 /// The model that judged the tool calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judge {
+pub(crate) struct Judge {
     pub model: String,
     /// `local`: a NIM that the run deployed. `remote`: an endpoint that was there before.
     pub deployment: String,
@@ -68,7 +68,7 @@ pub struct Judge {
 
 /// Two models compared on the same rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     pub a: String,
     pub b: String,
     pub metric: String,
@@ -92,14 +92,14 @@ impl From<ComparisonFact> for Comparison {
 
 /// The result of the comparisons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     pub sentence: String,
     pub model: Option<String>,
 }
 
 /// A resource on the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub(crate) struct Held {
     pub kind: ResourceKind,
     pub name: String,
     pub state: ResourceState,
@@ -113,7 +113,7 @@ impl From<&Resource> for Held {
 
 /// The best score of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Headline {
+pub(crate) struct Headline {
     pub metric: String,
     pub model: String,
     pub value: f64,
@@ -121,12 +121,12 @@ pub struct Headline {
 
 impl Report {
     /// Returns the name of the score that decides.
-    pub fn headline_metric(&self) -> &'static str {
+    pub(crate) fn headline_metric(&self) -> &'static str {
         headline_metric(self.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type))
     }
 
     /// Returns the best headline score of any candidate. Of equal scores the first candidate wins.
-    pub fn headline(&self) -> Option<Headline> {
+    pub(crate) fn headline(&self) -> Option<Headline> {
         let metric = self.headline_metric();
         let of = |candidate: &Candidate| {
             let value = candidate.last_score(metric)?.value;

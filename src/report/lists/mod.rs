@@ -7,7 +7,7 @@ use super::text::{Tone, count, counted, duration};
 use crate::vocabulary::RunState;
 
 /// Returns the page of `status` without a run.
-pub fn runs(rows: &[RunSummary], width: usize, color: bool) -> String {
+pub(crate) fn runs(rows: &[RunSummary], width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
     if rows.is_empty() {
         page.plain("", "No runs yet.");
@@ -51,7 +51,7 @@ fn minute(time: &str) -> String {
 }
 
 /// Returns the page of `logs`.
-pub fn logs(rows: &[LogRow], width: usize, color: bool) -> String {
+pub(crate) fn logs(rows: &[LogRow], width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
     if rows.is_empty() {
         page.plain("", "The log store is empty.");
@@ -91,7 +91,7 @@ fn counts(page: &mut Page, title: &str, column: &str, counts: &std::collections:
 }
 
 /// Returns the page of `cleanup`.
-pub fn cleanup(report: &CleanupReport, width: usize, color: bool) -> String {
+pub(crate) fn cleanup(report: &CleanupReport, width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
     if report.released.is_empty() && report.held.is_empty() {
         page.plain("", "Nothing to release.");

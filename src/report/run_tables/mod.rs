@@ -10,12 +10,12 @@ use crate::score::Estimate;
 use crate::vocabulary::{CandidateState, Failure, Generation, RunState};
 
 /// Returns the page that `run` ends with.
-pub fn summary(report: &Report, width: usize, color: bool) -> String {
+pub(crate) fn summary(report: &Report, width: usize, color: bool) -> String {
     page(report, width, color, false)
 }
 
 /// Returns the page of `status RUN`, with every score and class of every candidate.
-pub fn full(report: &Report, width: usize, color: bool) -> String {
+pub(crate) fn full(report: &Report, width: usize, color: bool) -> String {
     page(report, width, color, true)
 }
 

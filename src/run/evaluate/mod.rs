@@ -32,7 +32,7 @@ use label_scores::label_scores;
 ///
 /// # Errors
 /// When the job fails or takes too long, or its rows are not those of the eval set.
-pub async fn evaluate(
+pub(super) async fn evaluate(
     run: &RunContext,
     candidate: &Candidate,
     variant: ModelVariant,

@@ -7,13 +7,13 @@ use crate::nemo::{EvaluatedRow, JUDGE_METRIC, JUDGE_SCORE, TOOL_METRIC};
 use crate::score::{Estimate, interval};
 
 /// The score that decides.
-pub const HEADLINE: &str = "name_and_arguments_accuracy";
+pub(crate) const HEADLINE: &str = "name_and_arguments_accuracy";
 
 /// The share of right rows among those that the judge rated.
-pub const CORRECTNESS: &str = "judge_correctness";
+pub(crate) const CORRECTNESS: &str = "judge_correctness";
 
 /// The share of rows that the judge did not rate.
-pub const UNRATED: &str = "judge_unrated";
+pub(crate) const UNRATED: &str = "judge_unrated";
 
 /// Our names of the scores and those of the evaluator.
 const SCORES: [(&str, &str); 2] =
@@ -30,7 +30,7 @@ enum Rating {
 
 /// Returns the shares of right rows. A row without a score (no reply, arguments that are not JSON) is wrong. A row that the
 /// judge has not rated is neither right nor wrong.
-pub fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<String, Estimate> {
+pub(crate) fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<String, Estimate> {
     let rows = replies.len() as u64;
     let accuracy = |theirs: &str| {
         let right = |reply: &&Option<&EvaluatedRow>| {
@@ -54,7 +54,7 @@ pub fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<Strin
 }
 
 /// Counts the rows that the judge has not rated, and returns the first reason that the evaluator gives.
-pub fn unrated<'r>(replies: &[Option<&'r EvaluatedRow>]) -> (usize, Option<&'r str>) {
+pub(crate) fn unrated<'r>(replies: &[Option<&'r EvaluatedRow>]) -> (usize, Option<&'r str>) {
     let unrated = || replies.iter().filter(|reply| rating(**reply) == Rating::Unrated);
     (unrated().count(), unrated().find_map(|reply| reply.as_ref()?.error.as_deref()))
 }

@@ -7,11 +7,11 @@ use crate::run::obstacle::Obstacle;
 use crate::vocabulary::PlatformKind;
 
 /// The GPUs that the embedded platform offers by default.
-pub const VIRTUAL_GPUS: u32 = 4;
+pub(crate) const VIRTUAL_GPUS: u32 = 4;
 
 /// The GPU budget of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// `None`: unknown, one candidate at a time.
     pub gpus: Option<u32>,
     /// Where the number comes from, in a few words.
@@ -23,7 +23,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`Obstacle::AllBusy`].
-    pub fn of(plan: &Plan) -> Result<Budget, Obstacle> {
+    pub(crate) fn of(plan: &Plan) -> Result<Budget, Obstacle> {
         let (gpus, why) = if let Some(gpus) = plan.gpus {
             (Some(gpus), "configured")
         } else if plan.rehearse || plan.platform.kind == PlatformKind::Embedded {
@@ -40,7 +40,7 @@ impl Budget {
 }
 
 /// Returns the fewest GPUs on which every candidate can run, in turn and beside the judge.
-pub fn least_gpus(plan: &Plan) -> u32 {
+pub(crate) fn least_gpus(plan: &Plan) -> u32 {
     let judge = plan.judge.as_ref().map_or(0, JudgePlan::gpus);
     plan.candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0) + judge
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-pub use budget::{Budget, VIRTUAL_GPUS, least_gpus};
-pub use mode::{Mode, check_fit, mode};
+pub(crate) use budget::{Budget, VIRTUAL_GPUS, least_gpus};
+pub(crate) use mode::{Mode, check_fit, mode};
 
 /// The GPUs that the candidates of a run share. Clones share them too.
 #[derive(Clone, Debug)]
-pub struct GpuPool {
+pub(crate) struct GpuPool {
     inner: Arc<Mutex<PoolState>>,
 }
 
@@ -34,25 +34,25 @@ struct Waiting {
 
 /// GPUs held until dropped.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     gpus: GpuPool,
     held: u32,
 }
 
 impl GpuPool {
     /// Returns a pool of this many GPUs for at most `places` candidates at once. `None`: as many as fit.
-    pub fn new(total: u32, places: Option<u32>) -> GpuPool {
+    pub(crate) fn new(total: u32, places: Option<u32>) -> GpuPool {
         let places = places.map_or(u32::MAX, |places| places.max(1));
         GpuPool { inner: Arc::new(Mutex::new(PoolState { total, free: total, places, waiting: Vec::new() })) }
     }
 
     /// Returns the GPUs that candidates can lease altogether.
-    pub fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         self.lock().total
     }
 
     /// Takes GPUs out of the pool for good. Must be called before the first lease.
-    pub fn reserve(&self, gpus: u32) {
+    pub(crate) fn reserve(&self, gpus: u32) {
         let mut inner = self.lock();
         inner.total = inner.total.saturating_sub(gpus);
         inner.free = inner.free.saturating_sub(gpus);
@@ -60,7 +60,7 @@ impl GpuPool {
 
     /// Waits for `need` GPUs. Of those that fit, the smallest `rank` goes first. A need above the total takes all of it;
     /// the check of the plan has refused that where it matters.
-    pub async fn lease(&self, need: u32, rank: usize) -> Lease {
+    pub(crate) async fn lease(&self, need: u32, rank: usize) -> Lease {
         let (need, granted) = {
             let mut inner = self.lock();
             let need = need.min(inner.total);
@@ -126,7 +126,7 @@ impl Drop for Granted {
 
 impl Lease {
     /// Returns all GPUs above `keep` to the pool.
-    pub fn shrink(&mut self, keep: u32) {
+    pub(crate) fn shrink(&mut self, keep: u32) {
         let surplus = self.held.saturating_sub(keep);
         if surplus > 0 {
             self.held -= surplus;

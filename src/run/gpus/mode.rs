@@ -5,7 +5,7 @@ use crate::run::obstacle::Obstacle;
 
 /// How a candidate uses its GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// NIM and training at the same time.
     Overlap,
     /// One after the other.
@@ -13,7 +13,7 @@ pub enum Mode {
 }
 
 /// Returns the mode that a budget allows, and the GPUs that the candidate leases in it.
-pub fn mode(candidate: &Candidate, budget: Option<u32>) -> (Mode, u32) {
+pub(crate) fn mode(candidate: &Candidate, budget: Option<u32>) -> (Mode, u32) {
     let (nim, training) = (candidate.gpus, candidate.training_gpus());
     match budget {
         Some(budget) if nim + training <= budget => (Mode::Overlap, nim + training),
@@ -26,7 +26,7 @@ pub fn mode(candidate: &Candidate, budget: Option<u32>) -> (Mode, u32) {
 ///
 /// # Errors
 /// [`Obstacle::TooSmall`].
-pub fn check_fit(plan: &Plan, judge: Option<&JudgePlan>, budget: Option<u32>) -> Result<(), Obstacle> {
+pub(crate) fn check_fit(plan: &Plan, judge: Option<&JudgePlan>, budget: Option<u32>) -> Result<(), Obstacle> {
     let Some(budget) = budget else { return Ok(()) };
     let beside = judge.map_or(0, JudgePlan::gpus);
     let too_small = |model: &str, need, beside| Obstacle::TooSmall { model: model.to_owned(), need, beside, budget };

@@ -9,7 +9,7 @@ use std::thread;
 use super::random::Draws;
 
 /// Resamples of an interval.
-pub const ROUNDS: usize = 2_000;
+pub(super) const ROUNDS: usize = 2_000;
 
 /// Draws and tallies below which another thread costs more than it saves.
 const WORTH_A_THREAD: usize = 100_000;
@@ -45,7 +45,7 @@ pub(super) struct SampleRow {
 
 impl Sample {
     /// Prepares the rows, whose order is no matter.
-    pub fn new(rows: &[SampleRow], kinds: usize) -> Sample {
+    pub(super) fn new(rows: &[SampleRow], kinds: usize) -> Sample {
         let mut units: Vec<(u32, Vec<u32>)> = units(rows);
         units.sort_unstable();
         let mut sample = Sample { kinds, strata: Vec::new(), starts: vec![0], members: Vec::new() };
@@ -66,7 +66,7 @@ impl Sample {
 
     /// Draws `rounds` resamples and hands each on as how often every kind of row was drawn. `worker` makes the function
     /// that a thread applies to its resamples; the results come in the order of the rounds, whatever the threads.
-    pub fn resample<T, F>(&self, plan: Plan, worker: impl Fn() -> F + Sync) -> Vec<T>
+    pub(super) fn resample<T, F>(&self, plan: Plan, worker: impl Fn() -> F + Sync) -> Vec<T>
     where
         T: Send,
         F: FnMut(&mut Draws, &mut [f64]) -> T,
@@ -108,7 +108,7 @@ impl Sample {
     }
 
     /// Returns the kinds of the rows of each unit.
-    pub fn units(&self) -> impl Iterator<Item = &[u32]> {
+    pub(super) fn units(&self) -> impl Iterator<Item = &[u32]> {
         self.starts.windows(2).map(|ends| &self.members[ends[0] as usize..ends[1] as usize])
     }
 }
@@ -152,7 +152,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Runs every round with random numbers of its own. `size` is the work of one round, in draws.
-    pub fn run<T, F>(self, size: usize, worker: impl Fn() -> F + Sync) -> Vec<T>
+    pub(super) fn run<T, F>(self, size: usize, worker: impl Fn() -> F + Sync) -> Vec<T>
     where
         T: Send,
         F: FnMut(&mut Draws) -> T,
