@@ -312,7 +312,7 @@ pub enum UploadMode {
     Lfs,
 }
 
-/// What makes the jobs of the embedded platform advance.
+/// The clock of the embedded platform's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Clock {
     /// Time

@@ -63,7 +63,7 @@ impl Exit {
 pub struct Fault {
     pub exit: Exit,
     pub message: String,
-    /// What to type next.
+    /// The command or setting to try next.
     pub hint: Option<String>,
 }
 

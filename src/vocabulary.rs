@@ -94,7 +94,7 @@ pub enum Generation {
     Helix,
 }
 
-/// What a platform says that it is.
+/// The identity that a platform states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformVersion {
     pub generation: Generation,

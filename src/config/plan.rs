@@ -85,7 +85,7 @@ pub(crate) struct Candidate {
     pub customizer: Option<CustomizerPlan>,
 }
 
-/// What only Helix needs to know of a candidate.
+/// Settings of a candidate that only Helix uses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HelixModel {
     /// The model entity, `workspace/name` or a bare name. `None`: the one that is named after the model.

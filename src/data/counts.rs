@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::reject::Reject;
 
-/// What became of the lines that were read. The records in none of these counts are divided into datasets.
+/// The outcome of the lines that were read. The records in none of these counts are divided into datasets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LineCounts {
     /// All lines.

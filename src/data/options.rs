@@ -59,7 +59,7 @@ pub(crate) struct IndexAt {
     pub(crate) password_env: Option<String>,
     /// Absolute path of a PEM file with the certificate authority of the server.
     pub(crate) ca_cert: Option<PathBuf>,
-    /// Whether to check the certificate of the server.
+    /// Checks the certificate of the server.
     #[serde(default = "yes")]
     pub(crate) verify: bool,
     /// Milliseconds allowed for one call.
@@ -189,7 +189,7 @@ pub(crate) struct SplitRules {
     pub(crate) random_seed: u64,
     /// The largest number of records after dedup. `None` keeps all.
     pub(crate) limit: Option<usize>,
-    /// Whether rows get the arguments of tool calls in the form that each place needs.
+    /// Gives rows the arguments of tool calls in the form that each place needs.
     pub(crate) parse_function_arguments: bool,
     pub(crate) stratify_enabled: bool,
     /// A class with fewer records counts as rare.

@@ -24,7 +24,7 @@ pub(crate) struct RowRenderer {
     tape: Tape,
     writer: CanonicalWriter,
     canonical: Canonicaliser,
-    /// Whether arguments of tool calls get the form that each place needs. Otherwise they stay as logged.
+    /// Gives the arguments of tool calls the form that each place needs. Otherwise they stay as logged.
     parse_arguments: bool,
 }
 

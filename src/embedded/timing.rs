@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What moves deployments and jobs along.
+/// The clock that advances deployments and jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// Time: a deployment takes a fraction of a second, training and evaluation as long as their work takes.

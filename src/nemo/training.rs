@@ -9,7 +9,7 @@ use crate::vocabulary::LossPoint;
 pub struct TrainingTarget {
     /// Its URN, such as `meta/llama-3.2-1b-instruct@2.0`.
     pub name: String,
-    /// Whether jobs may use it.
+    /// Jobs may use it.
     pub enabled: bool,
     pub base_model: Option<String>,
 }
@@ -89,7 +89,7 @@ pub struct Hyperparameters {
     pub adapter_dim: u32,
     /// The LoRA dropout.
     pub adapter_dropout: f64,
-    /// Whether several rows are packed into one sequence.
+    /// Packs several rows into one sequence.
     pub sequence_packing_enabled: bool,
     /// Sent only when given, because old services do not know it.
     pub seed: Option<u64>,

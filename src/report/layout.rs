@@ -87,7 +87,7 @@ pub(super) enum Side {
     Right,
 }
 
-/// What gives way when a grid is wider than its page; whatever it is, wrapping within cells comes last.
+/// The part that gives way when a grid is wider than its page. Cells wrap only as the last resort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overflow {
     /// The first column goes above its row.
@@ -132,7 +132,7 @@ impl Grid {
         }
     }
 
-    /// What gives way where there is no room.
+    /// Sets the part that gives way where there is no room.
     pub(super) fn overflow(mut self, overflow: Overflow) -> Grid {
         self.overflow = overflow;
         self

@@ -24,7 +24,7 @@ pub(crate) struct Findings {
     pub warnings: Vec<String>,
 }
 
-/// What a check allows.
+/// The exceptions that a check allows.
 pub(crate) struct CheckOptions<'a> {
     /// The runs of this state directory.
     pub own_runs: &'a BTreeSet<String>,

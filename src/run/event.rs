@@ -20,7 +20,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What happened. A candidate of `None` stands for a step of the whole run.
+/// The fact that an event tells. A candidate of `None` stands for a step of the whole run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {

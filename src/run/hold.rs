@@ -23,7 +23,7 @@ pub(crate) struct ResourceSpec<'a> {
     pub by_name: bool,
 }
 
-/// What a lookup on the platform found.
+/// The result of a look-up on the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Absent,

@@ -1,4 +1,4 @@
-//! What training and evaluation jobs have in common.
+//! Steps that training and evaluation jobs share.
 
 /// A job was cancelled. If an earlier process of the run created it, that process had begun to release it, and another
 /// job is due.

@@ -54,7 +54,7 @@ pub struct End {
     pub state: RunState,
     /// Why it did not complete: one error for each failed candidate.
     pub errors: Vec<anyhow::Error>,
-    /// What could not be released.
+    /// The resources that could not be released.
     pub still_held: Vec<StillHeld>,
 }
 

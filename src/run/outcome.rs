@@ -136,7 +136,7 @@ pub(crate) struct ComparisonFact {
     pub explanation: String,
 }
 
-/// What follows from the evaluations of a run.
+/// The conclusions from the evaluations of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ConclusionFact {
     pub comparisons: Vec<ComparisonFact>,

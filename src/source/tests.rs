@@ -37,7 +37,7 @@ fn request(kind: TypeChoice) -> DatasetRequest {
 
 #[test]
 fn every_reason_has_a_fixture_that_gives_it() {
-    // What only a server refuses has its test beside the server.
+    // Refusals of a server are tested beside that server.
     for &reason in Reject::ALL.iter().filter(|reason| **reason != Reject::RefusedByStore) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/rejects/{reason}.jsonl"));
         if matches!(reason, Reject::BadRow | Reject::EmptyText) {

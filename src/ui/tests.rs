@@ -4,7 +4,7 @@ use super::*;
 use crate::run::event::{Event, EventKind, Step};
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
-/// What was written to a stream.
+/// The bytes written to a stream.
 #[derive(Clone, Default)]
 pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
 

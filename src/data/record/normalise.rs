@@ -39,7 +39,7 @@ pub(crate) struct Normaliser {
 pub(crate) struct Checked<'a> {
     pub(crate) id: u128,
     pub(crate) record: Record<'a>,
-    /// Whether it has keys beyond the five of a record.
+    /// It has keys beyond the five of a record.
     pub(crate) has_more: bool,
 }
 

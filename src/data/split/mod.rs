@@ -41,7 +41,7 @@ struct Stratum {
     /// Numbers of the groups that are still free, in random order.
     groups: Vec<u32>,
     rows: u64,
-    /// Whether it is one class, of which a group should be left to train on.
+    /// It is one class, of which a group should be left to train on.
     is_class: bool,
     quota: u64,
 }

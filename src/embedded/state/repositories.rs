@@ -172,7 +172,7 @@ pub(crate) struct Repositories {
     pub(crate) changed: ChangedParts,
 }
 
-/// What changed since the changes were last taken.
+/// The changes since they were last taken.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedParts {
     pub(crate) namespaces: BTreeSet<String>,

@@ -23,7 +23,7 @@ impl Helix {
             Some(StoredFile { path: read_json::text(file, &["path"])?, size: read_json::integer(file, &["size"])? })
         };
         let files = read_json::list(&list, &["data"]).iter().filter_map(read);
-        // What evaluations read is made of a file that is compared itself.
+        // The file for evaluations is derived from one that is compared itself.
         Ok(StoredDataset::Files(files.filter(|file| file.path != ROWS_FILE).collect()))
     }
 

@@ -19,7 +19,7 @@ const PARALLELISM: u32 = 8;
 /// How often the evaluator repeats a request.
 const MAX_RETRIES: u32 = 3;
 
-/// What the judge is shown of a row: the columns hold JSON text. Without the word that would make the platform parse it.
+/// The judge's view of a row: the columns hold JSON text. It lacks the word that would make the platform parse it.
 const QUESTION: &str = "CONVERSATION\n{{ item.messages }}\n\nRIGHT CALLS\n{{ item.calls }}\n\n\
 CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}";
 

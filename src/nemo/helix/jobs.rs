@@ -1,4 +1,4 @@
-//! What jobs of all services have in common (docs/helix-api.md, Jobs). The id of a job is `workspace/name`.
+//! Calls that the jobs of all services share (docs/helix-api.md, Jobs). The id of a job is `workspace/name`.
 
 use serde_json::Value;
 

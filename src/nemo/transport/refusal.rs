@@ -23,9 +23,9 @@ pub struct Refusal {
     pub code: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// Whether the body is a page of an ingress or proxy. Then the service was not reached.
+    /// The body is a page of an ingress or proxy. Then the service was not reached.
     pub page: bool,
-    /// Whether the body says that the thing exists already.
+    /// The body says that the thing exists already.
     pub exists: bool,
 }
 

@@ -39,7 +39,7 @@ pub(crate) enum Destination {
     Foreign(Url, Option<Secret>),
 }
 
-/// Whether a request may be sent again after a failure.
+/// Says if a request may be sent again after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
     /// Always, because sending it twice has the effect of sending it once.

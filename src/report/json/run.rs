@@ -52,7 +52,7 @@ pub(crate) struct Report {
     pub comparisons: Vec<Comparison>,
     /// `None` without an evaluation.
     pub verdict: Option<Verdict>,
-    /// What the run still holds on the platform.
+    /// The resources that the run still holds on the platform.
     pub held: Vec<Held>,
     pub warnings: Vec<String>,
     pub error: Option<ErrorObject>,

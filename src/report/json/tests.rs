@@ -9,7 +9,7 @@ use crate::score::Estimate;
 use crate::store::ResourceKind;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
-/// What is wrong with a value by a schema of the keywords that ours uses; a keyword that it does not know is an error.
+/// Lists the faults of a value by a schema. Knows only the keywords that our schema uses and refuses others.
 /// Strict: a field that the schema does not name is one too, as it is a field that the documentation does not name.
 fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What people see of every kind of run, at 80 and 160 columns.
+//! Snapshots of the tables of every kind of run, at 80 and 160 columns.
 
 use super::super::samples;
 use super::*;

@@ -1,4 +1,4 @@
-//! What must hold of every resample, and that threads change nothing.
+//! Tests the invariants of every resample, and that threads change nothing.
 
 use super::super::testing::{numbers, reference, same};
 use super::*;

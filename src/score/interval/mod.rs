@@ -9,7 +9,7 @@ use super::random::Draws;
 /// The standard normal's 97.5 % point.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// What an interval leaves out at either end.
+/// The probability that an interval leaves out at either end.
 const TAIL: f64 = 0.025;
 
 /// Returns Wilson's score interval for a proportion (Wilson 1927, JASA 22:209), without continuity correction; `None`

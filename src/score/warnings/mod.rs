@@ -13,7 +13,7 @@ const ENOUGH_TO_MISS: u64 = 5;
 /// Share of replies without a label of the list from which a score says as much of the format as of the model.
 pub const MANY_FORMAT_FAILURES: f64 = 0.02;
 
-/// What a reader of a score must know.
+/// A caveat that the reader of a score must know.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Warning {
     /// The model never predicts these classes of the eval set.

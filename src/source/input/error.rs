@@ -34,7 +34,7 @@ pub(crate) enum InputError {
     Damaged {
         /// The input as it was named.
         name: String,
-        /// What is wrong with the data.
+        /// The fault in the data.
         why: String,
     },
     /// The input cannot be read to its end.

@@ -18,7 +18,7 @@ use packed::{PackedKind, Packing};
 pub(crate) struct Input<'s> {
     /// The name that messages and manifests show.
     pub(crate) name: PathBuf,
-    /// Whether its lines come in the same order each time.
+    /// Its lines come in the same order each time.
     pub(crate) has_order: bool,
     /// Name and version of the server of an index.
     pub(crate) server: Option<String>,

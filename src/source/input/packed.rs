@@ -114,7 +114,7 @@ pub(crate) mod tests {
         zstd::encode_all(bytes, 1).unwrap()
     }
 
-    /// What is handed out, and what comes after it.
+    /// Returns the unpacked bytes and the error that follows them.
     fn read(packed: &[u8]) -> (PackedKind, Vec<u8>, Option<String>) {
         let (kind, whole) = look(packed).unwrap();
         let PackedKind::Packed(packing) = kind else { return (kind, Vec::new(), None) };

@@ -36,9 +36,9 @@ pub(crate) struct Line<'b> {
     pub(crate) text: &'b [u8],
     /// The line as it stands, without the line feed; of a line that is too long the beginning.
     pub(crate) raw: &'b [u8],
-    /// Whether a line feed ends it. Only the last line may lack one.
+    /// A line feed ends it. Only the last line may lack one.
     pub(crate) is_ended: bool,
-    /// Whether it is longer than [`MAX_LINE`].
+    /// It is longer than [`MAX_LINE`].
     pub(crate) is_too_long: bool,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Block {
     max_line: usize,
     /// It covers one line that is too long, and holds the beginning of it.
     is_too_long: bool,
-    /// Whether a line feed ends the line that is too long.
+    /// A line feed ends the line that is too long.
     is_ended: bool,
 }
 

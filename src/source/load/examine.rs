@@ -42,7 +42,7 @@ pub(super) struct FoundRecord<'a> {
     pub(super) workload: &'a str,
     /// Its canonical line.
     pub(super) line: &'a [u8],
-    /// Whether it had keys beyond the five of a record.
+    /// It had keys beyond the five of a record.
     pub(super) has_more: bool,
 }
 

@@ -31,7 +31,7 @@ const BUFFER: usize = 1 << 18;
 pub(super) struct Loader<'a> {
     request: &'a LoadRequest,
     sink: Sink,
-    /// Whether nothing but the five fields of a record is stored.
+    /// Stores only the five fields of a record.
     only_five: bool,
     outcome: LoadOutcome<'a>,
     progress: &'a mut dyn FnMut(LoadProgress),

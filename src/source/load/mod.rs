@@ -58,7 +58,7 @@ pub(crate) struct LoadProgress {
 pub(crate) struct UnclearTable {
     /// The file as it was named.
     pub(crate) name: String,
-    /// What is not clear.
+    /// The problem of the table.
     pub(crate) source: TableError,
 }
 

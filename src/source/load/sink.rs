@@ -29,7 +29,7 @@ pub(super) struct LocalSink {
     waiting_bytes: usize,
 }
 
-/// What became of records that were handed over.
+/// The outcome of storing a batch of records.
 #[derive(Debug)]
 pub(super) enum Stored {
     /// Those of one workload, in the local store.

@@ -30,7 +30,7 @@ fn batch(workload: &str, numbers: impl IntoIterator<Item = u32>) -> AppendBatch 
     batch
 }
 
-/// What the one segment of a workload holds: its timestamps, in order.
+/// Returns the timestamps in the only segment of a workload, in order.
 fn numbers(store: &LocalStore, workload: &str) -> Vec<u32> {
     let text = fs::read_to_string(store.dir().join(segment_name(workload))).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));

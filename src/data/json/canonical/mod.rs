@@ -105,7 +105,7 @@ impl<'o> Tail<'o> {
             && let Some(from) = text.get(start..start + PIECE)
             && let Some(to) = self.buffer.get_mut(self.length..self.length + PIECE)
         {
-            // What is too much is written over.
+            // The next write replaces any excess.
             to.copy_from_slice(from);
             self.length += end - start;
         } else {

@@ -99,7 +99,7 @@ pub(crate) struct JsonValue<'t, 'a> {
 pub(crate) struct JsonDocument<'t, 'a> {
     /// The outermost value.
     pub(crate) root: JsonValue<'t, 'a>,
-    /// Whether a string in it holds half of a surrogate pair. Such a string is no text.
+    /// A string in it holds half of a surrogate pair. Such a string is no text.
     pub(crate) has_lone_surrogate: bool,
 }
 
