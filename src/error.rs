@@ -8,7 +8,7 @@ use crate::platform::Unset;
 use crate::run::End;
 use crate::run::lock::Locked;
 use crate::run::obstacle::Obstacle;
-use crate::run::stop::Interrupted;
+use crate::run::signals::Interrupted;
 use crate::run::wait::TooLong;
 use crate::source::ElasticError;
 use crate::source::dataset::Unusable;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 
 /// Runs work on records. A signal lets work that reads an index close what it has open there; it ends other work at once, as
 /// does a second Ctrl-C.

@@ -1,7 +1,8 @@
 //! The client of the NeMo microservices. Knows HTTP and nothing about runs.
 //!
 //! `client` lists the capabilities and chooses the generation of the API. `transport` sends. `v1` and `helix` hold the paths
-//! and bodies of each generation, and `generation` finds out which one a platform speaks. The other files hold the types that all generations share.
+//! and bodies of each generation, and `detect` finds out which one a platform speaks. The other files hold the types that
+//! all generations share.
 //!
 //! To add a generation, put a folder with the same methods beside `v1` and add a variant in `client`.
 
@@ -9,9 +10,9 @@ mod base_model;
 mod client;
 mod datasets;
 mod deployments;
+mod detect;
 mod difference;
 mod evaluation;
-mod generation;
 mod helix;
 mod judge;
 mod removal;

@@ -16,7 +16,7 @@ use super::gpus::GpuPool;
 use super::names::{self, CandidateNames};
 use super::outcome::WARNINGS;
 use super::release::Releaser;
-use super::stop::Stop;
+use super::signals::Stop;
 use crate::config::plan::{Candidate, Plan};
 use crate::nemo::{Client, Secret};
 use crate::source::credentials::Credentials;

@@ -10,7 +10,7 @@ use super::event::Step;
 use super::hold::{Lookup, ResourceSpec};
 use super::names;
 use super::outcome::MANIFEST;
-use super::stop::Stop;
+use super::signals::Stop;
 use crate::data::options::{DatasetRequest, LogSource};
 use crate::nemo::{NewDataset, StoredDataset, UploadFile};
 use crate::source::credentials::Credentials;
@@ -65,7 +65,7 @@ pub(crate) async fn make_and_hold(run: &RunContext) -> anyhow::Result<Manifest> 
 /// Makes the datasets in a folder. Ends early when asked to stop.
 ///
 /// # Errors
-/// When the records cannot be used, or with [`super::stop::Interrupted`].
+/// When the records cannot be used, or with [`super::signals::Interrupted`].
 pub(crate) async fn build(
     request: &DatasetRequest,
     credentials: &Credentials,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::stop::Stop;
+use super::signals::Stop;
 
 const FILE: &str = "lock";
 

@@ -23,7 +23,7 @@ pub(crate) mod obstacle;
 pub(crate) mod outcome;
 pub(crate) mod rehearsal;
 pub(crate) mod release;
-pub(crate) mod stop;
+pub(crate) mod signals;
 pub(crate) mod wait;
 
 use std::panic::AssertUnwindSafe;
@@ -43,7 +43,7 @@ use event::{EventKind, Step};
 use gpus::{Mode, mode};
 use outcome::{CandidateFact, candidate_key};
 use release::StillHeld;
-use stop::Interrupted;
+use signals::Interrupted;
 
 /// How often a run looks for a request of `dfwfd cancel`.
 const CANCEL_POLL: Duration = Duration::from_millis(250);

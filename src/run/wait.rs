@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::context::RunContext;
-use super::stop::Interrupted;
+use super::signals::Interrupted;
 use crate::nemo::ApiError;
 
 /// How long a service may be unreachable before a wait gives up.

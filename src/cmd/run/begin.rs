@@ -17,7 +17,7 @@ use crate::run::event::EventStream;
 use crate::run::gpus::GpuPool;
 use crate::run::lock::Lock;
 use crate::run::names::{self, CandidateNames};
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 use crate::run::{outcome, rehearsal};
 use crate::store::{NewRun, RunRow, Store, now_ms};
 use crate::ui::Ui;

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use crate::cli::{Global, Run};
 use crate::error::{Exit, Fault};
 use crate::run;
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 use crate::store::Store;
 use crate::ui::Ui;
 use crate::vocabulary::RunState;

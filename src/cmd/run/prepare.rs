@@ -10,7 +10,7 @@ use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::error::{Exit, Fault};
 use crate::run::lock::Lock;
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 use crate::run::{leftovers, names};
 use crate::store::Store;
 use crate::ui::Ui;

@@ -11,7 +11,7 @@ use crate::report::plan::PlanReport;
 use crate::run::check::{self, CheckOptions};
 use crate::run::gpus::Budget;
 use crate::run::judge::{self, JudgeWithKey};
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 use crate::run::{datasets, leftovers};
 use crate::ui::Ui;
 

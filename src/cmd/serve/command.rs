@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus};
 use anyhow::Context as _;
 
 use crate::error::{Exit, Fault};
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 
 /// Runs a command until it ends, and returns its exit code.
 pub(super) async fn run(

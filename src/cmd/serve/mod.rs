@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::cli::{Clock, Global, Serve, UploadMode};
 use crate::error::{Exit, Fault};
 use crate::platform::{self, DataDirError, FaultSpec, ServeOptions, Server, StartError};
-use crate::run::stop::Stop;
+use crate::run::signals::Stop;
 use crate::ui::Ui;
 
 /// Serves until it is stopped, or until the command ends.

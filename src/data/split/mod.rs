@@ -1,11 +1,12 @@
 //! Divides rows into datasets: sampling, groups of near-duplicates, stratified eval and validation sets. Takes and
 //! returns indexes.
 
-pub(crate) mod draw;
+mod quotas;
+pub(crate) mod random;
 
 use crate::data::corpus::Corpus;
 use crate::data::options::SplitRules;
-use crate::data::split::draw::{Draw, Purpose};
+use crate::data::split::random::{Draw, Purpose};
 use crate::data::unusable::Unusable;
 
 /// The rows of each dataset as ascending indexes into [`Corpus::rows`].
@@ -205,22 +206,14 @@ impl Division {
         &self.rows[start as usize..(start + rows) as usize]
     }
 
-    /// Sets the quotas of `target` rows by the largest remainder. Of equal remainders the earlier stratum wins.
+    /// Sets the quotas that divide `target` rows among the strata. Leaves them as they are where no rows are left.
     fn set_quotas(&mut self, target: u64) {
-        let total: u64 = self.strata.iter().map(|stratum| stratum.rows).sum();
-        if total == 0 {
+        let sizes: Vec<u64> = self.strata.iter().map(|stratum| stratum.rows).collect();
+        if sizes.iter().all(|&rows| rows == 0) {
             return;
         }
-        let share = |rows: u64| u128::from(target) * u128::from(rows);
-        let mut left = target;
-        for stratum in &mut self.strata {
-            stratum.quota = (share(stratum.rows) / u128::from(total)) as u64;
-            left -= stratum.quota;
-        }
-        let mut order: Vec<usize> = (0..self.strata.len()).collect();
-        order.sort_by_key(|&at| std::cmp::Reverse(share(self.strata[at].rows) % u128::from(total)));
-        for at in order.into_iter().take(left as usize) {
-            self.strata[at].quota += 1;
+        for (stratum, quota) in self.strata.iter_mut().zip(quotas::largest_remainder(target, &sizes)) {
+            stratum.quota = quota;
         }
     }
 
