@@ -104,7 +104,8 @@ impl Comparer<'_> {
             of(left).total_cmp(&of(right)).then(right.cmp(left))
         });
         let pairs = pairs(evaluated, &finals, best);
-        let (decided, differences) = self.decided(evaluated, &pairs, Reading::Strict);
+        let (pairs, differences) = self.differences(evaluated, &pairs, Reading::Strict);
+        let decided = decide(&differences, MARGIN);
         let comparisons =
             pairs.iter().zip(&decided).zip(&differences).map(|((&(a, b), decision), difference)| ComparisonFact {
                 a: evaluated[a].name.clone(),
@@ -118,8 +119,8 @@ impl Comparer<'_> {
         let comparisons = comparisons.collect();
         let mut warnings = self.warnings(evaluated, &finals);
         if self.is_classification() && evaluated.iter().any(|one| self.depends_on_reading(one)) {
-            let (lenient, _) = self.decided(evaluated, &pairs, Reading::Lenient);
-            warnings.extend(flips(evaluated, &pairs, &decided, &lenient));
+            let (_, lenient) = self.differences(evaluated, &pairs, Reading::Lenient);
+            warnings.extend(flips(evaluated, &pairs, &decided, &decide(&lenient, MARGIN)));
         }
         let (model, sentence) = self.recommended(candidates, evaluated, &finals, best, &pairs, &decided);
         ConclusionFact { comparisons, sentence, model, warnings }
@@ -132,16 +133,16 @@ impl Comparer<'_> {
         one.rows.iter().any(|row| by(row, Reading::Strict) != by(row, Reading::Lenient))
     }
 
-    /// Decides all pairs as one family.
-    fn decided(
+    /// Returns the pairs that share rows, each with its difference. The reading does not change which pairs these are.
+    fn differences(
         &self,
         evaluated: &[Evaluated],
         pairs: &[(usize, usize)],
         reading: Reading,
-    ) -> (Vec<Decision>, Vec<Difference>) {
-        let differences: Vec<Difference> =
-            pairs.iter().filter_map(|&(a, b)| self.difference(&evaluated[a], &evaluated[b], reading)).collect();
-        (decide(&differences, MARGIN), differences)
+    ) -> (Vec<(usize, usize)>, Vec<Difference>) {
+        let compared =
+            |&(a, b): &(usize, usize)| Some(((a, b), self.difference(&evaluated[a], &evaluated[b], reading)?));
+        pairs.iter().filter_map(compared).unzip()
     }
 
     /// Returns the score of `b` less that of `a`.

@@ -1,4 +1,5 @@
-//! Waits for something remote: the only poll loop, its pauses and its limits.
+//! Waits for something remote that a step needs: the poll loop, its pauses and its limits. The release of resources has its
+//! own loop, because a request to stop must not end it.
 
 use std::future::Future;
 use std::time::Duration;

@@ -206,12 +206,9 @@ impl Division {
         &self.rows[start as usize..(start + rows) as usize]
     }
 
-    /// Sets the quotas that divide `target` rows among the strata. Leaves them as they are where no rows are left.
+    /// Sets the quotas that divide `target` rows among the strata.
     fn set_quotas(&mut self, target: u64) {
         let sizes: Vec<u64> = self.strata.iter().map(|stratum| stratum.rows).collect();
-        if sizes.iter().all(|&rows| rows == 0) {
-            return;
-        }
         for (stratum, quota) in self.strata.iter_mut().zip(quotas::largest_remainder(target, &sizes)) {
             stratum.quota = quota;
         }
