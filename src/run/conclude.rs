@@ -40,6 +40,13 @@ struct Evaluated {
     rows: Vec<OutputRow>,
 }
 
+impl Evaluated {
+    /// Returns the name for people, such as `customized meta/llama-3.2-1b-instruct`.
+    fn in_words(&self, candidates: &[Candidate]) -> String {
+        format!("{} {}", self.variant.as_str(), candidates[self.candidate].model_name)
+    }
+}
+
 /// How replies are turned into predictions.
 #[derive(Clone, Copy, PartialEq)]
 enum Reading {
@@ -117,10 +124,11 @@ impl Comparer<'_> {
                 explanation: decision.to_string(),
             });
         let comparisons = comparisons.collect();
-        let mut warnings = self.warnings(evaluated, &finals);
+        let mut warnings = self.warnings(candidates, evaluated, &finals);
         if self.is_classification() && evaluated.iter().any(|one| self.depends_on_reading(one)) {
             let (_, lenient) = self.differences(evaluated, &pairs, Reading::Lenient);
-            warnings.extend(flips(evaluated, &pairs, &decided, &decide(&lenient, MARGIN)));
+            let words: Vec<String> = evaluated.iter().map(|one| one.in_words(candidates)).collect();
+            warnings.extend(flips(&words, &pairs, &decided, &decide(&lenient, MARGIN)));
         }
         let (model, sentence) = self.recommended(candidates, evaluated, &finals, best, &pairs, &decided);
         ConclusionFact { comparisons, sentence, model, warnings }
@@ -177,10 +185,10 @@ impl Comparer<'_> {
     }
 
     /// Returns what speaks against trusting the scores of the final models.
-    fn warnings(&self, evaluated: &[Evaluated], finals: &[usize]) -> Vec<String> {
+    fn warnings(&self, candidates: &[Candidate], evaluated: &[Evaluated], finals: &[usize]) -> Vec<String> {
         let mut told = Vec::new();
         for &place in finals {
-            let Evaluated { name, fact, .. } = &evaluated[place];
+            let (name, fact) = (evaluated[place].in_words(candidates), &evaluated[place].fact);
             for warning in of_fact(fact) {
                 match warning {
                     Warning::NeverPredicted(classes) => {
@@ -253,10 +261,10 @@ impl Comparer<'_> {
 }
 
 /// Returns the comparisons that come out otherwise when a label without brackets counts.
-fn flips(evaluated: &[Evaluated], pairs: &[(usize, usize)], strict: &[Decision], lenient: &[Decision]) -> Vec<String> {
+fn flips(names: &[String], pairs: &[(usize, usize)], strict: &[Decision], lenient: &[Decision]) -> Vec<String> {
     let flip = |((&(a, b), strict), lenient): ((&(usize, usize), &Decision), &Decision)| {
         let Warning::ReadingFlip { strict, lenient } = warnings::of_readings(strict, lenient)? else { return None };
-        let (a, b) = (&evaluated[a].name, &evaluated[b].name);
+        let (a, b) = (&names[a], &names[b]);
         Some(format!("{b} against {a} is \"{strict}\", but \"{lenient}\" if replies without brackets count"))
     };
     pairs.iter().zip(strict).zip(lenient).filter_map(flip).collect()
