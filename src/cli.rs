@@ -200,7 +200,7 @@ pub struct Run {
     /// Run a cluster's configuration on the embedded platform, whose small classifiers stand in for the models
     #[arg(long)]
     pub rehearse: bool,
-    /// Continue a killed or cancelled run with the plan it was started with [default: the newest such run]
+    /// Continue a killed, cancelled, failed or partial run with its own plan [default: the newest such run]
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "",
           conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set"])]
     pub resume: Option<String>,

@@ -28,13 +28,16 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     let conclusion: Option<ConclusionFact> = store.fact(&row.id, CONCLUSION)?;
     let verdict =
         conclusion.as_ref().map(|fact| Verdict { sentence: fact.sentence.clone(), model: fact.model.clone() });
-    let comparisons = conclusion.into_iter().flat_map(|fact| fact.comparisons).map(Comparison::from).collect();
+    let (comparisons, concluded) = conclusion.map(|fact| (fact.comparisons, fact.warnings)).unwrap_or_default();
+    let comparisons = comparisons.into_iter().map(Comparison::from).collect();
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
     let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
     let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
-    let warnings = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
+    let mut warnings: Vec<String> = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
+    // An earlier version kept them in both places.
+    warnings.extend(concluded.into_iter().filter(|warning| !told.contains(warning)));
     let nim_base_url = Some(plan.platform.nim_base_url.clone()).filter(|url| !url.is_empty() && !plan.rehearse);
     let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
     Ok(Report {

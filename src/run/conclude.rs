@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::context::RunContext;
 use super::evaluate::tool_scores;
+use super::event::EventKind;
 use super::outcome::{
     CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, evaluation_key,
 };
@@ -75,8 +76,9 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     let judge = Comparer { manifest: &manifest, reader: &reader, seed: run.plan.data.split.random_seed };
     let conclusion = judge.conclusion(&run.plan.candidates, &evaluated);
     run.store.remember(&run.id, CONCLUSION, &conclusion)?;
-    for warning in conclusion.warnings {
-        run.warn(warning)?;
+    // Not in the list of warnings: a resumed run concludes anew, and what no longer holds must not stay there.
+    for message in conclusion.warnings {
+        run.events.tell(EventKind::Warning { message });
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ pub(crate) fn is_alive(row: &RunRow, state_dir: &Path) -> bool {
     row.state == RunState::Running && lock::holder(state_dir).is_some_and(|run| run.as_deref() == Some(row.id.as_str()))
 }
 
-/// Tells whether the run was killed or cancelled, so that it can be resumed.
+/// Tells whether the run ended before all was done, so that it can be resumed.
 pub(crate) fn can_resume(row: &RunRow) -> bool {
-    matches!(row.state, RunState::Running | RunState::Cancelled)
+    row.state != RunState::Completed
 }

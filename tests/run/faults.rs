@@ -8,25 +8,25 @@ use serde_json::{Value, json};
 use super::control::{Home, Platform, scores, until};
 use crate::harness::Output;
 
-const TRAININGS: &str = "POST /nemo/v1/customization/jobs";
-const EVALUATIONS: &str = "POST /nemo/v1/evaluation/jobs";
-const DEPLOYMENTS: &str = "POST /nemo/v1/deployment/model-deployments";
+pub(super) const TRAININGS: &str = "POST /nemo/v1/customization/jobs";
+pub(super) const EVALUATIONS: &str = "POST /nemo/v1/evaluation/jobs";
+pub(super) const DEPLOYMENTS: &str = "POST /nemo/v1/deployment/model-deployments";
 
 /// What stands in the log of a try that had no whole answer.
 const LOST: &str = "connection lost before the answer was complete";
 
 /// A platform with these faults.
-fn failing(faults: &[&str]) -> Platform {
+pub(super) fn failing(faults: &[&str]) -> Platform {
     let flags: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
     Platform::start(&flags)
 }
 
-fn run(platform: &Platform, home: &Home) -> Output {
+pub(super) fn run(platform: &Platform, home: &Home) -> Output {
     platform.dfwfd(home, &["run", "--format", "json"])
 }
 
 /// How often each fault has struck.
-fn struck(platform: &Platform) -> Vec<u64> {
+pub(super) fn struck(platform: &Platform) -> Vec<u64> {
     let listed = platform.get("/control/faults");
     listed["faults"].as_array().unwrap().iter().map(|fault| fault["struck"].as_u64().unwrap()).collect()
 }
@@ -37,12 +37,12 @@ fn until_held(platform: &Platform, count: u64) {
 }
 
 /// How often a call was made.
-fn count(platform: &Platform, call: &str) -> usize {
+pub(super) fn count(platform: &Platform, call: &str) -> usize {
     platform.calls().2.iter().filter(|line| line.as_str() == call).count()
 }
 
 /// The jobs of a kind that the platform has, whatever has become of them.
-fn jobs(platform: &Platform, kind: &str) -> usize {
+pub(super) fn jobs(platform: &Platform, kind: &str) -> usize {
     platform.get("/control/state")[kind].as_array().unwrap().len()
 }
 
@@ -62,13 +62,13 @@ fn bad_tries(home: &Home, report: &Value, part: &str) -> Vec<String> {
 }
 
 /// What became of the one candidate, and why.
-fn error(report: &Value) -> String {
+pub(super) fn error(report: &Value) -> String {
     assert_eq!(report["candidates"][0]["state"], "failed", "{report:#}");
     report["candidates"][0]["error"].to_string()
 }
 
 #[track_caller]
-fn nothing_held(platform: &Platform, report: &Value) {
+pub(super) fn nothing_held(platform: &Platform, report: &Value) {
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     assert_eq!(report["held"], json!([]));
 }

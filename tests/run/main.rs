@@ -17,4 +17,5 @@ mod faults;
 mod judge;
 mod lifecycle;
 mod openai;
+mod resume;
 mod signals;

@@ -12,6 +12,7 @@ use crate::run::context::RunContext;
 use crate::run::event::EventKind;
 use crate::store::now_ms;
 use crate::ui::Ui;
+use crate::vocabulary::RunState;
 
 /// Records the end and tells it.
 pub(super) fn record(run: &RunContext, end: &End, ui: &Ui) -> anyhow::Result<Exit> {
@@ -43,6 +44,9 @@ pub(super) fn show(run: &RunContext, end: &End, exit: Exit, state_dir: &Path, ui
     }
     if !end.still_held.is_empty() {
         ui.hint(&format!("dfwfd cleanup {}", run.id));
+    }
+    if matches!(end.state, RunState::Partial | RunState::Failed) {
+        ui.hint(&format!("`dfwfd run --resume {}` keeps what is done and does again what failed", run.id));
     }
     Ok(())
 }

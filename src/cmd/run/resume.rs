@@ -9,24 +9,20 @@ use crate::error::{Exit, Fault};
 use crate::run::{liveness, outcome};
 use crate::store::{RunRow, Store};
 
-/// Returns the run to continue: the named one, or else the newest that was killed or cancelled.
+/// Returns the run to continue: the named one, or else the newest that has not completed.
 pub(super) fn resumable_run(store: &Store, name: &str, state_dir: &Path) -> anyhow::Result<RunRow> {
     let row = if name.is_empty() {
         store.runs()?.into_iter().find(liveness::can_resume).ok_or_else(|| {
-            Fault::new(Exit::Usage, format!("cannot resume: no run in {} was killed or cancelled", state_dir.display()))
-                .hint("`dfwfd status` lists the runs")
+            Fault::new(Exit::Usage, format!("cannot resume: no run in {} is left to finish", state_dir.display()))
+                .hint("start a new run without --resume; `dfwfd status` lists the runs")
         })?
     } else {
         named_run(Some(store), name, state_dir)?
     };
     if !liveness::can_resume(&row) {
-        let state = row.state.as_str();
-        return Err(Fault::new(
-            Exit::Usage,
-            format!("cannot resume run {}: it was neither killed nor cancelled, it is {state}", row.id),
-        )
-        .hint("start a new run without --resume")
-        .into());
+        return Err(Fault::new(Exit::Usage, format!("cannot resume run {}: it has completed", row.id))
+            .hint("start a new run without --resume")
+            .into());
     }
     check_records(store, &row)?;
     Ok(row)
