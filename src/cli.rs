@@ -319,6 +319,8 @@ pub enum Clock {
     Real,
     /// Each read of a status, by one step
     Polls,
+    /// Simulated time, which POST /control/advance moves to the next change; needs --control
+    Simulated,
 }
 
 /// Arguments of `init`.

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use super::options::Options;
 use super::state::blobs::BlobStore;
 use super::state::deployment::Deployment;
 use super::state::{PlatformState, training_targets};
+use super::timing::Clock;
 
 /// The request header by which the platform recognises its own calls, which are neither counted nor held.
 pub(crate) const INTERNAL_HEADER: &str = "x-dfwfd-internal";
@@ -39,6 +41,8 @@ pub(crate) struct Backend {
     journal: Option<Journal>,
     state: Mutex<PlatformState>,
     shut: AtomicBool,
+    /// When it was opened.
+    pub(crate) started: Instant,
 }
 
 /// The locked state. Dropping it writes the changes made through it to the data directory, as one transaction.
@@ -96,6 +100,7 @@ impl Backend {
             journal: None,
             state: Mutex::default(),
             shut: AtomicBool::new(false),
+            started: Instant::now(),
         };
         let restored = journal.as_ref().map(Journal::restore).transpose()?.flatten();
         backend.journal = journal;
@@ -112,6 +117,7 @@ impl Backend {
                 }
             }
         }
+        backend.state().simulated = (backend.options.clock == Clock::Simulated).then_some(backend.started);
         Ok(backend)
     }
 
@@ -140,12 +146,12 @@ impl Backend {
     /// Ends the rollouts of all deployments that are due.
     pub(crate) fn settle_deployments(&self, state: &mut PlatformState) {
         let clock = self.options.clock;
-        let due = |(at, one): (usize, &Deployment)| one.is_due(clock).then_some(at);
+        let now = state.now();
+        let due = |(at, one): (usize, &Deployment)| one.is_due(clock, now).then_some(at);
         let due: Vec<usize> = state.deployments.iter().enumerate().filter_map(due).collect();
-        let lists = state.lists;
         for at in due {
             let failure = self.faults.failure(&state.deployments[at].id());
-            state.deployments[at].end_rollout(clock, lists, failure);
+            state.deployments[at].end_rollout(clock, now, failure);
         }
     }
 

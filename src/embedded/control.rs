@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use super::backend::Backend;
 use super::call_log::HoldPoint;
 use super::faults::FaultSpec;
+use super::simulation;
 use super::state::deployment::Deployment;
 use super::state::entity_table::EntityTable;
 use super::state::evaluation::Evaluation;
 use super::state::training::Training;
+use super::timing::SimulatedTimes;
 use super::wire::refusal::{JsonResult, Refusal};
 
 /// Returns the control routes, without their prefix.
@@ -28,6 +30,8 @@ pub(crate) fn routes() -> Router<Arc<Backend>> {
         .route("/state", get(state))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/reset", post(reset))
+        .route("/advance", post(advance))
+        .route("/times/{*model}", get(times))
 }
 
 #[derive(Deserialize)]
@@ -90,6 +94,23 @@ async fn reset(State(backend): State<Arc<Backend>>) -> Json<Value> {
     Json(json!({}))
 }
 
+/// Moves the simulated clock to the next change.
+async fn advance(State(backend): State<Arc<Backend>>) -> JsonResult {
+    let changed = simulation::advance(&backend).await;
+    let changed = changed.ok_or_else(|| Refusal::unprocessable("the clock is not `simulated`"))?;
+    Ok(Json(json!({"changed": changed, "seconds": simulation::seconds(&backend)})))
+}
+
+/// Tells how long the things of a model take on the simulated clock, in seconds.
+async fn times(Path(model): Path<String>) -> Json<Value> {
+    let times = SimulatedTimes::of(&model);
+    Json(json!({
+        "deployment": times.deployment.as_secs_f64(), "listing": times.listing.as_secs_f64(),
+        "training": times.training.as_secs_f64(), "adapter": times.adapter.as_secs_f64(),
+        "evaluation": times.evaluation.as_secs_f64(),
+    }))
+}
+
 /// Shows everything that exists.
 async fn state(State(backend): State<Arc<Backend>>) -> Json<Value> {
     let state = backend.state();
@@ -109,7 +130,8 @@ async fn state(State(backend): State<Arc<Backend>>) -> Json<Value> {
         "models": names(&state.models),
         "adapters": state.adapters.iter().map(|adapter| &adapter.id).collect::<Vec<_>>(),
         "namespaces": state.namespaces.rows().map(|row| &row["id"]).collect::<Vec<_>>(),
-        "gpus": {"total": backend.options.gpus, "taken": state.gpus_taken()},
+        "gpus": {"total": backend.options.gpus, "taken": state.gpus_taken(), "wanted": state.gpus_wanted()},
+        "unseen": state.unseen,
     }))
 }
 

@@ -15,6 +15,7 @@ mod hosted_endpoints;
 mod options;
 mod routes;
 mod services;
+mod simulation;
 mod state;
 mod timing;
 mod wire;

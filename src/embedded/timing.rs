@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::student;
+
 /// The clock that advances deployments and jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -12,6 +14,39 @@ pub enum Clock {
     Real,
     /// Status reads: each one advances by one step, and time has no effect.
     Polls,
+    /// Simulated time, which stands still until `POST /control/advance`. Everything takes minutes to hours, as long as
+    /// the size of its model tells.
+    Simulated,
+}
+
+/// How long the things of a model take on [`Clock::Simulated`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SimulatedTimes {
+    /// From getting its GPUs to being ready, for a deployment.
+    pub(crate) deployment: Duration,
+    /// From being ready to being listed by the NIM proxy, for a deployment.
+    pub(crate) listing: Duration,
+    /// From getting its GPUs to its end, for a training job.
+    pub(crate) training: Duration,
+    /// From being published to being listed by the NIM proxy, for an adapter.
+    pub(crate) adapter: Duration,
+    /// From its creation to its end, for an evaluation job.
+    pub(crate) evaluation: Duration,
+}
+
+impl SimulatedTimes {
+    /// Returns the times of a model, by the billions of parameters that its name states. One by default.
+    pub(crate) fn of(model: &str) -> SimulatedTimes {
+        let billions = student::billions(model).filter(|billions| (0.01..1e4).contains(billions)).unwrap_or(1.0);
+        let seconds = |fixed: f64, each: f64| Duration::from_secs_f64((each.mul_add(billions, fixed)).round());
+        SimulatedTimes {
+            deployment: seconds(180.0, 60.0),
+            listing: seconds(10.0, 0.0),
+            training: seconds(0.0, 900.0),
+            adapter: seconds(60.0, 0.0),
+            evaluation: seconds(120.0, 60.0),
+        }
+    }
 }
 
 /// From getting its GPUs to being ready, for a deployment on [`Clock::Real`].
@@ -21,10 +56,10 @@ const DEPLOYMENT_READY_AFTER: Duration = Duration::from_millis(300);
 const DEPLOYMENT_READY_AT_READ: u32 = 2;
 
 /// From being ready to being listed by the NIM proxy, for a deployment on [`Clock::Real`].
-pub(crate) const DEPLOYMENT_LISTED_AFTER: Duration = Duration::from_millis(20);
+const DEPLOYMENT_LISTED_AFTER: Duration = Duration::from_millis(20);
 
 /// From being published to being listed by the NIM proxy, for an adapter on [`Clock::Real`].
-pub(crate) const ADAPTER_LISTED_AFTER: Duration = Duration::from_millis(100);
+const ADAPTER_LISTED_AFTER: Duration = Duration::from_millis(100);
 
 /// The status read that waits for the end of a job's work, on [`Clock::Polls`].
 pub(crate) const JOB_ENDS_AT_READ: u32 = 3;
@@ -41,11 +76,6 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The present, after `lists` reads of the model list.
-    pub(crate) fn now(lists: u64) -> Self {
-        Moment { at: Instant::now(), lists }
-    }
-
     /// A moment before this platform started.
     pub(crate) fn past() -> Self {
         let now = Instant::now();
@@ -77,28 +107,55 @@ impl Clock {
         self == Clock::Polls
     }
 
-    /// Returns whether a deployment that got its GPUs at `granted`, and was read `reads` times since, is rolled out.
-    pub(crate) fn is_rolled_out(self, granted: Moment, reads: u32) -> bool {
+    /// Returns whether a job ends as soon as its work does.
+    pub(crate) fn is_real(self) -> bool {
+        self == Clock::Real
+    }
+
+    /// Returns whether a deployment of a model that got its GPUs at `granted`, and was read `reads` times since, is
+    /// rolled out.
+    pub(crate) fn is_rolled_out(self, model: &str, granted: Moment, now: Moment, reads: u32) -> bool {
         match self {
-            Clock::Real => granted.at.elapsed() >= DEPLOYMENT_READY_AFTER,
             Clock::Polls => reads >= DEPLOYMENT_READY_AT_READ,
+            Clock::Real | Clock::Simulated => now.at >= self.ready_at(model, granted, now).at,
         }
     }
 
-    /// Returns when a deployment that got its GPUs at `granted`, and is found rolled out now, became ready.
-    pub(crate) fn ready_at(self, granted: Moment, lists: u64) -> Moment {
-        match self {
-            Clock::Real => Moment { at: granted.at + DEPLOYMENT_READY_AFTER, lists },
-            Clock::Polls => Moment { at: granted.at, lists },
-        }
+    /// Returns when a deployment of a model that got its GPUs at `granted` becomes ready, or became ready.
+    pub(crate) fn ready_at(self, model: &str, granted: Moment, now: Moment) -> Moment {
+        let after = match self {
+            Clock::Real => DEPLOYMENT_READY_AFTER,
+            Clock::Polls => Duration::ZERO,
+            Clock::Simulated => SimulatedTimes::of(model).deployment,
+        };
+        Moment { at: granted.at + after, lists: now.lists }
     }
 
-    /// Returns whether the NIM proxy lists what is there since `since`: after `delay`, or after one read of the list
+    /// Returns whether the NIM proxy lists what is there since `since`: after a time, or after one read of the list
     /// that did not show it yet.
-    pub(crate) fn is_listed(self, since: Moment, lists: u64, delay: Duration) -> bool {
+    pub(crate) fn is_listed(self, what: Listed, since: Moment, now: Moment) -> bool {
         match self {
-            Clock::Real => since.at.elapsed() >= delay,
-            Clock::Polls => lists > since.lists,
+            Clock::Polls => now.lists > since.lists,
+            Clock::Real | Clock::Simulated => now.at >= self.listed_at(what, since),
         }
     }
+
+    /// Returns when the NIM proxy lists what is there since `since`, unless polls decide.
+    pub(crate) fn listed_at(self, what: Listed, since: Moment) -> Instant {
+        let simulated = SimulatedTimes::of("");
+        let after = match (self, what) {
+            (Clock::Simulated, Listed::Deployment) => simulated.listing,
+            (Clock::Simulated, Listed::Adapter) => simulated.adapter,
+            (_, Listed::Deployment) => DEPLOYMENT_LISTED_AFTER,
+            (_, Listed::Adapter) => ADAPTER_LISTED_AFTER,
+        };
+        since.at + after
+    }
+}
+
+/// A thing that the NIM proxy lists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listed {
+    Deployment,
+    Adapter,
 }

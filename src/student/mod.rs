@@ -24,7 +24,7 @@ pub use adapter::Adapter;
 pub use conversation::{Example, Message};
 pub use judge::rate_tool_calls;
 pub use save::AdapterError;
-pub use size::{NAMES, StudentSize, stand_in};
+pub use size::{NAMES, StudentSize, billions, stand_in};
 pub use tool_call::{Tool, ToolCall, calls_as_reply};
 pub use tool_choice::untrained_call;
 pub use train::{TrainError, TrainOptions, TrainingProgress, train};

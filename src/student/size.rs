@@ -31,7 +31,15 @@ pub fn stand_in(model: &str) -> StudentSize {
     if model == NAMES[0] {
         return StudentSize::Small;
     }
-    let stated = model
+    match billions(model) {
+        Some(billions) if billions <= SMALL_UP_TO_BILLION => StudentSize::Small,
+        _ => StudentSize::Large,
+    }
+}
+
+/// Returns the parameters that the name of a model states, in billions.
+pub fn billions(model: &str) -> Option<f64> {
+    model
         .to_lowercase()
         .split(['-', '/', '_', '@', ':'])
         .filter_map(|part| {
@@ -40,9 +48,5 @@ pub fn stand_in(model: &str) -> StudentSize {
                 .and_then(|digits| billions(digits, 1.0))
                 .or_else(|| part.strip_suffix('m').and_then(|digits| billions(digits, 1e-3)))
         })
-        .next_back();
-    match stated {
-        Some(billions) if billions <= SMALL_UP_TO_BILLION => StudentSize::Small,
-        _ => StudentSize::Large,
-    }
+        .next_back()
 }

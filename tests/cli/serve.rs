@@ -60,6 +60,12 @@ fn a_fault_that_cannot_be_read_or_used_is_usage() {
     }
 }
 
+#[test]
+fn a_clock_that_nothing_would_move_is_usage() {
+    let output = Folder::new().dfwfd(["serve", "--clock", "simulated"]).run();
+    output.code(2).says("only POST /control/advance moves that clock").says("add --control");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_command_learns_where_control_is_and_a_fault_that_struck_nothing_is_named() {

@@ -62,6 +62,23 @@ impl Platform {
         Platform(Server::start(&[&["--clock", "polls", "--control"], extra].concat()))
     }
 
+    /// Starts one whose time stands still between the steps of a test.
+    pub(crate) fn simulated(gpus: u32) -> Platform {
+        Platform(Server::start(&["--clock", "simulated", "--control", "--gpus", &gpus.to_string()]))
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Moves the simulated clock to the next change. Returns the seconds since its start and what changed.
+    pub(crate) fn advance(&self) -> (f64, Vec<String>) {
+        let (status, answer) = self.0.post("/control/advance", &json!({}));
+        assert_eq!(status, 200, "{answer}");
+        (answer["seconds"].as_f64().unwrap(), names(&answer["changed"]))
+    }
+
     /// The port, for another one at the same address.
     pub(crate) fn port(&self) -> String {
         self.0.address().port().to_string()
@@ -167,10 +184,15 @@ pub(crate) struct Home {
 impl Home {
     /// One with that many candidates and this GPU budget.
     pub(crate) fn new(candidates: usize, gpus: &str) -> Home {
+        let models = ["dfwfd/ngram-small", "dfwfd/ngram-large", "acme/third-1b"];
+        Home::of(&models[..candidates], gpus)
+    }
+
+    /// One with these models, each with one GPU to serve and one to train.
+    pub(crate) fn of(models: &[&str], gpus: &str) -> Home {
         let folder = tempfile::tempdir().unwrap();
         write_logs(&folder.path().join("logs.jsonl"));
-        let models = ["dfwfd/ngram-small", "dfwfd/ngram-large", "acme/third-1b"];
-        let nims: String = models[..candidates]
+        let nims: String = models
             .iter()
             .map(|model| {
                 format!(

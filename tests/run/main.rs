@@ -16,6 +16,8 @@ mod crash;
 mod faults;
 mod judge;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod makespan;
 mod openai;
 mod resume;
 mod signals;

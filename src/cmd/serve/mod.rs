@@ -42,6 +42,10 @@ pub(super) async fn run(_: &Global, args: &Serve, ui: &Ui) -> anyhow::Result<Exi
 }
 
 fn start(args: &Serve) -> anyhow::Result<Server> {
+    if args.clock == Clock::Simulated && !args.control {
+        let message = "cannot serve with --clock simulated alone: only POST /control/advance moves that clock";
+        return Err(Fault::new(Exit::Usage, message).hint("add --control").into());
+    }
     let options = ServeOptions {
         port: args.port,
         gpus: args.gpus,
@@ -52,6 +56,7 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
         clock: match args.clock {
             Clock::Real => platform::Clock::Real,
             Clock::Polls => platform::Clock::Polls,
+            Clock::Simulated => platform::Clock::Simulated,
         },
         control: args.control,
         faults: Vec::new(),

@@ -6,10 +6,10 @@ use crate::embedded::backend::{Backend, StateGuard};
 use crate::embedded::state::PlatformState;
 use crate::embedded::state::background_work::{BackgroundWork, Outcome};
 use crate::embedded::state::tracked_list::{Entry, TrackedList};
-use crate::embedded::timing::JOB_ENDS_AT_READ;
+use crate::embedded::timing::{Clock, JOB_ENDS_AT_READ};
 
 /// A job whose work runs in the background.
-pub(super) trait Job: Entry + Sized + 'static {
+pub(in crate::embedded) trait Job: Entry + Sized + 'static {
     type Progress: Send + 'static;
     /// The result of work that succeeds.
     type Product: Send + 'static;
@@ -31,7 +31,7 @@ pub(super) trait Job: Entry + Sized + 'static {
 }
 
 /// How the work of a job ends it.
-pub(super) enum Ending<T> {
+pub(in crate::embedded) enum Ending<T> {
     Completed(T),
     Failed(String),
     Cancelled,
@@ -46,7 +46,7 @@ pub(super) fn spawn<J: Job>(
 ) {
     tokio::spawn(async move {
         work.end(run.await);
-        if !backend.is_polled() {
+        if backend.options.clock.is_real() {
             finish::<J>(&backend, &key);
         }
     });
@@ -59,10 +59,25 @@ pub(super) async fn observe<J: Job>(backend: &Arc<Backend>, key: &str) {
         let mut state = backend.state();
         let Some(job) = J::list(&mut state).find_mut(|job| job.key() == key) else { return };
         let reads = job.count_read();
-        let is_last = backend.is_polled() && (reads >= JOB_ENDS_AT_READ || job.is_cancelling());
-        job.work().filter(|_| is_last)
+        let is_last = match backend.options.clock {
+            Clock::Real => false,
+            Clock::Polls => reads >= JOB_ENDS_AT_READ || job.is_cancelling(),
+            Clock::Simulated => job.is_cancelling(),
+        };
+        let work = job.work().filter(|_| is_last);
+        state.see(key);
+        work
     };
     if let Some(work) = awaited {
+        work.ended().await;
+        finish::<J>(backend, key);
+    }
+}
+
+/// Ends a job whose time has come on the simulated clock, once its work has ended.
+pub(in crate::embedded) async fn end_on_time<J: Job>(backend: &Arc<Backend>, key: &str) {
+    let work = J::list(&mut backend.state()).iter().find(|job| job.key() == key).and_then(Job::work);
+    if let Some(work) = work {
         work.ended().await;
         finish::<J>(backend, key);
     }

@@ -5,5 +5,5 @@ pub(crate) mod datastore;
 pub(crate) mod deployments;
 pub(crate) mod entities;
 pub(crate) mod evaluator;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod nim;

@@ -69,8 +69,8 @@ impl Deployment {
     }
 
     /// Returns whether its rollout has ended, and the outcome is not recorded yet.
-    pub(crate) fn is_due(&self, clock: Clock) -> bool {
-        let is_rolled_out = |granted| clock.is_rolled_out(granted, self.reads);
+    pub(crate) fn is_due(&self, clock: Clock, now: Moment) -> bool {
+        let is_rolled_out = |granted| clock.is_rolled_out(&self.model, granted, now, self.reads);
         self.ready.is_none() && self.failed.is_none() && self.granted.is_some_and(is_rolled_out)
     }
 
@@ -82,10 +82,10 @@ impl Deployment {
     }
 
     /// Records the outcome of a rollout that has ended: the failure, or that it is ready.
-    pub(crate) fn end_rollout(&mut self, clock: Clock, lists: u64, failure: Option<String>) {
+    pub(crate) fn end_rollout(&mut self, clock: Clock, now: Moment, failure: Option<String>) {
         match failure {
             Some(why) => self.failed = Some(why),
-            None => self.ready = self.granted.map(|granted| clock.ready_at(granted, lists)),
+            None => self.ready = self.granted.map(|granted| clock.ready_at(&self.model, granted, now)),
         }
     }
 }

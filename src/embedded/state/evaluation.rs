@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::background_work::BackgroundWork;
 use super::blobs::Blob;
 use super::tracked_list::Entry;
+use crate::embedded::timing::Moment;
 use crate::embedded::wire::stamps::{naive_now, new_id};
 
 /// The work of an evaluation job.
@@ -42,6 +43,8 @@ pub(crate) struct Evaluation {
     pub(crate) order: Option<EvaluationOrder>,
     #[serde(skip)]
     work: Arc<EvaluationWork>,
+    #[serde(skip)]
+    pub(crate) begun: Option<Moment>,
     phase: EvaluationPhase,
     /// Rows done and rows in all, once the job has ended.
     counted: Option<(usize, usize)>,
@@ -76,10 +79,11 @@ enum EvaluationPhase {
 }
 
 impl Evaluation {
-    pub(crate) fn new(namespace: String, body: Value, order: EvaluationOrder) -> Self {
+    pub(crate) fn new(namespace: String, body: Value, order: EvaluationOrder, begun: Moment) -> Self {
         let now = naive_now();
         Evaluation {
             work: Arc::default(),
+            begun: Some(begun),
             id: new_id("eval"),
             namespace,
             body,

@@ -12,6 +12,13 @@ pub(crate) fn taken(deployments: &TrackedList<Deployment>, trainings: &TrackedLi
     deployed.chain(training).fold(0, u32::saturating_add)
 }
 
+/// Returns how many GPUs deployments and training jobs hold or wait for.
+pub(crate) fn wanted(deployments: &TrackedList<Deployment>, trainings: &TrackedList<Training>) -> u32 {
+    let deployed = deployments.iter().map(|one| one.gpus);
+    let training = trainings.iter().filter(|one| !one.has_ended()).map(|one| one.gpus);
+    deployed.chain(training).fold(0, u32::saturating_add)
+}
+
 /// Gives the free GPUs of a pool of `total` to those that wait, in the order of their tickets. One that fits overtakes
 /// one that does not. Returns the places of the training jobs that begin.
 pub(crate) fn grant(
@@ -38,7 +45,7 @@ pub(crate) fn grant(
         match who {
             Waiting::Deployment(at) => deployments[at].granted = Some(now),
             Waiting::Training(at) => {
-                trainings[at].begin();
+                trainings[at].begin(now);
                 begun.push(at);
             }
         }

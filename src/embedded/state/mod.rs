@@ -13,6 +13,9 @@ pub(crate) mod tracked_list;
 pub(crate) mod training;
 pub(crate) mod training_targets;
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
 use adapter::ServedAdapter;
 use deployment::Deployment;
 use entity_table::EntityTable;
@@ -46,6 +49,11 @@ pub(crate) struct PlatformState {
     pub(crate) lists: u64,
     /// The last ticket of the queue for GPUs.
     pub(crate) tickets: u64,
+    /// The present on the simulated clock.
+    pub(crate) simulated: Option<Instant>,
+    /// What the last step of the simulated clock changed and no client has read yet, by the key of its list or the id in
+    /// the model list.
+    pub(crate) unseen: BTreeSet<String>,
 }
 
 /// Finds an entity table in the state.
@@ -68,7 +76,12 @@ pub(crate) const TABLES: [(&str, TableOf); 10] = [
 impl PlatformState {
     /// Returns the present on the platform's clocks.
     pub(crate) fn now(&self) -> Moment {
-        Moment::now(self.lists)
+        Moment { at: self.simulated.unwrap_or_else(Instant::now), lists: self.lists }
+    }
+
+    /// Records that a client has read the present state of something.
+    pub(crate) fn see(&mut self, key: &str) {
+        self.unseen.remove(key);
     }
 
     /// Returns the next ticket of the queue for GPUs.
@@ -80,6 +93,11 @@ impl PlatformState {
     /// Returns how many GPUs are taken.
     pub(crate) fn gpus_taken(&self) -> u32 {
         gpus::taken(&self.deployments, &self.trainings)
+    }
+
+    /// Returns how many GPUs are taken or waited for.
+    pub(crate) fn gpus_wanted(&self) -> u32 {
+        gpus::wanted(&self.deployments, &self.trainings)
     }
 
     /// Grants the free GPUs of a pool of `total`. Returns the places of the training jobs that begin.

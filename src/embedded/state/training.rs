@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::adapter::TrainedAdapter;
 use super::background_work::BackgroundWork;
 use super::tracked_list::Entry;
+use crate::embedded::timing::Moment;
 use crate::embedded::wire::stamps::naive_now;
 
 /// The work of a training job.
@@ -31,6 +32,9 @@ pub(crate) struct Training {
     phase: TrainingPhase,
     #[serde(skip)]
     work: Option<Arc<TrainingWork>>,
+    /// When it got its GPUs.
+    #[serde(skip)]
+    pub(crate) begun: Option<Moment>,
     /// Status reads since it got its GPUs, for the polled clock.
     #[serde(skip)]
     pub(crate) reads: u32,
@@ -95,6 +99,7 @@ impl Training {
             body: Value::Null,
             phase: TrainingPhase::Waiting,
             work: None,
+            begun: None,
             reads: 0,
             updated_at: created_at.clone(),
             created_at,
@@ -127,7 +132,8 @@ impl Training {
     }
 
     /// Begins the work: the job has got its GPUs.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, now: Moment) {
+        self.begun = Some(now);
         self.phase = TrainingPhase::Working;
         self.work = Some(Arc::default());
         for message in ["PVCCreated", "EntityHandler_0_Created", "EntityHandler_0_Completed", "TrainingJobCreated"] {

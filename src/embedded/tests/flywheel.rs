@@ -196,6 +196,25 @@ async fn states_advance_by_reads() {
 }
 
 #[tokio::test]
+async fn simulated_time_moves_in_steps_only() {
+    let p = Platform::start(Options { clock: Clock::Simulated, gpus: 1, control: true, ..Options::default() });
+    prepare(&p).await;
+    p.make("/nemo/v1/customization/configs", config("dfwfd/ngram-small@1.0")).await;
+    let job = p.make("/nemo/v1/customization/jobs", training("train")).await["id"].clone();
+    let path = format!("/nemo/v1/customization/jobs/{}/status", job.as_str().unwrap());
+    p.server.backend.state().training(job.as_str().unwrap()).unwrap().work().unwrap().clone().ended().await;
+    assert_eq!(p.read(&path).await["status"], "running", "the work is done, the time is not over");
+    let step = p.make("/control/advance", json!({})).await;
+    assert_eq!(step, json!({"changed": [job], "seconds": 900.0}));
+    assert_eq!(p.read("/control/state").await["unseen"], json!([job]));
+    assert_eq!(p.read(&path).await["status"], "completed");
+    assert_eq!(p.read("/control/state").await["unseen"], json!([]));
+    assert_eq!(p.make("/control/advance", json!({})).await, json!({"changed": [], "seconds": 900.0}));
+    let (status, _) = Platform::polled().post("/control/advance", json!({})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
 async fn jobs_are_cancelled() {
     let p = Platform::polled();
     prepare(&p).await;

@@ -144,6 +144,7 @@ async fn read(State(backend): State<Arc<Backend>>, Path((namespace, name)): Path
     let found = state.deployments.find_mut(|one| one.namespace == namespace && one.name == name);
     found.ok_or_else(|| missing(&namespace, &name))?.count_read();
     backend.settle_deployments(&mut state);
+    state.see(&format!("{namespace}/{name}"));
     let found = state.deployments.iter().find(|one| one.namespace == namespace && one.name == name);
     found.map(answer).map(Json).ok_or_else(|| missing(&namespace, &name))
 }

@@ -89,7 +89,7 @@ pub(crate) fn accept(
         "ownership": or_null(body, "ownership"),
     });
     let namespace = text_or(body, "namespace", "default");
-    Ok((Evaluation::new(namespace, masked(echo), EvaluationOrder { config, target }), plan))
+    Ok((Evaluation::new(namespace, masked(echo), EvaluationOrder { config, target }, state.now()), plan))
 }
 
 /// Plans a job again that was accepted before.

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use crate::embedded::backend::Backend;
 use crate::embedded::hosted_endpoints::HostedEndpoint;
-use crate::embedded::timing::DEPLOYMENT_LISTED_AFTER;
+use crate::embedded::timing::Listed;
 use crate::embedded::wire::refusal::Refusal;
 
 /// From sending a request to the last byte of the answer.
@@ -19,8 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) fn behind(backend: &Backend, model: &str) -> Option<HostedEndpoint> {
     let mut state = backend.state();
     backend.settle_deployments(&mut state);
-    let (clock, lists) = (backend.options.clock, state.lists);
-    let is_listed = |ready| clock.is_listed(ready, lists, DEPLOYMENT_LISTED_AFTER);
+    let (clock, now) = (backend.options.clock, state.now());
+    let is_listed = |ready| clock.is_listed(Listed::Deployment, ready, now);
     let mut ready = state.deployments.iter().filter(|one| one.ready.is_some_and(is_listed));
     ready.find_map(|one| one.hosted_models().filter(|hosted| hosted.models.iter().any(|name| name == model)))?.endpoint
 }

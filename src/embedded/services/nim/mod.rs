@@ -36,7 +36,11 @@ async fn ready() -> Json<Value> {
 async fn models(State(backend): State<Arc<Backend>>) -> Json<Value> {
     let mut state = backend.state();
     let created = Timestamp::now().as_second();
-    let listed: Vec<Value> = served_models::served_ids(&backend, &mut state)
+    let served = served_models::served_ids(&backend, &mut state);
+    for one in &served {
+        state.see(&one.id);
+    }
+    let listed: Vec<Value> = served
         .into_iter()
         .map(|served| {
             let parent = served.adapter.map(|_| served.base.clone());

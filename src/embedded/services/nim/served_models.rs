@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use crate::embedded::backend::Backend;
 use crate::embedded::state::PlatformState;
-use crate::embedded::timing::{ADAPTER_LISTED_AFTER, DEPLOYMENT_LISTED_AFTER, Moment};
+use crate::embedded::timing::{Listed, Moment};
 use crate::embedded::wire::refusal::Refusal;
 use crate::student::{self, Adapter, Message, Tool, ToolCall};
 
@@ -51,10 +51,10 @@ pub(super) struct ServedId {
 /// Returns the ids that the NIM proxy lists at present.
 pub(super) fn served_ids(backend: &Backend, state: &mut PlatformState) -> Vec<ServedId> {
     backend.settle_deployments(state);
-    let (clock, lists) = (backend.options.clock, state.lists);
+    let (clock, now) = (backend.options.clock, state.now());
     let mut ids: Vec<ServedId> = Vec::new();
     for deployment in state.deployments.iter() {
-        let is_listed = |ready: &Moment| clock.is_listed(*ready, lists, DEPLOYMENT_LISTED_AFTER);
+        let is_listed = |ready: &Moment| clock.is_listed(Listed::Deployment, *ready, now);
         let Some(ready) = deployment.ready.filter(is_listed) else { continue };
         let plain = |model: String| ServedId { id: model.clone(), base: model, adapter: None };
         if let Some(hosted) = deployment.hosted_models() {
@@ -65,8 +65,8 @@ pub(super) fn served_ids(backend: &Backend, state: &mut PlatformState) -> Vec<Se
         let adapters = state.adapters.iter().enumerate();
         for (at, adapter) in adapters.filter(|(_, one)| deployment.lora && one.base == deployment.model) {
             let since = ready.latest(adapter.published);
-            let missed = (since.at.elapsed(), lists - since.lists);
-            if clock.is_listed(since, lists, ADAPTER_LISTED_AFTER) && !backend.faults.is_withheld(&adapter.id, missed) {
+            let missed = (now.at.saturating_duration_since(since.at), now.lists - since.lists);
+            if clock.is_listed(Listed::Adapter, since, now) && !backend.faults.is_withheld(&adapter.id, missed) {
                 ids.push(ServedId { id: adapter.id.clone(), base: deployment.model.clone(), adapter: Some(at) });
             }
         }
