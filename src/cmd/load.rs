@@ -22,7 +22,8 @@ use crate::ui::read_meter::{ReadMeter, ReadProgress};
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
     let request = request(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
-    let request = LoadRequest { fields: plan.data.fields.clone(), ..request };
+    let request =
+        LoadRequest { fields: plan.data.fields.clone(), accept_truncated: plan.data.accept_truncated, ..request };
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);

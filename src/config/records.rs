@@ -28,6 +28,7 @@ impl Resolver<'_> {
             filter: self.filter(invocation, surroundings),
             workload_type,
             labels: self.labels(),
+            accept_truncated: self.reader.boolean("accept_truncated"),
             split: self.split(surroundings),
         }
     }
@@ -261,6 +262,7 @@ impl Resolver<'_> {
             random_seed,
             limit: reader.integer(&at("limit")).and_then(|limit| usize::try_from(limit).ok()),
             parse_function_arguments: reader.boolean(&at("parse_function_arguments")),
+            train_on_thoughts: reader.boolean(&at("train_on_thoughts")),
             stratify_enabled: reader.boolean(&at("stratify_enabled")),
             min_samples_per_class: reader.size(&at("min_samples_per_class")),
             rare_class_threshold: reader.size(&at("rare_class_threshold")),

@@ -4,6 +4,7 @@
 use regex::Regex;
 
 use crate::data::options::LabelRules;
+use crate::data::thoughts;
 
 /// Reads labels out of replies by one workload's rules.
 #[derive(Clone, Debug)]
@@ -20,8 +21,15 @@ impl LabelReader {
         Ok(LabelReader { pattern, allowed })
     }
 
-    /// Reads the label of a reply strictly: the last match, trimmed, as written. Never empty.
+    /// Reads the label of a reply strictly: the last match outside of thoughts, trimmed, as written. Never empty.
     pub(crate) fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if !thoughts::may_stand_in(text) {
+            return self.last_in(text);
+        }
+        thoughts::pieces_outside(text).into_iter().rev().find_map(|piece| self.last_in(piece))
+    }
+
+    fn last_in<'t>(&self, text: &'t str) -> Option<&'t str> {
         match &self.pattern {
             None => last_in_brackets(text),
             Some(pattern) => pattern
@@ -47,7 +55,7 @@ impl LabelReader {
     pub(crate) fn lenient(&self, text: &str, known: &[String]) -> Option<usize> {
         match self.read(text) {
             Some(label) => position(known, label),
-            None => position(known, text),
+            None => position(known, &thoughts::without(text)),
         }
     }
 }
@@ -110,6 +118,19 @@ mod tests {
             ("[[[A]]", Some("A")),
         ] {
             assert_eq!(plain().read(text), label, "{text}");
+        }
+    }
+
+    #[test]
+    fn thoughts_give_no_label() {
+        let known = ["A".to_owned(), "B".to_owned()];
+        for (text, strict, lenient) in [
+            ("<think>[[A]]</think>[[B]]", Some(1), Some(1)),
+            ("[[A]]<think>or [[B]]", Some(0), Some(0)),
+            ("<think>[[A]]", None, None),
+            ("<think>[[A]]</think> b", None, Some(1)),
+        ] {
+            assert_eq!((plain().strict(text, &known), plain().lenient(text, &known)), (strict, lenient), "{text}");
         }
     }
 

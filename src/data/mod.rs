@@ -14,6 +14,7 @@ pub(crate) mod reject;
 pub(crate) mod rows;
 pub(crate) mod split;
 pub(crate) mod text_keys;
+pub(crate) mod thoughts;
 pub(crate) mod timestamp;
 pub(crate) mod unusable;
 pub(crate) mod userinfo;

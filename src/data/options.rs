@@ -16,6 +16,9 @@ pub(crate) struct DatasetRequest {
     pub(crate) filter: Filter,
     pub(crate) workload_type: TypeChoice,
     pub(crate) labels: LabelRules,
+    /// Takes answers that a limit on tokens cut off.
+    #[serde(default)]
+    pub(crate) accept_truncated: bool,
     pub(crate) split: SplitRules,
 }
 
@@ -191,6 +194,9 @@ pub(crate) struct SplitRules {
     pub(crate) limit: Option<usize>,
     /// Gives rows the arguments of tool calls in the form that each place needs.
     pub(crate) parse_function_arguments: bool,
+    /// Keeps the thoughts of replies in training rows.
+    #[serde(default)]
+    pub(crate) train_on_thoughts: bool,
     pub(crate) stratify_enabled: bool,
     /// A class with fewer records counts as rare.
     pub(crate) min_samples_per_class: usize,

@@ -2,20 +2,19 @@
 //! bytes whatever store it comes from.
 //!
 //! - An eval row is the record: `client_id`, `request`, `response`, `timestamp`, `workload_id`. Arguments of tool calls
-//!   are texts in `request.messages` and objects in `response`, where NeMo's evaluator compares them as they are.
+//!   are texts in `request.messages` and objects in `response`, where NeMo's evaluator compares them as they are. The
+//!   answer stands without its thoughts.
 //! - A training row is `{"messages": [..., reply], "tools"?}`. Messages keep role, content, name, tool calls and tool
-//!   call id. Nulls are dropped, and a content that is null or absent becomes "". Arguments are objects.
-
-use std::borrow::Cow;
-
-use serde_json::value::RawValue;
+//!   call id. Nulls are dropped, and a content that is null or absent becomes "". Arguments are objects. The reply has
+//!   its thoughts only if that was asked for.
 
 use crate::data::forms::{self, Forms};
 use crate::data::json::canonical::{self, CanonicalWriter, Canonicaliser};
-use crate::data::json::members;
-use crate::data::json::tape::{JsonDocument, JsonKind, JsonValue, KeyName, Tape};
-use crate::data::record::{self, FieldDefaults, Normaliser};
+use crate::data::json::edit::{edit, edit_items, members};
+use crate::data::json::tape::{JsonText, JsonValue, KeyName, Tape};
+use crate::data::record::{self, FieldDefaults, Normaliser, Record};
 use crate::data::reject::Reject;
+use crate::data::thoughts;
 
 /// Renders rows. Holds scratch space, so reuse it.
 #[derive(Debug)]
@@ -26,6 +25,8 @@ pub(crate) struct RowRenderer {
     canonical: Canonicaliser,
     /// Gives the arguments of tool calls the form that each place needs. Otherwise they stay as logged.
     parse_arguments: bool,
+    /// Keeps the thoughts of replies in training rows.
+    with_thoughts: bool,
 }
 
 /// The form of the arguments of tool calls.
@@ -45,7 +46,13 @@ impl RowRenderer {
             writer: CanonicalWriter::default(),
             canonical: Canonicaliser::default(),
             parse_arguments,
+            with_thoughts: false,
         }
+    }
+
+    /// Keeps the thoughts of replies in training rows, if asked to (`data_split_config.train_on_thoughts`).
+    pub(crate) fn with_thoughts(self, with_thoughts: bool) -> RowRenderer {
+        RowRenderer { with_thoughts, ..self }
     }
 
     /// Appends the eval row of a record, without a line end.
@@ -58,20 +65,23 @@ impl RowRenderer {
         let record = self.records.write(json, &FieldDefaults::default(), out)?.record;
         let has_calls = record.messages.iter().any(|message| !message.tool_calls.is_empty())
             || record.reply.tool_calls.as_ref().is_ok_and(|calls| !calls.is_empty());
-        if !(has_calls && self.parse_arguments) {
+        let has_thoughts = record.reply.content.is_some_and(|content| thoughts::may_stand_in(&content.read()));
+        if !(has_calls && self.parse_arguments || has_thoughts) {
             return Ok(());
         }
         let plain = out.split_off(start);
         let plain = std::str::from_utf8(&plain).map_err(|_| Reject::InvalidUtf8)?;
         let row = edit(plain, &mut |key, value| match key {
             "request" => edit(value, &mut |key, value| match key {
-                "messages" => edit_items(value, &mut |_, message| self.with_calls(message, ArgumentForm::Text)),
+                "messages" if self.parse_arguments => {
+                    edit_items(value, &mut |_, message| self.with_calls(message, ArgumentForm::Text))
+                }
                 _ => Ok(value.to_owned()),
             }),
             "response" => edit(value, &mut |key, value| match key {
                 "choices" => edit_items(value, &mut |_, choice| {
                     edit(choice, &mut |key, value| match key {
-                        "message" => self.with_calls(value, ArgumentForm::Object),
+                        "message" => self.eval_reply(value),
                         _ => Ok(value.to_owned()),
                     })
                 }),
@@ -82,29 +92,34 @@ impl RowRenderer {
         self.canonical.write(&row, out)
     }
 
+    fn eval_reply(&mut self, message: &str) -> Result<String, Reject> {
+        let message = edit(message, &mut |key, value| match key {
+            "content" if value.starts_with('"') && thoughts::may_stand_in(value) => {
+                let text: String = serde_json::from_str(value).map_err(|_| Reject::BadContent)?;
+                Ok(json_string(&thoughts::without(&text)))
+            }
+            _ => Ok(value.to_owned()),
+        })?;
+        if self.parse_arguments { self.with_calls(&message, ArgumentForm::Object) } else { Ok(message) }
+    }
+
     /// Appends the training row of a record, without a line end.
     pub(crate) fn training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         forms::read(json, Forms::Logged, |record| self.whole_training_row(record, out))
     }
 
     fn whole_training_row(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-        let text = std::str::from_utf8(json).map_err(|_| Reject::InvalidUtf8)?;
         let mut tape = std::mem::take(&mut self.tape);
-        let written = tape.read(text, 0).and_then(|line| self.training_line(line, out));
+        let read = Record::read(json, &FieldDefaults::default(), &mut tape);
+        let written = read.and_then(|(_, line)| self.training_line(line, out));
         self.tape = tape;
         written
     }
 
-    fn training_line(&mut self, line: JsonDocument<'_, '_>, out: &mut Vec<u8>) -> Result<(), Reject> {
-        if line.has_lone_surrogate {
-            return Err(Reject::LoneSurrogate);
-        }
-        let request = line.root.get(REQUEST).ok_or(Reject::NoRequest)?;
+    fn training_line(&mut self, line: JsonValue<'_, '_>, out: &mut Vec<u8>) -> Result<(), Reject> {
+        let request = line.get(REQUEST).ok_or(Reject::NoRequest)?;
         let messages = request.get(MESSAGES).ok_or(Reject::NoMessages)?;
-        let response = line.root.get(RESPONSE).ok_or(Reject::NoResponse)?;
-        if response.kind() != JsonKind::Object {
-            return Err(Reject::BadResponse);
-        }
+        let response = line.get(RESPONSE).ok_or(Reject::NoResponse)?;
         let first = response.get(CHOICES).and_then(|choices| choices.items().next());
         let reply = first.and_then(|choice| choice.get(MESSAGE)).ok_or(Reject::NoMessage)?;
         out.extend_from_slice(b"{\"messages\":[");
@@ -128,15 +143,14 @@ impl RowRenderer {
         is_reply: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Reject> {
-        if message.kind() != JsonKind::Object {
-            return Err(Reject::BadMessage);
-        }
         let [content, name, role, call_id, calls] = message.values(KEYS);
         // Written in the order of the keys, so nothing has to be sorted.
         out.extend_from_slice(b"{\"content\":");
-        match content {
-            Some(content) => self.writer.write(content, out),
-            None => out.extend_from_slice(b"\"\""),
+        let thoughtful = if is_reply { self.thoughtful(message, content) } else { None };
+        match (content, thoughtful) {
+            (_, Some(text)) => canonical::write_string(&text, out),
+            (Some(content), None) => self.writer.write(content, out),
+            (None, None) => out.extend_from_slice(b"\"\""),
         }
         if is_reply {
             out.extend_from_slice(b",\"role\":\"assistant\"");
@@ -157,6 +171,19 @@ impl RowRenderer {
         Ok(())
     }
 
+    /// Returns the content of a reply that has thoughts: without them, or with all of them in front of the answer.
+    fn thoughtful(&self, reply: JsonValue<'_, '_>, content: Option<JsonValue<'_, '_>>) -> Option<String> {
+        let content = content.and_then(|content| content.text());
+        let content = content.as_ref().map(JsonText::read).unwrap_or_default();
+        let holds_thoughts = thoughts::may_stand_in(&content);
+        if !self.with_thoughts {
+            return holds_thoughts.then(|| thoughts::without(&content).into_owned());
+        }
+        let apart = reply.values(THOUGHTS).into_iter().flatten().find_map(|thoughts| thoughts.text());
+        let apart = apart.filter(|thoughts| !holds_thoughts && !thoughts.is_blank())?;
+        Some(format!("<think>\n{}\n</think>\n\n{content}", apart.read().trim()))
+    }
+
     /// Returns a message with the arguments of its calls in this form.
     fn with_calls(&mut self, message: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit(message, &mut |key, value| match key {
@@ -168,8 +195,9 @@ impl RowRenderer {
     /// Returns calls with their arguments in this form and without nulls.
     fn calls(&mut self, calls: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit_items(calls, &mut |_, call| {
-            let call = without_nulls(call)?;
-            self.call(&call, form)
+            let mut call = members(call)?;
+            call.remove_nulls();
+            self.call(&call.to_json(), form)
         })
     }
 
@@ -198,9 +226,7 @@ impl RowRenderer {
             (Some(raw), ArgumentForm::Text) if !raw.starts_with('"') => {
                 let mut object = Vec::with_capacity(raw.len());
                 self.canonical.write(raw, &mut object)?;
-                let mut text = Vec::with_capacity(raw.len() + 16);
-                canonical::write_string(&String::from_utf8_lossy(&object), &mut text);
-                Ok(String::from_utf8_lossy(&text).into_owned())
+                Ok(json_string(&String::from_utf8_lossy(&object)))
             }
             (Some(raw), _) => Ok(raw.to_owned()),
         }
@@ -222,66 +248,18 @@ const KEYS: [KeyName; 5] = [
     KeyName::new("tool_calls"),
 ];
 
+/// Keys under which servers hand out thoughts apart from the answer.
+const THOUGHTS: [KeyName; 2] = [KeyName::new("reasoning_content"), KeyName::new("reasoning")];
+
+/// Returns a text as canonical JSON.
+fn json_string(text: &str) -> String {
+    let mut json = Vec::with_capacity(text.len() + 16);
+    canonical::write_string(text, &mut json);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
 fn is_filled_list(value: &JsonValue<'_, '_>) -> bool {
     value.items().next().is_some()
-}
-
-/// The members of a JSON object that is changed, each value as its JSON text.
-struct EditedObject<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl EditedObject<'_> {
-    /// Returns the value of a key. Null counts as absent.
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value).filter(|value| *value != "null")
-    }
-
-    fn set(&mut self, key: &str, value: String) {
-        match self.0.iter_mut().find(|(name, _)| name == key) {
-            Some((_, old)) => *old = Cow::Owned(value),
-            None => self.0.push((Cow::Owned(key.to_owned()), Cow::Owned(value))),
-        }
-    }
-
-    fn to_json(&self) -> String {
-        let mut out = Vec::new();
-        members::write_object(self.0.iter().map(|(key, value)| (key.as_ref(), value.as_bytes())), &mut out);
-        String::from_utf8_lossy(&out).into_owned()
-    }
-}
-
-fn members(json: &str) -> Result<EditedObject<'_>, Reject> {
-    let members: members::Members<'_> = serde_json::from_str(json).map_err(|_| Reject::InvalidJson)?;
-    Ok(EditedObject(members.0.into_iter().map(|(key, value)| (key, Cow::Borrowed(value.get()))).collect()))
-}
-
-fn items(json: &str) -> Result<Vec<&RawValue>, Reject> {
-    serde_json::from_str(json).map_err(|_| Reject::InvalidJson)
-}
-
-/// Returns a JSON object with every value replaced by the result of `change`. Other JSON stays as it is.
-fn edit(json: &str, change: &mut dyn FnMut(&str, &str) -> Result<String, Reject>) -> Result<String, Reject> {
-    if !json.starts_with('{') {
-        return Ok(json.to_owned());
-    }
-    let mut object = members(json)?;
-    for (key, value) in &mut object.0 {
-        *value = Cow::Owned(change(key, value)?);
-    }
-    Ok(object.to_json())
-}
-
-/// Returns a JSON list with every item replaced by the result of `change`.
-fn edit_items(json: &str, change: &mut dyn FnMut(usize, &str) -> Result<String, Reject>) -> Result<String, Reject> {
-    let items = items(json)?;
-    let changed: Result<Vec<String>, Reject> =
-        items.iter().enumerate().map(|(n, item)| change(n, item.get())).collect();
-    Ok(format!("[{}]", changed?.join(",")))
-}
-
-fn without_nulls(json: &str) -> Result<String, Reject> {
-    let mut object = members(json)?;
-    object.0.retain(|(_, value)| value != "null");
-    Ok(object.to_json())
 }
 
 #[cfg(test)]
@@ -337,17 +315,46 @@ mod tests {
         let of = |json: &str| RowRenderer::new(true).training_row(json.as_bytes(), &mut Vec::new());
         let response = r#""response":{"choices":[{"message":{"content":"y"}}]}"#;
         for (request, reason) in [
-            (r#""request":7"#, Reject::NoMessages),
+            (r#""request":7"#, Reject::NoRequest),
             (r#""other":7"#, Reject::NoRequest),
             (r#""request":{"messages":[7]}"#, Reject::BadMessage),
             (r#""request":{"messages":[{"content":"\ud800"}]}"#, Reject::LoneSurrogate),
         ] {
-            assert_eq!(of(&format!("{{{request},{response}}}")), Err(reason), "{request}");
+            assert_eq!(of(&format!(r#"{{"workload_id":"w",{request},{response}}}"#)), Err(reason), "{request}");
         }
-        let answered = |response: &str| of(&format!(r#"{{"request":{{"messages":[]}}{response}}}"#));
+        let answered =
+            |response: &str| of(&format!(r#"{{"workload_id":"w","request":{{"messages":[{{}}]}}{response}}}"#));
         assert_eq!(answered(""), Err(Reject::NoResponse));
         assert_eq!(answered(r#","response":[{"choices":[]}]"#), Err(Reject::BadResponse));
-        assert_eq!(answered(r#","response":{"choices":[]}"#), Err(Reject::NoMessage));
+        assert_eq!(answered(r#","response":{"choices":[]}"#), Err(Reject::NoChoices));
+    }
+
+    #[test]
+    fn thoughts_stand_in_training_rows_only_if_asked_for() {
+        let record = |message: &str| {
+            format!(
+                r#"{{"workload_id":"w","request":{{"messages":[{{"role":"user","content":"u"}}]}},"response":{{"choices":[{{"message":{message}}}]}}}}"#
+            )
+        };
+        let [within, apart] = [
+            r#"{"content":"<think>hm</think>\n[[A]]"}"#,
+            r#"{"content":"[[A]]","reasoning_content":" hm\n","reasoning":null}"#,
+        ]
+        .map(record);
+        let trained = |reply: &str| {
+            format!(r#"{{"messages":[{{"content":"u","role":"user"}},{{"content":"{reply}","role":"assistant"}}]}}"#)
+        };
+        for (json, with_thoughts) in
+            [(&within, r"<think>hm</think>\n[[A]]"), (&apart, r"<think>\nhm\n</think>\n\n[[A]]")]
+        {
+            assert_eq!(row(json, true, RowRenderer::training_row), trained("[[A]]"));
+            let mut out = Vec::new();
+            RowRenderer::new(true).with_thoughts(true).training_row(json.as_bytes(), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), trained(with_thoughts));
+            for parse in [true, false] {
+                assert!(row(json, parse, RowRenderer::eval_row).contains(r#""content":"[[A]]""#));
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::data::forms::{self, Forms};
 use crate::data::label::{self, LabelReader};
 use crate::data::options::Filter;
 use crate::data::record::Record;
@@ -55,18 +56,22 @@ struct WorkloadCounts {
 impl ListingTally {
     /// Counts a line, if it is a record that `filter` lets pass.
     pub(crate) fn take(&mut self, line: &[u8], filter: &Filter, labels: &LabelReader) {
-        let Ok(record) = Record::parse(line) else {
-            self.unreadable += 1;
-            return;
-        };
-        if !filter.passes(&record) {
-            return;
-        }
+        let taken = forms::read(line, Forms::Logged, |json| {
+            Record::parse(json).map(|record| {
+                if filter.passes(&record) {
+                    self.take_record(&record, labels);
+                }
+            })
+        });
+        self.unreadable += u64::from(taken.is_err());
+    }
+
+    fn take_record(&mut self, record: &Record<'_>, labels: &LabelReader) {
         if !self.workloads.contains_key(&*record.workload) {
             self.workloads.insert(record.workload.to_string(), WorkloadCounts::default());
         }
         if let Some(counts) = self.workloads.get_mut(&*record.workload) {
-            counts.count(&record, labels);
+            counts.count(record, labels);
         }
     }
 

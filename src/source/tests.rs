@@ -21,6 +21,7 @@ fn request(kind: TypeChoice) -> DatasetRequest {
         filter: Filter::default(),
         workload_type: kind,
         labels: LabelRules { allowed: Some(vec!["Dividends".into()]), pattern: None },
+        accept_truncated: false,
         split: SplitRules {
             eval_size: 1,
             val_ratio: 0.1,
@@ -28,6 +29,7 @@ fn request(kind: TypeChoice) -> DatasetRequest {
             random_seed: 42,
             limit: None,
             parse_function_arguments: true,
+            train_on_thoughts: false,
             stratify_enabled: true,
             min_samples_per_class: 2,
             rare_class_threshold: 1,

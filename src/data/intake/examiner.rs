@@ -19,6 +19,7 @@ pub(crate) struct Examiner {
     filter: Filter,
     labels: LabelReader,
     choice: TypeChoice,
+    accept_truncated: bool,
 }
 
 /// Scratch space of one examining thread.
@@ -60,7 +61,12 @@ impl Examiner {
     /// Creates an examiner for a request. The error says what is wrong with its label pattern.
     pub(crate) fn new(request: &DatasetRequest) -> Result<Examiner, String> {
         let labels = LabelReader::new(&request.labels)?;
-        Ok(Examiner { filter: request.filter.clone(), labels, choice: request.workload_type })
+        Ok(Examiner {
+            filter: request.filter.clone(),
+            labels,
+            choice: request.workload_type,
+            accept_truncated: request.accept_truncated,
+        })
     }
 
     /// Returns the workload that was asked for.
@@ -96,6 +102,9 @@ impl Examiner {
         count(&mut findings.workloads, &record.workload);
         if !self.filter.passes(&record) {
             return Ok(None);
+        }
+        if record.reply.is_truncated && !self.accept_truncated {
+            return Err(Reject::TruncatedAnswer);
         }
         let keys = scratch.keys.of(&record.messages);
         let said = record.reply.content.filter(|_| self.choice != TypeChoice::ToolCalling).map(|text| text.read());

@@ -1,6 +1,7 @@
 //! One log record: a borrowed, typed view of a line of JSON. Checks the rules for every record. The rules of a workload
 //! type are in `intake`.
 
+mod answer;
 pub(crate) mod id;
 mod normalise;
 
@@ -13,6 +14,7 @@ use crate::data::json::canonical::Canonicaliser;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
 use crate::data::timestamp;
+use answer::{CHOICE, REPLY, RESPONSE, reply};
 pub(crate) use normalise::{Checked, Ids, Normaliser, normalise};
 
 /// Values for fields that a line lacks. They never replace a field that is there.
@@ -63,9 +65,12 @@ pub(crate) enum Content<'a> {
 /// The answer of the model.
 #[derive(Debug)]
 pub(crate) struct Reply<'a> {
+    /// The text, with its thoughts. `None` if there is nothing but thoughts.
     pub(crate) content: Option<JsonText<'a>>,
     /// The tool calls. An error if the field is no list of calls with a function name.
     pub(crate) tool_calls: Result<Vec<ToolCall<'a>>, Malformed>,
+    /// A limit on tokens cut the answer off.
+    pub(crate) is_truncated: bool,
 }
 
 /// Marks tool calls that have not the shape of the API.
@@ -135,11 +140,9 @@ pub(super) const LINE: [KeyName; 5] = [
     KeyName::new("request"),
     KeyName::new("response"),
 ];
-const REQUEST: [KeyName; 1] = [KeyName::new("messages")];
-const MESSAGE: [KeyName; 3] = [KeyName::new("role"), KeyName::new("content"), KeyName::new("tool_calls")];
-const RESPONSE: [KeyName; 1] = [KeyName::new("choices")];
-const CHOICE: [KeyName; 1] = [KeyName::new("message")];
-const REPLY: [KeyName; 2] = [KeyName::new("content"), KeyName::new("tool_calls")];
+const REQUEST: [KeyName; 3] = [KeyName::new("messages"), KeyName::new("tools"), KeyName::new("functions")];
+const MESSAGE: [KeyName; 4] =
+    [KeyName::new("role"), KeyName::new("content"), KeyName::new("tool_calls"), KeyName::new("function_call")];
 const CALL: [KeyName; 1] = [KeyName::new("function")];
 const FUNCTION: [KeyName; 2] = [KeyName::new("name"), KeyName::new("arguments")];
 
@@ -177,13 +180,13 @@ fn has_twice(line: JsonValue<'_, '_>) -> bool {
     }
     let mut twice = false;
     let [_, _, _, request, response] = below(Some(line), LINE, &mut twice);
-    let [messages] = below(request, REQUEST, &mut twice);
-    let [choices] = below(response, RESPONSE, &mut twice);
-    let [reply] = below(choices.and_then(|choices| choices.items().next()), CHOICE, &mut twice);
-    let [_, calls] = below(reply, REPLY, &mut twice);
+    let [messages, ..] = below(request, REQUEST, &mut twice);
+    let [choices, _] = below(response, RESPONSE, &mut twice);
+    let [reply, ..] = below(choices.and_then(|choices| choices.items().next()), CHOICE, &mut twice);
+    let [_, calls, _] = below(reply, REPLY, &mut twice);
     let mut all_calls = Vec::from_iter(calls);
     for message in messages.iter().flat_map(JsonValue::items) {
-        let [_, _, calls] = below(Some(message), MESSAGE, &mut twice);
+        let [_, _, calls, _] = below(Some(message), MESSAGE, &mut twice);
         all_calls.extend(calls);
     }
     for call in all_calls.iter().flat_map(JsonValue::items) {
@@ -203,13 +206,17 @@ fn is_kind(value: &JsonValue<'_, '_>, kind: JsonKind) -> bool {
 
 fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<Vec<Message<'a>>, Reject> {
     let request = request.filter(|request| is_kind(request, JsonKind::Object)).ok_or(Reject::NoRequest)?;
-    let [messages] = fields(request, REQUEST)?;
+    let [messages, tools, functions] = fields(request, REQUEST)?;
     let mut items = messages.filter(|messages| is_kind(messages, JsonKind::List)).ok_or(Reject::NoMessages)?.items();
     let first = message(items.next().ok_or(Reject::NoMessages)?)?;
     let mut messages = Vec::with_capacity(4);
     messages.push(first);
     for item in items {
         messages.push(message(item)?);
+    }
+    let is_filled = |list: Option<JsonValue<'_, '_>>| list.is_some_and(|list| list.items().next().is_some());
+    if is_filled(functions) && !is_filled(tools) {
+        return Err(Reject::BadFunctionCall);
     }
     Ok(messages)
 }
@@ -218,34 +225,18 @@ fn message<'a>(message: JsonValue<'_, 'a>) -> Result<Message<'a>, Reject> {
     if message.kind() != JsonKind::Object {
         return Err(Reject::BadMessage);
     }
-    let [role, content, calls] = fields(message, MESSAGE)?;
+    let [role, content, calls, old_call] = fields(message, MESSAGE)?;
     let role = optional_text(role, Reject::BadMessage)?.map(|role| role.read());
     let content = match content {
         None => Content::None,
         Some(list) if list.kind() == JsonKind::List => Content::Parts(list.items().map(|part| part.raw()).collect()),
         Some(other) => Content::Text(other.text().ok_or(Reject::BadMessage)?),
     };
+    if old_call.is_some() || role.as_deref() == Some("function") {
+        return Err(Reject::BadFunctionCall);
+    }
     let tool_calls = tool_calls(calls)?.unwrap_or_default();
     Ok(Message { role, content, tool_calls })
-}
-
-fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>, Reject> {
-    let response = response.ok_or(Reject::NoResponse)?;
-    if response.kind() != JsonKind::Object {
-        return Err(Reject::BadResponse);
-    }
-    let [choices] = fields(response, RESPONSE)?;
-    let first = choices.and_then(|choices| choices.items().next()).ok_or(Reject::NoChoices)?;
-    let [message] = fields(first, CHOICE)?;
-    let message = message.filter(|message| is_kind(message, JsonKind::Object)).ok_or(Reject::NoMessage)?;
-    let [content, calls] = fields(message, REPLY)?;
-    let content = optional_text(content, Reject::BadContent)?.filter(|text| !text.is_blank());
-    let tool_calls = tool_calls(calls)?;
-    match (&content, &tool_calls) {
-        (None, Err(Malformed)) => Err(Reject::BadToolCalls),
-        (None, Ok(calls)) if calls.is_empty() => Err(Reject::NoContent),
-        _ => Ok(Reply { content, tool_calls }),
-    }
 }
 
 /// Returns the calls of a message, or that they are malformed. Only a key that stands twice is an error.

@@ -33,6 +33,7 @@ fn rules(eval_size: usize) -> SplitRules {
         random_seed: 42,
         limit: None,
         parse_function_arguments: true,
+        train_on_thoughts: false,
         stratify_enabled: true,
         min_samples_per_class: 2,
         rare_class_threshold: 1,

@@ -103,7 +103,7 @@ fn build_from(
     }
     rejects.finish()?;
     let split = split::split(&corpus, &request.split)?;
-    let files = write::datasets(&inputs, &corpus, &split, request.split.parse_function_arguments, out)?;
+    let files = write::datasets(&inputs, &corpus, &split, &request.split, out)?;
     write::conflicts(&inputs, &corpus, out)?;
     inputs.iter().try_for_each(ReadInput::check_unchanged)?;
     let read = inputs.iter().map(|input| input.file.clone()).collect();

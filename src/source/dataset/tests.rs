@@ -63,6 +63,7 @@ fn request(paths: Vec<PathBuf>) -> DatasetRequest {
         filter: Filter { workload: Some("news".into()), ..Filter::default() },
         workload_type: TypeChoice::Auto,
         labels: LabelRules::default(),
+        accept_truncated: false,
         split: SplitRules {
             eval_size: 10,
             val_ratio: 0.2,
@@ -70,6 +71,7 @@ fn request(paths: Vec<PathBuf>) -> DatasetRequest {
             random_seed: 42,
             limit: None,
             parse_function_arguments: true,
+            train_on_thoughts: false,
             stratify_enabled: true,
             min_samples_per_class: 2,
             rare_class_threshold: 1,
@@ -352,7 +354,7 @@ fn streamed_responses_make_the_datasets_of_whole_ones() {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let (first, second) = (reply(n)[..3].to_owned(), reply(n)[3..].to_owned());
         record["response"] = json!([
-            {"choices": [{"delta": {"role": "assistant", "content": first}}]}, {"choices": [{"delta": {"content": second}}]},
+            {"choices": [{"delta": {"role": "assistant", "content": first}}]}, {"choices": [{"delta": {"content": second}, "finish_reason": "stop"}]},
         ]);
         record.to_string()
     });
@@ -362,7 +364,7 @@ fn streamed_responses_make_the_datasets_of_whole_ones() {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let message = json!({"role": "assistant", "content": reply(n)});
         record["response"] = json!({
-            "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": null}],
+            "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         });
         *line = record.to_string();
     }

@@ -8,6 +8,7 @@ use super::read::ReadInput;
 use super::reread::LineReader;
 use crate::data::corpus::Corpus;
 use crate::data::forms::{self, Forms};
+use crate::data::options::SplitRules;
 use crate::data::origin::Origin;
 use crate::data::record::Normaliser;
 use crate::data::reject::Reject;
@@ -59,7 +60,7 @@ pub(super) fn datasets(
     inputs: &[ReadInput],
     corpus: &Corpus,
     split: &Split,
-    parse_arguments: bool,
+    rules: &SplitRules,
     out: &Path,
 ) -> Result<Vec<DatasetFile>> {
     let mut files = Vec::new();
@@ -77,7 +78,10 @@ pub(super) fn datasets(
         let mut jobs = rows.chunks(ROWS_AT_ONCE);
         pipeline::in_order(
             || Ok(jobs.next()),
-            || (LineReader::new(inputs), RowRenderer::new(parse_arguments)),
+            || {
+                let renderer = RowRenderer::new(rules.parse_function_arguments);
+                (LineReader::new(inputs), renderer.with_thoughts(rules.train_on_thoughts))
+            },
             |(lines, renderer), rows| {
                 let mut text = Vec::with_capacity(rows.len() * 1024);
                 for &row in rows {

@@ -10,6 +10,7 @@ use crate::data::origin::Origin;
 use crate::data::record::{Checked, FieldDefaults, Normaliser};
 use crate::data::reject::Reject;
 use crate::source::lines::Block;
+use crate::source::load::LoadRequest;
 
 /// A block of lines and what they hold.
 #[derive(Debug, Default)]
@@ -78,15 +79,19 @@ impl ExaminedBlock {
 pub(super) struct LoadExaminer<'a> {
     defaults: FieldDefaults<'a>,
     normaliser: Normaliser,
+    accept_truncated: bool,
     /// The workload of the last record. Most records have that of the one before.
     workload: Arc<str>,
 }
 
 impl<'a> LoadExaminer<'a> {
-    /// Creates an examiner with what fills in missing fields. `only_five` drops all fields but those of a record.
-    pub(super) fn new(defaults: FieldDefaults<'a>, only_five: bool) -> LoadExaminer<'a> {
+    /// Creates an examiner for a request. `only_five` drops all fields but those of a record.
+    pub(super) fn new(request: &'a LoadRequest, only_five: bool) -> LoadExaminer<'a> {
+        let LoadRequest { workload, client, timestamp, accept_truncated, .. } = request;
+        let defaults =
+            FieldDefaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp };
         let normaliser = if only_five { Normaliser::of_five() } else { Normaliser::default() };
-        LoadExaminer { defaults, normaliser, workload: Arc::from("") }
+        LoadExaminer { defaults, normaliser, accept_truncated: *accept_truncated, workload: Arc::from("") }
     }
 
     /// Examines every line of a block, in the room of one that is no longer needed.
@@ -117,6 +122,10 @@ impl<'a> LoadExaminer<'a> {
         let start = out.len();
         let checked = self.normaliser.write(json, &self.defaults, out);
         let Checked { id, record, has_more } = checked.inspect_err(|_| out.truncate(start))?;
+        if record.reply.is_truncated && !self.accept_truncated {
+            out.truncate(start);
+            return Err(Reject::TruncatedAnswer);
+        }
         if *self.workload != *record.workload {
             self.workload = Arc::from(&*record.workload);
         }

@@ -12,7 +12,6 @@ use super::sink::Sink;
 use super::{LoadProgress, LoadRequest, UnclearTable};
 use crate::data::forms::reshape::Reshaper;
 use crate::data::forms::table::Table;
-use crate::data::record::FieldDefaults;
 use crate::data::reject::Reject;
 use crate::source::input::packed::inner_name;
 use crate::source::input::reshaped::Reshaped;
@@ -111,7 +110,7 @@ impl<'a> Loader<'a> {
     fn take_lines(&mut self, name: &str, content: impl Read) -> Result<()> {
         let mut blocks = Blocks::new(content, 0);
         let used = RefCell::new(Vec::new());
-        let (before, defaults, only_five) = (self.reached.bytes, self.defaults(), self.only_five);
+        let (before, request, only_five) = (self.reached.bytes, self.request, self.only_five);
         let (mut fault, mut lines) = (None, 0);
         pipeline::in_order(
             || {
@@ -120,7 +119,7 @@ impl<'a> Loader<'a> {
                 let block = blocks.next(buffer).unwrap_or_else(|error| (fault = Some(error), None).1);
                 Ok(block.map(|block| (block, room)))
             },
-            || LoadExaminer::new(defaults, only_five),
+            || LoadExaminer::new(request, only_five),
             |examiner: &mut LoadExaminer<'_>, (block, room): (Block, ExaminedBlock)| examiner.lines(block, room),
             |examined: ExaminedBlock| {
                 for found in examined.iter() {
@@ -139,7 +138,7 @@ impl<'a> Loader<'a> {
         let mut options = self.request.table.clone();
         options.delimiter = options.delimiter.or(delimiter);
         let table = Table::read(bytes, &options).map_err(|source| UnclearTable { name: name.to_owned(), source })?;
-        let mut examiner = LoadExaminer::new(self.defaults(), self.only_five);
+        let mut examiner = LoadExaminer::new(self.request, self.only_five);
         let mut out = Vec::new();
         for row in table.iter().flat_map(Table::rows) {
             let found = examiner.row(&row, &mut out).map_err(|reason| (reason, row.raw));
@@ -160,11 +159,6 @@ impl<'a> Loader<'a> {
             }
             Err((reason, text)) => self.outcome.reject(name, line, text, reason),
         }
-    }
-
-    fn defaults(&self) -> FieldDefaults<'a> {
-        let LoadRequest { workload, client, timestamp, .. } = self.request;
-        FieldDefaults { workload: workload.as_deref(), client: client.as_deref(), timestamp: *timestamp }
     }
 
     fn report(&mut self, bytes: u64) {

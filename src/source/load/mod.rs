@@ -37,6 +37,8 @@ pub(crate) struct LoadRequest {
     pub(crate) client: Option<String>,
     /// The time of rows without one, in epoch seconds.
     pub(crate) timestamp: Option<i64>,
+    /// Takes answers that a limit on tokens cut off.
+    pub(crate) accept_truncated: bool,
     /// Paths of the fields in lines of another shape.
     pub(crate) fields: Fields,
 }

@@ -217,7 +217,7 @@ fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
 #[test]
 fn a_streamed_response_is_stored_whole() {
     let trial = Trial::new();
-    let chunks = r#"[{"choices":[{"delta":{"content":"[[A"}}]},{"choices":[{"delta":{"content":"]]"}}]}]"#;
+    let chunks = r#"[{"choices":[{"delta":{"content":"[[A"}}]},{"choices":[{"delta":{"content":"]]"},"finish_reason":"stop"}]}]"#;
     let streamed = GOOD.replace(r#"{"choices":[{"message":{"content":"[[A]]"}}]}"#, chunks);
     assert_eq!(counts(&trial.load_file("a.jsonl", format!("{streamed}\n{streamed}\n"))), (2, 1, 1, 0));
     let line = trial.lines().pop_first().unwrap();

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::segment::ids_path;
 use super::{LocalStore, lock, segments};
+use crate::data::forms::{self, Forms};
 use crate::data::options::Filter;
 use crate::data::record::Record;
 use crate::source::lines::Lines;
@@ -90,5 +91,5 @@ fn rewrite_beside(path: &Path, kept: &Path, filter: &Filter) -> io::Result<Delet
 }
 
 fn matches(line: &[u8], filter: &Filter) -> bool {
-    Record::parse(line).is_ok_and(|record| filter.passes(&record))
+    forms::read(line, Forms::Logged, |json| Record::parse(json).map(|record| filter.passes(&record))) == Ok(true)
 }
