@@ -12,8 +12,9 @@
 #   failing         the same, and every training fails
 #   plain           nothing: it refuses training jobs and deployments
 #
-# It needs Python 3.12, 3.13 or 3.14 with venv (Debian: apt-get install python3-venv; or pyenv install 3.12; or
-# `uv python install 3.12`). DFWFD_HELIX_PYTHON names one. It fetches some 400 MB once and keeps 1.5 GB.
+# It needs Python 3.12, 3.13 or 3.14 with venv, which newer systems ship (Debian 13, Ubuntu 24.04: apt-get install
+# python3-venv). DFWFD_HELIX_PYTHON names one, and those of pyenv are found. Where there is none, an older python3 fetches
+# 3.12 with uv. It fetches some 400 MB once and keeps 1.5 GB.
 # DFWFD_HELIX_SERVER says where the platform is installed, DFWFD_HELIX_RUNNING where those that run have their data,
 # DFWFD_HELIX_VERSION which version (default 0.8.1; others are installed without pinned dependencies).
 set -euo pipefail
@@ -32,17 +33,28 @@ die() {
 # Prints the path of a Python that the package supports.
 find_python() {
     local python
-    for python in ${DFWFD_HELIX_PYTHON:-} python3.12 python3.13 python3.14 "$HOME"/.pyenv/versions/3.1[234]*/bin/python python3; do
+    for python in ${DFWFD_HELIX_PYTHON:-} python3.12 python3.13 python3.14 "$HOME"/.pyenv/versions/3.1[234]*/bin/python python3 \
+        "$home"/python/*/bin/python3.12; do
         command -v "$python" >/dev/null 2>&1 || continue
         "$python" -c 'import sys, venv, ensurepip; assert (3, 12) <= sys.version_info < (3, 15); print(sys.executable)' 2>/dev/null && return
     done
-    die "there is no Python 3.12, 3.13 or 3.14 with venv; install one, or name it in DFWFD_HELIX_PYTHON"
+    return 1
+}
+
+# Fetches a Python with uv, into the folder of the platform.
+install_python() {
+    echo "helix-server: there is no Python 3.12, 3.13 or 3.14 with venv; fetching 3.12 with uv" >&2
+    mkdir -p "$home"
+    python3 -m venv "$home/uv-for-python" &&
+        "$home/uv-for-python/bin/pip" install --quiet --disable-pip-version-check uv &&
+        "$home/uv-for-python/bin/uv" python install --quiet --no-bin --install-dir "$home/python" 3.12
 }
 
 # Installs the platform once, and prints the folder of its environment.
 fetch() {
     local python environment
-    python=$(find_python)
+    python=$(find_python) || { install_python >&2 && python=$(find_python); } ||
+        die "there is no Python 3.12, 3.13 or 3.14 with venv, and uv cannot fetch one: install one (pyenv install 3.12; Debian 13, Ubuntu 24.04: apt-get install python3-venv), or name it in DFWFD_HELIX_PYTHON"
     environment=$home/$version-$("$python" -c 'import sys; print("py%d%d" % sys.version_info[:2])')
     if [ ! -e "$environment/complete" ]; then
         mkdir -p "$home"
@@ -86,7 +98,8 @@ sys.exit(not (status["status"] == "healthy" and status["controllers"]["healthy"]
 PYTHON
 }
 
-# Writes the platform's configuration: everything on this machine, jobs as processes, looks every second.
+# Writes the platform's configuration: everything on this machine, jobs as processes, a look every three
+# seconds. A platform that is late by two looks calls its controllers unhealthy.
 configure() {
     local kind=$1 port=$2 folder=$3
     local runtime=kubernetes
@@ -98,8 +111,8 @@ secrets: {allow_key_creation: true}
 files: {default_storage_config: {type: local, path: "$folder/data/files"}}
 jobs:
   enable_subprocess_executor: true
-  schedule_interval_seconds: 1
-  reconcile_interval_seconds: 1
+  schedule_interval_seconds: 3
+  reconcile_interval_seconds: 3
   executors:
     - {provider: subprocess, profile: default, backend: subprocess, config: {working_directory: "$folder/data/jobs"}}
 YAML
@@ -111,13 +124,13 @@ YAML
 deployments:
   executors: [{name: stub, backend: stub}]
   default_executor: stub
-  controller: {interval_seconds: 1}
+  controller: {interval_seconds: 3}
 YAML
     fi
     cat <<YAML
 models:
   controller:
-    interval_seconds: 1
+    interval_seconds: 3
     backends:
       deployments_plugin: {enabled: true, default_executor: stub, k8s_executor: stub}
 YAML

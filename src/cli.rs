@@ -92,7 +92,8 @@ pub enum Command {
         "dfwfd serve -- dfwfd run --config cluster.yaml --workload news_classifier"))]
     Serve(Serve),
     /// Write a commented flywheel.yaml to start from
-    #[command(after_help = examples!("docs/quickstart.md": "dfwfd init --sample", "dfwfd init --nemo"))]
+    #[command(after_help = examples!("docs/quickstart.md": "dfwfd init --sample", "dfwfd init --nemo",
+        "dfwfd init --nemo-v1"))]
     Init(Init),
     /// Print a completion script for a shell
     #[command(after_help = examples!("docs/quickstart.md":
@@ -326,9 +327,12 @@ pub enum Clock {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Write a configuration for a NeMo cluster instead of the embedded platform
+    /// Write a configuration for NeMo Helix instead of the embedded platform
     #[arg(long)]
     pub nemo: bool,
+    /// Write a configuration for a cluster of NeMo microservices 25.x
+    #[arg(long, conflicts_with = "nemo")]
+    pub nemo_v1: bool,
     /// Also write sample logs, whose workload is news_classifier
     #[arg(long)]
     pub sample: bool,

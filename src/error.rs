@@ -173,6 +173,11 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
                 _ => format!("set customizer_configs.target to one of: {}", enabled.join(", ")),
             },
         ),
+        Obstacle::NoBaseModel { .. } => (
+            Exit::Usage,
+            "set base_model of the candidate to a model entity, or base_model_repository to what it is made from"
+                .to_owned(),
+        ),
         Obstacle::Judge { error, .. } if error.is_refused() => {
             (Exit::Service, "set LLM_JUDGE_API_KEY to a valid key of the judge".to_owned())
         }

@@ -147,6 +147,7 @@ fn training() -> NewTrainingJob {
         max_seq_length: 1024,
         training_precision: None,
         option: training_option(),
+        backend: None,
         execution_profile: None,
         hyperparameters: Hyperparameters {
             training_type: "sft".into(),

@@ -14,10 +14,10 @@ use crate::ui::Ui;
 pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit> {
     let config = global.config.clone().unwrap_or_else(|| PathBuf::from("flywheel.yaml"));
     let sample = args.sample.then(|| config.with_file_name(templates::SAMPLE_NAME));
-    let text = match (args.nemo, &sample) {
+    let text = match (args.nemo, args.nemo_v1) {
         (true, _) => templates::NEMO.to_owned(),
-        (false, Some(_)) => templates::embedded(Some(templates::SAMPLE_NAME)),
-        (false, None) => templates::embedded(None),
+        (_, true) => templates::NEMO_V1.to_owned(),
+        _ => templates::embedded(sample.is_some().then_some(templates::SAMPLE_NAME)),
     };
     let mut files: Vec<(&Path, &[u8])> = vec![(&config, text.as_bytes())];
     files.extend(sample.as_deref().map(|path| (path, templates::SAMPLE_LOGS)));
@@ -47,13 +47,13 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
 /// Returns the next command to type.
 fn next_command(args: &Init, sample: Option<&Path>, flag: &str) -> String {
     let logs = sample.map_or("FILE".to_owned(), |path| path.display().to_string());
-    match (args.nemo, sample) {
-        (false, Some(_)) => format!("dfwfd{flag} run --workload news_classifier"),
-        (false, None) => format!("dfwfd{flag} load {logs}, then dfwfd{flag} run --workload NAME"),
-        (true, _) => format!(
-            "set the three base URLs in the file, then dfwfd{flag} load {logs}, then dfwfd{flag} run --workload NAME --plan"
-        ),
-    }
+    let urls = match (args.nemo, args.nemo_v1) {
+        (true, _) => "the base URL",
+        (_, true) => "the three base URLs",
+        _ if sample.is_some() => return format!("dfwfd{flag} run --workload news_classifier"),
+        _ => return format!("dfwfd{flag} load {logs}, then dfwfd{flag} run --workload NAME"),
+    };
+    format!("set {urls} in the file, then dfwfd{flag} load {logs}, then dfwfd{flag} run --workload NAME --plan")
 }
 
 fn refuse_existing(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
@@ -104,7 +104,7 @@ mod tests {
     fn what_it_writes_can_be_run_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("flywheel.yaml");
-        for flags in [&["--sample"][..], &["--force"], &["--nemo", "--force"]] {
+        for flags in [&["--sample"][..], &["--force"], &["--nemo", "--force"], &["--nemo-v1", "--force"]] {
             init(&config, flags).unwrap();
             let invocation =
                 Invocation { config: Some(config.clone()), need: Need::Candidates, ..Invocation::default() };

@@ -1,15 +1,16 @@
 //! Resolves `nims` and `--only` into the candidates of a plan.
 
-use super::Invocation;
 use super::plan::{Candidate, CustomizerPlan, HelixModel};
 use super::problem::{Location, Problem};
 use super::resolve::Resolver;
+use super::{Invocation, Need};
 use crate::student;
 use crate::vocabulary::PlatformKind;
 
 impl Resolver<'_> {
     /// Checks every candidate of the file and returns those that `--only` selects.
     pub(super) fn candidates(&mut self, invocation: &Invocation, kind: PlatformKind) -> Vec<Candidate> {
+        let is_needed = kind == PlatformKind::Nemo && invocation.need == Need::Candidates;
         let count = self.reader.list_len("nims");
         let mut candidates: Vec<Candidate> = Vec::with_capacity(count);
         let mut paths = Vec::with_capacity(count);
@@ -35,6 +36,9 @@ impl Resolver<'_> {
                 self.student_only(&path, &candidate);
             }
             self.within_budget(&path, &candidate);
+            if let Some(name) = candidate.helix.token_env.as_deref().filter(|_| is_needed) {
+                self.require_variable(&format!("{path}.base_model_token_env"), name);
+            }
             candidates.push(candidate);
             paths.push(path);
         }
@@ -67,6 +71,7 @@ impl Resolver<'_> {
                 token_env: reader.text(&at("base_model_token_env")),
                 engine: reader.text(&at("engine")),
                 image: reader.text(&at("image")),
+                backend: reader.text(&at("customizer_configs.backend")),
                 execution_profile: reader.text(&at("customizer_configs.execution_profile")),
             },
             customizer,
@@ -79,15 +84,15 @@ impl Resolver<'_> {
         let at = |key: &str| format!("{section}.{key}");
         let reader = self.reader;
         let target = match reader.text(&at("target")) {
-            Some(target) => target,
+            Some(target) => Some(target),
             // Helix trains the base model itself and knows no targets.
-            None if self.is_helix() && reader.is_good(&at("target")) => format!("{model_name}@2.0"),
+            None if self.is_helix() && reader.is_good(&at("target")) => None,
             None if reader.written(&section).is_none() && reader.is_good(&at("target")) => {
                 // Early files of NVIDIA's blueprint name no target. Built-in targets have this name.
                 let target = format!("{model_name}@2.0");
                 self.warnings.push(format!("{} is missing; using {target}", at("target")));
                 reader.note(&at("target"), target.clone(), super::plan::ValueSource::Default);
-                target
+                Some(target)
             }
             None => {
                 if reader.is_good(&at("target")) {

@@ -98,6 +98,9 @@ pub(crate) struct HelixModel {
     pub engine: Option<String>,
     /// The image without its tag, in place of registry and model name.
     pub image: Option<String>,
+    /// What trains the model: `automodel` or `unsloth`. `None`: automodel.
+    #[serde(default)]
+    pub backend: Option<String>,
     /// The profile of the platform's scheduler for the training.
     pub execution_profile: Option<String>,
 }
@@ -105,8 +108,8 @@ pub(crate) struct HelixModel {
 /// The `customizer_configs` of a candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CustomizerPlan {
-    /// The customization target, such as `meta/llama-3.2-1b-instruct@2.0`.
-    pub target: String,
+    /// The customization target, such as `meta/llama-3.2-1b-instruct@2.0`. `None`: Helix, which has no targets.
+    pub target: Option<String>,
     /// GPUs per node.
     pub gpus: u32,
     pub num_nodes: u32,

@@ -157,6 +157,7 @@ const CUSTOMIZER: &[SchemaKey] = &[
     key("micro_batch_size", KeyType::Integer(1, MANY)),
     key("training_precision", KeyType::Choice(&["bf16-mixed", "bf16", "fp16", "fp32", "fp8-mixed", "int8"])).nullable(),
     key("max_seq_length", KeyType::Integer(1, MANY)),
+    key("backend", KeyType::Choice(&["automodel", "unsloth"])).nullable(),
     key("execution_profile", KeyType::Text(TextForm::Any)).nullable(),
 ];
 

@@ -9,9 +9,9 @@ use super::gpus::{Budget, Mode, check_fit, least_gpus, mode};
 use super::judge::JudgeWithKey;
 use super::names;
 use super::obstacle::Obstacle;
-use crate::config::plan::{JudgePlace, Plan};
+use crate::config::plan::{JudgePlace, Plan, ValueSource};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind};
-use crate::vocabulary::PlatformVersion;
+use crate::vocabulary::{Generation, PlatformVersion};
 
 /// The result of the check.
 #[derive(Debug)]
@@ -53,18 +53,21 @@ pub(crate) async fn check(
     });
     let modes = modes.collect();
     let version = check_services(nemo).await?;
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = without_counterpart(plan, &version).into_iter().collect();
     let deployments = nemo.deployments().await;
-    let deployments = deployments.context("cannot reach Deployment Management (nmp_config.nemo_base_url)")?;
+    let deployments = deployments.context("cannot list deployments (nmp_config.nemo_base_url)")?;
     warnings.extend(check_others(plan, &deployments, budget, options)?);
     let served = match nemo.served_models().await {
         Ok(served) => served,
         // A proxy without a NIM behind it may answer with anything but a list.
         Err(error) if error.is_transient() && error.status().is_some() => {
-            warnings.push(format!("the NIM proxy does not list its models yet: {error}"));
+            warnings.push(format!("the platform does not list the models that it serves yet: {error}"));
             Vec::new()
         }
-        Err(error) => return Err(error).context("cannot reach the NIM proxy (nmp_config.nim_base_url)"),
+        Err(error) => {
+            let key = if version.generation == Generation::Helix { "nemo_base_url" } else { "nim_base_url" };
+            return Err(error).with_context(|| format!("cannot list the models that are served (nmp_config.{key})"));
+        }
     };
     let mut adopted = Vec::new();
     for (model, id) in deployed_models(plan, judge, nemo).await? {
@@ -84,7 +87,7 @@ pub(crate) async fn check(
 
 /// Checks that every service answers. Returns what the platform says that it is.
 async fn check_services(nemo: &Client) -> anyhow::Result<PlatformVersion> {
-    nemo.check_api().await.context("cannot reach the Entity Store (nmp_config.nemo_base_url)")?;
+    nemo.check_api().await.context("cannot reach NeMo (nmp_config.nemo_base_url)")?;
     let version = nemo.version().await?;
     for &service in nemo.services().await? {
         match nemo.probe(service).await {
@@ -96,6 +99,37 @@ async fn check_services(nemo: &Client) -> anyhow::Result<PlatformVersion> {
         }
     }
     Ok(version)
+}
+
+/// Keys that only version 1 uses. `N` stands for an index.
+const ONLY_V1: [&str; 6] = [
+    "nmp_config.nim_base_url",
+    "nmp_config.datastore_base_url",
+    "nims.N.registry_base",
+    "nims.N.customizer_configs.target",
+    "nims.N.customizer_configs.data_parallel_size",
+    "nims.N.customizer_configs.use_sequence_parallel",
+];
+
+/// Returns a warning of the keys in the configuration that have no counterpart on Helix.
+fn without_counterpart(plan: &Plan, version: &PlatformVersion) -> Option<String> {
+    if version.generation != Generation::Helix {
+        return None;
+    }
+    let pattern = |path: &str| {
+        let steps = path.split('.').map(|step| if step.parse::<usize>().is_ok() { "N" } else { step });
+        steps.collect::<Vec<_>>().join(".")
+    };
+    // A tag says something only of an image that is named.
+    let image = |path: &str| plan.origins.contains_key(&path.replace(".tag", ".image"));
+    let is_unused = |path: &str| match pattern(path).as_str() {
+        "nims.N.tag" => !image(path),
+        pattern => ONLY_V1.contains(&pattern),
+    };
+    let given = plan.origins.iter().filter(|(path, value)| value.from != ValueSource::Default && is_unused(path));
+    let given: Vec<&str> = given.map(|(path, _)| path.as_str()).collect();
+    let verb = if given.len() == 1 { "has" } else { "have" };
+    (!given.is_empty()).then(|| format!("{} {verb} no counterpart on NeMo Helix and no effect", given.join(", ")))
 }
 
 /// Returns the models that the run would deploy, each with the id under which it is served.
@@ -181,13 +215,20 @@ fn served_by_operator(
 async fn check_targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
     if !nemo.has_training_configs().await? {
         for candidate in plan.candidates.iter().filter(|candidate| candidate.helix.repository.is_none()) {
-            nemo.ensure_base_model(&base_model::of(candidate)).await?;
+            nemo.ensure_base_model(&base_model::of(candidate)).await.map_err(|error| match error.kind {
+                ErrorKind::Options(why) => {
+                    anyhow::Error::from(Obstacle::NoBaseModel { model: candidate.model_name.clone(), why })
+                }
+                _ => error.into(),
+            })?;
         }
         return Ok(());
     }
-    let wanted = plan.candidates.iter().filter_map(|candidate| Some((candidate, candidate.customizer.as_ref()?)));
-    for (candidate, customizer) in wanted {
-        let target = &customizer.target;
+    let wanted = plan
+        .candidates
+        .iter()
+        .filter_map(|candidate| Some((candidate, candidate.customizer.as_ref()?.target.as_ref()?)));
+    for (candidate, target) in wanted {
         let found = match nemo.training_target(target).await {
             Ok(found) => found,
             Err(error) if error.is_unreachable() => {

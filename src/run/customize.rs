@@ -85,11 +85,12 @@ async fn hold_config(
         candidate: Some(&candidate.model_name),
         by_name: true,
     };
+    let target = customizer.target.as_ref().context("the candidate has no customizer_configs.target")?;
     let wanted = |row: &Resource| NewTrainingConfig {
         namespace: run.plan.platform.namespace.clone(),
         name: row.name.clone(),
         description: names::description(&row.name, &run.owner),
-        target: customizer.target.clone(),
+        target: target.clone(),
         max_seq_length: customizer.max_seq_length,
         training_precision: customizer.training_precision.clone(),
         option: training_option(run, customizer),
@@ -194,6 +195,7 @@ async fn hold_job(
                 max_seq_length: customizer.max_seq_length,
                 training_precision: customizer.training_precision.clone(),
                 option: training_option(run, customizer),
+                backend: candidate.helix.backend.clone(),
                 execution_profile: candidate.helix.execution_profile.clone(),
                 hyperparameters: hyperparameters(run),
             })

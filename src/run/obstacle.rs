@@ -28,6 +28,9 @@ pub(crate) enum Obstacle {
         /// The targets that it has enabled.
         enabled: Vec<String>,
     },
+    /// Helix has no entity of a base model, or none that can be trained.
+    #[error("{model}: {why}")]
+    NoBaseModel { model: String, why: String },
     /// A remote judge refuses or does not answer.
     #[error("cannot ask the judge {model} at {url}")]
     Judge {

@@ -266,7 +266,7 @@ fn init_writes_what_runs_and_replaces_nothing() {
     assert_eq!(written.code(0).json()["written"], json!(["flywheel.yaml", "news_logs.jsonl"]));
     assert_eq!(folder.bytes("news_logs.jsonl"), std::fs::read(testdata("news_logs.jsonl")).unwrap());
     folder.write("flywheel.yaml", folder.read("flywheel.yaml") + "\n# mine\n");
-    for flags in [&["init"][..], &["init", "--nemo"], &["init", "--sample"]] {
+    for flags in [&["init"][..], &["init", "--nemo"], &["init", "--nemo-v1"], &["init", "--sample"]] {
         folder.dfwfd(flags).run().code(2).says("flywheel.yaml").hints();
         assert!(folder.read("flywheel.yaml").ends_with("# mine\n"), "{flags:?}");
     }
@@ -289,9 +289,16 @@ fn init_without_logs_is_run_after_a_load() {
 }
 
 #[test]
-fn init_for_a_cluster_can_be_rehearsed() {
+fn init_for_each_generation_can_be_rehearsed() {
+    for flag in ["--nemo", "--nemo-v1"] {
+        rehearsed(flag);
+    }
+}
+
+/// Rehearses the file that `init` writes with this flag.
+fn rehearsed(flag: &str) {
     let folder = Folder::new();
-    folder.dfwfd(["init", "--nemo"]).run().code(0);
+    folder.dfwfd(["init", flag]).run().code(0);
     folder.write("logs.jsonl", log("w", 200));
     let shown = plan(&folder, &["--rehearse", "--logs", "logs.jsonl"]);
     let plan = shown.code(0).json();
@@ -304,6 +311,21 @@ fn init_for_a_cluster_can_be_rehearsed() {
         assert!(text.contains(&format!("# - model_name: {model}")), "{text}");
         assert!(uncommented.contains(&format!("\n  - model_name: {model}")), "{uncommented}");
     }
+}
+
+#[test]
+fn a_configuration_for_helix_has_one_base_url_and_shows_no_target() {
+    let folder = Folder::new();
+    folder.dfwfd(["init", "--nemo"]).run().code(0).says("the base URL");
+    let text = folder.read("flywheel.yaml");
+    assert!(!text.contains("nim_base_url") && !text.contains("target"), "{text}");
+    folder.write("logs.jsonl", log("w", 200));
+    let shown = plan(&folder, &["--rehearse", "--logs", "logs.jsonl"]);
+    assert!(!shown.code(0).stdout.contains("llama-3.2-1b-instruct@2.0"), "{shown}");
+    // A variable that is not set would be missed in the middle of a run only.
+    let token = ["--set", "nims.0.base_model_token_env=NO_SUCH_TOKEN"];
+    let refused = folder.dfwfd(["run", "--plan", "--logs", "logs.jsonl"]).args(token).run();
+    refused.code(2).says("nims.0.base_model_token_env").says("NO_SUCH_TOKEN is not set");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod harness;
 mod kills;
 mod listing;
 mod mappings;
+#[path = "../harness/proxy.rs"]
 mod proxy;
 mod server;
 mod shapes;

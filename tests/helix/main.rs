@@ -1,142 +1,115 @@
 //! The real binary against NVIDIA's NeMo Helix, where `DFWFD_TEST_HELIX_URL` names one (`scripts/helix-server.sh start`
 //! prints it). Without it these tests are skipped. Training step and model container are stand-ins there, so the scores
-//! say nothing; everything else is the platform itself.
+//! say nothing of models. Everything else is the platform itself.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod platform;
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use harness::{Folder, request, send, skip, testdata};
-use serde_json::{Value, json};
+use harness::Folder;
+use platform::{Platform, Started};
+use serde_json::Value;
 
-/// The lists of everything that a run makes: service and path below the workspace.
-const LISTS: [(&str, &str); 7] = [
-    ("files", "filesets"),
-    ("models", "deployments"),
-    ("models", "deployment-configs"),
-    ("models", "adapters"),
-    ("customization", "automodel/jobs"),
-    ("evals", "evaluate/jobs"),
-    ("secrets", "secrets"),
-];
-
-/// A platform with a workspace of one test, in which the base model exists.
-struct Platform {
-    url: String,
-    address: SocketAddr,
-    workspace: String,
-}
-
-impl Platform {
-    /// Returns the platform of the environment, or skips the test.
-    fn of(test: &str) -> Option<Platform> {
-        let Ok(url) = std::env::var("DFWFD_TEST_HELIX_URL") else {
-            skip(test, "helix", "DFWFD_TEST_HELIX_URL names no NeMo Helix");
-            return None;
-        };
-        let address = url.trim_start_matches("http://").to_socket_addrs().unwrap().next().unwrap();
-        let workspace = format!("{test}-{}", std::process::id());
-        let platform = Platform { url, address, workspace };
-        platform.post("/apis/entities/v2/workspaces", &json!({ "name": platform.workspace }));
-        let name = "llama-3.2-1b-instruct";
-        platform.post(&platform.path("files", "filesets"), &json!({ "name": name, "purpose": "model" }));
-        let file = platform.path("files", &format!("filesets/{name}/-/config.json"));
-        let (status, answer) = send(address, "PUT", &file, r#"{"model_type": "llama"}"#);
-        assert_eq!(status, 200, "{answer}");
-        let fileset = format!("{}/{name}", platform.workspace);
-        platform.post(&platform.path("models", "models"), &json!({ "name": name, "fileset": fileset }));
-        Some(platform)
-    }
-
-    fn path(&self, service: &str, rest: &str) -> String {
-        format!("/apis/{service}/v2/workspaces/{}/{rest}", self.workspace)
-    }
-
-    fn post(&self, path: &str, body: &Value) {
-        let (status, answer) = request(self.address, "POST", path, Some(body));
-        assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
-    }
-
-    /// Makes a folder with a configuration of one candidate on this platform.
-    fn folder(&self) -> Folder {
-        Folder::with_config(&format!(
-            "nmp_config: {{nemo_base_url: '{}', nmp_namespace: {}}}\n\
-             nims: [{{model_name: meta/llama-3.2-1b-instruct, customization_enabled: true}}]\ngpus: 2\n\
-             data_split_config: {{eval_size: 12, limit: 60}}\ntraining_config: {{batch_size: 16}}\n\
-             lora_config: {{sequence_packing_enabled: false}}\nlogs: {{path: '{}'}}\n",
-            self.url,
-            self.workspace,
-            testdata("news_logs.jsonl").display(),
-        ))
-    }
-
-    /// Returns everything in the workspace that runs have made, as `list/name`.
-    fn made(&self) -> Vec<String> {
-        let mut made = Vec::new();
-        for (service, list) in LISTS {
-            let (status, answer) =
-                request(self.address, "GET", &format!("{}?page_size=100", self.path(service, list)), None);
-            assert_eq!(status, 200, "{list}: {answer}");
-            let names = answer["data"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str());
-            made.extend(names.filter(|name| name.contains("dfwfd-")).map(|name| format!("{list}/{name}")));
-        }
-        made
-    }
-}
-
-/// Checks the report of a run that completed, and that purging it leaves nothing.
-fn completed_and_purged(platform: &Platform, folder: &Folder, report: &Value) {
+/// Checks the report of a run that completed: nothing is held, nothing was made twice, and the platform tells the same
+/// scores. Then checks that purging leaves nothing. Returns the scores.
+fn completed_and_purged(platform: &Platform, folder: &Folder, report: &Value) -> Vec<Value> {
     assert_eq!((report["state"].as_str(), report["held"].as_array().map(Vec::len)), (Some("completed"), Some(0)));
     assert_eq!((report["generation"].as_str(), report["platform_version"].is_string()), (Some("helix"), true));
-    let evaluations = &report["candidates"][0]["evaluations"];
-    for which in ["base", "customized"] {
-        assert_eq!(evaluations[which]["rows"], 12, "{which}: {report:#}");
+    let there = platform.made();
+    for (list, count) in [
+        ("evals/evaluate/jobs/", 2),
+        ("customization/automodel/jobs/", 1),
+        ("models/adapters/", 1),
+        ("models/deployments/", 0),
+        ("models/deployment-configs/", 0),
+        ("deployments/deployments/", 0),
+        ("secrets/", 0),
+    ] {
+        assert_eq!(there.iter().filter(|one| one.starts_with(list)).count(), count, "{list} of {there:#?}");
     }
-    for (list, count) in
-        [("evaluate/jobs/", 2), ("automodel/jobs/", 1), ("deployments/", 0), ("deployment-configs/", 0)]
-    {
-        let there = platform.made();
-        assert_eq!(there.iter().filter(|one| one.starts_with(list)).count(), count, "{there:?}");
+    let evaluations = ["base", "customized"].map(|variant| &report["candidates"][0]["evaluations"][variant]);
+    for evaluation in evaluations {
+        assert_eq!(evaluation["rows"], 12, "{report:#}");
+        let told = evaluation["scores"]["nemo_f1"]["value"].as_f64().unwrap();
+        let mean = platform.mean(evaluation["job"].as_str().unwrap(), "f1.f1");
+        assert!((told - mean).abs() < 1e-9, "{told} is not the {mean} of the platform");
     }
     folder.dfwfd(["cleanup", report["run"].as_str().unwrap(), "--purge"]).run().code(0);
     assert_eq!(platform.made(), Vec::<String>::new());
+    evaluations.map(|evaluation| evaluation["scores"].clone()).to_vec()
 }
 
-#[test]
-fn a_whole_run_leaves_nothing_after_purge() {
-    let Some(platform) = Platform::of("whole") else { return };
-    let folder = platform.folder();
-    let output = folder.dfwfd(["run", "--format", "json"]).run();
-    completed_and_purged(&platform, &folder, &output.code(0).json());
-}
-
-#[test]
-fn a_killed_run_goes_on_and_makes_nothing_twice() {
-    let Some(platform) = Platform::of("killed") else { return };
-    let folder = platform.folder();
-    let running = folder.dfwfd(["run"]).spawn();
-    let until = Instant::now() + Duration::from_secs(300);
-    // The training is under way.
-    while !platform.made().iter().any(|one| one.starts_with("automodel/jobs/")) {
-        assert!(Instant::now() < until, "no training job: {:?}", platform.made());
-        std::thread::sleep(Duration::from_millis(200));
+/// Kills a run while it trains, and returns the report of its resumption.
+fn killed_and_resumed(platform: &Platform, folder: &Folder) -> Value {
+    let mut running = folder.dfwfd(["run"]).spawn();
+    let jobs = platform.path("customization", "automodel/jobs");
+    while platform.get(&jobs)["data"].as_array().unwrap().is_empty() {
+        assert!(!running.has_ended(), "it ended before it trained: {}", running.wait());
+        std::thread::sleep(Duration::from_secs(1));
     }
-    drop(running);
-    let output = folder.dfwfd(["run", "--resume", "--format", "json"]).run();
-    completed_and_purged(&platform, &folder, &output.code(0).json());
+    running.kill();
+    folder.dfwfd(["run", "--resume", "--format", "json"]).run().code(0).json()
+}
+
+#[test]
+fn a_killed_run_ends_with_the_scores_of_a_whole_one_and_both_leave_nothing() {
+    let Some(whole) = Platform::of("whole") else { return };
+    let killed = Platform::at(&whole.url, "killed");
+    let of_whole = std::thread::spawn(move || {
+        let folder = whole.folder();
+        let report = folder.dfwfd(["run", "--format", "json"]).run().code(0).json();
+        completed_and_purged(&whole, &folder, &report)
+    });
+    let folder = killed.folder();
+    let report = killed_and_resumed(&killed, &folder);
+    let scores = completed_and_purged(&killed, &folder, &report);
+    assert_eq!(scores, of_whole.join().unwrap());
+    // The stand-in for the base model knows nothing, its adapter knows the training rows.
+    let f1 = |scores: &Value| scores["nemo_f1"]["value"].as_f64().unwrap();
+    assert!(f1(&scores[0]) < f1(&scores[1]), "{scores:?}");
 }
 
 #[test]
 fn a_workspace_without_the_base_model_is_refused_before_anything_is_made() {
     let Some(platform) = Platform::of("refused") else { return };
     let folder = platform.folder();
-    let missing = ["--set", "nims.base_model=another-model"];
+    let missing = ["--set", "nims.0.base_model=another-model"];
     let output = folder.dfwfd(["run", "--format", "json"]).args(missing).run();
-    assert_ne!(output.code, Some(0), "{output}");
-    output.says("another-model does not exist");
+    output.code(2).says("another-model does not exist").hints();
     assert_eq!(platform.made(), Vec::<String>::new());
+}
+
+#[test]
+fn a_configuration_of_version_1_is_taken_and_the_keys_without_a_counterpart_are_named_once() {
+    let Some(platform) = Platform::of("mapped") else { return };
+    let keys = [
+        "nmp_config.nim_base_url=http://nim.test",
+        "nmp_config.datastore_base_url=http://data-store.test",
+        "nims.0.customizer_configs.target=meta/llama-3.2-1b-instruct@2.0",
+        "nims.0.tag=1.8.3",
+    ];
+    let output = platform.folder().dfwfd(["run", "--plan"]).args(keys.iter().flat_map(|key| ["--set", key])).run();
+    let told = format!("{}{}", output.code(0).stdout, output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = "nims.0.customizer_configs.target, nims.0.tag, nmp_config.datastore_base_url, nmp_config.nim_base_url \
+                 have no counterpart on NeMo Helix";
+    assert_eq!(told.matches(named).count(), 1, "{told}");
+}
+
+#[test]
+fn a_platform_without_a_container_runtime_refuses_the_deployment() {
+    let Some(plain) = Started::start("plain", "plain") else { return };
+    let platform = Platform::at(&plain.url, "plain");
+    let folder = platform.folder();
+    let output = folder.dfwfd(["run", "--format", "json"]).run();
+    output.code(1).says("Deployments are not enabled because the backend runtime is set to 'none'");
+    let report = output.json();
+    assert_eq!((report["state"].as_str(), report["held"].as_array().map(Vec::len)), (Some("failed"), Some(0)));
+    let run = report["run"].as_str().unwrap();
+    folder.dfwfd(["cleanup", run, "--purge"]).run().code(0);
+    // Such a platform takes a configuration and then refuses to delete it, with the same words.
+    assert_eq!(platform.made(), [format!("models/deployment-configs/dfwfd-{run}-llama-3-2-1b-instruct-nim")]);
 }

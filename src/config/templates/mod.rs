@@ -1,7 +1,10 @@
-//! The texts that `dfwfd init` writes: a configuration for the embedded platform or for a cluster, and the sample logs.
+//! The texts that `dfwfd init` writes: a configuration for the embedded platform or for each generation of NeMo, and the sample logs.
 
-/// The configuration for a NeMo cluster.
+/// The configuration for NeMo Helix.
 pub(crate) const NEMO: &str = include_str!("nemo.yaml");
+
+/// The configuration for a cluster of NeMo microservices 25.x.
+pub(crate) const NEMO_V1: &str = include_str!("nemo_v1.yaml");
 
 /// The sample logs: about 1,500 records of the workload `news_classifier`.
 pub(crate) const SAMPLE_LOGS: &[u8] = include_bytes!("../../../testdata/news_logs.jsonl");

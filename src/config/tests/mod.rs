@@ -228,7 +228,7 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!(plan.data.workload_type, TypeChoice::Classification);
     let candidate = &plan.candidates[0];
     assert_eq!((candidate.context_length, candidate.gpus), (8192, 1));
-    assert_eq!(candidate.customizer.as_ref().unwrap().target, "meta/llama-3.2-1b-instruct@2.0");
+    assert_eq!(candidate.customizer.as_ref().unwrap().target.as_deref(), Some("meta/llama-3.2-1b-instruct@2.0"));
     assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
     assert_eq!(plan.origins["data_split_config.eval_size"].from, ValueSource::Default);
 }

@@ -101,7 +101,7 @@ impl Helix {
         self.transport.find(request, |value| Some(value.clone())).await
     }
 
-    /// Creates the configuration, then the deployment. A configuration of that name is taken for ours: it carries the run.
+    /// Creates the configuration, then the deployment. A configuration of that name is ours: it carries the run.
     pub(crate) async fn create_deployment(&self, new: &NewDeployment) -> Result<Deployment, ApiError> {
         let configs = path(MODELS, &new.namespace, &["deployment-configs"]);
         let config = config_body(new);
@@ -112,7 +112,19 @@ impl Helix {
         }
         let deployments = path(MODELS, &new.namespace, &["deployments"]);
         let body = json!({ "name": new.name, "config": new.name });
-        let response = self.transport.send(ApiRequest::create(PLATFORM, &deployments, body)).await?;
+        let response = match self.transport.send(ApiRequest::create(PLATFORM, &deployments, body)).await {
+            Ok(response) => response,
+            Err(error) => {
+                // Of a refused deployment nothing is entered anywhere, so its configuration would stay for ever.
+                if !error.already_exists()
+                    && !error.may_have_been_accepted()
+                    && let Err(error) = self.delete_deployment_config(&new.namespace, &new.name).await
+                {
+                    tracing::warn!(%error, "cannot delete the configuration of a refused deployment");
+                }
+                return Err(error);
+            }
+        };
         read(&response.json()?, Some(&config))
             .ok_or_else(|| response.unreadable("a deployment that is deleted already"))
     }

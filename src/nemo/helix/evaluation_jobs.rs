@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::eval_rows::{ANSWER, CALLS, MESSAGES, ROWS_FILE, TOOLS};
 use super::jobs::{JobService, status_of};
-use super::{Helix, names};
+use super::{Helix, PLATFORM, names, path};
 use crate::nemo::EVALUATION_TEMPERATURE;
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
 use crate::nemo::judge::{self, JUDGE_SCORE, JudgeModel, RemoteJudge};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
-use crate::nemo::transport::{ApiError, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, read_json};
 
 /// The longest reply. Without it the evaluator asks for 4,096 tokens.
 const MAX_TOKENS: u32 = 1024;
@@ -77,7 +77,7 @@ impl Helix {
             JudgeModel::Remote(remote) => {
                 let mut model = json!({ "url": remote.chat_url(), "name": remote.model });
                 if remote.key.is_some() {
-                    let secret = judge_secret(names::of_description(&new.description));
+                    let secret = judge_secret(&names::of_description(&new.description));
                     model["api_key_secret"] = json!(secret);
                     secrets.insert(secret.replace('-', "_"), json!(secret));
                 }
@@ -147,7 +147,7 @@ impl Helix {
     /// Stores the key of the judge for the time of the job. One of an earlier try may be an old key, so it is replaced.
     async fn keep_judge_key(&self, new: &NewEvaluation) -> Result<(), ApiError> {
         let Some(JudgeModel::Remote(RemoteJudge { key: Some(key), .. })) = &new.judge else { return Ok(()) };
-        let secret = judge_secret(names::of_description(&new.description));
+        let secret = judge_secret(&names::of_description(&new.description));
         match self.create_secret(&new.namespace, &secret, key).await {
             Err(error) if error.already_exists() || error.may_have_been_accepted() => {
                 self.delete_secret(&new.namespace, &secret).await?;
@@ -164,7 +164,7 @@ impl Helix {
         description: &str,
         _since_ms: i64,
     ) -> Result<Option<EvaluationJob>, ApiError> {
-        let name = names::of_description(description);
+        let name = &names::of_description(description);
         let found = self.evaluation_job(name).await?;
         if found.is_none() {
             self.delete_secret(&self.workspace, &judge_secret(name)).await?;
@@ -172,8 +172,8 @@ impl Helix {
         Ok(found)
     }
 
-    /// Returns a job. Once it has ended, the key of its judge is deleted. One that ended in `error` although it scored rows counts as done: the platform says so when no row has
-    /// a score, and the rows tell why.
+    /// Returns a job. Once it has ended, the key of its judge is deleted. A job that ended in `error` although it has rows
+    /// counts as done: the platform says `error` when no row has a score, and the rows tell why.
     pub(crate) async fn evaluation_job(&self, id: &str) -> Result<Option<EvaluationJob>, ApiError> {
         let Some(job) = self.job(self.jobs(), id).await? else { return Ok(None) };
         let mut read = self.read(&job);
@@ -194,7 +194,11 @@ impl Helix {
         self.cancel_job(self.jobs(), id).await
     }
 
+    /// Deletes a job that has ended, and its scores, which the platform keeps in a list of their own.
     pub(crate) async fn delete_evaluation_job(&self, id: &str) -> Result<Removal, ApiError> {
+        let (workspace, name) = names::split(id, &self.workspace);
+        let scores = path(self.evals, workspace, &["eval-results", name]);
+        self.transport.remove(ApiRequest::delete(PLATFORM, &scores)).await?;
         self.delete_job(self.jobs(), id).await
     }
 }

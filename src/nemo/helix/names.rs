@@ -3,6 +3,9 @@
 /// The longest name.
 const LONGEST: usize = 63;
 
+/// The longest name of a job: its results lie in the fileset `job-fileset-NAME` (docs/helix-api.md, Names).
+const LONGEST_JOB: usize = LONGEST - "job-fileset-".len();
+
 /// Turns the name of a model into the name of its entity: `meta/llama-3.2-1b-instruct` is `llama-3.2-1b-instruct`.
 ///
 /// A name starts with a lower-case letter, holds lower-case letters, digits and `-@.+_`, never `--`, and has 2 to 63
@@ -28,9 +31,15 @@ pub(super) fn split<'a>(reference: &'a str, workspace: &'a str) -> (&'a str, &'a
     reference.split_once('/').unwrap_or((workspace, reference))
 }
 
-/// Returns the name of a job, which is the first word of its description.
-pub(super) fn of_description(description: &str) -> &str {
-    description.split_whitespace().next().unwrap_or(description)
+/// Returns the name of a job, which is the first word of its description. A longer one is cut and ends in a hash.
+pub(super) fn of_description(description: &str) -> String {
+    let name = description.split_whitespace().next().unwrap_or(description);
+    if name.len() <= LONGEST_JOB {
+        return name.to_owned();
+    }
+    let hash = &blake3::hash(name.as_bytes()).to_hex()[..4];
+    let cut: String = name.chars().take(LONGEST_JOB - 1 - hash.len()).collect();
+    format!("{}-{hash}", cut.trim_end_matches('-'))
 }
 
 /// Returns the id under which an adapter is served next to its base model.
@@ -60,6 +69,13 @@ mod tests {
     fn a_reference_may_leave_out_its_workspace() {
         assert_eq!(split("a/b", "w"), ("a", "b"));
         assert_eq!(split("b", "w"), ("w", "b"));
+    }
+
+    #[test]
+    fn a_job_and_the_fileset_of_its_results_have_names_that_the_platform_takes() {
         assert_eq!(of_description("dfwfd-a-train (me@host)"), "dfwfd-a-train");
+        let name = |attempt| of_description(&format!("dfwfd-a-{}-customized-eval{attempt} (me@host)", "x".repeat(29)));
+        assert!(name("").len() <= LONGEST_JOB && name("").starts_with("dfwfd-a-xxx"), "{}", name(""));
+        assert_ne!(name(""), name("-2"));
     }
 }

@@ -15,55 +15,113 @@ use crate::vocabulary::LossPoint;
 /// The step that trains. The others move files.
 const TRAINING_STEP: &str = "training";
 
-/// The jobs of the default backend.
+/// The jobs of the default backend, and those of the other one.
 const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: ["automodel", "jobs"] };
+const UNSLOTH: JobService<'static> = JobService { service: "customization", jobs: ["unsloth", "jobs"] };
+/// The end of the id of a job of Unsloth. No name of a run holds an `@`.
+const UNSLOTH_MARK: &str = "@unsloth";
 
-fn body(new: &NewTrainingJob) -> Value {
+/// Returns the precision by its name here: `bf16-mixed` of version 1 is `bf16`. One that is not known is left to the platform.
+fn precision<'a>(new: &'a NewTrainingJob, known: &[&str]) -> Option<&'a str> {
+    let name = new.training_precision.as_deref()?.trim_end_matches("-mixed");
+    known.contains(&name).then_some(name)
+}
+
+fn lora(new: &NewTrainingJob) -> Value {
+    json!({ "rank": new.hyperparameters.adapter_dim, "dropout": new.hyperparameters.adapter_dropout })
+}
+
+fn schedule(new: &NewTrainingJob) -> Value {
+    let mut schedule = json!({ "epochs": new.hyperparameters.epochs });
+    if let Some(seed) = new.hyperparameters.seed {
+        schedule["seed"] = json!(seed);
+    }
+    schedule
+}
+
+fn automodel_spec(new: &NewTrainingJob) -> Value {
     let with = &new.hyperparameters;
     let parallel = &new.option;
     let mut training = json!({
-        "training_type": with.training_type, "finetuning_type": with.finetuning_type,
-        "lora": { "rank": with.adapter_dim, "dropout": with.adapter_dropout },
+        "training_type": with.training_type, "finetuning_type": with.finetuning_type, "lora": lora(new),
         "max_seq_length": new.max_seq_length,
     });
-    // `bf16-mixed` of version 1 is `bf16` here.
-    if let Some(precision) = &new.training_precision {
-        training["precision"] = json!(precision.trim_end_matches("-mixed"));
+    if let Some(precision) = precision(new, &["bf16", "fp16", "fp32", "fp8"]) {
+        training["precision"] = json!(precision);
     }
     if let Some(profile) = &new.execution_profile {
         training["execution_profile"] = json!(profile);
     }
-    let mut schedule = json!({ "epochs": with.epochs });
-    if let Some(seed) = with.seed {
-        schedule["seed"] = json!(seed);
-    }
     json!({
-        "name": names::of_description(&new.description), "description": new.description,
-        "spec": {
-            "model": new.model, "dataset": { "training": format!("{}/{}", new.namespace, new.dataset) },
-            "training": training, "schedule": schedule,
-            "batch": {
-                "global_batch_size": with.batch_size, "micro_batch_size": parallel.micro_batch_size,
-                "sequence_packing": with.sequence_packing_enabled,
-            },
-            "optimizer": { "learning_rate": with.learning_rate },
-            "parallelism": {
-                "num_gpus_per_node": parallel.num_gpus, "num_nodes": parallel.num_nodes,
-                "tensor_parallel_size": parallel.tensor_parallel_size,
-            },
-            "output": { "name": new.adapter },
+        "model": new.model, "dataset": { "training": format!("{}/{}", new.namespace, new.dataset) },
+        "training": training, "schedule": schedule(new),
+        "batch": {
+            "global_batch_size": with.batch_size, "micro_batch_size": parallel.micro_batch_size,
+            "sequence_packing": with.sequence_packing_enabled,
         },
+        "optimizer": { "learning_rate": with.learning_rate },
+        "parallelism": {
+            "num_gpus_per_node": parallel.num_gpus, "num_nodes": parallel.num_nodes,
+            "tensor_parallel_size": parallel.tensor_parallel_size,
+        },
+        "output": { "name": new.adapter },
     })
 }
 
+/// Returns the spec of a job of Unsloth, which trains on one GPU. The base model is not quantised, as with the other backend.
+fn unsloth_spec(new: &NewTrainingJob) -> Value {
+    let with = &new.hyperparameters;
+    let micro = new.option.micro_batch_size.max(1);
+    json!({
+        "model": { "name": new.model, "max_seq_length": new.max_seq_length, "load_in_4bit": false },
+        "dataset": {
+            "path": format!("{}/{}", new.namespace, new.dataset), "apply_chat_template": true,
+            "packing": with.sequence_packing_enabled,
+        },
+        "training": { "training_type": with.training_type, "finetuning_type": with.finetuning_type, "lora": lora(new) },
+        "schedule": schedule(new),
+        "batch": {
+            "per_device_train_batch_size": micro, "gradient_accumulation_steps": (with.batch_size / micro).max(1),
+        },
+        "optimizer": { "learning_rate": with.learning_rate },
+        "hardware": { "precision": precision(new, &["bf16", "fp16"]).unwrap_or("bf16") },
+        "output": { "name": new.adapter },
+    })
+}
+
+fn body(new: &NewTrainingJob) -> Value {
+    let unsloth = is_unsloth(new);
+    let mut body = json!({
+        "name": names::of_description(&new.description), "description": new.description,
+        "spec": if unsloth { unsloth_spec(new) } else { automodel_spec(new) },
+    });
+    if let Some(profile) = new.execution_profile.as_ref().filter(|_| unsloth) {
+        body["profile"] = json!(profile);
+    }
+    body
+}
+
+fn is_unsloth(new: &NewTrainingJob) -> bool {
+    new.backend.as_deref() == Some("unsloth")
+}
+
+/// Returns the service of a job, and its id there: `workspace/name@unsloth` is a job of Unsloth.
+fn service_of(id: &str) -> (JobService<'static>, &str) {
+    match id.strip_suffix(UNSLOTH_MARK) {
+        Some(id) => (UNSLOTH, id),
+        None => (AUTOMODEL, id),
+    }
+}
+
 impl Helix {
-    fn read_job(&self, value: &Value) -> Option<TrainingJob> {
+    fn read_job(&self, value: &Value, mark: &str) -> Option<TrainingJob> {
         let workspace = read_json::text(value, &["workspace"]).unwrap_or_else(|| self.workspace.clone());
         let name = read_json::text(value, &["name"])?;
-        let base = read_json::text(value, &["spec", "model"]);
+        let base =
+            read_json::text(value, &["spec", "model"]).or_else(|| read_json::text(value, &["spec", "model", "name"]));
         let adapter = read_json::text(value, &["spec", "output", "name"]);
         Some(TrainingJob {
-            id: format!("{workspace}/{name}"),
+            id: format!("{workspace}/{name}{mark}"),
             output_model: base.zip(adapter).map(|(base, adapter)| names::adapter_id(&base, &workspace, &adapter)),
             status: status_of(value, None),
             description: read_json::text(value, &["description"]),
@@ -73,15 +131,17 @@ impl Helix {
     }
 
     pub(crate) async fn create_training_job(&self, new: &NewTrainingJob) -> Result<TrainingJob, ApiError> {
-        let job = self.create_job(AUTOMODEL, &new.namespace, body(new)).await?;
-        self.read_job(&job).ok_or_else(|| self.nameless())
+        let (service, mark) = if is_unsloth(new) { (UNSLOTH, UNSLOTH_MARK) } else { (AUTOMODEL, "") };
+        let job = self.create_job(service, &new.namespace, body(new)).await?;
+        self.read_job(&job, mark).ok_or_else(|| self.nameless())
     }
 
     pub(crate) async fn training_job(&self, id: &str) -> Result<Option<TrainingJob>, ApiError> {
-        let Some(job) = self.job(AUTOMODEL, id).await? else { return Ok(None) };
-        let mut read = self.read_job(&job);
+        let (service, name) = service_of(id);
+        let Some(job) = self.job(service, name).await? else { return Ok(None) };
+        let mut read = self.read_job(&job, &id[name.len()..]);
         if let Some(TrainingJob { status: JobStatus::Failed(reason), .. }) = &mut read {
-            *reason = self.failure(AUTOMODEL, id, &job).await;
+            *reason = self.failure(service, name, &job).await;
         }
         Ok(read)
     }
@@ -92,24 +152,31 @@ impl Helix {
         description: &str,
         _since_ms: i64,
     ) -> Result<Option<TrainingJob>, ApiError> {
-        self.training_job(names::of_description(description)).await
+        let name = names::of_description(description);
+        match self.training_job(&name).await? {
+            Some(job) => Ok(Some(job)),
+            None => self.training_job(&format!("{name}{UNSLOTH_MARK}")).await,
+        }
     }
 
     pub(crate) async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
-        let status = self.job_status(AUTOMODEL, id).await?;
+        let (service, name) = service_of(id);
+        let status = self.job_status(service, name).await?;
         let mut read = read_status(&status);
         if let JobStatus::Failed(reason) = &mut read.status {
-            *reason = self.failure(AUTOMODEL, id, &status).await;
+            *reason = self.failure(service, name, &status).await;
         }
         Ok(read)
     }
 
     pub(crate) async fn cancel_training_job(&self, id: &str) -> Result<(), ApiError> {
-        self.cancel_job(AUTOMODEL, id).await
+        let (service, name) = service_of(id);
+        self.cancel_job(service, name).await
     }
 
     pub(super) async fn delete_training_job(&self, id: &str) -> Result<Removal, ApiError> {
-        self.delete_job(AUTOMODEL, id).await
+        let (service, name) = service_of(id);
+        self.delete_job(service, name).await
     }
 }
 

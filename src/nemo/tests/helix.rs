@@ -1,9 +1,12 @@
 //! Helix: how it is told from other platforms, and what the client does beside the call that it was asked for.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::json;
 
 use super::{Fake, Reply, Seen, missing, ok, reply};
-use crate::nemo::{Client, EvaluationKind, JudgeModel, NewEvaluation, RemoteJudge, Secret};
+use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluation, RemoteJudge, Secret};
 use crate::vocabulary::Generation;
 
 /// Answers as Helix does to what finds out the generation, and otherwise by `script`.
@@ -14,6 +17,22 @@ async fn helix(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Fake {
         line => script(line),
     })
     .await
+}
+
+fn deployment() -> NewDeployment {
+    NewDeployment {
+        namespace: "w".into(),
+        name: "d".into(),
+        model: "w/m".into(),
+        image_name: String::new(),
+        image_tag: String::new(),
+        pvc_size: None,
+        gpu: 1,
+        envs: BTreeMap::new(),
+        engine: None,
+        lora_rank: 16,
+        description: "d (me@host)".into(),
+    }
 }
 
 fn client(fake: &Fake, generation: Option<Generation>) -> Client {
@@ -44,6 +63,54 @@ async fn an_unknown_platform_is_refused_by_every_call() {
     let error = client(&other, Some(Generation::Helix)).ensure_namespace("w").await.unwrap_err().to_string();
     assert!(error.contains("this is not NeMo Helix"), "{error}");
     assert!(other.lines().iter().all(|line| line.starts_with("GET ")), "{:?}", other.lines());
+}
+
+#[tokio::test]
+async fn the_configuration_of_a_refused_deployment_is_deleted() {
+    let fake = helix(|line| match line {
+        "POST /nemo/apis/models/v2/workspaces/w/deployment-configs" => reply(201, "{}"),
+        "POST /nemo/apis/models/v2/workspaces/w/deployments" => reply(422, r#"{"detail": "no runtime"}"#),
+        "DELETE /nemo/apis/models/v2/workspaces/w/deployment-configs/d" => reply(204, ""),
+        _ => missing(),
+    })
+    .await;
+    let error = client(&fake, None).create_deployment(&deployment()).await.unwrap_err();
+    assert!(error.to_string().contains("no runtime"), "{error}");
+    assert_eq!(fake.lines().last().unwrap(), "DELETE /nemo/apis/models/v2/workspaces/w/deployment-configs/d");
+}
+
+#[tokio::test]
+async fn a_controller_that_is_late_is_asked_again() {
+    let looks = AtomicU32::new(0);
+    let fake = helix(move |line| match line {
+        "GET /nemo/status" => {
+            let healthy = looks.fetch_add(1, Ordering::Relaxed) > 0;
+            ok(json!({ "status": "healthy", "controllers": { "healthy": healthy } }))
+        }
+        _ => missing(),
+    })
+    .await;
+    client(&fake, None).check_api().await.unwrap();
+    assert_eq!(fake.lines().iter().filter(|line| *line == "GET /nemo/status").count(), 2);
+}
+
+#[tokio::test]
+async fn the_scores_go_with_their_evaluation() {
+    let fake = helix(|line| match line {
+        "DELETE /nemo/apis/evals/v2/workspaces/w/eval-results/e" => reply(204, ""),
+        "DELETE /nemo/apis/evals/v2/workspaces/w/evaluate/jobs/e" => reply(204, ""),
+        _ => missing(),
+    })
+    .await;
+    client(&fake, None).delete_evaluation_job("w/e").await.unwrap();
+    let lines = fake.lines();
+    assert_eq!(
+        lines[lines.len() - 2..],
+        [
+            "DELETE /nemo/apis/evals/v2/workspaces/w/eval-results/e",
+            "DELETE /nemo/apis/evals/v2/workspaces/w/evaluate/jobs/e",
+        ]
+    );
 }
 
 #[tokio::test]

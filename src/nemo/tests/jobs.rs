@@ -47,6 +47,7 @@ fn new_training() -> NewTrainingJob {
         max_seq_length: 1024,
         training_precision: None,
         option: training_option(),
+        backend: None,
         execution_profile: None,
         hyperparameters: Hyperparameters {
             training_type: "sft".into(),

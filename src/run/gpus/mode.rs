@@ -57,7 +57,7 @@ mod tests {
             registry_base: None,
             helix: crate::config::plan::HelixModel::default(),
             customizer: Some(CustomizerPlan {
-                target: "m@1".into(),
+                target: Some("m@1".into()),
                 gpus: training,
                 num_nodes: 1,
                 tensor_parallel_size: 1,

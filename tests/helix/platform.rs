@@ -1,0 +1,154 @@
+//! A workspace of one test on a running NeMo Helix, and what is looked up there without dfwfd.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, project, request, send, skip, testdata};
+
+/// The model of the candidate, and the entity that is named after it.
+pub(crate) const MODEL: &str = "meta/llama-3.2-1b-instruct";
+pub(crate) const ENTITY: &str = "llama-3.2-1b-instruct";
+
+/// A platform that the script of this project started, stopped on drop.
+pub(crate) struct Started {
+    pub url: String,
+    kind: &'static str,
+}
+
+impl Started {
+    /// Starts a platform of another kind than the one of the environment, which says whether one can be had.
+    pub(crate) fn start(test: &str, kind: &'static str) -> Option<Started> {
+        url_of_environment(test)?;
+        let output = script().args(["start", kind]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+        assert!(output.status.success(), "starting a platform of kind {kind}: {}", text(output.stderr));
+        Some(Started { url: text(output.stdout), kind })
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = script().args(["stop", self.kind]).status();
+    }
+}
+
+fn script() -> Command {
+    Command::new(project().join("scripts/helix-server.sh"))
+}
+
+fn url_of_environment(test: &str) -> Option<String> {
+    let url = std::env::var("DFWFD_TEST_HELIX_URL").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        skip(test, "helix", "DFWFD_TEST_HELIX_URL names no NeMo Helix: scripts/helix-server.sh start prints one");
+    }
+    url
+}
+
+/// A workspace in which the base model exists.
+pub(crate) struct Platform {
+    pub url: String,
+    pub address: SocketAddr,
+    pub workspace: String,
+    /// The paths of all lists of a workspace.
+    lists: Vec<String>,
+}
+
+impl Platform {
+    /// Makes a workspace on the platform of the environment, or skips the test.
+    pub(crate) fn of(test: &str) -> Option<Platform> {
+        Some(Platform::at(&url_of_environment(test)?, test))
+    }
+
+    /// Makes a workspace with the base model.
+    pub(crate) fn at(url: &str, test: &str) -> Platform {
+        let platform = Platform::empty(url, test);
+        platform.post("/apis/entities/v2/workspaces", &json!({ "name": platform.workspace }));
+        platform.post(&platform.path("files", "filesets"), &json!({ "name": ENTITY, "purpose": "model" }));
+        let file = platform.path("files", &format!("filesets/{ENTITY}/-/config.json"));
+        let (status, answer) = send(platform.address, "PUT", &file, r#"{"model_type": "llama"}"#);
+        assert_eq!(status, 200, "{answer}");
+        let fileset = format!("{}/{ENTITY}", platform.workspace);
+        platform.post(&platform.path("models", "models"), &json!({ "name": ENTITY, "fileset": fileset }));
+        platform
+    }
+
+    /// Names a workspace, which does not exist.
+    pub(crate) fn empty(url: &str, test: &str) -> Platform {
+        let address = url.trim_start_matches("http://").to_socket_addrs().unwrap().next().unwrap();
+        let workspace = format!("{test}-{}", std::process::id());
+        let lists = lists(address, &workspace);
+        Platform { url: url.to_owned(), address, workspace, lists }
+    }
+
+    pub(crate) fn path(&self, service: &str, rest: &str) -> String {
+        format!("/apis/{service}/v2/workspaces/{}/{rest}", self.workspace)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let (status, answer) = request(self.address, "GET", path, None);
+        assert_eq!(status, 200, "GET {path}: {answer}");
+        answer
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) {
+        let (status, answer) = request(self.address, "POST", path, Some(body));
+        assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
+    }
+
+    /// Makes a folder with a configuration of one candidate, whose platform has this URL.
+    pub(crate) fn folder_at(&self, url: &str, more: &str) -> Folder {
+        Folder::with_config(&format!(
+            "nmp_config: {{nemo_base_url: '{url}', nmp_namespace: {}}}\n\
+             nims: [{{model_name: {MODEL}, customization_enabled: true}}]\ngpus: 2\n\
+             data_split_config: {{eval_size: 12, limit: 60}}\ntraining_config: {{batch_size: 16}}\n\
+             lora_config: {{sequence_packing_enabled: false}}\nlogs: {{path: '{}'}}\n{more}",
+            self.workspace,
+            testdata("news_logs.jsonl").display(),
+        ))
+    }
+
+    /// Makes a folder with a configuration of one candidate on this platform.
+    pub(crate) fn folder(&self) -> Folder {
+        self.folder_at(&self.url, "")
+    }
+
+    /// Returns everything in the workspace that runs have made, as `service/list/name`. The platform itself says which
+    /// lists it has.
+    pub(crate) fn made(&self) -> Vec<String> {
+        let mut made = Vec::new();
+        for list in &self.lists {
+            let answer = self.get(&format!("{list}?page_size=100"));
+            for one in answer["data"].as_array().into_iter().flatten() {
+                let name = one["name"].as_str().or(one["id"].as_str()).unwrap_or_default();
+                // The record of a deleted deployment stays for half a minute.
+                if name.contains("dfwfd-") && one["status"] != "DELETED" {
+                    let parts: Vec<&str> = list.split('/').collect();
+                    made.push(format!("{}/{}/{name}", parts[2], parts[6..].join("/")));
+                }
+            }
+        }
+        made
+    }
+
+    /// Returns a mean that the platform itself tells of an evaluation.
+    pub(crate) fn mean(&self, job: &str, score: &str) -> f64 {
+        let job = job.split('/').next_back().unwrap();
+        let scores = self.get(&self.path("evals", &format!("evaluate/jobs/{job}/results/aggregate-scores/download")));
+        let found = scores["scores"].as_array().unwrap().iter().find(|one| one["name"] == score);
+        found.and_then(|one| one["mean"].as_f64()).unwrap_or_else(|| panic!("{score} of {scores}"))
+    }
+}
+
+/// Returns the paths of all lists of a workspace.
+fn lists(address: SocketAddr, workspace: &str) -> Vec<String> {
+    let (_, document) = request(address, "GET", "/openapi.json", None);
+    let paths = document["paths"].as_object().unwrap().iter();
+    let lists = paths.filter(|(path, methods)| {
+        path.contains("/workspaces/{workspace}/") && path.matches('{').count() == 1 && methods.get("get").is_some()
+    });
+    let lists: Vec<String> = lists.map(|(path, _)| path.replace("{workspace}", workspace)).collect();
+    assert!(lists.len() > 15, "the platform names its lists: {lists:?}");
+    lists
+}
