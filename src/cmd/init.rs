@@ -1,10 +1,10 @@
 //! `dfwfd init`: writes a commented configuration and, on request, the sample logs. Their contents are in `config::templates`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::whole_file;
 use crate::cli::{Global, Init};
 use crate::config::templates;
 use crate::error::{Exit, Fault};
@@ -21,7 +21,7 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
     };
     let mut files: Vec<(&Path, &[u8])> = vec![(&config, text.as_bytes())];
     files.extend(sample.as_deref().map(|path| (path, templates::SAMPLE_LOGS)));
-    let folder = folder_of(&config);
+    let folder = whole_file::folder_of(&config);
     if !folder.is_dir() {
         return Err(Fault::new(
             Exit::Usage,
@@ -34,7 +34,7 @@ pub(super) fn run(global: &Global, args: &Init, ui: &Ui) -> anyhow::Result<Exit>
         refuse_existing(&files)?;
     }
     for (path, bytes) in &files {
-        write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        whole_file::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let written: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
     ui.json(&serde_json::json!({"schema": 1, "written": written}));
@@ -66,21 +66,6 @@ fn refuse_existing(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
     Err(Fault::new(Exit::Usage, format!("{} already {verb}", existing.join(" and ")))
         .hint("--force replaces existing files; --config FILE writes to another file")
         .into())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Writes a file in one step: an existing file is replaced by a complete one only.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder_of(path))?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,18 +3,22 @@
 
 mod cancel;
 mod cleanup;
+mod compare;
 mod completions;
+mod gates;
 mod init;
 mod interruptible;
 mod load;
 mod logs;
 mod rejects;
+mod report;
 mod run;
 mod serve;
 mod split;
 mod state_dir;
 mod status;
 mod trace;
+mod whole_file;
 
 use std::path::Path;
 
@@ -46,6 +50,8 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Split(args) => split::run(global, &args, ui).await,
         Command::Run(args) => run::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
+        Command::Report(args) => report::run(global, &args, ui),
+        Command::Compare(args) => compare::run(global, &args, ui),
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
         Command::Logs(args) => logs::run(global, &args, ui).await,

@@ -52,6 +52,7 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("limits.adapter", "30m"),
     ("limits.release", "5m"),
     ("limits.settle", "60s"),
+    ("verdict.margin", "0.02"),
     ("llm_judge_config.gpus", "1"),
     ("llm_judge_config.pvc_size", "25Gi"),
     ("llm_judge_config.tag", "latest"),

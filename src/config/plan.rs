@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     /// The GPU budget that is configured. `None` leaves it to the run.
     pub gpus: Option<u32>,
     pub limits: Limits,
+    #[serde(default)]
+    pub verdict: VerdictPlan,
     /// The origin of each value by key path, in the order of `--plan`.
     pub origins: BTreeMap<String, ValueOrigin>,
     /// The verbosity of stderr (`logging_config.level`), which `-v` and `-q` shift.
@@ -224,6 +226,20 @@ pub(crate) struct Limits {
     pub release_ms: u64,
     /// The time in which a resource may still appear after a create call without an answer.
     pub settle_ms: u64,
+}
+
+/// How models are compared (`verdict`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VerdictPlan {
+    /// The difference of the headline score below which two models count as the same.
+    pub margin: f64,
+}
+
+impl Default for VerdictPlan {
+    /// Returns the margin of runs that were recorded before it was a key.
+    fn default() -> VerdictPlan {
+        VerdictPlan { margin: 0.02 }
+    }
 }
 
 /// The levels of `logging_config.level`, quietest first.

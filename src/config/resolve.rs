@@ -7,7 +7,7 @@ use super::check::{self, CheckResult, Finding};
 use super::env::Environment;
 use super::locate::{self, ConfigFile};
 use super::node::{ConfigNode, WrittenAt};
-use super::plan::{Limits, LogLevel, Plan, TrainingPlan, ValueSource};
+use super::plan::{Limits, LogLevel, Plan, TrainingPlan, ValueSource, VerdictPlan};
 use super::problem::{Location, Problem, Problems};
 use super::reader::{ConfigReader, source_of};
 use super::{Invocation, Need, Surroundings};
@@ -81,6 +81,7 @@ pub(super) fn plan(
         training,
         gpus,
         limits,
+        verdict: VerdictPlan { margin: reader.number("verdict.margin") },
         log_level,
         origins: reader.origins(),
         warnings,

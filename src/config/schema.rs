@@ -109,6 +109,7 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("accept_truncated", KeyType::Boolean),
     key("state_dir", KeyType::Text(TextForm::Any)).nullable(),
     key("limits", KeyType::Section(LIMITS)),
+    key("verdict", KeyType::Section(VERDICT)),
     key("icl_config", KeyType::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
     key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
     key("embedding_nim_config", KeyType::Section(SERVICE)).nullable().later("example selection by embeddings"),
@@ -227,6 +228,8 @@ const LIMITS: &[SchemaKey] = &[
     key("release", KeyType::Duration(false)),
     key("settle", KeyType::Duration(true)),
 ];
+
+const VERDICT: &[SchemaKey] = &[key("margin", range(0.0, true, 1.0, false))];
 
 const ICL: &[SchemaKey] = &[
     key("max_context_length", KeyType::Integer(1, MANY)),

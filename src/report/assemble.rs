@@ -8,6 +8,7 @@ use super::json::{
     Candidate, Comparison, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage, Verdict,
 };
 use crate::config::plan::{JudgePlace, Plan};
+use crate::run::gates::JUDGED;
 use crate::run::liveness;
 use crate::run::outcome::{
     CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, PLATFORM_VERSION, TrainingFact,
@@ -59,6 +60,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         candidates: candidates.collect::<anyhow::Result<_>>()?,
         comparisons,
         verdict,
+        gates: store.fact(&row.id, JUDGED)?.unwrap_or_default(),
         held: held(store, row, state)?,
         warnings,
         error,

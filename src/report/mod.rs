@@ -2,7 +2,9 @@
 
 mod ask_adapter;
 pub(crate) mod assemble;
+pub(crate) mod compare;
 pub(crate) mod datasets;
+pub(crate) mod document;
 pub(crate) mod json;
 mod layout;
 pub(crate) mod lists;

@@ -1,35 +1,19 @@
 //! The conclusion of a run: its models compared in pairs on the same rows, and what follows from it. Reads what the
 //! evaluations have left; asks no platform.
 
-use std::path::Path;
-
-use anyhow::Context as _;
-use serde::Deserialize;
-
 use super::context::RunContext;
-use super::evaluate::tool_scores;
 use super::event::EventKind;
 use super::outcome::{
     CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, evaluation_key,
 };
+use super::paired::{Comparer, Reading};
+use super::rows::{self, OutputRow};
 use crate::config::plan::Candidate;
 use crate::data::label::LabelReader;
-use crate::data::workload_type::WorkloadType;
-use crate::score::classification::Prediction;
-use crate::score::difference::{self, Difference, Metric, PairedReply, Simulation};
-use crate::score::verdict::{Contender, Decision, MARGIN, Standing, decide, smallest_not_worse};
+use crate::score::difference::Difference;
+use crate::score::verdict::{Contender, Decision, Standing, decide, smallest_not_worse};
 use crate::score::warnings::{self, Warning};
 use crate::source::dataset::Manifest;
-
-/// A row of an evaluation's row-level outputs.
-#[derive(Deserialize)]
-struct OutputRow {
-    gold: String,
-    predicted: Option<String>,
-    reply: Option<String>,
-    #[serde(default)]
-    scores: std::collections::BTreeMap<String, std::collections::BTreeMap<String, f64>>,
-}
 
 /// One evaluated model of a candidate.
 struct Evaluated {
@@ -48,13 +32,6 @@ impl Evaluated {
     }
 }
 
-/// How replies are turned into predictions.
-#[derive(Clone, Copy, PartialEq)]
-enum Reading {
-    Strict,
-    Lenient,
-}
-
 /// Compares what was evaluated and records the conclusion; without two evaluations there is none.
 pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     let Some(manifest) = run.store.fact::<Manifest>(&run.id, MANIFEST)? else { return Ok(()) };
@@ -63,7 +40,7 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
         for variant in [ModelVariant::Base, ModelVariant::Customized] {
             let key = evaluation_key(&candidate.model_name, variant);
             if let Some(fact) = run.store.fact::<EvaluationFact>(&run.id, &key)? {
-                let rows = read(&run.dir.join(&fact.file))?;
+                let rows = rows::read(&run.dir.join(&fact.file))?;
                 let name = format!("{}:{}", candidate.model_name, variant.as_str());
                 evaluated.push(Evaluated { name, candidate: place, variant, fact, rows });
             }
@@ -73,7 +50,8 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
         return Ok(());
     }
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
-    let judge = Comparer { manifest: &manifest, reader: &reader, seed: run.plan.data.split.random_seed };
+    let (seed, margin) = (run.plan.data.split.random_seed, run.plan.verdict.margin);
+    let judge = Comparer { manifest: &manifest, reader: &reader, seed, margin };
     let conclusion = judge.conclusion(&run.plan.candidates, &evaluated);
     run.store.remember(&run.id, CONCLUSION, &conclusion)?;
     // Not in the list of warnings: a resumed run concludes anew, and what no longer holds must not stay there.
@@ -83,28 +61,7 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<OutputRow>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let rows = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-    rows.with_context(|| format!("cannot read the rows of {}", path.display()))
-}
-
-/// Compares models of one run.
-struct Comparer<'a> {
-    manifest: &'a Manifest,
-    reader: &'a LabelReader,
-    seed: u64,
-}
-
 impl Comparer<'_> {
-    fn is_classification(&self) -> bool {
-        self.manifest.workload_type == WorkloadType::Classification
-    }
-
-    fn metric(&self) -> &'static str {
-        if self.is_classification() { "macro_f1" } else { tool_scores::HEADLINE }
-    }
-
     fn conclusion(&self, candidates: &[Candidate], evaluated: &[Evaluated]) -> ConclusionFact {
         let finals = finals(evaluated);
         let best = finals.iter().copied().max_by(|left, right| {
@@ -114,7 +71,7 @@ impl Comparer<'_> {
         });
         let pairs = pairs(evaluated, &finals, best);
         let (pairs, differences) = self.differences(evaluated, &pairs, Reading::Strict);
-        let decided = decide(&differences, MARGIN);
+        let decided = decide(&differences, self.margin);
         let comparisons =
             pairs.iter().zip(&decided).zip(&differences).map(|((&(a, b), decision), difference)| ComparisonFact {
                 a: evaluated[a].name.clone(),
@@ -127,20 +84,13 @@ impl Comparer<'_> {
             });
         let comparisons = comparisons.collect();
         let mut warnings = self.warnings(candidates, evaluated, &finals);
-        if self.is_classification() && evaluated.iter().any(|one| self.depends_on_reading(one)) {
+        if self.is_classification() && evaluated.iter().any(|one| self.depends_on_reading(&one.rows)) {
             let (_, lenient) = self.differences(evaluated, &pairs, Reading::Lenient);
             let words: Vec<String> = evaluated.iter().map(|one| one.in_words(candidates)).collect();
-            warnings.extend(flips(&words, &pairs, &decided, &decide(&lenient, MARGIN)));
+            warnings.extend(flips(&words, &pairs, &decided, &decide(&lenient, self.margin)));
         }
         let (model, sentence) = self.recommended(candidates, evaluated, &finals, best, &pairs, &decided);
         ConclusionFact { comparisons, sentence, model, warnings }
-    }
-
-    /// Tells whether a reply counts otherwise when a label without brackets is one.
-    fn depends_on_reading(&self, one: &Evaluated) -> bool {
-        let labels: Vec<String> = self.manifest.classes.keys().cloned().collect();
-        let by = |row, reading| self.prediction(row, &labels, reading);
-        one.rows.iter().any(|row| by(row, Reading::Strict) != by(row, Reading::Lenient))
     }
 
     /// Returns the pairs that share rows, each with its difference. The reading does not change which pairs these are.
@@ -150,40 +100,10 @@ impl Comparer<'_> {
         pairs: &[(usize, usize)],
         reading: Reading,
     ) -> (Vec<(usize, usize)>, Vec<Difference>) {
-        let compared =
-            |&(a, b): &(usize, usize)| Some(((a, b), self.difference(&evaluated[a], &evaluated[b], reading)?));
-        pairs.iter().filter_map(compared).unzip()
-    }
-
-    /// Returns the score of `b` less that of `a`.
-    fn difference(&self, a: &Evaluated, b: &Evaluated, reading: Reading) -> Option<Difference> {
-        let simulation = Simulation::new(self.seed);
-        if !self.is_classification() {
-            let rows: Vec<(f64, f64)> =
-                b.rows.iter().zip(&a.rows).map(|(b, a)| (call_score(b), call_score(a))).collect();
-            return difference::of_values(&rows, None, simulation);
-        }
-        let labels: Vec<String> = self.manifest.classes.keys().cloned().collect();
-        let place = |label: &str| labels.iter().position(|known| known == label);
-        let paired = b.rows.iter().zip(&a.rows).filter_map(|(b, a)| {
-            let (first, second) = (self.prediction(b, &labels, reading), self.prediction(a, &labels, reading));
-            Some(PairedReply { gold: place(&a.gold)?, first, second })
-        });
-        let paired: Vec<PairedReply> = paired.collect();
-        difference::of_replies(&paired, None, labels.len(), Metric::MacroF1, simulation)
-    }
-
-    fn prediction(&self, row: &OutputRow, labels: &[String], reading: Reading) -> Prediction {
-        let strict = row.predicted.as_deref();
-        let place = match reading {
-            Reading::Strict => strict.and_then(|label| labels.iter().position(|known| known == label)),
-            Reading::Lenient => row.reply.as_deref().and_then(|reply| self.reader.lenient(reply, labels)),
+        let compared = |&(a, b): &(usize, usize)| {
+            Some(((a, b), self.difference(&evaluated[a].rows, &evaluated[b].rows, reading)?))
         };
-        match place {
-            Some(place) => Prediction::Label(place),
-            None if strict.is_some() => Prediction::OffTaxonomy,
-            None => Prediction::Unparseable,
-        }
+        pairs.iter().filter_map(compared).unzip()
     }
 
     /// Returns what speaks against trusting the scores of the final models.
@@ -308,11 +228,6 @@ fn pairs(evaluated: &[Evaluated], finals: &[usize], best: Option<usize>) -> Vec<
     pairs.extend(best.into_iter().flat_map(|best| others.iter().map(move |&other| (best, other))));
     pairs.extend(others.iter().enumerate().flat_map(|(at, &one)| others[at + 1..].iter().map(move |&two| (one, two))));
     pairs
-}
-
-fn call_score(row: &OutputRow) -> f64 {
-    let scores = row.scores.get(crate::nemo::TOOL_METRIC);
-    scores.and_then(|scores| scores.get("function_name_and_args_accuracy")).copied().unwrap_or(0.0)
 }
 
 /// Returns the size by which candidates are ordered: parameters as the name tells them (`1b`, `0.5B`, `350m`), else GPUs. Of

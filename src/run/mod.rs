@@ -1,6 +1,7 @@
 //! The flywheel: one run from records to scores, as a straight line of async code that can run again from the top. Remote
 //! resources are in the ledger before they exist, and every fact is remembered.
 
+pub(crate) mod across;
 mod base_model;
 mod candidate;
 pub(crate) mod check;
@@ -11,6 +12,7 @@ pub(crate) mod datasets;
 mod deploy;
 mod evaluate;
 pub(crate) mod event;
+pub(crate) mod gates;
 pub(crate) mod gpus;
 mod hold;
 mod job;
@@ -21,8 +23,10 @@ pub(crate) mod lock;
 pub(crate) mod names;
 pub(crate) mod obstacle;
 pub(crate) mod outcome;
+mod paired;
 pub(crate) mod rehearsal;
 pub(crate) mod release;
+pub(crate) mod rows;
 pub(crate) mod signals;
 pub(crate) mod wait;
 

@@ -20,6 +20,9 @@ pub(crate) const CONCLUSION: &str = "conclusion";
 /// The key of what the platform says that it is.
 pub(crate) const PLATFORM_VERSION: &str = "platform-version";
 
+/// The key of the version of dfwfd that worked on the run last.
+pub(crate) const DFWFD_VERSION: &str = "dfwfd-version";
+
 /// The key of the manifest of the datasets.
 pub(crate) const MANIFEST: &str = "manifest";
 

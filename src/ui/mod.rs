@@ -13,6 +13,8 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::MultiProgress;
 use serde::Serialize;
 use serde_json::json;
@@ -28,9 +30,25 @@ pub use view::{View, Views};
 pub enum Format {
     /// Tables and sentences.
     #[default]
+    #[value(alias = "table")]
     Human,
     /// One JSON object on one line.
     Json,
+    /// A Markdown document.
+    Markdown,
+    /// An XML file for CI systems.
+    Junit,
+    /// One HTML page that needs nothing else.
+    Html,
+}
+
+impl Format {
+    /// Reads the forms that every command has. Only `report` has the others.
+    pub fn common() -> impl TypedValueParser<Value = Format> {
+        let common = [Format::Human, Format::Json];
+        PossibleValuesParser::new(common.iter().filter_map(ValueEnum::to_possible_value))
+            .try_map(|word| <Format as ValueEnum>::from_str(&word, false))
+    }
 }
 
 /// When to use colour.
@@ -144,9 +162,9 @@ impl Ui {
         self.print(&format!("{clear}{}", clean_styled(text)));
     }
 
-    /// Prints text for programs, such as addresses or a completion script. Also with `-q`.
+    /// Prints text for programs, such as addresses, a completion script or a document. Also with `-q`.
     pub fn payload(&self, text: &str) {
-        if self.format() == Format::Human {
+        if self.format() != Format::Json {
             self.print(text);
         }
     }

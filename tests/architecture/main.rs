@@ -31,8 +31,11 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
         &[
             "vocabulary",
             "config::plan",
+            "run::across",
             "run::event",
             "run::outcome",
+            "run::rows",
+            "run::gates",
             "run::liveness",
             "run::check",
             "run::gpus",
@@ -85,7 +88,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Crates that one place alone may use, or each of these for its own database.
-const ONLY_IN: [(&str, &str); 10] = [
+const ONLY_IN: [(&str, &str); 11] = [
     ("elasticsearch", "source/elastic/"),
     ("saphyr_parser", "config/yaml.rs"),
     ("serde_yaml", "config/yaml.rs"),
@@ -93,6 +96,7 @@ const ONLY_IN: [(&str, &str); 10] = [
     ("rusqlite", "embedded/data_dir/"),
     ("axum", "embedded/"),
     ("minijinja", "embedded/"),
+    ("minijinja", "report/document/"),
     ("indicatif", "ui/"),
     ("comfy_table", "report/"),
     ("csv", "data/"),

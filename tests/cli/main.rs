@@ -11,6 +11,7 @@ mod broken;
 mod config;
 mod load;
 mod output;
+mod report;
 mod run;
 mod schema;
 mod serve;

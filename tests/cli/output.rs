@@ -6,8 +6,20 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, log, project, record};
 
-const COMMANDS: [&str; 10] =
-    ["load", "split", "run", "status", "cleanup", "cancel", "logs", "serve", "init", "completions"];
+const COMMANDS: [&str; 12] = [
+    "load",
+    "split",
+    "run",
+    "status",
+    "report",
+    "compare",
+    "cleanup",
+    "cancel",
+    "logs",
+    "serve",
+    "init",
+    "completions",
+];
 
 /// Creates a folder in which every command succeeds without warnings.
 fn ready() -> Folder {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, files_below, lines, log, parse_lines, project, record, testdata, text};
 
-const SMALL: &str = "dfwfd/ngram-small";
-const LARGE: &str = "dfwfd/ngram-large";
+pub(crate) const SMALL: &str = "dfwfd/ngram-small";
+pub(crate) const LARGE: &str = "dfwfd/ngram-large";
 const SECRETS: [(&str, &str); 3] =
     [("HF_TOKEN", "s3cr3t-xyz-hf"), ("NVIDIA_API_KEY", "s3cr3t-xyz-nv"), ("DESK_TOKEN", "s3cr3t-xyz-desk")];
 
@@ -34,6 +34,12 @@ fn shipped() -> &'static Shipped {
         let report = output.json();
         Shipped { folder, output, report }
     })
+}
+
+/// Returns the folder and the report of that run, for tests of what is made of it.
+pub(crate) fn recorded() -> (&'static Folder, &'static Value) {
+    let Shipped { folder, report, .. } = shipped();
+    (folder, report)
 }
 
 fn id(report: &Value) -> &str {

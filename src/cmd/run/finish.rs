@@ -4,19 +4,21 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cmd::error_object;
+use crate::cmd::{error_object, gates};
 use crate::error::{self, Exit};
 use crate::report::{assemble, run_tables};
 use crate::run::End;
 use crate::run::context::RunContext;
 use crate::run::event::EventKind;
+use crate::run::gates::{self as run_gates, Gate, Gates};
 use crate::store::now_ms;
 use crate::ui::Ui;
 use crate::vocabulary::RunState;
 
 /// Records the end and tells it.
-pub(super) fn record(run: &RunContext, end: &End, ui: &Ui) -> anyhow::Result<Exit> {
-    let exit = error::of_run(end);
+pub(super) fn record(run: &RunContext, end: &End, state_dir: &Path, ui: &Ui) -> anyhow::Result<Exit> {
+    let judged = judge_gates(run, end, state_dir)?;
+    let exit = gates::told(&judged, error::of_run(end), ui);
     let error = end.errors.first().map(error_object);
     let json = error.as_ref().map(serde_json::to_string).transpose().context("cannot record the error of the run")?;
     run.store.end_run(&run.id, end.state, exit.code(), json.as_deref())?;
@@ -27,6 +29,17 @@ pub(super) fn record(run: &RunContext, end: &End, ui: &Ui) -> anyhow::Result<Exi
         ui.warn(&format!("still held: {} {}: {error:#}", resource.kind.in_words(), resource.name));
     }
     Ok(exit)
+}
+
+/// Judges the gates of a run that has got to its scores.
+fn judge_gates(run: &RunContext, end: &End, state_dir: &Path) -> anyhow::Result<Vec<Gate>> {
+    let asked: Gates = run.store.fact(&run.id, run_gates::ASKED)?.unwrap_or_default();
+    if asked.is_empty() || !matches!(end.state, RunState::Completed | RunState::Partial) {
+        return Ok(Vec::new());
+    }
+    let judged = run_gates::judge(&run.store, &run.id, state_dir, &asked)?;
+    run.store.remember(&run.id, run_gates::JUDGED, &judged)?;
+    Ok(judged)
 }
 
 /// Prints the report, and the errors of a run that has not completed.

@@ -67,7 +67,7 @@ async fn flywheel(prepared: Prepared, ui: &Ui, begun: &Begun) -> anyhow::Result<
         context.warn(warning)?;
     }
     let end = run::execute(Arc::clone(&context), resumed).await;
-    let exit = finish::record(&context, &end, ui);
+    let exit = finish::record(&context, &end, &state_dir, ui);
     events::close(&views);
     let exit = exit?;
     finish::show(&context, &end, exit, &state_dir, ui)?;

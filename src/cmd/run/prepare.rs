@@ -5,13 +5,13 @@ use super::begin::{self, LockedRun, Prepared};
 use super::platform_check;
 use super::{preview, resume};
 use crate::cli::{Global, Run};
-use crate::cmd::{cleanup, invocation_for, state_dir, trace};
+use crate::cmd::{cleanup, gates, invocation_for, state_dir, trace};
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::error::{Exit, Fault};
 use crate::run::lock::Lock;
 use crate::run::signals::Stop;
-use crate::run::{leftovers, names};
+use crate::run::{gates as run_gates, leftovers, names, outcome};
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -43,6 +43,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
             }
         }
     }
+    let asked = gates::asked(&args.gates, &locked.plan, &locked.store, &locked.state_dir)?;
     let id = &locked.id;
     cleanup::before_a_run(&locked.store, &locked.state_dir, Some(id), ui).await?;
     let judge_key = platform_check::judge_key(&locked.plan, global)?;
@@ -52,6 +53,12 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         ui.hint(&format!("dfwfd cleanup {id}"));
     }
     let prepared = begin::begin(locked, checked?, judge_key, args, &log, ui, stop)?;
+    let context = &prepared.context;
+    context.store.remember(&context.id, outcome::DFWFD_VERSION, &env!("CARGO_PKG_VERSION"))?;
+    // A resumed run keeps the gates that it was started with, unless it gets others.
+    if !asked.is_empty() {
+        context.store.remember(&context.id, run_gates::ASKED, &asked)?;
+    }
     Ok(Start::Run(Box::new(prepared)))
 }
 

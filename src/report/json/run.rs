@@ -6,6 +6,7 @@ use super::candidates::Candidate;
 use super::failure::ErrorObject;
 use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
+use crate::run::gates::Gate;
 use crate::run::outcome::ComparisonFact;
 use crate::score::Estimate;
 use crate::source::dataset::Manifest;
@@ -52,6 +53,9 @@ pub(crate) struct Report {
     pub comparisons: Vec<Comparison>,
     /// `None` without an evaluation.
     pub verdict: Option<Verdict>,
+    /// The quality gates that were asked for.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
     /// The resources that the run still holds on the platform.
     pub held: Vec<Held>,
     pub warnings: Vec<String>,

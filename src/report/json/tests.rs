@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::samples;
 use super::*;
 use crate::run::event::{Event, EventKind, Step};
+use crate::run::gates::Gate;
 use crate::score::Estimate;
 use crate::store::ResourceKind;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
@@ -90,6 +91,8 @@ fn all_samples() -> Vec<Report> {
     full.verdict = Some(Verdict { sentence: "b is better".into(), model: Some("b".into()) });
     full.candidates[0].evaluations.base.as_mut().unwrap().usage = Some(Usage::default());
     full.candidates[0].evaluations.icl = full.candidates[0].evaluations.base.clone();
+    let gate = Gate { gate: "macro_f1=0.9".into(), met: false, explanation: "b has 0.8".into() };
+    full.gates = vec![gate];
     reports.push(full);
     reports
 }

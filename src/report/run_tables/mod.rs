@@ -1,6 +1,9 @@
 //! The tables of a run's report. The summary shows scores before and after, failures and what is still held; the full
 //! page adds every score and class. Values in, text out.
 
+mod comparisons;
+mod gates;
+
 use super::json::{Candidate, Evaluation, Report};
 use super::layout::{Grid, Page, Side};
 use super::metrics::metric_label;
@@ -8,6 +11,8 @@ use super::text::{Tone, counted, duration};
 use super::{ask_adapter, datasets};
 use crate::score::Estimate;
 use crate::vocabulary::{CandidateState, Failure, Generation, RunState};
+
+pub(super) use comparisons::rows as comparison_rows;
 
 /// Returns the page that `run` ends with.
 pub(crate) fn summary(report: &Report, width: usize, color: bool) -> String {
@@ -28,8 +33,9 @@ fn page(report: &Report, width: usize, color: bool, full: bool) -> String {
     headline_scores(&mut page, report);
     judge_scores(&mut page, report);
     verdict(&mut page, report);
+    gates::section(&mut page, report);
     if full {
-        comparisons(&mut page, report);
+        comparisons::section(&mut page, report);
         for candidate in &report.candidates {
             all_scores(&mut page, report, candidate);
         }
@@ -120,32 +126,6 @@ fn verdict(page: &mut Page, report: &Report) {
     if let Some(verdict) = &report.verdict {
         page.title(&format!("{}Verdict", mark(report)));
         page.tone(if verdict.model.is_some() { Tone::Good } else { Tone::Warning }, "", &verdict.sentence);
-    }
-}
-
-/// Every pair of models that was compared.
-fn comparisons(page: &mut Page, report: &Report) {
-    if report.comparisons.is_empty() {
-        return;
-    }
-    page.title(&format!("{}Comparisons on the same rows", mark(report)));
-    let columns =
-        [("model", Side::Left), ("against", Side::Left), ("change", Side::Right), ("95 % interval", Side::Right)];
-    let mut grid = Grid::new(&[&columns[..], &[("p", Side::Right), ("verdict", Side::Left)]].concat());
-    for one in &report.comparisons {
-        let ends = one.difference.low.zip(one.difference.high);
-        grid.row([
-            one.b.clone(),
-            one.a.clone(),
-            format!("{:+.3}", one.difference.value),
-            ends.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:+.3} to {high:+.3}")),
-            one.p.map_or_else(|| "-".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }),
-            one.verdict.clone(),
-        ]);
-    }
-    page.grid(&grid);
-    for one in report.comparisons.iter().filter(|one| one.explanation != one.verdict) {
-        page.tone(Tone::Faint, "", &format!("{} against {}: {}", one.b, one.a, one.explanation));
     }
 }
 

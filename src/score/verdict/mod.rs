@@ -11,9 +11,6 @@ pub const LEVEL: f64 = 0.05;
 /// Power that the rows needed give.
 pub const POWER: f64 = 0.8;
 
-/// The difference of the headline score below which two models count as the same.
-pub const MARGIN: f64 = 0.02;
-
 /// How the first model of a comparison stands to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

@@ -5,6 +5,9 @@ use super::super::difference::{Metric, PairedReply, Simulation, of_replies};
 use super::super::warnings;
 use super::*;
 
+/// The margin of the tests.
+const MARGIN: f64 = 0.02;
+
 fn difference(value: f64, half: f64, p: f64, rows: u64) -> Difference {
     Difference { rows, value, low: value - half, high: value + half, p }
 }

@@ -1,0 +1,110 @@
+//! Arguments of the commands that work on records, and the flags that select records.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The flags that select records.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Records")]
+pub struct Records {
+    /// Read these log files, or - for stdin [default: the source in the configuration]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub logs: Vec<PathBuf>,
+    /// Take the records of this workload [default: the only one in the logs]
+    #[arg(long, value_name = "W")]
+    pub workload: Option<String>,
+    /// Take only records of this client; repeatable [default: all]
+    #[arg(long = "client", value_name = "C")]
+    pub clients: Vec<String>,
+    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Take only records before this time, written as for --since [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+/// Arguments of `load`.
+#[derive(Debug, Args)]
+pub struct Load {
+    /// Log files (JSONL, chat rows, CSV, TSV), or - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Workload of rows without one [default: such rows are rejected]
+    #[arg(long, value_name = "W")]
+    pub workload: Option<String>,
+    /// Client of rows without one [default: empty]
+    #[arg(long, value_name = "C")]
+    pub client: Option<String>,
+    /// Time of rows without one: 2025-06-01, 2025-06-01T12:30:00Z or epoch seconds [default: 0]
+    #[arg(long, value_name = "TIME")]
+    pub timestamp: Option<String>,
+    /// Format of the files
+    #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
+    pub input: InputFormat,
+    /// CSV column with the text [default: a column named text, headline, title or similar]
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// CSV column with the label [default: a column named label, class, category or similar]
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+    /// System prompt of CSV rows [default: a prompt that asks for one of the labels in the file]
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// User message of CSV rows; {text} is replaced by the text [default: "{text}"]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub prompt: Option<String>,
+    /// Write rejected rows to this file, with file, line and reason [default: not written]
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Exit with code 6 if any row is rejected
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// The format of the files of `load`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Detect it by name and content
+    Auto,
+    /// Log records or chat rows, one JSON object per line
+    Jsonl,
+    /// Comma-separated values with a header line
+    Csv,
+    /// Tab-separated values with a header line
+    Tsv,
+}
+
+/// Arguments of `split`.
+#[derive(Debug, Args)]
+pub struct Split {
+    /// Folder for the datasets and the manifest; must be empty or not exist yet
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Write rejected lines to this file, with file, line and reason [default: not written]
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Exit with code 6 if any line is rejected
+    #[arg(long)]
+    pub strict: bool,
+    #[command(flatten)]
+    pub records: Records,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Delete the records that --workload, --since and --until select
+    #[arg(long)]
+    pub delete: bool,
+    /// Select only this workload [default: all]
+    #[arg(long, value_name = "W")]
+    pub workload: Option<String>,
+    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Take only records before this time, written as for --since [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}

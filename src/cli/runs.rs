@@ -1,0 +1,119 @@
+//! Arguments of the commands that start runs, show them and clean up after them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::records::Records;
+use crate::ui::Format;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Run only this candidate of the configuration; repeatable [default: all]
+    #[arg(long, value_name = "MODEL")]
+    pub only: Vec<String>,
+    /// Check configuration and platform, print the plan, and stop
+    #[arg(long)]
+    pub plan: bool,
+    /// Run a cluster's configuration on the embedded platform, whose small classifiers stand in for the models
+    #[arg(long)]
+    pub rehearse: bool,
+    /// Continue a killed, cancelled, failed or partial run with its own plan [default: the newest such run]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "",
+          conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set"])]
+    pub resume: Option<String>,
+    /// If another run uses the same state directory, wait for it to end; without this flag, exit with code 75
+    #[arg(long)]
+    pub wait: bool,
+    /// Use a NIM that is already deployed for a candidate, and never delete it
+    #[arg(long)]
+    pub adopt: bool,
+    /// If runs of other state directories use the same platform, run beside them where the GPUs suffice; without this flag,
+    /// exit with code 75
+    #[arg(long)]
+    pub share: bool,
+    /// Append every event of the run to this file, as JSON lines [default: not written]
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    #[command(flatten)]
+    pub gates: Gates,
+    #[command(flatten)]
+    pub records: Records,
+}
+
+/// The flags that set quality gates.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Gates")]
+pub struct Gates {
+    /// Exit with code 5 unless a candidate reaches this score: macro_f1=0.85, MODEL:accuracy=0.9 or 'recall[CLASS]=0.7';
+    /// repeatable [default: none]
+    #[arg(long, value_name = "[MODEL:]SCORE=VALUE")]
+    pub min: Vec<String>,
+    /// Exit with code 5 if the best model is significantly worse than the best of this earlier run [default: none]
+    #[arg(long, value_name = "RUN")]
+    pub baseline: Option<String>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Run id, a unique prefix of one, or latest [default: all runs, as a list]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Update the output whenever something changes, until the run ends
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Run id, a unique prefix of one, or latest
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Write the report to this file, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Leave out the texts of the rows that a model got wrong
+    #[arg(long)]
+    pub no_texts: bool,
+    #[command(flatten)]
+    pub gates: Gates,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Id of the earlier run, or a unique prefix of it
+    #[arg(value_name = "EARLIER")]
+    pub earlier: String,
+    /// Id of the run to compare with it, a unique prefix of it, or latest
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+}
+
+/// Arguments of `cleanup`.
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// Run id, a unique prefix of one, or latest [default: every run whose process has ended]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Also delete the datasets, configurations, evaluation results and adapters of the run
+    #[arg(long, requires = "run")]
+    pub purge: bool,
+    /// Only list what would be released
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `cancel`.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// Run id or a unique prefix of one [default: the run in progress]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+}

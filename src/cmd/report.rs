@@ -1,0 +1,51 @@
+//! `dfwfd report`: shows a recorded run again, in the form that is asked for.
+
+use anyhow::Context as _;
+
+use super::{gates, whole_file};
+use crate::cli::{Global, Report};
+use crate::error::Exit;
+use crate::report::document::{self, Extras, Form};
+use crate::report::{assemble, run_tables};
+use crate::run::gates as run_gates;
+use crate::ui::{Format, Ui};
+
+/// Shows the report, or writes it to a file.
+pub(super) fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Result<Exit> {
+    let state_dir = super::state_dir::path(global);
+    let store = super::state_dir::existing_store(&state_dir)?;
+    let row = super::state_dir::named_run(store.as_ref(), &args.run, &state_dir)?;
+    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
+    let mut report = assemble::assemble(&store, &row, &state_dir)?;
+    let asked = gates::asked(&args.gates, &store.plan(&row.id)?, &store, &state_dir)?;
+    let exit = if asked.is_empty() {
+        Exit::Done
+    } else {
+        report.gates = run_gates::judge(&store, &row.id, &state_dir, &asked)?;
+        gates::told(&report.gates, Exit::Done, ui)
+    };
+    let document = |form| {
+        let extras = Extras::of(&store, &row, &report, &state_dir, !args.no_texts)?;
+        document::render(&report, &extras, form)
+    };
+    // A file gets no colour, and the width of a page.
+    let (width, color) = if args.output.is_some() { (100, false) } else { (ui.width(), ui.color()) };
+    let text = match args.format {
+        Format::Human => run_tables::full(&report, width, color),
+        Format::Json => serde_json::to_string(&report).context("cannot write the report as JSON")?,
+        Format::Markdown => document(Form::Markdown)?,
+        Format::Junit => document(Form::JUnit)?,
+        Format::Html => document(Form::Html)?,
+    };
+    match (&args.output, args.format) {
+        (Some(path), _) => {
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            let written = whole_file::write(path, format!("{text}{end}").as_bytes());
+            written.with_context(|| format!("cannot write the report to {}", path.display()))?;
+        }
+        (None, Format::Human) => ui.result(&text),
+        (None, Format::Json) => ui.json(&report),
+        (None, _) => ui.payload(&text),
+    }
+    Ok(exit)
+}

@@ -1,0 +1,266 @@
+//! The content of a document, as texts and per cents: every number of the report is turned into its words here, once.
+
+use serde::Serialize;
+
+use super::cases::{self, Case};
+use super::chart::Chart;
+use super::charts;
+use super::detail::Detail;
+use super::extras::Extras;
+use super::words::{capitalised, evaluations, interval, label, number, shown};
+use crate::report::json::{self, Candidate, Evaluation, Report};
+use crate::report::metrics::metric_label;
+use crate::report::text::{count, duration};
+use crate::run::gates::Gate;
+use crate::score::Estimate;
+use crate::vocabulary::Failure;
+
+/// The content of a document.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    title: String,
+    run: String,
+    workload: String,
+    state: &'static str,
+    started_at: String,
+    seconds: f64,
+    rehearsal: bool,
+    verdict: String,
+    error: Option<Failure>,
+    facts: Vec<Fact>,
+    warnings: Vec<String>,
+    gates: Vec<GateLine>,
+    metric: String,
+    models: Vec<Model>,
+    comparisons: Vec<Comparison>,
+    scores: Option<ScoreTable>,
+    details: Vec<Detail>,
+    cost: Option<Chart>,
+    history: Option<Chart>,
+    data: Vec<Fact>,
+    adapters: Vec<Adapter>,
+    cases: Vec<Case>,
+}
+
+#[derive(Debug, Serialize)]
+struct Fact {
+    label: String,
+    value: String,
+}
+
+#[derive(Debug, Serialize)]
+struct GateLine {
+    gate: String,
+    met: bool,
+    explanation: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Model {
+    name: String,
+    bars: Vec<IntervalBar>,
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct IntervalBar {
+    which: &'static str,
+    label: &'static str,
+    /// Per cent of the track.
+    at: f64,
+    low: Option<f64>,
+    span: Option<f64>,
+    value: String,
+    interval: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Comparison {
+    a: String,
+    b: String,
+    difference: String,
+    interval: String,
+    p: String,
+    verdict: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ScoreTable {
+    columns: Vec<ScoreColumn>,
+    rows: Vec<ScoreRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ScoreColumn {
+    model: String,
+    which: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ScoreRow {
+    name: String,
+    label: String,
+    cells: Vec<ScoreCell>,
+}
+
+#[derive(Debug, Serialize)]
+struct ScoreCell {
+    text: String,
+    interval: Option<String>,
+    /// The number itself, for readers that are programs.
+    raw: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Adapter {
+    name: String,
+    model: String,
+}
+
+impl Page {
+    /// Turns a report into words.
+    pub(super) fn new(report: &Report, extras: &Extras) -> Page {
+        let metric = report.headline_metric();
+        let workload = report.workload.as_deref().map_or_else(|| "workload not known".to_owned(), shown);
+        Page {
+            title: format!("{workload}: run {} of dfwfd", report.run),
+            run: report.run.clone(),
+            workload,
+            state: report.state.as_str(),
+            started_at: report.started_at.clone(),
+            seconds: report.seconds.unwrap_or_default(),
+            rehearsal: report.rehearsal,
+            verdict: report
+                .verdict
+                .as_ref()
+                .map_or_else(|| "This run has no verdict.".to_owned(), |verdict| shown(&verdict.sentence)),
+            error: report.error.as_ref().map(|error| chain(&error.failure)),
+            facts: facts(report),
+            warnings: report.warnings.iter().map(|warning| shown(warning)).collect(),
+            gates: report.gates.iter().map(gate).collect(),
+            metric: capitalised(&metric_label(metric)),
+            models: report.candidates.iter().map(|candidate| model(candidate, metric)).collect(),
+            comparisons: comparisons(report),
+            scores: score_table(report),
+            details: report.candidates.iter().filter_map(|one| Detail::of(one, &extras.rows)).collect(),
+            cost: charts::cost(report, metric),
+            history: charts::history(&extras.history, metric),
+            data: data_facts(report),
+            adapters: report.candidates.iter().filter_map(adapter).collect(),
+            cases: cases::of(report),
+        }
+    }
+}
+
+fn chain(failure: &Failure) -> Failure {
+    Failure { message: shown(&failure.message), causes: failure.causes.iter().map(|cause| shown(cause)).collect() }
+}
+
+fn gate(gate: &Gate) -> GateLine {
+    GateLine { gate: shown(&gate.gate), met: gate.met, explanation: shown(&gate.explanation) }
+}
+
+fn facts(report: &Report) -> Vec<Fact> {
+    let fact = |label: &str, value: String| Fact { label: label.to_owned(), value };
+    let mut facts = vec![fact("platform", report.platform.in_words().to_owned())];
+    facts.extend(report.seconds.map(|seconds| fact("time", duration(seconds))));
+    if let Some(data) = &report.data {
+        facts.push(fact("eval rows", count(data.eval)));
+        facts.push(fact("training rows", count(data.train)));
+    }
+    facts.push(fact("candidates", report.candidates.len().to_string()));
+    facts.push(fact("owner", shown(&report.owner)));
+    facts
+}
+
+fn model(candidate: &Candidate, metric: &str) -> Model {
+    let bar = |(which, evaluation): (&'static str, &Evaluation)| {
+        let score = evaluation.scores.get(metric)?;
+        let per_cent = |value: f64| (value.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
+        let low = score.low.map(per_cent);
+        Some(IntervalBar {
+            which,
+            label: label(which),
+            at: per_cent(score.value),
+            low,
+            span: low.zip(score.high).map(|(low, high)| per_cent(high) - low),
+            value: number(score.value),
+            interval: interval(score),
+        })
+    };
+    let note = match &candidate.error {
+        Some(error) => Some(format!("{}: {}", candidate.state.as_str(), shown(&error.message))),
+        None if candidate.evaluations.customized.is_none() => Some(candidate.state.as_str().to_owned()),
+        None => None,
+    };
+    Model { name: shown(&candidate.model), bars: evaluations(candidate).filter_map(bar).collect(), note }
+}
+
+fn comparisons(report: &Report) -> Vec<Comparison> {
+    let row = |one: &json::Comparison| Comparison {
+        a: shown(&one.a),
+        b: shown(&one.b),
+        difference: format!("{:+.3}", one.difference.value),
+        interval: one
+            .difference
+            .low
+            .zip(one.difference.high)
+            .map_or_else(String::new, |(low, high)| format!("{low:+.3} to {high:+.3}")),
+        p: one.p.map_or_else(String::new, |p| if p < 0.001 { "< 0.001".to_owned() } else { number(p) }),
+        verdict: shown(&one.explanation),
+    };
+    report.comparisons.iter().map(row).collect()
+}
+
+fn score_table(report: &Report) -> Option<ScoreTable> {
+    let mut columns: Vec<(ScoreColumn, &Evaluation)> = Vec::new();
+    for candidate in &report.candidates {
+        let column = |which| ScoreColumn { model: shown(&candidate.model), which: label(which) };
+        columns.extend(evaluations(candidate).map(|(which, one)| (column(which), one)));
+    }
+    let mut names: Vec<&String> = columns.iter().flat_map(|(_, one)| one.scores.keys()).collect();
+    names.sort();
+    names.dedup();
+    // The headline stands first.
+    names.sort_by_key(|name| name.as_str() != report.headline_metric());
+    let cell = |score: Option<&Estimate>| ScoreCell {
+        text: score.map_or_else(String::new, |score| number(score.value)),
+        interval: score.and_then(interval),
+        raw: score.map(|score| score.value),
+    };
+    let row = |name: &String| ScoreRow {
+        name: name.clone(),
+        label: metric_label(name),
+        cells: columns.iter().map(|(_, one)| cell(one.scores.get(name))).collect(),
+    };
+    let rows: Vec<ScoreRow> = names.into_iter().map(row).collect();
+    let columns = columns.into_iter().map(|(column, _)| column).collect();
+    (!rows.is_empty()).then_some(ScoreTable { columns, rows })
+}
+
+fn data_facts(report: &Report) -> Vec<Fact> {
+    let Some(data) = &report.data else { return Vec::new() };
+    let rejected: u64 = data.rejected.values().sum();
+    [
+        ("read", data.read),
+        ("rejected", rejected),
+        ("other", data.other),
+        ("duplicates", data.duplicates),
+        ("over the limit", data.over_limit),
+        ("kept", data.kept),
+        ("eval", data.eval),
+        ("training", data.train),
+        ("validation", data.validation),
+        ("held back", data.held_back),
+        ("conflicts", data.conflicts),
+        ("seed", data.seed),
+    ]
+    .into_iter()
+    .map(|(label, value)| Fact { label: label.to_owned(), value: count(value) })
+    .collect()
+}
+
+fn adapter(candidate: &Candidate) -> Option<Adapter> {
+    let name = candidate.training.as_ref()?.adapter.as_deref().map(shown)?;
+    Some(Adapter { name, model: shown(&candidate.model) })
+}

@@ -1,0 +1,212 @@
+//! The gates of a run: scores that it must reach (`--min`), and an earlier run that it must not fall behind (`--baseline`).
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+
+use super::across::{self, Across, PastModel, PastRun};
+use super::outcome::EvaluationFact;
+use crate::score::verdict::LEVEL;
+use crate::store::Store;
+
+/// The key of the gates that were asked for.
+pub(crate) const ASKED: &str = "gates-asked";
+
+/// The key of what became of them.
+pub(crate) const JUDGED: &str = "gates";
+
+/// The scores that a gate can name, beside those of a class.
+const SCORES: [&str; 14] = [
+    "accuracy",
+    "accuracy_lenient",
+    "function_name_accuracy",
+    "judge_correctness",
+    "kappa",
+    "kappa_lenient",
+    "macro_f1",
+    "macro_f1_lenient",
+    "micro_f1",
+    "micro_f1_lenient",
+    "name_and_arguments_accuracy",
+    "nemo_f1",
+    "weighted_f1",
+    "weighted_f1_lenient",
+];
+
+/// The scores of a class that a gate can name.
+const CLASS_SCORES: [&str; 3] = ["f1", "precision", "recall"];
+
+/// The gates that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gates {
+    pub minimums: Vec<Minimum>,
+    /// The id of the earlier run.
+    pub baseline: Option<String>,
+}
+
+/// A score that a candidate must reach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Minimum {
+    /// `None`: any candidate will do.
+    pub model: Option<String>,
+    pub score: String,
+    /// The class whose score it is.
+    pub class: Option<String>,
+    pub value: f64,
+}
+
+/// A gate and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gate {
+    /// As it was asked for: `macro_f1=0.85`, or `baseline RUN`.
+    pub gate: String,
+    pub met: bool,
+    /// The number that decided.
+    pub explanation: String,
+}
+
+impl Gates {
+    /// Tells whether there is nothing to judge.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.minimums.is_empty() && self.baseline.is_none()
+    }
+}
+
+impl Minimum {
+    /// Reads `[MODEL:]SCORE[CLASS]=VALUE`, such as `macro_f1=0.85` or `recall[Bankruptcy]=0.9`.
+    ///
+    /// # Errors
+    /// When the text has another form, or names a score or a model that does not exist.
+    pub(crate) fn parse(text: &str, models: &[&str]) -> anyhow::Result<Minimum> {
+        let (left, value) = text.rsplit_once('=').context("found no =, allowed: [MODEL:]SCORE=VALUE")?;
+        let value: f64 = value
+            .trim()
+            .parse()
+            .ok()
+            .filter(|value| (0.0..=1.0).contains(value))
+            .with_context(|| format!("found the value {}, allowed: a number from 0 to 1", value.trim()))?;
+        let (left, class) = match left.trim().strip_suffix(']').and_then(|left| left.split_once('[')) {
+            Some((left, class)) => (left, Some(class.trim().to_owned())),
+            None => (left.trim(), None),
+        };
+        let (model, score) = match left.rsplit_once(':') {
+            Some((model, score)) => (Some(model.to_owned()), score),
+            None => (None, left),
+        };
+        let allowed = if class.is_some() { &CLASS_SCORES[..] } else { &SCORES[..] };
+        if !allowed.contains(&score) {
+            bail!("found the score {score}, allowed: {}", allowed.join(", "));
+        }
+        if let Some(model) = model.as_deref().filter(|model| !models.contains(model)) {
+            bail!("found the model {model}, allowed: {}", models.join(", "));
+        }
+        Ok(Minimum { model, score: score.to_owned(), class, value })
+    }
+
+    fn written(&self) -> String {
+        let model = self.model.as_ref().map(|model| format!("{model}:")).unwrap_or_default();
+        let class = self.class.as_ref().map(|class| format!("[{class}]")).unwrap_or_default();
+        format!("{model}{}{class}={}", self.score, self.value)
+    }
+
+    /// Returns the score of an evaluation that the gate is about.
+    fn of(&self, fact: &EvaluationFact) -> Option<f64> {
+        let Some(label) = &self.class else { return fact.scores.get(&self.score).map(|score| score.value) };
+        let class = fact.classes.iter().find(|class| class.support > 0 && class.label.eq_ignore_ascii_case(label))?;
+        Some(match self.score.as_str() {
+            "precision" => class.precision,
+            "recall" => class.recall,
+            _ => class.f1,
+        })
+    }
+
+    fn judged(&self, last: &[&PastModel]) -> Gate {
+        let scores = last
+            .iter()
+            .filter(|last| self.model.as_ref().is_none_or(|model| *model == last.model))
+            .filter_map(|last| Some((self.of(&last.fact)?, last)));
+        let best = scores.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let explanation = match best {
+            Some((score, last)) => format!("{} has {score:.3}", last.name()),
+            None => match &self.class {
+                Some(class) => format!("no row of the eval set has the class {class}"),
+                None => "no candidate has this score".to_owned(),
+            },
+        };
+        Gate { gate: self.written(), met: best.is_some_and(|(score, _)| score >= self.value), explanation }
+    }
+}
+
+/// Judges the gates of a run by what its evaluations have left.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn judge(store: &Store, run: &str, state_dir: &Path, gates: &Gates) -> anyhow::Result<Vec<Gate>> {
+    let this = PastRun::read(store, run, state_dir)?;
+    let last: Vec<&PastModel> = this.last().collect();
+    let mut judged: Vec<Gate> = gates.minimums.iter().map(|minimum| minimum.judged(&last)).collect();
+    if let Some(baseline) = &gates.baseline {
+        // A baseline that cannot be read is a gate that is missed, not a run that fails.
+        let compared = PastRun::read(store, baseline, state_dir).and_then(|earlier| against(&this, &earlier));
+        let (met, explanation) = compared.unwrap_or_else(|error| (false, format!("{error:#}")));
+        judged.push(Gate { gate: format!("baseline {baseline}"), met, explanation });
+    }
+    Ok(judged)
+}
+
+/// Compares the best model of a run with the best of an earlier one.
+fn against(this: &PastRun<'_>, earlier: &PastRun<'_>) -> anyhow::Result<(bool, String)> {
+    let metric = across::metric(this)?;
+    let (new, new_score) = best(this, metric).with_context(|| format!("this run has no {metric}"))?;
+    let (old, old_score) = best(earlier, metric).with_context(|| format!("the earlier run has no {metric}"))?;
+    let Across { difference, paired } = across::compare((earlier, old), (this, new))?;
+    let significant = paired.is_none_or(|paired| paired.p <= LEVEL);
+    let how = if paired.is_some() { "paired on the same rows" } else { "unpaired: the eval rows differ" };
+    let worse = significant && difference.high.is_some_and(|high| high < 0.0);
+    let ends = difference.low.zip(difference.high);
+    let ends = ends.map_or_else(String::new, |(low, high)| format!(" ({low:+.3} to {high:+.3})"));
+    let (new, old) = (format!("{} {new_score:.3}", new.name()), format!("{} {old_score:.3}", old.name()));
+    Ok((!worse, format!("{new} against {old}: {:+.3}{ends}, {how}", difference.value)))
+}
+
+/// Returns the candidate whose last evaluation has the best score. Of equal scores the first in the configuration is the
+/// best.
+fn best<'a>(run: &'a PastRun<'_>, metric: &str) -> Option<(&'a PastModel, f64)> {
+    let scored = run.last().filter_map(|last| Some((last, last.fact.scores.get(metric)?.value)));
+    scored.reduce(|best, next| if next.1 > best.1 { next } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODELS: [&str; 2] = ["meta/llama-3.2-1b-instruct", "dfwfd/ngram-small"];
+
+    #[test]
+    fn a_minimum_reads_back_as_it_was_written() {
+        for text in [
+            "macro_f1=0.85",
+            "meta/llama-3.2-1b-instruct:accuracy=0.9",
+            "recall[Merger: cash]=0.5",
+            "dfwfd/ngram-small:f1[a=b]=1",
+        ] {
+            assert_eq!(Minimum::parse(text, &MODELS).unwrap().written(), text);
+        }
+    }
+
+    #[test]
+    fn what_no_run_can_meet_is_refused() {
+        for (text, why) in [
+            ("macro_f1", "found no ="),
+            ("macro_f1=85", "a number from 0 to 1"),
+            ("macro_f1=NaN", "a number from 0 to 1"),
+            ("f1=0.5", "allowed: accuracy"),
+            ("macro_f1[Earnings]=0.5", "allowed: f1, precision, recall"),
+            ("gpt:accuracy=0.5", "found the model gpt"),
+        ] {
+            let error = Minimum::parse(text, &MODELS).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

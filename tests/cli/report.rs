@@ -1,0 +1,171 @@
+//! Tests `report` and the gates of `run`: every form against the JSON report, texts, and exit codes.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, log, parse_lines};
+use crate::run::{LARGE, SMALL, recorded};
+
+const FLYWHEEL: &str = "nmp_config: {platform: embedded}\nnims: [{model_name: dfwfd/ngram-small}]\n";
+
+#[test]
+fn the_page_has_the_numbers_of_the_json_and_loads_nothing() {
+    let (folder, report) = recorded();
+    let again = folder.dfwfd(["report", "--format", "json"]).run().code(0).json();
+    assert_eq!(&again, report, "a recorded run has one report");
+    let output = folder.dfwfd(["report", "latest", "--format", "html", "--output", "out/r.html"]).run();
+    output.code(1).says("cannot write the report to out/r.html");
+    let output = folder.dfwfd(["report", "latest", "--format", "html", "--output", "r.html"]).run();
+    assert_eq!(output.code(0).stdout, "");
+    let html = folder.read("r.html");
+    let marked = regex::Regex::new(r#"data-score="([a-z0-9_]+)" data-value="([^"]+)""#).unwrap();
+    let mut found: Vec<(String, String)> = marked
+        .captures_iter(&html)
+        .map(|one| (one[1].to_owned(), one[2].parse::<f64>().unwrap().to_string()))
+        .collect();
+    let mut wanted: Vec<(String, String)> = Vec::new();
+    for candidate in report["candidates"].as_array().unwrap() {
+        for evaluation in candidate["evaluations"].as_object().unwrap().values() {
+            let scores = evaluation["scores"].as_object().unwrap();
+            wanted.extend(
+                scores.iter().map(|(name, score)| (name.clone(), score["value"].as_f64().unwrap().to_string())),
+            );
+        }
+    }
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+    for outside in ["<script", "http://", "https://", "@import", "<link", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let verdict = report["verdict"]["sentence"].as_str().unwrap();
+    assert!(html.contains(&verdict.replace('/', "&#x2f;")), "{verdict}");
+}
+
+#[test]
+fn texts_are_left_out_on_request() {
+    let (folder, report) = recorded();
+    let file = format!(".dfwfd/runs/{}/rows/ngram-small-customized.jsonl", report["run"].as_str().unwrap());
+    let rows = parse_lines(&folder.read(&file));
+    let wrong = rows.iter().find(|row| row["predicted"] != row["gold"]).unwrap();
+    let user: Value = serde_json::from_str(wrong["user"].as_str().unwrap()).unwrap();
+    let words: Vec<&str> = user[0].as_str().unwrap().split(|letter: char| !letter.is_ascii_alphabetic()).collect();
+    let word = words.iter().max_by_key(|word| word.len()).unwrap();
+    for format in ["html", "markdown"] {
+        let with = folder.dfwfd(["report", "--format", format]).run();
+        let without = folder.dfwfd(["report", "--format", format, "--no-texts"]).run();
+        assert!(with.code(0).stdout.contains("got wrong") && with.stdout.contains(word), "{format}: {word}");
+        assert!(!without.code(0).stdout.contains("got wrong"), "{format}");
+        assert!(without.stdout.contains(SMALL) || without.stdout.contains("dfwfd&#x2f;ngram-small"), "{format}");
+    }
+}
+
+#[test]
+fn a_table_is_the_one_of_status() {
+    let (folder, report) = recorded();
+    let status = folder.dfwfd(["status", "latest"]).run();
+    assert_eq!(folder.dfwfd(["report"]).run().code(0).stdout, status.stdout);
+    assert_eq!(folder.dfwfd(["report", "--format", "table"]).run().code(0).stdout, status.stdout);
+    assert!(status.stdout.contains(report["run"].as_str().unwrap()));
+    folder.dfwfd(["status", "--format", "html"]).run().code(2).says("html");
+    folder.dfwfd(["report", "zzzzzzzz"]).run().code(2).says("cannot find run zzzzzzzz");
+}
+
+#[test]
+fn a_recorded_run_is_judged_by_gates_and_each_is_a_test_case() {
+    let (folder, report) = recorded();
+    let macro_f1 = |model: &str| {
+        let candidate = report["candidates"].as_array().unwrap().iter().find(|one| one["model"] == model).unwrap();
+        candidate["evaluations"]["customized"]["scores"]["macro_f1"]["value"].as_f64().unwrap()
+    };
+    let best = macro_f1(SMALL).max(macro_f1(LARGE));
+    let class = &report["candidates"][0]["evaluations"]["customized"]["classes"][0];
+    let label = class["label"].as_str().unwrap();
+    let gate = |gate: String| folder.dfwfd(["report", "--format", "junit", "--min", &gate]).run();
+    for (text, met) in [
+        (format!("macro_f1={best}"), true),
+        (format!("macro_f1={}", best + 1e-6), false),
+        (format!("{SMALL}:macro_f1={}", macro_f1(SMALL)), true),
+        (format!("{SMALL}:macro_f1={}", macro_f1(SMALL) + 1e-6), false),
+        (format!("{SMALL}:recall[{label}]={}", class["recall"]), true),
+        ("recall[no such class]=0".to_owned(), false),
+    ] {
+        let output = gate(text.clone());
+        output.code(if met { 0 } else { 5 });
+        assert_eq!(output.stdout.contains("<failure"), !met, "{text}: {output}");
+        assert!(output.stdout.contains("classname=\"dfwfd.gates\""), "{output}");
+        assert_eq!(output.stderr.contains("gate missed"), !met, "{output}");
+    }
+    gate("macro-f1=0.5".into()).code(2).says("allowed: accuracy").hints();
+    gate("gpt-4:macro_f1=0.5".into()).code(2).says(SMALL);
+    // A run is never worse than itself.
+    let same = folder.dfwfd(["report", "--format", "json", "--baseline", "latest"]).run().code(0).json();
+    assert_eq!(same["gates"][0]["met"], true);
+    assert!(same["gates"][0]["explanation"].as_str().unwrap().contains("paired"), "{}", same["gates"]);
+}
+
+#[test]
+fn a_run_that_misses_a_gate_ends_with_five_and_one_that_meets_them_with_zero() {
+    let folder = Folder::with_config(FLYWHEEL);
+    folder.write("logs.jsonl", log("w", 200));
+    let run = |gates: &[&str]| folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).args(gates).run();
+    run(&["--min", "macro_f1=2"]).code(2).says("a number from 0 to 1");
+    assert_eq!(folder.dfwfd(["status", "--format", "json"]).run().json()["runs"], json!([]), "nothing has begun");
+    let missed = run(&["--min", "kappa=1", "--min", "macro_f1=0"]);
+    let report = missed.code(5).says("gate missed: kappa=1").json();
+    assert_eq!((&report["exit_code"], &report["state"]), (&json!(5), &json!("completed")));
+    let met: Vec<&Value> = report["gates"].as_array().unwrap().iter().map(|gate| &gate["met"]).collect();
+    assert_eq!(met, [&json!(false), &json!(true)]);
+    let recorded = folder.dfwfd(["report", "--format", "json"]).run().code(0).json();
+    assert_eq!(recorded["gates"], report["gates"], "the gates are part of the record");
+    assert!(folder.dfwfd(["report"]).run().code(0).stdout.contains("missed"));
+    let next = run(&["--baseline", report["run"].as_str().unwrap()]).code(0).json();
+    assert_eq!(next["gates"][0]["met"], true, "{}", next["gates"]);
+    // Other eval rows: the scores are taken as independent.
+    let other = ["--set", "data_split_config.random_seed=7", "--baseline", "latest"];
+    let other = run(&other).code(0).json();
+    assert!(other["gates"][0]["explanation"].as_str().unwrap().contains("unpaired"), "{}", other["gates"]);
+}
+
+#[test]
+fn a_run_that_became_worse_misses_its_baseline() {
+    let folder = Folder::shipped();
+    let run = |extra: &[&str]| {
+        let only = ["run", "--workload", "news_classifier", "--only", SMALL, "--format", "json"];
+        folder.dfwfd(only).args(extra).run()
+    };
+    let good = run(&[]).code(0).json();
+    let untrained = ["--set", "nims.0.customization_enabled=false", "--baseline", "latest"];
+    let worse = run(&untrained);
+    let worse = worse.code(5).says(&format!("gate missed: baseline {}", good["run"].as_str().unwrap())).json();
+    let explanation = worse["gates"][0]["explanation"].as_str().unwrap();
+    assert!(explanation.contains("paired on the same rows") && explanation.contains(":base"), "{explanation}");
+}
+
+#[test]
+fn two_runs_are_told_apart_by_what_differs() {
+    let folder = Folder::with_config(FLYWHEEL);
+    folder.write("logs.jsonl", log("w", 200));
+    let run = |extra: &[&str]| {
+        let report = folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).args(extra).run().code(0).json();
+        report["run"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (run(&[]), run(&[]));
+    let compare = |pair: [&str; 2]| folder.dfwfd(["compare", "--format", "json"]).args(pair).run().code(0).json();
+    let same = compare([&first, "latest"]);
+    assert_eq!((&same["earlier"], &same["run"]), (&json!(first), &json!(second)));
+    assert_eq!([&same["configuration"], &same["data"], &same["code"]], [&json!([]), &json!([]), &json!([])], "{same}");
+    let one = &same["comparisons"][0];
+    assert_eq!((&one["difference"]["value"], &one["p"]), (&json!(0.0), &json!(1.0)), "{one}");
+    let third = run(&["--set", "data_split_config.random_seed=7", "--set", "data_split_config.eval_size=50"]);
+    let other = compare([&first, &third]);
+    let keys = |of: &str| -> Vec<String> {
+        other[of].as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(keys("configuration"), ["data_split_config.eval_size", "data_split_config.random_seed"]);
+    assert!(keys("data").iter().any(|key| key == "eval"), "{other}");
+    assert_eq!(other["comparisons"][0]["p"], Value::Null);
+    assert!(other["comparisons"][0]["explanation"].as_str().unwrap().contains("unpaired"), "{other}");
+    let table = folder.dfwfd(["compare", &first, &third]).run();
+    table.code(0);
+    assert!(table.stdout.contains("data_split_config.random_seed") && table.stdout.contains(&third), "{table}");
+}
