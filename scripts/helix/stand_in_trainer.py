@@ -78,12 +78,17 @@ class Training:
             self.tell(message=str(error))
 
     def train(self):
+        # A step of Unsloth holds the whole spec of its job.
         config = self.step.step_spec.config
+        config = config.get("spec", config)
         storage = (Path(os.environ["HELIX_JOBS"]) / self.step.workspace / self.step.job
                    / str(self.step.attempt_id) / "job-storage")
         rows = read_rows(storage)
         epochs = config["schedule"]["epochs"]
-        per_epoch = -(-len(rows) // config["batch"]["global_batch_size"])
+        batch = config["batch"]
+        rows_per_step = batch.get("global_batch_size") or (
+            batch["per_device_train_batch_size"] * batch["gradient_accumulation_steps"])
+        per_epoch = -(-len(rows) // rows_per_step)
         steps = config["schedule"].get("max_steps") or epochs * per_epoch
         losses = {"train_loss": [], "val_loss": []}
         self.tell(message="Job is running", phase="training", backend="automodel", step=0, max_steps=steps, epoch=0,

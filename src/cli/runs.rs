@@ -105,6 +105,9 @@ pub struct Cleanup {
     /// Also delete the datasets, configurations, evaluation results and adapters of the run
     #[arg(long, requires = "run")]
     pub purge: bool,
+    /// Also delete base models that were made from a repository, unless another run has them
+    #[arg(long, requires = "purge")]
+    pub base_models: bool,
     /// Only list what would be released
     #[arg(long)]
     pub dry_run: bool,

@@ -23,7 +23,11 @@ use crate::ui::Ui;
 pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir::path(global);
     let store = super::state_dir::existing_store(&state_dir)?;
-    let depth = if args.purge { CleanupDepth::Purge } else { CleanupDepth::Gpus };
+    let depth = match (args.purge, args.base_models) {
+        (_, true) => CleanupDepth::BaseModels,
+        (true, _) => CleanupDepth::Purge,
+        _ => CleanupDepth::Gpus,
+    };
     let rows = match &args.run {
         Some(name) => vec![super::state_dir::named_run(store.as_ref(), name, &state_dir)?],
         None => store.as_ref().map(Store::runs).transpose()?.unwrap_or_default(),

@@ -126,6 +126,13 @@ pub(crate) struct CustomizerPlan {
     pub max_seq_length: u32,
 }
 
+impl PlatformPlan {
+    /// Returns the base URL for chat requests on Helix, which has one for each workspace.
+    pub(crate) fn gateway(&self) -> String {
+        format!("{}/apis/inference-gateway/v2/workspaces/{}/openai/-", self.nemo_base_url, self.namespace)
+    }
+}
+
 impl Plan {
     /// Returns the judge of this type of workload.
     pub(crate) fn judge_of(&self, workload: WorkloadType) -> Option<&JudgePlan> {

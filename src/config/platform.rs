@@ -42,8 +42,7 @@ impl Resolver<'_> {
         platform.nemo_base_url = self.base_url("nemo_base_url", "http://nemo.test", invocation);
         if self.is_helix() {
             platform.generation = Some(Generation::Helix);
-            let gateway = format!("apis/inference-gateway/v2/workspaces/{}/openai/-", platform.namespace);
-            platform.nim_base_url = format!("{}/{gateway}", platform.nemo_base_url);
+            platform.nim_base_url = platform.gateway();
             platform.datastore_base_url.clone_from(&platform.nemo_base_url);
         } else {
             platform.nim_base_url = self.base_url("nim_base_url", "http://nim.test", invocation);

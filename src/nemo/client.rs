@@ -163,6 +163,22 @@ impl Client {
         }
     }
 
+    /// Reports whether a base model exists. Version 1 knows them without a call.
+    pub async fn base_model_exists(&self, model: &BaseModel) -> Result<bool, ApiError> {
+        match self.dialect().await? {
+            Dialect::V1(_) => Ok(true),
+            Dialect::Helix(helix) => helix.base_model_exists(&helix.base_model_id(model)).await,
+        }
+    }
+
+    /// Deletes a base model that dfwfd has made, by its id, with everything that belongs to it. Others are kept.
+    pub async fn delete_base_model(&self, id: &str) -> Result<Removal, ApiError> {
+        match self.dialect().await? {
+            Dialect::V1(_) => Ok(Removal::Absent),
+            Dialect::Helix(helix) => helix.delete_base_model(id).await,
+        }
+    }
+
     /// Reports whether the gateway answers for a served model. With version 1, what is served answers.
     pub async fn answers(&self, model: &str) -> Result<bool, ApiError> {
         match self.dialect().await? {

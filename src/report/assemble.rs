@@ -39,8 +39,10 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     let mut warnings: Vec<String> = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
     // An earlier version kept them in both places.
     warnings.extend(concluded.into_iter().filter(|warning| !told.contains(warning)));
-    let nim_base_url = Some(plan.platform.nim_base_url.clone()).filter(|url| !url.is_empty() && !plan.rehearse);
     let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
+    let is_helix = version.as_ref().is_some_and(|version| version.generation == Generation::Helix);
+    let chat = if is_helix { plan.platform.gateway() } else { plan.platform.nim_base_url.clone() };
+    let nim_base_url = Some(chat).filter(|url| !url.is_empty() && !plan.rehearse);
     Ok(Report {
         schema: SCHEMA,
         run: row.id.clone(),

@@ -1,8 +1,13 @@
 //! The base models of candidates as the platform knows them.
 
+use anyhow::Context as _;
+
 use super::context::RunContext;
+use super::hold::{Lookup, ResourceSpec};
 use crate::config::plan::{Candidate, Plan};
 use crate::nemo::{BaseModel, Client};
+use crate::store::ResourceKind;
+use crate::vocabulary::Generation;
 
 /// Returns the base model of a candidate, without the token of its repository.
 pub(super) fn of(candidate: &Candidate) -> BaseModel {
@@ -33,8 +38,21 @@ pub(super) async fn ids(plan: &Plan, nemo: &Client) -> anyhow::Result<Vec<String
     Ok(ids)
 }
 
-/// Ensures that the base model of a candidate exists on the platform.
-pub(super) async fn ready(run: &RunContext, base_model: &BaseModel) -> anyhow::Result<()> {
+/// Ensures that a base model exists on the platform. One with a repository is made if it is absent, and is held: it is
+/// shared with other runs.
+pub(super) async fn ready(run: &RunContext, candidate: Option<&str>, base_model: &BaseModel) -> anyhow::Result<()> {
     let token = run.repository_tokens.get(&base_model.name).cloned();
-    run.read(run.nemo.ensure_base_model(&BaseModel { token, ..base_model.clone() })).await
+    let wanted = &BaseModel { token, ..base_model.clone() };
+    if wanted.repository.is_none() || run.generation != Generation::Helix {
+        return run.read(run.nemo.ensure_base_model(wanted)).await;
+    }
+    let id = &run.read(run.nemo.base_model_id(wanted)).await?;
+    let spec = ResourceSpec { kind: ResourceKind::BaseModel, base: id, candidate, by_name: true };
+    let look_up = |_| async move {
+        let exists = run.nemo.base_model_exists(wanted).await?;
+        Ok(if exists { Lookup::Found(Some(id.clone())) } else { Lookup::Absent })
+    };
+    let create = |_| async move { run.nemo.ensure_base_model(wanted).await.map(|()| Some(id.clone())) };
+    run.hold(spec, look_up, create).await.with_context(|| format!("cannot make the base model {id}"))?;
+    Ok(())
 }

@@ -127,7 +127,7 @@ pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Re
             wait_until_served(run, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
             return Ok(Nim::Adopted);
         }
-        base_model::ready(run, &wanted.base_model).await?;
+        base_model::ready(run, candidate, &wanted.base_model).await?;
         let spec = ResourceSpec { kind: ResourceKind::Deployment, base: &wanted.base, candidate, by_name: true };
         let row = run
             .hold(

@@ -69,8 +69,8 @@ impl RunContext {
                 }
             }
             Err(error) => {
-                // Refused or never sent, so nothing exists. Only of a dataset the repository may.
-                if spec.kind != ResourceKind::Dataset {
+                // Refused or never sent, so nothing exists. Only of what is made by several calls a part may.
+                if !matches!(spec.kind, ResourceKind::Dataset | ResourceKind::BaseModel) {
                     self.store.mark_released(resource.id)?;
                 }
                 Err(error.into())

@@ -13,8 +13,10 @@ use crate::store::{Resource, ResourceClass, RunRow, Store};
 pub(crate) enum CleanupDepth {
     /// The resources of class GPU.
     Gpus,
-    /// Everything.
+    /// Everything that only this run has.
     Purge,
+    /// Also the base models that it shares, unless another run has them.
+    BaseModels,
 }
 
 impl CleanupDepth {
@@ -22,7 +24,8 @@ impl CleanupDepth {
     pub(crate) fn includes(self, resource: &Resource) -> bool {
         match self {
             CleanupDepth::Gpus => resource.class() == ResourceClass::Gpu,
-            CleanupDepth::Purge => resource.class() != ResourceClass::Record,
+            CleanupDepth::Purge => !matches!(resource.class(), ResourceClass::Record | ResourceClass::Shared),
+            CleanupDepth::BaseModels => resource.class() != ResourceClass::Record,
         }
     }
 }
@@ -79,7 +82,7 @@ pub(crate) async fn release(
     };
     let deadline = names::millis(plan.limits.release_ms);
     let mut left = releaser.gpus(open, deadline).await;
-    if depth == CleanupDepth::Purge && left.is_empty() {
+    if depth != CleanupDepth::Gpus && left.is_empty() {
         // Read again, because running jobs have become finished ones.
         let mut rest = store.open_resources(&row.id)?;
         rest.retain(|resource| depth.includes(resource));

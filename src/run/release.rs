@@ -104,6 +104,7 @@ impl Releaser<'_> {
                 self.delete(row, || Box::pin(self.nemo.delete_training_config(self.namespace, &row.name))).await
             }
             (ResourceKind::Adapter, _) => self.delete_adapter(row).await,
+            (ResourceKind::BaseModel, _) => self.delete_base_model(row).await,
             // NeMo has no call to delete the record of a finished training job.
             (ResourceKind::Training, _) => Ok(()),
         }
@@ -212,6 +213,15 @@ impl Releaser<'_> {
         self.store.mark_released(row.id)?;
         Ok(())
     }
+
+    /// Deletes a base model, unless another run has it too: the last run that lets go of it deletes it.
+    async fn delete_base_model(&self, row: &Resource) -> anyhow::Result<()> {
+        if !self.store.is_shared(row)? {
+            self.nemo.delete_base_model(row.remote_id.as_deref().unwrap_or(&row.name)).await?;
+        }
+        self.store.mark_released(row.id)?;
+        Ok(())
+    }
 }
 
 /// Returns the earliest creation time of the job of a resource, by the clock of another machine.
@@ -232,6 +242,8 @@ fn storage_order(kind: ResourceKind) -> u8 {
         ResourceKind::Evaluation => 0,
         ResourceKind::Adapter => 1,
         ResourceKind::TrainingConfig => 2,
+        // The adapters are trained from it.
+        ResourceKind::BaseModel => 4,
         _ => 3,
     }
 }

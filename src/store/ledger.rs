@@ -23,6 +23,8 @@ pub enum ResourceKind {
     TrainingConfig,
     /// A trained adapter: its repository and its model entity.
     Adapter,
+    /// A base model that was made from a repository. Runs share it, so each has a row of its own.
+    BaseModel,
 }
 
 /// The reason to give a resource back, which decides when that happens.
@@ -34,6 +36,8 @@ pub enum ResourceClass {
     Storage,
     /// The product of the run. Only a purge deletes it.
     Product,
+    /// Shared with other runs. A purge deletes it on request, once no other run has it.
+    Shared,
     /// The record of a finished training job, which NeMo cannot delete.
     Record,
 }
@@ -95,6 +99,7 @@ impl Resource {
                 ResourceClass::Storage
             }
             (ResourceKind::Adapter, _) => ResourceClass::Product,
+            (ResourceKind::BaseModel, _) => ResourceClass::Shared,
             (ResourceKind::Training, true) => ResourceClass::Record,
         }
     }
@@ -245,6 +250,26 @@ impl Store {
             ))?
             .query_map([run], resource_of)?
             .collect()
+        })
+    }
+
+    /// Reports whether another run has an open row of the same remote resource.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) fn is_shared(&self, resource: &Resource) -> Result<bool> {
+        self.with("read the ledger", |c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM resources WHERE run <> ?1 AND kind = ?2 AND platform = ?3
+                 AND state <> 'released' AND coalesce(remote_id, name) = ?4)",
+                params![
+                    resource.run,
+                    resource.kind,
+                    resource.platform,
+                    resource.remote_id.as_deref().unwrap_or(&resource.name)
+                ],
+                |row| row.get(0),
+            )
         })
     }
 

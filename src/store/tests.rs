@@ -51,6 +51,38 @@ fn a_resource_goes_from_intent_to_released() {
 }
 
 #[test]
+fn a_base_model_is_shared_until_the_other_run_lets_go_of_it() {
+    let (_dir, store) = store();
+    let new = NewRun {
+        id: "ijklmnop",
+        workload: Some("w"),
+        owner: "u@h",
+        platform: PlatformKind::Nemo,
+        rehearsal: false,
+        plan: &7,
+    };
+    store.begin_run(&new).unwrap();
+    let mine = intend(&store, ResourceKind::BaseModel, "w/m");
+    assert_eq!((mine.class(), store.is_shared(&mine).unwrap()), (ResourceClass::Shared, false));
+    let (platform, elsewhere) = (&PlatformId::from("http://x"), &PlatformId::from("http://y"));
+    let of = |base, platform| NewResource {
+        run: "ijklmnop",
+        candidate: Some("m"),
+        kind: ResourceKind::BaseModel,
+        base,
+        platform,
+    };
+    store.record_intent(&of("w/other", platform)).unwrap();
+    store.record_intent(&of("w/m", elsewhere)).unwrap();
+    assert!(!store.is_shared(&mine).unwrap(), "another model, and another platform");
+    let theirs = store.record_intent(&of("w/m", platform)).unwrap();
+    store.mark_live(theirs.id, Some("w/m")).unwrap();
+    assert!(store.is_shared(&mine).unwrap());
+    store.mark_released(theirs.id).unwrap();
+    assert!(!store.is_shared(&mine).unwrap());
+}
+
+#[test]
 fn another_attempt_gets_another_name() {
     let (_dir, store) = store();
     let first = intend(&store, ResourceKind::TrainingConfig, "c@v1");

@@ -6,13 +6,14 @@ use super::ledger::{ResourceKind, ResourceState};
 use crate::vocabulary::{PlatformId, PlatformKind, RunState};
 
 impl ResourceKind {
-    const ALL: [ResourceKind; 6] = [
+    const ALL: [ResourceKind; 7] = [
         ResourceKind::Deployment,
         ResourceKind::Training,
         ResourceKind::Evaluation,
         ResourceKind::Dataset,
         ResourceKind::TrainingConfig,
         ResourceKind::Adapter,
+        ResourceKind::BaseModel,
     ];
 
     /// Returns the word for the kind in tables, in events and in the database.
@@ -24,6 +25,7 @@ impl ResourceKind {
             ResourceKind::Dataset => "dataset",
             ResourceKind::TrainingConfig => "training_config",
             ResourceKind::Adapter => "adapter",
+            ResourceKind::BaseModel => "base_model",
         }
     }
 
@@ -36,6 +38,7 @@ impl ResourceKind {
             ResourceKind::Dataset => "dataset",
             ResourceKind::TrainingConfig => "training config",
             ResourceKind::Adapter => "adapter",
+            ResourceKind::BaseModel => "base model",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A proxy between the binary and a server. Forwards requests, and holds one before, during or after its effect.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -4,14 +4,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
 
+mod full;
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../run/openai.rs"]
+mod openai;
 mod platform;
+#[path = "../harness/proxy.rs"]
+mod proxy;
 
-use std::time::Duration;
-
-use harness::Folder;
-use platform::{Platform, Started};
+use harness::{Folder, request};
+use platform::{ENTITY, Platform, Started};
 use serde_json::Value;
 
 /// Checks the report of a run that completed: nothing is held, nothing was made twice, and the platform tells the same
@@ -46,11 +49,7 @@ fn completed_and_purged(platform: &Platform, folder: &Folder, report: &Value) ->
 /// Kills a run while it trains, and returns the report of its resumption.
 fn killed_and_resumed(platform: &Platform, folder: &Folder) -> Value {
     let mut running = folder.dfwfd(["run"]).spawn();
-    let jobs = platform.path("customization", "automodel/jobs");
-    while platform.get(&jobs)["data"].as_array().unwrap().is_empty() {
-        assert!(!running.has_ended(), "it ended before it trained: {}", running.wait());
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    platform.wait_for("customization", "automodel/jobs", 1, &mut running);
     running.kill();
     folder.dfwfd(["run", "--resume", "--format", "json"]).run().code(0).json()
 }
@@ -71,6 +70,16 @@ fn a_killed_run_ends_with_the_scores_of_a_whole_one_and_both_leave_nothing() {
     // The stand-in for the base model knows nothing, its adapter knows the training rows.
     let f1 = |scores: &Value| scores["nemo_f1"]["value"].as_f64().unwrap();
     assert!(f1(&scores[0]) < f1(&scores[1]), "{scores:?}");
+}
+
+#[test]
+fn a_workspace_that_is_missing_is_refused_and_not_made() {
+    let Some(platform) = Platform::of("present") else { return };
+    let missing = Platform::empty(&platform.url, "missing");
+    let folder = missing.folder();
+    folder.dfwfd(["run"]).run().code(2).says(&format!("{}/{ENTITY} does not exist", missing.workspace)).hints();
+    let place = format!("/apis/entities/v2/workspaces/{}", missing.workspace);
+    assert_eq!(request(missing.address, "GET", &place, None).0, 404);
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, project, request, send, skip, testdata};
+use crate::harness::{Folder, Running, project, request, send, skip, testdata};
 
 /// The model of the candidate, and the entity that is named after it.
 pub(crate) const MODEL: &str = "meta/llama-3.2-1b-instruct";
@@ -130,6 +131,30 @@ impl Platform {
             }
         }
         made
+    }
+
+    /// Returns the names in a list.
+    pub(crate) fn names(&self, service: &str, list: &str) -> Vec<String> {
+        let answer = self.get(&format!("{}?page_size=100", self.path(service, list)));
+        let names = answer["data"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned());
+        names.collect()
+    }
+
+    /// Waits until a list has so many entries.
+    pub(crate) fn wait_for(&self, service: &str, list: &str, count: usize, running: &mut Running) {
+        while self.names(service, list).len() < count {
+            assert!(!running.has_ended(), "the run ended before {service} had {count} {list}");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// Gives the base model the marks of one that dfwfd has made.
+    pub(crate) fn mark_base_model_as_made(&self) {
+        for (service, list) in [("models", "models"), ("files", "filesets")] {
+            let place = self.path(service, &format!("{list}/{ENTITY}"));
+            let (status, answer) = request(self.address, "PATCH", &place, Some(&json!({ "description": "dfwfd" })));
+            assert_eq!(status, 200, "{place}: {answer}");
+        }
     }
 
     /// Returns a mean that the platform itself tells of an evaluation.

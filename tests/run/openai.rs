@@ -1,5 +1,7 @@
 //! An OpenAI-compatible endpoint for tests: answers chat requests by a rule, and remembers who asked what.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

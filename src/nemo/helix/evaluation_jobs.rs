@@ -51,7 +51,7 @@ fn uses_secret(job: &Value) -> bool {
 
 impl Helix {
     fn jobs(&self) -> JobService<'static> {
-        JobService { service: self.evals, jobs: ["evaluate", "jobs"] }
+        JobService { service: self.evals, jobs: &["evaluate", "jobs"] }
     }
 
     fn metrics(&self, new: &NewEvaluation) -> Vec<Value> {

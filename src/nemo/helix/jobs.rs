@@ -16,12 +16,12 @@ const LINES_TOLD: usize = 3;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobService<'a> {
     pub(super) service: &'a str,
-    pub(super) jobs: [&'a str; 2],
+    pub(super) jobs: &'a [&'a str],
 }
 
 impl JobService<'_> {
     fn path<'p>(&'p self, workspace: &'p str, rest: &[&'p str]) -> Vec<&'p str> {
-        path(self.service, workspace, &[&self.jobs[..], rest].concat())
+        path(self.service, workspace, &[self.jobs, rest].concat())
     }
 }
 

@@ -11,6 +11,7 @@ mod eval_rows;
 mod evaluation_jobs;
 mod evaluation_results;
 mod jobs;
+mod made_models;
 mod models;
 mod names;
 mod platform;

@@ -1,10 +1,9 @@
 //! Base model entities, and the ids that the platform serves (docs/helix-api.md, Base models and What is served).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Helix, PLATFORM, names, path};
 use crate::nemo::base_model::BaseModel;
-use crate::nemo::secret::Secret;
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, read_json};
 
 pub(super) const MODELS: &str = "models";
@@ -31,51 +30,6 @@ impl Helix {
         };
         let call = format!("use the base model {reference}");
         Err(ApiError::new(call, ErrorKind::Options(format!("the model entity {reference} {missing}")), None))
-    }
-
-    /// Stores the token of a repository, and returns the name of its secret.
-    async fn keep_token(&self, reference: &str, token: Option<&Secret>) -> Result<Option<String>, ApiError> {
-        let Some(token) = token else { return Ok(None) };
-        let (workspace, name) = names::split(reference, &self.workspace);
-        let secret = format!("{}-token", name.replace(['.', '@', '+', '_'], "-"));
-        match self.create_secret(workspace, &secret, token).await {
-            Ok(()) => Ok(Some(secret)),
-            Err(error) if error.already_exists() => Ok(Some(secret)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reports whether a base model entity exists and has files to train on.
-    async fn base_model_state(&self, reference: &str) -> Result<Option<bool>, ApiError> {
-        let (workspace, name) = names::split(reference, &self.workspace);
-        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["models", name]));
-        self.transport.find(request, |model| Some(read_json::text(model, &["fileset"]).is_some())).await
-    }
-
-    /// Makes the entity of a base model out of a Hugging Face repository. Runs share it, so one that exists stays as it is.
-    async fn create_base_model(
-        &self,
-        reference: &str,
-        repository: &str,
-        token_secret: Option<&str>,
-    ) -> Result<(), ApiError> {
-        let (workspace, name) = names::split(reference, &self.workspace);
-        let mut storage = json!({ "type": "huggingface", "repo_id": repository, "repo_type": "model" });
-        if let Some(secret) = token_secret {
-            storage["token_secret"] = json!(secret);
-        }
-        let fileset = json!({ "name": name, "purpose": "model", "description": "dfwfd", "storage": storage });
-        self.create_once(&path("files", workspace, &["filesets"]), fileset).await?;
-        let model = json!({ "name": name, "description": "dfwfd", "fileset": format!("{workspace}/{name}") });
-        self.create_once(&path(MODELS, workspace, &["models"]), model).await
-    }
-
-    async fn create_once(&self, path: &[&str], body: Value) -> Result<(), ApiError> {
-        match self.transport.send(ApiRequest::create(PLATFORM, path, body)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.already_exists() => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Returns the ids of all base models and adapters that deployments of the workspace serve.

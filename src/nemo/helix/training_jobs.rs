@@ -16,8 +16,8 @@ use crate::vocabulary::LossPoint;
 const TRAINING_STEP: &str = "training";
 
 /// The jobs of the default backend, and those of the other one.
-const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: ["automodel", "jobs"] };
-const UNSLOTH: JobService<'static> = JobService { service: "customization", jobs: ["unsloth", "jobs"] };
+const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: &["automodel", "jobs"] };
+const UNSLOTH: JobService<'static> = JobService { service: "customization", jobs: &["unsloth", "jobs"] };
 /// The end of the id of a job of Unsloth. No name of a run holds an `@`.
 const UNSLOTH_MARK: &str = "@unsloth";
 
@@ -213,6 +213,13 @@ fn losses(details: &Value) -> Vec<LossPoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_of_unsloth_is_told_by_its_id() {
+        assert_eq!(service_of("w/dfwfd-a-train").0.jobs, AUTOMODEL.jobs);
+        let (service, id) = service_of("w/dfwfd-a-train@unsloth");
+        assert_eq!((service.jobs, id), (UNSLOTH.jobs, "w/dfwfd-a-train"));
+    }
 
     #[test]
     fn progress_is_that_of_the_training_step() {

@@ -80,6 +80,36 @@ async fn the_configuration_of_a_refused_deployment_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_base_model_is_deleted_with_what_belongs_to_it_only_if_dfwfd_made_it() {
+    let jobs = json!({ "data": [
+        { "name": "a", "source": "models-system", "description": "Model Spec Analyzer for model w/m" },
+        { "name": "b", "source": "models-system", "description": "Model Spec Analyzer for model w/other" },
+        { "name": "c", "source": "mine", "description": "about w/m" },
+    ], "pagination": { "total_pages": 1 } });
+    let made = helix(move |line| match line {
+        line if line.starts_with("GET /nemo/apis/jobs/v2/workspaces/w/jobs?") => ok(jobs.clone()),
+        line if line.starts_with("GET ") => ok(json!({ "name": "m", "description": "dfwfd" })),
+        _ => reply(204, ""),
+    })
+    .await;
+    client(&made, None).delete_base_model("w/m").await.unwrap();
+    let deleted: Vec<String> = made.lines().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert_eq!(
+        deleted,
+        [
+            "DELETE /nemo/apis/models/v2/workspaces/w/models/m",
+            "DELETE /nemo/apis/files/v2/workspaces/w/filesets/m",
+            "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/m-token",
+            "DELETE /nemo/apis/jobs/v2/workspaces/w/jobs/a",
+        ]
+    );
+
+    let theirs = helix(|_| ok(json!({ "name": "m", "description": "of the operator" }))).await;
+    client(&theirs, None).delete_base_model("w/m").await.unwrap();
+    assert!(!theirs.lines().iter().any(|line| line.starts_with("DELETE")), "{:?}", theirs.lines());
+}
+
+#[tokio::test]
 async fn a_controller_that_is_late_is_asked_again() {
     let looks = AtomicU32::new(0);
     let fake = helix(move |line| match line {

@@ -1,0 +1,130 @@
+//! Base models that are made from a Hugging Face repository: an entity, a fileset of the same name that points to the
+//! repository, and a secret with its token (docs/helix-api.md, Base models). Runs share them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::jobs::JobService;
+use super::models::MODELS;
+use super::{Helix, PLATFORM, names, path};
+use crate::nemo::removal::Removal;
+use crate::nemo::secret::Secret;
+use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+
+/// The description of what dfwfd makes for all runs. Nothing else is deleted.
+const OURS: &str = "dfwfd";
+
+/// The jobs of all services, in which the platform analyses new models.
+const ALL_JOBS: JobService<'static> = JobService { service: "jobs", jobs: &["jobs"] };
+
+/// The origin of the jobs that analyse models.
+const ANALYSIS: &str = "models-system";
+
+/// The pause between two tries to delete a job that still ends.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Returns the name of the secret with the token of a base model's repository.
+fn token_secret(model: &str) -> String {
+    format!("{}-token", model.replace(['.', '@', '+', '_'], "-"))
+}
+
+/// Reports whether dfwfd has made an object.
+fn is_ours(object: &Value) -> bool {
+    read_json::text(object, &["description"]).as_deref() == Some(OURS)
+}
+
+impl Helix {
+    pub(crate) async fn base_model_exists(&self, reference: &str) -> Result<bool, ApiError> {
+        Ok(self.base_model_state(reference).await?.is_some())
+    }
+
+    /// Stores the token of a repository, and returns the name of its secret.
+    pub(super) async fn keep_token(&self, reference: &str, token: Option<&Secret>) -> Result<Option<String>, ApiError> {
+        let Some(token) = token else { return Ok(None) };
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let secret = token_secret(name);
+        match self.create_secret(workspace, &secret, token).await {
+            Ok(()) => Ok(Some(secret)),
+            // Of a try that did not get further. The token may be another one now.
+            Err(error) if error.already_exists() || error.may_have_been_accepted() => {
+                self.delete_secret(workspace, &secret).await?;
+                self.create_secret(workspace, &secret, token).await?;
+                Ok(Some(secret))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reports whether a base model entity exists and has files to train on.
+    pub(super) async fn base_model_state(&self, reference: &str) -> Result<Option<bool>, ApiError> {
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["models", name]));
+        self.transport.find(request, |model| Some(read_json::text(model, &["fileset"]).is_some())).await
+    }
+
+    /// Makes the entity of a base model out of a Hugging Face repository. Runs share it, so one that exists stays as it is.
+    pub(super) async fn create_base_model(
+        &self,
+        reference: &str,
+        repository: &str,
+        token_secret: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let mut storage = json!({ "type": "huggingface", "repo_id": repository, "repo_type": "model" });
+        if let Some(secret) = token_secret {
+            storage["token_secret"] = json!(secret);
+        }
+        let fileset = json!({ "name": name, "purpose": "model", "description": OURS, "storage": storage });
+        self.create_once(&path("files", workspace, &["filesets"]), fileset).await?;
+        let model = json!({ "name": name, "description": OURS, "fileset": format!("{workspace}/{name}") });
+        self.create_once(&path(MODELS, workspace, &["models"]), model).await
+    }
+
+    async fn create_once(&self, path: &[&str], body: Value) -> Result<(), ApiError> {
+        match self.transport.send(ApiRequest::create(PLATFORM, path, body)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.already_exists() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a base model that was made from a repository: entity, fileset, token, and the platform's own jobs for it.
+    pub(crate) async fn delete_base_model(&self, reference: &str) -> Result<Removal, ApiError> {
+        let (workspace, name) = names::split(reference, &self.workspace);
+        let entity = self.remove_ours(&path(MODELS, workspace, &["models", name])).await?;
+        let files = self.remove_ours(&path("files", workspace, &["filesets", name])).await?;
+        if entity == Removal::Absent && files == Removal::Absent {
+            return Ok(Removal::Absent);
+        }
+        self.delete_secret(workspace, &token_secret(name)).await?;
+        let end = format!(" {workspace}/{name}");
+        for job in self.transport.all(PLATFORM, &path("jobs", workspace, &["jobs"])).await? {
+            let is_of_model = read_json::text(&job, &["description"]).is_some_and(|text| text.ends_with(&end));
+            let is_analysis = read_json::text(&job, &["source"]).as_deref() == Some(ANALYSIS);
+            if let Some(job) = read_json::text(&job, &["name"]).filter(|_| is_of_model && is_analysis) {
+                self.end_and_delete(&format!("{workspace}/{job}")).await?;
+            }
+        }
+        Ok(Removal::Removed)
+    }
+
+    /// Deletes an object if dfwfd has made it.
+    async fn remove_ours(&self, place: &[&str]) -> Result<Removal, ApiError> {
+        match self.transport.find(ApiRequest::get(PLATFORM, place), |object| Some(is_ours(object))).await? {
+            Some(true) => self.transport.remove(ApiRequest::delete(PLATFORM, place)).await,
+            _ => Ok(Removal::Absent),
+        }
+    }
+
+    async fn end_and_delete(&self, id: &str) -> Result<(), ApiError> {
+        self.cancel_job(ALL_JOBS, id).await?;
+        loop {
+            match self.delete_job(ALL_JOBS, id).await {
+                // It still ends. The time of the release bounds this.
+                Err(error) if error.status() == Some(409) => tokio::time::sleep(BETWEEN_TRIES).await,
+                other => return other.map(|_| ()),
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The longer checks against a real NeMo Helix, which `.ci/full` runs: stops in each phase, failing trainings and
+//! endpoints, tool calls with a judge, base models that runs share, and kills at every call that changes something.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::completed_and_purged;
+use crate::harness::{Folder, request, testdata};
+use crate::openai::{Asked, OpenAi, says};
+use crate::platform::{ENTITY, Platform, Started};
+use crate::proxy::{Fate, ProxiedRequest, Proxy};
+
+/// The calls of a whole run that change something: two datasets with their files, deployment, three jobs, release.
+const CHANGES: usize = 13;
+
+/// Checks that a run holds nothing, and that purging it leaves nothing.
+fn nothing_is_left(platform: &Platform, folder: &Folder, report: &Value) {
+    assert_eq!(report["held"], json!([]), "{report:#}");
+    for list in ["models/deployments/", "models/deployment-configs/", "deployments/"] {
+        assert!(!platform.made().iter().any(|one| one.starts_with(list)), "{list} of {:#?}", platform.made());
+    }
+    folder.dfwfd(["cleanup", report["run"].as_str().unwrap(), "--purge"]).run().code(0);
+    assert_eq!(platform.made(), Vec::<String>::new());
+}
+
+/// Interrupts a run once there are so many things in a list.
+fn stopped_once(phase: &str, service: &str, list: &str, count: usize) {
+    let Some(platform) = Platform::of(&format!("stop-{phase}")) else { return };
+    let folder = platform.folder();
+    let mut running = folder.dfwfd(["run", "--format", "json"]).spawn();
+    platform.wait_for(service, list, count, &mut running);
+    running.signal(Signal::INT);
+    let output = running.wait();
+    let report = output.code(130).json();
+    assert_eq!(report["state"], "cancelled", "{phase}: {report:#}");
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_that_is_stopped_while_it_deploys_holds_nothing() {
+    stopped_once("deploy", "models", "deployments", 1);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_that_is_stopped_while_it_evaluates_the_base_model_holds_nothing() {
+    stopped_once("base", "evals", "evaluate/jobs", 1);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_that_is_stopped_while_it_trains_holds_nothing() {
+    stopped_once("train", "customization", "automodel/jobs", 1);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_that_is_stopped_while_it_evaluates_the_customized_model_holds_nothing() {
+    stopped_once("customized", "evals", "evaluate/jobs", 2);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_training_that_fails_is_told_with_the_reason_of_the_platform() {
+    let Some(failing) = Started::start("failing", "failing") else { return };
+    let platform = Platform::at(&failing.url, "failing");
+    let folder = platform.folder();
+    let output = folder.dfwfd(["run", "--format", "json"]).run();
+    output.code(1).says("Training failed: CUDA out of memory (stand-in)");
+    let report = output.json();
+    assert_eq!((&report["state"], &report["candidates"][0]["state"]), (&json!("failed"), &json!("failed")));
+    // The base model has its scores all the same.
+    assert_eq!(report["candidates"][0]["evaluations"]["base"]["rows"], 12);
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn an_endpoint_that_dies_is_told_and_nothing_is_held() {
+    let Some(platform) = Platform::of("dead") else { return };
+    let folder = platform.folder_at(&platform.url, "limits: {adapter: 20s}\n");
+    let mut running = folder.dfwfd(["run", "--format", "json"]).spawn();
+    platform.wait_for("evals", "evaluate/jobs", 1, &mut running);
+    let deployment =
+        platform.made().into_iter().find_map(|one| Some(one.strip_prefix("models/deployments/")?.to_owned()));
+    let place = platform.path("models", &format!("deployments/{}", deployment.unwrap()));
+    assert_eq!(request(platform.address, "DELETE", &place, None).0, 202);
+    let output = running.wait();
+    output.code(1).says("the evaluator returned no reply for").says("served");
+    let report = output.json();
+    assert_eq!(report["state"], "failed");
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn tool_calls_are_compared_and_judged_and_the_key_of_the_judge_does_not_stay() {
+    let Some(platform) = Platform::of("tools") else { return };
+    let key = "k3y-of-the-judge";
+    // The probe has one message, the question of the evaluator two.
+    let judge = OpenAi::start(|asked: &Asked, _| match asked.body["messages"].as_array().map(Vec::len) {
+        Some(2) => says("Both call the same.\nRATING: 1"),
+        _ => says("hello"),
+    });
+    let more = format!(
+        "evaluation_config: {{workload_type: tool_calling, tool_eval_type: tool-calling-judge}}\n\
+         llm_judge_config: {{deployment_type: remote, url: '{}', model_name: j}}\n",
+        judge.url()
+    );
+    let folder = platform.folder_at(&platform.url, &more);
+    let logs = testdata("tools_logs.jsonl");
+    let run = folder.dfwfd(["run", "--format", "json", "--logs"]).arg(&logs).env("LLM_JUDGE_API_KEY", key).run();
+    let report = run.code(0).json();
+    assert!(!run.to_string().contains(key), "the key was shown");
+    let asked = judge.asked();
+    assert!(asked.len() > 24 && asked.iter().all(|one| one.authorization == format!("Bearer {key}")), "{asked:?}");
+    let mut strict = Vec::new();
+    for variant in ["base", "customized"] {
+        let evaluation = &report["candidates"][0]["evaluations"][variant];
+        let score = |name: &str| evaluation["scores"][name]["value"].as_f64().unwrap();
+        let job = evaluation["job"].as_str().unwrap();
+        let mean = platform.mean(job, "tool-calling.function_name_and_args_accuracy");
+        assert!((score("name_and_arguments_accuracy") - mean).abs() < 1e-9, "{evaluation:#}");
+        assert!((score("judge_correctness") - platform.mean(job, "llm-judge.rating")).abs() < 1e-9, "{evaluation:#}");
+        strict.push(mean);
+    }
+    assert!(strict[0] < strict[1], "{strict:?}");
+    assert!(!platform.made().iter().any(|one| one.starts_with("secrets/")), "{:?}", platform.made());
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_shared_base_model_is_deleted_with_the_last_run_that_has_it() {
+    let Some(platform) = Platform::of("shared") else { return };
+    // As dfwfd makes it from a repository, which cannot be reached from here.
+    platform.mark_base_model_as_made();
+    let folder = platform.folder();
+    let repository = ["--set", "nims.0.base_model_repository=meta-llama/Llama-3.2-1B-Instruct"];
+    let untrained = ["--set", "nims.0.customization_enabled=false"];
+    let runs = [0, 1].map(|_| {
+        let report = folder.dfwfd(["run", "--format", "json"]).args(repository).args(untrained).run();
+        report.code(0).json()["run"].as_str().unwrap().to_owned()
+    });
+    let place = platform.path("models", &format!("models/{ENTITY}"));
+    let exists = || request(platform.address, "GET", &place, None).0;
+    let purge =
+        |run: &str, more: &[&str]| folder.dfwfd(["cleanup", run, "--purge"]).args(more).run().code(0).to_string();
+    purge(&runs[0], &[]);
+    assert_eq!(exists(), 200, "a purge keeps it");
+    purge(&runs[0], &["--base-models"]);
+    assert_eq!(exists(), 200, "the other run has it");
+    purge(&runs[1], &["--base-models"]);
+    assert_eq!(exists(), 404);
+    assert!(platform.names("files", "filesets").is_empty() && platform.names("jobs", "jobs").is_empty());
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_model_is_trained_by_unsloth_on_request() {
+    let Some(platform) = Platform::of("unsloth") else { return };
+    let folder = platform.folder();
+    let backend = ["--set", "nims.0.customizer_configs.backend=unsloth"];
+    let report = folder.dfwfd(["run", "--format", "json"]).args(backend).run().code(0).json();
+    assert!(report["candidates"][0]["training"]["job"].as_str().unwrap().ends_with("-train@unsloth"), "{report:#}");
+    assert!(platform.names("customization", "automodel/jobs").is_empty());
+    assert_eq!(platform.names("customization", "unsloth/jobs").len(), 1);
+    assert_eq!(report["candidates"][0]["evaluations"]["customized"]["rows"], 12);
+    nothing_is_left(&platform, &folder, &report);
+}
+
+/// Kills a run at one of its changing calls, before or after the effect, then resumes it or cleans up.
+fn killed_at(number: usize) {
+    let Some(platform) = Platform::of(&format!("kill-{number}")) else { return };
+    let (at, fate) = (number % CHANGES, if number < CHANGES { Fate::HeldBefore } else { Fate::HeldAfter });
+    let mut seen = 0;
+    let proxy = Proxy::before(platform.address, move |sent: &ProxiedRequest<'_>| {
+        // The requests of jobs go to the gateway.
+        let changes = !sent.line.starts_with("GET ") && !sent.line.contains("/inference-gateway/");
+        seen += usize::from(changes);
+        if changes && seen == at + 1 { fate } else { Fate::Pass }
+    });
+    let folder = platform.folder_at(&proxy.url(), "limits: {settle: 5s}\n");
+    let running = folder.dfwfd(["run"]).spawn();
+    proxy.wait();
+    running.kill();
+    if number.is_multiple_of(2) {
+        let output = folder.dfwfd(["run", "--resume", "--format", "json"]).run();
+        completed_and_purged(&platform, &folder, &output.code(0).json());
+    } else {
+        folder.dfwfd(["cleanup", "latest", "--purge"]).run().code(0);
+        assert_eq!(platform.made(), Vec::<String>::new(), "kill {number}");
+    }
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_killed_at_any_changing_call_is_resumed_or_cleaned_up() {
+    let all: Vec<usize> = (0..2 * CHANGES).collect();
+    let chosen = std::env::var("DFWFD_HELIX_KILLS").ok().filter(|chosen| chosen != "all");
+    let chosen = chosen.map(|chosen| chosen.split(',').map(|number| number.parse().unwrap()).collect());
+    for number in chosen.unwrap_or(all) {
+        killed_at(number);
+    }
+}
