@@ -4,6 +4,7 @@ pub mod cli;
 pub mod cmd;
 mod config;
 mod data;
+mod doctor;
 pub mod embedded;
 pub mod error;
 pub mod nemo;

@@ -14,7 +14,7 @@ use crate::ui::{ColorChoice, Format};
 
 pub use records::{InputFormat, Load, Logs, Records, Split};
 pub use runs::{Cancel, Cleanup, Compare, Gates, Report, Run, Status};
-pub use setup::{Clock, Completions, Init, Serve, UploadMode};
+pub use setup::{Clock, Completions, Doctor, Init, Serve, UploadMode};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -93,7 +93,7 @@ pub enum Command {
     Compare(Compare),
     /// Release what crashed, cancelled or old runs still hold on the platform
     #[command(after_help = examples!("docs/how-it-works.md": "dfwfd cleanup", "dfwfd cleanup --dry-run",
-        "dfwfd cleanup k3xq7w2a --purge"))]
+        "dfwfd cleanup k3xq7w2a --purge", "dfwfd cleanup --older-than 30d --purge"))]
     Cleanup(Cleanup),
     /// Ask a running run to stop and release everything it holds
     #[command(after_help = examples!("docs/how-it-works.md": "dfwfd cancel"))]
@@ -102,6 +102,9 @@ pub enum Command {
     #[command(after_help = examples!("docs/records.md": "dfwfd logs", "dfwfd logs --delete --workload old_experiment",
         "dfwfd logs --delete --until 2025-01-01"))]
     Logs(Logs),
+    /// Check everything that a run needs, and say what to do about each fault
+    #[command(after_help = examples!("docs/operations.md": "dfwfd doctor", "dfwfd doctor --config cluster.yaml --format json"))]
+    Doctor(Doctor),
     /// Serve the embedded NeMo-compatible platform on a port, for other clients and CI
     #[command(after_help = examples!("docs/embedded-platform.md": "dfwfd serve --port 8900",
         "dfwfd serve -- dfwfd run --config cluster.yaml --workload news_classifier"))]

@@ -17,7 +17,8 @@ pub struct Records {
     /// Take only records of this client; repeatable [default: all]
     #[arg(long = "client", value_name = "C")]
     pub clients: Vec<String>,
-    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
+    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, 7d for seven days ago, or last-run for the end of
+    /// the newest completed run of the workload [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Take only records before this time, written as for --since [default: no limit]

@@ -33,6 +33,9 @@ pub struct Run {
     /// exit with code 75
     #[arg(long)]
     pub share: bool,
+    /// Stop after this time and release everything, as Ctrl-C does: 90m, 6h [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub max_duration: Option<String>,
     /// Append every event of the run to this file, as JSON lines [default: not written]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -98,12 +101,17 @@ pub struct Compare {
 
 /// Arguments of `cleanup`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("runs").args(["run", "older_than"]))]
 pub struct Cleanup {
     /// Run id, a unique prefix of one, or latest [default: every run whose process has ended]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Also delete the datasets, configurations, evaluation results and adapters of the run
-    #[arg(long, requires = "run")]
+    /// Only runs that ended longer ago than this: 30d, 12h [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub older_than: Option<String>,
+    /// Also delete the datasets, configurations, evaluation results and adapters of the run, or of those --older-than selects;
+    /// their local records stay
+    #[arg(long, requires = "runs")]
     pub purge: bool,
     /// Also delete base models that were made from a repository, unless another run has them
     #[arg(long, requires = "purge")]

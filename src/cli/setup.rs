@@ -1,8 +1,17 @@
-//! Arguments of the commands beside the flywheel: the embedded platform, a first configuration, shell completions.
+//! Arguments of the commands beside the flywheel: the checks before it, the embedded platform, a first configuration, shell completions.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+
+use super::Records;
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub records: Records,
+}
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::run::leftovers::{self, CleanupDepth};
 use crate::run::liveness;
 use crate::run::lock::{self, Lock};
 use crate::run::release::StillHeld;
-use crate::store::{Resource, ResourceState, RunRow, Store};
+use crate::store::{Resource, ResourceState, RunRow, Store, now_ms};
 use crate::ui::Ui;
 
 /// Releases, and prints what was released.
@@ -28,10 +28,16 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
         (true, _) => CleanupDepth::Purge,
         _ => CleanupDepth::Gpus,
     };
-    let rows = match &args.run {
+    let mut rows = match &args.run {
         Some(name) => vec![super::state_dir::named_run(store.as_ref(), name, &state_dir)?],
         None => store.as_ref().map(Store::runs).transpose()?.unwrap_or_default(),
     };
+    if let Some(age) = &args.older_than {
+        let age = super::duration("--older-than", age)?;
+        let before = now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        // A run that was killed has no end. It worked at least until it was resumed.
+        rows.retain(|row| row.ended_ms.unwrap_or(row.started_ms.max(row.resumed_ms)) < before);
+    }
     let mut report = CleanupReport { schema: SCHEMA, released: Vec::new(), held: Vec::new(), error: None };
     let mut exit = Exit::Done;
     // The lock keeps a new run from being taken for an ended one. A look needs no lock.

@@ -5,9 +5,11 @@ mod cancel;
 mod cleanup;
 mod compare;
 mod completions;
+mod doctor;
 mod gates;
 mod init;
 mod interruptible;
+mod last_run;
 mod load;
 mod logs;
 mod rejects;
@@ -21,13 +23,14 @@ mod trace;
 mod whole_file;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cli::{Cli, Command, Global, Records};
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
-use crate::config::{Invocation, Need};
+use crate::config::{self, Invocation, Need};
 use crate::data::options::LogSource;
-use crate::error::{Exit, classify};
+use crate::error::{Exit, Fault, classify};
 use crate::report::json::ErrorObject;
 use crate::source::credentials::Credentials;
 use crate::source::local::LocalStore;
@@ -56,6 +59,7 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
         Command::Logs(args) => logs::run(global, &args, ui).await,
         Command::Serve(args) => serve::run(global, &args, ui).await,
+        Command::Doctor(args) => doctor::run(global, &args, ui).await,
         Command::Init(args) => init::run(global, &args, ui),
         Command::Completions(args) => completions::run(&args, ui),
     }
@@ -82,6 +86,13 @@ pub(crate) fn invocation_for(global: &Global, records: &Records, need: Need) -> 
         until: records.until.clone(),
         ..invocation(global, need)
     }
+}
+
+/// Reads the duration of a flag, such as `90m` or `30d`.
+pub(crate) fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
+    let read = config::duration_ms(text).map(Duration::from_millis);
+    let message = || format!("cannot read {flag} {text}: it is no duration");
+    read.ok_or_else(|| Fault::new(Exit::Usage, message()).hint("write it as 90m, 6h or 30d").into())
 }
 
 /// Returns the variables of the process and of the `.env` file beside the configuration of a recorded plan.

@@ -17,7 +17,8 @@ use crate::ui::Ui;
 
 /// Writes the datasets and prints their counts.
 pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
-    let plan = config::load(&super::invocation_for(global, &args.records, Need::Data))?;
+    let invocation = super::invocation_for(global, &args.records, Need::Data);
+    let plan = config::load(&super::last_run::resolve(invocation, ui)?)?;
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);

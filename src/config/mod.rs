@@ -32,6 +32,7 @@ use node::ConfigNode;
 use plan::Plan;
 pub(crate) use problem::Problems;
 use problem::{Location, Problem};
+pub(crate) use time::duration_ms;
 
 /// Larger files are refused as something else than a configuration.
 const LARGEST_FILE: u64 = 256 << 10;

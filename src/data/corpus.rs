@@ -24,6 +24,8 @@ pub(crate) struct Corpus {
     pub(crate) rows: Vec<CorpusRow>,
     /// Texts that have different labels, in the order of their kept rows.
     pub(crate) conflicts: Vec<LabelConflict>,
+    /// Epoch seconds of the oldest and of the newest row. `None` without rows.
+    pub(crate) window: Option<(i64, i64)>,
     /// Records that only the workload type refuses, in the order of reading.
     pub(crate) late: Vec<(Origin, Reject)>,
 }
@@ -82,6 +84,7 @@ impl Corpus {
         for second in entries.chunk_by_mut(|a, b| a.timestamp == b.timestamp) {
             second.sort_unstable_by_key(|entry| entry.id);
         }
+        let window = entries.first().zip(entries.last()).map(|(oldest, newest)| (oldest.timestamp, newest.timestamp));
         conflicts.sort_unstable_by_key(|&(timestamp, id, _)| (timestamp, id));
         let mut used = vec![false; labels.shown.len()];
         entries.iter().for_each(|entry| used[labels.class_of[name_of(entry, workload_type)]] = true);
@@ -95,7 +98,7 @@ impl Corpus {
         let rows = rows.collect();
         let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();
         let conflicts = conflicts.into_iter().map(|(_, _, conflict)| conflict).collect();
-        Corpus { workload, workload_type, types, counts, classes, rows, conflicts, late }
+        Corpus { workload, workload_type, types, counts, classes, rows, conflicts, window, late }
     }
 }
 

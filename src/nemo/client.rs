@@ -93,6 +93,11 @@ impl Client {
         }
     }
 
+    /// Reports whether a namespace exists.
+    pub async fn namespace_exists(&self, namespace: &str) -> Result<bool, ApiError> {
+        on!(self, namespace_exists(namespace))
+    }
+
     /// Ensures that a namespace exists for everything that a run creates.
     pub async fn ensure_namespace(&self, namespace: &str) -> Result<(), ApiError> {
         on!(self, ensure_namespace(namespace))

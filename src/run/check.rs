@@ -9,7 +9,7 @@ use super::gpus::{Budget, Mode, check_fit, least_gpus, mode};
 use super::judge::JudgeWithKey;
 use super::names;
 use super::obstacle::Obstacle;
-use crate::config::plan::{JudgePlace, Plan, ValueSource};
+use crate::config::plan::{Candidate, JudgePlace, Plan, ValueSource};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind};
 use crate::vocabulary::{Generation, PlatformVersion};
 
@@ -211,38 +211,45 @@ fn served_by_operator(
     (!by_us && served.iter().any(|id| id == model)).then(|| "the NIM proxy lists it".to_owned())
 }
 
-/// Checks that every target exists and is enabled. If a Customizer does not tell its targets, the job finds out.
+/// Checks that every candidate can be trained.
 async fn check_targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
-    if !nemo.has_training_configs().await? {
-        for candidate in plan.candidates.iter().filter(|candidate| candidate.helix.repository.is_none()) {
-            nemo.ensure_base_model(&base_model::of(candidate)).await.map_err(|error| match error.kind {
-                ErrorKind::Options(why) => {
-                    anyhow::Error::from(Obstacle::NoBaseModel { model: candidate.model_name.clone(), why })
-                }
-                _ => error.into(),
-            })?;
-        }
-        return Ok(());
-    }
-    let wanted = plan
-        .candidates
-        .iter()
-        .filter_map(|candidate| Some((candidate, candidate.customizer.as_ref()?.target.as_ref()?)));
-    for (candidate, target) in wanted {
-        let found = match nemo.training_target(target).await {
-            Ok(found) => found,
-            Err(error) if error.is_unreachable() => {
-                return Err::<(), ApiError>(error)
-                    .with_context(|| format!("cannot ask the Customizer for the target {target}"));
-            }
-            Err(_) => continue,
-        };
-        if found.is_none_or(|found| !found.enabled) {
-            let listed = nemo.training_targets().await.unwrap_or_default();
-            let enabled = listed.into_iter().filter(|target| target.enabled).map(|target| target.name).collect();
-            let (model, target) = (candidate.model_name.clone(), target.clone());
-            return Err(Obstacle::NoTarget { model, target, enabled }.into());
-        }
+    for candidate in &plan.candidates {
+        check_target(candidate, nemo).await?;
     }
     Ok(())
+}
+
+/// Checks that a candidate can be trained: that its target exists and is enabled, or that its base model exists. If a
+/// Customizer does not tell its targets, the job finds out.
+///
+/// # Errors
+/// [`Obstacle::NoTarget`], or the error of the platform.
+pub(crate) async fn check_target(candidate: &Candidate, nemo: &Client) -> anyhow::Result<()> {
+    if !nemo.has_training_configs().await? {
+        if candidate.helix.repository.is_some() {
+            return Ok(());
+        }
+        return nemo.ensure_base_model(&base_model::of(candidate)).await.map_err(|error| match error.kind {
+            ErrorKind::Options(why) => Obstacle::NoBaseModel { model: candidate.model_name.clone(), why }.into(),
+            _ => error.into(),
+        });
+    }
+    let Some(target) = candidate.customizer.as_ref().and_then(|customizer| customizer.target.as_ref()) else {
+        return Ok(());
+    };
+    let found = match nemo.training_target(target).await {
+        Ok(found) => found,
+        Err(error) if error.is_unreachable() => {
+            return Err::<(), ApiError>(error)
+                .with_context(|| format!("cannot ask the Customizer for the target {target}"));
+        }
+        Err(_) => return Ok(()),
+    };
+    if found.is_some_and(|found| found.enabled) {
+        return Ok(());
+    }
+    let listed = nemo.training_targets().await.unwrap_or_default();
+    let enabled = listed.into_iter().filter(|target| target.enabled).map(|target| target.name).collect();
+    let (model, target) = (candidate.model_name.clone(), target.clone());
+    Err(Obstacle::NoTarget { model, target, enabled }.into())
 }

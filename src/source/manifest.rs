@@ -44,6 +44,12 @@ pub(crate) struct Manifest {
     /// Texts that have different labels.
     pub(crate) conflicts: u64,
     pub(crate) seed: u64,
+    /// Epoch seconds of the oldest usable record. Manifests of older versions have none.
+    #[serde(default)]
+    pub(crate) first: Option<i64>,
+    /// Epoch seconds of the newest usable record.
+    #[serde(default)]
+    pub(crate) last: Option<i64>,
     /// Rows of each label (function) per dataset.
     pub(crate) classes: BTreeMap<String, ClassCounts>,
     pub(crate) files: Vec<DatasetFile>,
@@ -129,6 +135,8 @@ impl Manifest {
             held_back: split.held_back.len() as u64,
             conflicts: corpus.conflicts.len() as u64,
             seed: request.split.random_seed,
+            first: corpus.window.map(|(oldest, _)| oldest),
+            last: corpus.window.map(|(_, newest)| newest),
             warnings: warnings(corpus, &classes),
             classes,
             files,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use paths::Used;
 
 /// What each part of the crate may name of the others: a module with all below it. Downwards only.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("vocabulary", &[]),
     ("retry", &[]),
     ("data", &[]),
@@ -62,6 +62,23 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "platform",
         ],
     ),
+    (
+        "doctor",
+        &[
+            "vocabulary",
+            "config::plan",
+            "config::env",
+            "data::options",
+            "error",
+            "nemo",
+            "platform",
+            "report::json",
+            "report::text",
+            "run",
+            "source",
+            "store",
+        ],
+    ),
     ("ui", &["vocabulary", "report::text", "report::json", "error", "run::event"]),
     ("cli", &["ui"]),
     (
@@ -70,6 +87,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "cli",
             "config",
             "data",
+            "doctor",
             "error",
             "nemo",
             "platform",
@@ -103,7 +121,7 @@ const ONLY_IN: [(&str, &str); 11] = [
 ];
 
 /// The parts that may wait for something remote.
-const ASYNC: [&str; 6] = ["nemo", "run", "platform", "embedded", "cmd", "main"];
+const ASYNC: [&str; 7] = ["nemo", "run", "platform", "embedded", "doctor", "cmd", "main"];
 
 /// Names that say nothing about their subject.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "manager"];

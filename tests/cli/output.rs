@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, log, project, record};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "load",
     "split",
     "run",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 12] = [
     "cleanup",
     "cancel",
     "logs",
+    "doctor",
     "serve",
     "init",
     "completions",

@@ -11,8 +11,10 @@ mod resume;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::cli::{Global, Run};
+use crate::cmd;
 use crate::error::{Exit, Fault};
 use crate::run;
 use crate::run::signals::Stop;
@@ -30,9 +32,11 @@ type Begun = OnceLock<(PathBuf, String)>;
 pub(super) async fn run(global: &Global, args: &Run, ui: &Ui) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     let begun = Begun::new();
+    let limit = args.max_duration.as_deref().map(|text| cmd::duration("--max-duration", text)).transpose()?;
     tokio::select! {
         exit = start(global, args, ui, &stop, &begun) => return exit,
         () = stop.watch_signals() => {}
+        () = stop_after(limit, &stop) => {}
         () = stop.forced() => {}
     }
     let mut cleanup = "dfwfd cleanup".to_owned();
@@ -46,6 +50,15 @@ pub(super) async fn run(global: &Global, args: &Run, ui: &Ui) -> anyhow::Result<
     }
     let forced = "a second Ctrl-C ended the run before it had released everything";
     Err(Fault::new(Exit::Cancelled, forced).hint(cleanup).into())
+}
+
+/// Asks the run to stop once the time of `--max-duration` is over. Never resolves: the run ends itself.
+async fn stop_after(limit: Option<Duration>, stop: &Stop) {
+    if let Some(limit) = limit {
+        tokio::time::sleep(limit).await;
+        stop.ask("--max-duration");
+    }
+    std::future::pending().await
 }
 
 async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {

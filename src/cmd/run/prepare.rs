@@ -5,7 +5,7 @@ use super::begin::{self, LockedRun, Prepared};
 use super::platform_check;
 use super::{preview, resume};
 use crate::cli::{Global, Run};
-use crate::cmd::{cleanup, gates, invocation_for, state_dir, trace};
+use crate::cmd::{cleanup, gates, invocation_for, last_run, state_dir, trace};
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::error::{Exit, Fault};
@@ -24,7 +24,7 @@ pub(super) enum Start {
 
 /// Prepares a new run, or the one to resume.
 pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<Start> {
-    let mut invocation = invocation_for(global, &args.records, Need::Candidates);
+    let mut invocation = last_run::resolve(invocation_for(global, &args.records, Need::Candidates), ui)?;
     invocation.only.clone_from(&args.only);
     invocation.rehearse = args.rehearse;
     let plan = new_plan(global, args, &invocation)?;

@@ -21,6 +21,7 @@ fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         rows,
         conflicts: Vec::new(),
+        window: None,
         late: Vec::new(),
     }
 }

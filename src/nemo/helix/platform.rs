@@ -56,11 +56,16 @@ impl Helix {
         }
     }
 
+    /// Reports whether a workspace exists.
+    pub(crate) async fn namespace_exists(&self, workspace: &str) -> Result<bool, ApiError> {
+        let one = ApiRequest::get(PLATFORM, &["apis", "entities", "v2", "workspaces", workspace]);
+        Ok(self.transport.find(one, |_| Some(())).await?.is_some())
+    }
+
     /// Ensures that a workspace exists.
     pub(crate) async fn ensure_namespace(&self, workspace: &str) -> Result<(), ApiError> {
         let all = ["apis", "entities", "v2", "workspaces"];
-        let one = ApiRequest::get(PLATFORM, &[&all[..], &[workspace]].concat());
-        if self.transport.find(one, |_| Some(())).await?.is_some() {
+        if self.namespace_exists(workspace).await? {
             return Ok(());
         }
         let body = json!({ "name": workspace, "description": "dfwfd" });
@@ -69,8 +74,11 @@ impl Helix {
             // Another run has made it meanwhile, or this one has and lost the answer.
             Err(error) if error.already_exists() => Ok(()),
             Err(error) if error.may_have_been_accepted() => {
-                let one = ApiRequest::get(PLATFORM, &[&all[..], &[workspace]].concat());
-                self.transport.find(one, |_| Some(())).await?.ok_or(error)
+                if self.namespace_exists(workspace).await? {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
             Err(error) => Err(error),
         }

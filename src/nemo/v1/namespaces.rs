@@ -20,6 +20,12 @@ impl V1 {
         self.ensure(create, ApiRequest::get(Service::DataStore, &path)).await
     }
 
+    /// Reports whether the Entity Store has a namespace.
+    pub(crate) async fn namespace_exists(&self, namespace: &str) -> Result<bool, ApiError> {
+        let look = ApiRequest::get(Service::EntityStore, &["v1", "namespaces", namespace]);
+        Ok(self.transport.find(look, |_| Some(())).await?.is_some())
+    }
+
     /// Creates something for which 409 counts as success. 422 counts only if the thing can be read, because it may also
     /// mean a bad name.
     async fn ensure(&self, create: ApiRequest, look: ApiRequest) -> Result<(), ApiError> {

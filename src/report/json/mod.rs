@@ -3,11 +3,13 @@
 
 mod candidates;
 mod commands;
+mod doctor;
 mod failure;
 mod run;
 
 pub(crate) use candidates::{Candidate, Evaluation, Evaluations, Training, Usage};
 pub(crate) use commands::{CleanupReport, LoadCounts, LoadReport, LogList, LogRow, RunList, RunSummary, SplitReport};
+pub(crate) use doctor::{Check, CheckState, DoctorReport};
 pub(crate) use failure::ErrorObject;
 pub(crate) use run::{Comparison, Held, Judge, Report, Verdict};
 

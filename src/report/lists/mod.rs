@@ -1,9 +1,9 @@
 //! The lists for people: runs, workloads of the log store, resources that a cleanup released. Values in, text out.
 
-use super::json::{CleanupReport, Held, LogRow, RunSummary};
+use super::json::{CheckState, CleanupReport, DoctorReport, Held, LogRow, RunSummary};
 use super::layout::{Grid, Overflow, Page, Side};
 use super::metrics::metric_label;
-use super::text::{Tone, count, counted, duration};
+use super::text::{Tone, count, counted, duration, paint};
 use crate::vocabulary::RunState;
 
 /// Returns the page of `status` without a run.
@@ -48,6 +48,42 @@ pub(crate) fn runs(rows: &[RunSummary], width: usize, color: bool) -> String {
 /// Returns an RFC 3339 time to the minute, and any other text unchanged.
 fn minute(time: &str) -> String {
     time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// Returns the page of `doctor`: a line for each check under its section, and its remedy below.
+pub(crate) fn doctor(report: &DoctorReport, width: usize, color: bool) -> String {
+    let mut page = Page::new(width, color);
+    let mut section = "";
+    for check in &report.checks {
+        if check.section != section {
+            section = &check.section;
+            page.title(section);
+        }
+        let tone = match check.state {
+            CheckState::Ok => Tone::Good,
+            CheckState::Warning | CheckState::Skipped => Tone::Warning,
+            CheckState::Failed => Tone::Bad,
+        };
+        page.plain(
+            &format!("  {} ", paint(color, tone, &format!("{:<7}", check.state.as_str()))),
+            &format!("{}: {}", check.subject, check.detail),
+        );
+        if let Some(remedy) = &check.remedy {
+            page.plain("          do: ", remedy);
+        }
+    }
+    let count = |state: CheckState| report.checks.iter().filter(|check| check.state == state).count() as u64;
+    let (failed, warnings) = (count(CheckState::Failed), count(CheckState::Warning));
+    page.gap();
+    page.plain(
+        "",
+        &match (failed, warnings) {
+            (0, 0) => "Everything that a run needs is there.".to_owned(),
+            (0, _) => format!("A run can start. {}.", counted(warnings, "warning")),
+            _ => format!("A run cannot start: {} failed.", counted(failed, "check")),
+        },
+    );
+    page.text()
 }
 
 /// Returns the page of `logs`.

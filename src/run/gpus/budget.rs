@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count;
 use crate::config::plan::{Candidate, JudgePlan, Plan};
 use crate::run::obstacle::Obstacle;
 use crate::vocabulary::PlatformKind;
@@ -29,11 +30,17 @@ impl Budget {
         } else if plan.rehearse || plan.platform.kind == PlatformKind::Embedded {
             (Some(VIRTUAL_GPUS.max(least_gpus(plan))), "virtual GPUs of the embedded platform")
         } else {
-            match free_gpus() {
-                Some(0) => return Err(Obstacle::AllBusy),
-                Some(gpus) => (Some(gpus), "free GPUs of this machine"),
-                None => (None, "no NVML on this machine: one candidate at a time"),
-            }
+            let Some((counter, all)) = count::gpus() else {
+                let why = "neither NVML nor nvidia-smi on this machine: one candidate at a time".to_owned();
+                return Ok(Budget { gpus: None, why });
+            };
+            return match all.iter().filter(|gpu| !gpu.busy).count() {
+                0 => Err(Obstacle::AllBusy),
+                free => Ok(Budget {
+                    gpus: u32::try_from(free).ok(),
+                    why: format!("free GPUs of this machine, counted by {counter}"),
+                }),
+            };
         };
         Ok(Budget { gpus, why: why.to_owned() })
     }
@@ -43,16 +50,4 @@ impl Budget {
 pub(crate) fn least_gpus(plan: &Plan) -> u32 {
     let judge = plan.judge.as_ref().map_or(0, JudgePlan::gpus);
     plan.candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0) + judge
-}
-
-/// Counts the GPUs of this machine on which NVML sees no process. `None` without NVML.
-fn free_gpus() -> Option<u32> {
-    let nvml = nvml_wrapper::Nvml::init().ok()?;
-    let count = nvml.device_count().ok()?;
-    let is_free = |index: &u32| {
-        nvml.device_by_index(*index)
-            .and_then(|device| Ok(device.running_compute_processes()?.is_empty()))
-            .unwrap_or(false)
-    };
-    u32::try_from((0..count).filter(is_free).count()).ok()
 }

@@ -1,7 +1,9 @@
 //! The GPUs of a run. Candidates lease them from a pool, each its whole need at once together with a place among those
-//! that may hold a NIM, so no two can wait for each other. `budget` finds the number, `mode` how a candidate uses them.
+//! that may hold a NIM, so no two can wait for each other. `budget` finds the number, `count` counts what this machine
+//! has, `mode` tells how a candidate uses them.
 
 mod budget;
+mod count;
 mod mode;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 pub(crate) use budget::{Budget, VIRTUAL_GPUS, least_gpus};
+pub(crate) use count::{Gpu, gpus as gpus_of_machine};
 pub(crate) use mode::{Mode, check_fit, mode};
 
 /// The GPUs that the candidates of a run share. Clones share them too.

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::client::SearchClient;
 use super::error::ElasticError;
-use super::mapping::Mapping;
+use super::mapping::{self, Mapping};
 use super::request::ServerRequest;
+use super::runtime::BackgroundRuntime;
 use super::sample::DocumentSample;
 use super::server::Server;
 use super::window::{self, TimeUnits};
-use crate::data::options::Filter;
+use crate::data::options::{Filter, IndexAt};
+use crate::source::credentials::Credentials;
 
 /// The time that an index may take to recover.
 const RECOVERY_TIMEOUT: &str = "8s";
@@ -106,4 +108,20 @@ pub(crate) async fn matches_any(client: &SearchClient, query: &Value) -> Result<
     let body = json!({"size": 0, "query": query, "track_total_hits": 1, "terminate_after": 1});
     let found = client.send_json(ServerRequest::new(Method::Post, client.index_path("/_search")).json(&body)).await?;
     Ok(found["hits"]["total"]["value"].as_u64().unwrap_or_default() > 0)
+}
+
+/// Returns the server and its address in words, if records of the index can be read with these credentials.
+///
+/// # Errors
+/// As for reading.
+pub(crate) fn describe(at: &IndexAt, credentials: &Credentials, filter: &Filter) -> anyhow::Result<String> {
+    let client = SearchClient::new(at, credentials)?;
+    let filter = filter.clone();
+    let look = async move {
+        let index = inspect(&client, &filter).await?;
+        let any = matches_any(&client, &mapping::all_of(index.parts.clone())).await?;
+        let records = if any { "holds matching records" } else { "holds no matching record" };
+        Ok(format!("{}, index {}, {records}", named(&client, &index.server), client.index))
+    };
+    Ok(BackgroundRuntime::start()?.block_on(look)?)
 }

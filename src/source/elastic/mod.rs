@@ -8,7 +8,7 @@ pub(crate) mod count;
 pub(crate) mod delete;
 mod delivered;
 pub(crate) mod error;
-mod inspect;
+pub(crate) mod inspect;
 mod mapping;
 mod page;
 mod page_size;

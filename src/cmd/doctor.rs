@@ -1,0 +1,60 @@
+//! `dfwfd doctor`: checks everything that a run needs, and says what to do about each fault.
+
+use crate::cli::{Doctor, Global};
+use crate::config::plan::Plan;
+use crate::config::{self, Need, Problems};
+use crate::doctor::{self, Section, StateDir, Surroundings};
+use crate::error::Exit;
+use crate::nemo::Secret;
+use crate::report::json::{Check, DoctorReport, SCHEMA};
+use crate::report::lists;
+use crate::ui::Ui;
+
+/// Checks and prints the list. The exit code is that of the worst check.
+pub(super) async fn run(global: &Global, args: &Doctor, ui: &Ui) -> anyhow::Result<Exit> {
+    let invocation = super::invocation_for(global, &args.records, Need::Candidates);
+    let loaded = config::load(&invocation);
+    let level = loaded.as_ref().map_or_else(|_| Default::default(), |plan| plan.log_level);
+    super::trace::start(global.verbose, level, ui);
+    let mut checks = configuration(&loaded);
+    let environment = config::environment(&invocation);
+    if let Ok(plan) = &loaded {
+        checks.extend(doctor::check_variables(plan, &environment));
+    }
+    let dir = loaded.as_ref().map_or_else(|_| config::state_dir(&invocation), |plan| plan.state_dir.clone());
+    let state = StateDir::check(&dir);
+    checks.extend(state.checks);
+    match &loaded {
+        Ok(plan) => {
+            let key = config::judge_key(plan, &global.set, &environment).map(Secret::new);
+            let around =
+                Surroundings { environment: &environment, store: state.store.as_ref(), judge_key: key.as_ref() };
+            checks.extend(doctor::check_plan(plan, &around).await);
+        }
+        Err(_) => {
+            let why = "the configuration cannot be read";
+            checks.push(Section::Logs.skipped("source", why));
+            checks.push(doctor::check_gpus());
+            checks.push(Section::Platform.skipped("services", why));
+        }
+    }
+    let exit = doctor::exit(&checks);
+    let report = DoctorReport { schema: SCHEMA, exit_code: exit.code(), checks };
+    ui.json(&report);
+    ui.result(&lists::doctor(&report, ui.width(), ui.color()));
+    Ok(exit)
+}
+
+fn configuration(loaded: &Result<Plan, Problems>) -> Vec<Check> {
+    let part = Section::Configuration;
+    let plan = match loaded {
+        Ok(plan) => plan,
+        Err(problems) => return vec![part.failed("file", &anyhow::Error::new(problems.clone()), "correct the file")],
+    };
+    let file =
+        plan.config_file.as_ref().map_or_else(|| "no file: the defaults".to_owned(), |file| file.display().to_string());
+    let mut checks = vec![part.ok("file", file)];
+    let warning = |warning: &String| part.warning("file", warning, "docs/configuration.md describes every key");
+    checks.extend(plan.warnings.iter().map(warning));
+    checks
+}

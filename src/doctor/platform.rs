@@ -1,0 +1,179 @@
+//! The platform of a plan: its generation, each of its services, the namespace, the models that are to be trained, what others
+//! have deployed, and the judge.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::{Section, Surroundings};
+use crate::config::plan::{Candidate, JudgePlace, Plan, PlatformPlan};
+use crate::error::Exit;
+use crate::nemo::{ApiError, Client, Deployment, Service};
+use crate::platform;
+use crate::report::json::{Check, CheckState};
+use crate::run::check::check_target;
+use crate::run::gpus::{Budget, VIRTUAL_GPUS};
+use crate::run::judge::JudgeWithKey;
+use crate::run::{leftovers, names, rehearsal};
+use crate::vocabulary::{Generation, PlatformKind, PlatformVersion};
+
+const PART: Section = Section::Platform;
+
+/// The services of version 1, with the keys of their base URLs.
+const SERVICES: [(Service, &str, &str); 6] = [
+    (Service::EntityStore, "Entity Store", "nemo_base_url"),
+    (Service::DataStore, "Data Store", "datastore_base_url"),
+    (Service::Customizer, "Customizer", "nemo_base_url"),
+    (Service::Evaluator, "Evaluator", "nemo_base_url"),
+    (Service::Deployments, "Deployment Management", "nemo_base_url"),
+    (Service::Nim, "NIM proxy", "nim_base_url"),
+];
+
+const URLS: &str = "check the base URLs in nmp_config, and that the cluster is up";
+
+/// Checks the platform. Asks each service once and creates nothing.
+pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroundings<'_>) -> Vec<Check> {
+    if let Err(unknown) = rehearsal::check_candidates(plan) {
+        return vec![PART.failed("candidates", &unknown.into(), "correct nims.model_name")];
+    }
+    if plan.platform.kind == PlatformKind::Embedded || plan.rehearse {
+        return vec![PART.ok("generation", "the embedded platform, which starts and ends with each run")];
+    }
+    let gpus = budget.and_then(|budget| budget.gpus).unwrap_or(VIRTUAL_GPUS);
+    let connect = |plan: &Plan| platform::connect(plan, around.environment, gpus).map(|platform| platform.nemo);
+    let nemo = match connect(plan) {
+        Ok(nemo) => nemo,
+        Err(error) => return vec![PART.failed("connection", &error, URLS)],
+    };
+    let start = Instant::now();
+    let (generation, version) = match nemo.version().await {
+        Ok(version) => (PART.ok("generation", after(start, &in_words(&version))), Some(version)),
+        Err(error) => (PART.failed("generation", &error.into(), URLS), None),
+    };
+    let mut checks = vec![generation];
+    match version.map(|version| version.generation) {
+        Some(Generation::Helix) => {
+            checks.push(timed("platform", URLS, nemo.check_api()).await);
+            checks.extend(check_contents(plan, &nemo, around).await);
+        }
+        Some(Generation::V1) => checks.extend(check_services(plan, &nemo, around).await),
+        // The other services may still be there, and who repairs the first one wants to know.
+        None => {
+            let pinned = Plan {
+                platform: PlatformPlan { generation: Some(Generation::V1), ..plan.platform.clone() },
+                ..plan.clone()
+            };
+            if plan.platform.generation != Some(Generation::Helix)
+                && let Ok(nemo) = connect(&pinned)
+            {
+                checks.extend(check_services(&pinned, &nemo, around).await);
+            }
+        }
+    }
+    checks.extend(check_judge(plan, &nemo, around).await);
+    checks
+}
+
+fn in_words(version: &PlatformVersion) -> String {
+    match &version.version {
+        Some(number) => format!("{} {number}", version.generation.in_words()),
+        None => version.generation.in_words().to_owned(),
+    }
+}
+
+fn after(start: Instant, words: &str) -> String {
+    format!("{words}, in {} ms", start.elapsed().as_millis())
+}
+
+/// Checks with one call that a service responds.
+async fn timed(subject: &str, remedy: &str, call: impl Future<Output = Result<(), ApiError>>) -> Check {
+    let start = Instant::now();
+    match call.await {
+        Ok(()) => PART.ok(subject, after(start, "responds")),
+        // Any answer but its own is none.
+        Err(error) => {
+            let refused = error.is_refused();
+            let mut check = PART.failed(subject, &error.into(), remedy);
+            check.exit_code = Exit::Service.code();
+            if !refused {
+                check.remedy = Some(remedy.to_owned());
+            }
+            check
+        }
+    }
+}
+
+/// Checks the services of version 1, each with its own base URL, then what the platform holds.
+async fn check_services(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Vec<Check> {
+    let probes = SERVICES.map(|(service, name, key)| async move {
+        let remedy = format!("check nmp_config.{key}, which has no path such as /v1, and that the service is up");
+        timed(name, &remedy, nemo.probe(service)).await
+    });
+    // At once, because each that does not respond takes its time.
+    let mut checks = futures_util::future::join_all(probes).await;
+    if checks.iter().all(|check| check.state == CheckState::Ok) {
+        checks.extend(check_contents(plan, nemo, around).await);
+    } else {
+        checks
+            .push(PART.skipped("contents", "namespace, targets and deployments are checked once all services respond"));
+    }
+    checks
+}
+
+/// Checks the namespace, the targets and the deployments of others.
+async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Vec<Check> {
+    let namespace = &plan.platform.namespace;
+    let mut checks = vec![match nemo.namespace_exists(namespace).await {
+        Ok(true) => PART.ok("namespace", format!("{namespace} exists")),
+        Ok(false) => PART.ok("namespace", format!("{namespace} does not exist yet; a run makes it")),
+        Err(error) => PART.failed("namespace", &error.into(), URLS),
+    }];
+    for candidate in &plan.candidates {
+        checks.push(check_candidate(candidate, nemo).await);
+    }
+    checks.push(match nemo.deployments().await {
+        Ok(deployments) => check_deployments(&deployments, around),
+        Err(error) => PART.failed("deployments", &error.into(), URLS),
+    });
+    checks
+}
+
+async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
+    let subject = &candidate.model_name;
+    match check_target(candidate, nemo).await {
+        Ok(()) => match &candidate.customizer {
+            Some(_) => PART.ok(subject, "can be trained"),
+            None => PART.ok(subject, "is evaluated only"),
+        },
+        Err(error) => PART.failed(subject, &error, "correct customizer_configs of the candidate"),
+    }
+}
+
+/// Names the deployments of other state directories and of the operator.
+fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> Check {
+    let own: BTreeSet<String> = around.store.and_then(|store| leftovers::own_runs(store).ok()).unwrap_or_default();
+    let others: Vec<&str> = deployments
+        .iter()
+        .filter(|deployment| {
+            let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
+            names::parse(text.unwrap_or(&deployment.name)).is_some_and(|(run, _)| !own.contains(run))
+        })
+        .map(|deployment| deployment.name.as_str())
+        .collect();
+    if others.is_empty() {
+        return PART.ok("deployments", format!("{}, none of another dfwfd", deployments.len()));
+    }
+    let detail = format!("another dfwfd uses this platform: {}", others.join(", "));
+    PART.warning("deployments", detail, "wait until it ends, or run beside it with --share")
+}
+
+async fn check_judge(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Option<Check> {
+    let judge = plan.judge.as_ref()?;
+    let judge = JudgeWithKey { judge, key: around.judge_key };
+    Some(match judge.probe(nemo).await {
+        Ok(()) if matches!(judge.judge.place, JudgePlace::Local(_)) => {
+            PART.ok("judge", format!("{} is deployed by the run", judge.judge.model_name))
+        }
+        Ok(()) => PART.ok("judge", format!("{} answers", judge.judge.model_name)),
+        Err(obstacle) => PART.failed("judge", &obstacle.into(), "check llm_judge_config"),
+    })
+}

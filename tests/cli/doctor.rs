@@ -1,0 +1,251 @@
+//! `dfwfd doctor`: what it finds when all is well and when one thing is not, its remedies and its exit codes.
+
+use serde_json::Value;
+
+use crate::harness::{Folder, Output, Server, project, skip};
+
+/// The shipped candidates on a platform elsewhere. `serve` names its URLs in the environment.
+fn cluster() -> Folder {
+    let yaml = std::fs::read_to_string(project().join("flywheel.yaml")).unwrap();
+    let logs = project().join("testdata/news_logs.jsonl");
+    let yaml = yaml.replace("testdata/news_logs.jsonl", logs.to_str().unwrap()).replace("embedded\n", "nemo\n");
+    Folder::with_config(&yaml)
+}
+
+fn doctor(folder: &Folder, server: &Server, flags: &[&str]) -> Output {
+    folder.dfwfd(["doctor", "--format", "json", "--set", "gpus=4"]).envs(server.variables()).args(flags).run()
+}
+
+/// Returns the check of a subject.
+#[track_caller]
+fn check(output: &Output, subject: &str) -> Value {
+    let report = output.json();
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| check["subject"] == subject);
+    found.unwrap_or_else(|| panic!("no check of {subject}: {output}")).clone()
+}
+
+/// Returns the subjects of the checks in this state.
+fn subjects(output: &Output, state: &str) -> Vec<String> {
+    let report = output.json();
+    let checks = report["checks"].as_array().unwrap();
+    let of_state = checks.iter().filter(|check| check["state"] == state);
+    of_state.map(|check| check["subject"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn all_is_well_on_the_embedded_platform_and_nothing_is_made() {
+    let folder = Folder::shipped();
+    let output = folder.dfwfd(["doctor"]).run();
+    output.code(0);
+    for line in ["ok      file: ", "ok      database: no run yet", "Everything that a run needs is there."] {
+        assert!(output.stdout.contains(line), "{line}: {output}");
+    }
+    let left: Vec<_> = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["flywheel.yaml"], "doctor makes nothing");
+}
+
+#[test]
+fn all_is_well_on_a_platform_and_nothing_is_made_there() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let before = server.get("/nemo/v1/namespaces");
+    let output = doctor(&folder, &server, &[]);
+    output.code(0);
+    assert_eq!(output.json()["exit_code"], 0, "{output}");
+    for subject in ["Entity Store", "Data Store", "Customizer", "Evaluator", "Deployment Management", "NIM proxy"] {
+        let found = check(&output, subject);
+        assert!(found["detail"].as_str().unwrap().starts_with("responds, in "), "{found}");
+    }
+    assert_eq!(check(&output, "dfwfd/ngram-small")["detail"], "can be trained");
+    assert_eq!(check(&output, "namespace")["detail"], "dfwfd does not exist yet; a run makes it");
+    assert_eq!(subjects(&output, "failed"), Vec::<String>::new());
+    assert_eq!(server.get("/nemo/v1/namespaces"), before, "doctor makes nothing");
+}
+
+#[test]
+fn each_service_that_is_down_is_named_alone() {
+    let (folder, server) = (cluster(), Server::start(&["--control"]));
+    for (call, subject, key) in [
+        ("GET /datastore/v1/datastore/namespaces: status=404", "Data Store", "datastore_base_url"),
+        ("GET /nemo/v1/customization/targets: status=404", "Customizer", "nemo_base_url"),
+        ("GET /nemo/v1/evaluation/jobs: status=404", "Evaluator", "nemo_base_url"),
+        ("GET /nemo/v1/deployment/model-deployments: status=503", "Deployment Management", "nemo_base_url"),
+        ("GET /nim/v1/models: status=401", "NIM proxy", "api_key_env"),
+    ] {
+        let fault = serde_json::json!({ "fault": call });
+        assert_eq!(server.post("/control/faults", &fault).0, 200, "{call}");
+        let output = doctor(&folder, &server, &[]);
+        output.code(3);
+        assert_eq!(subjects(&output, "failed"), [subject], "{output}");
+        let found = check(&output, subject);
+        assert!(found["remedy"].as_str().unwrap().contains(key), "{found}");
+        assert_eq!(found["exit_code"], 3);
+        server.delete("/control/faults");
+    }
+}
+
+#[test]
+fn a_platform_that_is_away_hides_no_other_fault() {
+    let folder = cluster();
+    let away = "http://127.0.0.1:9";
+    let mut call = folder.dfwfd(["doctor", "--format", "json", "--set", "gpus=4", "--logs", "nowhere.jsonl"]);
+    for key in ["nemo", "nim", "datastore"] {
+        call = call.arg("--set").arg(format!("nmp_config.{key}_base_url={away}"));
+    }
+    let output = call.run();
+    // The configuration names a file that does not exist, which is said before any service is asked.
+    output.code(2);
+    assert!(check(&output, "file")["detail"].as_str().unwrap().contains("nowhere.jsonl"), "{output}");
+    let mut call = folder.dfwfd(["doctor", "--format", "json", "--set", "gpus=4"]);
+    for key in ["nemo", "nim", "datastore"] {
+        call = call.arg("--set").arg(format!("nmp_config.{key}_base_url={away}/{key}"));
+    }
+    let output = call.run();
+    output.code(3);
+    assert_eq!(subjects(&output, "failed").len(), 7, "{output}");
+    assert_eq!(subjects(&output, "skipped"), ["contents"]);
+}
+
+#[test]
+fn a_target_that_is_disabled_is_answered_with_those_that_are_not() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let target = serde_json::json!({
+        "namespace": "dfwfd", "name": "ngram-small@7", "base_model": "dfwfd/ngram-small", "enabled": false,
+        "num_parameters": 1, "precision": "bf16-mixed"
+    });
+    let (status, answer) = server.post("/nemo/v1/customization/targets", &target);
+    assert!(status < 300, "{answer}");
+    let output = doctor(&folder, &server, &["--set", "nims.0.customizer_configs.target=dfwfd/ngram-small@7"]);
+    output.code(2);
+    let found = check(&output, "dfwfd/ngram-small");
+    assert!(found["remedy"].as_str().unwrap().contains("dfwfd/ngram-small@1.0"), "{found}");
+    assert_eq!(subjects(&output, "failed"), ["dfwfd/ngram-small"]);
+}
+
+#[test]
+fn a_broken_configuration_does_not_hide_the_rest() {
+    let folder = Folder::with_config("nmp_config:\n  platfrom: nemo\n");
+    let output = folder.dfwfd(["doctor", "--format", "json"]).run();
+    output.code(2);
+    assert!(check(&output, "file")["detail"].as_str().unwrap().contains("did you mean"), "{output}");
+    assert_eq!(check(&output, "folder")["state"], "ok");
+    assert_eq!(subjects(&output, "skipped"), ["source", "services"]);
+}
+
+#[test]
+fn an_empty_log_store_is_data_that_a_run_cannot_use() {
+    let folder = Folder::with_config(
+        &std::fs::read_to_string(project().join("flywheel.yaml"))
+            .unwrap()
+            .replace("logs:\n  source: jsonl\n  path: testdata/news_logs.jsonl\n", ""),
+    );
+    let output = folder.dfwfd(["doctor", "--format", "json"]).run();
+    output.code(6);
+    assert!(check(&output, "log store")["remedy"].as_str().unwrap().contains("dfwfd load"), "{output}");
+}
+
+#[test]
+fn a_database_of_a_newer_dfwfd_is_left_alone() {
+    let folder = Folder::shipped();
+    std::fs::create_dir(folder.at(".dfwfd")).unwrap();
+    let path = folder.at(".dfwfd/dfwfd.db");
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 9999).unwrap();
+    drop(newer);
+    let output = folder.dfwfd(["doctor", "--format", "json"]).run();
+    output.code(2);
+    let found = check(&output, "database");
+    assert!(found["remedy"].as_str().unwrap().contains("newer dfwfd"), "{found}");
+    let after = rusqlite::Connection::open(&path).unwrap();
+    let version: i64 = after.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 9999);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_takes_no_more_bytes_is_found() {
+    use std::process::Command;
+    let folder = Folder::shipped();
+    // A limit on the size of files is the full disk that a test may have.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" doctor --format json";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_dfwfd")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| check["subject"] == "folder").unwrap();
+    assert!(found["detail"].as_str().unwrap().starts_with("cannot write to "), "{found}");
+    assert!(found["remedy"].as_str().unwrap().contains("--state-dir"), "{found}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_state_directory_that_others_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::shipped();
+    let dir = folder.at(".dfwfd");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = folder.dfwfd(["doctor", "--format", "json"]).run();
+    output.code(0);
+    let found = check(&output, "folder");
+    assert_eq!(found["state"], "warning", "{found}");
+    assert!(found["remedy"].as_str().unwrap().starts_with("chmod 700 "), "{found}");
+}
+
+#[cfg(unix)]
+#[test]
+fn without_nvml_the_gpus_are_counted_by_nvidia_smi() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let name = "without_nvml_the_gpus_are_counted_by_nvidia_smi";
+    if std::path::Path::new("/dev/nvidia0").exists() {
+        return skip(name, "gpu", "this machine has GPUs, which NVML counts");
+    }
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let script = folder.write(
+        "bin/nvidia-smi",
+        "#!/bin/sh\ncase $1 in\n*compute-apps*) echo GPU-a ;;\n*) echo 'GPU-a, H, 100, 81559'; echo 'GPU-b, H, 81000, 81559' ;;\nesac\n",
+    );
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", script.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let doctor = || folder.dfwfd(["doctor", "--format", "json"]).envs(server.variables()).env("PATH", &path);
+    let output = doctor().run();
+    output.code(0);
+    let gpus = check(&output, "GPUs")["detail"].as_str().unwrap().to_owned();
+    assert!(gpus.starts_with("2 GPUs counted by nvidia-smi: H (busy, 0 of 79 GiB free), H (free, 79 of 79"), "{gpus}");
+    let budget = check(&output, "GPU budget")["detail"].as_str().unwrap().to_owned();
+    assert!(budget.starts_with("1 (free GPUs of this machine, counted by nvidia-smi)"), "{budget}");
+    let output = doctor().args(["--set", "nims.1.gpus=2"]).run();
+    output.code(2);
+    assert!(
+        check(&output, "GPU budget")["detail"].as_str().unwrap().contains("needs 2 GPUs, the budget is 1"),
+        "{output}"
+    );
+}
+
+#[test]
+fn what_a_killed_run_still_holds_is_found_with_the_command_that_releases_it() {
+    let (folder, server) = (cluster(), Server::start(&["--control"]));
+    let fault = serde_json::json!({ "fault": "GET /nemo/v1/customization/jobs/*: stall=0" });
+    assert_eq!(server.post("/control/faults", &fault).0, 200);
+    let run = folder.dfwfd(["run", "--set", "gpus=4"]).envs(server.variables()).spawn();
+    let trains = |server: &Server| {
+        server.get("/nemo/v1/customization/jobs").1["data"].as_array().is_some_and(|jobs| !jobs.is_empty())
+    };
+    while !trains(&server) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    run.kill();
+    server.delete("/control/faults");
+    let output = doctor(&folder, &server, &[]);
+    output.code(0);
+    let found = check(&output, "leftovers");
+    assert_eq!(found["state"], "warning", "{found}");
+    let id = found["remedy"].as_str().unwrap().strip_prefix("dfwfd cleanup ").unwrap().to_owned();
+    folder.dfwfd(["cleanup", &id]).envs(server.variables()).run().code(0);
+    let output = doctor(&folder, &server, &[]);
+    assert!(!subjects(&output, "warning").contains(&"leftovers".to_owned()), "{output}");
+}

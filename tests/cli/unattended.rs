@@ -1,0 +1,84 @@
+//! Runs that nobody watches: the window since the last run, a limit on the time, and the purge of old runs.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, Server, log, project};
+
+/// The shipped candidates on a platform elsewhere, without the comparison's cost of a large eval set.
+fn cluster() -> Folder {
+    let yaml = std::fs::read_to_string(project().join("flywheel.yaml")).unwrap();
+    let folder = Folder::with_config(
+        &yaml
+            .replace("testdata/news_logs.jsonl", "logs.jsonl")
+            .replace("eval_size: 100", "eval_size: 20")
+            .replace("embedded\n", "nemo\n"),
+    );
+    folder.write("logs.jsonl", log("w", 120));
+    folder
+}
+
+/// Returns the time from which `--since last-run` takes records, or none if it takes all.
+fn since(folder: &Folder) -> Option<String> {
+    let output = folder
+        .dfwfd(["split", "--out", "never", "--since", "last-run", "--set", "data_split_config.eval_size=1000"])
+        .run();
+    let from = output.stderr.split("taking records from ").nth(1);
+    assert!(from.is_some() || output.stderr.contains("no run is completed yet, so all records are taken"), "{output}");
+    from.map(|from| from.split(' ').next().unwrap().to_owned())
+}
+
+#[test]
+fn last_run_is_the_end_of_the_newest_completed_run() {
+    let (folder, server) = (cluster(), Server::start(&["--clock", "polls"]));
+    assert_eq!(since(&folder), None, "without a run there is no limit");
+    let run = |flags: &[&str]| folder.dfwfd(["run", "--set", "gpus=4"]).args(flags).envs(server.variables()).run();
+    let report = run(&["--format", "json"]).expect(0).json();
+    let newest = report["data"]["last"].as_i64().unwrap();
+    let read = |line: &str| serde_json::from_str::<Value>(line).unwrap()["timestamp"].as_i64().unwrap();
+    assert_eq!(newest, folder.read("logs.jsonl").lines().map(read).max().unwrap());
+    let next = jiff::Timestamp::from_second(newest + 1).unwrap().to_string();
+    assert_eq!(since(&folder), Some(next.clone()));
+    // Nothing has come since: those records are not read as new ones.
+    let output = run(&["--since", "last-run"]);
+    output.code(6).says(&format!("taking records from {next} on"));
+    // A failed run leaves the window where it was. One with an end of its own moves it there.
+    assert_eq!(since(&folder), Some(next));
+    run(&["--until", "2100-01-01"]).code(0);
+    assert_eq!(since(&folder).as_deref(), Some("2100-01-01T00:00:00Z"));
+}
+
+#[test]
+fn a_run_that_takes_too_long_stops_and_releases_everything() {
+    let (folder, server) = (cluster(), Server::start(&["--control"]));
+    let fault = json!({ "fault": "GET /nemo/v1/customization/jobs/*: stall=0" });
+    assert_eq!(server.post("/control/faults", &fault).0, 200);
+    let flags = ["run", "--set", "gpus=4", "--max-duration", "3s", "--format", "json"];
+    let output = folder.dfwfd(flags).envs(server.variables()).run();
+    output.code(130).says("cancelled by --max-duration");
+    let report = output.json();
+    assert_eq!((&report["state"], &report["held"]), (&json!("cancelled"), &json!([])), "{output}");
+    let deployments = server.get("/nemo/v1/deployment/model-deployments").1;
+    assert!(!deployments.to_string().contains("dfwfd-"), "{deployments}");
+    let output = folder.dfwfd(["run", "--max-duration", "soon"]).run();
+    output.code(2).says("cannot read --max-duration soon").hints();
+}
+
+#[test]
+fn old_runs_are_purged_and_stay_in_the_list() {
+    let (folder, server) = (cluster(), Server::start(&["--clock", "polls"]));
+    folder.dfwfd(["run", "--set", "gpus=4"]).envs(server.variables()).run().code(0);
+    let datasets = || server.get("/nemo/v1/datasets").1["data"].as_array().unwrap().len();
+    assert!(datasets() > 0);
+    let cleanup = |age: &str| {
+        let flags = ["cleanup", "--older-than", age, "--purge", "--format", "json"];
+        folder.dfwfd(flags).envs(server.variables()).run().expect(0).json()
+    };
+    assert_eq!(cleanup("30d")["released"], json!([]));
+    assert!(datasets() > 0, "a young run keeps what it made");
+    assert!(!cleanup("0")["released"].as_array().unwrap().is_empty());
+    assert_eq!(datasets(), 0);
+    let runs = folder.dfwfd(["status", "--format", "json"]).run().expect(0).json();
+    assert_eq!(runs["runs"][0]["state"], "completed", "{runs}");
+    folder.dfwfd(["cleanup", "--purge"]).run().code(2);
+    folder.dfwfd(["cleanup", "latest", "--older-than", "1d"]).run().code(2);
+}
