@@ -89,7 +89,7 @@ fn every_example_is_named_in_a_page() {
         .flat_map(|page| page.links().into_iter().map(|(_, link)| target(page, &link).0).collect::<Vec<_>>())
         .filter_map(|path| path.canonicalize().ok())
         .collect();
-    let folders = [project().join("examples"), project().join("examples/ci")];
+    let folders = ["examples", "examples/ci", "examples/unattended"].map(|folder| project().join(folder));
     let examples =
         folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     for example in examples.filter(|path| is_listed(path)) {

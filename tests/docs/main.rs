@@ -15,3 +15,4 @@ mod links;
 mod markdown;
 mod run;
 mod shell;
+mod unattended;
