@@ -1,77 +1,123 @@
-//! One candidate from deployment to release. In *overlap* training runs beside the base evaluation; *in turn* each has
-//! the GPUs for itself.
+//! One candidate from deployment to release. It trains from the start, and is deployed beside its training if there are
+//! GPUs for both, else afterwards. One deployment serves all its evaluations.
+
+use tokio::sync::watch;
 
 use super::context::RunContext;
-use super::deploy::Nim;
-use super::gpus::{Lease, Mode};
-use super::outcome::{EvaluationFact, ModelVariant, TrainingFact, is_all_evaluated, is_evaluated, training_key};
-use super::{base_model, customize, deploy, evaluate};
+use super::deploy::{self, NimSpec};
+use super::gpus::{Lease, Share};
+use super::leases::{self, Leases};
+use super::outcome::{ModelVariant, is_all_evaluated};
+use super::{base_model, customize, evaluate};
 use crate::config::plan::Candidate;
+
+/// The adapter of a candidate, once it is trained. It is closed without one if the training fails.
+type Trained = watch::Receiver<Option<String>>;
+
+/// The training of the candidate failed. The training's own error says why.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no adapter to evaluate")]
+struct NoAdapter;
 
 /// Takes a candidate through all its steps. A step that an earlier process has finished is not repeated.
 ///
 /// # Errors
-/// When a step fails. Steps that run side by side are all awaited first.
-pub(super) async fn drive(
-    run: &RunContext,
-    candidate: &Candidate,
-    mode: Mode,
-    lease: &mut Lease,
-) -> anyhow::Result<()> {
+/// When a step fails. Steps that run side by side are all awaited first: a create in flight is never dropped.
+pub(super) async fn drive(run: &RunContext, candidate: &Candidate, leases: &mut Leases) -> anyhow::Result<()> {
     if is_all_evaluated(&run.store, &run.id, candidate)? {
         return Ok(());
     }
-    match (&candidate.customizer, mode) {
-        (None, _) => base_only(run, candidate).await,
-        (Some(_), Mode::Overlap) => overlap(run, candidate, lease).await,
-        (Some(_), Mode::InTurn) => in_turn(run, candidate).await,
+    let Leases { nim, training, .. } = leases;
+    if candidate.customizer.is_none() {
+        return serve(run, candidate, nim, None).await;
     }
+    // Both the training and the deployment need it.
+    base_model::ready(run, Some(&candidate.model_name), &base_model::of(candidate)).await?;
+    let (tell, trained) = watch::channel(None);
+    // Boxed, as below: a thread's stack is too small for all these steps in one future.
+    let training = Box::pin(train(run, candidate, training, tell));
+    let serving = Box::pin(serve(run, candidate, nim, Some(trained)));
+    let (adapter, served) = tokio::join!(training, serving);
+    adapter?;
+    served
 }
 
-/// A candidate that is not trained.
-async fn base_only(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
-    let nim = deploy(run, candidate).await?;
-    evaluate_base(run, candidate).await?;
-    deploy::undeploy_last(run, candidate, nim).await
-}
-
-async fn overlap(run: &RunContext, candidate: &Candidate, lease: &mut Lease) -> anyhow::Result<()> {
-    let nim = deploy(run, candidate).await?;
-    // Both are awaited even when one fails: a create in flight is never dropped.
-    let (base, adapter) = tokio::join!(evaluate_base(run, candidate), async {
-        let adapter = customize::customize(run, candidate).await?;
-        lease.shrink(candidate.gpus);
-        customize::adapter_served(run, candidate, &adapter).await?;
-        anyhow::Ok(adapter)
-    });
-    let adapter = adapter?;
-    base?;
-    evaluate::evaluate(run, candidate, ModelVariant::Customized, &adapter).await?;
-    deploy::undeploy_last(run, candidate, nim).await
-}
-
-async fn in_turn(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
-    if !is_evaluated(&run.store, &run.id, candidate, ModelVariant::Base)? {
-        let nim = deploy(run, candidate).await?;
-        evaluate_base(run, candidate).await?;
-        deploy::undeploy(run, candidate, nim).await?;
-    }
-    // A deployment that a killed process left would take GPUs from the training. After the training it is of use.
-    if run.store.fact::<TrainingFact>(&run.id, &training_key(&candidate.model_name))?.is_none() {
-        deploy::undeploy_leftover(run, candidate).await?;
-    }
+/// Trains the candidate, tells the adapter, and gives the GPUs of the training back.
+async fn train(
+    run: &RunContext,
+    candidate: &Candidate,
+    lease: &mut Option<Lease>,
+    tell: watch::Sender<Option<String>>,
+) -> anyhow::Result<()> {
     let adapter = customize::customize(run, candidate).await?;
-    let nim = deploy(run, candidate).await?;
-    customize::adapter_served(run, candidate, &adapter).await?;
-    evaluate::evaluate(run, candidate, ModelVariant::Customized, &adapter).await?;
-    deploy::undeploy_last(run, candidate, nim).await
+    tell.send_replace(Some(adapter));
+    drop(lease.take());
+    Ok(())
 }
 
-async fn evaluate_base(run: &RunContext, candidate: &Candidate) -> anyhow::Result<EvaluationFact> {
+/// Deploys the NIM, evaluates on it, and releases it as soon as it is of no more use.
+async fn serve(
+    run: &RunContext,
+    candidate: &Candidate,
+    lease: &mut Option<Lease>,
+    trained: Option<Trained>,
+) -> anyhow::Result<()> {
+    if lease.is_none() {
+        *lease = Some(tokio::select! {
+            granted = leases::lease(run, candidate, Share::Nim) => granted?,
+            error = failed(trained.clone()) => return Err(error.into()),
+        });
+    }
+    let nim = match Box::pin(deploy::deploy(run, &NimSpec::of_candidate(run, candidate)?)).await {
+        Ok(nim) => nim,
+        Err(error) => {
+            run.stop.check()?;
+            // The training may go on for hours, and needs no NIM that does not start.
+            match deploy::undeploy_leftover(run, candidate).await {
+                Ok(()) => drop(lease.take()),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "a deployment is still held"),
+            }
+            return Err(error);
+        }
+    };
+    let base = Box::pin(evaluate_base(run, candidate));
+    let customized = Box::pin(evaluate_customized(run, candidate, trained));
+    let (base, customized) = tokio::join!(base, customized);
+    let evaluated = base.and(customized);
+    if evaluated.is_err() {
+        // The end of the run releases everything.
+        run.stop.check()?;
+    }
+    if deploy::undeploy_last(run, candidate, nim).await? {
+        drop(lease.take());
+    }
+    evaluated
+}
+
+/// Ends when the training has failed.
+async fn failed(trained: Option<Trained>) -> NoAdapter {
+    if let Some(trained) = trained
+        && let Err(error) = adapter(trained).await
+    {
+        return error;
+    }
+    std::future::pending().await
+}
+
+/// Waits for the end of the training.
+async fn adapter(mut trained: Trained) -> Result<String, NoAdapter> {
+    let told = trained.wait_for(Option::is_some).await.map_err(|_| NoAdapter)?;
+    told.clone().ok_or(NoAdapter)
+}
+
+async fn evaluate_base(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
     let id = base_model::id(run, candidate).await?;
-    evaluate::evaluate(run, candidate, ModelVariant::Base, &id).await
+    evaluate::evaluate(run, candidate, ModelVariant::Base, &id).await.map(drop)
 }
 
-async fn deploy(run: &RunContext, candidate: &Candidate) -> anyhow::Result<Nim> {
-    deploy::deploy(run, &deploy::NimSpec::of_candidate(run, candidate)?).await
+async fn evaluate_customized(run: &RunContext, candidate: &Candidate, trained: Option<Trained>) -> anyhow::Result<()> {
+    let Some(trained) = trained else { return Ok(()) };
+    let adapter = adapter(trained).await?;
+    customize::adapter_served(run, candidate, &adapter).await?;
+    evaluate::evaluate(run, candidate, ModelVariant::Customized, &adapter).await.map(drop)
 }

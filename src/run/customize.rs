@@ -34,6 +34,22 @@ pub(super) async fn customize(run: &RunContext, candidate: &Candidate) -> anyhow
     Ok(fact.adapter)
 }
 
+/// Tells whether an earlier process has trained the candidate, and the platform still has the adapter.
+///
+/// # Errors
+/// When the platform cannot be asked.
+pub(super) async fn is_trained(run: &RunContext, candidate: &Candidate) -> anyhow::Result<bool> {
+    let known = run.store.fact::<TrainingFact>(&run.id, &training_key(&candidate.model_name))?;
+    let base = run.name_of(candidate, ResourceKind::Adapter, "lora")?;
+    let adapter = run.store.open_resource(&run.id, ResourceKind::Adapter, &base)?;
+    match (known, adapter.filter(|row| row.platform == run.platform)) {
+        (Some(fact), Some(row)) => {
+            run.read(run.nemo.adapter_exists(&run.plan.platform.namespace, &row.name, &fact.job)).await
+        }
+        _ => Ok(false),
+    }
+}
+
 /// Waits until the NIM serves the adapter.
 ///
 /// # Errors

@@ -160,15 +160,15 @@ pub(super) async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) 
     run.step(Some(&candidate.model_name), Step::Undeploy, work, |()| None).await
 }
 
-/// Releases the NIM of a candidate after its last step. A failure does not touch the scores: it becomes a warning, and the
-/// end of the run tries again.
+/// Releases the NIM of a candidate after its last step. Returns whether it is gone. A failure does not touch the scores: it
+/// becomes a warning, and the end of the run tries again.
 ///
 /// # Errors
 /// When the store cannot be written.
-pub(super) async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
+pub(super) async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<bool> {
     match undeploy(run, candidate, nim).await {
-        Ok(()) => Ok(()),
-        Err(error) => run.warn(format!("{}: {error:#}", candidate.model_name)),
+        Ok(()) => Ok(true),
+        Err(error) => run.warn(format!("{}: {error:#}", candidate.model_name)).map(|()| false),
     }
 }
 

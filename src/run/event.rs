@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::gpus::Share;
 use crate::store::ResourceKind;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
@@ -71,6 +72,15 @@ pub enum EventKind {
     GpusAwaited {
         candidate: String,
         gpus: u32,
+        purpose: Share,
+    },
+    /// A candidate got the GPUs that it waited for.
+    GpusGranted {
+        candidate: String,
+        gpus: u32,
+        purpose: Share,
+        /// The time that it waited.
+        seconds: f64,
     },
     /// A candidate has ended, well or badly.
     CandidateDone {

@@ -10,6 +10,7 @@ pub(crate) mod context;
 mod customize;
 pub(crate) mod datasets;
 mod deploy;
+mod estimate;
 mod evaluate;
 pub(crate) mod event;
 pub(crate) mod gates;
@@ -17,6 +18,7 @@ pub(crate) mod gpus;
 mod hold;
 mod job;
 pub(crate) mod judge;
+mod leases;
 pub(crate) mod leftovers;
 pub(crate) mod liveness;
 pub(crate) mod lock;
@@ -45,6 +47,7 @@ use crate::vocabulary::{CandidateState, Failure, RunState};
 use context::RunContext;
 use event::{EventKind, Step};
 use gpus::{Mode, mode};
+use leases::Leases;
 use outcome::{CandidateFact, candidate_key};
 use release::StillHeld;
 use signals::Interrupted;
@@ -119,16 +122,15 @@ async fn flywheel(run: &Arc<RunContext>) -> Vec<anyhow::Result<()>> {
         }
     };
     tracing::debug!(eval = sets.eval, train = sets.train, "the datasets are on the platform");
-    let mut order = todo;
-    // The candidate with the largest need probably takes longest, so it goes first.
-    order.sort_by_key(|&index| {
-        let candidate = &run.plan.candidates[index];
-        std::cmp::Reverse(candidate.gpus + candidate.training_gpus())
-    });
+    let candidates: Vec<&Candidate> = todo.iter().map(|&index| &run.plan.candidates[index]).collect();
+    let leases = match leases::first_leases(run, &candidates).await {
+        Ok(leases) => leases,
+        Err(error) => return vec![Err(error)],
+    };
     let mut tasks = JoinSet::new();
-    for (rank, index) in order.into_iter().enumerate() {
+    for (index, leases) in todo.into_iter().zip(leases) {
         let run = Arc::clone(run);
-        tasks.spawn(async move { one_candidate(&run, index, rank).await });
+        tasks.spawn(async move { one_candidate(&run, index, leases).await });
     }
     let mut ends: Vec<anyhow::Result<()>> = done.iter().map(|_| Ok(())).collect();
     while let Some(end) = tasks.join_next().await {
@@ -145,34 +147,19 @@ async fn prepare(run: &RunContext, todo: &[usize]) -> anyhow::Result<Manifest> {
     Ok(sets)
 }
 
-/// Runs one candidate on leased GPUs. Releases its resources before the lease is dropped, even if a step panics.
-async fn one_candidate(run: &RunContext, index: usize, rank: usize) -> anyhow::Result<()> {
+/// Runs one candidate on leased GPUs. Releases its resources before its leases are dropped, even if a step panics.
+async fn one_candidate(run: &RunContext, index: usize, mut leases: Leases) -> anyhow::Result<()> {
     let candidate = &run.plan.candidates[index];
-    let (mode, need) = mode(candidate, run.leasable_gpus());
-    let lease = run.gpus.lease(need, rank);
-    tokio::pin!(lease);
-    let granted = match lease.as_mut().now_or_never() {
-        Some(granted) => Ok(granted),
-        None => {
-            run.events.tell(EventKind::GpusAwaited { candidate: candidate.model_name.clone(), gpus: need });
-            tokio::select! {
-                granted = lease => Ok(granted),
-                interrupted = run.stop.asked() => Err(interrupted),
-            }
-        }
+    let work = async {
+        leases.begin(run, candidate).await?;
+        record_state(run, candidate, CandidateState::Running, None)?;
+        candidate::drive(run, candidate, &mut leases).await
     };
-    let result = match granted {
-        Err(interrupted) => Err(interrupted.into()),
-        Ok(mut lease) => {
-            record_state(run, candidate, CandidateState::Running, None)?;
-            let work = AssertUnwindSafe(candidate::drive(run, candidate, mode, &mut lease)).catch_unwind().await;
-            let result = work.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-            for (row, error) in release_gpus(run, Some(&candidate.model_name)).await {
-                tracing::warn!(error = format!("{error:#}"), name = row.name, "still held");
-            }
-            result
-        }
-    };
+    let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+    for (row, error) in release_gpus(run, Some(&candidate.model_name)).await {
+        tracing::warn!(error = format!("{error:#}"), name = row.name, "still held");
+    }
+    drop(leases);
     let state = match &result {
         Ok(()) => CandidateState::Completed,
         Err(error) if error.is::<Interrupted>() => CandidateState::Cancelled,

@@ -55,8 +55,9 @@ pub(super) fn line(event: &Event) -> Option<EventLine> {
         EventKind::StepFailed { candidate: Some(candidate), step, error } => {
             EventLine::Failure(format!("{}{} failed: {}", scope(Some(candidate)), step.label(), one_line(error)))
         }
-        EventKind::GpusAwaited { candidate, gpus } => {
-            EventLine::Note(format!("{}waits for {}", scope(Some(candidate)), counted(u64::from(*gpus), "GPU")))
+        EventKind::GpusAwaited { candidate, gpus, purpose } => {
+            let gpus = counted(u64::from(*gpus), "GPU");
+            EventLine::Note(format!("{}waits for {gpus} to {}", scope(Some(candidate)), purpose.in_words()))
         }
         EventKind::CandidateDone { candidate, state, .. } => {
             EventLine::Note(format!("{}{}", scope(Some(candidate)), state.as_str()))
@@ -69,6 +70,7 @@ pub(super) fn line(event: &Event) -> Option<EventLine> {
         }
         EventKind::StepStarted { .. }
         | EventKind::StepProgress { .. }
+        | EventKind::GpusGranted { .. }
         | EventKind::ResourceLive { .. }
         | EventKind::ResourceReleased { .. }
         | EventKind::Warning { .. } => return None,

@@ -172,7 +172,11 @@ impl Board {
                 self.forget(candidate.as_deref(), *step);
                 vec![candidate.clone()]
             }
-            EventKind::GpusAwaited { candidate, gpus } => {
+            EventKind::GpusGranted { candidate, .. } => {
+                self.waiting.remove(candidate);
+                vec![Some(candidate.clone())]
+            }
+            EventKind::GpusAwaited { candidate, gpus, .. } => {
                 self.waiting.insert(candidate.clone(), *gpus);
                 vec![Some(candidate.clone())]
             }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::run::event::{Event, EventKind, Step};
+use crate::run::gpus::Share;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
 
 /// The bytes written to a stream.
@@ -104,7 +105,7 @@ pub(crate) fn sample_run() -> Vec<Event> {
         event(start(&None, Step::Split)),
         event(done(&None, Step::Split, 0.21, Some("1,206 rows"))),
         event(start(&a, Step::Deploy)),
-        event(EventKind::GpusAwaited { candidate: name(&b), gpus: 2 }),
+        event(EventKind::GpusAwaited { candidate: name(&b), gpus: 2, purpose: Share::Training }),
         event(done(&a, Step::Deploy, 0.4, None)),
         event(start(&a, Step::BaseEvaluation)),
         event(start(&a, Step::Train)),
@@ -113,6 +114,7 @@ pub(crate) fn sample_run() -> Vec<Event> {
         event(done(&a, Step::BaseEvaluation, 75.2, Some("macro F1 0.41"))),
         event(done(&a, Step::Train, 185.0, Some("loss 0.12"))),
         event(EventKind::CandidateDone { candidate: name(&a), state: CandidateState::Completed, error: None }),
+        event(EventKind::GpusGranted { candidate: name(&b), gpus: 2, purpose: Share::Training, seconds: 189.0 }),
         event(start(&b, Step::Deploy)),
         event(EventKind::RunDone { state: RunState::Completed, exit_code: 0, seconds: 190.0 }),
     ]

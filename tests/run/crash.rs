@@ -21,6 +21,8 @@ struct Setup {
     candidates: usize,
     /// The GPU budget: 1 makes candidates run in turn.
     gpus: &'static str,
+    /// The GPUs of the platform. Where it has no more than the budget, one that is held twice is waited for in vain.
+    platform: &'static str,
     /// Whether the workload is tool calls that a judge of one's own is asked about.
     judged: bool,
 }
@@ -55,7 +57,7 @@ impl Setup {
     /// The scores of a run that nobody kills, and how many calls it makes.
     fn reference(self) -> (Value, u64) {
         let home = self.home();
-        let platform = Platform::start(&[]);
+        let platform = Platform::start(&["--gpus", self.platform]);
         let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
         let run = report["run"].as_str().unwrap().to_owned();
         let count = platform.calls().0;
@@ -86,7 +88,7 @@ fn kill_at(platform: &Platform, home: &Home, arguments: &[&str], call: u64, when
 /// One case of the matrix; `false` when the run has ended before the call.
 fn case(setup: Setup, kill: Kill, reference: &Value) -> bool {
     let home = setup.home();
-    let platform = Platform::start(&[]);
+    let platform = Platform::start(&["--gpus", setup.platform]);
     let Some(call) = kill_at(&platform, &home, &["run", "--format", "json", "-q"], kill.call, kill.when) else {
         return false;
     };
@@ -158,7 +160,7 @@ fn drawn(calls: u64, default: u64, twice: bool) -> Vec<Kill> {
 
 #[test]
 fn one_candidate_killed_at_every_call() {
-    let setup = Setup { candidates: 1, gpus: "8", judged: false };
+    let setup = Setup { candidates: 1, gpus: "8", platform: "4", judged: false };
     let (reference, calls) = setup.reference();
     let mut cases = Vec::new();
     for call in 1..=calls {
@@ -177,7 +179,7 @@ fn one_candidate_killed_at_every_call() {
 
 #[test]
 fn three_candidates_killed_at_calls_drawn_by_a_seed() {
-    let setup = Setup { candidates: 3, gpus: "8", judged: false };
+    let setup = Setup { candidates: 3, gpus: "8", platform: "4", judged: false };
     let (reference, calls) = setup.reference();
     let cases = drawn(calls, 50, false);
     let done = matrix(setup, &cases, &reference);
@@ -187,7 +189,7 @@ fn three_candidates_killed_at_calls_drawn_by_a_seed() {
 
 #[test]
 fn a_candidate_in_turn_killed_at_calls_drawn_by_a_seed() {
-    let setup = Setup { candidates: 1, gpus: "1", judged: false };
+    let setup = Setup { candidates: 1, gpus: "1", platform: "4", judged: false };
     let (reference, calls) = setup.reference();
     let cases = drawn(calls, 30, false);
     let done = matrix(setup, &cases, &reference);
@@ -196,8 +198,18 @@ fn a_candidate_in_turn_killed_at_calls_drawn_by_a_seed() {
 }
 
 #[test]
+fn three_candidates_that_share_two_gpus_killed_at_calls_drawn_by_a_seed() {
+    let setup = Setup { candidates: 3, gpus: "2", platform: "2", judged: false };
+    let (reference, calls) = setup.reference();
+    let cases = drawn(calls, 30, false);
+    let done = matrix(setup, &cases, &reference);
+    println!("crash matrix, three candidates on two GPUs: {calls} calls, {done} cases");
+    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+}
+
+#[test]
 fn a_run_killed_twice() {
-    let setup = Setup { candidates: 1, gpus: "8", judged: false };
+    let setup = Setup { candidates: 1, gpus: "8", platform: "4", judged: false };
     let (reference, calls) = setup.reference();
     let cases = drawn(calls, 30, true);
     let done = matrix(setup, &cases, &reference);
@@ -207,7 +219,7 @@ fn a_run_killed_twice() {
 
 #[test]
 fn a_judged_run_killed_at_calls_drawn_by_a_seed() {
-    let setup = Setup { candidates: 1, gpus: "8", judged: true };
+    let setup = Setup { candidates: 1, gpus: "8", platform: "4", judged: true };
     let (reference, calls) = setup.reference();
     assert!(reference[0]["customized"]["judge_correctness"]["value"].is_number(), "{reference:#}");
     let cases = drawn(calls, 30, false);

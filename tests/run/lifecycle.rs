@@ -49,9 +49,15 @@ fn one_gpu_is_enough() {
         assert_eq!(candidate["gpus"], 1);
         assert!(candidate["evaluations"]["customized"]["scores"]["macro_f1"]["value"].is_number());
     }
-    // In turn: each candidate is deployed twice, and the training has the GPU for itself.
-    let deployed = events(&path, "step_started").iter().filter(|event| event["step"] == "deploy").count();
-    assert_eq!(deployed, 4);
+    // In turn: each candidate trains, then one deployment serves both evaluations, then the next candidate begins.
+    let steps: Vec<Value> = events(&path, "step_started").iter().map(|event| event["step"].clone()).collect();
+    let in_turn = ["train", "deploy", "undeploy", "train", "deploy", "undeploy"];
+    let found: Vec<&Value> = steps.iter().filter(|step| in_turn.iter().any(|known| *step == known)).collect();
+    assert_eq!(found, in_turn);
+    // The second training waits for the end of the first candidate, and each NIM for its training.
+    let granted = events(&path, "gpus_granted");
+    let purposes: Vec<&Value> = granted.iter().map(|event| &event["purpose"]).collect();
+    assert_eq!(purposes, ["nim", "training", "nim"]);
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }
 

@@ -172,24 +172,26 @@ fn the_search_finds_what_is_known_to_be_best() {
     assert_eq!(best(&[times; 2], 2), 15.0, "both train first");
 }
 
-/// Checks a run with these candidates against the best schedule, for each number of GPUs. Today's runs take as many
-/// times as long as the best.
-fn check(models: &[&str], bounds: [(u32, f64); 3]) {
-    for (gpus, bound) in bounds {
+/// A run may take this many times as long as the best schedule.
+const BOUND: f64 = 1.10;
+
+/// Checks a run with these candidates against the best schedule, on four GPUs, on two and on one.
+fn check(models: &[&str]) {
+    for gpus in [4, 2, 1] {
         let (took, times) = makespan(models, gpus);
         let best = best(&times, gpus as usize);
         println!("{gpus} GPUs: {took} s, best {best} s, {:.2} times", took / best);
-        assert!(took <= bound * best + 0.5, "{took} s on {gpus} GPUs, the best schedule takes {best} s");
+        assert!(took <= BOUND * best, "{took} s on {gpus} GPUs, the best schedule takes {best} s");
         assert!(took >= best - 0.5, "{took} s on {gpus} GPUs beats the best schedule of {best} s");
     }
 }
 
 #[test]
 fn three_equal_candidates() {
-    check(&["acme/first-1b", "acme/second-1b", "acme/third-1b"], [(4, 1.85), (2, 1.83), (1, 1.32)]);
+    check(&["acme/first-1b", "acme/second-1b", "acme/third-1b"]);
 }
 
 #[test]
 fn three_unequal_candidates() {
-    check(&["acme/first-1b", "acme/second-3b", "acme/third-8b"], [(4, 1.27), (2, 1.70), (1, 1.18)]);
+    check(&["acme/first-1b", "acme/second-3b", "acme/third-8b"]);
 }

@@ -6,6 +6,7 @@ use super::super::samples;
 use super::*;
 use crate::run::event::{Event, EventKind, Step};
 use crate::run::gates::Gate;
+use crate::run::gpus::Share;
 use crate::score::Estimate;
 use crate::store::ResourceKind;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
@@ -153,7 +154,8 @@ fn events() -> Vec<Event> {
         },
         EventKind::StepDone { candidate: candidate(), step, seconds: 1.0, detail: None },
         EventKind::StepFailed { candidate: candidate(), step, error: text() },
-        EventKind::GpusAwaited { candidate: text(), gpus: 1 },
+        EventKind::GpusAwaited { candidate: text(), gpus: 1, purpose: Share::Nim },
+        EventKind::GpusGranted { candidate: text(), gpus: 1, purpose: Share::Nim, seconds: 1.0 },
         EventKind::CandidateDone { candidate: text(), state: CandidateState::Completed, error: None },
         EventKind::ResourceLive { kind: ResourceKind::Dataset, name: text() },
         EventKind::ResourceReleased { kind: ResourceKind::Dataset, name: text() },
@@ -168,6 +170,7 @@ fn events() -> Vec<Event> {
             | EventKind::StepProgress { .. }
             | EventKind::StepDone { .. } => {}
             EventKind::StepFailed { .. } | EventKind::GpusAwaited { .. } | EventKind::CandidateDone { .. } => {}
+            EventKind::GpusGranted { .. } => {}
             EventKind::ResourceLive { .. } | EventKind::ResourceReleased { .. } | EventKind::Warning { .. } => {}
             EventKind::Stopping { .. } | EventKind::RunDone { .. } => {}
         }

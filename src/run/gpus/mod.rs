@@ -1,13 +1,18 @@
-//! The GPUs of a run. Candidates lease them from a pool, each its whole need at once together with a place among those
-//! that may hold a NIM, so no two can wait for each other. `budget` finds the number, `count` counts what this machine
-//! has, `mode` tells how a candidate uses them.
+//! The GPUs of a run. Candidates lease them from a pool, apart for the NIM and for the training. `budget` finds the number,
+//! `count` counts what this machine has, `mode` tells how a candidate uses them.
+//!
+//! A candidate asks for its NIM only once it trains or has trained, and a training waits for no NIM. So no two can wait
+//! for each other.
 
 mod budget;
 mod count;
 mod mode;
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub(crate) use budget::{Budget, VIRTUAL_GPUS, least_gpus};
@@ -24,29 +29,63 @@ pub(crate) struct GpuPool {
 struct PoolState {
     total: u32,
     free: u32,
+    /// How many more candidates may hold a NIM.
     places: u32,
+    /// The GPUs of each training under way, by candidate.
+    training: BTreeMap<usize, u32>,
     waiting: Vec<Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    rank: usize,
-    need: u32,
+    claim: Claim,
     grant: oneshot::Sender<()>,
+}
+
+/// The purpose of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// To serve the model.
+    Nim,
+    /// To train it.
+    Training,
+}
+
+impl Share {
+    /// Returns the purpose as a verb.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Share::Nim => "serve",
+            Share::Training => "train",
+        }
+    }
+}
+
+/// A wish for GPUs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    /// The place of the candidate in the plan.
+    pub candidate: usize,
+    pub share: Share,
+    pub gpus: u32,
+    /// The seconds from the grant to the end of the candidate, as far as they can be told.
+    pub remaining: f64,
 }
 
 /// GPUs held until dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     gpus: GpuPool,
-    held: u32,
+    claim: Claim,
 }
 
 impl GpuPool {
-    /// Returns a pool of this many GPUs for at most `places` candidates at once. `None`: as many as fit.
+    /// Returns a pool of this many GPUs for at most `places` NIMs at once. `None`: as many as fit.
     pub(crate) fn new(total: u32, places: Option<u32>) -> GpuPool {
         let places = places.map_or(u32::MAX, |places| places.max(1));
-        GpuPool { inner: Arc::new(Mutex::new(PoolState { total, free: total, places, waiting: Vec::new() })) }
+        let state = PoolState { total, free: total, places, training: BTreeMap::new(), waiting: Vec::new() };
+        GpuPool { inner: Arc::new(Mutex::new(state)) }
     }
 
     /// Returns the GPUs that candidates can lease altogether.
@@ -61,32 +100,33 @@ impl GpuPool {
         inner.free = inner.free.saturating_sub(gpus);
     }
 
-    /// Waits for `need` GPUs. Of those that fit, the smallest `rank` goes first. A need above the total takes all of it;
-    /// the check of the plan has refused that where it matters.
-    pub(crate) async fn lease(&self, need: u32, rank: usize) -> Lease {
-        let (need, granted) = {
+    /// Waits for GPUs. A claim above the total takes all of it; the check of the plan has refused that where it matters.
+    pub(crate) async fn lease(&self, claim: Claim) -> Lease {
+        let (claim, granted) = {
             let mut inner = self.lock();
-            let need = need.min(inner.total);
+            let claim = Claim { gpus: claim.gpus.min(inner.total), ..claim };
             let (grant, granted) = oneshot::channel();
-            inner.waiting.push(Waiting { rank, need, grant });
-            inner.waiting.sort_by_key(|waiting| waiting.rank);
-            serve(&mut inner);
-            (need, granted)
+            inner.waiting.push(Waiting { claim, grant });
+            inner.serve();
+            (claim, granted)
         };
         // From here on the guard returns a grant that nobody takes.
-        let mut guard = Granted { gpus: self.clone(), need, granted: Some(granted) };
+        let mut guard = Granted { gpus: self.clone(), claim, granted: Some(granted) };
         if let Some(granted) = guard.granted.as_mut() {
             let _ = granted.await;
         }
         guard.granted = None;
-        Lease { gpus: self.clone(), held: need }
+        Lease { gpus: self.clone(), claim }
     }
 
-    fn give_back(&self, count: u32, places: u32) {
+    fn give_back(&self, claim: Claim) {
         let mut inner = self.lock();
-        inner.free += count;
-        inner.places = inner.places.saturating_add(places);
-        serve(&mut inner);
+        inner.free += claim.gpus;
+        match claim.share {
+            Share::Nim => inner.places = inner.places.saturating_add(1),
+            Share::Training => drop(inner.training.remove(&claim.candidate)),
+        }
+        inner.serve();
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
@@ -94,26 +134,64 @@ impl GpuPool {
     }
 }
 
-/// Grants to everybody who fits, in order of rank. Skips those who no longer wait.
-fn serve(inner: &mut PoolState) {
-    let mut index = 0;
-    while index < inner.waiting.len() {
-        if inner.places == 0 || inner.waiting[index].need > inner.free {
-            index += 1;
-            continue;
+impl PoolState {
+    /// Grants to everybody who fits, the most urgent first. One that fits overtakes one that does not. Skips those who no
+    /// longer wait.
+    fn serve(&mut self) {
+        self.waiting.retain(|waiting| !waiting.grant.is_closed());
+        let mut order: Vec<Claim> = self.waiting.iter().map(|waiting| waiting.claim).collect();
+        order.sort_by(|a, b| self.urgency(a, b));
+        for claim in order {
+            if !self.may_grant(&claim) {
+                continue;
+            }
+            let is_it = |one: &Waiting| one.claim.candidate == claim.candidate && one.claim.share == claim.share;
+            let Some(at) = self.waiting.iter().position(is_it) else { continue };
+            if self.waiting.remove(at).grant.send(()).is_err() {
+                continue;
+            }
+            self.free -= claim.gpus;
+            match claim.share {
+                Share::Nim => self.places -= 1,
+                Share::Training => drop(self.training.insert(claim.candidate, claim.gpus)),
+            }
         }
-        let waiting = inner.waiting.remove(index);
-        if waiting.grant.send(()).is_ok() {
-            inner.free -= waiting.need;
-            inner.places -= 1;
+    }
+
+    /// Orders claims: a NIM whose candidate still trains is in no hurry. Else the candidate with the longest way to go is
+    /// first, because it would end last. Where only one thing fits at a time the order does not change the end, and a
+    /// candidate is completed before the next one begins.
+    fn urgency(&self, a: &Claim, b: &Claim) -> Ordering {
+        let fits_alone = self.waiting.iter().all(|waiting| waiting.claim.gpus * 2 > self.total);
+        let key = |claim: &Claim| (self.is_early(claim), fits_alone && claim.share == Share::Training);
+        key(a).cmp(&key(b)).then(b.remaining.total_cmp(&a.remaining)).then(a.candidate.cmp(&b.candidate))
+    }
+
+    /// Tells whether a NIM would wait for the training of its candidate.
+    fn is_early(&self, claim: &Claim) -> bool {
+        claim.share == Share::Nim && self.training.contains_key(&claim.candidate)
+    }
+
+    /// Tells whether a claim can be granted. An early NIM must leave each of the other candidates that train enough to
+    /// deploy its own NIM as soon as its training ends.
+    fn may_grant(&self, claim: &Claim) -> bool {
+        let has_place = claim.share == Share::Training || self.places > 0;
+        if !has_place || claim.gpus > self.free {
+            return false;
         }
+        let nims = || self.waiting.iter().map(|waiting| &waiting.claim).filter(|other| other.share == Share::Nim);
+        let left = self.free - claim.gpus;
+        let trained = |other: &Claim| self.training.get(&other.candidate).copied().unwrap_or(0);
+        !self.is_early(claim)
+            || (nims().count() as u64 <= u64::from(self.places)
+                && nims().all(|other| other.candidate == claim.candidate || other.gpus <= left + trained(other)))
     }
 }
 
 /// Returns a grant when the wait for it was dropped after it was made.
 struct Granted {
     gpus: GpuPool,
-    need: u32,
+    claim: Claim,
     granted: Option<oneshot::Receiver<()>>,
 }
 
@@ -122,103 +200,16 @@ impl Drop for Granted {
         if let Some(mut granted) = self.granted.take()
             && granted.try_recv().is_ok()
         {
-            self.gpus.give_back(self.need, 1);
-        }
-    }
-}
-
-impl Lease {
-    /// Returns all GPUs above `keep` to the pool.
-    pub(crate) fn shrink(&mut self, keep: u32) {
-        let surplus = self.held.saturating_sub(keep);
-        if surplus > 0 {
-            self.held -= surplus;
-            self.gpus.give_back(surplus, 0);
+            self.gpus.give_back(self.claim);
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.gpus.give_back(self.held, 1);
+        self.gpus.give_back(self.claim);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt as _;
-
-    #[tokio::test]
-    async fn leases_come_back_when_dropped() {
-        let gpus = GpuPool::new(2, None);
-        let first = gpus.lease(2, 0).await;
-        assert!(gpus.lease(1, 1).now_or_never().is_none());
-        drop(first);
-        let _second = gpus.lease(2, 1).await;
-    }
-
-    #[tokio::test]
-    async fn one_that_fits_overtakes_and_rank_decides_among_equals() {
-        let gpus = GpuPool::new(3, None);
-        let first = gpus.lease(2, 0).await;
-        let large = gpus.lease(2, 1);
-        let small = gpus.lease(1, 2);
-        tokio::pin!(large);
-        assert!(large.as_mut().now_or_never().is_none());
-        let small = small.now_or_never().expect("one GPU is free");
-        drop(first);
-        let large = large.now_or_never().expect("two GPUs are free");
-        drop((large, small));
-        assert!(gpus.lease(3, 0).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn shrinking_gives_the_training_share_to_the_next() {
-        let gpus = GpuPool::new(2, None);
-        let mut lease = gpus.lease(2, 0).await;
-        assert!(gpus.lease(1, 1).now_or_never().is_none());
-        lease.shrink(1);
-        let other = gpus.lease(1, 1).await;
-        drop((lease, other));
-        assert!(gpus.lease(2, 0).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_wait_that_is_given_up_takes_nothing() {
-        let gpus = GpuPool::new(1, None);
-        let lease = gpus.lease(1, 0).await;
-        {
-            let waiting = gpus.lease(1, 1);
-            tokio::pin!(waiting);
-            assert!(waiting.as_mut().now_or_never().is_none());
-            drop(lease);
-        }
-        assert!(gpus.lease(1, 2).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn places_bound_the_candidates_whatever_they_need() {
-        let gpus = GpuPool::new(8, Some(1));
-        let first = gpus.lease(1, 0).await;
-        assert!(gpus.lease(1, 1).now_or_never().is_none());
-        drop(first);
-        assert!(gpus.lease(1, 1).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn what_is_reserved_is_nobodys_to_lease() {
-        let gpus = GpuPool::new(3, None);
-        gpus.reserve(2);
-        assert_eq!(gpus.total(), 1);
-        let all = gpus.lease(5, 0).await;
-        assert!(gpus.lease(1, 1).now_or_never().is_none());
-        drop(all);
-        assert!(gpus.lease(1, 1).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_need_above_the_budget_takes_all_of_it() {
-        assert!(GpuPool::new(1, None).lease(5, 0).now_or_never().is_some());
-    }
-}
+mod tests;
