@@ -101,11 +101,33 @@ fn a_configuration_of_version_1_is_taken_and_the_keys_without_a_counterpart_are_
         "nims.0.customizer_configs.target=meta/llama-3.2-1b-instruct@2.0",
         "nims.0.tag=1.8.3",
     ];
-    let output = platform.folder().dfwfd(["run", "--plan"]).args(keys.iter().flat_map(|key| ["--set", key])).run();
-    let told = format!("{}{}", output.code(0).stdout, output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let folder = platform.folder();
+    let plan =
+        folder.dfwfd(["run", "--plan", "--format", "json"]).args(keys.iter().flat_map(|key| ["--set", key])).run();
+    let told = plan.code(0).json()["warnings"].to_string();
     let named = "nims.0.customizer_configs.target, nims.0.tag, nmp_config.datastore_base_url, nmp_config.nim_base_url \
                  have no counterpart on NeMo Helix";
     assert_eq!(told.matches(named).count(), 1, "{told}");
+}
+
+#[test]
+fn a_repository_that_cannot_be_read_is_told_and_its_token_does_not_stay() {
+    let Some(platform) = Platform::of("hub") else { return };
+    let folder = platform.folder();
+    let keys = [
+        "nims.0.base_model=from-the-hub",
+        "nims.0.base_model_repository=dfwfd/no-such-repository",
+        "nims.0.base_model_token_env=HUB_TOKEN",
+    ];
+    let run = folder.dfwfd(["run", "--format", "json"]).args(keys.iter().flat_map(|key| ["--set", key]));
+    let output = run.env("HUB_TOKEN", "t0ken-of-the-hub").run();
+    output.code(1).says("Failed to access Huggingface repository dfwfd/no-such-repository");
+    assert!(!output.to_string().contains("t0ken-of-the-hub"), "the token was shown");
+    assert_eq!(platform.names("secrets", "secrets"), Vec::<String>::new());
+    let report = output.json();
+    assert_eq!(report["held"].as_array().map(Vec::len), Some(0));
+    folder.dfwfd(["cleanup", report["run"].as_str().unwrap(), "--purge", "--base-models"]).run().code(0);
+    assert_eq!(platform.made(), Vec::<String>::new());
 }
 
 #[test]

@@ -84,6 +84,9 @@ impl Helix {
 
     /// Returns the deployments of the workspace.
     pub(crate) async fn deployments(&self) -> Result<Vec<Deployment>, ApiError> {
+        if !self.namespace_exists(&self.workspace).await? {
+            return Ok(Vec::new());
+        }
         let all = self.transport.all(PLATFORM, &path(MODELS, &self.workspace, &["deployments"])).await?;
         let configs = self.transport.all(PLATFORM, &path(MODELS, &self.workspace, &["deployment-configs"])).await?;
         let of = |deployment: &Value| {

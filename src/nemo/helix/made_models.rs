@@ -92,10 +92,17 @@ impl Helix {
     /// Deletes a base model that was made from a repository: entity, fileset, token, and the platform's own jobs for it.
     pub(crate) async fn delete_base_model(&self, reference: &str) -> Result<Removal, ApiError> {
         let (workspace, name) = names::split(reference, &self.workspace);
-        let entity = self.remove_ours(&path(MODELS, workspace, &["models", name])).await?;
-        let files = self.remove_ours(&path("files", workspace, &["filesets", name])).await?;
-        if entity == Removal::Absent && files == Removal::Absent {
-            return Ok(Removal::Absent);
+        let entity = path(MODELS, workspace, &["models", name]);
+        match self.is_made(&entity).await? {
+            Some(true) => self.transport.remove(ApiRequest::delete(PLATFORM, &entity)).await?,
+            // Of the operator, and so is what has its name.
+            Some(false) => return Ok(Removal::Absent),
+            // A process that was killed may have got as far as the token or the fileset.
+            None => Removal::Absent,
+        };
+        let files = path("files", workspace, &["filesets", name]);
+        if self.is_made(&files).await? == Some(true) {
+            self.transport.remove(ApiRequest::delete(PLATFORM, &files)).await?;
         }
         self.delete_secret(workspace, &token_secret(name)).await?;
         let end = format!(" {workspace}/{name}");
@@ -109,12 +116,9 @@ impl Helix {
         Ok(Removal::Removed)
     }
 
-    /// Deletes an object if dfwfd has made it.
-    async fn remove_ours(&self, place: &[&str]) -> Result<Removal, ApiError> {
-        match self.transport.find(ApiRequest::get(PLATFORM, place), |object| Some(is_ours(object))).await? {
-            Some(true) => self.transport.remove(ApiRequest::delete(PLATFORM, place)).await,
-            _ => Ok(Removal::Absent),
-        }
+    /// Reports whether dfwfd has made an object, or `None` if it does not exist.
+    async fn is_made(&self, place: &[&str]) -> Result<Option<bool>, ApiError> {
+        self.transport.find(ApiRequest::get(PLATFORM, place), |object| Some(is_ours(object))).await
     }
 
     async fn end_and_delete(&self, id: &str) -> Result<(), ApiError> {

@@ -24,7 +24,14 @@ impl Helix {
             (Some(false), _) => "has no fileset, so nothing can be trained on it".to_owned(),
             (None, Some(repository)) => {
                 let token = self.keep_token(&reference, model.token.as_ref()).await?;
-                return self.create_base_model(&reference, repository, token.as_deref()).await;
+                let made = self.create_base_model(&reference, repository, token.as_deref()).await;
+                if let (Err(error), Some(secret)) = (&made, &token)
+                    && !error.may_have_been_accepted()
+                {
+                    // Nothing refers to it.
+                    self.delete_secret(names::split(&reference, &self.workspace).0, secret).await?;
+                }
+                return made;
             }
             (None, None) => "does not exist, and no repository to make it from is configured".to_owned(),
         };
@@ -34,6 +41,9 @@ impl Helix {
 
     /// Returns the ids of all base models and adapters that deployments of the workspace serve.
     pub(crate) async fn served_models(&self) -> Result<Vec<String>, ApiError> {
+        if !self.namespace_exists(&self.workspace).await? {
+            return Ok(Vec::new());
+        }
         let providers = self.transport.all(PLATFORM, &path(MODELS, &self.workspace, &["providers"])).await?;
         let ready = providers
             .iter()

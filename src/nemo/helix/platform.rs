@@ -12,6 +12,9 @@ use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, Transport, read_js
 const LOOKS: u32 = 15;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
+/// The list of workspaces.
+const WORKSPACES: [&str; 4] = ["apis", "entities", "v2", "workspaces"];
+
 impl Helix {
     /// Returns the platform if its base URL answers as this generation does. A 404 or an answer of another form means that
     /// it is something else.
@@ -56,20 +59,19 @@ impl Helix {
         }
     }
 
-    /// Reports whether a workspace exists.
+    /// Reports whether a workspace exists. Lists of one that does not are refused with 500.
     pub(crate) async fn namespace_exists(&self, workspace: &str) -> Result<bool, ApiError> {
-        let one = ApiRequest::get(PLATFORM, &["apis", "entities", "v2", "workspaces", workspace]);
+        let one = ApiRequest::get(PLATFORM, &[&WORKSPACES[..], &[workspace]].concat());
         Ok(self.transport.find(one, |_| Some(())).await?.is_some())
     }
 
     /// Ensures that a workspace exists.
     pub(crate) async fn ensure_namespace(&self, workspace: &str) -> Result<(), ApiError> {
-        let all = ["apis", "entities", "v2", "workspaces"];
         if self.namespace_exists(workspace).await? {
             return Ok(());
         }
         let body = json!({ "name": workspace, "description": "dfwfd" });
-        match self.transport.send(ApiRequest::create(PLATFORM, &all, body)).await {
+        match self.transport.send(ApiRequest::create(PLATFORM, &WORKSPACES, body)).await {
             Ok(_) => Ok(()),
             // Another run has made it meanwhile, or this one has and lost the answer.
             Err(error) if error.already_exists() => Ok(()),

@@ -110,6 +110,17 @@ async fn a_base_model_is_deleted_with_what_belongs_to_it_only_if_dfwfd_made_it()
 }
 
 #[tokio::test]
+async fn nothing_is_deployed_in_a_workspace_that_is_missing() {
+    let fake = helix(|line| match line {
+        "GET /nemo/apis/entities/v2/workspaces/w" => missing(),
+        _ => reply(500, r#"{"detail": "Failed to list"}"#),
+    })
+    .await;
+    assert!(client(&fake, None).deployments().await.unwrap().is_empty());
+    assert!(client(&fake, None).served_models().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_controller_that_is_late_is_asked_again() {
     let looks = AtomicU32::new(0);
     let fake = helix(move |line| match line {
