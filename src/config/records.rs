@@ -7,6 +7,7 @@ use super::problem::{Location, Problem};
 use super::reader::source_of;
 use super::resolve::Resolver;
 use super::{Invocation, Need, Surroundings, locate, time};
+use crate::data::label;
 use crate::data::options::{DatasetRequest, Fields, Filter, IndexAt, LabelRules, LogSource, SplitRules, TypeChoice};
 
 impl Resolver<'_> {
@@ -233,7 +234,7 @@ impl Resolver<'_> {
         let allowed: Option<Vec<String>> =
             self.reader.texts("labels").map(|labels| labels.iter().map(|label| label.trim().to_owned()).collect());
         for (index, label) in allowed.iter().flatten().enumerate() {
-            let same = |other: &&String| other.to_lowercase() == label.to_lowercase();
+            let same = |other: &&String| label::key(other) == label::key(label);
             if allowed.iter().flatten().take(index).any(|other| same(&other)) {
                 let path = format!("labels.{index}");
                 let location = self.location_of(&path);

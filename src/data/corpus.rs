@@ -1,10 +1,11 @@
-//! The usable records of one workload, each text once, in canonical order, with the counts of the others.
+//! The usable records of one workload, each request once, in canonical order, with the counts of the others.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::Entry;
+use crate::data::groups::{self, GroupCause};
 use crate::data::label;
 use crate::data::origin::Origin;
 use crate::data::reject::Reject;
@@ -22,7 +23,7 @@ pub(crate) struct Corpus {
     pub(crate) classes: Vec<String>,
     /// The records in canonical order: timestamp, then id.
     pub(crate) rows: Vec<CorpusRow>,
-    /// Texts that have different labels, in the order of their kept rows.
+    /// Requests that were answered differently, in the order of their kept rows.
     pub(crate) conflicts: Vec<LabelConflict>,
     /// Epoch seconds of the oldest and of the newest row. `None` without rows.
     pub(crate) window: Option<(i64, i64)>,
@@ -37,23 +38,26 @@ pub(crate) struct CorpusRow {
     pub(crate) origin: Origin,
     /// Index into [`Corpus::classes`].
     pub(crate) class: u32,
-    /// Equal for near-duplicates.
+    /// Equal for records that must not straddle two datasets.
     pub(crate) group: u64,
+    pub(crate) cause: GroupCause,
 }
 
-/// A text that has different labels.
+/// A request that was answered differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LabelConflict {
-    /// Place of the newest record of the text. It is kept.
+    /// Place of the newest record of the request. It is kept.
     pub(crate) kept: Origin,
     /// Label of that record.
     pub(crate) label: String,
-    /// All labels of the text with their number of records.
+    /// All labels of the request with their number of records.
     pub(crate) labels: BTreeMap<String, u64>,
+    /// Number of different answers. Calls of one function differ by their arguments.
+    pub(crate) answers: usize,
 }
 
 impl Corpus {
-    /// Keeps the newest record of each text and sorts them into canonical order. Every entry must have a class name.
+    /// Keeps the newest record of each request and sorts them into canonical order. Every entry must have a class name.
     pub(crate) fn new(
         workload: String,
         workload_type: WorkloadType,
@@ -66,13 +70,13 @@ impl Corpus {
         let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
-        for same_text in several(&entries) {
-            let Some((&newest, older)) = same_text.split_last() else { continue };
+        for same in several(&entries) {
+            let Some((&newest, older)) = same.split_last() else { continue };
             counts.duplicates += older.len() as u64;
             older.iter().for_each(|&at| is_older[at as usize] = true);
             let newest = entries[newest as usize];
-            let same_text = same_text.iter().map(|&at| &entries[at as usize]);
-            if let Some(conflict) = conflict(same_text, newest, workload_type, &labels) {
+            let same = same.iter().map(|&at| &entries[at as usize]);
+            if let Some(conflict) = conflict(same, newest, workload_type, &labels) {
                 conflicts.push((newest.timestamp, newest.id, conflict));
             }
         }
@@ -90,10 +94,12 @@ impl Corpus {
         entries.iter().for_each(|entry| used[labels.class_of[name_of(entry, workload_type)]] = true);
         let mut next = 0;
         let number: Vec<u32> = used.iter().map(|&used| (next, next += u32::from(used)).0).collect();
-        let rows = entries.iter().map(|entry| CorpusRow {
+        let groups = groups::group(&entries);
+        let rows = entries.iter().zip(groups.of.iter().zip(&groups.cause)).map(|(entry, (&group, &cause))| CorpusRow {
             origin: entry.origin,
             class: number[labels.class_of[name_of(entry, workload_type)]],
-            group: entry.masked,
+            group,
+            cause,
         });
         let rows = rows.collect();
         let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();
@@ -107,41 +113,47 @@ fn name_of(entry: &Entry, workload_type: WorkloadType) -> usize {
     entry.class_name(workload_type).unwrap_or_default() as usize
 }
 
-/// Returns the entries of each text that occurs several times, from the oldest to the newest.
+/// Returns the entries of each request that occurs several times, from the oldest to the newest.
 fn several(entries: &[Entry]) -> Vec<Vec<u32>> {
-    // Half of a key tells nearly all texts apart, and numbers are sorted several times faster than entries.
-    let half = |entry: &Entry| (entry.text >> 64) as u64;
+    // Half of a key tells nearly all requests apart, and numbers are sorted several times faster than entries.
+    let half = |entry: &Entry| (entry.request >> 64) as u64;
     let mut order: Vec<(u64, u32)> = entries.iter().map(half).zip(0..).collect();
     order.sort_unstable();
     let mut several = Vec::new();
     for alike in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
         let of = |at: u32| &entries[at as usize];
         alike.sort_unstable_by_key(|&(_, at)| {
-            let Entry { text, timestamp, id, origin, .. } = *of(at);
-            (text, timestamp, id, Reverse(origin))
+            let Entry { request, timestamp, id, origin, .. } = *of(at);
+            (request, timestamp, id, Reverse(origin))
         });
-        let texts = alike.chunk_by(|a, b| of(a.1).text == of(b.1).text).filter(|same| same.len() > 1);
-        several.extend(texts.map(|same| same.iter().map(|&(_, at)| at).collect()));
+        let requests = alike.chunk_by(|a, b| of(a.1).request == of(b.1).request).filter(|same| same.len() > 1);
+        several.extend(requests.map(|same| same.iter().map(|&(_, at)| at).collect()));
     }
     several
 }
 
-/// Returns the conflict among the records of one text, if their labels differ.
+/// Returns the conflict among the records of one request, if their answers differ.
 fn conflict<'a>(
-    same_text: impl Iterator<Item = &'a Entry> + Clone,
+    same: impl Iterator<Item = &'a Entry> + Clone,
     newest: Entry,
     workload_type: WorkloadType,
     labels: &ClassNames,
 ) -> Option<LabelConflict> {
     let class = |entry: &Entry| labels.class_of[name_of(entry, workload_type)];
-    if same_text.clone().all(|entry| class(entry) == class(&newest)) {
+    let answer = |entry: &Entry| match workload_type {
+        WorkloadType::Classification => class(entry) as u64,
+        WorkloadType::ToolCalling => entry.calls,
+    };
+    if same.clone().all(|entry| answer(entry) == answer(&newest)) {
         return None;
     }
-    let mut all = BTreeMap::new();
-    for entry in same_text {
+    let (mut all, mut answers) = (BTreeMap::new(), BTreeSet::new());
+    for entry in same {
         *all.entry(labels.shown[class(entry)].clone()).or_default() += 1;
+        answers.insert(answer(entry));
     }
-    Some(LabelConflict { kept: newest.origin, label: labels.shown[class(&newest)].clone(), labels: all })
+    let label = labels.shown[class(&newest)].clone();
+    Some(LabelConflict { kept: newest.origin, label, labels: all, answers: answers.len() })
 }
 
 /// Brings spellings together into classes.

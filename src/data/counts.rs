@@ -15,7 +15,7 @@ pub(crate) struct LineCounts {
     pub(crate) rejected: BTreeMap<Reject, u64>,
     /// Valid records of another workload, client or time.
     pub(crate) other: u64,
-    /// Records whose user messages a newer record has.
+    /// Records whose messages and tools a newer record has.
     pub(crate) duplicates: u64,
 }
 

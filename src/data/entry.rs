@@ -1,7 +1,8 @@
-//! The 80 bytes that are remembered of a record between reading and writing, whatever its length.
+//! The 128 bytes that are remembered of a record between reading and writing, whatever its length.
 
 use std::collections::HashMap;
 
+use crate::data::groups::GroupKeys;
 use crate::data::origin::Origin;
 use crate::data::reject::Reject;
 use crate::data::workload_type::WorkloadType;
@@ -11,10 +12,11 @@ use crate::data::workload_type::WorkloadType;
 pub(crate) struct Entry {
     /// 0 while it is not known. Only the order of records that share their second depends on it.
     pub(crate) id: u128,
-    /// Key of the user's messages.
-    pub(crate) text: u128,
-    /// Key of the masked messages, equal for near-duplicates.
-    pub(crate) masked: u64,
+    /// Key of the messages and tools.
+    pub(crate) request: u128,
+    pub(crate) group: GroupKeys,
+    /// Key of the tool calls of the answer.
+    pub(crate) calls: u64,
     /// Whole epoch seconds.
     pub(crate) timestamp: i64,
     /// Place of its line.
@@ -45,6 +47,12 @@ impl ClassName {
     /// Replaces the number.
     pub(crate) fn renumbered(self, number: impl FnOnce(u32) -> u32) -> ClassName {
         ClassName::new(self.get().map(number))
+    }
+}
+
+impl AsRef<GroupKeys> for Entry {
+    fn as_ref(&self) -> &GroupKeys {
+        &self.group
     }
 }
 

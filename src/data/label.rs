@@ -3,6 +3,7 @@
 
 use regex::Regex;
 
+use crate::data::normal_form::normal_form;
 use crate::data::options::LabelRules;
 use crate::data::thoughts;
 
@@ -60,9 +61,26 @@ impl LabelReader {
     }
 }
 
-/// Returns the form in which labels are compared: trimmed and in lower case.
+/// Returns the form in which labels are compared.
 pub(crate) fn key(label: &str) -> String {
-    label.trim().to_lowercase()
+    normal_form(label)
+}
+
+/// Returns a label without markup and punctuation. Empty if nothing else is in it.
+pub(crate) fn bare(label: &str) -> String {
+    let mut bare = String::new();
+    let mut rest = label;
+    while let Some(c) = rest.chars().next() {
+        let is_tag = c == '<' && rest[1..].starts_with(|c: char| c == '/' || c.is_ascii_alphabetic());
+        match rest.find('>').filter(|_| is_tag) {
+            Some(end) => rest = &rest[end + 1..],
+            None => {
+                bare.extend(Some(c).filter(|c| c.is_alphanumeric()));
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+    }
+    normal_form(&bare)
 }
 
 fn position(known: &[String], label: &str) -> Option<usize> {

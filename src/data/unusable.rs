@@ -46,7 +46,7 @@ pub(crate) enum Unusable {
         workload: String,
         eval_size: usize,
         kept: usize,
-        /// Rows in no dataset: near-duplicates of eval rows.
+        /// Rows in no dataset: they belong together with eval rows.
         held_back: usize,
     },
 }
@@ -138,7 +138,7 @@ impl fmt::Display for Unusable {
             Unusable::EvalTooLarge { workload, eval_size, kept, held_back } => write!(
                 f,
                 "cannot take an eval set of {eval_size} rows: it leaves nothing to train on (workload {workload} has {kept} \
-                 records, {held_back} of them held back as near-duplicates)"
+                 records, {held_back} of them held back because they belong together with eval rows)"
             ),
         }
     }

@@ -2,10 +2,11 @@
 //! tables of `split` and the reports.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::data_warnings;
 use crate::data::corpus::Corpus;
 use crate::data::counts::TypeCounts;
 use crate::data::options::{DatasetRequest, LabelRules};
@@ -30,7 +31,7 @@ pub(crate) struct Manifest {
     pub(crate) rejected: BTreeMap<Reject, u64>,
     /// Valid records of another workload, client or time.
     pub(crate) other: u64,
-    /// Records whose user messages a newer record has.
+    /// Records whose messages and tools a newer record has.
     pub(crate) duplicates: u64,
     /// Records left out by `limit`.
     pub(crate) over_limit: u64,
@@ -39,9 +40,9 @@ pub(crate) struct Manifest {
     pub(crate) eval: u64,
     pub(crate) train: u64,
     pub(crate) validation: u64,
-    /// Records in no dataset: near-duplicates of eval rows.
+    /// Records in no dataset: they belong together with eval rows.
     pub(crate) held_back: u64,
-    /// Texts that have different labels.
+    /// Requests that were answered differently.
     pub(crate) conflicts: u64,
     pub(crate) seed: u64,
     /// Epoch seconds of the oldest usable record. Manifests of older versions have none.
@@ -119,6 +120,13 @@ impl Manifest {
         tally(&split.eval, |counts| &mut counts.eval);
         tally(&split.train, |counts| &mut counts.train);
         tally(&split.validation, |counts| &mut counts.validation);
+        let paths: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
+        let mut warnings = data_warnings::of(corpus, &request.labels, &paths);
+        let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
+        let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
+        if !untrained.is_empty() {
+            warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
+        }
         Manifest {
             workload: corpus.workload.clone(),
             workload_type: corpus.workload_type,
@@ -137,7 +145,7 @@ impl Manifest {
             seed: request.split.random_seed,
             first: corpus.window.map(|(oldest, _)| oldest),
             last: corpus.window.map(|(_, newest)| newest),
-            warnings: warnings(corpus, &classes),
+            warnings,
             classes,
             files,
             inputs,
@@ -150,22 +158,4 @@ impl Manifest {
     pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
-}
-
-/// Returns warnings about the data.
-fn warnings(corpus: &Corpus, classes: &BTreeMap<String, ClassCounts>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let rejected = corpus.counts.all_rejected();
-    if rejected * 10 > corpus.counts.read {
-        warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
-    }
-    if let [only] = corpus.classes.as_slice() {
-        warnings.push(format!("every record has the same label, {only}"));
-    }
-    let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
-    let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
-    if !untrained.is_empty() {
-        warnings.push(format!("in the eval set, but not in the training set: {}", untrained.join(", ")));
-    }
-    warnings
 }

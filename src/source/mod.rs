@@ -1,6 +1,7 @@
 //! Reads records from files, streams, indexes and the local log store, and writes log stores and datasets.
 
 pub(crate) mod credentials;
+mod data_warnings;
 pub(crate) mod dataset;
 pub(crate) mod elastic;
 pub(crate) mod input;

@@ -458,6 +458,38 @@ fn labels_are_compared_without_case_and_shown_as_written_most_often() {
 }
 
 #[test]
+fn classes_that_differ_only_in_markup_are_warned_about_with_the_setting_that_joins_them() {
+    let folder = Folder::new();
+    let spellings = ["Deals", "\u{ff24}eals\u{200b}", "**Deals**", "\"Deals\".", "Product", "M&amp;A"];
+    let records: Vec<Value> =
+        (0..60).map(|number| labelled("w", number, &crate::harness::text(number), spellings[number % 6])).collect();
+    folder.write("logs.jsonl", lines(&records));
+    let output = small(&folder, "d", 5, &["--logs", "logs.jsonl"]);
+    let names = |output: &Output| Vec::from_iter(data(output)["classes"].as_object().unwrap().keys().cloned());
+    assert_eq!(names(&output), ["\"Deals\".", "**Deals**", "Deals", "M&amp;A", "Product"]);
+    output.says("classes differ only in markup or punctuation: \"Deals\"., **Deals**, Deals; join them with");
+    let (_, setting) = output.stderr.split_once("--set 'label_pattern=").unwrap();
+    let (pattern, _) = setting.split_once('\'').unwrap();
+    let joined = small(&folder, "joined", 5, &["--logs", "logs.jsonl", "--set", &format!("label_pattern={pattern}")]);
+    assert_eq!(names(&joined), ["Deals", "M&amp;A", "Product"]);
+    assert!(!joined.stderr.contains("differ only"), "{joined}");
+}
+
+#[test]
+fn a_large_group_is_warned_about_with_its_cause_and_its_place() {
+    let folder = Folder::new();
+    let mut records: Vec<Value> = (0..100).map(|number| record("w", number)).collect();
+    records.extend((0..12).map(|n| labelled("w", 200 + n, &format!("Rates rise {n} points"), "Earnings")));
+    folder.write("logs.jsonl", lines(&records));
+    let output = small(&folder, "d", 5, &["--logs", "logs.jsonl"]);
+    output.says("12 of 112 records go to one dataset together, because their first user message is the same");
+    output.says("logs.jsonl:101");
+    folder.write("fewer.jsonl", lines(&records[..109]));
+    let output = small(&folder, "fewer", 5, &["--logs", "fewer.jsonl"]);
+    assert!(!output.stderr.contains("together"), "{output}");
+}
+
+#[test]
 fn nothing_is_written_over() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 30));

@@ -11,7 +11,7 @@ use crate::data::options::{DatasetRequest, Filter, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::record::{self, FieldDefaults, Ids, Record};
 use crate::data::reject::Reject;
-use crate::data::text_keys::TextKeyMaker;
+use crate::data::request_keys::RequestKeyMaker;
 
 /// Examines lines by one request.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Examiner {
 /// Scratch space of one examining thread.
 #[derive(Debug, Default)]
 pub(crate) struct ExaminerScratch {
-    keys: TextKeyMaker,
+    keys: RequestKeyMaker,
     tape: Tape,
     ids: Ids,
     seconds: SharedSeconds,
@@ -106,7 +106,7 @@ impl Examiner {
         if record.reply.is_truncated && !self.accept_truncated {
             return Err(Reject::TruncatedAnswer);
         }
-        let keys = scratch.keys.of(&record.messages);
+        let keys = scratch.keys.of(&record.messages, record.tools);
         let said = record.reply.content.filter(|_| self.choice != TypeChoice::ToolCalling).map(|text| text.read());
         let label = match self.choice {
             TypeChoice::ToolCalling => Err(Reject::NoLabel),
@@ -116,8 +116,9 @@ impl Examiner {
         let id = if scratch.seconds.are_shared_at(record.timestamp) { scratch.ids.of(line, &record) } else { 0 };
         Ok(Some(Entry {
             id,
-            text: keys.exact,
-            masked: keys.masked,
+            request: keys.request,
+            group: keys.group,
+            calls: scratch.keys.calls(record.reply.tool_calls.as_deref().unwrap_or_default()),
             timestamp: record.timestamp,
             origin: at,
             label: ClassName::new(label.map(|label| findings.names.number(label))),

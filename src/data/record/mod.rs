@@ -37,6 +37,8 @@ pub(crate) struct Record<'a> {
     pub(crate) client: Cow<'a, str>,
     /// The messages of the request. Never empty.
     pub(crate) messages: Vec<Message<'a>>,
+    /// The tools of the request as they are written. `None` if there are none.
+    pub(crate) tools: Option<&'a str>,
     /// The message of the first choice.
     pub(crate) reply: Reply<'a>,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Message<'a> {
     pub(crate) content: Content<'a>,
     /// The tool calls. Malformed ones are left out.
     pub(crate) tool_calls: Vec<ToolCall<'a>>,
+    /// The whole message, if it holds more than role and content.
+    pub(crate) unusual: Option<&'a str>,
 }
 
 /// The content of a message.
@@ -127,9 +131,9 @@ impl<'a> Record<'a> {
         let workload = workload.or(defaults.workload.map(Cow::Borrowed)).ok_or(Reject::MissingWorkload)?;
         let client = optional_text(client, Reject::BadClient)?.map(|id| id.read()).filter(|id| !id.is_empty());
         let client = client.or(defaults.client.map(Cow::Borrowed)).unwrap_or_default();
-        let messages = messages(request)?;
+        let (messages, tools) = messages(request)?;
         let reply = reply(response)?;
-        Ok(Record { timestamp, workload, client, messages, reply })
+        Ok(Record { timestamp, workload, client, messages, tools, reply })
     }
 }
 
@@ -204,7 +208,8 @@ fn is_kind(value: &JsonValue<'_, '_>, kind: JsonKind) -> bool {
     value.kind() == kind
 }
 
-fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<Vec<Message<'a>>, Reject> {
+/// Returns the messages and the tools of a request.
+fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<(Vec<Message<'a>>, Option<&'a str>), Reject> {
     let request = request.filter(|request| is_kind(request, JsonKind::Object)).ok_or(Reject::NoRequest)?;
     let [messages, tools, functions] = fields(request, REQUEST)?;
     let mut items = messages.filter(|messages| is_kind(messages, JsonKind::List)).ok_or(Reject::NoMessages)?.items();
@@ -214,11 +219,12 @@ fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<Vec<Message<'a>>, 
     for item in items {
         messages.push(message(item)?);
     }
-    let is_filled = |list: Option<JsonValue<'_, '_>>| list.is_some_and(|list| list.items().next().is_some());
-    if is_filled(functions) && !is_filled(tools) {
+    let is_filled = |list: &JsonValue<'_, '_>| list.items().next().is_some();
+    let tools = tools.filter(is_filled);
+    if tools.is_none() && functions.is_some_and(|functions| is_filled(&functions)) {
         return Err(Reject::BadFunctionCall);
     }
-    Ok(messages)
+    Ok((messages, tools.map(|tools| tools.raw())))
 }
 
 fn message<'a>(message: JsonValue<'_, 'a>) -> Result<Message<'a>, Reject> {
@@ -236,7 +242,11 @@ fn message<'a>(message: JsonValue<'_, 'a>) -> Result<Message<'a>, Reject> {
         return Err(Reject::BadFunctionCall);
     }
     let tool_calls = tool_calls(calls)?.unwrap_or_default();
-    Ok(Message { role, content, tool_calls })
+    let is_usual = |(key, value): (JsonValue<'_, '_>, JsonValue<'_, '_>)| {
+        value.kind() == JsonKind::Null || MESSAGE[..2].iter().any(|name| key.is_key(*name))
+    };
+    let unusual = (!message.members().all(is_usual)).then(|| message.raw());
+    Ok(Message { role, content, tool_calls, unusual })
 }
 
 /// Returns the calls of a message, or that they are malformed. Only a key that stands twice is an error.

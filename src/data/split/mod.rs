@@ -1,4 +1,4 @@
-//! Divides rows into datasets: sampling, groups of near-duplicates, stratified eval and validation sets. Takes and
+//! Divides rows into datasets: sampling, whole groups, stratified eval and validation sets. Takes and
 //! returns indexes.
 
 mod quotas;
@@ -15,7 +15,7 @@ pub(crate) struct Split {
     pub(crate) eval: Vec<u32>,
     pub(crate) train: Vec<u32>,
     pub(crate) validation: Vec<u32>,
-    /// Near-duplicates of eval rows that did not fit. They are in no dataset.
+    /// Rows of the groups of eval rows that did not fit. They are in no dataset.
     pub(crate) held_back: Vec<u32>,
     /// Number of records left out by `limit`.
     pub(crate) over_limit: usize,
@@ -28,7 +28,7 @@ impl Split {
     }
 }
 
-/// Near-duplicates. They go to one dataset together.
+/// Rows that go to one dataset together.
 #[derive(Clone, Copy, Debug)]
 struct Group {
     /// Start of its rows in the list of rows by group. Within a group rows are in canonical order.

@@ -5,13 +5,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::data::corpus::CorpusRow;
 use crate::data::counts::{LineCounts, TypeCounts};
+use crate::data::groups::GroupCause;
 use crate::data::origin::Origin;
 use crate::data::workload_type::WorkloadType;
 
 /// A corpus of rows given as (class, group), in canonical order.
 fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
-    let rows: Vec<CorpusRow> =
-        rows.into_iter().map(|(class, group)| CorpusRow { origin: Origin::default(), class, group }).collect();
+    let rows: Vec<CorpusRow> = rows
+        .into_iter()
+        .map(|(class, group)| CorpusRow { origin: Origin::default(), class, group, cause: GroupCause::UserText })
+        .collect();
     let classes = rows.iter().map(|row| row.class).max().map_or(0, |last| last + 1);
     Corpus {
         workload: "w".into(),

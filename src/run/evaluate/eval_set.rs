@@ -1,10 +1,10 @@
 //! The eval set of a run with its true labels, and the evaluator's reply to each of its rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::data::label::{self, LabelReader};
 use crate::data::workload_type::WorkloadType;
@@ -27,7 +27,9 @@ pub(super) struct EvalSet {
 /// One row of the eval set.
 pub(super) struct EvalRow {
     /// Recognises the row among those of the evaluator.
-    pub(super) question: String,
+    request: String,
+    /// The texts of the user, for people.
+    pub(super) user: String,
     /// An index into the labels.
     pub(super) label: usize,
 }
@@ -45,7 +47,7 @@ impl EvalSet {
             let label = set
                 .label_of(&row)
                 .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
-            set.rows.push(EvalRow { question: question(&row), label });
+            set.rows.push(EvalRow { request: request(&row), user: user(&row), label });
         }
         Ok(set)
     }
@@ -65,16 +67,18 @@ impl EvalSet {
 
     /// Finds the reply to each row among the rows of the evaluator.
     pub(super) fn replies<'r>(&self, evaluated: &'r [EvaluatedRow]) -> anyhow::Result<Replies<'r>> {
-        let mut by_question: HashMap<String, &EvaluatedRow> = HashMap::with_capacity(evaluated.len());
+        let mut by_request: HashMap<String, VecDeque<&EvaluatedRow>> = HashMap::with_capacity(evaluated.len());
         for row in evaluated {
-            by_question.insert(question(&row.item), row);
+            by_request.entry(request(&row.item)).or_default().push_back(row);
         }
-        let replies: Replies<'r> = self.rows.iter().map(|row| by_question.remove(&row.question)).collect();
-        if replies.iter().all(Option::is_none) || !by_question.is_empty() {
+        let reply = |row: &EvalRow| by_request.get_mut(&row.request).and_then(VecDeque::pop_front);
+        let replies: Replies<'r> = self.rows.iter().map(reply).collect();
+        let unknown: usize = by_request.values().map(VecDeque::len).sum();
+        if replies.iter().all(Option::is_none) || unknown > 0 {
             bail!(
                 "the evaluator returned {} rows, of which {} are not in the eval set of {} rows",
                 evaluated.len(),
-                by_question.len(),
+                unknown,
                 self.rows.len()
             );
         }
@@ -82,9 +86,28 @@ impl EvalSet {
     }
 }
 
-/// Returns the user messages of a row, or all messages if none is of the user. Deduplication leaves no two rows of a
-/// dataset with the same ones.
-fn question(row: &Value) -> String {
+/// Returns the messages and tools of a row. Deduplication leaves no two rows of a dataset with the same ones. Evaluators
+/// add nulls to objects and order their keys anew.
+fn request(row: &Value) -> String {
+    let part = |pointer: &str| sorted(row.pointer(pointer).unwrap_or(&Value::Null));
+    json!([part("/request/messages"), part("/request/tools")]).to_string()
+}
+
+/// Returns a value with the keys of its objects in order and without nulls.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut filled: Vec<_> = members.iter().filter(|(_, value)| !value.is_null()).collect();
+            filled.sort_unstable_by_key(|(key, _)| *key);
+            filled.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Returns the user messages of a row, or all messages if none is of the user.
+fn user(row: &Value) -> String {
     let messages = row.pointer("/request/messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let of_user = |message: &&Value| message["role"] == "user";
     let any = messages.iter().any(|message| of_user(&message));

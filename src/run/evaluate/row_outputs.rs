@@ -38,7 +38,7 @@ pub(super) fn write(path: &Path, set: &EvalSet, replies: &Replies<'_>) -> anyhow
             gold: &set.labels[row.label],
             predicted,
             reply: output,
-            user: &row.question,
+            user: &row.user,
             scores: reply
                 .map(|row| row.scores.iter().map(|(name, scores)| (name.as_str(), scores)).collect())
                 .unwrap_or_default(),

@@ -24,7 +24,7 @@ pub(crate) const EVAL: &str = "eval/eval_data.jsonl";
 pub(crate) const TRAIN: &str = "train/training/train_data.jsonl";
 /// The validation set, below the dataset folder. An empty one is not written.
 pub(crate) const VALIDATION: &str = "train/validation/val_data.jsonl";
-/// Texts that stand with different labels, below the dataset folder. Without any it is not written.
+/// Requests that were answered differently, below the dataset folder. Without any it is not written.
 pub(crate) const CONFLICTS: &str = "conflicts.jsonl";
 
 /// Rows that one thread renders at once.
@@ -103,7 +103,7 @@ pub(super) fn datasets(
     Ok(files)
 }
 
-/// Writes the texts that stand with different labels into the folder `out`.
+/// Writes the requests that were answered differently into the folder `out`.
 pub(super) fn conflicts(inputs: &[ReadInput], corpus: &Corpus, out: &Path) -> Result<()> {
     if corpus.conflicts.is_empty() {
         return remove_if_there(&out.join(CONFLICTS));
@@ -118,6 +118,7 @@ pub(super) fn conflicts(inputs: &[ReadInput], corpus: &Corpus, out: &Path) -> Re
         let line = serde_json::json!({
             "kept": conflict.label,
             "labels": conflict.labels,
+            "answers": conflict.answers,
             "timestamp": record["timestamp"],
             "messages": record["request"]["messages"],
         });

@@ -1,0 +1,199 @@
+//! Groups of records that must not straddle two datasets: one conversation, one user text, near-copies. Works on hashes
+//! alone. The result does not depend on the order of the records.
+
+/// The hashes by which records belong together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GroupKeys {
+    /// The messages of the request.
+    pub(crate) conversation: u64,
+    /// The messages before the last answer in the request: the request that got that answer. 0 if there is none.
+    pub(crate) parent: u64,
+    /// The masked text of the first user message.
+    pub(crate) user_text: u64,
+    /// The masked text of the messages up to and including the first user message.
+    pub(crate) opening: u64,
+    /// The masked text of all messages.
+    pub(crate) whole: u64,
+}
+
+impl AsRef<GroupKeys> for GroupKeys {
+    fn as_ref(&self) -> &GroupKeys {
+        self
+    }
+}
+
+/// The reason that the records of a group belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum GroupCause {
+    /// Their first user message is the same, or nearly so.
+    UserText,
+    /// Their messages are the same, or nearly so, and most records have the same user message.
+    Messages,
+    /// The messages of one begin those of another.
+    Conversation,
+}
+
+/// Groups of records, each in the place of its record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Groups {
+    /// Equal for records of one group.
+    pub(crate) of: Vec<u64>,
+    pub(crate) cause: Vec<GroupCause>,
+}
+
+/// Groups records by their keys.
+pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T]) -> Groups {
+    let each = || keys.iter().map(AsRef::as_ref);
+    let texts = Texts::new(each());
+    let (mut of, mut cause): (Vec<u64>, Vec<GroupCause>) = each().map(|keys| texts.key(keys)).unzip();
+    // Without a second turn every conversation has one text, which is its group already.
+    if each().any(|keys| keys.parent != 0) {
+        join_conversations(keys, &mut of, &mut cause);
+    }
+    Groups { of, cause }
+}
+
+/// Knows which part of the records tells them apart.
+struct Texts {
+    /// The user text of most records. The text to classify stands elsewhere there.
+    usual_text: Option<u64>,
+    /// The opening of most of those. Examples stand in front of the text to classify there.
+    usual_opening: Option<u64>,
+}
+
+impl Texts {
+    fn new<'a>(keys: impl Iterator<Item = &'a GroupKeys> + Clone) -> Texts {
+        let usual_text = majority(keys.clone().map(|keys| keys.user_text));
+        let of_usual = keys.filter(|keys| Some(keys.user_text) == usual_text);
+        let usual_opening = majority(of_usual.map(|keys| keys.opening));
+        Texts { usual_text, usual_opening }
+    }
+
+    fn key(&self, keys: &GroupKeys) -> (u64, GroupCause) {
+        if Some(keys.user_text) != self.usual_text {
+            (keys.user_text, GroupCause::UserText)
+        } else if Some(keys.opening) != self.usual_opening {
+            (keys.opening, GroupCause::Messages)
+        } else {
+            (keys.whole, GroupCause::Messages)
+        }
+    }
+}
+
+/// Returns the value that more than half of the items have (Boyer and Moore 1981). Of a single item nothing is usual.
+fn majority(items: impl Iterator<Item = u64> + Clone) -> Option<u64> {
+    let (mut candidate, mut lead) = (None, 0_u64);
+    for item in items.clone() {
+        if lead == 0 {
+            candidate = Some(item);
+        }
+        lead = if candidate == Some(item) { lead + 1 } else { lead - 1 };
+    }
+    let (all, same) =
+        items.fold((0_u64, 0_u64), |(all, same), item| (all + 1, same + u64::from(Some(item) == candidate)));
+    candidate.filter(|_| all > 1 && same * 2 > all)
+}
+
+/// Joins the groups of each conversation. A joined group has the smallest of its keys.
+fn join_conversations<T: AsRef<GroupKeys>>(keys: &[T], of: &mut [u64], cause: &mut [GroupCause]) {
+    let mut sets = Sets((0..keys.len() as u32).collect());
+    let mut by_text: Vec<(u64, u32)> = of.iter().copied().zip(0..).collect();
+    by_text.sort_unstable();
+    by_text.windows(2).filter(|pair| pair[0].0 == pair[1].0).for_each(|pair| sets.join(pair[0].1, pair[1].1));
+    let mut by_conversation: Vec<(u64, u32)> = keys.iter().map(|keys| keys.as_ref().conversation).zip(0..).collect();
+    by_conversation.sort_unstable();
+    let same = by_conversation.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    same.for_each(|pair| sets.join(pair[0].1, pair[1].1));
+    for (keys, at) in keys.iter().map(AsRef::as_ref).zip(0..).filter(|(keys, _)| keys.parent != 0) {
+        let parent = by_conversation.partition_point(|(conversation, _)| *conversation < keys.parent);
+        if let Some((_, parent)) = by_conversation.get(parent).filter(|(found, _)| *found == keys.parent) {
+            sets.join(*parent, at);
+        }
+    }
+    let texts = of.to_vec();
+    for (at, text) in (0..).zip(&texts) {
+        let root = sets.root(at) as usize;
+        of[root] = of[root].min(*text);
+    }
+    let mut is_joined = vec![false; texts.len()];
+    for (at, text) in (0..).zip(&texts) {
+        let root = sets.root(at) as usize;
+        is_joined[root] |= texts[root] != *text;
+        of[at as usize] = of[root];
+    }
+    for at in 0..keys.len() as u32 {
+        if is_joined[sets.root(at) as usize] {
+            cause[at as usize] = GroupCause::Conversation;
+        }
+    }
+}
+
+/// Disjoint sets. Each item names another of its set, and the root names itself.
+struct Sets(Vec<u32>);
+
+impl Sets {
+    fn root(&mut self, mut at: u32) -> u32 {
+        while self.0[at as usize] != at {
+            let next = self.0[at as usize];
+            self.0[at as usize] = self.0[next as usize];
+            at = next;
+        }
+        at
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b) as usize] = a.min(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(user_text: u64, rest: u64) -> GroupKeys {
+        GroupKeys { conversation: rest, parent: 0, user_text, opening: 1000 + rest, whole: 2000 + rest }
+    }
+
+    #[test]
+    fn what_most_records_share_ties_nothing_together() {
+        let varied = [text(1, 1), text(1, 2), text(2, 3), text(3, 4)];
+        assert_eq!(group(&varied).of, [1, 1, 2, 3]);
+        let same_question = [text(1, 1), text(1, 2), text(1, 2), text(3, 4)];
+        assert_eq!(group(&same_question).of, [1001, 2002, 2002, 3]);
+        assert_eq!(group(&same_question).cause[0], GroupCause::Messages);
+        let same_examples = [1, 2, 3].map(|n| GroupKeys { opening: 7, ..text(1, n) });
+        assert_eq!(group(&same_examples).of, [2001, 2002, 2003]);
+        assert_eq!(group(&[text(1, 1)]).of, [1]);
+    }
+
+    #[test]
+    fn turns_of_one_conversation_are_one_group() {
+        let turn =
+            |conversation, parent| GroupKeys { conversation, parent, user_text: 1, opening: 2, whole: conversation };
+        // Two conversations of three turns behind the same examples, and one that stands alone.
+        let keys = [turn(10, 5), turn(11, 10), turn(12, 11), turn(20, 5), turn(21, 20), turn(22, 21), turn(30, 5)];
+        let groups = group(&keys);
+        assert_eq!(groups.of, [10, 10, 10, 20, 20, 20, 30]);
+        assert_eq!(groups.cause[2..], [[GroupCause::Conversation; 4].as_slice(), &[GroupCause::Messages]].concat());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_order_of_the_records_makes_no_difference(
+            keys in proptest::collection::vec((0_u64..6, 0_u64..6, 0_u64..3, 0_u64..4), 1..24),
+            turn in 0_usize..24,
+        ) {
+            let mut keys: Vec<GroupKeys> = keys.into_iter().map(|(conversation, parent, user_text, opening)| {
+                GroupKeys { conversation, parent, user_text, opening, whole: 100 + conversation }
+            }).collect();
+            let before = group(&keys);
+            let turn = turn % keys.len();
+            keys.rotate_left(turn);
+            let mut after = group(&keys);
+            after.of.rotate_right(turn);
+            after.cause.rotate_right(turn);
+            proptest::prop_assert_eq!(before, after);
+        }
+    }
+}
