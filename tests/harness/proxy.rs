@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The fate of a request. A held request gets no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,16 @@ impl Proxy {
     /// Waits until a request is held.
     pub(crate) fn wait(&self) {
         self.held.recv().unwrap();
+    }
+
+    /// Waits until a request is held. Returns false if the client ends before.
+    pub(crate) fn wait_for(&self, mut has_ended: impl FnMut() -> bool) -> bool {
+        while self.held.recv_timeout(Duration::from_secs(1)).is_err() {
+            if has_ended() {
+                return false;
+            }
+        }
+        true
     }
 }
 

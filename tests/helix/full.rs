@@ -188,8 +188,10 @@ fn killed_at(number: usize) {
         if changes && seen == at + 1 { fate } else { Fate::Pass }
     });
     let folder = platform.folder_at(&proxy.url(), "limits: {settle: 5s}\n");
-    let running = folder.dfwfd(["run"]).spawn();
-    proxy.wait();
+    let mut running = folder.dfwfd(["run"]).spawn();
+    if !proxy.wait_for(|| running.has_ended()) {
+        panic!("it ended before call {at}: {}", running.wait());
+    }
     running.kill();
     if number.is_multiple_of(2) {
         let output = folder.dfwfd(["run", "--resume", "--format", "json"]).run();
