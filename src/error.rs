@@ -178,6 +178,15 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
             "set base_model of the candidate to a model entity, or base_model_repository to what it is made from"
                 .to_owned(),
         ),
+        Obstacle::OtherModel { model, fitting, .. } => (
+            Exit::Usage,
+            match fitting.len() {
+                0 => format!(
+                    "set customizer_configs.target to a target that trains {model}; the Customizer has none enabled"
+                ),
+                _ => format!("set customizer_configs.target to {}", fitting.join(" or ")),
+            },
+        ),
         Obstacle::Judge { error, .. } if error.is_refused() => {
             (Exit::Service, "set LLM_JUDGE_API_KEY to a valid key of the judge".to_owned())
         }

@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod error;
 pub mod nemo;
 mod platform;
+mod remote_text;
 mod report;
 mod retry;
 mod run;

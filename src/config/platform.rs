@@ -77,7 +77,15 @@ impl Resolver<'_> {
     fn base_url(&mut self, key: &str, example: &str, invocation: &Invocation) -> String {
         let path = format!("nmp_config.{key}");
         match self.reader.text(&path) {
-            Some(url) => url.trim_end_matches('/').to_owned(),
+            Some(url) => {
+                let url = url.trim_end_matches('/').to_owned();
+                if let Some(base) = url.strip_suffix("/v1/hf").or_else(|| url.strip_suffix("/v1")) {
+                    let location = self.location_of(&path);
+                    let wrong = format!("ends with a path of the API, which is added to it: write {base}");
+                    self.problems.push(Problem::other(location, &path, wrong));
+                }
+                url
+            }
             None => {
                 let known = self.reader.is_good(&path) && self.reader.is_good("nmp_config.platform");
                 let begun = self.file.is_some() || self.reader.list_len("nims") > 0;

@@ -120,6 +120,11 @@ impl Client {
     pub async fn delete_dataset(&self, namespace: &str, name: &str) -> Result<Removal, ApiError> {
         on!(self, delete_dataset(namespace, name))
     }
+
+    /// Reports whether anything of a dataset is there.
+    pub async fn dataset_remains(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        on!(self, dataset_remains(namespace, name))
+    }
 }
 
 /// Deployments and what they serve.
@@ -264,6 +269,11 @@ impl Client {
     pub async fn delete_adapter(&self, namespace: &str, adapter: &str, jobs: &[&str]) -> Result<Removal, ApiError> {
         on!(self, delete_adapter(namespace, adapter, jobs))
     }
+
+    /// Reports whether anything of an adapter is there that these training jobs wrote.
+    pub async fn adapter_remains(&self, namespace: &str, adapter: &str, jobs: &[&str]) -> Result<bool, ApiError> {
+        on!(self, adapter_remains(namespace, adapter, jobs))
+    }
 }
 
 /// Evaluation.
@@ -295,6 +305,11 @@ impl Client {
     /// Deletes an evaluation job with its results.
     pub async fn delete_evaluation_job(&self, id: &str) -> Result<Removal, ApiError> {
         on!(self, delete_evaluation_job(id))
+    }
+
+    /// Reports whether anything of an evaluation job is there.
+    pub async fn evaluation_remains(&self, id: &str) -> Result<bool, ApiError> {
+        on!(self, evaluation_remains(id))
     }
 
     /// Returns the aggregate scores of a finished job.

@@ -77,6 +77,8 @@ pub struct EvaluatedRow {
     pub output_text: Option<String>,
     /// The names of the functions that the model called.
     pub called: Vec<String>,
+    /// The reply was cut off at the largest number of tokens.
+    pub cut_off: bool,
     pub prompt_tokens: Option<u64>,
     pub completion_tokens: Option<u64>,
     pub scores: MetricScores,

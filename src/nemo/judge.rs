@@ -32,9 +32,14 @@ pub(super) const QUESTION: &str = "CONVERSATION\n{{ item.request.messages }}\n\n
 RIGHT CALLS\n{{ item.response.choices[0].message.tool_calls }}\n\n\
 CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}";
 
-/// Matches the last rating of a reply, but not `0.5`, `10` or `1/2`. It also matches all text before the rating, because
-/// an evaluator may want the match at the beginning.
-pub(super) const RATING_PATTERN: &str = r"(?is).*RATING:[\s*]*([01])(?:[^\d.,/]|[.,](?:\D|$)|$)";
+/// Matches the last rating of a reply, but not `0.5`, `10` or `1/2`, and none in a thought: what it skips is all up to
+/// the end of a thought, and then no beginning of another. It also matches all text before the rating, because an
+/// evaluator may want the match at the beginning.
+pub(super) const RATING_PATTERN: &str = concat!(
+    r"(?is)^(?:.*</think>)?",
+    r"(?:[^<]|<+(?:[^<t]|t[^h<]|th[^i<]|thi[^n<]|thin[^k<]))*",
+    r"RATING:[\s*]*([01])(?:[^\d.,/]|[.,](?:\D|$)|$)",
+);
 
 /// A model that judges.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,28 +60,11 @@ pub struct RemoteJudge {
     pub key: Option<Secret>,
 }
 
-impl JudgeModel {
-    /// Hides the key of this judge in a text.
-    pub fn without_key(&self, text: &str) -> String {
-        match self {
-            JudgeModel::Remote(judge) => judge.without_key(text),
-            JudgeModel::Served(_) => text.to_owned(),
-        }
-    }
-}
-
 impl RemoteJudge {
     /// Returns the URL that takes chat requests. The configuration may give it or its base.
     pub(super) fn chat_url(&self) -> String {
         let base = self.url.trim_end_matches('/');
         if base.ends_with(CHAT) { base.to_owned() } else { format!("{base}{CHAT}") }
-    }
-
-    fn without_key(&self, text: &str) -> String {
-        match self.key.as_ref().map(Secret::reveal) {
-            Some(key) if !key.is_empty() => text.replace(key, "***"),
-            _ => text.to_owned(),
-        }
     }
 }
 
@@ -87,8 +75,7 @@ pub(super) async fn probe(transport: &Transport, judge: &RemoteJudge) -> Result<
         .map_err(|_| ApiError::new(format!("POST {shown}"), ErrorKind::Options("not a URL".to_owned()), None))?;
     let body = RequestBody::Json(json!({ "model": judge.model, "messages": [{ "role": "user", "content": "hi" }] }));
     let request = ApiRequest::link(Method::POST, Destination::Foreign(url, judge.key.clone()), body);
-    let sent = transport.send(request).await;
-    let response = sent.map_err(|error| error.rewritten(&|text| judge.without_key(text)))?;
+    let response = transport.send(request).await?;
     match read_json::list(&response.json()?, &["choices"]).is_empty() {
         true => Err(response.unreadable("no chat completion")),
         false => Ok(()),
@@ -114,6 +101,11 @@ mod tests {
             ("It is RATING: 1 if right.\nIt is not.\nRATING: 0", Some("0")),
             ("<think>RATING: 0?</think> RATING: 1, for both agree", Some("1")),
             ("RATING: 0\nEXPLANATION: other functions are called", Some("0")),
+            ("<think>Is it RATING: 0 or RATING: 1?</think>\nBoth agree.\nRATING: 1", Some("1")),
+            ("<think>RATING: 1</think> I cannot tell", None),
+            ("<think>I would say RATING: 1", None),
+            ("RATING: 0, or <THINK>RATING: 1", Some("0")),
+            ("a < b, <t> and <th: RATING: 1", Some("1")),
             ("RATING: 10", None),
             ("RATING: 0.5", None),
             ("RATING: 1/2", None),

@@ -1,5 +1,7 @@
 //! The status words of all services and generations, read into one `JobStatus`.
 
+use crate::remote_text::said;
+
 /// The state of a remote job or deployment, in one vocabulary for all services.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JobStatus {
@@ -29,9 +31,9 @@ impl JobStatus {
                 JobStatus::Running(percentage)
             }
             "completed" | "ready" => JobStatus::Done,
-            "failed" | "error" | "lost" => JobStatus::Failed(reason.unwrap_or_default().trim().to_owned()),
+            "failed" | "error" | "lost" => JobStatus::Failed(said(reason.unwrap_or_default())),
             "cancelled" | "canceled" => JobStatus::Cancelled,
-            _ => JobStatus::Unknown(word),
+            _ => JobStatus::Unknown(said(&word)),
         }
     }
 

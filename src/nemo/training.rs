@@ -142,6 +142,7 @@ pub struct TrainingStatus {
     /// 0 to 100. It grows by whole epochs and may end below 100.
     pub percentage: Option<f32>,
     pub epochs_completed: Option<u64>,
+    pub steps_completed: Option<u64>,
     /// The latest training loss.
     pub train_loss: Option<f64>,
     /// The latest validation loss.

@@ -1,6 +1,7 @@
 //! Checks a plan against the platform before anything is created: services, targets, GPUs, and what others have deployed.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -10,8 +11,17 @@ use super::judge::JudgeWithKey;
 use super::names;
 use super::obstacle::Obstacle;
 use crate::config::plan::{Candidate, JudgePlace, Plan, ValueSource};
-use crate::nemo::{ApiError, Client, Deployment, ErrorKind};
+use crate::nemo::{ApiError, Client, Deployment, ErrorKind, TrainingTarget};
+use crate::retry::Backoff;
 use crate::vocabulary::{Generation, PlatformVersion};
+
+/// How often the list of served models is read before the proxy counts as away.
+const LOOKS: Backoff = Backoff {
+    tries: 4,
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(8),
+    longest_asked: Duration::ZERO,
+};
 
 /// The result of the check.
 #[derive(Debug)]
@@ -54,10 +64,22 @@ pub(crate) async fn check(
     let modes = modes.collect();
     let version = check_services(nemo).await?;
     let mut warnings: Vec<String> = without_counterpart(plan, &version).into_iter().collect();
-    let deployments = nemo.deployments().await;
+    let deployments = nemo.deployments().await.map_err(not_there);
     let deployments = deployments.context("cannot list deployments (nmp_config.nemo_base_url)")?;
     warnings.extend(check_others(plan, &deployments, budget, options)?);
-    let served = match nemo.served_models().await {
+    let mut tries = 0;
+    let served = loop {
+        tries += 1;
+        match nemo.served_models().await.map_err(not_there) {
+            // The client does not repeat this call, because others poll it.
+            Err(error) if error.is_transient() && error.status().is_none() => match LOOKS.pause(tries, None) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break Err(error),
+            },
+            answered => break answered,
+        }
+    };
+    let served = match served {
         Ok(served) => served,
         // A proxy without a NIM behind it may answer with anything but a list.
         Err(error) if error.is_transient() && error.status().is_some() => {
@@ -90,7 +112,7 @@ async fn check_services(nemo: &Client) -> anyhow::Result<PlatformVersion> {
     nemo.check_api().await.context("cannot reach NeMo (nmp_config.nemo_base_url)")?;
     let version = nemo.version().await?;
     for &service in nemo.services().await? {
-        match nemo.probe(service).await {
+        match nemo.probe(service).await.map_err(not_there) {
             Err(error) if error.is_unreachable() => {
                 return Err(error).with_context(|| format!("cannot reach {service}"));
             }
@@ -130,6 +152,15 @@ fn without_counterpart(plan: &Plan, version: &PlatformVersion) -> Option<String>
     let given: Vec<&str> = given.map(|(path, _)| path.as_str()).collect();
     let verb = if given.len() == 1 { "has" } else { "have" };
     (!given.is_empty()).then(|| format!("{} {verb} no counterpart on NeMo Helix and no effect", given.join(", ")))
+}
+
+/// Words a 404 of a whole service: its paths are somewhere else, most often because the base URL is wrong.
+fn not_there(mut error: ApiError) -> ApiError {
+    if error.status() == Some(404) {
+        let what = format!("no such path, so the service is not at this address ({})", error.kind);
+        error.kind = ErrorKind::Unreadable(what);
+    }
+    error
 }
 
 /// Returns the models that the run would deploy, each with the id under which it is served.
@@ -223,7 +254,7 @@ async fn check_targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
 /// Customizer does not tell its targets, the job finds out.
 ///
 /// # Errors
-/// [`Obstacle::NoTarget`], or the error of the platform.
+/// [`Obstacle::NoTarget`] or [`Obstacle::OtherModel`], or the error of the platform.
 pub(crate) async fn check_target(candidate: &Candidate, nemo: &Client) -> anyhow::Result<()> {
     if !nemo.has_training_configs().await? {
         if candidate.helix.repository.is_some() {
@@ -245,11 +276,43 @@ pub(crate) async fn check_target(candidate: &Candidate, nemo: &Client) -> anyhow
         }
         Err(_) => return Ok(()),
     };
-    if found.is_some_and(|found| found.enabled) {
+    let model = &candidate.model_name;
+    let base = found.as_ref().filter(|found| found.enabled).map(|found| found.base_model.as_deref());
+    if base.is_some_and(|base| base.is_none_or(|base| is_same_model(base, model))) {
         return Ok(());
     }
     let listed = nemo.training_targets().await.unwrap_or_default();
-    let enabled = listed.into_iter().filter(|target| target.enabled).map(|target| target.name).collect();
-    let (model, target) = (candidate.model_name.clone(), target.clone());
-    Err(Obstacle::NoTarget { model, target, enabled }.into())
+    let enabled = listed.into_iter().filter(|target| target.enabled);
+    let (model, target) = (model.clone(), target.clone());
+    Err(match base.flatten() {
+        Some(base) => {
+            let fits =
+                |target: &TrainingTarget| target.base_model.as_deref().is_some_and(|base| is_same_model(base, &model));
+            let fitting = enabled.filter(fits).map(|target| target.name).collect();
+            Obstacle::OtherModel { base: base.to_owned(), target, fitting, model }
+        }
+        None => Obstacle::NoTarget { model, target, enabled: enabled.map(|target| target.name).collect() },
+    }
+    .into())
+}
+
+/// Tells whether two names mean the same model. The catalogues of services name other organisations and versions.
+fn is_same_model(one: &str, other: &str) -> bool {
+    let bare = |name: &str| {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        name.split('@').next().unwrap_or(name).to_lowercase()
+    };
+    bare(one) == bare(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_model_decides_not_its_organisation_or_version() {
+        assert!(is_same_model("meta-llama/Llama-3.2-1B-Instruct", "meta/llama-3.2-1b-instruct"));
+        assert!(is_same_model("meta/llama-3.2-1b-instruct@2.0", "meta/llama-3.2-1b-instruct"));
+        assert!(!is_same_model("meta/llama-3.2-1b-instruct", "meta/llama-3.1-8b-instruct"));
+    }
 }

@@ -8,6 +8,7 @@ use super::outcome::{
 };
 use super::paired::{Comparer, Reading};
 use super::rows::{self, OutputRow};
+use super::suspicions;
 use crate::config::plan::Candidate;
 use crate::data::label::LabelReader;
 use crate::score::difference::Difference;
@@ -110,6 +111,10 @@ impl Comparer<'_> {
     fn warnings(&self, candidates: &[Candidate], evaluated: &[Evaluated], finals: &[usize]) -> Vec<String> {
         let mut told = Vec::new();
         for &place in finals {
+            let own_base = place.checked_sub(1).filter(|&base| evaluated[base].candidate == evaluated[place].candidate);
+            if let Some(same) = own_base.and_then(|base| same_replies(&evaluated[base], &evaluated[place])) {
+                told.push(format!("{}: {same}", evaluated[place].in_words(candidates)));
+            }
             let (name, fact) = (evaluated[place].in_words(candidates), &evaluated[place].fact);
             for warning in of_fact(fact) {
                 match warning {
@@ -130,10 +135,16 @@ impl Comparer<'_> {
                             told.push(sentence);
                         }
                     }
-                    Warning::FormatFailures { unparseable, off_taxonomy } => told.push(format!(
-                        "{name}: {:.0} % of the replies hold no label of the list, and count as wrong",
-                        (unparseable + off_taxonomy) * 100.0
-                    )),
+                    Warning::FormatFailures { unparseable, off_taxonomy } => {
+                        let example = evaluated[place].rows.iter().find(|row| row.predicted.is_none());
+                        let example = example.and_then(|row| row.reply.as_deref());
+                        let example = suspicions::of_unreadable(unparseable, example);
+                        told.push(format!(
+                            "{name}: {:.0} % of the replies hold no label of the list, and count as wrong{}",
+                            (unparseable + off_taxonomy) * 100.0,
+                            example.map_or_else(String::new, |example| format!(", {example}"))
+                        ));
+                    }
                     Warning::ReadingFlip { .. } => {}
                 }
             }
@@ -228,6 +239,13 @@ fn pairs(evaluated: &[Evaluated], finals: &[usize], best: Option<usize>) -> Vec<
     pairs.extend(best.into_iter().flat_map(|best| others.iter().map(move |&other| (best, other))));
     pairs.extend(others.iter().enumerate().flat_map(|(at, &one)| others[at + 1..].iter().map(move |&two| (one, two))));
     pairs
+}
+
+fn same_replies(base: &Evaluated, customized: &Evaluated) -> Option<String> {
+    // The reply to a request with tools is a call.
+    let said = |row: &'_ OutputRow| row.reply.clone().or_else(|| row.predicted.clone());
+    let pairs: Vec<_> = base.rows.iter().zip(&customized.rows).map(|(base, own)| (said(base), said(own))).collect();
+    suspicions::of_same_replies(pairs.iter().map(|(base, own)| (base.as_deref(), own.as_deref())))
 }
 
 /// Returns the size by which candidates are ordered: parameters as the name tells them (`1b`, `0.5B`, `350m`), else GPUs. Of

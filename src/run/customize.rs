@@ -9,7 +9,7 @@ use super::job::JobCancelled;
 use super::names;
 use super::outcome::{TrainingFact, training_key};
 use super::release::looked_for_since;
-use super::{base_model, datasets, deploy};
+use super::{base_model, datasets, deploy, suspicions};
 use crate::config::plan::{Candidate, CustomizerPlan};
 use crate::nemo::{Hyperparameters, JobStatus, NewTrainingConfig, NewTrainingJob, TrainingOption, TrainingStatus};
 use crate::store::{NewResource, Resource, ResourceKind};
@@ -302,6 +302,9 @@ fn remember(
     let key = training_key(&candidate.model_name);
     if let Some(known) = run.store.fact::<TrainingFact>(&run.id, &key)?.filter(|known| known.job == job) {
         return Ok(known);
+    }
+    if let Some(suspicion) = suspicions::of_training(&status.losses, status.steps_completed) {
+        run.warn(format!("{}: {suspicion}", candidate.model_name))?;
     }
     let seconds = run.seconds_of(row);
     let fact = TrainingFact { job: job.to_owned(), adapter: adapter.to_owned(), seconds, loss: status.losses.clone() };

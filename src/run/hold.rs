@@ -1,15 +1,25 @@
 //! Holds remote resources: each is written to the ledger before it is created, and looked up rather than created again.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::context::RunContext;
 use super::event::EventKind;
 use super::names;
-use super::wait::pause_after;
-use crate::nemo::ApiError;
+use super::wait::{is_passing, pause_after};
+use crate::nemo::{ApiError, ErrorKind};
+use crate::retry::Backoff;
 use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
+
+/// How often a create that did not happen is sent. A refused connection has had its tries in the client before.
+const CREATES: Backoff = Backoff {
+    tries: 4,
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(8),
+    longest_asked: Duration::ZERO,
+};
 
 /// A resource to hold.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +29,7 @@ pub(crate) struct ResourceSpec<'a> {
     pub base: &'a str,
     /// `None` for a resource of the whole run.
     pub candidate: Option<&'a str>,
-    /// Two creates of one name make one resource, so an unanswered create may be repeated.
+    /// Two creates of one name make one resource, so one that an earlier process did not see answered may be repeated at once.
     pub by_name: bool,
 }
 
@@ -35,8 +45,8 @@ pub(crate) enum Lookup {
 
 impl RunContext {
     /// Holds a remote resource. If an earlier process has a row for it, `look_up` looks for it: by id when the row has
-    /// one, else by name or description. Otherwise the intent is written and `create` is called. A create without an
-    /// answer is looked up and never repeated blindly.
+    /// one, else by name or description. Otherwise the intent is written and `create` is called. A create that may have
+    /// happened is looked up, and sent again once the look-up has shown that it did not.
     ///
     /// # Errors
     /// When the platform refuses, or with `Interrupted` when the run was asked to stop before the create.
@@ -49,7 +59,7 @@ impl RunContext {
     where
         L: Fn(Resource) -> LF,
         LF: Future<Output = anyhow::Result<Lookup>>,
-        C: FnOnce(Resource) -> CF,
+        C: Fn(Resource) -> CF,
         CF: Future<Output = Result<Option<String>, ApiError>>,
     {
         self.stop.check()?;
@@ -58,23 +68,35 @@ impl RunContext {
         {
             return Ok(resource);
         }
-        self.stop.check()?;
-        let resource = self.intend(spec)?;
-        match create(resource.clone()).await {
-            Ok(remote_id) => self.mark_live(resource, remote_id.as_deref()),
-            Err(error) if error.already_exists() || error.may_have_been_accepted() => {
+        let (mut tries, mut maybe_made) = (0, false);
+        loop {
+            self.stop.check()?;
+            let resource = self.intend(spec)?;
+            let error = match create(resource.clone()).await {
+                Ok(remote_id) => return self.mark_live(resource, remote_id.as_deref()),
+                Err(error) => error,
+            };
+            tries += 1;
+            let is_unclear = error.already_exists() || error.may_have_been_accepted();
+            maybe_made |= is_unclear;
+            if is_unclear {
                 match self.look_until_settled(&resource, &look_up).await? {
-                    Lookup::Found(remote_id) => self.mark_live(resource, remote_id.as_deref()),
-                    Lookup::Absent | Lookup::Spent(_) => Err(error.into()),
+                    Lookup::Found(remote_id) => return self.mark_live(resource, remote_id.as_deref()),
+                    Lookup::Spent(_) => return Err(error.into()),
+                    Lookup::Absent if error.already_exists() => return Err(error.into()),
+                    Lookup::Absent => {}
                 }
             }
-            Err(error) => {
+            let pause = CREATES.pause(tries, None).filter(|_| is_unclear || error.kind == ErrorKind::Connect);
+            let Some(pause) = pause else {
                 // Refused or never sent, so nothing exists. Only of what is made by several calls a part may.
-                if !matches!(spec.kind, ResourceKind::Dataset | ResourceKind::BaseModel) {
+                if !maybe_made && !matches!(spec.kind, ResourceKind::Dataset | ResourceKind::BaseModel) {
                     self.store.mark_released(resource.id)?;
                 }
-                Err(error.into())
-            }
+                return Err(error.into());
+            };
+            tracing::warn!(%error, name = resource.name, "it was not created, trying again");
+            self.pause(pause).await?;
         }
     }
 
@@ -140,18 +162,25 @@ impl RunContext {
     {
         let started = Instant::now();
         let settle = names::millis(self.plan.limits.settle_ms);
+        let mut away_since: Option<Instant> = None;
         loop {
             let last = started.elapsed() >= settle;
-            match self.read(look_up(resource.clone())).await? {
-                Lookup::Absent => {}
-                found => return Ok(found),
-            }
-            self.store.record_vain_lookup(resource.id)?;
-            if last {
-                return Ok(Lookup::Absent);
+            match self.read(look_up(resource.clone())).await {
+                Ok(Lookup::Absent) => {
+                    away_since = None;
+                    self.store.record_vain_lookup(resource.id)?;
+                    if last {
+                        return Ok(Lookup::Absent);
+                    }
+                }
+                Ok(found) => return Ok(found),
+                // The create was lost because the service is away, and then the look-up is lost too.
+                Err(error) if !is_passing(&error, &mut away_since) => return Err(error),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look it up yet, trying again"),
             }
             let rest = settle.saturating_sub(started.elapsed());
-            self.pause(pause_after(started.elapsed()).min(rest)).await?;
+            let pause = pause_after(started.elapsed());
+            self.pause(if away_since.is_some() { pause } else { pause.min(rest) }).await?;
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) mod rehearsal;
 pub(crate) mod release;
 pub(crate) mod rows;
 pub(crate) mod signals;
+mod suspicions;
 pub(crate) mod wait;
 
 use std::panic::AssertUnwindSafe;

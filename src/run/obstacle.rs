@@ -31,6 +31,15 @@ pub(crate) enum Obstacle {
     /// Helix has no entity of a base model, or none that can be trained.
     #[error("{model}: {why}")]
     NoBaseModel { model: String, why: String },
+    /// The target trains another model than the candidate.
+    #[error("{model}: the target {target} trains {base}, so its adapter would not be one of the candidate")]
+    OtherModel {
+        model: String,
+        target: String,
+        base: String,
+        /// The enabled targets that train the candidate.
+        fitting: Vec<String>,
+    },
     /// A remote judge refuses or does not answer.
     #[error("cannot ask the judge {model} at {url}")]
     Judge {

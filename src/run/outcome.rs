@@ -105,6 +105,9 @@ pub(crate) struct EvaluationFact {
     pub rows: u64,
     /// The rows for which the evaluator returned no reply. They count as wrong.
     pub unanswered: u64,
+    /// The rows whose reply was cut off at the largest number of tokens.
+    #[serde(default)]
+    pub cut_off: u64,
     /// From the create of the job to its end. `None` when another process created it.
     pub seconds: Option<f64>,
     /// By the names of docs/scores.md.

@@ -2,8 +2,7 @@
 //! of a run, a later run and `cleanup` release in the same way.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +14,9 @@ use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, 
 
 /// How far before its intent a job is looked for, because the clocks of two machines differ.
 const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
+
+/// How many times a resource is looked for before it is deleted, or a job cancelled, once more.
+const LOOKS: u32 = 8;
 
 /// Releases resources of a run.
 pub(crate) struct Releaser<'a> {
@@ -82,45 +84,116 @@ impl Releaser<'_> {
 
     async fn one_until(&self, row: &Resource, until: Instant) -> anyhow::Result<()> {
         let act = || format!("cannot release the {} {}", row.kind.in_words(), row.name);
-        match tokio::time::timeout_at(until, self.one(row)).await {
+        let obstacle = Obstacle::default();
+        match tokio::time::timeout_at(until, self.one(row, &obstacle)).await {
             Ok(done) => done.with_context(act)?,
-            Err(_) => return Err(anyhow::anyhow!("it took longer than limits.release")).with_context(act),
+            Err(_) => {
+                let why = obstacle.take();
+                return Err(why.context("it took longer than limits.release")).with_context(act);
+            }
         }
         (self.on_release)(row);
         Ok(())
     }
 
-    async fn one(&self, row: &Resource) -> anyhow::Result<()> {
+    async fn one(&self, row: &Resource, obstacle: &Obstacle) -> anyhow::Result<()> {
         match (row.kind, row.class()) {
-            (ResourceKind::Deployment, _) => {
-                self.delete(row, || Box::pin(self.nemo.delete_deployment(self.namespace, &row.name))).await
+            (ResourceKind::Training | ResourceKind::Evaluation, ResourceClass::Gpu) => {
+                self.end_job(row, obstacle).await
             }
-            (ResourceKind::Training | ResourceKind::Evaluation, ResourceClass::Gpu) => self.end_job(row).await,
-            (ResourceKind::Evaluation, _) => self.delete_evaluation(row).await,
-            (ResourceKind::Dataset, _) => {
-                self.delete(row, || Box::pin(self.nemo.delete_dataset(self.namespace, &row.name))).await
-            }
-            (ResourceKind::TrainingConfig, _) => {
-                self.delete(row, || Box::pin(self.nemo.delete_training_config(self.namespace, &row.name))).await
-            }
-            (ResourceKind::Adapter, _) => self.delete_adapter(row).await,
-            (ResourceKind::BaseModel, _) => self.delete_base_model(row).await,
+            // Another run has it too: the last run that lets go of it deletes it.
+            (ResourceKind::BaseModel, _) if self.store.is_shared(row)? => Ok(self.store.mark_released(row.id)?),
             // NeMo has no call to delete the record of a finished training job.
             (ResourceKind::Training, _) => Ok(()),
+            _ => self.delete(row, obstacle).await,
         }
     }
 
-    /// Deletes a resource by name. One whose create was not answered is deleted again after it could still have appeared.
-    async fn delete<'b, D>(&self, row: &Resource, delete: D) -> anyhow::Result<()>
-    where
-        D: Fn() -> Pin<Box<dyn Future<Output = Result<Removal, ApiError>> + Send + 'b>>,
-    {
-        if delete().await? == Removal::Absent && row.state == ResourceState::Intended {
+    /// Deletes a resource. One whose create was not answered is deleted again after it could still have appeared.
+    async fn delete(&self, row: &Resource, obstacle: &Obstacle) -> anyhow::Result<()> {
+        let jobs = self.jobs_of(row).await?;
+        let removal = self.remove_until_gone(row, &jobs, obstacle).await?;
+        if removal == Removal::Absent && row.state == ResourceState::Intended {
             self.settle(row).await?;
-            delete().await?;
+            self.remove_until_gone(row, &jobs, obstacle).await?;
         }
         self.store.mark_released(row.id)?;
         Ok(())
+    }
+
+    /// Deletes a resource and looks until it is gone, because not every answer to a delete is the service's.
+    async fn remove_until_gone(&self, row: &Resource, jobs: &[String], obstacle: &Obstacle) -> anyhow::Result<Removal> {
+        let started = Instant::now();
+        let mut removed = None;
+        for look in 0.. {
+            if look % LOOKS == 0 || removed.is_none() {
+                match self.remove(row, jobs).await {
+                    Ok(removal) => _ = removed.get_or_insert(removal),
+                    // A second delete may be refused while the first one goes on.
+                    Err(error) if error.is_transient() || removed.is_some() => obstacle.meet(error.into()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            match self.remains(row, jobs).await {
+                Ok(false) => break,
+                Ok(true) => obstacle.meet(anyhow::anyhow!("it was deleted, and is still there")),
+                // The deadline limits the wait for a service that is away.
+                Err(error) if error.is_transient() => obstacle.meet(error.into()),
+                Err(error) => return Err(error.into()),
+            }
+            pause(started).await;
+        }
+        Ok(removed.unwrap_or(Removal::Absent))
+    }
+
+    async fn remove(&self, row: &Resource, jobs: &[String]) -> Result<Removal, ApiError> {
+        let (nemo, namespace, name) = (self.nemo, self.namespace, row.name.as_str());
+        match row.kind {
+            ResourceKind::Deployment => nemo.delete_deployment(namespace, name).await,
+            ResourceKind::Dataset => nemo.delete_dataset(namespace, name).await,
+            ResourceKind::TrainingConfig => nemo.delete_training_config(namespace, name).await,
+            ResourceKind::Adapter => {
+                let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
+                nemo.delete_adapter(namespace, name, &jobs).await
+            }
+            ResourceKind::BaseModel => nemo.delete_base_model(row.remote_id.as_deref().unwrap_or(name)).await,
+            ResourceKind::Evaluation | ResourceKind::Training => match jobs.first() {
+                Some(id) => nemo.delete_evaluation_job(id).await,
+                None => Ok(Removal::Absent),
+            },
+        }
+    }
+
+    async fn remains(&self, row: &Resource, jobs: &[String]) -> Result<bool, ApiError> {
+        let (nemo, namespace, name) = (self.nemo, self.namespace, row.name.as_str());
+        match row.kind {
+            ResourceKind::Deployment => Ok(nemo.deployment(namespace, name).await?.is_some()),
+            ResourceKind::Dataset => nemo.dataset_remains(namespace, name).await,
+            ResourceKind::TrainingConfig => Ok(nemo.training_config(namespace, name).await?.is_some()),
+            ResourceKind::Adapter => {
+                let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
+                nemo.adapter_remains(namespace, name, &jobs).await
+            }
+            // One of the same name may be somebody else's.
+            ResourceKind::BaseModel => Ok(false),
+            ResourceKind::Evaluation | ResourceKind::Training => match jobs.first() {
+                Some(id) => nemo.evaluation_remains(id).await,
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Returns the ids of the jobs that a delete needs: those that wrote to an adapter, or the evaluation itself.
+    async fn jobs_of(&self, row: &Resource) -> anyhow::Result<Vec<String>> {
+        match row.kind {
+            ResourceKind::Adapter => {
+                let all = self.store.all_resources(&row.run)?.into_iter();
+                let own = all.filter(|other| other.kind == ResourceKind::Training && other.candidate == row.candidate);
+                Ok(own.filter_map(|training| training.remote_id).collect())
+            }
+            ResourceKind::Evaluation => Ok(self.job_id(row).await?.into_iter().collect()),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Waits until a resource that was not found can no longer appear.
@@ -132,7 +205,7 @@ impl Releaser<'_> {
     }
 
     /// Cancels a job and waits until it has ended.
-    async fn end_job(&self, row: &Resource) -> anyhow::Result<()> {
+    async fn end_job(&self, row: &Resource, obstacle: &Obstacle) -> anyhow::Result<()> {
         let mut id = self.job_id(row).await?;
         if id.is_none() && row.state == ResourceState::Intended {
             self.settle(row).await?;
@@ -145,42 +218,46 @@ impl Releaser<'_> {
         self.store.mark_live(row.id, Some(&id))?;
         let started = Instant::now();
         let mut cancelled = false;
-        loop {
-            match self.cancel_and_poll(row.kind, &id, &mut cancelled).await {
+        for look in 0.. {
+            if look % LOOKS == 0 || !cancelled {
+                match self.cancel(row.kind, &id).await {
+                    Ok(()) => cancelled = true,
+                    // A second cancel may be refused while the first one goes on.
+                    Err(error) if error.is_transient() || cancelled => obstacle.meet(error.into()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            match self.has_ended(row.kind, &id).await {
                 Ok(true) => break,
-                Ok(false) => {}
+                Ok(false) => obstacle.meet(anyhow::anyhow!("it was cancelled, and goes on")),
                 // The deadline limits the wait for a service that is away.
-                Err(error) if error.is_transient() => tracing::warn!(%error, "cannot release a job yet, trying again"),
+                Err(error) if error.is_transient() => obstacle.meet(error.into()),
                 Err(error) => return Err(error.into()),
             }
-            let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
-            tokio::time::sleep(pause).await;
+            pause(started).await;
         }
         self.store.mark_finished(row.id)?;
         Ok(())
     }
 
-    /// Cancels the job once. Returns whether it has ended.
-    async fn cancel_and_poll(&self, kind: ResourceKind, id: &str, cancelled: &mut bool) -> Result<bool, ApiError> {
-        if !*cancelled {
-            match kind {
-                ResourceKind::Training => self.nemo.cancel_training_job(id).await?,
-                _ => self.nemo.cancel_evaluation_job(id).await?,
-            }
-            *cancelled = true;
+    async fn cancel(&self, kind: ResourceKind, id: &str) -> Result<(), ApiError> {
+        match kind {
+            ResourceKind::Training => self.nemo.cancel_training_job(id).await,
+            _ => self.nemo.cancel_evaluation_job(id).await,
         }
+    }
+
+    /// Tells whether a job has ended, or is not there any more.
+    async fn has_ended(&self, kind: ResourceKind, id: &str) -> Result<bool, ApiError> {
         let status = match kind {
             ResourceKind::Training => match self.nemo.training_status(id).await {
-                Ok(status) => status.status,
-                Err(error) if error.is_not_found() => return Ok(true),
+                Ok(status) => Some(status.status),
+                Err(error) if error.status() == Some(404) => self.nemo.training_job(id).await?.map(|job| job.status),
                 Err(error) => return Err(error),
             },
-            _ => match self.nemo.evaluation_job(id).await? {
-                Some(job) => job.status,
-                None => return Ok(true),
-            },
+            _ => self.nemo.evaluation_job(id).await?.map(|job| job.status),
         };
-        Ok(status.is_terminal())
+        Ok(status.is_none_or(|status| status.is_terminal()))
     }
 
     async fn job_id(&self, row: &Resource) -> Result<Option<String>, ApiError> {
@@ -194,34 +271,28 @@ impl Releaser<'_> {
             _ => self.nemo.find_evaluation_job(&description, since).await?.map(|job| job.id),
         })
     }
+}
 
-    async fn delete_evaluation(&self, row: &Resource) -> anyhow::Result<()> {
-        if let Some(id) = self.job_id(row).await? {
-            self.nemo.delete_evaluation_job(&id).await?;
-        }
-        self.store.mark_released(row.id)?;
-        Ok(())
+/// The latest reason why a release goes on, told if its time runs out.
+#[derive(Default)]
+struct Obstacle(Mutex<Option<anyhow::Error>>);
+
+impl Obstacle {
+    fn meet(&self, why: anyhow::Error) {
+        tracing::debug!(why = format!("{why:#}"), "not released yet");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
-    /// Deletes an adapter with what each training job of its candidate wrote to it.
-    async fn delete_adapter(&self, row: &Resource) -> anyhow::Result<()> {
-        let all = self.store.all_resources(&row.run)?;
-        let trainings =
-            all.iter().filter(|other| other.kind == ResourceKind::Training && other.candidate == row.candidate);
-        let jobs: Vec<&str> = trainings.filter_map(|training| training.remote_id.as_deref()).collect();
-        self.nemo.delete_adapter(self.namespace, &row.name, &jobs).await?;
-        self.store.mark_released(row.id)?;
-        Ok(())
+    fn take(&self) -> anyhow::Error {
+        let met = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        met.unwrap_or_else(|| anyhow::anyhow!("a service does not answer"))
     }
+}
 
-    /// Deletes a base model, unless another run has it too: the last run that lets go of it deletes it.
-    async fn delete_base_model(&self, row: &Resource) -> anyhow::Result<()> {
-        if !self.store.is_shared(row)? {
-            self.nemo.delete_base_model(row.remote_id.as_deref().unwrap_or(&row.name)).await?;
-        }
-        self.store.mark_released(row.id)?;
-        Ok(())
-    }
+/// Waits between two looks: longer, the longer it takes.
+async fn pause(started: Instant) {
+    let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
+    tokio::time::sleep(pause).await;
 }
 
 /// Returns the earliest creation time of the job of a resource, by the clock of another machine.

@@ -56,8 +56,7 @@ impl RunContext {
                 Ok(Some(value)) => return Ok(value),
                 Ok(None) => away_since = None,
                 Err(error) => {
-                    let since = *away_since.get_or_insert_with(Instant::now);
-                    if !is_outage(&error) || since.elapsed() >= OUTAGE {
+                    if !is_passing(&error, &mut away_since) {
                         return Err(error.context(format!("cannot wait for {what}")));
                     }
                     tracing::warn!(error = format!("{error:#}"), "{what}: the service does not answer, still waiting");
@@ -105,9 +104,11 @@ fn in_words(limit: Duration) -> String {
     }
 }
 
-/// Tells whether the service is away. A service that refuses is not.
-fn is_outage(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<ApiError>().is_some_and(ApiError::is_transient)
+/// Tells whether the service is away, and not yet for so long that nobody waits for it any more. A service that refuses is
+/// not away.
+pub(super) fn is_passing(error: &anyhow::Error, away_since: &mut Option<Instant>) -> bool {
+    let since = *away_since.get_or_insert_with(Instant::now);
+    error.downcast_ref::<ApiError>().is_some_and(ApiError::is_transient) && since.elapsed() < OUTAGE
 }
 
 /// Returns the pause after a wait of this length. The end of a short job is noticed at once, that of a long one within

@@ -3,8 +3,12 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use crate::data::options::{IndexAt, LogSource};
 use crate::data::userinfo;
+use crate::remote_text::Mask;
 
 /// The variable with the API key, unless the configuration names another.
 pub(crate) const API_KEY: &str = "ELASTICSEARCH_API_KEY";
@@ -44,6 +48,20 @@ impl Credentials {
         }
         get(API_KEY).map_or(Credentials::None, |key| Credentials::ApiKey(key.to_owned()))
     }
+
+    /// Returns what hides them in the words of a server, also as they stand in the header of a request.
+    pub(crate) fn mask(&self) -> Mask {
+        let mut mask = Mask::default();
+        match self {
+            Credentials::None => {}
+            Credentials::ApiKey(key) => mask.add(key),
+            Credentials::Basic(user, password) => {
+                mask.add(&BASE64.encode(format!("{user}:{password}")));
+                mask.add(password);
+            }
+        }
+        mask
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -82,6 +100,8 @@ mod tests {
         assert_eq!(basic, Credentials::Basic("hunter3".into(), "hunter3".into()));
         assert_eq!(Credentials::find(&LogSource::Stdin, get), Credentials::None);
         assert!(!format!("{basic:?}").contains("hunter"));
+        let shown = basic.mask().text("no user hunter3, Authorization: Basic aHVudGVyMzpodW50ZXIz");
+        assert_eq!(shown, "no user ***, Authorization: Basic ***");
         let in_url = |name: &str| match name {
             URL => Some("https://u:hunter2@es.test/"),
             API_KEY => Some("usual"),

@@ -13,19 +13,20 @@ use std::path::{Path, PathBuf};
 use paths::Used;
 
 /// What each part of the crate may name of the others: a module with all below it. Downwards only.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("vocabulary", &[]),
     ("retry", &[]),
+    ("remote_text", &[]),
     ("data", &[]),
     ("score", &[]),
     ("student", &[]),
-    ("nemo", &["vocabulary", "retry"]),
+    ("nemo", &["vocabulary", "retry", "remote_text"]),
     ("store", &["vocabulary"]),
     ("config", &["vocabulary", "data", "student"]),
-    ("source", &["data", "retry"]),
+    ("source", &["data", "retry", "remote_text"]),
     ("embedded", &["student", "retry"]),
     ("platform", &["vocabulary", "nemo", "embedded", "student", "config::plan", "config::env"]),
-    ("run", &["vocabulary", "config::plan", "nemo", "store", "score", "student", "source", "data"]),
+    ("run", &["vocabulary", "retry", "config::plan", "nemo", "store", "score", "student", "source", "data"]),
     (
         "report",
         &[

@@ -96,7 +96,8 @@ fn reads_that_fail_are_tried_again_and_change_no_score() {
         let report = run(&platform, &home).expect(0).json();
         assert_eq!(struck(&platform), [2], "{path} {fault}");
         let part = path.split('*').next().unwrap();
-        assert_eq!(bad_tries(&home, &report, part), [end, end], "{path} {fault}");
+        // After the delete of a deployment comes the 404 that says that it is gone.
+        assert_eq!(bad_tries(&home, &report, part)[..2], [end, end], "{path} {fault}");
         assert_eq!(scores(&report), wanted, "{path} {fault}");
         nothing_held(&platform, &report);
     }
@@ -153,20 +154,19 @@ fn uploads_and_entities_whose_answers_are_lost_are_there_once() {
 }
 
 #[test]
-fn a_create_that_never_happened_is_not_repeated_blindly() {
+fn a_create_that_never_happens_is_sent_a_few_times_and_then_given_up() {
     for (call, fault, end, creates) in [
-        (TRAININGS, "refuse", LOST, 1),
         (TRAININGS, "drop-before", LOST, 1),
         (TRAININGS, "status=503", "503", 1),
         // Base and customized model.
         (EVALUATIONS, "drop-before", LOST, 2),
-        (DEPLOYMENTS, "drop-before", LOST, 1),
+        (DEPLOYMENTS, "refuse", LOST, 1),
     ] {
         let home = Home::new(1, "8");
         let platform = failing(&[&format!("{call}: {fault}")]);
         let outcome = run(&platform, &home).expect(3);
         let report = outcome.json();
-        assert_eq!(struck(&platform), [creates], "{call} {fault}: each sent once");
+        assert_eq!(struck(&platform), [4 * creates], "{call} {fault}: each sent four times");
         assert!(error(&report).contains(end), "{call} {fault}: {report:#}");
         nothing_held(&platform, &report);
         outcome.hints();

@@ -18,6 +18,9 @@ mod judge;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod makespan;
+mod matrix;
 mod openai;
 mod resume;
+mod secrets;
 mod signals;
+mod silence;

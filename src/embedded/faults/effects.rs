@@ -1,17 +1,22 @@
 //! The effect of a fault on the call that it strikes.
 
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
+use axum::Json;
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::connection::ConnectionSwitch;
-use super::kind::{EarlyAnswer, FaultKind, ScriptedAnswer};
+use super::kind::{EarlyAnswer, FaultKind, ForeignAnswer, ScriptedAnswer};
 use super::script::{Awaited, JobFate, Strike};
 use crate::embedded::wire::refusal::Refusal;
+
+/// The longest body that is repeated.
+const ECHOED: usize = 64 << 10;
 
 /// Resets the connection of a refused call.
 pub(crate) fn cut_off(strike: &Strike) -> Response {
@@ -52,6 +57,8 @@ pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next
         }
         FaultKind::Status(answer) => told(&path, &answer),
         FaultKind::ExpireAuth => expired(&path),
+        FaultKind::Echo => echo(&path, request).await,
+        FaultKind::Foreign(answer) => foreign(answer),
         FaultKind::Truncate(bytes) => partial(next.run(request).await, Some(bytes), line, AfterPart::End),
         FaultKind::Stall(bytes) => partial(next.run(request).await, bytes, line, AfterPart::Stall),
         FaultKind::FailJob(why) => doomed(JobFate::Fails(why), &mut request, next).await,
@@ -109,6 +116,37 @@ fn expired(path: &str) -> Response {
     let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
+}
+
+/// Returns a refusal that repeats the request, as some services do with the token that they do not like.
+async fn echo(path: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let headers =
+        parts.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+    let headers = headers.collect::<Vec<_>>().join(", ");
+    let body = to_bytes(body, ECHOED).await.unwrap_or_default();
+    let text = format!("not authorized: {headers}; the body was {}", String::from_utf8_lossy(&body));
+    let mut response = refusal(path, StatusCode::UNAUTHORIZED, &text).into_response();
+    if let Ok(value) = HeaderValue::from_str(&headers) {
+        response.headers_mut().insert("x-error-message", value);
+    }
+    response
+}
+
+/// Returns an answer in the form of whatever stands in front of a service.
+fn foreign(answer: ForeignAnswer) -> Response {
+    let gateway = |text: &str| (StatusCode::NOT_FOUND, Json(json!({ "message": text }))).into_response();
+    match answer {
+        ForeignAnswer::Login => {
+            let page = "<!doctype html><html><head><title>Sign in</title></head><body><form></form></body></html>\n";
+            Html(page).into_response()
+        }
+        ForeignAnswer::NoRoute => gateway("no Route matched with those values"),
+        ForeignAnswer::NotFound => gateway("Not Found"),
+        ForeignAnswer::Empty => StatusCode::NOT_FOUND.into_response(),
+        ForeignAnswer::Ok => StatusCode::OK.into_response(),
+        ForeignAnswer::NoContent => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
 /// Returns a refusal in the form of the service of a path (docs/nemo-api.md, Statuses and error bodies; Errors and

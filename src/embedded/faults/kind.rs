@@ -32,7 +32,38 @@ pub(super) enum FaultKind {
     SlowAdapter(HoldSpan),
     /// Answers 401 to this call and to all that follow.
     ExpireAuth,
+    /// Answers 401 and repeats the headers and the body of the request.
+    Echo,
+    /// Answers as something else does that stands in front of the service. Nothing of the call happens.
+    Foreign(ForeignAnswer),
 }
+
+/// An answer that is not the service's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ForeignAnswer {
+    /// 200 with the HTML page of a log-in.
+    Login,
+    /// 404 of a gateway that has no route.
+    NoRoute,
+    /// 404 of a gateway that says no more than that.
+    NotFound,
+    /// 404 without a body.
+    Empty,
+    /// 200 without a body.
+    Ok,
+    /// 204.
+    NoContent,
+}
+
+/// The foreign answers by name.
+const FOREIGN: [(&str, ForeignAnswer); 6] = [
+    ("login", ForeignAnswer::Login),
+    ("no-route", ForeignAnswer::NoRoute),
+    ("not-found", ForeignAnswer::NotFound),
+    ("empty", ForeignAnswer::Empty),
+    ("ok", ForeignAnswer::Ok),
+    ("no-content", ForeignAnswer::NoContent),
+];
 
 /// An answer that a fault makes up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +102,7 @@ pub(super) const CREATES: [(&str, &str); 3] = [
 ];
 
 /// The kinds by name, and how they are written.
-pub(super) const FORMS: [(&str, &str); 12] = [
+pub(super) const FORMS: [(&str, &str); 14] = [
     ("refuse", "refuse"),
     ("delay", "delay=SPAN"),
     ("status", "status=CODE"),
@@ -84,6 +115,8 @@ pub(super) const FORMS: [(&str, &str); 12] = [
     ("lose-job", "lose-job"),
     ("slow-adapter", "slow-adapter=SPAN"),
     ("expire-auth", "expire-auth"),
+    ("echo", "echo"),
+    ("foreign", "foreign=ANSWER"),
 ];
 
 /// The default reason of a failed job.
@@ -129,6 +162,7 @@ impl FaultKind {
             "truncate" => FaultKind::Truncate(bytes(&given()?)?),
             "stall" => FaultKind::Stall(value.as_deref().map(bytes).transpose()?),
             "fail-job" => FaultKind::FailJob(value.unwrap_or_else(|| NO_REASON.to_owned())),
+            "foreign" => FaultKind::Foreign(foreign(&given()?)?),
             "slow-adapter" => FaultKind::SlowAdapter(span(&name, &given()?, "polls")?),
             plain => {
                 if let Some(value) = value {
@@ -139,6 +173,7 @@ impl FaultKind {
                     "drop-before" => FaultKind::DropBefore,
                     "drop-after" => FaultKind::DropAfter,
                     "lose-job" => FaultKind::LoseJob,
+                    "echo" => FaultKind::Echo,
                     _ => FaultKind::ExpireAuth,
                 }
             }
@@ -161,6 +196,8 @@ impl FaultKind {
             FaultKind::LoseJob => "lose-job",
             FaultKind::SlowAdapter(_) => "slow-adapter",
             FaultKind::ExpireAuth => "expire-auth",
+            FaultKind::Echo => "echo",
+            FaultKind::Foreign(_) => "foreign",
         }
     }
 
@@ -197,6 +234,12 @@ fn status(name: &str, text: &str) -> Parsed<u16> {
         Ok(status @ 400..=599) => Ok(status),
         _ => bad(format!("`{name}={text}`: expected the status of an error, 400 to 599, such as {name}=503")),
     }
+}
+
+fn foreign(text: &str) -> Parsed<ForeignAnswer> {
+    let known = FOREIGN.iter().find(|(name, _)| *name == text).map(|(_, answer)| *answer);
+    let names = || FOREIGN.map(|(name, _)| name).join(", ");
+    known.ok_or_else(|| BadFault(format!("`foreign={text}`: expected one of {}", names())))
 }
 
 fn early_answer(options: &mut FaultOptions) -> Parsed<EarlyAnswer> {

@@ -20,6 +20,21 @@ impl Helix {
         }
     }
 
+    /// Reports whether anything of an adapter is there.
+    pub(crate) async fn adapter_remains(
+        &self,
+        workspace: &str,
+        adapter: &str,
+        jobs: &[&str],
+    ) -> Result<bool, ApiError> {
+        for job in jobs {
+            if self.training_job(job).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(self.adapter_exists(workspace, adapter, "").await? || self.dataset_remains(workspace, adapter).await?)
+    }
+
     /// Deletes an adapter, the fileset with its weights, and the jobs that trained it.
     pub(crate) async fn delete_adapter(
         &self,

@@ -59,6 +59,12 @@ impl Helix {
         self.transport.send(request).await.map(|_| ())
     }
 
+    /// Reports whether a fileset is there.
+    pub(crate) async fn dataset_remains(&self, workspace: &str, name: &str) -> Result<bool, ApiError> {
+        let request = ApiRequest::get(PLATFORM, &path(FILES, workspace, &["filesets", name]));
+        Ok(self.transport.find(request, |_| Some(())).await?.is_some())
+    }
+
     /// Deletes a fileset with its files.
     pub(crate) async fn delete_dataset(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
         self.transport.remove(ApiRequest::delete(PLATFORM, &path(FILES, workspace, &["filesets", name]))).await

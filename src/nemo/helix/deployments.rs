@@ -10,6 +10,7 @@ use crate::nemo::deployments::{Deployment, NewDeployment};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::remote_text::said;
 
 /// An adapter with a higher rank needs an option of vLLM.
 const VLLM_RANK: u32 = 16;
@@ -48,7 +49,7 @@ fn read(value: &Value, config: Option<&Value>) -> Option<Deployment> {
     if word.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("deleted")) {
         return None;
     }
-    let detail = read_json::text(value, &["status_message"]);
+    let detail = read_json::text(value, &["status_message"]).map(|text| said(&text));
     let config = config.cloned().unwrap_or(Value::Null);
     let of = |key: &'static str| read_json::text(&config, &["executor_config", key]);
     let envs = read_json::entries(&config, &["executor_config", "additional_envs"]);

@@ -194,6 +194,11 @@ impl Helix {
         self.cancel_job(self.jobs(), id).await
     }
 
+    /// Reports whether a job is there.
+    pub(crate) async fn evaluation_remains(&self, id: &str) -> Result<bool, ApiError> {
+        Ok(self.job(self.jobs(), id).await?.is_some())
+    }
+
     /// Deletes a job that has ended, and its scores, which the platform keeps in a list of their own.
     pub(crate) async fn delete_evaluation_job(&self, id: &str) -> Result<Removal, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);

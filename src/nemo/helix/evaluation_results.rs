@@ -37,11 +37,8 @@ fn read_scores(value: &Value) -> EvaluationScores {
 }
 
 fn read_row(row: &Value) -> EvaluatedRow {
-    let message = |key| {
-        read_json::list(row, &["sample", "response", "choices"])
-            .first()
-            .and_then(|choice| choice.get("message")?.get(key))
-    };
+    let choice = read_json::list(row, &["sample", "response", "choices"]).first();
+    let message = |key| choice.and_then(|choice| choice.get("message")?.get(key));
     let calls = message("tool_calls").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let tokens = |key| read_json::integer(row, &["sample", "response", "usage", key]);
     let scores = read_json::entries(row, &["metrics"]).map(|(metric, outputs)| {
@@ -54,6 +51,7 @@ fn read_row(row: &Value) -> EvaluatedRow {
         task: TASK.to_owned(),
         output_text: read_json::at(row, &["sample", "output_text"]).and_then(Value::as_str).map(str::to_owned),
         called: calls.iter().filter_map(|call| read_json::text(call, &["function", "name"])).collect(),
+        cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
         prompt_tokens: tokens("prompt_tokens"),
         completion_tokens: tokens("completion_tokens"),
         scores: scores.collect(),
@@ -89,7 +87,10 @@ impl Helix {
         for line in response.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let row = read_json::parse(line)
                 .map_err(|error| response.unreadable(format!("a row that is not JSON: {error}")))?;
-            rows.push((read_json::integer(&row, &["row_index"]), read_row(&row)));
+            let index = read_json::integer(&row, &["row_index"]);
+            let row = read_row(&row);
+            let error = row.error.as_deref().map(|error| response.mask.text(error));
+            rows.push((index, EvaluatedRow { error, ..row }));
         }
         rows.sort_by_key(|(index, _)| *index);
         Ok(rows.into_iter().map(|(_, row)| row).collect())

@@ -21,7 +21,7 @@ impl Helix {
     pub(crate) async fn detect(transport: &Transport, workspace: &str) -> Result<Option<Helix>, ApiError> {
         let answer = match transport.send(ApiRequest::get(PLATFORM, &["cluster-info"])).await {
             Ok(response) => response.json().ok(),
-            Err(error) if error.status() == Some(404) => None,
+            Err(error) if error.status() == Some(404) || matches!(error.kind, ErrorKind::Unreadable(_)) => None,
             Err(error) => return Err(error),
         };
         let Some(version) = answer.and_then(|info| read_json::text(&info, &["platform_version"])) else {

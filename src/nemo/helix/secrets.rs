@@ -13,9 +13,9 @@ impl Helix {
     /// Stores a secret. `already_exists` holds for the error if one of that name exists.
     pub(crate) async fn create_secret(&self, workspace: &str, name: &str, value: &Secret) -> Result<(), ApiError> {
         let body = json!({ "name": name, "value": value.reveal() });
-        let sent =
-            self.transport.send(ApiRequest::create(PLATFORM, &path(SECRETS, workspace, &["secrets"]), body)).await;
-        sent.map(|_| ()).map_err(|error| error.rewritten(&|text| text.replace(value.reveal(), "***")))
+        self.transport.hide(value);
+        let request = ApiRequest::create(PLATFORM, &path(SECRETS, workspace, &["secrets"]), body);
+        self.transport.send(request).await.map(drop)
     }
 
     /// Deletes a secret.

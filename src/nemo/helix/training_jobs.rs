@@ -190,6 +190,7 @@ fn read_status(status: &Value) -> TrainingStatus {
     TrainingStatus {
         status: status_of(status, percentage),
         percentage,
+        steps_completed: None,
         epochs_completed: read_json::integer(details, &["epoch"]).map(|epoch| epoch.saturating_sub(1)),
         train_loss: read_json::number(details, &["train_loss"]),
         val_loss: read_json::number(details, &["val_loss"]),

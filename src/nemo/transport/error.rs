@@ -42,13 +42,15 @@ pub enum ErrorKind {
 #[error("{0}")]
 pub(crate) struct Cause(pub(crate) String);
 
-/// Deviations of a service that change what its errors mean.
+/// What changes the meaning of an error: the kind of the call, and deviations of the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quirks {
     /// The service reports an existing thing in the text of an error, whatever the status.
     pub(crate) exists_in_text: bool,
     /// The service answers with 404 or with a body that is not JSON while it starts.
     pub(crate) starts_with_errors: bool,
+    /// The call only reads, so an answer that cannot be read may be better the next time.
+    pub(crate) reads: bool,
 }
 
 impl fmt::Display for ErrorKind {
@@ -82,17 +84,6 @@ impl ApiError {
     /// Records whether an earlier try of the same call may have had its effect.
     pub(crate) fn acted(self, acted: bool) -> ApiError {
         ApiError { acted, ..self }
-    }
-
-    /// Rewrites every text that comes from a server, because some servers repeat the request with its secrets.
-    pub(crate) fn rewritten(mut self, rewrite: &dyn Fn(&str) -> String) -> ApiError {
-        match &mut self.kind {
-            ErrorKind::Status(refusal) => refusal.message = rewrite(&refusal.message),
-            ErrorKind::Unreadable(what) => *what = rewrite(what),
-            _ => {}
-        }
-        self.cause = self.cause.map(|Cause(why)| Cause(rewrite(&why)));
-        self
     }
 
     /// Returns the HTTP status, if there was a response.
@@ -149,7 +140,7 @@ impl ApiError {
                 let away = matches!(refusal.status, 408 | 429 | 500..=599) || (refusal.page && refusal.status == 404);
                 starting || (away && !self.already_exists())
             }
-            ErrorKind::Unreadable(_) => self.quirks.starts_with_errors,
+            ErrorKind::Unreadable(_) => self.quirks.starts_with_errors || self.quirks.reads,
             _ => false,
         }
     }
@@ -176,7 +167,7 @@ impl ErrorKind {
 mod tests {
     use super::*;
 
-    const NONE: Quirks = Quirks { exists_in_text: false, starts_with_errors: false };
+    const NONE: Quirks = Quirks { exists_in_text: false, starts_with_errors: false, reads: false };
     const DEPLOYMENTS: Quirks = Quirks { exists_in_text: true, ..NONE };
     const NIM: Quirks = Quirks { starts_with_errors: true, ..NONE };
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::read_json;
-use super::request::{ApiRequest, Endpoint};
+use super::request::{ApiRequest, Destination, Endpoint};
 use super::send::Transport;
 
 /// The number of items per page.
@@ -33,7 +33,8 @@ impl Transport {
             }
             let response = self.send(request).await?;
             let list = response.json()?;
-            if !list.is_object() {
+            // Without `data` it may be the answer of something else, and nothing would seem to exist.
+            if list.get("data").is_none() {
                 return Err(response.unreadable("not a list"));
             }
             let items = read_json::list(&list, &["data"]);
@@ -47,6 +48,30 @@ impl Transport {
             before = items.first().cloned();
         }
         Ok(())
+    }
+
+    /// Finds a thing in the list that it belongs to. The last `named_by` segments of its path are its id, or its namespace
+    /// and its name.
+    pub(crate) async fn find_in_list(&self, to: &Destination, named_by: usize) -> Result<Option<Value>, ApiError> {
+        let Destination::Service(service, path) = to else { return Ok(None) };
+        let (list, named) = path.split_at(path.len().saturating_sub(named_by));
+        let is = |item: &Value, key: &str, text: &str| read_json::text(item, &[key]).as_deref() == Some(text);
+        let is_it = |item: &&Value| match named {
+            [namespace, name] => is(item, "namespace", namespace) && is(item, "name", name),
+            [id] => is(item, "id", id) || is(item, "name", id),
+            _ => false,
+        };
+        let mut found = None;
+        let list: Vec<&str> = list.iter().map(String::as_str).collect();
+        let look = |items: &[Value]| match items.iter().find(is_it) {
+            Some(item) => {
+                found = Some(item.clone());
+                ControlFlow::Break(())
+            }
+            None => ControlFlow::Continue(()),
+        };
+        self.pages(*service, &list, None, look).await?;
+        Ok(found)
     }
 
     /// Returns all items of a list.

@@ -23,7 +23,8 @@ pub struct Refusal {
     pub code: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// The body is a page of an ingress or proxy. Then the service was not reached.
+    /// The answer is not the service's: a page of an ingress or proxy, or a 404 in a form that no service has. Then the
+    /// service was not reached.
     pub page: bool,
     /// The body says that the thing exists already.
     pub exists: bool,
@@ -52,8 +53,11 @@ impl Refusal {
         let text = String::from_utf8_lossy(body);
         let exists = text.to_ascii_lowercase().contains("already exists");
         let (message, page) = match serde_json::from_slice::<Value>(body) {
-            Ok(json) => (cut(&json_message(&json).unwrap_or_else(|| squeeze(&text)), MESSAGE_CHARS), false),
-            Err(_) => (page_message(&text), is_page(content_type, &text)),
+            Ok(json) => {
+                let message = json_message(&json).unwrap_or_else(|| squeeze(&text));
+                (cut(&message, MESSAGE_CHARS), status == 404 && !is_of_a_service(&json))
+            }
+            Err(_) => (page_message(&text), status == 404 || is_page(content_type, &text)),
         };
         Refusal { status, message, code: None, retry_after: None, page, exists }
     }
@@ -71,6 +75,12 @@ fn json_message(json: &Value) -> Option<String> {
     [&["detail"][..], &["error"], &["message"], &["error", "message"], &["detail", "message"], &["title"]]
         .iter()
         .find_map(|path| read_json::text(json, path))
+}
+
+/// Recognises the forms in which services say that a thing does not exist. A gateway without a route says `message`, or
+/// nothing.
+fn is_of_a_service(json: &Value) -> bool {
+    ["detail", "error"].iter().any(|key| json.get(key).is_some()) || json["object"] == "error"
 }
 
 /// Renders one entry of a validation error, such as `body.hyperparameters.epochs: Field required`.
@@ -147,7 +157,27 @@ mod tests {
         assert_eq!(long.message.chars().count(), PAGE_CHARS + 3);
         assert!(Refusal::read(404, "text/plain", b"default backend - 404").page);
         assert!(Refusal::read(404, "text/plain; charset=utf-8", b"404 page not found\n").page);
-        assert!(!Refusal::read(404, "text/plain", b"no such job").page);
-        assert!(!Refusal::read(404, "", b"").page);
+        assert!(!Refusal::read(422, "text/plain", b"no such job").page);
+    }
+
+    #[test]
+    fn a_404_counts_only_in_the_form_of_a_service() {
+        for own in [
+            r#"{"detail":"no such job"}"#,
+            r#"{"error":"Repository not found"}"#,
+            r#"{"object":"error","message":"The model x does not exist.","code":404}"#,
+        ] {
+            assert!(!Refusal::read(404, "application/json", own.as_bytes()).page, "{own}");
+        }
+        for foreign in [
+            "",
+            "{}",
+            "no such path",
+            r#"{"message":"no Route matched with those values"}"#,
+            r#"{"message":"Not Found"}"#,
+        ] {
+            assert!(Refusal::read(404, "application/json", foreign.as_bytes()).page, "{foreign}");
+        }
+        assert!(!Refusal::read(500, "application/json", br#"{"message":"go says no"}"#).page);
     }
 }

@@ -57,7 +57,8 @@ impl Repeat {
             ErrorKind::Connect => return self != Repeat::Never,
             ErrorKind::Timeout(_) | ErrorKind::Interrupted => return self == Repeat::Safe,
             ErrorKind::Status(refusal) => refusal.status,
-            ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Unreadable(_) => return false,
+            ErrorKind::Unreadable(_) => return self == Repeat::Safe,
+            ErrorKind::Options(_) | ErrorKind::File(_) => return false,
         };
         match self {
             Repeat::Safe => matches!(status, 408 | 429 | 500..=599),
@@ -80,12 +81,17 @@ pub(crate) struct ApiRequest {
     /// The largest response body that is read.
     pub(crate) limit: usize,
     pub(crate) accept: &'static str,
+    /// The answer must be JSON. If it is not, it is not the service's.
+    pub(crate) json: bool,
+    /// The number of segments at the end of the path that name a thing of the list at the rest of the path.
+    pub(crate) named_by: usize,
 }
 
 impl ApiRequest {
     fn new(method: Method, to: Destination, body: RequestBody, repeat: Repeat) -> ApiRequest {
         let (timeout, limit, accept) = (REQUEST_TIMEOUT, RESPONSE_BYTES, "application/json");
-        ApiRequest { method, to, query: Vec::new(), body, repeat, timeout, limit, accept }
+        let json = method == Method::GET;
+        ApiRequest { method, to, query: Vec::new(), body, repeat, timeout, limit, accept, json, named_by: 0 }
     }
 
     /// Reads something.
@@ -127,8 +133,20 @@ impl ApiRequest {
         ApiRequest { body, ..self }
     }
 
+    /// Asks for another media type than JSON.
     pub(crate) fn accept(self, accept: &'static str) -> ApiRequest {
-        ApiRequest { accept, ..self }
+        ApiRequest { accept, json: false, ..self }
+    }
+
+    /// Takes only JSON for an answer of the service.
+    pub(crate) fn answers_json(self) -> ApiRequest {
+        ApiRequest { json: true, ..self }
+    }
+
+    /// Lets the list decide if an answer that the thing does not exist may not be the service's. The last `segments` of
+    /// the path are the id of the thing, or its namespace and its name.
+    pub(crate) fn listed(self, segments: usize) -> ApiRequest {
+        ApiRequest { named_by: segments, ..self }
     }
 
     pub(crate) fn upload(self) -> ApiRequest {
@@ -144,12 +162,13 @@ impl ApiRequest {
         ApiRequest { repeat: Repeat::Never, ..self }
     }
 
-    /// Returns the quirks of the service that answers.
+    /// Returns the quirks of the call and of the service that answers.
     pub(crate) fn quirks(&self) -> Quirks {
-        match &self.to {
+        let of_service = match &self.to {
             Destination::Service(service, _) => service.quirks,
             Destination::Link(_) | Destination::OwnLink(_) | Destination::Foreign(..) => Quirks::default(),
-        }
+        };
+        Quirks { reads: self.method == Method::GET, ..of_service }
     }
 
     /// Returns method and URL for people, without user information. The query of a link is left out too, because it may
@@ -185,7 +204,9 @@ mod tests {
             assert!(!Repeat::UnlessAccepted.allows(&never), "{never:?}");
             assert!(Repeat::Safe.allows(&never), "{never:?}");
         }
-        for never in [status(400), status(404), status(409), ErrorKind::Unreadable(String::new())] {
+        let unreadable = ErrorKind::Unreadable(String::new());
+        assert!(!Repeat::UnlessAccepted.allows(&unreadable) && Repeat::Safe.allows(&unreadable));
+        for never in [status(400), status(404), status(409)] {
             assert!(!Repeat::UnlessAccepted.allows(&never) && !Repeat::Safe.allows(&never), "{never:?}");
         }
         assert!(!Repeat::Never.allows(&ErrorKind::Connect));

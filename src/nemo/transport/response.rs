@@ -1,15 +1,18 @@
 //! The outcome of one try: a successful response, or the reason why there is none.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
-use std::time::Duration;
 
 use super::error::{ApiError, Cause, ErrorKind, Quirks};
 use super::read_json;
 use super::refusal::Refusal;
+use crate::remote_text::{Mask, said};
 use crate::retry;
 
 /// The largest error body that is read.
@@ -26,27 +29,37 @@ pub(crate) struct ApiResponse {
     pub(crate) quirks: Quirks,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The secrets that it may repeat.
+    pub(crate) mask: Arc<Mask>,
 }
 
 impl ApiResponse {
-    /// Parses the body as JSON. A bare `NaN` is read as null.
+    /// Reads the body as JSON. A bare `NaN` is read as null.
     pub(crate) fn json(&self) -> Result<Value, ApiError> {
-        read_json::parse(&self.body).map_err(|error| {
-            let cause = Some(Cause(error.to_string()));
-            let start: String = String::from_utf8_lossy(&self.body[..self.body.len().min(80)]).into_owned();
+        self.parse().map_err(|(kind, cause)| ApiError::new(self.call.clone(), kind, cause).of(self.quirks))
+    }
+
+    /// Reads the body as JSON, or tells why it is none.
+    pub(super) fn parse(&self) -> Result<Value, (ErrorKind, Option<Cause>)> {
+        let mut value = read_json::parse(&self.body).map_err(|error| {
+            let body = self.mask.body(&self.body[..self.body.len().min(ERROR_BYTES)]);
+            let start: String = String::from_utf8_lossy(&body).chars().take(80).collect();
             let what = format!("not JSON: {}", start.split_whitespace().collect::<Vec<_>>().join(" "));
-            ApiError::new(self.call.clone(), ErrorKind::Unreadable(what), cause).of(self.quirks)
-        })
+            (ErrorKind::Unreadable(said(&what)), Some(Cause(error.to_string())))
+        })?;
+        self.mask.answer(&mut value);
+        Ok(value)
     }
 
     /// Creates an error about this response.
     pub(crate) fn unreadable(&self, what: impl Into<String>) -> ApiError {
-        ApiError::new(self.call.clone(), ErrorKind::Unreadable(what.into()), None).of(self.quirks)
+        let what = self.mask.text(&what.into());
+        ApiError::new(self.call.clone(), ErrorKind::Unreadable(what), None).of(self.quirks)
     }
 }
 
 /// Classifies a try without a complete response.
-pub(crate) fn without_response(timeout: Duration, error: &reqwest::Error) -> (ErrorKind, Option<Cause>) {
+pub(crate) fn without_response(timeout: Duration, error: &reqwest::Error, mask: &Mask) -> (ErrorKind, Option<Cause>) {
     let kind = if error.is_builder() {
         ErrorKind::Options("the request cannot be built".to_owned())
     } else if error.is_connect() {
@@ -56,7 +69,7 @@ pub(crate) fn without_response(timeout: Duration, error: &reqwest::Error) -> (Er
     } else {
         ErrorKind::Interrupted
     };
-    (kind, Some(root(error)))
+    (kind, Some(Cause(mask.text(&root(error).0))))
 }
 
 /// Returns the innermost error of a chain. The outer ones only say that something inside went wrong.
@@ -68,8 +81,8 @@ pub(crate) fn root(error: &dyn std::error::Error) -> Cause {
     Cause(innermost.to_string())
 }
 
-/// Reads a response with an error status.
-pub(crate) async fn refusal(response: &mut Response) -> Refusal {
+/// Reads a response with an error status. What it says may repeat our secrets.
+pub(crate) async fn refusal(response: &mut Response, mask: &Mask) -> Refusal {
     let status = response.status();
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
     let code = header("x-error-code");
@@ -79,12 +92,17 @@ pub(crate) async fn refusal(response: &mut Response) -> Refusal {
     let message = header("x-error-message");
     // The status decides. A body that breaks off or is too long costs only its message.
     let body = whole(response, ERROR_BYTES).await.ok().flatten().unwrap_or_default();
-    let mut refusal = Refusal { code, retry_after, ..Refusal::read(status.as_u16(), &media_type, &body) };
+    let mut refusal = Refusal { code, retry_after, ..Refusal::read(status.as_u16(), &media_type, &mask.body(&body)) };
+    if refusal.code.is_some() {
+        // No gateway knows this header.
+        refusal.page = false;
+    }
     if let Some(location) = location {
         refusal.message = format!("redirects to {location}; set the base URL to where the service is");
     } else if refusal.message.is_empty() {
         refusal.message = message.unwrap_or_default();
     }
+    refusal.message = mask.text(&refusal.message);
     refusal
 }
 

@@ -15,6 +15,8 @@ use super::options::{Base, ClientOptions};
 use super::request::{ApiRequest, Destination};
 use super::response::{ApiResponse, Try, refusal, whole, without_response};
 use crate::nemo::removal::Removal;
+use crate::nemo::secret::Secret;
+use crate::remote_text::Mask;
 use crate::retry::Backoff;
 
 /// How a request is repeated.
@@ -43,6 +45,7 @@ struct Shared {
     http: HttpClients,
     backoff: Backoff,
     instance: Mutex<Option<String>>,
+    mask: Mutex<Arc<Mask>>,
 }
 
 impl fmt::Debug for Transport {
@@ -59,7 +62,7 @@ impl Transport {
 
     pub(crate) fn with_backoff(options: &ClientOptions, backoff: Backoff) -> Result<Transport, ApiError> {
         let datastore = base_url("datastore_base_url", &options.base_urls.datastore)?;
-        Ok(Transport {
+        let transport = Transport {
             shared: Arc::new(Shared {
                 nemo: base_url("nemo_base_url", &options.base_urls.nemo)?,
                 nim: base_url("nim_base_url", &options.base_urls.nim)?,
@@ -68,8 +71,17 @@ impl Transport {
                 http: HttpClients::new(options.ca_cert.as_deref())?,
                 backoff,
                 instance: Mutex::new(None),
+                mask: Mutex::default(),
             }),
-        })
+        };
+        let headers = options.headers.iter().map(|(_, value)| value);
+        options.bearer.iter().chain(&options.hf_token).chain(headers).for_each(|secret| transport.hide(secret));
+        Ok(transport)
+    }
+
+    /// Hides a secret in what servers say from now on.
+    pub(crate) fn hide(&self, secret: &Secret) {
+        Arc::make_mut(&mut self.shared.mask.lock().unwrap_or_else(PoisonError::into_inner)).add(secret.reveal());
     }
 
     /// Returns the instance id of the embedded platform from the latest response that carried one.
@@ -90,6 +102,9 @@ impl Transport {
     pub(crate) async fn send(&self, request: ApiRequest) -> Result<ApiResponse, ApiError> {
         let started = Instant::now();
         let (url, shown) = self.locate(&request);
+        if let Destination::Foreign(_, Some(key)) = &request.to {
+            self.hide(key);
+        }
         let (mut tries, mut acted) = (0, false);
         loop {
             tries += 1;
@@ -120,9 +135,13 @@ impl Transport {
         request: ApiRequest,
         read: fn(&Value) -> Option<T>,
     ) -> Result<Option<T>, ApiError> {
+        let (to, named_by) = (request.to.clone(), request.named_by);
         let response = match self.send(request).await {
             Ok(response) => response,
             Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.status() == Some(404) && named_by > 0 => {
+                return Ok(self.find_in_list(&to, named_by).await?.as_ref().and_then(read));
+            }
             Err(error) => return Err(error),
         };
         let thing = Some(response.json()?).filter(Value::is_object);
@@ -153,19 +172,28 @@ impl Transport {
         }
         let http = self.shared.http.of(url).await?;
         let sent = http.request(request.method.clone(), url.clone()).headers(headers).timeout(request.timeout);
-        let failed = |error| without_response(request.timeout, &error);
+        let mask = Arc::clone(&self.shared.mask.lock().unwrap_or_else(PoisonError::into_inner));
+        let failed = |error| without_response(request.timeout, &error, &mask);
         let mut response = sent.body(body).send().await.map_err(failed)?;
         if !matches!(request.to, Destination::Foreign(..)) {
             self.remember_instance(&response);
         }
         let status = response.status();
         if !status.is_success() {
-            return Err((ErrorKind::Status(Box::new(refusal(&mut response).await)), None));
+            return Err((ErrorKind::Status(Box::new(refusal(&mut response, &mask).await)), None));
         }
         let headers = response.headers().clone();
         let body = whole(&mut response, request.limit).await.map_err(failed)?;
         let body = body.ok_or_else(|| (ErrorKind::Unreadable(format!("more than {} bytes", request.limit)), None))?;
-        Ok(ApiResponse { call: shown.to_owned(), status: status.as_u16(), quirks: request.quirks(), headers, body })
+        let (call, status, quirks) = (shown.to_owned(), status.as_u16(), request.quirks());
+        let response = ApiResponse { call, status, quirks, headers, body, mask };
+        // A gateway or a log-in does not answer 201.
+        let is_bare_create = response.status == 201 && response.body.is_empty();
+        if request.json && !is_bare_create {
+            // Here, so that a body that was cut or mixed up on its way is asked for again.
+            response.parse()?;
+        }
+        Ok(response)
     }
 
     /// Returns the URL of a request, and the call as people see it.

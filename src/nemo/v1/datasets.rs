@@ -66,8 +66,13 @@ impl V1 {
         self.delete_repo(namespace, name).await
     }
 
+    /// Reports whether anything of a dataset is there.
+    pub(crate) async fn dataset_remains(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        Ok(self.dataset_entity(namespace, name).await?.is_some() || self.repo_files(namespace, name).await?.is_some())
+    }
+
     pub(crate) async fn dataset_entity(&self, namespace: &str, name: &str) -> Result<Option<DatasetEntity>, ApiError> {
-        let request = ApiRequest::get(Service::EntityStore, &["v1", "datasets", namespace, name]);
+        let request = ApiRequest::get(Service::EntityStore, &["v1", "datasets", namespace, name]).listed(2);
         self.transport.find(request, |value| Some(DatasetEntity::read(value))).await
     }
 

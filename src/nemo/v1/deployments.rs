@@ -7,13 +7,14 @@ use crate::nemo::deployments::{Deployment, NewDeployment};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::remote_text::said;
 
 const PATH: [&str; 3] = ["v1", "deployment", "model-deployments"];
 
 fn read(value: &Value) -> Deployment {
     let config = read_json::at(value, &["config"]).cloned().unwrap_or(Value::Null);
     let nim = |key| ["nim_deployment", key];
-    let detail = read_json::text(value, &["status_details", "description"]);
+    let detail = read_json::text(value, &["status_details", "description"]).map(|text| said(&text));
     let word = read_json::text(value, &["status_details", "status"]).or_else(|| read_json::text(value, &["status"]));
     let is_ready = word.is_none() && read_json::truth(value, &["deployed"]) == Some(true);
     let word = if is_ready { Some("ready") } else { word.as_deref() };
@@ -53,7 +54,7 @@ fn body(new: &NewDeployment) -> Value {
 
 impl V1 {
     pub(crate) async fn deployment(&self, namespace: &str, name: &str) -> Result<Option<Deployment>, ApiError> {
-        let request = ApiRequest::get(Service::Deployments, &[&PATH[..], &[namespace, name]].concat());
+        let request = ApiRequest::get(Service::Deployments, &[&PATH[..], &[namespace, name]].concat()).listed(2);
         self.transport.find(request, |value| Some(read(value))).await
     }
 

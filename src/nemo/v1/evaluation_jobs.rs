@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::datasets::files_url;
 use super::{Service, V1};
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation, TOOL_METRIC};
-use crate::nemo::judge::JUDGE_METRIC;
+use crate::nemo::judge::{JUDGE_METRIC, JudgeModel, RemoteJudge};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
@@ -78,16 +78,15 @@ fn read(value: &Value) -> Option<EvaluationJob> {
 
 impl V1 {
     pub(crate) async fn create_evaluation_job(&self, new: &NewEvaluation) -> Result<EvaluationJob, ApiError> {
-        let sent = self.transport.send(ApiRequest::create(Service::Evaluator, &JOBS, body(new))).await;
-        let response = sent.map_err(|error| match &new.judge {
-            Some(judge) => error.rewritten(&|text| judge.without_key(text)),
-            None => error,
-        })?;
+        if let Some(JudgeModel::Remote(RemoteJudge { key: Some(key), .. })) = &new.judge {
+            self.transport.hide(key);
+        }
+        let response = self.transport.send(ApiRequest::create(Service::Evaluator, &JOBS, body(new))).await?;
         read(&response.json()?).ok_or_else(|| response.unreadable("a job without an id"))
     }
 
     pub(crate) async fn evaluation_job(&self, id: &str) -> Result<Option<EvaluationJob>, ApiError> {
-        self.transport.find(ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id]].concat()), read).await
+        self.transport.find(ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id]].concat()).listed(1), read).await
     }
 
     /// Asks a job to stop. It has stopped when its status is terminal.
@@ -102,6 +101,11 @@ impl V1 {
         let removal = self.transport.remove(request).await?;
         self.delete_repo(RESULTS_NAMESPACE, id).await?;
         Ok(removal)
+    }
+
+    /// Reports whether anything of a job is there.
+    pub(crate) async fn evaluation_remains(&self, id: &str) -> Result<bool, ApiError> {
+        Ok(self.evaluation_job(id).await?.is_some() || self.repo_files(RESULTS_NAMESPACE, id).await?.is_some())
     }
 
     /// Finds a job that was created at `since_ms` or later by its description.

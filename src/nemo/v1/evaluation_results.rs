@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::evaluation_jobs::JOBS;
 use super::{Service, V1};
 use crate::nemo::evaluation::{EvaluatedRow, EvaluationScores, MetricScores};
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Quirks, read_json};
 
 /// The largest archive that is downloaded.
 const ARCHIVE_BYTES: usize = 256 << 20;
@@ -53,6 +53,7 @@ fn read_row(task: &str, row: &mut Value) -> EvaluatedRow {
         task: task.to_owned(),
         output_text: read_json::at(sample, &["output_text"]).and_then(Value::as_str).map(str::to_owned).or(text),
         called,
+        cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
         prompt_tokens: tokens("prompt_tokens"),
         completion_tokens: tokens("completion_tokens"),
         scores: metrics(row),
@@ -72,9 +73,16 @@ impl V1 {
         let path = [&JOBS[..], &[id, "download-results"]].concat();
         let request = ApiRequest::get(Service::Evaluator, &path).accept("application/zip").download(ARCHIVE_BYTES);
         let response = self.transport.send(request).await?;
+        if !response.body.starts_with(b"PK") {
+            // Perhaps the page of a log-in, and better the next time.
+            return Err(response.unreadable("not an archive"));
+        }
         let archive = response.body.clone();
         let rows = tokio::task::spawn_blocking(move || unpack(archive)).await;
-        rows.unwrap_or_else(|_| Err("unpacking was interrupted".to_owned())).map_err(|what| response.unreadable(what))
+        let rows = rows.unwrap_or_else(|_| Err("unpacking was interrupted".to_owned()));
+        let mut rows = rows.map_err(|what| response.unreadable(what).of(Quirks::default()))?;
+        rows.iter_mut().filter_map(|row| row.error.as_mut()).for_each(|error| *error = response.mask.text(error));
+        Ok(rows)
     }
 }
 

@@ -19,8 +19,9 @@ impl V1 {
         let request = ApiRequest::post(service, &[job, &["cancel"]].concat(), RequestBody::Empty);
         match self.transport.send(request).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is_unreachable() => Err(error),
+            Err(error) if error.is_unreachable() && error.status() != Some(404) => Err(error),
             Err(error) => match status.await? {
+                Some(status) if !status.is_terminal() && error.is_transient() => Err(error),
                 Some(status) if !status.is_terminal() => Err(not_cancelled(error)),
                 _ => Ok(()),
             },

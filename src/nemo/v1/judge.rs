@@ -43,9 +43,7 @@ mod tests {
         let endpoint = &metric(&judge)["params"]["model"]["api_endpoint"];
         assert_eq!(*endpoint, json!({"url": "https://h/v1/chat/completions", "model_id": "m", "api_key": "s3cr3t"}));
         assert!(!format!("{judge:?}").contains("s3cr3t"));
-        assert_eq!(judge.without_key("said s3cr3t twice: s3cr3t"), "said *** twice: ***");
         let open = JudgeModel::Remote(RemoteJudge { key: None, ..remote });
-        assert_eq!(open.without_key("said nothing"), "said nothing");
         assert!(metric(&open)["params"]["model"]["api_endpoint"].get("api_key").is_none());
         assert_eq!(metric(&JudgeModel::Served("ns/m".into()))["params"]["model"], "ns/m");
     }

@@ -21,7 +21,7 @@ impl V1 {
     /// Reports whether the entity of the adapter that a job trained still exists.
     pub(crate) async fn adapter_exists(&self, ns: &str, adapter: &str, job: &str) -> Result<bool, ApiError> {
         let revision = format!("{adapter}@{job}");
-        let request = ApiRequest::get(Service::EntityStore, &["v1", "models", ns, &revision]);
+        let request = ApiRequest::get(Service::EntityStore, &["v1", "models", ns, &revision]).listed(2);
         Ok(self.transport.find(request, |_| Some(())).await?.is_some())
     }
 
@@ -31,6 +31,16 @@ impl V1 {
             self.delete_model_entity(ns, &format!("{adapter}@{job}")).await?;
         }
         self.delete_model_repo(ns, adapter).await
+    }
+
+    /// Reports whether anything of an adapter is there.
+    pub(crate) async fn adapter_remains(&self, ns: &str, adapter: &str, jobs: &[&str]) -> Result<bool, ApiError> {
+        for job in jobs {
+            if self.adapter_exists(ns, adapter, job).await? {
+                return Ok(true);
+            }
+        }
+        self.model_repo_exists(ns, adapter).await
     }
 
     /// Deletes a model entity. Its name includes the revision.

@@ -29,7 +29,7 @@ impl V1 {
     /// Creates something for which 409 counts as success. 422 counts only if the thing can be read, because it may also
     /// mean a bad name.
     async fn ensure(&self, create: ApiRequest, look: ApiRequest) -> Result<(), ApiError> {
-        match self.transport.send(create).await {
+        match self.transport.send(create.answers_json()).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) if error.status() == Some(422) => match self.transport.send(look).await {
@@ -51,12 +51,9 @@ impl V1 {
                     Err(response.unreadable("not a list of namespaces, so this is not the Entity Store of the v1 API"))
                 }
             },
-            Err(mut error) if error.is_not_found() => {
-                error.kind = ErrorKind::Unreadable(
-                    "no such path, so this is not the v1 API of the NeMo microservices (releases 25.4 to 25.12)"
-                        .to_owned(),
-                );
-                Err(error)
+            Err(error) if error.status() == Some(404) => {
+                let what = "no such path, so this is not the v1 API of the NeMo microservices (releases 25.4 to 25.12)";
+                Err(ApiError::new(error.call, ErrorKind::Unreadable(what.to_owned()), None))
             }
             Err(error) => Err(error),
         }

@@ -18,7 +18,7 @@ impl V1 {
         let body = RequestBody::Json(json!({ "name": name, "organization": ns, "type": "dataset" }));
         // Safe to repeat: if the first response was lost, the second one says that the repository exists.
         let request = ApiRequest::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body);
-        match self.transport.send(request).await {
+        match self.transport.send(request.answers_json()).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) => Err(error),
@@ -49,7 +49,7 @@ impl V1 {
         let path = ["v1", "hf", "api", "datasets", ns, name, "commit", "main"];
         let commit =
             ApiRequest::post(Service::DataStore, &path, RequestBody::Pieces("application/x-ndjson", pieces)).upload();
-        self.transport.send(commit).await?.json().map(drop)
+        self.transport.send(commit.answers_json()).await.map(drop)
     }
 
     /// Asks the server which files go through LFS.
@@ -60,7 +60,8 @@ impl V1 {
             .collect();
         let path = ["v1", "hf", "api", "datasets", ns, name, "preupload", "main"];
         let body = RequestBody::Json(json!({ "files": asked }));
-        let response = self.transport.send(ApiRequest::post(Service::DataStore, &path, body)).await?.json()?;
+        let response =
+            self.transport.send(ApiRequest::post(Service::DataStore, &path, body).answers_json()).await?.json()?;
         let lfs = |file: &&UploadSource<'_>| {
             // An empty file has no content to transfer.
             file.size > 0
@@ -74,7 +75,16 @@ impl V1 {
 
     /// Returns the files of a dataset repository, or `None` if it does not exist.
     pub(crate) async fn repo_files(&self, ns: &str, name: &str) -> Result<Option<Vec<StoredFile>>, ApiError> {
-        let path = ["v1", "hf", "api", "datasets", ns, name, "tree", "main"];
+        self.files("datasets", ns, name).await
+    }
+
+    /// Reports whether a model repository exists.
+    pub(super) async fn model_repo_exists(&self, ns: &str, name: &str) -> Result<bool, ApiError> {
+        Ok(self.files("models", ns, name).await?.is_some())
+    }
+
+    async fn files(&self, kind: &str, ns: &str, name: &str) -> Result<Option<Vec<StoredFile>>, ApiError> {
+        let path = ["v1", "hf", "api", kind, ns, name, "tree", "main"];
         let mut cursor: Option<String> = None;
         let mut files = Vec::new();
         loop {

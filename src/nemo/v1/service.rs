@@ -44,8 +44,11 @@ impl From<Service> for Endpoint {
             Service::DataStore => Base::DataStore,
             Service::Nim => Base::Nim,
         };
-        let quirks =
-            Quirks { exists_in_text: service == Service::Deployments, starts_with_errors: service == Service::Nim };
+        let quirks = Quirks {
+            exists_in_text: service == Service::Deployments,
+            starts_with_errors: service == Service::Nim,
+            reads: false,
+        };
         Endpoint { base, quirks }
     }
 }

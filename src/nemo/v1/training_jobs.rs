@@ -54,6 +54,7 @@ fn read_status(value: &Value) -> TrainingStatus {
         status: JobStatus::read(word.as_deref(), percentage, detail.as_deref()),
         percentage,
         epochs_completed: read_json::integer(value, &["epochs_completed"]),
+        steps_completed: read_json::integer(value, &["steps_completed"]),
         train_loss: read_json::number(value, &["train_loss"]),
         val_loss: read_json::number(value, &["val_loss"]),
         losses: losses(value),
@@ -90,7 +91,9 @@ impl V1 {
     }
 
     pub(crate) async fn training_job(&self, id: &str) -> Result<Option<TrainingJob>, ApiError> {
-        self.transport.find(ApiRequest::get(Service::Customizer, &[&JOBS[..], &[id]].concat()), read_job).await
+        self.transport
+            .find(ApiRequest::get(Service::Customizer, &[&JOBS[..], &[id]].concat()).listed(1), read_job)
+            .await
     }
 
     pub(crate) async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {

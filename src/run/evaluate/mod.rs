@@ -71,10 +71,18 @@ async fn run_and_score(
     let (resource, job) = finished_job(run, candidate, variant, model).await?;
     run.store.mark_finished(resource.id)?;
     let seconds = run.seconds_of(&resource);
-    let scores = run.read(run.nemo.evaluation_scores(&job)).await;
-    let scores = scores.with_context(|| format!("cannot read the results of evaluation job {job}"))?;
-    let rows = run.read(run.nemo.evaluated_rows(&job)).await;
-    let rows = rows.with_context(|| format!("cannot download the rows of evaluation job {job}"))?;
+    let limit = names::millis(run.plan.limits.evaluate_ms);
+    // Waited for, because an answer that is lost or not the service's passes.
+    let scores = run
+        .wait(&format!("the results of evaluation job {job}"), limit, "evaluate", || async {
+            Ok(Some(run.nemo.evaluation_scores(&job).await?))
+        })
+        .await?;
+    let rows = run
+        .wait(&format!("the rows of evaluation job {job}"), limit, "evaluate", || async {
+            Ok(Some(run.nemo.evaluated_rows(&job).await?))
+        })
+        .await?;
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
     let set = EvalSet::read(&run.dir.join(dataset::EVAL), reader, &manifest(run)?)?;
     let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
@@ -87,8 +95,8 @@ async fn run_and_score(
     fact.job = job;
     run.create_folder("rows")?;
     row_outputs::write(&run.dir.join(&fact.file), &set, &replies)?;
-    if let Some(judge) = judge {
-        warn_of_unrated(run, model, &judge, &replies)?;
+    if judge.is_some() {
+        warn_of_unrated(run, model, &replies)?;
     }
     if fact.unanswered > 0 {
         run.warn(format!(
@@ -96,16 +104,22 @@ async fn run_and_score(
             fact.unanswered, fact.rows
         ))?;
     }
+    if fact.cut_off > 0 {
+        run.warn(format!(
+            "{model}: {} of {} replies were cut off at the largest number of tokens (finish_reason length)",
+            fact.cut_off, fact.rows
+        ))?;
+    }
     Ok(fact)
 }
 
 /// Warns of rows that the judge did not rate, with the reason that the service gives.
-fn warn_of_unrated(run: &RunContext, model: &str, judge: &JudgeModel, replies: &Replies<'_>) -> anyhow::Result<()> {
+fn warn_of_unrated(run: &RunContext, model: &str, replies: &Replies<'_>) -> anyhow::Result<()> {
     let (unrated, why) = tool_scores::unrated(replies);
     if unrated == 0 {
         return Ok(());
     }
-    let why = why.map_or_else(String::new, |why| format!("; the first reason: {}", judge.without_key(why)));
+    let why = why.map_or_else(String::new, |why| format!("; the first reason: {why}"));
     let effect =
         if unrated == replies.len() { "so there is no judge_correctness" } else { "which count only in judge_unrated" };
     run.warn(format!("{model}: the judge gave no rating for {unrated} of {} rows, {effect}{why}", replies.len()))
@@ -200,8 +214,6 @@ async fn wait_for_job(
             JobStatus::Done => return Ok(Some(())),
             JobStatus::Failed(why) => {
                 run.store.mark_finished(resource.id)?;
-                let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
-                let why = judge.map_or_else(|| why.clone(), |judge| judge.without_key(&why));
                 bail!("evaluation job {job} failed: {why}");
             }
             JobStatus::Cancelled => {
@@ -249,6 +261,7 @@ fn counted(replies: &Replies<'_>) -> EvaluationFact {
     EvaluationFact {
         job: String::new(),
         rows: replies.len() as u64,
+        cut_off: replies.iter().flatten().filter(|row| row.cut_off).count() as u64,
         unanswered: replies.iter().filter(|row| row.is_none_or(silent)).count() as u64,
         seconds: None,
         scores: std::collections::BTreeMap::new(),

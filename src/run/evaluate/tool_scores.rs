@@ -86,6 +86,7 @@ mod tests {
             item: serde_json::Value::Null,
             output_text: None,
             called: vec!["f".to_owned()],
+            cut_off: false,
             prompt_tokens: None,
             completion_tokens: None,
             scores: BTreeMap::from([(TOOL_METRIC.to_owned(), scores)]),

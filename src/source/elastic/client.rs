@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::error::{ElasticError, ServerProblem};
 use super::request::{ServerRequest, ServerResponse};
 use crate::data::options::{Fields, IndexAt};
+use crate::remote_text::Mask;
 use crate::retry::{Backoff, retry_after};
 use crate::source::credentials::Credentials;
 
@@ -39,6 +40,7 @@ pub(crate) struct SearchClient {
     pub(crate) backoff: Backoff,
     /// The longest time that a request may take.
     timeout: Duration,
+    mask: Mask,
 }
 
 impl ServerResponse {
@@ -76,7 +78,7 @@ impl SearchClient {
         let transport = builder.build().map_err(|error| setup(format!("cannot create an HTTP client: {error}")))?;
         let (base, index, fields) = (at.url.clone(), at.index.clone(), at.fields.clone());
         let timeout = Duration::from_millis(at.timeout_ms);
-        Ok(SearchClient { transport, base, index, fields, backoff: BACKOFF, timeout })
+        Ok(SearchClient { transport, base, index, fields, backoff: BACKOFF, timeout, mask: credentials.mask() })
     }
 
     /// Returns the address of the server.
@@ -182,7 +184,7 @@ impl SearchClient {
         };
         let error = &answer["error"];
         let root = if error["root_cause"][0].is_object() { &error["root_cause"][0] } else { error };
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| self.mask.text(value.as_str().unwrap_or_default());
         let reason = if error.is_string() { text(error) } else { text(&root["reason"]) };
         ElasticError::Answer { request, problem: ServerProblem { status, kind: text(&root["type"]), reason } }
     }

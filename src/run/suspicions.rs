@@ -1,0 +1,90 @@
+//! What is suspicious about a training or about replies. Nothing of it stops a run: the report warns.
+
+use crate::vocabulary::LossPoint;
+
+/// The share of replies without a label from which the way of reading them may be wrong.
+const MANY_UNREADABLE: f64 = 0.1;
+
+/// How many times its first value a loss has to end at to have risen far above its start.
+const FAR: f64 = 1.5;
+
+/// The longest part of a reply that is quoted.
+const QUOTED_CHARS: usize = 80;
+
+/// Returns what is suspicious about the loss of a training, with the number of steps that it did, if that is known.
+pub(super) fn of_training(loss: &[LossPoint], steps: Option<u64>) -> Option<String> {
+    let trained: Vec<f64> = loss.iter().filter_map(|point| point.train).collect();
+    // Every point has a loss, and JSON has no way to write one that is not a number.
+    let lost = loss.iter().filter(|point| point.train.is_none() && point.validation.is_none()).count();
+    if steps == Some(0) {
+        return Some("the training did no step, so the adapter is what it was before".to_owned());
+    }
+    if lost > 0 {
+        return Some(format!("the loss was not a number at {lost} of {} points: do not trust the adapter", loss.len()));
+    }
+    match trained[..] {
+        [first, .., last] if last > first * FAR => {
+            Some(format!("the loss rose from {first:.3} to {last:.3}: the learning rate may be too high"))
+        }
+        _ => None,
+    }
+}
+
+/// Returns what is suspicious about the replies of a customized model beside those of its base.
+pub(super) fn of_same_replies<'r>(pairs: impl Iterator<Item = (Option<&'r str>, Option<&'r str>)>) -> Option<String> {
+    let mut answered = 0;
+    for (base, customized) in pairs {
+        if base != customized {
+            return None;
+        }
+        answered += usize::from(base.is_some());
+    }
+    (answered > 0).then(|| format!("all {answered} replies are those of its base: the adapter may not have been used"))
+}
+
+/// Returns an example of replies that hold no label, if they are many.
+pub(super) fn of_unreadable(share: f64, example: Option<&str>) -> Option<String> {
+    let example = example.filter(|_| share >= MANY_UNREADABLE)?;
+    let line = example.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = line.chars().take(QUOTED_CHARS).collect();
+    let more = if start.len() < line.len() { "..." } else { "" };
+    Some(format!("such as \"{start}{more}\"; if such replies name a label, set label_pattern to read it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(losses: &[Option<f64>]) -> Vec<LossPoint> {
+        let point =
+            |(step, train): (usize, &Option<f64>)| LossPoint { step: step as u64, train: *train, validation: None };
+        losses.iter().enumerate().map(point).collect()
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_rises_or_belongs_to_no_step_is_told() {
+        let of = |losses: &[Option<f64>], steps| of_training(&points(losses), steps).unwrap_or_default();
+        assert_eq!(of(&[Some(2.0), Some(1.0), Some(1.1)], Some(3)), "");
+        assert_eq!(of(&[], None), "");
+        assert!(of(&[Some(2.0), None, None], Some(3)).contains("not a number at 2 of 3 points"));
+        assert!(of(&[Some(1.0), Some(0.5), Some(7.25)], None).contains("rose from 1.000 to 7.250"));
+        assert!(of(&[], Some(0)).contains("no step"));
+        let validation_only = [LossPoint { step: 1, train: None, validation: Some(1.0) }];
+        assert_eq!(of_training(&validation_only, Some(1)), None);
+    }
+
+    #[test]
+    fn an_adapter_that_answers_as_its_base_is_told() {
+        let of = |pairs: &[(Option<&'static str>, Option<&'static str>)]| of_same_replies(pairs.iter().copied());
+        assert!(of(&[(Some("a"), Some("a")), (None, None)]).unwrap().contains("all 1 replies"));
+        assert_eq!(of(&[(Some("a"), Some("a")), (Some("b"), Some("c"))]), None);
+        assert_eq!((of(&[(None, None)]), of(&[])), (None, None));
+    }
+
+    #[test]
+    fn an_example_is_one_short_line_and_only_of_many() {
+        let told = of_unreadable(0.5, Some(&format!("Earnings,\nI think {}", "x".repeat(200)))).unwrap();
+        assert!(told.starts_with("such as \"Earnings, I think xxx") && told.contains("...\"; "), "{told}");
+        assert_eq!((of_unreadable(0.05, Some("x")), of_unreadable(0.5, None)), (None, None));
+    }
+}

@@ -1,0 +1,76 @@
+//! Nothing wrong is believed in silence: what a plan finds before anything is spent, and what a report warns of.
+
+use super::control::{Home, Platform};
+use super::faults::{failing, struck};
+
+#[test]
+fn a_target_that_trains_another_model_is_an_error_of_the_plan() {
+    let home = Home::new(1, "8");
+    let text = std::fs::read_to_string(&home.config).unwrap();
+    std::fs::write(&home.config, text.replace("target: dfwfd/ngram-small@1.0", "target: dfwfd/ngram-large@1.0"))
+        .unwrap();
+    let platform = Platform::start(&[]);
+    for arguments in [&["run", "--plan"][..], &["run"]] {
+        let refused = platform.dfwfd(&home, arguments).expect(2);
+        refused.says("the target dfwfd/ngram-large@1.0 trains dfwfd/ngram-large");
+        refused.says("set customizer_configs.target to dfwfd/ngram-small@1.0");
+    }
+    assert_eq!(platform.purgeable(), Vec::<String>::new());
+}
+
+#[test]
+fn a_base_url_with_a_path_of_the_api_is_an_error_of_the_configuration() {
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
+    for (key, path) in [
+        ("nemo_base_url", "/nemo/v1"),
+        ("nim_base_url", "/nim/v1/"),
+        ("datastore_base_url", "/datastore/v1/hf"),
+        ("datastore_base_url", "/datastore/v1"),
+    ] {
+        let base = format!("http://127.0.0.1:{}", platform.port());
+        let set = format!("nmp_config.{key}={base}{path}");
+        let refused = platform.dfwfd(&home, &["run", "--plan", "--set", &set]).expect(2);
+        let right = path.split("/v1").next().unwrap();
+        refused.says(&format!("nmp_config.{key}")).says(&format!("write {base}{right}"));
+    }
+    assert_eq!(platform.purgeable(), Vec::<String>::new());
+}
+
+#[test]
+fn a_404_where_a_service_should_answer_is_an_error_of_the_plan() {
+    for (call, key) in [
+        ("GET /nim/v1/models", "nim_base_url"),
+        ("GET /nemo/v1/evaluation/jobs", "Evaluator"),
+        ("GET /nemo/v1/customization/targets", "Customizer"),
+        ("GET /nemo/v1/deployment/model-deployments", "cannot list deployments"),
+        ("GET /datastore/v1/datastore/namespaces", "Data Store"),
+        ("GET /nemo/v1/namespaces", "nemo_base_url"),
+    ] {
+        for fault in ["status=404", "foreign=no-route", "foreign=empty", "foreign=login", "foreign=no-content"] {
+            let home = Home::new(1, "8");
+            let platform = failing(&[&format!("{call}: {fault}")]);
+            let refused = platform.dfwfd(&home, &["run", "--plan"]);
+            assert!(struck(&platform)[0] > 0, "{call} {fault}");
+            assert_eq!(refused.code, Some(3), "{call} {fault}: {refused}");
+            refused.says(key).hints();
+        }
+    }
+}
+
+#[test]
+fn replies_that_cannot_be_read_are_shown_by_an_example() {
+    let home = Home::new(1, "8");
+    let text = std::fs::read_to_string(&home.config).unwrap();
+    let text = text.replace("customization_enabled: true", "customization_enabled: false");
+    std::fs::write(&home.config, text.split("    customizer_configs").next().unwrap()).unwrap();
+    let logs = home.folder().join("logs.jsonl");
+    let text = std::fs::read_to_string(&logs).unwrap();
+    std::fs::write(&logs, text.replace("- Earnings: profit\\n- Dividends: payout\\n- Lawsuits: court", "as usual"))
+        .unwrap();
+    let platform = Platform::start(&[]);
+    let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("hold no label of the list") && warnings.contains("such as \\\""), "{report:#}");
+    assert!(warnings.contains("set label_pattern"), "{report:#}");
+}
