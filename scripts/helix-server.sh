@@ -98,7 +98,7 @@ sys.exit(not (status["status"] == "healthy" and status["controllers"]["healthy"]
 PYTHON
 }
 
-# Writes the platform's configuration: everything on this machine, jobs as processes, a look every three
+# Writes the platform's configuration: everything on this machine, jobs as processes, a look every four
 # seconds. A platform that is late by two looks calls its controllers unhealthy.
 configure() {
     local kind=$1 port=$2 folder=$3
@@ -111,8 +111,8 @@ secrets: {allow_key_creation: true}
 files: {default_storage_config: {type: local, path: "$folder/data/files"}}
 jobs:
   enable_subprocess_executor: true
-  schedule_interval_seconds: 3
-  reconcile_interval_seconds: 3
+  schedule_interval_seconds: 4
+  reconcile_interval_seconds: 4
   executors:
     - {provider: subprocess, profile: default, backend: subprocess, config: {working_directory: "$folder/data/jobs"}}
 YAML
@@ -124,13 +124,13 @@ YAML
 deployments:
   executors: [{name: stub, backend: stub}]
   default_executor: stub
-  controller: {interval_seconds: 3}
+  controller: {interval_seconds: 4}
 YAML
     fi
     cat <<YAML
 models:
   controller:
-    interval_seconds: 3
+    interval_seconds: 4
     backends:
       deployments_plugin: {enabled: true, default_executor: stub, k8s_executor: stub}
 YAML

@@ -9,7 +9,7 @@ use super::{Helix, PLATFORM, path};
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, Transport, read_json};
 
 /// Looks at a platform that does not work, and the pause between two.
-const LOOKS: u32 = 15;
+const LOOKS: u32 = 60;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The list of workspaces.
