@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
     let contents = super::interruptible::run(&plan.data.input, counting).await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
     if rows.is_empty() && *filter != Filter::default() {
-        ui.result("No record of the log store matches.");
+        ui.result("No record in the log store matches.");
     } else {
         ui.result(&lists::logs(&rows, ui.width(), ui.color()));
     }
@@ -61,9 +61,10 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
         ui.warn(&format!("{lines} of the log store {store} cannot be read as records"));
     }
     if matches!(plan.data.input, LogSource::Files(_)) {
-        ui.note("runs read the files of logs.path; `dfwfd logs` lists the local log store");
+        ui.note("runs do not read the log store: they read the files of logs.path");
+        ui.hint("`dfwfd run --plan` counts their records");
     } else if rows.is_empty() && *filter == Filter::default() {
-        ui.hint("dfwfd load FILE brings records into the log store");
+        ui.hint("`dfwfd load FILE` adds the records of a file");
     }
     ui.json(&LogList { schema: SCHEMA, workloads: rows });
     Ok(Exit::Done)

@@ -45,6 +45,9 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
             Some(store) => list(store, state_dir, ui)?,
             None => Vec::new(),
         };
+        if rows.is_empty() {
+            ui.hint("`dfwfd run` starts one");
+        }
         let goes_on = rows.iter().any(|row| row.state == RunState::Running);
         let text = lists::runs(&rows, ui.width(), ui.color());
         return Ok(Shown { text, json: serde_json::to_value(RunList { schema: SCHEMA, runs: rows })?, goes_on });

@@ -35,25 +35,25 @@ reasons! {
     TrailingData = "trailing_data", "Something follows the record on the same line.";
     NotAnObject = "not_an_object", "The line is JSON but not an object.";
     DuplicateKey = "duplicate_key", "A key that dfwfd reads appears twice in its object.";
-    LoneSurrogate = "lone_surrogate", "A text holds half of a UTF-16 surrogate pair.";
+    LoneSurrogate = "lone_surrogate", "A string holds half of a UTF-16 surrogate pair.";
     TooDeep = "too_deep", "Objects and lists are nested more than 100 levels deep.";
     BadTimestamp = "bad_timestamp", "`timestamp` is neither a time in the years 1 to 9999 nor null.";
     MissingWorkload = "missing_workload", "`workload_id` is absent, null or blank, and no default was given.";
-    BadWorkload = "bad_workload", "`workload_id` is not a text.";
-    BadClient = "bad_client", "`client_id` is neither a text nor null.";
+    BadWorkload = "bad_workload", "`workload_id` is not a string.";
+    BadClient = "bad_client", "`client_id` is neither a string nor null.";
     NoRequest = "no_request", "`request` is absent, null or not an object.";
     NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
     BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
-    BadFunctionCall = "bad_function_call", "A `function_call` is no call, or a `function` message answers none.";
+    BadFunctionCall = "bad_function_call", "A `function_call` is malformed, or a `function` message follows no such call.";
     NoResponse = "no_response", "`response` is absent or null.";
     BadResponse = "bad_response", "`response` is neither an object nor a list of streamed chunks.";
-    MixedStream = "mixed_stream", "The chunks of a streamed response cannot be put together without guessing.";
+    MixedStream = "mixed_stream", "The chunks of a streamed response cannot be joined without guessing.";
     UnfinishedStream = "unfinished_stream", "The chunks of a streamed response break off without a finish reason.";
     FailedAnswer = "failed_answer", "The response is an error, or broke off with one.";
     NoChoices = "no_choices", "`response.choices` is absent, null, empty or not a list.";
     FilteredAnswer = "filtered_answer", "A content filter cut the answer off.";
     NoMessage = "no_message", "`response.choices[0].message` is absent, null or not an object.";
-    BadContent = "bad_content", "The content of the response is neither a text, a list of texts nor null.";
+    BadContent = "bad_content", "The content of the response is neither a string, a list of text parts nor null.";
     BadToolCalls = "bad_tool_calls", "`tool_calls` of the response is not a list of calls with a function name.";
     TruncatedAnswer = "truncated_answer", "A limit on tokens cut the answer off.";
     NoContent = "no_content", "The response holds neither content nor tool calls, or nothing but thoughts.";
@@ -63,7 +63,7 @@ reasons! {
     OffTaxonomy = "off_taxonomy", "Classification: the label is not one of `labels`.";
     NoToolCalls = "no_tool_calls", "Tool calling: the response holds no tool calls.";
     BadToolArguments = "bad_tool_arguments", "Tool calling: the arguments of a call are not a JSON object.";
-    RefusedByStore = "refused_by_store", "The search server does not take the record.";
+    RefusedByStore = "refused_by_store", "The search server rejected the record.";
 }
 
 impl std::fmt::Display for Reject {

@@ -94,8 +94,8 @@ pub(super) enum Overflow {
     LiftFirst,
     /// The last column goes below its row.
     SpillLast,
-    /// The widest columns wrap.
-    Wrap,
+    /// A last cell that has no room goes below its row.
+    SpillLong,
 }
 
 /// Rows under a header; the first column says what a row is about.
@@ -105,6 +105,7 @@ pub(super) struct Grid {
     overflow: Overflow,
 }
 
+#[derive(Clone)]
 struct Row {
     cells: Vec<String>,
     tones: Vec<(usize, Tone)>,
@@ -150,7 +151,9 @@ impl Grid {
             self.drawn(0..all, 0, color)
         } else if self.overflow == Overflow::SpillLast && room(0..all - 1) <= width + GAP {
             self.spilled(width, color)
-        } else if self.overflow != Overflow::Wrap && all > 1 && room(1..all) <= width {
+        } else if self.overflow == Overflow::SpillLong && room(0..all - 1) + shown(&self.header[all - 1].0) <= width {
+            self.spilled_where_long(width - room(0..all - 1), width, color)
+        } else if all > 1 && room(1..all) <= width {
             self.stacked(width, color)
         } else {
             trimmed(&self.table(0..all, Some(width)))
@@ -229,13 +232,7 @@ impl Grid {
     /// The last column on lines of its own, below the rest of its row; a dash, which says that there is nothing, needs none.
     fn spilled(&self, width: usize, color: bool) -> Vec<String> {
         let last = self.header.len() - 1;
-        let indent = " ".repeat(self.widths()[0] + GAP);
-        let below = |text: &str| {
-            wrap(text, width.saturating_sub(indent.len()))
-                .into_iter()
-                .map(|line| format!("{indent}{line}"))
-                .collect::<Vec<String>>()
-        };
+        let below = |text: &str| indented(text, self.widths()[0] + GAP, width);
         let mut drawn = self.drawn(0..last, 0, color).into_iter();
         let mut lines: Vec<String> = drawn.by_ref().take(1).collect();
         lines.extend(below(&self.header[last].0));
@@ -248,6 +245,31 @@ impl Grid {
         }
         lines
     }
+
+    /// The last column in its place where its cell takes at most `room` columns, and on lines of its own elsewhere.
+    fn spilled_where_long(&self, room: usize, width: usize, color: bool) -> Vec<String> {
+        let last = self.header.len() - 1;
+        let fits = |row: &Row| shown(&row.cells[last]) <= room;
+        let mut short = Grid { header: self.header.clone(), rows: self.rows.clone(), overflow: self.overflow };
+        for row in short.rows.iter_mut().filter(|row| !fits(row)) {
+            row.cells[last].clear();
+        }
+        let mut drawn = short.drawn(0..last + 1, 0, color).into_iter();
+        let mut lines: Vec<String> = drawn.by_ref().take(2).collect();
+        for (row, first) in self.rows.iter().zip(drawn) {
+            lines.push(first);
+            if !fits(row) {
+                lines.extend(indented(&row.cells[last], GAP, width));
+            }
+        }
+        lines
+    }
+}
+
+/// The text in lines of at most `width` columns, each behind this many spaces.
+fn indented(text: &str, indent: usize, width: usize) -> Vec<String> {
+    let lines = wrap(text, width.saturating_sub(indent));
+    lines.into_iter().map(|line| format!("{}{line}", " ".repeat(indent))).collect()
 }
 
 fn trimmed(table: &Table) -> Vec<String> {
@@ -325,6 +347,15 @@ mod tests {
         assert_eq!(plain[2], "a        +0.1");
         assert_eq!(colored[2], "a        \u{1b}[32m+0.1\u{1b}[0m");
         assert_eq!(colored.iter().map(|line| shown(line)).max(), plain.iter().map(|line| shown(line)).max());
+    }
+
+    #[test]
+    fn a_long_last_cell_goes_below_its_row_and_breaks_no_other() {
+        let mut grid = Grid::new(&[("key", Side::Left), ("value", Side::Left)]).overflow(Overflow::SpillLong);
+        grid.row(["a.key.of.eighteen".into(), "16".into()]);
+        grid.row(["state_dir".into(), "/home/somebody/flywheel".into()]);
+        let lines = grid.lines(30, false);
+        assert_eq!(lines[2..], ["a.key.of.eighteen  16", "state_dir", "  /home/somebody/flywheel"]);
     }
 
     #[test]

@@ -131,13 +131,13 @@ impl PlanReport {
         }
     }
 
-    /// Returns the generation and the version of a platform of NeMo.
-    fn speaks(&self) -> String {
+    /// Names the platform, with the generation of NeMo and its version.
+    fn platform_words(&self) -> String {
         let version = self.platform_version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
         match self.generation {
-            Some("helix") => format!(" ({}{version})", Generation::Helix.in_words()),
-            Some("v1") => format!(" ({}{version})", Generation::V1.in_words()),
-            _ => String::new(),
+            Some("helix") => format!("{}{version}", Generation::Helix.in_words()),
+            Some("v1") => format!("{}{version}", Generation::V1.in_words()),
+            _ => self.platform.in_words().to_owned(),
         }
     }
 
@@ -147,9 +147,13 @@ impl PlanReport {
         if self.rehearsal {
             page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");
         }
-        page.plain("", &format!("workload {}, on platform {}{}", self.workload, self.platform.as_str(), self.speaks()));
-        let rows =
-            [(self.kept, "kept:"), (self.eval, "eval,"), (self.train, "train,"), (self.validation, "validation")];
+        page.plain("", &format!("workload {}, on {}", self.workload, self.platform_words()));
+        let rows = [
+            (self.kept, "records kept:"),
+            (self.eval, "eval,"),
+            (self.train, "train,"),
+            (self.validation, "validation"),
+        ];
         let rows: Vec<String> = rows.iter().map(|(rows, what)| format!("{} {what}", count(*rows))).collect();
         page.plain("", &rows.join(" "));
         let gpus = self.gpus.map_or_else(|| "unknown".to_owned(), |gpus| gpus.to_string());
@@ -160,7 +164,7 @@ impl PlanReport {
                 (None, true) => "local, adopted".to_owned(),
                 (None, false) => format!("local, GPUs for the whole run: {}", judge.gpus),
             };
-            page.plain("", &format!("calls are judged by {}: {place}", judge.model));
+            page.plain("", &format!("judge of the tool calls: {}, {place}", judge.model));
         }
         page.title("candidates");
         let mut grid =
@@ -172,8 +176,8 @@ impl PlanReport {
         }
         page.grid(&grid);
         page.title("values");
-        let mut grid =
-            Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)]).overflow(Overflow::Wrap);
+        let mut grid = Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)])
+            .overflow(Overflow::SpillLong);
         for value in &self.values {
             let from = match value.from {
                 ValueSource::Flag => "flag",

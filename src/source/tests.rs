@@ -1,4 +1,4 @@
-//! Every reason to refuse a line has a fixture that gives it and a row in docs/records.md.
+//! Every reason to reject a line has a fixture that gives it and a row in docs/records.md.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -86,7 +86,7 @@ fn there_is_no_fixture_without_a_reason() {
 #[test]
 fn the_table_in_the_docs_lists_every_reason_in_order() {
     let docs = include_str!("../../docs/records.md");
-    let table = docs.split("## Why a line is refused").nth(1).unwrap().split("\n## ").next().unwrap();
+    let table = docs.split("## Why a line is rejected").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let listed: Vec<(String, String)> =
         rows.map(|(name, rest)| (name.to_owned(), rest.split(" | ").nth(1).unwrap_or_default().to_owned())).collect();

@@ -5,7 +5,7 @@ use syn::visit::{self, Visit};
 
 use crate::paths::{attributes, is_for_tests};
 
-/// What was found in one file.
+/// The items of one file.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     /// Every function with a body: its name and its lines, from `fn` to its closing brace.

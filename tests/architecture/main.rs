@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use paths::Used;
 
-/// What each part of the crate may name of the others: a module with all below it. Downwards only.
+/// The modules that each part of the crate may import, with everything below them. Imports go downwards only.
 const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("vocabulary", &[]),
     ("retry", &[]),
@@ -171,7 +171,7 @@ fn part(name: &str) -> &str {
     name.split('/').next().unwrap().trim_end_matches(".rs")
 }
 
-/// Whether `allowed` covers the path: itself, or something below it.
+/// Returns true if the path is `allowed` or lies below it.
 fn covers(allowed: &str, path: &[String]) -> bool {
     let allowed: Vec<&str> = allowed.split("::").collect();
     // A use of the bare parent of what is allowed, such as `crate::run`, names more than it.

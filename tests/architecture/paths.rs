@@ -12,7 +12,7 @@ pub(crate) struct Used {
     pub path: Vec<String>,
 }
 
-/// What a file names of its own crate, outside of tests. `name` is its path below src/.
+/// Returns the paths in a file that lead into its own crate, outside of tests. `name` is its path below src/.
 pub(crate) fn of_the_crate(name: &str, file: &syn::File) -> Vec<Used> {
     let mut module: Vec<String> = name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
@@ -23,14 +23,14 @@ pub(crate) fn of_the_crate(name: &str, file: &syn::File) -> Vec<Used> {
     reader.found
 }
 
-/// What a file names of anything else, outside of tests; names of its own among it.
+/// Returns all other paths in a file, outside of tests. Names that the file defines itself are among them.
 pub(crate) fn of_other_crates(file: &syn::File) -> Vec<Used> {
     let mut reader = Reader { module: Vec::new(), all: true, found: Vec::new() };
     reader.visit_file(file);
     reader.found
 }
 
-/// Whether a file holds anything async, outside of tests.
+/// Returns true if a file holds anything async, outside of tests.
 pub(crate) fn is_async(file: &syn::File) -> bool {
     struct Finder(bool);
     impl<'ast> Visit<'ast> for Finder {
@@ -110,7 +110,7 @@ pub(crate) fn attributes(item: &syn::Item) -> &[syn::Attribute] {
 struct Reader {
     /// The module that is read now.
     module: Vec<String>,
-    /// Whether paths of other crates are wanted instead of those of this one.
+    /// Find paths of other crates instead of paths of this crate.
     all: bool,
     found: Vec<Used>,
 }

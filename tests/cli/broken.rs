@@ -323,7 +323,7 @@ fn mutated_lines_are_counted_and_both_commands_agree() {
     let flags = ["--logs", "mutated.jsonl", "--workload", "w"];
     let direct = split(&folder, &flags).code(0).json()["data"].clone();
     assert_eq!(direct["read"], lines);
-    // What load refuses split refuses for the same reason; what it alone refuses depends on the type of the workload.
+    // `split` rejects each line that `load` rejects, for the same reason. Its own reasons depend on the workload type.
     for (reason, count) in loaded.json()["data"]["rejected"].as_object().unwrap() {
         assert_eq!(direct["rejected"].get(reason), Some(count), "{reason}");
     }

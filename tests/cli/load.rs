@@ -248,7 +248,7 @@ fn logs_lists_counts_and_deletes() {
     let flags = ["--workload", "a", "--until", "2023-11-14T22:13:22Z"];
     let deleted = folder.dfwfd(["logs", "--delete", "--format", "json"]).args(flags).run();
     assert_eq!(deleted.code(0).json(), json!({"schema": 1, "deleted": 2, "kept": 10}));
-    // What is deleted can be loaded again.
+    // Deleted records can be loaded again.
     assert_eq!(load(&folder, &["logs.jsonl"]), [12, 2, 10, 0]);
 }
 

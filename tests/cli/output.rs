@@ -282,7 +282,7 @@ fn a_run_beside_another_is_code_75() {
     lock.lock().unwrap();
     let held = error(&folder.dfwfd(["run", "--format", "json"]).run(), 75);
     assert!(held["hint"].as_str().unwrap().contains("--wait"), "{held}");
-    // What does not run is not held up.
+    // Commands that start no run do not wait for the lock.
     folder.dfwfd(["status"]).run().code(0);
     folder.dfwfd(["split", "--out", "d"]).run().code(0);
     folder.dfwfd(["run", "--plan"]).run().code(0);
@@ -354,6 +354,6 @@ fn an_answer_that_is_lost_is_no_success() {
         let output = folder.dfwfd(call).stdout(full()).run();
         assert_eq!(output.code, Some(1), "{output}");
     }
-    // What does not answer loses nothing.
+    // A command without output ignores a full disk.
     folder.dfwfd(["-q", "load", "logs.jsonl"]).stdout(full()).run().code(0);
 }

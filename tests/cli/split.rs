@@ -52,7 +52,7 @@ fn rows(folder: &Folder, out: &str, set: usize) -> Vec<Value> {
     parse_lines(&folder.read(&name))
 }
 
-/// What the users said in a row of either form.
+/// Returns the user messages of an eval row or a training row.
 fn user_text(row: &Value) -> String {
     let messages = row.get("messages").unwrap_or_else(|| &row["request"]["messages"]);
     let users = messages.as_array().unwrap().iter().filter(|message| message["role"] == "user");
@@ -71,7 +71,7 @@ fn label(row: &Value) -> String {
     label.trim().to_owned()
 }
 
-/// What near-duplicates share: the words, whatever stands between them.
+/// Returns only the words of a text. They are equal for near-duplicates.
 fn masked(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
@@ -125,7 +125,7 @@ fn classes(folder: &Folder, out: &str) -> BTreeMap<String, [usize; 3]> {
 fn the_news_log_adds_up_and_holds_what_the_log_holds() {
     let folder = Folder::shipped();
     let data = data(&split(&folder, "d", &[]));
-    // What the log holds, found out with nothing but a JSON parser.
+    // Read the log with nothing but a JSON parser.
     let text = std::fs::read_to_string(testdata("news_logs.jsonl")).unwrap();
     let good: Vec<Value> = text
         .lines()

@@ -56,7 +56,7 @@ fn recorded() -> Vec<Request> {
     harness::parse_lines(include_str!("requests.jsonl")).into_iter().map(request).collect()
 }
 
-/// What was sent to an endpoint, and how it answered.
+/// The requests sent to an endpoint, and its responses.
 struct Tally {
     endpoint: Endpoint,
     requests: Vec<Request>,

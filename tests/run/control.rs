@@ -1,5 +1,5 @@
-//! What these tests share beyond the harness: a `serve` that is told to hold calls, a folder with a small log and a
-//! configuration, and looking until something is there.
+//! Helpers of these tests beyond the harness: a `serve` that can hold calls, a folder with a small log and a
+//! configuration, and polls until something is there.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -130,14 +130,14 @@ impl Platform {
         (answer["count"].as_u64().unwrap(), answer["held"].as_bool().unwrap(), lines.collect())
     }
 
-    /// What of class GPU is there: deployments and unfinished jobs.
+    /// Returns the resources of class GPU: deployments and unfinished jobs.
     pub(crate) fn gpus_held(&self) -> Vec<String> {
         let state = self.get("/control/state");
         let deployments = names(&state["deployments"]);
         deployments.into_iter().chain(names(&state["unfinished_jobs"])).collect()
     }
 
-    /// What a purge has to take away: everything but records of finished training jobs and namespaces.
+    /// Returns the resources that a purge must delete: all but namespaces and records of finished training jobs.
     pub(crate) fn purgeable(&self) -> Vec<String> {
         let state = self.get("/control/state");
         let kinds =

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::control::{Home, Platform, scores, until};
 
-/// What is done about a killed run.
+/// The command that follows the kill of a run.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     Resume,
@@ -23,7 +23,7 @@ struct Setup {
     gpus: &'static str,
     /// The GPUs of the platform. Where it has no more than the budget, one that is held twice is waited for in vain.
     platform: &'static str,
-    /// Whether the workload is tool calls that a judge of one's own is asked about.
+    /// The workload is tool calling, and the run deploys its own judge.
     judged: bool,
 }
 

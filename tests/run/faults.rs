@@ -1,4 +1,4 @@
-//! What a run does when the platform fails as clusters fail: each scripted fault, and what the run promises under it.
+//! Runs on a platform that fails as clusters fail. Each test scripts a fault and checks what the run promises under it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(super) const TRAININGS: &str = "POST /nemo/v1/customization/jobs";
 pub(super) const EVALUATIONS: &str = "POST /nemo/v1/evaluation/jobs";
 pub(super) const DEPLOYMENTS: &str = "POST /nemo/v1/deployment/model-deployments";
 
-/// What stands in the log of a try that had no whole answer.
+/// The log's words for a request whose response was not complete.
 const LOST: &str = "connection lost before the answer was complete";
 
 /// A platform with these faults.
@@ -61,7 +61,7 @@ fn bad_tries(home: &Home, report: &Value, part: &str) -> Vec<String> {
         .collect()
 }
 
-/// What became of the one candidate, and why.
+/// Checks that the only candidate failed, and returns its error.
 pub(super) fn error(report: &Value) -> String {
     assert_eq!(report["candidates"][0]["state"], "failed", "{report:#}");
     report["candidates"][0]["error"].to_string()

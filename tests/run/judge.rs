@@ -107,7 +107,7 @@ fn a_remote_judge_is_asked_with_its_key_which_shows_nowhere() {
     let report = output.code(0).json();
     assert_eq!(report["judge"], json!({"model": "j", "deployment": "remote"}));
     let asked = judge.asked();
-    // Whether it is there, and about each row of both evaluations.
+    // One request checks that the judge is there. Then there is one for each row of both evaluations.
     assert_eq!(asked.len(), 1 + 2 * ROWS);
     for asked in &asked {
         assert_eq!((asked.line.as_str(), asked.body["model"].as_str()), ("POST /v1/chat/completions", Some("j")));

@@ -49,7 +49,7 @@ impl OpenAi {
         format!("http://{}/v1/chat/completions", self.address)
     }
 
-    /// What was asked so far.
+    /// Returns the requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

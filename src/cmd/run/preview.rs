@@ -34,5 +34,6 @@ pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop
     let report = PlanReport::new(plan, &budget, &findings, &built?);
     ui.json(&report);
     ui.result(&report.text(ui.width(), ui.color()));
+    ui.hint("nothing was created; the same command without --plan starts the run");
     Ok(())
 }
