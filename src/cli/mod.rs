@@ -29,7 +29,7 @@ macro_rules! examples {
     };
 }
 
-/// Find out which small model could replace a large one: a data flywheel for LLM logs, driven through NVIDIA NeMo.
+/// Find out which small model can replace your large one: a data flywheel for LLM logs, on NVIDIA NeMo.
 #[derive(Debug, Parser)]
 #[command(name = "dfwfd", version, styles = STYLES, max_term_width = 120, after_help = examples!(
     "docs/quickstart.md": "dfwfd init --sample", "dfwfd run --workload news_classifier"))]
@@ -44,10 +44,11 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Configuration file [env: DFWFD_CONFIG] [default: flywheel.yaml here or in the nearest folder above]
+    /// Read this configuration file [env: DFWFD_CONFIG] [default: flywheel.yaml here or in the nearest folder above]
     #[arg(long, global = true, value_name = "FILE", env = "DFWFD_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
-    /// Folder for the database, the log store and the runs [env: DFWFD_STATE_DIR] [default: .dfwfd beside the configuration file]
+    /// Keep the database, the log store and the runs in this folder [env: DFWFD_STATE_DIR] [default: .dfwfd beside the
+    /// configuration file]
     #[arg(long, global = true, value_name = "DIR", env = "DFWFD_STATE_DIR", hide_env = true)]
     pub state_dir: Option<PathBuf>,
     /// Override a key of the configuration, such as nims.0.tag=1.10; repeatable [default: none]
@@ -59,10 +60,10 @@ pub struct Global {
     /// Print only warnings, errors and JSON; no progress, no tables
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Format of the result on stdout
+    /// Print the result on stdout in this format
     #[arg(long, global = true, value_parser = Format::common(), default_value = "human")]
     pub format: Format,
-    /// When to use colour
+    /// Choose when to use colour
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
 }
@@ -70,7 +71,7 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring logs into the log store; loading the same record again adds nothing
+    /// Add logs to the log store; records that are already there are skipped
     #[command(after_help = examples!("docs/records.md": "dfwfd load production.jsonl yesterday.jsonl.gz",
         "dfwfd load headlines.csv --workload news_classifier", "jq -c .call calls.json | dfwfd load -"))]
     Load(Load),
@@ -91,21 +92,21 @@ pub enum Command {
     /// Compare two runs: configuration, data, code, and the scores of the models in both
     #[command(after_help = examples!("docs/reports.md": "dfwfd compare k3xq7w2a latest"))]
     Compare(Compare),
-    /// Release what crashed, cancelled or old runs still hold on the platform
+    /// Release the deployments and jobs that ended runs left on the platform
     #[command(after_help = examples!("docs/how-it-works.md": "dfwfd cleanup", "dfwfd cleanup --dry-run",
         "dfwfd cleanup k3xq7w2a --purge", "dfwfd cleanup --older-than 30d --purge"))]
     Cleanup(Cleanup),
-    /// Ask a running run to stop and release everything it holds
+    /// Ask the active run to stop and to release its deployments and jobs
     #[command(after_help = examples!("docs/how-it-works.md": "dfwfd cancel"))]
     Cancel(Cancel),
-    /// List the workloads in the log store with clients, labels and dates; delete records
+    /// List the workloads in the log store with clients, labels and dates, or delete records
     #[command(after_help = examples!("docs/records.md": "dfwfd logs", "dfwfd logs --delete --workload old_experiment",
         "dfwfd logs --delete --until 2025-01-01"))]
     Logs(Logs),
     /// Check everything that a run needs, and say what to do about each fault
     #[command(after_help = examples!("docs/operations.md": "dfwfd doctor", "dfwfd doctor --config cluster.yaml --format json"))]
     Doctor(Doctor),
-    /// Serve the embedded NeMo-compatible platform on a port, for other clients and CI
+    /// Serve the embedded NeMo-compatible platform over HTTP, for other clients and CI
     #[command(after_help = examples!("docs/embedded-platform.md": "dfwfd serve --port 8900",
         "dfwfd serve -- dfwfd run --config cluster.yaml --workload news_classifier"))]
     Serve(Serve),

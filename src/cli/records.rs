@@ -11,17 +11,17 @@ pub struct Records {
     /// Read these log files, or - for stdin [default: the source in the configuration]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub logs: Vec<PathBuf>,
-    /// Take the records of this workload [default: the only one in the logs]
+    /// Use the records of this workload [default: the only one in the logs]
     #[arg(long, value_name = "W")]
     pub workload: Option<String>,
-    /// Take only records of this client; repeatable [default: all]
+    /// Use only records of this client; repeatable [default: all]
     #[arg(long = "client", value_name = "C")]
     pub clients: Vec<String>,
-    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, 7d for seven days ago, or last-run for the end of
+    /// Use only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, 7d for seven days ago, or last-run for the end of
     /// the newest completed run of the workload [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Take only records before this time, written as for --since [default: no limit]
+    /// Use only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }
@@ -29,31 +29,31 @@ pub struct Records {
 /// Arguments of `load`.
 #[derive(Debug, Args)]
 pub struct Load {
-    /// Log files (JSONL, chat rows, CSV, TSV), or - for stdin
+    /// Log files, or - for stdin: JSONL with log records or chat messages, CSV, TSV
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Workload of rows without one [default: such rows are rejected]
+    /// Set the workload of rows that have none [default: such rows are rejected]
     #[arg(long, value_name = "W")]
     pub workload: Option<String>,
-    /// Client of rows without one [default: empty]
+    /// Set the client of rows that have none [default: empty]
     #[arg(long, value_name = "C")]
     pub client: Option<String>,
-    /// Time of rows without one: 2025-06-01, 2025-06-01T12:30:00Z or epoch seconds [default: 0]
+    /// Set the time of rows that have none: 2025-06-01, 2025-06-01T12:30:00Z or epoch seconds [default: 0]
     #[arg(long, value_name = "TIME")]
     pub timestamp: Option<String>,
-    /// Format of the files
+    /// Read the files in this format
     #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
     pub input: InputFormat,
-    /// CSV column with the text [default: a column named text, headline, title or similar]
+    /// Read the text from this CSV column [default: a column named text, headline, title or similar]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
-    /// CSV column with the label [default: a column named label, class, category or similar]
+    /// Read the label from this CSV column [default: a column named label, class, category or similar]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// System prompt of CSV rows [default: a prompt that asks for one of the labels in the file]
+    /// Use this system prompt for CSV rows [default: a prompt that asks for one of the labels in the file]
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// User message of CSV rows; {text} is replaced by the text [default: "{text}"]
+    /// Use this template for the user message of CSV rows; {text} stands for the text [default: "{text}"]
     #[arg(long, value_name = "TEMPLATE")]
     pub prompt: Option<String>,
     /// Write rejected rows to this file, with file, line and reason [default: not written]
@@ -67,9 +67,9 @@ pub struct Load {
 /// The format of the files of `load`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// Detect it by name and content
+    /// Detect the format from name and content
     Auto,
-    /// Log records or chat rows, one JSON object per line
+    /// Log records or chat messages, one JSON object per line
     Jsonl,
     /// Comma-separated values with a header line
     Csv,
@@ -80,7 +80,7 @@ pub enum InputFormat {
 /// Arguments of `split`.
 #[derive(Debug, Args)]
 pub struct Split {
-    /// Folder for the datasets and the manifest; must be empty or not exist yet
+    /// Write the datasets and the manifest to this folder, which must be empty or new
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Write rejected lines to this file, with file, line and reason [default: not written]
@@ -102,10 +102,10 @@ pub struct Logs {
     /// Select only this workload [default: all]
     #[arg(long, value_name = "W")]
     pub workload: Option<String>,
-    /// Take only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
+    /// Select only records from this time on: 2025-06-01, 2025-06-01T12:30:00Z, or 7d for seven days ago [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Take only records before this time, written as for --since [default: no limit]
+    /// Select only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }

@@ -13,24 +13,23 @@ pub struct Run {
     /// Run only this candidate of the configuration; repeatable [default: all]
     #[arg(long, value_name = "MODEL")]
     pub only: Vec<String>,
-    /// Check configuration and platform, print the plan, and stop
+    /// Check configuration, records and platform, print the plan, and stop
     #[arg(long)]
     pub plan: bool,
-    /// Run a cluster's configuration on the embedded platform, whose small classifiers stand in for the models
+    /// Run a cluster's configuration on the embedded platform, with small classifiers in place of the models
     #[arg(long)]
     pub rehearse: bool,
     /// Continue a killed, cancelled, failed or partial run with its own plan [default: the newest such run]
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "",
           conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set"])]
     pub resume: Option<String>,
-    /// If another run uses the same state directory, wait for it to end; without this flag, exit with code 75
+    /// Wait while another run uses the state directory [default: exit with code 75]
     #[arg(long)]
     pub wait: bool,
     /// Use a NIM that is already deployed for a candidate, and never delete it
     #[arg(long)]
     pub adopt: bool,
-    /// If runs of other state directories use the same platform, run beside them where the GPUs suffice; without this flag,
-    /// exit with code 75
+    /// Run beside runs of other state directories on the platform, if the GPUs suffice [default: exit with code 75]
     #[arg(long)]
     pub share: bool,
     /// Stop after this time and release everything, as Ctrl-C does: 90m, 6h [default: no limit]
@@ -61,7 +60,7 @@ pub struct Gates {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Run id, a unique prefix of one, or latest [default: all runs, as a list]
+    /// Run id (a unique prefix is enough), or latest [default: list all runs]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Update the output whenever something changes, until the run ends
@@ -72,13 +71,13 @@ pub struct Status {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Run id, a unique prefix of one, or latest
+    /// Run id (a unique prefix is enough), or latest
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
-    /// Form of the report
+    /// Write the report in this form
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// Write the report to this file, whole or not at all [default: standard output]
+    /// Write the report to this file, atomically [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Leave out the texts of the rows that a model got wrong
@@ -91,10 +90,10 @@ pub struct Report {
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Id of the earlier run, or a unique prefix of it
+    /// Id of the earlier run (a unique prefix is enough)
     #[arg(value_name = "EARLIER")]
     pub earlier: String,
-    /// Id of the run to compare with it, a unique prefix of it, or latest
+    /// Id of the later run (a unique prefix is enough), or latest
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
 }
@@ -103,20 +102,20 @@ pub struct Compare {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("runs").args(["run", "older_than"]))]
 pub struct Cleanup {
-    /// Run id, a unique prefix of one, or latest [default: every run whose process has ended]
+    /// Run id (a unique prefix is enough), or latest [default: all runs that have ended]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Only runs that ended longer ago than this: 30d, 12h [default: no limit]
+    /// Clean up only runs that ended longer ago than this: 30d, 12h [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub older_than: Option<String>,
-    /// Also delete the datasets, configurations, evaluation results and adapters of the run, or of those --older-than selects;
-    /// their local records stay
+    /// Also delete the datasets, configurations, evaluation results and adapters of the selected runs; their records in the
+    /// state directory stay
     #[arg(long, requires = "runs")]
     pub purge: bool,
-    /// Also delete base models that were made from a repository, unless another run has them
+    /// Also delete base models that were made from a repository, unless another run uses them
     #[arg(long, requires = "purge")]
     pub base_models: bool,
-    /// Only list what would be released
+    /// Only list the resources, and release none
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -124,7 +123,7 @@ pub struct Cleanup {
 /// Arguments of `cancel`.
 #[derive(Debug, Args)]
 pub struct Cancel {
-    /// Run id or a unique prefix of one [default: the run in progress]
+    /// Run id (a unique prefix is enough) [default: the active run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 }

@@ -16,25 +16,25 @@ pub struct Doctor {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Port on 127.0.0.1; 0 picks a free one
+    /// Listen on this port of 127.0.0.1; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// Also write the printed variables to this file, whole or not at all [default: not written]
+    /// Also write the printed variables to this file, atomically [default: not written]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// Number of virtual GPUs
+    /// Offer this number of virtual GPUs
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub gpus: u32,
-    /// How clients upload files to the Data Store
+    /// Let clients upload files to the Data Store in this way
     #[arg(long, value_enum, default_value_t = UploadMode::Regular)]
     pub upload_mode: UploadMode,
-    /// What makes jobs advance
+    /// Advance jobs by this clock
     #[arg(long, value_enum, default_value_t = Clock::Real)]
     pub clock: Clock,
-    /// Offer /control for tests, to hold calls and to inspect the state
+    /// Offer /control, with which tests hold calls and inspect the state
     #[arg(long)]
     pub control: bool,
-    /// Make calls fail, such as 'POST /nemo/v1/customization/jobs: status=503 times=2'; repeatable [default: none]
+    /// Make calls fail, for example 'POST /nemo/v1/customization/jobs: status=503 times=2'; repeatable [default: none]
     #[arg(long = "fault", value_name = "SPEC")]
     pub faults: Vec<String>,
     /// Keep the state in this folder across restarts [default: in memory]
@@ -48,7 +48,7 @@ pub struct Serve {
 /// How clients upload files to the Data Store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum UploadMode {
-    /// Inside the commit
+    /// In the body of the commit
     Regular,
     /// Over git-LFS
     Lfs,
@@ -57,9 +57,9 @@ pub enum UploadMode {
 /// The clock of the embedded platform's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Clock {
-    /// Time
+    /// Real time
     Real,
-    /// Each read of a status, by one step
+    /// One step for each request of a status
     Polls,
     /// Simulated time, which POST /control/advance moves to the next change; needs --control
     Simulated,
@@ -74,7 +74,7 @@ pub struct Init {
     /// Write a configuration for a cluster of NeMo microservices 25.x
     #[arg(long, conflicts_with = "nemo")]
     pub nemo_v1: bool,
-    /// Also write sample logs, whose workload is news_classifier
+    /// Also write sample logs with the workload news_classifier
     #[arg(long)]
     pub sample: bool,
     /// Replace existing files
