@@ -23,13 +23,13 @@ pub struct Run {
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "",
           conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set"])]
     pub resume: Option<String>,
-    /// Wait while another run uses the state directory [default: exit with code 75]
+    /// Wait while another run uses the state directory; without it, exit with code 75
     #[arg(long)]
     pub wait: bool,
     /// Use a NIM that is already deployed for a candidate, and never delete it
     #[arg(long)]
     pub adopt: bool,
-    /// Run beside runs of other state directories on the platform, if the GPUs suffice [default: exit with code 75]
+    /// Run beside runs of other state directories on the platform, if the GPUs suffice; without it, exit with code 75
     #[arg(long)]
     pub share: bool,
     /// Stop after this time and release everything, as Ctrl-C does: 90m, 6h [default: no limit]
@@ -48,9 +48,14 @@ pub struct Run {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Gates")]
 pub struct Gates {
-    /// Exit with code 5 unless a candidate reaches this score: macro_f1=0.85, MODEL:accuracy=0.9 or 'recall[CLASS]=0.7';
-    /// repeatable [default: none]
-    #[arg(long, value_name = "[MODEL:]SCORE=VALUE")]
+    /// The gates on scores.
+    // The brackets of the help text would be a link of the documentation.
+    #[arg(
+        long,
+        value_name = "[MODEL:]SCORE=VALUE",
+        help = "Exit with code 5 unless a candidate reaches this score: \
+        macro_f1=0.85, MODEL:accuracy=0.9 or 'recall[CLASS]=0.7'; repeatable [default: none]"
+    )]
     pub min: Vec<String>,
     /// Exit with code 5 if the best model is significantly worse than the best of this earlier run [default: none]
     #[arg(long, value_name = "RUN")]
