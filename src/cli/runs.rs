@@ -38,6 +38,9 @@ pub struct Run {
     /// Append every event of the run to this file, as JSON lines [default: not written]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Write metrics of the run to this file, in Prometheus' text format, whole or not at all [default: not written]
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
     #[command(flatten)]
     pub gates: Gates,
     #[command(flatten)]

@@ -53,6 +53,8 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("limits.release", "5m"),
     ("limits.settle", "60s"),
     ("verdict.margin", "0.02"),
+    ("cost.currency", "USD"),
+    ("verdict.floor", "true"),
     ("llm_judge_config.gpus", "1"),
     ("llm_judge_config.pvc_size", "25Gi"),
     ("llm_judge_config.tag", "latest"),

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub limits: Limits,
     #[serde(default)]
     pub verdict: VerdictPlan,
+    #[serde(default)]
+    pub cost: CostPlan,
     /// The origin of each value by key path, in the order of `--plan`.
     pub origins: BTreeMap<String, ValueOrigin>,
     /// The verbosity of stderr (`logging_config.level`), which `-v` and `-q` shift.
@@ -235,17 +237,36 @@ pub(crate) struct Limits {
     pub settle_ms: u64,
 }
 
+/// The prices (`cost`), in one currency.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CostPlan {
+    pub teacher: Option<TokenPrices>,
+    /// One GPU for an hour.
+    pub gpu_hour: Option<f64>,
+    pub currency: String,
+}
+
+/// The prices of the teacher's tokens, per million.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TokenPrices {
+    pub input_per_million: f64,
+    pub output_per_million: f64,
+}
+
 /// How models are compared (`verdict`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct VerdictPlan {
     /// The difference of the headline score below which two models count as the same.
     pub margin: f64,
+    /// Measures the floor too.
+    pub floor: bool,
 }
 
 impl Default for VerdictPlan {
-    /// Returns the margin of runs that were recorded before it was a key.
+    /// Returns the values of runs that were recorded before there were such keys.
     fn default() -> VerdictPlan {
-        VerdictPlan { margin: 0.02 }
+        VerdictPlan { margin: 0.02, floor: true }
     }
 }
 

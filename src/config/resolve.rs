@@ -7,7 +7,7 @@ use super::check::{self, CheckResult, Finding};
 use super::env::Environment;
 use super::locate::{self, ConfigFile};
 use super::node::{ConfigNode, WrittenAt};
-use super::plan::{Limits, LogLevel, Plan, TrainingPlan, ValueSource, VerdictPlan};
+use super::plan::{CostPlan, Limits, LogLevel, Plan, TokenPrices, TrainingPlan, ValueSource, VerdictPlan};
 use super::problem::{Location, Problem, Problems};
 use super::reader::{ConfigReader, source_of};
 use super::{Invocation, Need, Surroundings};
@@ -81,7 +81,8 @@ pub(super) fn plan(
         training,
         gpus,
         limits,
-        verdict: VerdictPlan { margin: reader.number("verdict.margin") },
+        verdict: VerdictPlan { margin: reader.number("verdict.margin"), floor: reader.boolean("verdict.floor") },
+        cost: cost(&reader),
         log_level,
         origins: reader.origins(),
         warnings,
@@ -190,6 +191,17 @@ fn limits(reader: &ConfigReader<'_>) -> Limits {
         release_ms: reader.duration_ms("limits.release"),
         settle_ms: reader.duration_ms("limits.settle"),
     }
+}
+
+fn cost(reader: &ConfigReader<'_>) -> CostPlan {
+    let price = |path: &str| Some(reader.number(path)).filter(|price| *price > 0.0);
+    let (input, output) = (price("cost.teacher.input_per_million"), price("cost.teacher.output_per_million"));
+    let teacher = input.or(output).map(|_| TokenPrices {
+        input_per_million: input.unwrap_or_default(),
+        output_per_million: output.unwrap_or_default(),
+    });
+    let currency = reader.text("cost.currency").unwrap_or_default();
+    CostPlan { teacher, gpu_hour: price("cost.gpu_hour"), currency }
 }
 
 fn log_level(reader: &ConfigReader<'_>) -> LogLevel {

@@ -110,6 +110,7 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("state_dir", KeyType::Text(TextForm::Any)).nullable(),
     key("limits", KeyType::Section(LIMITS)),
     key("verdict", KeyType::Section(VERDICT)),
+    key("cost", KeyType::Section(COST)),
     key("icl_config", KeyType::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
     key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
     key("embedding_nim_config", KeyType::Section(SERVICE)).nullable().later("example selection by embeddings"),
@@ -229,7 +230,16 @@ const LIMITS: &[SchemaKey] = &[
     key("settle", KeyType::Duration(true)),
 ];
 
-const VERDICT: &[SchemaKey] = &[key("margin", range(0.0, true, 1.0, false))];
+const VERDICT: &[SchemaKey] = &[key("margin", range(0.0, true, 1.0, false)), key("floor", KeyType::Boolean)];
+
+const COST: &[SchemaKey] = &[
+    key("teacher", KeyType::Section(TOKEN_PRICES)),
+    key("gpu_hour", range(0.0, false, 1e9, true)),
+    key("currency", KeyType::Text(TextForm::Any)),
+];
+
+const TOKEN_PRICES: &[SchemaKey] =
+    &[key("input_per_million", range(0.0, true, 1e9, true)), key("output_per_million", range(0.0, true, 1e9, true))];
 
 const ICL: &[SchemaKey] = &[
     key("max_context_length", KeyType::Integer(1, MANY)),

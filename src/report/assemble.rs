@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::cost;
 use super::json::{
     Candidate, Comparison, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage, Verdict,
 };
@@ -11,8 +12,8 @@ use crate::config::plan::{JudgePlace, Plan};
 use crate::run::gates::JUDGED;
 use crate::run::liveness;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, PLATFORM_VERSION, TrainingFact,
-    WARNINGS, candidate_key, evaluation_key, training_key,
+    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, FLOOR, MANIFEST, ModelVariant, PLATFORM_VERSION,
+    TrainingFact, WARNINGS, candidate_key, evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
@@ -34,6 +35,16 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
+    let mut candidates: Vec<Candidate> = candidates.collect::<anyhow::Result<_>>()?;
+    let cost = cost::of_run(&plan.cost, manifest.as_ref(), &candidates);
+    if let Some(cost) = &cost {
+        for (candidate, planned) in candidates.iter_mut().zip(&plan.candidates) {
+            let all = &mut candidate.evaluations;
+            for evaluation in [&mut all.base, &mut all.customized].into_iter().flatten() {
+                cost::enter(&plan.cost, cost, evaluation, planned.gpus);
+            }
+        }
+    }
     let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
     let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
     let mut warnings: Vec<String> = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
@@ -59,7 +70,9 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         nim_base_url,
         judge: manifest.as_ref().and_then(|manifest| judge(&plan, manifest)),
         data: manifest,
-        candidates: candidates.collect::<anyhow::Result<_>>()?,
+        candidates,
+        cost,
+        floor: store.fact(&row.id, FLOOR)?.map(evaluation),
         comparisons,
         verdict,
         gates: store.fact(&row.id, JUDGED)?.unwrap_or_default(),
@@ -139,7 +152,7 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
     });
     Evaluation {
         state: CandidateState::Completed,
-        job: Some(fact.job),
+        job: Some(fact.job).filter(|job| !job.is_empty()),
         rows: Some(fact.rows),
         seconds: fact.seconds,
         scores: fact.scores,

@@ -3,6 +3,7 @@
 mod ask_adapter;
 pub(crate) mod assemble;
 pub(crate) mod compare;
+mod cost;
 pub(crate) mod datasets;
 pub(crate) mod document;
 pub(crate) mod json;
@@ -10,6 +11,7 @@ mod layout;
 pub(crate) mod lists;
 mod metrics;
 pub(crate) mod plan;
+pub(crate) mod prometheus;
 pub(crate) mod run_tables;
 #[cfg(test)]
 mod samples;

@@ -136,6 +136,8 @@ pub(super) fn completed() -> Report {
         candidates: vec![candidate("dfwfd/ngram-small", 5, 7), candidate("dfwfd/ngram-large", 6, 9)],
         comparisons: Vec::new(),
         verdict: None,
+        floor: None,
+        cost: None,
         gates: Vec::new(),
         held: Vec::new(),
         warnings: Vec::new(),

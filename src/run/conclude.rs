@@ -3,8 +3,9 @@
 
 use super::context::RunContext;
 use super::event::EventKind;
+use super::floor::{self, Rival};
 use super::outcome::{
-    CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, MANIFEST, ModelVariant, evaluation_key,
+    CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, FLOOR, MANIFEST, ModelVariant, evaluation_key,
 };
 use super::paired::{Comparer, Reading};
 use super::rows::{self, OutputRow};
@@ -15,6 +16,7 @@ use crate::score::difference::Difference;
 use crate::score::verdict::{Contender, Decision, Standing, decide, smallest_not_worse};
 use crate::score::warnings::{self, Warning};
 use crate::source::dataset::Manifest;
+use crate::vocabulary::PlatformKind;
 
 /// One evaluated model of a candidate.
 struct Evaluated {
@@ -53,7 +55,19 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
     let (seed, margin) = (run.plan.data.split.random_seed, run.plan.verdict.margin);
     let judge = Comparer { manifest: &manifest, reader: &reader, seed, margin };
-    let conclusion = judge.conclusion(&run.plan.candidates, &evaluated);
+    let mut conclusion = judge.conclusion(&run.plan.candidates, &evaluated);
+    // Students are compared with each other: the floor is one of them.
+    let floor = run.store.fact::<EvaluationFact>(&run.id, FLOOR)?.filter(|_| run.platform_kind == PlatformKind::Nemo);
+    if let Some(floor) = floor {
+        let rival = |place: usize| {
+            let one = &evaluated[place];
+            Rival { name: one.name.clone(), in_words: one.in_words(&run.plan.candidates), rows: &one.rows }
+        };
+        let rivals: Vec<Rival<'_>> = finals(&evaluated).into_iter().map(rival).collect();
+        let (comparisons, warnings) = floor::compare(&judge, &rows::read(&run.dir.join(&floor.file))?, &rivals);
+        conclusion.comparisons.extend(comparisons);
+        conclusion.warnings.extend(warnings);
+    }
     run.store.remember(&run.id, CONCLUSION, &conclusion)?;
     // Not in the list of warnings: a resumed run concludes anew, and what no longer holds must not stay there.
     for message in conclusion.warnings {

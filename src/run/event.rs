@@ -146,6 +146,8 @@ pub enum Step {
     Split,
     /// Uploads and registers the datasets.
     Upload,
+    /// Trains and measures the floor, a classifier on this machine.
+    Floor,
     /// Deploys the judge, or asks a remote one whether it answers.
     Judge,
     /// Deploys the NIM and waits until it serves.
@@ -168,6 +170,7 @@ impl Step {
         match self {
             Step::Split => "datasets",
             Step::Upload => "upload",
+            Step::Floor => "floor",
             Step::Judge => "judge",
             Step::Deploy => "deploy",
             Step::BaseEvaluation => "evaluate base",

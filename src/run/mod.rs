@@ -13,6 +13,7 @@ mod deploy;
 mod estimate;
 mod evaluate;
 pub(crate) mod event;
+mod floor;
 pub(crate) mod gates;
 pub(crate) mod gpus;
 mod hold;
@@ -134,9 +135,12 @@ async fn flywheel(run: &Arc<RunContext>) -> Vec<anyhow::Result<()>> {
         tasks.spawn(async move { one_candidate(&run, index, leases).await });
     }
     let mut ends: Vec<anyhow::Result<()>> = done.iter().map(|_| Ok(())).collect();
-    while let Some(end) = tasks.join_next().await {
-        ends.push(end.unwrap_or_else(|error| Err(anyhow::anyhow!("a candidate's task ended early: {error}"))));
-    }
+    let candidates = async {
+        while let Some(end) = tasks.join_next().await {
+            ends.push(end.unwrap_or_else(|error| Err(anyhow::anyhow!("a candidate's task ended early: {error}"))));
+        }
+    };
+    tokio::join!(candidates, floor::measure(run));
     ends
 }
 

@@ -17,6 +17,9 @@ pub(crate) const WARNINGS: &str = "warnings";
 /// The key of the conclusion.
 pub(crate) const CONCLUSION: &str = "conclusion";
 
+/// The key of the floor, and its name in comparisons.
+pub(crate) const FLOOR: &str = "floor";
+
 /// The key of what the platform says that it is.
 pub(crate) const PLATFORM_VERSION: &str = "platform-version";
 

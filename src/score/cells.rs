@@ -115,10 +115,12 @@ impl<const N: usize> Cells<N> {
     }
 
     fn fill(&self, margins: &mut [Margins; N], counts: &[f64]) {
-        for (model, margins) in margins.iter_mut().enumerate() {
-            margins.clear();
-            for ((gold, columns), &n) in self.cells.iter().zip(counts).filter(|(_, n)| **n > 0.0) {
-                margins.add(*gold, columns[model], n);
+        margins.iter_mut().for_each(Margins::clear);
+        // The innermost loop of all resamples: once over the cells for all models.
+        for (at, &n) in counts.iter().enumerate() {
+            if n > 0.0 {
+                let (gold, columns) = self.cells[at];
+                margins.iter_mut().zip(columns).for_each(|(margins, column)| margins.add(gold, column, n));
             }
         }
     }

@@ -60,6 +60,25 @@ pub(crate) struct Manifest {
     pub(crate) labels: LabelRules,
     /// Warnings about the data, to be read before a score is trusted.
     pub(crate) warnings: Vec<String>,
+    /// `None`: the log says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) teacher: Option<TeacherUsage>,
+}
+
+/// The teacher on the rows of the eval set, as the log tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TeacherUsage {
+    /// Rows with `latency_ms`.
+    pub(crate) latency_rows: u64,
+    /// The median latency.
+    pub(crate) p50_ms: Option<f64>,
+    /// The latency that 95 % of these rows kept.
+    pub(crate) p95_ms: Option<f64>,
+    /// Rows with `response.usage`.
+    pub(crate) usage_rows: u64,
+    /// Tokens of all these rows.
+    pub(crate) prompt_tokens: u64,
+    pub(crate) completion_tokens: u64,
 }
 
 /// Rows of one class per dataset.
@@ -151,6 +170,7 @@ impl Manifest {
             inputs,
             types: corpus.types,
             labels: request.labels.clone(),
+            teacher: None,
         }
     }
 

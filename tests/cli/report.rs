@@ -169,3 +169,135 @@ fn two_runs_are_told_apart_by_what_differs() {
     table.code(0);
     assert!(table.stdout.contains("data_split_config.random_seed") && table.stdout.contains(&third), "{table}");
 }
+
+#[test]
+fn a_run_measures_a_floor_that_learns_as_the_large_student_does() {
+    let (folder, report) = recorded();
+    let candidates = report["candidates"].as_array().unwrap();
+    let large = candidates.iter().find(|one| one["model"] == LARGE).unwrap();
+    for part in ["scores", "classes", "confusion"] {
+        let mut wanted = large["evaluations"]["customized"][part].clone();
+        if part == "scores" {
+            wanted.as_object_mut().unwrap().remove("nemo_f1");
+        }
+        assert_eq!(report["floor"][part], wanted, "{part}");
+    }
+    let rows = folder.read(&format!(".dfwfd/runs/{}/rows/floor.jsonl", report["run"].as_str().unwrap()));
+    assert_eq!(parse_lines(&rows).len(), 100);
+    let table = folder.dfwfd(["report"]).run().code(0).stdout.clone();
+    assert!(table.contains("floor (n-gram classifier)") && table.contains("of the same kind"), "{table}");
+    let page = folder.dfwfd(["report", "--format", "html"]).run().code(0).stdout.clone();
+    assert!(page.contains("<h3>Floor</h3>"));
+    // Students are not compared with one of their kind.
+    assert!(!report["comparisons"].to_string().contains("floor") && !report["warnings"].to_string().contains("floor"));
+}
+
+#[test]
+fn a_floor_answers_in_the_words_of_the_training_rows_and_can_be_switched_off() {
+    let folder = Folder::with_config(FLYWHEEL);
+    let records =
+        log("w", 200).replace("[[[", "The label: ").replace("]]]", ".").replace("[[", "The label: ").replace("]]", ".");
+    folder.write("logs.jsonl", records);
+    let pattern = ["--set", "label_pattern=label: ([^.]*)\\."];
+    let run = |extra: &[&str]| {
+        folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).args(pattern).args(extra).run()
+    };
+    let report = run(&[]).code(0).json();
+    let score = |name: &str| report["floor"]["scores"][name]["value"].as_f64().unwrap();
+    assert!(score("accuracy") > 0.5 && score("unparseable") == 0.0, "{}", report["floor"]["scores"]);
+    let off = run(&["--set", "verdict.floor=false"]);
+    assert_eq!(off.code(0).json()["floor"], Value::Null);
+    assert!(!off.stderr.contains("floor"), "{off}");
+}
+
+/// Returns records of a teacher that took 1 to 200 ms, with 400 tokens in and 20 out.
+fn timed_log() -> String {
+    let mut records = parse_lines(&log("w", 200));
+    for (at, record) in records.iter_mut().enumerate() {
+        record["latency_ms"] = json!(at + 1);
+        record["response"]["usage"] = json!({"prompt_tokens": 400, "completion_tokens": 20, "total_tokens": 420});
+    }
+    records.iter().map(|record| format!("{record}\n")).collect()
+}
+
+#[test]
+fn latency_and_tokens_come_from_the_log_and_money_from_prices() {
+    let folder = Folder::with_config(FLYWHEEL);
+    folder.write("logs.jsonl", timed_log());
+    let run = |extra: &[&str]| {
+        folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json"]).args(extra).run().code(0).json()
+    };
+    let unpriced = run(&[]);
+    assert_eq!(unpriced["cost"], Value::Null);
+    assert!(folder.dfwfd(["report"]).run().stdout.contains("teacher, as logged"));
+    let prices = [
+        "--set",
+        "cost.teacher.input_per_million=5",
+        "--set",
+        "cost.teacher.output_per_million=15",
+        "--set",
+        "cost.gpu_hour=2.5",
+        "--set",
+        "cost.currency=EUR",
+    ];
+    let report = run(&prices);
+    let teacher = &report["data"]["teacher"];
+    assert_eq!(teacher, &unpriced["data"]["teacher"]);
+    let latencies = log_of_eval(&folder, &report);
+    assert_eq!((&teacher["latency_rows"], &teacher["usage_rows"]), (&json!(latencies.len()), &json!(latencies.len())));
+    let rank = |share: f64| latencies[(share * latencies.len() as f64).ceil() as usize - 1];
+    assert_eq!((&teacher["p50_ms"], &teacher["p95_ms"]), (&json!(rank(0.5)), &json!(rank(0.95))));
+    assert_eq!(teacher["prompt_tokens"], 400 * latencies.len());
+    let close =
+        |found: &Value, wanted: f64| assert!((found.as_f64().unwrap() - wanted).abs() < 1e-9, "{found} {wanted}");
+    close(&report["cost"]["teacher_per_1000"], 2.3);
+    let candidate = &report["candidates"][0];
+    close(&report["cost"]["run"], 2.5 * candidate["seconds"].as_f64().unwrap() / 3600.0);
+    let evaluation = &candidate["evaluations"]["base"];
+    let hours = evaluation["seconds"].as_f64().unwrap() / 3600.0;
+    let per_1000 = 2.5 * hours / evaluation["rows"].as_f64().unwrap() * 1000.0;
+    close(&evaluation["usage"]["cost_per_1000"], per_1000);
+    close(&evaluation["usage"]["saving"], 1.0 - per_1000 / 2.3);
+    close(&evaluation["usage"]["break_even_per_hour"], 2.5 / 2.3 * 1000.0);
+    let table = folder.dfwfd(["report"]).run().stdout;
+    assert!(table.contains("2.30 EUR") && table.contains("1,087 per hour"), "{table}");
+    assert!(table.contains("GPUs of this run"), "{table}");
+    let page = folder.dfwfd(["report", "--format", "html"]).run().stdout;
+    assert!(page.contains("2.30 EUR") && page.contains("Score against cost"));
+    for wrong in ["cost.gpu_hour=0", "cost.teacher.input_per_million=-1", "cost.gpu_hour=cheap"] {
+        folder.dfwfd(["run", "--plan", "--set", wrong]).run().code(2).says("cost.");
+    }
+}
+
+/// Returns the sorted latencies of the records of the eval set: the log gives the n-th record n + 1 ms.
+fn log_of_eval(folder: &Folder, report: &Value) -> Vec<f64> {
+    let eval = folder.read(&format!(".dfwfd/runs/{}/eval/eval_data.jsonl", report["run"].as_str().unwrap()));
+    let place = |row: &Value| (row["timestamp"].as_i64().unwrap() - 1_700_000_000 + 1) as f64;
+    let mut latencies: Vec<f64> = parse_lines(&eval).iter().map(place).collect();
+    latencies.sort_by(f64::total_cmp);
+    latencies
+}
+
+#[test]
+fn a_run_writes_its_metrics_for_prometheus() {
+    let folder = Folder::with_config(FLYWHEEL);
+    folder.write("logs.jsonl", log("w", 200));
+    let run = |file: &str| folder.dfwfd(["run", "--logs", "logs.jsonl", "--format", "json", "--metrics", file]).run();
+    run("no/such/run.prom").code(2).says("cannot write metrics to no/such/run.prom").hints();
+    let report = run("run.prom").code(0).json();
+    let metrics = folder.read("run.prom");
+    let value = |sample: &str| -> f64 {
+        let line =
+            metrics.lines().find(|line| line.starts_with(sample)).unwrap_or_else(|| panic!("{sample}: {metrics}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(value("dfwfd_run_exit_code{workload=\"w\"}"), 0.0);
+    let scores = &report["candidates"][0]["evaluations"]["base"]["scores"];
+    for (metric, part) in [("dfwfd_score", "value"), ("dfwfd_score_low", "low"), ("dfwfd_score_high", "high")] {
+        let sample = format!("{metric}{{workload=\"w\",model=\"{SMALL}\",evaluation=\"base\",score=\"macro_f1\"}}");
+        assert_eq!(json!(value(&sample)), scores["macro_f1"][part], "{sample}");
+    }
+    let sample = "dfwfd_score{workload=\"w\",model=\"floor\",evaluation=\"floor\",score=\"macro_f1\"}";
+    assert_eq!(json!(value(sample)), report["floor"]["scores"]["macro_f1"]["value"]);
+    assert_eq!(json!(value("dfwfd_records{workload=\"w\",part=\"eval\"}") as u64), report["data"]["eval"]);
+}

@@ -415,6 +415,11 @@ fn tool_calls_are_learnt_and_measured() {
             assert!(customized["scores"]["name_and_arguments_accuracy"]["low"].is_f64(), "{customized}");
             assert_eq!((&customized["rows"], &customized["confusion"]), (&json!(100), &Value::Null));
         }
+        // The floor learns what the large student learns over the platform.
+        for name in ["function_name_accuracy", "name_and_arguments_accuracy"] {
+            let floor = report["floor"]["scores"][name]["value"].as_f64().unwrap();
+            assert_eq!(floor, score(candidate(&report, LARGE), "customized", name), "{name}");
+        }
         let file = format!(".dfwfd/runs/{}/rows/ngram-small-customized.jsonl", id(&report));
         let rows = parse_lines(&folder.read(&file));
         let right = rows.iter().filter(|row| row["predicted"] == row["gold"]).count();

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cmd::{error_object, gates};
-use crate::error::{self, Exit};
-use crate::report::{assemble, run_tables};
+use crate::cmd::{error_object, gates, whole_file};
+use crate::error::{self, Exit, Fault};
+use crate::report::{assemble, prometheus, run_tables};
 use crate::run::End;
 use crate::run::context::RunContext;
 use crate::run::event::EventKind;
@@ -42,10 +42,33 @@ fn judge_gates(run: &RunContext, end: &End, state_dir: &Path) -> anyhow::Result<
     Ok(judged)
 }
 
-/// Prints the report, and the errors of a run that has not completed.
-pub(super) fn show(run: &RunContext, end: &End, exit: Exit, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
+/// Checks that the metrics can be written, before anything is spent.
+pub(super) fn check_metrics(metrics: Option<&Path>) -> anyhow::Result<()> {
+    match metrics {
+        Some(path) if !whole_file::folder_of(path).is_dir() => {
+            let why = format!("cannot write metrics to {}: there is no such folder", path.display());
+            Err(Fault::new(Exit::Usage, why).hint(format!("mkdir -p {}", whole_file::folder_of(path).display())).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints the report, and the errors of a run that has not completed. Writes the metrics.
+pub(super) fn show(
+    run: &RunContext,
+    end: &End,
+    exit: Exit,
+    state_dir: &Path,
+    metrics: Option<&Path>,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let row = run.store.run(&run.id)?.context("the run is no longer in the store")?;
     let report = assemble::assemble(&run.store, &row, state_dir)?;
+    if let Some(path) = metrics
+        && let Err(error) = whole_file::write(path, prometheus::text(&report).as_bytes())
+    {
+        ui.warn(&format!("cannot write metrics to {}: {error}", path.display()));
+    }
     ui.json(&report);
     // Without datasets nothing was tried, and the error says everything.
     if report.data.is_some() {

@@ -8,6 +8,7 @@ use super::charts;
 use super::detail::Detail;
 use super::extras::Extras;
 use super::words::{capitalised, evaluations, interval, label, number, shown};
+use crate::report::cost;
 use crate::report::json::{self, Candidate, Evaluation, Report};
 use crate::report::metrics::metric_label;
 use crate::report::text::{count, duration};
@@ -36,6 +37,8 @@ pub(super) struct Page {
     scores: Option<ScoreTable>,
     details: Vec<Detail>,
     cost: Option<Chart>,
+    costs: Vec<[String; 8]>,
+    cost_columns: [&'static str; 8],
     history: Option<Chart>,
     data: Vec<Fact>,
     adapters: Vec<Adapter>,
@@ -139,11 +142,13 @@ impl Page {
             warnings: report.warnings.iter().map(|warning| shown(warning)).collect(),
             gates: report.gates.iter().map(gate).collect(),
             metric: capitalised(&metric_label(metric)),
-            models: report.candidates.iter().map(|candidate| model(candidate, metric)).collect(),
+            models: report.candidates.iter().map(|one| model(one, metric)).chain(floor(report, metric)).collect(),
             comparisons: comparisons(report),
             scores: score_table(report),
             details: report.candidates.iter().filter_map(|one| Detail::of(one, &extras.rows)).collect(),
             cost: charts::cost(report, metric),
+            costs: cost::rows(report).into_iter().map(|row| row.map(|cell| shown(&cell))).collect(),
+            cost_columns: cost::COLUMNS,
             history: charts::history(&extras.history, metric),
             data: data_facts(report),
             adapters: report.candidates.iter().filter_map(adapter).collect(),
@@ -173,21 +178,30 @@ fn facts(report: &Report) -> Vec<Fact> {
     facts
 }
 
+fn interval_bar(which: &'static str, evaluation: &Evaluation, metric: &str) -> Option<IntervalBar> {
+    let score = evaluation.scores.get(metric)?;
+    let per_cent = |value: f64| (value.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
+    let low = score.low.map(per_cent);
+    Some(IntervalBar {
+        which,
+        label: label(which),
+        at: per_cent(score.value),
+        low,
+        span: low.zip(score.high).map(|(low, high)| per_cent(high) - low),
+        value: number(score.value),
+        interval: interval(score),
+    })
+}
+
+/// Shows the floor as the last of the models.
+fn floor(report: &Report, metric: &str) -> Option<Model> {
+    let bars = interval_bar("floor", report.floor.as_ref()?, metric).into_iter().collect();
+    let note = "A classifier that was trained on the same rows in seconds, without a GPU.";
+    Some(Model { name: "Floor".to_owned(), bars, note: Some(note.to_owned()) })
+}
+
 fn model(candidate: &Candidate, metric: &str) -> Model {
-    let bar = |(which, evaluation): (&'static str, &Evaluation)| {
-        let score = evaluation.scores.get(metric)?;
-        let per_cent = |value: f64| (value.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
-        let low = score.low.map(per_cent);
-        Some(IntervalBar {
-            which,
-            label: label(which),
-            at: per_cent(score.value),
-            low,
-            span: low.zip(score.high).map(|(low, high)| per_cent(high) - low),
-            value: number(score.value),
-            interval: interval(score),
-        })
-    };
+    let bar = |(which, evaluation)| interval_bar(which, evaluation, metric);
     let note = match &candidate.error {
         Some(error) => Some(format!("{}: {}", candidate.state.as_str(), shown(&error.message))),
         None if candidate.evaluations.customized.is_none() => Some(candidate.state.as_str().to_owned()),

@@ -88,4 +88,8 @@ pub(crate) struct Usage {
     pub completion_tokens: Option<u64>,
     /// Money per 1,000 requests.
     pub cost_per_1000: Option<f64>,
+    /// Share of the teacher's cost.
+    pub saving: Option<f64>,
+    /// The requests per hour from which GPUs that serve all the time cost less than the teacher.
+    pub break_even_per_hour: Option<f64>,
 }

@@ -11,7 +11,7 @@ pub(crate) use candidates::{Candidate, Evaluation, Evaluations, Training, Usage}
 pub(crate) use commands::{CleanupReport, LoadCounts, LoadReport, LogList, LogRow, RunList, RunSummary, SplitReport};
 pub(crate) use doctor::{Check, CheckState, DoctorReport};
 pub(crate) use failure::ErrorObject;
-pub(crate) use run::{Comparison, Held, Judge, Report, Verdict};
+pub(crate) use run::{Comparison, Cost, Held, Judge, Report, Verdict};
 
 /// The version of the contract.
 pub(crate) const SCHEMA: u32 = 1;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::candidates::Candidate;
+use super::candidates::{Candidate, Evaluation};
 use super::failure::ErrorObject;
 use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
@@ -49,6 +49,12 @@ pub(crate) struct Report {
     pub judge: Option<Judge>,
     /// In the order of the configuration.
     pub candidates: Vec<Candidate>,
+    /// A classifier that was trained on the same rows in seconds. `None` without one.
+    #[serde(default)]
+    pub floor: Option<Evaluation>,
+    /// `None` without prices.
+    #[serde(default)]
+    pub cost: Option<Cost>,
     /// Empty with fewer than two evaluations.
     pub comparisons: Vec<Comparison>,
     /// `None` without an evaluation.
@@ -68,6 +74,16 @@ pub(crate) struct Judge {
     pub model: String,
     /// `local`: a NIM that the run deployed. `remote`: an endpoint that was there before.
     pub deployment: String,
+}
+
+/// The money of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cost {
+    pub currency: String,
+    /// 1,000 requests to the teacher. `None` without its prices, or without tokens in the log.
+    pub teacher_per_1000: Option<f64>,
+    /// The GPUs of the candidates. `None` without a price per hour.
+    pub run: Option<f64>,
 }
 
 /// Two models compared on the same rows.

@@ -2,6 +2,8 @@
 //! page adds every score and class. Values in, text out.
 
 mod comparisons;
+mod cost;
+mod floor;
 mod gates;
 
 use super::json::{Candidate, Evaluation, Report};
@@ -32,6 +34,7 @@ fn page(report: &Report, width: usize, color: bool, full: bool) -> String {
     }
     headline_scores(&mut page, report);
     judge_scores(&mut page, report);
+    cost::section(&mut page, report, full);
     verdict(&mut page, report);
     gates::section(&mut page, report);
     if full {
@@ -114,7 +117,9 @@ fn headline_scores(page: &mut Page, report: &Report) {
     for candidate in &report.candidates {
         headline_row(&mut grid, candidate, metric);
     }
+    floor::row(&mut grid, report, metric);
     page.grid(&grid);
+    floor::note(page, report);
     if evaluations().any(|evaluation| evaluation.score(metric).is_some()) {
         let text = "The interval is for the customized model, or for the base model if that has the only score.";
         page.tone(Tone::Faint, "", text);

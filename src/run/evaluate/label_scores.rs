@@ -38,10 +38,11 @@ pub(super) fn label_scores(
     };
     let strict = judged(&|text| set.reader.strict(text, &set.labels));
     let lenient = judged(&|text| set.reader.lenient(text, &set.labels));
-    let strict = score(&strict, &set.labels, seed).context("the eval set has no rows")?;
-    let lenient = score(&lenient, &set.labels, seed).context("the eval set has no rows")?;
+    let scored = |judged: &[Judged]| score(judged, &set.labels, seed).context("the eval set has no rows");
+    let both_alike = strict == lenient;
+    let strict = scored(&strict)?;
     let mut scores = strict.named("");
-    scores.extend(lenient.named("_lenient"));
+    scores.extend(if both_alike { strict.named("_lenient") } else { scored(&lenient)?.named("_lenient") });
     if let Some(nemo) = nemo_f1(replies, platform, seed) {
         scores.insert("nemo_f1".to_owned(), nemo);
     }

@@ -51,7 +51,7 @@ fn step_of(variant: ModelVariant) -> Step {
 }
 
 /// Returns the scores that decide, in words.
-fn headline(fact: &EvaluationFact) -> Option<String> {
+pub(super) fn headline(fact: &EvaluationFact) -> Option<String> {
     let score = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
     let calls = || [score(tool_scores::HEADLINE, "name and arguments"), score(tool_scores::CORRECTNESS, "judge")];
     let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
@@ -231,6 +231,21 @@ async fn wait_for_job(
         Ok(None)
     })
     .await
+}
+
+/// Scores answers that were given on this machine, and writes them to a file of the run.
+///
+/// # Errors
+/// When the eval set cannot be read, or the file cannot be written.
+pub(super) fn score_here(run: &RunContext, answers: &[EvaluatedRow], file: String) -> anyhow::Result<EvaluationFact> {
+    let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
+    let set = EvalSet::read(&run.dir.join(dataset::EVAL), reader, &manifest(run)?)?;
+    let replies = set.replies(answers)?;
+    let mut fact = scored(&set, &replies, &EvaluationScores::default(), run.plan.data.split.random_seed, false)?;
+    run.create_folder("rows")?;
+    row_outputs::write(&run.dir.join(&file), &set, &replies)?;
+    fact.file = file;
+    Ok(fact)
 }
 
 /// Scores the replies. A row without a reply counts as wrong.

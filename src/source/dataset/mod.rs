@@ -3,6 +3,7 @@
 
 mod read;
 mod reread;
+mod teacher;
 mod write;
 
 use std::io::Write;
@@ -23,7 +24,7 @@ use crate::source::input::Input;
 use crate::source::lines::MAX_LINE;
 use crate::source::local::LocalStore;
 use crate::source::manifest::MANIFEST;
-pub(crate) use crate::source::manifest::Manifest;
+pub(crate) use crate::source::manifest::{Manifest, TeacherUsage};
 use crate::source::output::{Output, remove_if_there};
 use crate::source::rejects::Rejects;
 use read::{InputReader, ReadInput};
@@ -107,7 +108,8 @@ fn build_from(
     write::conflicts(&inputs, &corpus, out)?;
     inputs.iter().try_for_each(ReadInput::check_unchanged)?;
     let read = inputs.iter().map(|input| input.file.clone()).collect();
-    let manifest = Manifest::of(request, &corpus, &split, files, read);
+    let mut manifest = Manifest::of(request, &corpus, &split, files, read);
+    manifest.teacher = teacher::usage(&inputs, &corpus, &split.eval)?;
     let mut output = Output::new(out, MANIFEST)?;
     output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
     output.finish()?;

@@ -1,0 +1,172 @@
+//! A run as metrics in Prometheus' text format, for the textfile collector of the node exporter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::json::{Candidate, Evaluation, Report};
+use crate::vocabulary::RunState;
+
+/// The label names and values of a sample.
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+/// One metric.
+struct Metric<'a> {
+    help: &'static str,
+    samples: Vec<(Labels<'a>, f64)>,
+}
+
+/// The metrics by name.
+#[derive(Default)]
+struct Metrics<'a>(BTreeMap<&'static str, Metric<'a>>);
+
+/// Writes the metrics of a run. Every sample has the label `workload`.
+pub(crate) fn text(report: &Report) -> String {
+    let mut metrics = Metrics::default();
+    let workload = report.workload.as_deref().unwrap_or_default();
+    of_run(&mut metrics, report, workload);
+    for candidate in &report.candidates {
+        let all = &candidate.evaluations;
+        let evaluations = [("base", &all.base), ("icl", &all.icl), ("customized", &all.customized)];
+        for (which, evaluation) in evaluations {
+            if let Some(evaluation) = evaluation {
+                of_evaluation(&mut metrics, [workload, &candidate.model, which], evaluation);
+            }
+        }
+        of_candidate(&mut metrics, workload, candidate);
+    }
+    if let Some(floor) = &report.floor {
+        of_evaluation(&mut metrics, [workload, "floor", "floor"], floor);
+    }
+    metrics.text()
+}
+
+fn of_run<'a>(metrics: &mut Metrics<'a>, report: &'a Report, workload: &'a str) {
+    let mut add = |name, help, value| metrics.add(name, help, vec![("workload", workload)], value);
+    let started = report.started_at.parse::<jiff::Timestamp>().ok().map(|at| at.as_second() as f64);
+    add("dfwfd_run_started_timestamp_seconds", "When the run began.", started);
+    add("dfwfd_run_duration_seconds", "How long the run took.", report.seconds);
+    add("dfwfd_run_exit_code", "The exit code of the run.", report.exit_code.map(f64::from));
+    let completed = report.state == RunState::Completed;
+    add("dfwfd_run_completed", "1 if every candidate completed.", Some(f64::from(u8::from(completed))));
+    add("dfwfd_run_held", "Resources that the run still holds on the platform.", Some(report.held.len() as f64));
+    add("dfwfd_run_warnings", "Warnings of the run.", Some(report.warnings.len() as f64));
+    if let Some(cost) = &report.cost {
+        add("dfwfd_run_cost", "Money for the GPUs of the run.", cost.run);
+        add("dfwfd_teacher_cost_per_1000", "Money for 1,000 requests to the teacher.", cost.teacher_per_1000);
+    }
+    let Some(data) = &report.data else { return };
+    if let Some(teacher) = &data.teacher {
+        let help = "Latency of the teacher on the eval set, as logged.";
+        for (percentile, ms) in [("50", teacher.p50_ms), ("95", teacher.p95_ms)] {
+            let labels = vec![("workload", workload), ("percentile", percentile)];
+            metrics.add("dfwfd_teacher_latency_seconds", help, labels, ms.map(|ms| ms / 1000.0));
+        }
+    }
+    let rejected = data.rejected.values().sum();
+    for (part, records) in [
+        ("read", data.read),
+        ("rejected", rejected),
+        ("duplicates", data.duplicates),
+        ("kept", data.kept),
+        ("eval", data.eval),
+        ("train", data.train),
+        ("validation", data.validation),
+    ] {
+        let labels = vec![("workload", workload), ("part", part)];
+        metrics.add("dfwfd_records", "Records of the run by what became of them.", labels, Some(records as f64));
+    }
+    for (label, counts) in &data.classes {
+        let labels = vec![("workload", workload), ("label", label.as_str())];
+        let rows = (counts.eval + counts.train + counts.validation) as f64;
+        metrics.add("dfwfd_label_records", "Records of each label in the datasets.", labels, Some(rows));
+    }
+    for gate in &report.gates {
+        let labels = vec![("workload", workload), ("gate", gate.gate.as_str())];
+        metrics.add("dfwfd_gate_met", "1 if the quality gate was met.", labels, Some(f64::from(u8::from(gate.met))));
+    }
+}
+
+fn of_candidate<'a>(metrics: &mut Metrics<'a>, workload: &'a str, candidate: &'a Candidate) {
+    let labels = || vec![("workload", workload), ("model", candidate.model.as_str())];
+    metrics.add("dfwfd_candidate_duration_seconds", "How long the candidate took.", labels(), candidate.seconds);
+    let loss = candidate.training.as_ref().and_then(|training| training.loss.iter().rev().find_map(|one| one.train));
+    metrics.add("dfwfd_candidate_loss", "The last training loss.", labels(), loss);
+}
+
+fn of_evaluation<'a>(metrics: &mut Metrics<'a>, [workload, model, which]: [&'a str; 3], one: &'a Evaluation) {
+    let labels = |more: Option<(&'static str, &'a str)>| {
+        let own = [("workload", workload), ("model", model), ("evaluation", which)];
+        own.into_iter().chain(more).collect::<Labels<'a>>()
+    };
+    for (name, score) in &one.scores {
+        let score_labels = || labels(Some(("score", name.as_str())));
+        metrics.add("dfwfd_score", "Score on the eval set.", score_labels(), Some(score.value));
+        metrics.add("dfwfd_score_low", "Lower end of its 95 % interval.", score_labels(), score.low);
+        metrics.add("dfwfd_score_high", "Upper end of its 95 % interval.", score_labels(), score.high);
+    }
+    let usage = one.usage.unwrap_or_default();
+    metrics.add("dfwfd_cost_per_1000", "Money for 1,000 requests.", labels(None), usage.cost_per_1000);
+    for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
+        let labels = labels(Some(("kind", kind)));
+        metrics.add("dfwfd_evaluation_tokens", "Tokens of the evaluation.", labels, tokens.map(|n| n as f64));
+    }
+}
+
+impl<'a> Metrics<'a> {
+    /// Adds a sample, unless there is no value.
+    fn add(&mut self, name: &'static str, help: &'static str, labels: Labels<'a>, value: Option<f64>) {
+        if let Some(value) = value {
+            let metric = self.0.entry(name).or_insert(Metric { help, samples: Vec::new() });
+            metric.samples.push((labels, value));
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for (name, Metric { help, samples }) in &self.0 {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+            for (labels, value) in samples {
+                let labels: Vec<String> =
+                    labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+                let _ = writeln!(out, "{name}{{{}}} {value}", labels.join(","));
+            }
+        }
+        out
+    }
+}
+
+/// Escapes a label value (Prometheus, Exposition formats, Text format details).
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn every_sample_stands_below_its_type_and_is_escaped() {
+        let mut report = samples::completed();
+        report.workload = Some("a \"b\\\nc".to_owned());
+        let text = text(&report);
+        let line =
+            regex::Regex::new(r#"^dfwfd_[a-z0-9_]+\{([a-z]+="([^"\\]|\\["\\n])*",?)+\} (NaN|-?[0-9.]+(e-?[0-9]+)?)$"#)
+                .unwrap();
+        let mut family = "";
+        let mut seen = std::collections::BTreeSet::new();
+        for one in text.lines() {
+            if let Some(named) = one.strip_prefix("# TYPE ") {
+                family = named.strip_suffix(" gauge").unwrap();
+            } else if !one.starts_with("# HELP ") {
+                assert!(line.is_match(one) && one.starts_with(&format!("{family}{{")), "{one}");
+                assert!(seen.insert(one.rsplit_once(' ').unwrap().0), "twice: {one}");
+            }
+        }
+        assert!(text.contains("dfwfd_run_exit_code{workload=\"a \\\"b\\\\\\nc\"} 0\n"), "{text}");
+        let value = report.candidates[0].evaluations.customized.as_ref().unwrap().scores["macro_f1"].value;
+        let model = &report.candidates[0].model;
+        let labels = format!("model=\"{model}\",evaluation=\"customized\",score=\"macro_f1\"}} {value}\n");
+        assert!(text.contains(&labels), "{labels}: {text}");
+    }
+}
