@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::json::SCHEMA;
 use super::layout::{Grid, Overflow, Page, Side};
-use super::text::{Tone, count};
+use super::text::{Tone, count, duration};
 use crate::config::plan::{JudgePlace, Plan, ValueOrigin, ValueSource};
 use crate::run::check::Findings;
 use crate::run::gpus::{Budget, Mode};
@@ -33,6 +33,9 @@ pub(crate) struct PlanReport {
     /// Where the budget comes from.
     pub gpus_why: String,
     pub candidates: Vec<PlannedCandidate>,
+    /// From the end of the preparations to that of the last candidate, as earlier runs tell. `None`: not every candidate
+    /// has run here.
+    pub seconds: Option<f64>,
     /// `None` when no judge is asked.
     pub judge: Option<PlannedJudge>,
     pub values: Vec<PlannedValue>,
@@ -48,6 +51,10 @@ pub(crate) struct PlannedCandidate {
     /// The GPUs that it leases.
     pub gpus: u32,
     pub trained: bool,
+    /// Start and end of the training in seconds, as earlier runs tell.
+    pub training: Option<(f64, f64)>,
+    /// Start and end of the deployment in seconds, as earlier runs tell.
+    pub serving: Option<(f64, f64)>,
     /// The run uses a NIM that the operator has deployed.
     pub adopted: bool,
 }
@@ -90,6 +97,8 @@ impl PlanReport {
             },
             gpus: *gpus,
             trained: trained(model),
+            training: None,
+            serving: None,
             adopted: findings.adopted.contains(model),
         });
         let value = |(key, origin): (&String, &ValueOrigin)| PlannedValue {
@@ -113,6 +122,7 @@ impl PlanReport {
             gpus: budget.gpus,
             gpus_why: budget.why.clone(),
             candidates: planned.collect(),
+            seconds: None,
             judge: plan.judge_of(manifest.workload_type).map(|judge| PlannedJudge {
                 model: judge.model_name.clone(),
                 deployment: match judge.place {
@@ -129,6 +139,16 @@ impl PlanReport {
             values: plan.origins.iter().map(value).collect(),
             warnings: warnings.cloned().collect(),
         }
+    }
+
+    /// Adds the schedule that earlier runs let expect: of each candidate, the start and end of its training and of its
+    /// deployment.
+    pub(crate) fn with_schedule(mut self, spans: &[(Option<(f64, f64)>, (f64, f64))]) -> PlanReport {
+        for (candidate, (training, serving)) in self.candidates.iter_mut().zip(spans) {
+            (candidate.training, candidate.serving) = (*training, Some(*serving));
+        }
+        self.seconds = spans.iter().map(|(_, (_, end))| *end).reduce(f64::max);
+        self
     }
 
     /// Names the platform, with the generation of NeMo and its version.
@@ -167,14 +187,29 @@ impl PlanReport {
             page.plain("", &format!("judge of the tool calls: {}, {place}", judge.model));
         }
         page.title("candidates");
-        let mut grid =
-            Grid::new(&[("model", Side::Left), ("mode", Side::Left), ("GPUs", Side::Right), ("trained", Side::Left)]);
+        let mut grid = Grid::new(&[
+            ("model", Side::Left),
+            ("mode", Side::Left),
+            ("GPUs", Side::Right),
+            ("trained", Side::Left),
+            ("expected to train", Side::Left),
+            ("to serve", Side::Left),
+        ]);
         for planned in &self.candidates {
             let trained = if planned.trained { "yes" } else { "no" };
             let mode = if planned.adopted { format!("{}, adopted", planned.mode) } else { planned.mode.to_owned() };
-            grid.row([planned.model.clone(), mode, planned.gpus.to_string(), trained.to_owned()]);
+            let span = |times: Option<(f64, f64)>| {
+                times.map_or_else(|| "-".to_owned(), |(from, to)| format!("{} to {}", duration(from), duration(to)))
+            };
+            let (training, serving) = (span(planned.training), span(planned.serving));
+            grid.row([planned.model.clone(), mode, planned.gpus.to_string(), trained.to_owned(), training, serving]);
         }
         page.grid(&grid);
+        let expected = match self.seconds {
+            Some(seconds) => format!("expected to take {} after the datasets, as in earlier runs", duration(seconds)),
+            None => "no estimate: not every candidate has completed a run here".to_owned(),
+        };
+        page.plain("", &expected);
         page.title("values");
         let mut grid = Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)])
             .overflow(Overflow::SpillLong);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::estimate::Estimate;
 use super::event::{EventKind, EventStream, Step};
 use super::gpus::GpuPool;
 use super::names::{self, CandidateNames};
@@ -43,6 +44,8 @@ pub(crate) struct RunContext {
     pub budget: Option<u32>,
     /// The candidates lease their GPUs here. Without a budget it has one place.
     pub gpus: GpuPool,
+    /// How long each candidate will take, in the order of the plan.
+    pub expected: Vec<Estimate>,
     /// The tokens of the repositories that base models are made from, by the name of the model.
     pub repository_tokens: BTreeMap<String, Secret>,
     /// The key of a remote judge.

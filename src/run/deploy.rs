@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use super::context::RunContext;
 use super::event::Step;
 use super::hold::{Lookup, ResourceSpec};
-use super::outcome::adopted_key;
+use super::outcome::{adopted_key, deployed_key};
 use super::{base_model, names};
 use crate::config::plan::{Candidate, LocalJudge};
 use crate::nemo::{BaseModel, JobStatus, NewDeployment};
@@ -139,6 +139,9 @@ pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Re
             .with_context(|| format!("cannot deploy the NIM of {model}"))?;
         wait_for_rollout(run, wanted, &row).await?;
         wait_until_served(run, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
+        if let Some(seconds) = run.seconds_of(&row) {
+            run.store.remember(&run.id, &deployed_key(model), &seconds)?;
+        }
         Ok(Nim::Ours(row))
     };
     run.step(candidate, step, work, |_| None).await

@@ -7,7 +7,7 @@ use super::context::RunContext;
 use super::event::EventKind;
 use super::gpus::{Claim, Lease, Share};
 use super::outcome::is_all_evaluated;
-use super::{customize, deploy, estimate};
+use super::{customize, deploy, schedule};
 use crate::config::plan::Candidate;
 use crate::store::{Resource, ResourceKind};
 
@@ -41,13 +41,9 @@ pub(super) async fn lease(run: &RunContext, candidate: &Candidate, share: Share)
 }
 
 fn claim(run: &RunContext, candidate: &Candidate, share: Share) -> Claim {
-    let expected = estimate::of(candidate);
     let place = run.plan.candidates.iter().position(|other| other.model_name == candidate.model_name);
-    let (gpus, remaining) = match share {
-        Share::Nim => (candidate.gpus, expected.serving()),
-        Share::Training => (candidate.training_gpus(), expected.training + expected.serving()),
-    };
-    Claim { candidate: place.unwrap_or_default(), share, gpus, remaining }
+    let place = place.unwrap_or_default();
+    schedule::claim(place, candidate, &run.expected[place], share)
 }
 
 /// Leases what the candidates can have at once: first what an earlier process of this run left at work, then what the

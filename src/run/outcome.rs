@@ -52,6 +52,11 @@ pub(crate) fn adopted_key(model: &str) -> String {
     format!("adopted/{model}")
 }
 
+/// Returns the key of the seconds from the create of a candidate's deployment until its model was served.
+pub(crate) fn deployed_key(model: &str) -> String {
+    format!("deployed/{model}")
+}
+
 /// The form of a candidate that is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

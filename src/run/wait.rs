@@ -116,7 +116,7 @@ pub(super) fn is_passing(error: &anyhow::Error, away_since: &mut Option<Instant>
 pub(super) fn pause_after(waited: Duration) -> Duration {
     let tenth = waited.mul_f64(0.1).max(Duration::from_millis(20));
     let share = waited.mul_f64(0.03).max(Duration::from_millis(1800));
-    let jitter = rand::rng().random_range(0.9..1.0);
+    let jitter = rand::rng().random_range(0.95..1.0);
     tenth.min(share).min(LONGEST_PAUSE).mul_f64(jitter)
 }
 
@@ -132,6 +132,20 @@ mod tests {
             assert!(pause <= promised, "{seconds}: {pause} > {promised}");
             assert!(pause >= 0.018);
         }
+    }
+
+    #[test]
+    fn three_candidates_with_two_waits_each_ask_under_40_times_a_minute_after_six() {
+        let of_one_wait = || {
+            let mut waited = Duration::from_secs(360);
+            std::iter::from_fn(move || {
+                waited += pause_after(waited);
+                (waited <= Duration::from_secs(420)).then_some(waited)
+            })
+            .count()
+        };
+        let asked: usize = (0..6).map(|_| of_one_wait()).sum();
+        assert!(asked < 40, "{asked} times");
     }
 
     #[test]

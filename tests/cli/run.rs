@@ -438,6 +438,18 @@ fn one_gpu_is_enough() {
     let report = folder.dfwfd(["run", "--format", "json"]).args(small).run().code(0).json();
     assert_eq!(report["state"], "completed");
     assert!(report["candidates"].as_array().unwrap().iter().all(|row| row["gpus"] == 1), "{report}");
+    // The next plan tells how long it takes, from this run: one thing after the other.
+    assert_eq!((&plan["seconds"], &plan["candidates"][0]["training"]), (&Value::Null, &Value::Null));
+    let plan = folder.dfwfd(["run", "--plan", "--format", "json"]).args(small).run().code(0).json();
+    let mut spans: Vec<(f64, f64)> = Vec::new();
+    for candidate in plan["candidates"].as_array().unwrap() {
+        for span in [&candidate["training"], &candidate["serving"]] {
+            spans.push((span[0].as_f64().unwrap(), span[1].as_f64().unwrap()));
+        }
+    }
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{spans:?}");
+    assert_eq!(plan["seconds"].as_f64(), spans.last().map(|(_, end)| *end));
     // More than the budget is a mistake of the configuration.
     let large = ["--set", "gpus=1", "--set", "nims.0.gpus=2"];
     folder.dfwfd(["run", "--plan"]).args(large).run().code(2).says("gpus");

@@ -18,7 +18,7 @@ use crate::run::gpus::GpuPool;
 use crate::run::lock::Lock;
 use crate::run::names::{self, CandidateNames};
 use crate::run::signals::Stop;
-use crate::run::{outcome, rehearsal};
+use crate::run::{estimate, outcome, rehearsal};
 use crate::store::{NewRun, RunRow, Store, now_ms};
 use crate::ui::Ui;
 
@@ -81,7 +81,9 @@ pub(super) fn begin(
     }
     store.remember(&id, outcome::BUDGET, &budget)?;
     store.remember(&id, outcome::PLATFORM_VERSION, &findings.version)?;
+    let expected = estimate::of(Some(&store), platform.kind, rehearsal, &plan.candidates)?;
     let context = RunContext {
+        expected,
         events: EventStream::new(&id, events::sink(&views)),
         id,
         nemo: platform.nemo.clone(),
@@ -91,7 +93,7 @@ pub(super) fn begin(
         store: Arc::new(store),
         stop: stop.clone(),
         budget: budget.gpus,
-        gpus: GpuPool::new(budget.gpus.unwrap_or(1), plan.platform.nim_parallelism),
+        gpus: GpuPool::of(&plan, budget.gpus),
         repository_tokens: repository_tokens(&plan),
         judge_key,
         started_ms: now_ms(),

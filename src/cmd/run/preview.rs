@@ -6,13 +6,13 @@ use super::platform_check;
 use crate::cli::{Global, Run};
 use crate::cmd::credentials_of;
 use crate::cmd::state_dir::existing_store;
-use crate::config::plan::Plan;
+use crate::config::plan::{JudgePlan, Plan};
 use crate::report::plan::PlanReport;
 use crate::run::check::{self, CheckOptions};
-use crate::run::gpus::Budget;
+use crate::run::gpus::{Budget, GpuPool};
 use crate::run::judge::{self, JudgeWithKey};
 use crate::run::signals::Stop;
-use crate::run::{datasets, leftovers};
+use crate::run::{datasets, estimate, leftovers, rehearsal, schedule};
 use crate::ui::Ui;
 
 /// Checks a plan and shows it. Makes the datasets as the run would, to see whether the records suffice, and deletes them.
@@ -27,11 +27,22 @@ pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop
     let judge = judge.map(|judge| JudgeWithKey { judge, key: key.as_ref() });
     let budget = Budget::of(plan)?;
     let platform = platform_check::connect(plan, &budget)?;
-    let own_runs = existing_store(&plan.state_dir)?.as_ref().map(leftovers::own_runs).transpose()?.unwrap_or_default();
+    let store = existing_store(&plan.state_dir)?;
+    let own_runs = store.as_ref().map(leftovers::own_runs).transpose()?.unwrap_or_default();
     let options = CheckOptions { own_runs: &own_runs, adopt: args.adopt, share: args.share };
     let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;
     let findings = findings.context("cannot run this plan")?;
-    let report = PlanReport::new(plan, &budget, &findings, &built?);
+    let built = built?;
+    let rehearsal = rehearsal::is_rehearsal(platform.kind, &plan.candidates);
+    let expected = estimate::of(store.as_ref(), platform.kind, rehearsal, &plan.candidates)?;
+    let pool = GpuPool::of(plan, budget.gpus);
+    pool.reserve(plan.judge_of(built.workload_type).filter(|_| budget.gpus.is_some()).map_or(0, JudgePlan::gpus));
+    let mut report = PlanReport::new(plan, &budget, &findings, &built);
+    if expected.iter().all(|estimate| estimate.measured) {
+        let planned = schedule::plan(&pool, &plan.candidates, &expected);
+        let spans: Vec<_> = planned.iter().map(|planned| (planned.training, planned.nim)).collect();
+        report = report.with_schedule(&spans);
+    }
     ui.json(&report);
     ui.result(&report.text(ui.width(), ui.color()));
     ui.hint("nothing was created; the same command without --plan starts the run");

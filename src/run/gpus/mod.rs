@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::config::plan::Plan;
+
 pub(crate) use budget::{Budget, VIRTUAL_GPUS, least_gpus};
 pub(crate) use count::{Gpu, gpus as gpus_of_machine};
 pub(crate) use mode::{Mode, check_fit, mode};
@@ -86,6 +88,11 @@ impl GpuPool {
         let places = places.map_or(u32::MAX, |places| places.max(1));
         let state = PoolState { total, free: total, places, training: BTreeMap::new(), waiting: Vec::new() };
         GpuPool { inner: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Returns the pool of a plan. Without a known budget everything takes all there is.
+    pub(crate) fn of(plan: &Plan, budget: Option<u32>) -> GpuPool {
+        GpuPool::new(budget.unwrap_or(1), plan.platform.nim_parallelism)
     }
 
     /// Returns the GPUs that candidates can lease altogether.
@@ -212,4 +219,4 @@ impl Drop for Lease {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

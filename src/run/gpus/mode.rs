@@ -45,30 +45,7 @@ pub(crate) fn check_fit(plan: &Plan, judge: Option<&JudgePlan>, budget: Option<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::plan::CustomizerPlan;
-
-    fn candidate(nim: u32, training: u32) -> Candidate {
-        Candidate {
-            model_name: "m".into(),
-            context_length: 8192,
-            gpus: nim,
-            pvc_size: None,
-            tag: None,
-            registry_base: None,
-            helix: crate::config::plan::HelixModel::default(),
-            customizer: Some(CustomizerPlan {
-                target: Some("m@1".into()),
-                gpus: training,
-                num_nodes: 1,
-                tensor_parallel_size: 1,
-                data_parallel_size: None,
-                use_sequence_parallel: false,
-                micro_batch_size: 1,
-                training_precision: None,
-                max_seq_length: 4096,
-            }),
-        }
-    }
+    use crate::run::gpus::tests::candidate;
 
     #[test]
     fn the_budget_decides_the_mode() {

@@ -3,6 +3,31 @@
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::config::plan::{Candidate, CustomizerPlan, HelixModel};
+
+/// Returns a candidate with this many GPUs for its NIM and for its training.
+pub(crate) fn candidate(nim: u32, training: u32) -> Candidate {
+    Candidate {
+        model_name: "m".into(),
+        context_length: 8192,
+        gpus: nim,
+        pvc_size: None,
+        tag: None,
+        registry_base: None,
+        helix: HelixModel::default(),
+        customizer: Some(CustomizerPlan {
+            target: Some("m@1".into()),
+            gpus: training,
+            num_nodes: 1,
+            tensor_parallel_size: 1,
+            data_parallel_size: None,
+            use_sequence_parallel: false,
+            micro_batch_size: 1,
+            training_precision: None,
+            max_seq_length: 4096,
+        }),
+    }
+}
 
 fn claim(candidate: usize, share: Share, gpus: u32, remaining: f64) -> Claim {
     Claim { candidate, share, gpus, remaining }
