@@ -42,6 +42,9 @@ pub(crate) struct PlanReport {
     pub warnings: Vec<String>,
 }
 
+/// Start and end in seconds since the preparations ended.
+pub(crate) type Span = (f64, f64);
+
 /// How one candidate would run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlannedCandidate {
@@ -51,10 +54,10 @@ pub(crate) struct PlannedCandidate {
     /// The GPUs that it leases.
     pub gpus: u32,
     pub trained: bool,
-    /// Start and end of the training in seconds, as earlier runs tell.
-    pub training: Option<(f64, f64)>,
-    /// Start and end of the deployment in seconds, as earlier runs tell.
-    pub serving: Option<(f64, f64)>,
+    /// When it trains, as earlier runs tell.
+    pub training: Option<Span>,
+    /// When it is deployed, as earlier runs tell.
+    pub serving: Option<Span>,
     /// The run uses a NIM that the operator has deployed.
     pub adopted: bool,
 }
@@ -143,7 +146,7 @@ impl PlanReport {
 
     /// Adds the schedule that earlier runs let expect: of each candidate, the start and end of its training and of its
     /// deployment.
-    pub(crate) fn with_schedule(mut self, spans: &[(Option<(f64, f64)>, (f64, f64))]) -> PlanReport {
+    pub(crate) fn with_schedule(mut self, spans: &[(Option<Span>, Span)]) -> PlanReport {
         for (candidate, (training, serving)) in self.candidates.iter_mut().zip(spans) {
             (candidate.training, candidate.serving) = (*training, Some(*serving));
         }
@@ -198,7 +201,7 @@ impl PlanReport {
         for planned in &self.candidates {
             let trained = if planned.trained { "yes" } else { "no" };
             let mode = if planned.adopted { format!("{}, adopted", planned.mode) } else { planned.mode.to_owned() };
-            let span = |times: Option<(f64, f64)>| {
+            let span = |times: Option<Span>| {
                 times.map_or_else(|| "-".to_owned(), |(from, to)| format!("{} to {}", duration(from), duration(to)))
             };
             let (training, serving) = (span(planned.training), span(planned.serving));
