@@ -189,6 +189,25 @@ impl PlanReport {
             };
             page.plain("", &format!("judge of the tool calls: {}, {place}", judge.model));
         }
+        self.write_candidates(&mut page);
+        page.title("values");
+        let mut grid = Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)])
+            .overflow(Overflow::SpillLong);
+        for value in &self.values {
+            let from = match value.from {
+                ValueSource::Flag => "flag",
+                ValueSource::Environment => "environment",
+                ValueSource::File => "file",
+                ValueSource::Default => "default",
+            };
+            grid.row([value.key.clone(), from.to_owned(), value.value.clone()]);
+        }
+        page.grid(&grid);
+        page.text()
+    }
+
+    /// Writes how each candidate would run, and how long all of them would take.
+    fn write_candidates(&self, page: &mut Page) {
         page.title("candidates");
         let mut grid = Grid::new(&[
             ("model", Side::Left),
@@ -213,19 +232,5 @@ impl PlanReport {
             None => "no estimate: not every candidate has completed a run here".to_owned(),
         };
         page.plain("", &expected);
-        page.title("values");
-        let mut grid = Grid::new(&[("key", Side::Left), ("from", Side::Left), ("value", Side::Left)])
-            .overflow(Overflow::SpillLong);
-        for value in &self.values {
-            let from = match value.from {
-                ValueSource::Flag => "flag",
-                ValueSource::Environment => "environment",
-                ValueSource::File => "file",
-                ValueSource::Default => "default",
-            };
-            grid.row([value.key.clone(), from.to_owned(), value.value.clone()]);
-        }
-        page.grid(&grid);
-        page.text()
     }
 }

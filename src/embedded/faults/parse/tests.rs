@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::embedded::Clock;
-use crate::embedded::faults::kind::{EarlyAnswer, FORMS, HoldSpan, NO_REASON, ScriptedAnswer};
+use crate::embedded::faults::kind::{EarlyAnswer, FORMS, ForeignAnswer, HoldSpan, NO_REASON, ScriptedAnswer};
 
 fn read(text: &str) -> FaultSpec {
     text.parse().unwrap_or_else(|bad| panic!("{text}: {bad}"))
@@ -42,6 +42,13 @@ fn every_kind_is_read() {
         ("slow-adapter=1h", FaultKind::SlowAdapter(HoldSpan::Time(Duration::from_secs(3600)))),
         ("slow-adapter=5polls", FaultKind::SlowAdapter(HoldSpan::Polls(5))),
         ("expire-auth", FaultKind::ExpireAuth),
+        ("echo", FaultKind::Echo),
+        ("foreign=login", FaultKind::Foreign(ForeignAnswer::Login)),
+        ("foreign=no-route", FaultKind::Foreign(ForeignAnswer::NoRoute)),
+        ("foreign=not-found", FaultKind::Foreign(ForeignAnswer::NotFound)),
+        ("foreign=empty", FaultKind::Foreign(ForeignAnswer::Empty)),
+        ("foreign=ok", FaultKind::Foreign(ForeignAnswer::Ok)),
+        ("foreign=no-content", FaultKind::Foreign(ForeignAnswer::NoContent)),
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (text, kind) in cases {
