@@ -1,4 +1,4 @@
-//! What a remote side says, made fit to be shown and stored: without our secrets, without control characters, bounded.
+//! Remote text, made fit to be shown and stored: without our secrets, without control characters, bounded.
 //! Some servers and gateways repeat the token of a request in the error that they answer with.
 
 use std::fmt;
@@ -16,7 +16,7 @@ const SPOKEN: [&str; 9] =
 /// The longest text of a remote side that is kept.
 const LONGEST: usize = 2000;
 
-/// What stands in place of a secret.
+/// Stands in place of a secret.
 const HIDDEN: &str = "***";
 
 /// The words before a token in a header.

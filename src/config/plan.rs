@@ -102,7 +102,7 @@ pub(crate) struct HelixModel {
     pub engine: Option<String>,
     /// The image without its tag, in place of registry and model name.
     pub image: Option<String>,
-    /// What trains the model: `automodel` or `unsloth`. `None`: automodel.
+    /// The backend of the training, `automodel` or `unsloth`. `None`: automodel.
     #[serde(default)]
     pub backend: Option<String>,
     /// The profile of the platform's scheduler for the training.

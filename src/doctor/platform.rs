@@ -10,10 +10,10 @@ use crate::error::Exit;
 use crate::nemo::{ApiError, Client, Deployment, Service};
 use crate::platform;
 use crate::report::json::{Check, CheckState};
-use crate::run::check::check_target;
+use crate::run::check::{check_target, of_others};
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
-use crate::run::{leftovers, names, rehearsal};
+use crate::run::{leftovers, rehearsal};
 use crate::vocabulary::{Generation, PlatformKind, PlatformVersion};
 
 const PART: Section = Section::Platform;
@@ -151,14 +151,8 @@ async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
 /// Names the deployments of other state directories and of the operator.
 fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> Check {
     let own: BTreeSet<String> = around.store.and_then(|store| leftovers::own_runs(store).ok()).unwrap_or_default();
-    let others: Vec<&str> = deployments
-        .iter()
-        .filter(|deployment| {
-            let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
-            names::parse(text.unwrap_or(&deployment.name)).is_some_and(|(run, _)| !own.contains(run))
-        })
-        .map(|deployment| deployment.name.as_str())
-        .collect();
+    let others: Vec<String> =
+        of_others(deployments, &own).map(|(deployment, owner)| format!("{} ({owner})", deployment.name)).collect();
     if others.is_empty() {
         return PART.ok("deployments", format!("{}, none of another dfwfd", deployments.len()));
     }

@@ -28,7 +28,7 @@ pub(crate) struct StateDir {
 impl StateDir {
     /// Checks a state directory, which may not exist yet.
     pub(crate) fn check(dir: &Path) -> StateDir {
-        // What does not exist is made in the nearest folder that does.
+        // A run makes a missing folder in the nearest one that exists.
         let folder = dir.ancestors().find(|folder| folder.exists()).unwrap_or(dir).to_path_buf();
         let mut checks = vec![check_folder(dir, &folder)];
         checks.extend(check_network(&folder));

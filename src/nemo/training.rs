@@ -115,7 +115,7 @@ pub struct NewTrainingJob {
     pub training_precision: Option<String>,
     /// How the hardware is used. Version 1 takes the option of the configuration.
     pub option: TrainingOption,
-    /// What trains: `automodel` or `unsloth`. `None`: automodel. Version 1 has one Customizer.
+    /// The backend of the training, `automodel` or `unsloth`. `None`: automodel. Version 1 has one Customizer.
     pub backend: Option<String>,
     /// The profile of the platform's scheduler. Version 1 knows none.
     pub execution_profile: Option<String>,

@@ -115,6 +115,11 @@ fn counts() -> Manifest {
     serde_json::from_value(manifest).unwrap()
 }
 
+/// One report of each state.
+pub(super) fn all() -> Vec<Report> {
+    vec![completed(), judged(), long_names(), partial(), cancelled(), running(), held()]
+}
+
 /// Two students, both done, on a platform inside the process.
 pub(super) fn completed() -> Report {
     Report {

@@ -197,6 +197,18 @@ async fn check_judge(judge: JudgeWithKey<'_>, nemo: &Client) -> Result<Option<St
     }
 }
 
+/// Returns the deployments that another dfwfd has made, each with its owner.
+pub(crate) fn of_others<'a>(
+    deployments: &'a [Deployment],
+    own_runs: &BTreeSet<String>,
+) -> impl Iterator<Item = (&'a Deployment, &'a str)> {
+    deployments.iter().filter_map(|deployment| {
+        let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
+        let (run, owner) = names::parse(text.unwrap_or(&deployment.name))?;
+        (!own_runs.contains(run)).then_some((deployment, owner.unwrap_or("owner unknown")))
+    })
+}
+
 /// Checks for deployments of other state directories, that is of another machine or user. With `--share` they may stay
 /// if every candidate fits beside them in turn. Returns a warning then.
 fn check_others(
@@ -205,19 +217,13 @@ fn check_others(
     budget: &Budget,
     options: &CheckOptions<'_>,
 ) -> Result<Option<String>, Obstacle> {
-    let mut resources = Vec::new();
-    let mut taken = 0;
-    for deployment in deployments {
-        let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
-        let Some((run, owner)) = names::parse(text.unwrap_or(&deployment.name)) else { continue };
-        if !options.own_runs.contains(run) {
-            resources.push(format!("{} ({})", deployment.name, owner.unwrap_or("owner unknown")));
-            taken += deployment.gpu.unwrap_or(1);
-        }
-    }
-    if resources.is_empty() {
+    let others: Vec<(&Deployment, &str)> = of_others(deployments, options.own_runs).collect();
+    if others.is_empty() {
         return Ok(None);
     }
+    let resources: Vec<String> =
+        others.iter().map(|(deployment, owner)| format!("{} ({owner})", deployment.name)).collect();
+    let taken: u32 = others.iter().map(|(deployment, _)| deployment.gpu.unwrap_or(1)).sum();
     let both_fit = budget.gpus.is_none_or(|budget| taken + least_gpus(plan) <= budget);
     if options.share && both_fit {
         return Ok(Some(format!("sharing the platform with {}", resources.join(", "))));

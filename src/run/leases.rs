@@ -14,7 +14,7 @@ use crate::store::{Resource, ResourceKind};
 /// The GPUs that a candidate holds. They outlive its steps: what a failed step leaves is released first.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    /// What it begins with. `None` if nothing is left to do.
+    /// The first step. `None` if nothing is left to do.
     first: Option<Share>,
     pub nim: Option<Lease>,
     pub training: Option<Lease>,

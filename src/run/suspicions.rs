@@ -1,4 +1,4 @@
-//! What is suspicious about a training or about replies. Nothing of it stops a run: the report warns.
+//! Finds suspicious trainings and replies. The report warns of them; none stops a run.
 
 use crate::vocabulary::LossPoint;
 

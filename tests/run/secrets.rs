@@ -13,7 +13,7 @@ const SECRETS: [(&str, &str); 4] = [
     ("LLM_JUDGE_API_KEY", "judge-0123-the-key-of-the-judge"),
 ];
 
-/// What must show nowhere: the secrets without what surrounds them.
+/// The texts that must show nowhere: the secrets without what surrounds them.
 const HIDDEN: [&str; 4] = ["nvapi-0123-", "hf_0123-", "tenant-0123-", "judge-0123-"];
 
 fn home_with_secrets(home: Home) -> Home {

@@ -51,7 +51,7 @@ pub(crate) struct PlatformState {
     pub(crate) tickets: u64,
     /// The present on the simulated clock.
     pub(crate) simulated: Option<Instant>,
-    /// What the last step of the simulated clock changed and no client has read yet, by the key of its list or the id in
+    /// The changes of the last step of the simulated clock that no client has read yet, by the key of its list or the id in
     /// the model list.
     pub(crate) unseen: BTreeSet<String>,
 }

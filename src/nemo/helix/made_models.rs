@@ -95,7 +95,7 @@ impl Helix {
         let entity = path(MODELS, workspace, &["models", name]);
         match self.is_made(&entity).await? {
             Some(true) => self.transport.remove(ApiRequest::delete(PLATFORM, &entity)).await?,
-            // Of the operator, and so is what has its name.
+            // The operator made it, and everything of its name.
             Some(false) => return Ok(Removal::Absent),
             // A process that was killed may have got as far as the token or the fileset.
             None => Removal::Absent,

@@ -42,7 +42,7 @@ pub enum ErrorKind {
 #[error("{0}")]
 pub(crate) struct Cause(pub(crate) String);
 
-/// What changes the meaning of an error: the kind of the call, and deviations of the service.
+/// The circumstances that change the meaning of an error: the kind of the call, and deviations of the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Quirks {
     /// The service reports an existing thing in the text of an error, whatever the status.

@@ -1,4 +1,4 @@
-//! What a document shows beside the report of its run: rows that a model got wrong, and earlier runs of the workload.
+//! The parts of a document that the report of its run does not hold: rows that a model got wrong, and earlier runs of the workload.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::vocabulary::RunState;
 /// Earlier runs that a document shows at most.
 const RUNS: usize = 50;
 
-/// What a document shows beside the report.
+/// The parts of a document beside the report.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
     /// Empty without texts.

@@ -74,16 +74,7 @@ fn every_series_has_a_colour_of_its_own_and_one_loss_is_no_curve() {
 
 #[test]
 fn every_state_of_a_run_has_a_page() {
-    let all = [
-        samples::completed(),
-        samples::judged(),
-        samples::long_names(),
-        samples::partial(),
-        samples::cancelled(),
-        samples::running(),
-        samples::held(),
-    ];
-    for report in all {
+    for report in samples::all() {
         for form in [Form::Html, Form::Markdown, Form::JUnit] {
             let text = render(&report, &Extras::default(), form).unwrap();
             assert!(text.contains(&report.run), "{form:?}: {text}");

@@ -20,7 +20,7 @@ pub(crate) struct Check {
     pub subject: String,
     pub state: CheckState,
     pub detail: String,
-    /// What to do. Present with `warning` and `failed`.
+    /// The way to mend it. Present with `warning` and `failed`.
     pub remedy: Option<String>,
     /// The code with which a run would end. 0 unless the check failed.
     pub exit_code: u8,

@@ -75,15 +75,7 @@ fn schema() -> Value {
 }
 
 fn all_samples() -> Vec<Report> {
-    let mut reports = vec![
-        samples::completed(),
-        samples::judged(),
-        samples::long_names(),
-        samples::partial(),
-        samples::cancelled(),
-        samples::running(),
-        samples::held(),
-    ];
+    let mut reports = samples::all();
     let estimate = Estimate { value: 0.1, low: Some(0.0), high: None };
     let (a, b, metric, verdict) = ("a".into(), "b".into(), "macro_f1".into(), "better".into());
     let mut full = samples::completed();
