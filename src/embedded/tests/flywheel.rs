@@ -202,7 +202,9 @@ async fn simulated_time_moves_in_steps_only() {
     p.make("/nemo/v1/customization/configs", config("dfwfd/ngram-small@1.0")).await;
     let job = p.make("/nemo/v1/customization/jobs", training("train")).await["id"].clone();
     let path = format!("/nemo/v1/customization/jobs/{}/status", job.as_str().unwrap());
-    p.server.backend.state().training(job.as_str().unwrap()).unwrap().work().unwrap().clone().ended().await;
+    // The state must be free while this waits: the work ends in it.
+    let work = p.server.backend.state().training(job.as_str().unwrap()).unwrap().work().unwrap().clone();
+    work.ended().await;
     assert_eq!(p.read(&path).await["status"], "running", "the work is done, the time is not over");
     let step = p.make("/control/advance", json!({})).await;
     assert_eq!(step, json!({"changed": [job], "seconds": 900.0}));
