@@ -72,77 +72,13 @@ impl ObjectParts<'_, '_, '_> {
     }
 }
 
-/// The end of a buffer that is written to: it has spare bytes, so that most pieces are copied sixteen bytes at a time,
-/// which is several times faster than asking for the room of each.
-struct Tail<'o> {
-    buffer: &'o mut Vec<u8>,
-    /// Where it begins.
-    start: usize,
-    /// Bytes that are written.
-    length: usize,
+/// Closes an object or a list whose members, each with a comma behind it, begin at `start`.
+fn close(out: &mut Vec<u8>, start: usize, with: u8) {
+    if out.len() > start {
+        out.pop();
+    }
+    out.push(with);
 }
-
-impl<'o> Tail<'o> {
-    /// Behind what is there, with room for about this many bytes.
-    fn of(buffer: &'o mut Vec<u8>, room: usize) -> Tail<'o> {
-        let start = buffer.len();
-        buffer.resize(start + room + PIECE, 0);
-        Tail { buffer, start, length: start }
-    }
-
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        if self.length >= self.buffer.len() {
-            self.grow(1);
-        }
-        self.buffer[self.length] = byte;
-        self.length += 1;
-    }
-
-    #[inline]
-    fn copy(&mut self, text: &[u8], start: usize, end: usize) {
-        if end - start <= PIECE
-            && let Some(from) = text.get(start..start + PIECE)
-            && let Some(to) = self.buffer.get_mut(self.length..self.length + PIECE)
-        {
-            // The next write replaces any excess.
-            to.copy_from_slice(from);
-            self.length += end - start;
-        } else {
-            self.extend(&text[start..end]);
-        }
-    }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if end > self.buffer.len() {
-            self.grow(bytes.len());
-        }
-        self.buffer[self.length..end].copy_from_slice(bytes);
-        self.length = end;
-    }
-
-    #[cold]
-    fn grow(&mut self, more: usize) {
-        self.buffer.resize(self.length + (self.length - self.start).max(more) + PIECE, 0);
-    }
-
-    /// Closes an object or a list whose members, each with a comma behind it, begin at `start`.
-    #[inline]
-    fn close(&mut self, start: usize, with: u8) {
-        self.length -= usize::from(self.length > start);
-        self.push(with);
-    }
-}
-
-impl Drop for Tail<'_> {
-    fn drop(&mut self) {
-        self.buffer.truncate(self.length);
-    }
-}
-
-/// Bytes that are copied at once.
-const PIECE: usize = 16;
 
 impl Canonicaliser {
     /// Appends the canonical form of one JSON text to `out`.
@@ -164,7 +100,8 @@ impl Canonicaliser {
 impl CanonicalWriter {
     /// Appends the canonical form of a value to `out`. No surrogate in it may be lone.
     pub(crate) fn write(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
-        self.value(value, &mut Tail::of(out, value.raw().len()));
+        out.reserve(value.raw().len());
+        self.value(value, out);
     }
 
     /// Appends the canonical form of an object, without the members whose key `keep` refuses. The members of `given`
@@ -188,22 +125,22 @@ impl CanonicalWriter {
         self.members.extend(members);
         // Two quotes, a colon and a comma.
         let room: usize = given.iter().map(|(name, value)| name.text().len() + value.len() + 4).sum();
-        self.members_from(first, ObjectParts { object, given }, &mut Tail::of(out, object.raw().len() + room));
+        out.reserve(object.raw().len() + room);
+        self.members_from(first, ObjectParts { object, given }, out);
     }
 
     #[inline(always)]
-    fn value(&mut self, value: JsonValue<'_, '_>, out: &mut Tail<'_>) {
+    fn value(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
         match value.kind() {
             JsonKind::Plain | JsonKind::Escaped | JsonKind::Integer | JsonKind::Null | JsonKind::Bool => {
-                let (text, start, end) = value.span();
-                out.copy(text, start, end);
+                out.extend_from_slice(value.raw().as_bytes());
             }
             _ => self.changed(value, out),
         }
     }
 
     /// Writes a value whose canonical form may differ from its text.
-    fn changed(&mut self, value: JsonValue<'_, '_>, out: &mut Tail<'_>) {
+    fn changed(&mut self, value: JsonValue<'_, '_>, out: &mut Vec<u8>) {
         match value.kind() {
             JsonKind::Object => {
                 let first = self.members.len();
@@ -214,12 +151,12 @@ impl CanonicalWriter {
             }
             JsonKind::List => {
                 out.push(b'[');
-                let start = out.length;
+                let start = out.len();
                 for item in value.items() {
                     self.value(item, out);
                     out.push(b',');
                 }
-                out.close(start, b']');
+                close(out, start, b']');
             }
             JsonKind::Number => write_number(value.raw(), out),
             _ => write_encoded(value.raw(), out),
@@ -227,7 +164,7 @@ impl CanonicalWriter {
     }
 
     /// Writes an object of the members from `first` on and removes them from the list.
-    fn members_from(&mut self, first: usize, source: ObjectParts<'_, '_, '_>, out: &mut Tail<'_>) {
+    fn members_from(&mut self, first: usize, source: ObjectParts<'_, '_, '_>, out: &mut Vec<u8>) {
         let members = &mut self.members[first..];
         let in_order = members.is_sorted_by(|a, b| source.compare(a, b) == Ordering::Less);
         if !in_order {
@@ -235,7 +172,7 @@ impl CanonicalWriter {
             members.sort_by(|a, b| source.compare(a, b));
         }
         out.push(b'{');
-        let start = out.length;
+        let start = out.len();
         let end = self.members.len();
         for at in first..end {
             let member = self.members[at];
@@ -254,42 +191,42 @@ impl CanonicalWriter {
                 MemberOrigin::Given(given) => {
                     let (key, value) = source.given[given as usize];
                     out.push(b'"');
-                    out.extend(key.text().as_bytes());
-                    out.extend(b"\":");
-                    out.extend(value);
+                    out.extend_from_slice(key.text().as_bytes());
+                    out.extend_from_slice(b"\":");
+                    out.extend_from_slice(value);
                 }
             }
             out.push(b',');
         }
-        out.close(start, b'}');
+        close(out, start, b'}');
         self.members.truncate(first);
     }
 }
 
 /// Appends a number that is no plain integer.
-fn write_number(raw: &str, out: &mut Tail<'_>) {
+fn write_number(raw: &str, out: &mut Vec<u8>) {
     if raw == "-0" {
         out.push(b'0');
         return;
     }
     // Every JSON number is one for the standard library, though it may be infinite.
     let number: f64 = raw.parse().unwrap_or_default();
-    out.extend(ryu_js::Buffer::new().format_finite(number.clamp(f64::MIN, f64::MAX)).as_bytes());
+    out.extend_from_slice(ryu_js::Buffer::new().format_finite(number.clamp(f64::MIN, f64::MAX)).as_bytes());
 }
 
 /// Appends a JSON string whose escapes may differ from those of the RFC.
-fn write_encoded(raw: &str, out: &mut Tail<'_>) {
+fn write_encoded(raw: &str, out: &mut Vec<u8>) {
     let bytes = raw.as_bytes();
     let mut from = 0;
     while let Some(at) = memchr::memchr(b'\\', &bytes[from..]).map(|found| from + found) {
-        out.extend(&bytes[from..at]);
+        out.extend_from_slice(&bytes[from..at]);
         from = match bytes.get(at + 1) {
             Some(b'u') => {
                 let (c, behind) = decoded(raw, at);
                 match short_escape(c) {
-                    Some(escape) => out.extend(escape),
-                    None if c < ' ' => out.extend(format!("\\u{:04x}", c as u32).as_bytes()),
-                    None => out.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                    Some(escape) => out.extend_from_slice(escape),
+                    None if c < ' ' => out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
+                    None => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
                 }
                 behind
             }
@@ -298,12 +235,12 @@ fn write_encoded(raw: &str, out: &mut Tail<'_>) {
                 at + 2
             }
             _ => {
-                out.extend(&bytes[at..at + 2]);
+                out.extend_from_slice(&bytes[at..at + 2]);
                 at + 2
             }
         };
     }
-    out.extend(&bytes[from..]);
+    out.extend_from_slice(&bytes[from..]);
 }
 
 /// Returns the character of the `\u`, or of the surrogate pair, at `at`, and its end.

@@ -157,13 +157,6 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         &self.text[start as usize..end as usize]
     }
 
-    /// Returns the whole text with the start and end of the value.
-    #[inline]
-    pub(crate) fn span(&self) -> (&'a [u8], usize, usize) {
-        let Node { start, end, .. } = self.node();
-        (self.text.as_bytes(), start as usize, end as usize)
-    }
-
     /// Iterates over the keys and values of an object. Other values have none.
     #[inline]
     pub(crate) fn members(&self) -> impl Iterator<Item = (JsonValue<'t, 'a>, JsonValue<'t, 'a>)> + use<'t, 'a> {
