@@ -108,7 +108,10 @@ configure() {
 platform: {runtime: $runtime, base_url: "http://127.0.0.1:$port"}
 auth: {enabled: false}
 secrets: {allow_key_creation: true}
-files: {default_storage_config: {type: local, path: "$folder/data/files"}}
+files:
+  default_storage_config: {type: local, path: "$folder/data/files"}
+  # A stand-in for the Hugging Face Hub may listen on the next port.
+  allowed_external_hosts: "https://huggingface.co,http://127.0.0.1:$((port + 1))"
 jobs:
   enable_subprocess_executor: true
   schedule_interval_seconds: 4
@@ -150,7 +153,7 @@ start() {
     rm -rf "$folder"
     mkdir -p "$folder/data/jobs" "$folder/home" "$folder/state"
     chmod 700 "$folder"
-    port=$("$environment/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$("$environment/bin/python" "$here/free_ports.py")
     echo "$port" >"$folder/port"
     configure "$kind" "$port" "$folder" >"$folder/config.yaml"
     local controllers=jobs,models,entities program=("$environment/bin/nemo")
@@ -161,7 +164,7 @@ start() {
     local variables=(
         "DFWFD_HELIX_FOLDER=$folder" "HELIX_JOBS=$folder/data/jobs" "NHX_DATA_DIR=$folder/data"
         "HOME=$folder/home" "XDG_STATE_HOME=$folder/state" "XDG_DATA_HOME=$folder/data"
-        NEMO_TELEMETRY_ENABLED=false DO_NOT_TRACK=1 LITELLM_LOCAL_MODEL_COST_MAP=True HF_HUB_OFFLINE=1
+        NEMO_TELEMETRY_ENABLED=false DO_NOT_TRACK=1 LITELLM_LOCAL_MODEL_COST_MAP=True
         NO_PROXY=127.0.0.1,localhost
     )
     if [ "$kind" = failing ]; then variables+=(HELIX_FAIL_TRAINING=1); fi

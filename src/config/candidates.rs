@@ -68,6 +68,7 @@ impl Resolver<'_> {
             helix: HelixModel {
                 base_model: reader.text(&at("base_model")),
                 repository: reader.text(&at("base_model_repository")),
+                hub: reader.text(&at("base_model_hub")),
                 token_env: reader.text(&at("base_model_token_env")),
                 engine: reader.text(&at("engine")),
                 image: reader.text(&at("image")),

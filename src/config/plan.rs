@@ -96,6 +96,9 @@ pub(crate) struct HelixModel {
     pub base_model: Option<String>,
     /// The Hugging Face repository that the entity is made from if it does not exist.
     pub repository: Option<String>,
+    /// The Hugging Face Hub that has the repository. `None`: huggingface.co.
+    #[serde(default)]
+    pub hub: Option<String>,
     /// The variable that holds the token of the repository.
     pub token_env: Option<String>,
     /// `nim` or `vllm`.

@@ -142,6 +142,7 @@ const NIM: &[SchemaKey] = &[
     key("registry_base", KeyType::Text(TextForm::Any)).nullable(),
     key("base_model", KeyType::Text(TextForm::Any)).nullable(),
     key("base_model_repository", KeyType::Text(TextForm::Any)).nullable(),
+    key("base_model_hub", KeyType::Text(TextForm::Url)).nullable(),
     key("base_model_token_env", KeyType::Text(TextForm::Variable)).nullable(),
     key("engine", KeyType::Choice(&["nim", "vllm"])).nullable(),
     key("image", KeyType::Text(TextForm::Any)).nullable(),

@@ -11,6 +11,8 @@ pub struct BaseModel {
     pub entity: Option<String>,
     /// The Hugging Face repository that the entity is made from if it does not exist.
     pub repository: Option<String>,
+    /// The Hugging Face Hub that has the repository. `None`: the platform's default, huggingface.co.
+    pub hub: Option<String>,
     /// The token of that repository.
     pub token: Option<Secret>,
 }

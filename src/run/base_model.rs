@@ -15,13 +15,14 @@ pub(super) fn of(candidate: &Candidate) -> BaseModel {
         name: candidate.model_name.clone(),
         entity: candidate.helix.base_model.clone(),
         repository: candidate.helix.repository.clone(),
+        hub: candidate.helix.hub.clone(),
         token: None,
     }
 }
 
 /// Returns a base model that only has a name, such as that of a judge.
 pub(super) fn named(name: &str) -> BaseModel {
-    BaseModel { name: name.to_owned(), entity: None, repository: None, token: None }
+    BaseModel { name: name.to_owned(), entity: None, repository: None, hub: None, token: None }
 }
 
 /// Returns the id under which the base model of a candidate is served.

@@ -108,12 +108,13 @@ fn message(from: &mut BufReader<&TcpStream>) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// Serves the requests of one connection over one connection to the server.
+/// Serves the requests of one connection, each over a connection of its own: a server ends one that is idle, and the client
+/// would wait for the answer of a request that nobody reads.
 fn serve(client: &TcpStream, server: SocketAddr, decide: &Mutex<Decide>, tell: &Sender<()>) {
-    let upstream = TcpStream::connect(server).unwrap();
-    let (mut from_client, mut from_server) = (BufReader::new(client), BufReader::new(&upstream));
-    let (mut to_client, mut to_server) = (client, &upstream);
+    let (mut from_client, mut to_client) = (BufReader::new(client), client);
     while let Some((head, body)) = message(&mut from_client) {
+        let upstream = TcpStream::connect(server).unwrap();
+        let (mut from_server, mut to_server) = (BufReader::new(&upstream), &upstream);
         let line = head.lines().next().unwrap_or_default();
         let fate = decide.lock().unwrap()(&ProxiedRequest { line, body: &body });
         let sent = match fate {
@@ -140,6 +141,9 @@ fn serve(client: &TcpStream, server: SocketAddr, decide: &Mutex<Decide>, tell: &
             let _ = tell.send(());
             // Waits until the client is gone.
             let _ = from_client.read_to_end(&mut Vec::new());
+            return;
+        }
+        if answer.is_none() {
             return;
         }
     }

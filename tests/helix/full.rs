@@ -1,17 +1,14 @@
 //! The longer checks against a real NeMo Helix, which `.ci/full` runs: stops in each phase, failing trainings and
-//! endpoints, tool calls with a judge, base models that runs share, and kills at every call that changes something.
+//! endpoints, tool calls with a judge, and base models that runs share. `kills.rs` has the kills.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::completed_and_purged;
 use crate::harness::{Folder, request, testdata};
+use crate::hub;
 use crate::openai::{Asked, OpenAi, says};
 use crate::platform::{ENTITY, Platform, Started};
 use crate::proxy::{Fate, ProxiedRequest, Proxy};
-
-/// The calls of a whole run that change something: two datasets with their files, deployment, three jobs, release.
-const CHANGES: usize = 13;
 
 /// Checks that a run holds nothing, and that purging it leaves nothing.
 fn nothing_is_left(platform: &Platform, folder: &Folder, report: &Value) {
@@ -138,6 +135,23 @@ fn tool_calls_are_compared_and_judged_and_the_key_of_the_judge_does_not_stay() {
 
 #[test]
 #[ignore = ".ci/full runs it"]
+fn a_base_model_is_made_from_a_private_repository_and_no_token_stays() {
+    let Some(platform) = Platform::of("private") else { return };
+    let folder = platform.folder();
+    let made = hub::run(&platform, &folder, hub::TOKEN);
+    let report = made.code(0).json();
+    assert!(!made.to_string().contains(hub::TOKEN), "the token was shown");
+    assert_eq!(report["candidates"][0]["evaluations"]["customized"]["rows"], 12, "{report:#}");
+    let fileset = platform.get(&platform.path("files", &format!("filesets/{}", hub::ENTITY)));
+    assert_eq!(fileset["storage"]["token_secret"], format!("{}-token", hub::ENTITY), "{fileset}");
+    // The platform reads the repository with the token.
+    let file = platform.get(&platform.path("files", &format!("filesets/{}/-/config.json", hub::ENTITY)));
+    assert_eq!(file["model_type"], "llama");
+    hub::purge(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
 fn a_shared_base_model_is_deleted_with_the_last_run_that_has_it() {
     let Some(platform) = Platform::of("shared") else { return };
     // As dfwfd makes it from a repository, which cannot be reached from here.
@@ -174,41 +188,4 @@ fn a_model_is_trained_by_unsloth_on_request() {
     assert_eq!(platform.names("customization", "unsloth/jobs").len(), 1);
     assert_eq!(report["candidates"][0]["evaluations"]["customized"]["rows"], 12);
     nothing_is_left(&platform, &folder, &report);
-}
-
-/// Kills a run at one of its changing calls, before or after the effect, then resumes it or cleans up.
-fn killed_at(number: usize) {
-    let Some(platform) = Platform::of(&format!("kill-{number}")) else { return };
-    let (at, fate) = (number % CHANGES, if number < CHANGES { Fate::HeldBefore } else { Fate::HeldAfter });
-    let mut seen = 0;
-    let proxy = Proxy::before(platform.address, move |sent: &ProxiedRequest<'_>| {
-        // The requests of jobs go to the gateway.
-        let changes = !sent.line.starts_with("GET ") && !sent.line.contains("/inference-gateway/");
-        seen += usize::from(changes);
-        if changes && seen == at + 1 { fate } else { Fate::Pass }
-    });
-    let folder = platform.folder_at(&proxy.url(), "limits: {settle: 5s}\n");
-    let mut running = folder.dfwfd(["run"]).spawn();
-    if !proxy.wait_for(|| running.has_ended()) {
-        panic!("it ended before call {at}: {}", running.wait());
-    }
-    running.kill();
-    if number.is_multiple_of(2) {
-        let output = folder.dfwfd(["run", "--resume", "--format", "json"]).run();
-        completed_and_purged(&platform, &folder, &output.code(0).json());
-    } else {
-        folder.dfwfd(["cleanup", "latest", "--purge"]).run().code(0);
-        assert_eq!(platform.made(), Vec::<String>::new(), "kill {number}");
-    }
-}
-
-#[test]
-#[ignore = ".ci/full runs it"]
-fn a_run_killed_at_any_changing_call_is_resumed_or_cleaned_up() {
-    let all: Vec<usize> = (0..2 * CHANGES).collect();
-    let chosen = std::env::var("DFWFD_HELIX_KILLS").ok().filter(|chosen| chosen != "all");
-    let chosen = chosen.map(|chosen| chosen.split(',').map(|number| number.parse().unwrap()).collect());
-    for number in chosen.unwrap_or(all) {
-        killed_at(number);
-    }
 }

@@ -7,6 +7,8 @@
 mod full;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod hub;
+mod kills;
 #[path = "../run/openai.rs"]
 mod openai;
 mod platform;
@@ -111,23 +113,15 @@ fn a_configuration_of_version_1_is_taken_and_the_keys_without_a_counterpart_are_
 }
 
 #[test]
-fn a_repository_that_cannot_be_read_is_told_and_its_token_does_not_stay() {
-    let Some(platform) = Platform::of("hub") else { return };
+fn a_private_repository_without_its_token_is_refused_and_nothing_stays() {
+    let Some(platform) = Platform::of("refusing") else { return };
     let folder = platform.folder();
-    let keys = [
-        "nims.0.base_model=from-the-hub",
-        "nims.0.base_model_repository=dfwfd/no-such-repository",
-        "nims.0.base_model_token_env=HUB_TOKEN",
-    ];
-    let run = folder.dfwfd(["run", "--format", "json"]).args(keys.iter().flat_map(|key| ["--set", key]));
-    let output = run.env("HUB_TOKEN", "t0ken-of-the-hub").run();
-    output.code(1).says("Failed to access Huggingface repository dfwfd/no-such-repository");
-    assert!(!output.to_string().contains("t0ken-of-the-hub"), "the token was shown");
+    let refused = hub::run(&platform, &folder, "wr0ng-token");
+    refused.code(1).says(&format!("cannot make the base model {}/{}", platform.workspace, hub::ENTITY));
+    refused.says("Unauthorized");
+    assert!(!refused.to_string().contains("wr0ng-token"), "the token was shown");
     assert_eq!(platform.names("secrets", "secrets"), Vec::<String>::new());
-    let report = output.json();
-    assert_eq!(report["held"].as_array().map(Vec::len), Some(0));
-    folder.dfwfd(["cleanup", report["run"].as_str().unwrap(), "--purge", "--base-models"]).run().code(0);
-    assert_eq!(platform.made(), Vec::<String>::new());
+    hub::purge(&platform, &folder, &refused.json());
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! Adapters (docs/helix-api.md, Adapters). An adapter has no revision: its name carries the run.
 
 use super::models::MODELS;
-use super::{Helix, PLATFORM, path};
+use super::{Helix, delete_named, get_named, path};
 use crate::nemo::removal::Removal;
-use crate::nemo::transport::{ApiError, ApiRequest};
+use crate::nemo::transport::ApiError;
 
 impl Helix {
     pub(crate) async fn adapter_exists(&self, workspace: &str, adapter: &str, _job: &str) -> Result<bool, ApiError> {
-        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["adapters", adapter]));
+        let request = get_named(&path(MODELS, workspace, &["adapters", adapter]));
         Ok(self.transport.find(request, |_| Some(())).await?.is_some())
     }
 
     /// Returns the id under which the adapter of a finished job is served.
     pub(crate) async fn served_adapter(&self, workspace: &str, adapter: &str, job: &str) -> Result<String, ApiError> {
-        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["adapters", adapter]));
+        let request = get_named(&path(MODELS, workspace, &["adapters", adapter]));
         match self.training_job(job).await?.and_then(|job| job.output_model) {
             Some(id) => Ok(id),
             None => Err(self.transport.send(request).await?.unreadable("an adapter whose job names no base model")),
@@ -42,7 +42,7 @@ impl Helix {
         adapter: &str,
         jobs: &[&str],
     ) -> Result<Removal, ApiError> {
-        let request = ApiRequest::delete(PLATFORM, &path(MODELS, workspace, &["adapters", adapter]));
+        let request = delete_named(&path(MODELS, workspace, &["adapters", adapter]));
         let entity = self.transport.remove(request).await?;
         let files = self.delete_dataset(workspace, adapter).await?;
         for job in jobs {

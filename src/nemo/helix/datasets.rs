@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::eval_rows::{self, ROWS_FILE};
-use super::{Helix, PLATFORM, path};
+use super::{Helix, PLATFORM, delete_named, get_named, path};
 use crate::nemo::datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 use crate::nemo::removal::Removal;
 use crate::nemo::transport::{ApiError, ApiRequest, BodyPiece, ErrorKind, RequestBody, read_json};
@@ -14,7 +14,7 @@ impl Helix {
     /// Looks for a fileset and lists its files.
     pub(crate) async fn dataset(&self, wanted: &NewDataset) -> Result<StoredDataset, ApiError> {
         let fileset = path(FILES, &wanted.namespace, &["filesets", &wanted.name]);
-        if self.transport.find(ApiRequest::get(PLATFORM, &fileset), |_| Some(())).await?.is_none() {
+        if self.transport.find(get_named(&fileset), |_| Some(())).await?.is_none() {
             return Ok(StoredDataset::Absent);
         }
         let files = ApiRequest::get(PLATFORM, &[&fileset[..], &["files"]].concat());
@@ -35,7 +35,7 @@ impl Helix {
             Ok(_) => {}
             Err(error) if error.already_exists() => {}
             Err(error) if error.may_have_been_accepted() => {
-                let found = ApiRequest::get(PLATFORM, &[&filesets[..], &[new.name.as_str()]].concat());
+                let found = get_named(&[&filesets[..], &[new.name.as_str()]].concat());
                 self.transport.find(found, |_| Some(())).await?.ok_or(error)?;
             }
             Err(error) => return Err(error),
@@ -61,13 +61,13 @@ impl Helix {
 
     /// Reports whether a fileset is there.
     pub(crate) async fn dataset_remains(&self, workspace: &str, name: &str) -> Result<bool, ApiError> {
-        let request = ApiRequest::get(PLATFORM, &path(FILES, workspace, &["filesets", name]));
+        let request = get_named(&path(FILES, workspace, &["filesets", name]));
         Ok(self.transport.find(request, |_| Some(())).await?.is_some())
     }
 
     /// Deletes a fileset with its files.
     pub(crate) async fn delete_dataset(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
-        self.transport.remove(ApiRequest::delete(PLATFORM, &path(FILES, workspace, &["filesets", name]))).await
+        self.transport.remove(delete_named(&path(FILES, workspace, &["filesets", name]))).await
     }
 }
 

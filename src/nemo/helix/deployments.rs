@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::models::MODELS;
-use super::{Helix, PLATFORM, names, path};
+use super::{Helix, PLATFORM, delete_named, get_named, names, path};
 use crate::nemo::deployments::{Deployment, NewDeployment};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
@@ -73,7 +73,7 @@ fn read(value: &Value, config: Option<&Value>) -> Option<Deployment> {
 impl Helix {
     /// Returns a deployment, or `None` if it does not exist any more. Then its configuration is of no use and is deleted.
     pub(crate) async fn deployment(&self, workspace: &str, name: &str) -> Result<Option<Deployment>, ApiError> {
-        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["deployments", name]));
+        let request = get_named(&path(MODELS, workspace, &["deployments", name]));
         let found = self.transport.find(request, |value| Some(value.clone())).await?;
         let Some(found) = found.filter(|found| read(found, None).is_some()) else {
             self.delete_deployment_config(workspace, name).await?;
@@ -101,7 +101,7 @@ impl Helix {
     async fn deployment_config(&self, workspace: &str, deployment: &Value) -> Result<Option<Value>, ApiError> {
         let Some(config) = read_json::text(deployment, &["config"]) else { return Ok(None) };
         let (workspace, name) = names::split(&config, workspace);
-        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["deployment-configs", name]));
+        let request = get_named(&path(MODELS, workspace, &["deployment-configs", name]));
         self.transport.find(request, |value| Some(value.clone())).await
     }
 
@@ -135,7 +135,7 @@ impl Helix {
 
     /// Takes a deployment down, waits until it is gone, and deletes its configuration.
     pub(crate) async fn delete_deployment(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
-        let request = ApiRequest::delete(PLATFORM, &path(MODELS, workspace, &["deployments", name]));
+        let request = delete_named(&path(MODELS, workspace, &["deployments", name]));
         let removal = self.transport.remove(request).await?;
         while self.deployment(workspace, name).await?.is_some() {
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -145,9 +145,7 @@ impl Helix {
 
     /// Deletes the configuration of a deployment that is gone.
     async fn delete_deployment_config(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
-        self.transport
-            .remove(ApiRequest::delete(PLATFORM, &path(MODELS, workspace, &["deployment-configs", name])))
-            .await
+        self.transport.remove(delete_named(&path(MODELS, workspace, &["deployment-configs", name]))).await
     }
 }
 

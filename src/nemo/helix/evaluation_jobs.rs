@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::eval_rows::{ANSWER, CALLS, MESSAGES, ROWS_FILE, TOOLS};
 use super::jobs::{JobService, status_of};
-use super::{Helix, PLATFORM, names, path};
+use super::{Helix, delete_named, names, path};
 use crate::nemo::EVALUATION_TEMPERATURE;
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
 use crate::nemo::judge::{self, JUDGE_SCORE, JudgeModel, RemoteJudge};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, read_json};
 
 /// The longest reply. Without it the evaluator asks for 4,096 tokens.
 const MAX_TOKENS: u32 = 1024;
@@ -203,7 +203,7 @@ impl Helix {
     pub(crate) async fn delete_evaluation_job(&self, id: &str) -> Result<Removal, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);
         let scores = path(self.evals, workspace, &["eval-results", name]);
-        self.transport.remove(ApiRequest::delete(PLATFORM, &scores)).await?;
+        self.transport.remove(delete_named(&scores)).await?;
         self.delete_job(self.jobs(), id).await
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Helix, PLATFORM, names, path};
+use super::{Helix, PLATFORM, delete_named, get_named, names, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, RequestBody, read_json};
@@ -39,7 +39,7 @@ impl Helix {
     /// Returns a job with its status, or `None` if it does not exist.
     pub(super) async fn job(&self, at: JobService<'_>, id: &str) -> Result<Option<Value>, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);
-        self.transport.find(ApiRequest::get(PLATFORM, &at.path(workspace, &[name])), |job| Some(job.clone())).await
+        self.transport.find(get_named(&at.path(workspace, &[name])), |job| Some(job.clone())).await
     }
 
     /// Returns the status of a job with its steps.
@@ -54,8 +54,9 @@ impl Helix {
         let request = ApiRequest::post(PLATFORM, &at.path(workspace, &[name, "cancel"]), RequestBody::Empty);
         match self.transport.send(request).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is_unreachable() => Err(error),
+            Err(error) if error.is_unreachable() && error.status() != Some(404) => Err(error),
             Err(mut error) => match self.job(at, id).await?.map(|job| status_of(&job, None)) {
+                Some(status) if !status.is_terminal() && error.is_transient() => Err(error),
                 Some(status) if !status.is_terminal() => {
                     // Not as it came: a 404 would be read as "the job does not exist".
                     error.kind = ErrorKind::Unreadable(format!(
@@ -72,7 +73,7 @@ impl Helix {
     /// Deletes a job that has ended, with its logs and results.
     pub(super) async fn delete_job(&self, at: JobService<'_>, id: &str) -> Result<Removal, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);
-        self.transport.remove(ApiRequest::delete(PLATFORM, &at.path(workspace, &[name]))).await
+        self.transport.remove(delete_named(&at.path(workspace, &[name]))).await
     }
 
     /// Returns why a job failed: what the job says, then the last lines of its log, where alone the reason may stand.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::jobs::JobService;
 use super::models::MODELS;
-use super::{Helix, PLATFORM, names, path};
+use super::{Helix, PLATFORM, delete_named, get_named, names, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::secret::Secret;
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
@@ -59,7 +59,7 @@ impl Helix {
     /// Reports whether a base model entity exists and has files to train on.
     pub(super) async fn base_model_state(&self, reference: &str) -> Result<Option<bool>, ApiError> {
         let (workspace, name) = names::split(reference, &self.workspace);
-        let request = ApiRequest::get(PLATFORM, &path(MODELS, workspace, &["models", name]));
+        let request = get_named(&path(MODELS, workspace, &["models", name]));
         self.transport.find(request, |model| Some(read_json::text(model, &["fileset"]).is_some())).await
     }
 
@@ -68,10 +68,14 @@ impl Helix {
         &self,
         reference: &str,
         repository: &str,
+        hub: Option<&str>,
         token_secret: Option<&str>,
     ) -> Result<(), ApiError> {
         let (workspace, name) = names::split(reference, &self.workspace);
         let mut storage = json!({ "type": "huggingface", "repo_id": repository, "repo_type": "model" });
+        if let Some(hub) = hub {
+            storage["endpoint"] = json!(hub);
+        }
         if let Some(secret) = token_secret {
             storage["token_secret"] = json!(secret);
         }
@@ -94,7 +98,7 @@ impl Helix {
         let (workspace, name) = names::split(reference, &self.workspace);
         let entity = path(MODELS, workspace, &["models", name]);
         match self.is_made(&entity).await? {
-            Some(true) => self.transport.remove(ApiRequest::delete(PLATFORM, &entity)).await?,
+            Some(true) => self.transport.remove(delete_named(&entity)).await?,
             // The operator made it, and everything of its name.
             Some(false) => return Ok(Removal::Absent),
             // A process that was killed may have got as far as the token or the fileset.
@@ -102,7 +106,7 @@ impl Helix {
         };
         let files = path("files", workspace, &["filesets", name]);
         if self.is_made(&files).await? == Some(true) {
-            self.transport.remove(ApiRequest::delete(PLATFORM, &files)).await?;
+            self.transport.remove(delete_named(&files)).await?;
         }
         self.delete_secret(workspace, &token_secret(name)).await?;
         let end = format!(" {workspace}/{name}");
@@ -118,7 +122,7 @@ impl Helix {
 
     /// Reports whether dfwfd has made an object, or `None` if it does not exist.
     async fn is_made(&self, place: &[&str]) -> Result<Option<bool>, ApiError> {
-        self.transport.find(ApiRequest::get(PLATFORM, place), |object| Some(is_ours(object))).await
+        self.transport.find(get_named(place), |object| Some(is_ours(object))).await
     }
 
     async fn end_and_delete(&self, id: &str) -> Result<(), ApiError> {

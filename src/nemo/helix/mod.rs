@@ -18,7 +18,7 @@ mod platform;
 mod secrets;
 mod training_jobs;
 
-use super::transport::{Base, Endpoint, Quirks, Transport};
+use super::transport::{ApiRequest, Base, Endpoint, Quirks, Transport};
 
 /// A platform of this generation.
 #[derive(Clone, Debug)]
@@ -39,4 +39,14 @@ const PLATFORM: Endpoint =
 /// Returns the path of something in a workspace of a service.
 fn path<'a>(service: &'a str, workspace: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
     [&["apis", service, "v2", "workspaces", workspace][..], rest].concat()
+}
+
+/// Reads the thing that the last segment names. If a 404 may not be the service's, the list decides.
+fn get_named(path: &[&str]) -> ApiRequest {
+    ApiRequest::get(PLATFORM, path).listed(1)
+}
+
+/// Deletes the thing that the last segment names. If a 404 may not be the service's, the list decides.
+fn delete_named(path: &[&str]) -> ApiRequest {
+    ApiRequest::delete(PLATFORM, path).listed(1)
 }

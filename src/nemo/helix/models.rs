@@ -24,7 +24,7 @@ impl Helix {
             (Some(false), _) => "has no fileset, so nothing can be trained on it".to_owned(),
             (None, Some(repository)) => {
                 let token = self.keep_token(&reference, model.token.as_ref()).await?;
-                let made = self.create_base_model(&reference, repository, token.as_deref()).await;
+                let made = self.create_base_model(&reference, repository, model.hub.as_deref(), token.as_deref()).await;
                 if let (Err(error), Some(secret)) = (&made, &token)
                     && !error.may_have_been_accepted()
                 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Helix, PLATFORM, path};
+use super::{Helix, PLATFORM, get_named, path};
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, Transport, read_json};
 
 /// Looks at a platform that does not work, and the pause between two.
@@ -61,7 +61,7 @@ impl Helix {
 
     /// Reports whether a workspace exists. Lists of one that does not are refused with 500.
     pub(crate) async fn namespace_exists(&self, workspace: &str) -> Result<bool, ApiError> {
-        let one = ApiRequest::get(PLATFORM, &[&WORKSPACES[..], &[workspace]].concat());
+        let one = get_named(&[&WORKSPACES[..], &[workspace]].concat());
         Ok(self.transport.find(one, |_| Some(())).await?.is_some())
     }
 

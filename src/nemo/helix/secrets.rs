@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Helix, PLATFORM, path};
+use super::{Helix, PLATFORM, delete_named, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::secret::Secret;
 use crate::nemo::transport::{ApiError, ApiRequest};
@@ -20,6 +20,6 @@ impl Helix {
 
     /// Deletes a secret.
     pub(crate) async fn delete_secret(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
-        self.transport.remove(ApiRequest::delete(PLATFORM, &path(SECRETS, workspace, &["secrets", name]))).await
+        self.transport.remove(delete_named(&path(SECRETS, workspace, &["secrets", name]))).await
     }
 }

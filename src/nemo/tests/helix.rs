@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 
 use super::{Fake, Reply, Seen, missing, ok, reply};
-use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluation, RemoteJudge, Secret};
+use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluation, RemoteJudge, Removal, Secret};
 use crate::vocabulary::Generation;
 
 /// Answers as Helix does to what finds out the generation, and otherwise by `script`.
@@ -199,4 +199,31 @@ async fn the_key_of_a_judge_is_stored_for_the_time_of_the_job() {
     let sent = String::from_utf8_lossy(&seen[3].body).into_owned();
     assert!(sent.contains("\"api_key_secret\":\"e-key\"") && !sent.contains("s3cr3t"), "{sent}");
     assert_eq!(seen.last().unwrap().line(), "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/e-key");
+}
+
+#[tokio::test]
+async fn a_404_of_unknown_form_says_nothing_and_the_list_decides() {
+    let unknown = || reply(404, r#"{"message": "no route matched"}"#);
+    let list = |items: &[&str]| {
+        let items: Vec<_> = items.iter().map(|name| json!({ "name": name, "status": "active" })).collect();
+        ok(json!({ "data": items, "pagination": { "total_pages": 1 } }))
+    };
+    let gone = helix(move |line| if line.contains("?page=1&page_size=100") { list(&[]) } else { unknown() }).await;
+    let nemo = client(&gone, None);
+    assert!(nemo.deployment("w", "d").await.unwrap().is_none());
+    assert!(!nemo.namespace_exists("w").await.unwrap());
+    assert!(!nemo.dataset_remains("w", "d").await.unwrap());
+    assert!(!nemo.evaluation_remains("w/e").await.unwrap());
+    assert!(!nemo.adapter_remains("w", "a", &["w/t"]).await.unwrap());
+    assert_eq!(nemo.delete_adapter("w", "a", &["w/t"]).await.unwrap(), Removal::Absent);
+    assert_eq!(nemo.delete_evaluation_job("w/e").await.unwrap(), Removal::Absent);
+    nemo.cancel_training_job("w/t").await.unwrap();
+
+    let there = helix(move |line| if line.contains("?page=1&page_size=100") { list(&["x"]) } else { unknown() }).await;
+    let nemo = client(&there, None);
+    assert!(nemo.deployment("w", "x").await.unwrap().is_some());
+    assert!(nemo.dataset_remains("w", "x").await.unwrap() && nemo.evaluation_remains("w/x").await.unwrap());
+    assert!(nemo.adapter_remains("w", "x", &[]).await.unwrap());
+    assert!(nemo.delete_dataset("w", "x").await.is_err() && nemo.delete_adapter("w", "x", &[]).await.is_err());
+    assert!(nemo.cancel_evaluation_job("w/x").await.is_err());
 }

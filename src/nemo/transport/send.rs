@@ -153,9 +153,16 @@ impl Transport {
 
     /// Deletes one thing. A thing that does not exist is no error.
     pub(crate) async fn remove(&self, request: ApiRequest) -> Result<Removal, ApiError> {
+        let (to, named_by) = (request.to.clone(), request.named_by);
         match self.send(request).await {
             Ok(_) => Ok(Removal::Removed),
             Err(error) if error.is_not_found() => Ok(Removal::Absent),
+            Err(error) if error.status() == Some(404) && named_by > 0 => {
+                match self.find_in_list(&to, named_by).await? {
+                    Some(_) => Err(error),
+                    None => Ok(Removal::Absent),
+                }
+            }
             Err(error) => Err(error),
         }
     }
