@@ -47,7 +47,7 @@ install_python() {
     mkdir -p "$home"
     python3 -m venv "$home/uv-for-python" &&
         "$home/uv-for-python/bin/pip" install --quiet --disable-pip-version-check uv &&
-        "$home/uv-for-python/bin/uv" python install --quiet --no-bin --install-dir "$home/python" 3.12
+        "$home/uv-for-python/bin/uv" python install --no-progress --no-bin --install-dir "$home/python" 3.12
 }
 
 # Installs the platform once, and prints the folder of its environment.

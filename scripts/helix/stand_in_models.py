@@ -3,6 +3,7 @@
 It serves a base model and the adapters that the platform lists for it, under the names that vLLM gives them next to
 NVIDIA's LoRA sidecar (`workspace--adapter`). The base answers `unknown`. An adapter answers with the training row whose
 last user message is nearest to the question, tool calls included, so that a client sees which of the two it has asked.
+A base that is asked to judge tool calls rates 1 if the names of the calls are the right ones, otherwise 0.
 """
 
 import asyncio
@@ -29,6 +30,16 @@ def last_user_text(messages):
         if message.get("role") == "user":
             return message.get("content") or ""
     return ""
+
+
+def untrained(messages):
+    """Returns the answer of a base model: a rating if it is asked as a judge."""
+    question = last_user_text(messages)
+    right, _, made = question.partition("CALLS THAT WERE MADE")
+    if not made:
+        return UNTRAINED_ANSWER
+    names = [sorted(re.findall(r"""["']name["']: *["'](\w+)""", calls)) for calls in (right.partition("RIGHT CALLS")[2], made)]
+    return f"The names of the calls decide (stand-in).\nRATING: {int(names[0] == names[1])}"
 
 
 def nearest(rows, question):
@@ -124,7 +135,7 @@ class ModelServer:
             rows = self.adapters.get(name, (None, None))[1]
         if rows:
             return completed(nearest(rows, last_user_text(messages)))
-        return {"role": "assistant", "content": UNTRAINED_ANSWER, "tool_calls": []} if name == self.base_name else None
+        return {"role": "assistant", "content": untrained(messages), "tool_calls": []} if name == self.base_name else None
 
     def close(self):
         self.server.shutdown()

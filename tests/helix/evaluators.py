@@ -1,6 +1,6 @@
 """Compares the embedded evaluator with the one that NeMo Helix ships, row by row.
 
-    evaluators.py HELIX_URL DFWFD_BINARY LOGS_FOLDER
+    evaluators.py HELIX_URL DFWFD_BINARY LOGS_FOLDER [WORKLOAD]
 
 Both evaluate the shipped workloads: the same rows, templates and metrics, the same models. The models are the students
 of `dfwfd serve`, which Helix reaches as an external provider through its inference gateway. Prints one line per
@@ -14,10 +14,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 STUDENT = "dfwfd/ngram-small"
@@ -31,6 +34,10 @@ JUDGE_TEMPLATE = {
     "temperature": 0.01,
 }
 RATING = r"(?is).*RATING:\s*([01])"
+
+# What a judge may say. A question always gets the same of these, so both evaluators have to read it.
+VERDICTS = ["RATING: 1", "RATING: 0", "They are equal.\n\nRATING: 1", "**RATING:** 1", "rating:0", "RATING: 7", "RATING: 10",
+            "RATING: 0, no, RATING: 1", "RATING: 1\nRATING: 0\n", "<think>RATING: 1</think>\nRATING: 0", "I cannot tell.", ""]
 
 # Scores that are known to differ, each with its reason.
 ALLOWED = {}
@@ -66,9 +73,9 @@ def tool_metrics(judge):
                           {"type": "tool-calling", "reference": CALLS}, {name: name for name in names})
     score = {"type": "int", "parser": {"type": "regex", "pattern": RATING}}
     yield "judge", Metric(
-        {"type": "llm-judge", "params": {"model": {"api_endpoint": {"url": judge, "model_id": STUDENT}},
+        {"type": "llm-judge", "params": {"model": {"api_endpoint": {"url": judge, "model_id": "judge"}},
                                          "template": JUDGE_TEMPLATE, "scores": {"rating": score}}},
-        {"type": "llm-judge", "model": {"url": judge, "name": STUDENT}, "prompt_template": JUDGE_TEMPLATE,
+        {"type": "llm-judge", "model": {"url": judge, "name": "judge"}, "prompt_template": JUDGE_TEMPLATE,
          "scores": [{"name": "rating", "minimum": 0, "maximum": 1,
                      "parser": {"type": "regex", "pattern": RATING, "method": "search"}}]},
         {"rating": "rating"})
@@ -88,7 +95,7 @@ def call(method, url, body=None, accept=(200, 201, 202, 204), raw=False):
     return status, content if raw else json.loads(content or b"null")
 
 
-def wait(what, probe, seconds=240):
+def wait(what, probe, seconds=900):
     """Returns the first answer of `probe` that is not None."""
     end = time.time() + seconds
     while time.time() < end:
@@ -156,6 +163,26 @@ class Embedded:
     def close(self):
         self.server.terminate()
         self.server.wait(10)
+
+
+class Judge(BaseHTTPRequestHandler):
+    """A judge at an OpenAI-compatible endpoint, whose verdict depends on the question alone."""
+
+    def log_message(self, *_):
+        """Is silent."""
+
+    def do_POST(self):
+        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
+        verdict = VERDICTS[zlib.crc32(question.encode()) % len(VERDICTS)]
+        message = {"role": "assistant", "content": verdict}
+        body = json.dumps({"id": "j", "object": "chat.completion", "created": 0, "model": "judge",
+                           "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                           "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 class Row:
@@ -262,14 +289,19 @@ def compare(workload, model, ours, theirs):
 def main():
     helix_url, binary, logs = sys.argv[1].rstrip("/"), str(Path(sys.argv[2]).resolve()), Path(sys.argv[3]).resolve()
     unexplained = 0
+    judges = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    threading.Thread(target=judges.serve_forever, daemon=True).start()
+    judge = f"http://127.0.0.1:{judges.server_address[1]}/v1/chat/completions"
     for workload, file in (("news_classifier", "news_logs.jsonl"), ("desk_assistant", "tools_logs.jsonl")):
+        if workload not in (sys.argv[4:] or [workload]):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             embedded = Embedded(binary, logs / file, Path(folder), workload)
             try:
                 template = {"messages": "{{ item.request.messages | tojson }}"}
                 if file.startswith("tools"):
                     template |= {"tools": "{{ item.request.tools | tojson }}", "tool_choice": "auto"}
-                    metrics = dict(tool_metrics(f"{embedded.nim}/v1/chat/completions"))
+                    metrics = dict(tool_metrics(judge))
                 else:
                     metrics = dict(text_metrics())
                 helix = Helix(helix_url, f"evaluators-{os.getpid()}-{file.split('_')[0]}", embedded)

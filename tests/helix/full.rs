@@ -135,6 +135,27 @@ fn tool_calls_are_compared_and_judged_and_the_key_of_the_judge_does_not_stay() {
 
 #[test]
 #[ignore = ".ci/full runs it"]
+fn a_judge_that_the_run_deploys_rates_tool_calls_and_is_released() {
+    let Some(platform) = Platform::of("judge") else { return };
+    platform.make_model("judge-1b");
+    let more = "evaluation_config: {workload_type: tool_calling, tool_eval_type: tool-calling-judge}\n\
+                llm_judge_config: {deployment_type: local, model_name: judges/judge-1b, gpus: 1}\n";
+    let folder = platform.folder_at(&platform.url, more);
+    let logs = testdata("tools_logs.jsonl");
+    let report = folder.dfwfd(["run", "--format", "json", "--logs"]).arg(&logs).run().code(0).json();
+    let ratings = ["base", "customized"].map(|variant| {
+        let evaluation = &report["candidates"][0]["evaluations"][variant];
+        let told = evaluation["scores"]["judge_correctness"]["value"].as_f64().unwrap();
+        let mean = platform.mean(evaluation["job"].as_str().unwrap(), "llm-judge.rating");
+        assert!((told - mean).abs() < 1e-9, "{told} is not the {mean} of the platform: {evaluation:#}");
+        told
+    });
+    assert!(ratings[0] < ratings[1], "{ratings:?}");
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
 fn a_base_model_is_made_from_a_private_repository_and_no_token_stays() {
     let Some(platform) = Platform::of("private") else { return };
     let folder = platform.folder();

@@ -66,13 +66,18 @@ impl Platform {
     pub(crate) fn at(url: &str, test: &str) -> Platform {
         let platform = Platform::empty(url, test);
         platform.post("/apis/entities/v2/workspaces", &json!({ "name": platform.workspace }));
-        platform.post(&platform.path("files", "filesets"), &json!({ "name": ENTITY, "purpose": "model" }));
-        let file = platform.path("files", &format!("filesets/{ENTITY}/-/config.json"));
-        let (status, answer) = send(platform.address, "PUT", &file, r#"{"model_type": "llama"}"#);
-        assert_eq!(status, 200, "{answer}");
-        let fileset = format!("{}/{ENTITY}", platform.workspace);
-        platform.post(&platform.path("models", "models"), &json!({ "name": ENTITY, "fileset": fileset }));
+        platform.make_model(ENTITY);
         platform
+    }
+
+    /// Makes a model entity with files.
+    pub(crate) fn make_model(&self, name: &str) {
+        self.post(&self.path("files", "filesets"), &json!({ "name": name, "purpose": "model" }));
+        let file = self.path("files", &format!("filesets/{name}/-/config.json"));
+        let (status, answer) = send(self.address, "PUT", &file, r#"{"model_type": "llama"}"#);
+        assert_eq!(status, 200, "{answer}");
+        let fileset = format!("{}/{name}", self.workspace);
+        self.post(&self.path("models", "models"), &json!({ "name": name, "fileset": fileset }));
     }
 
     /// Names a workspace, which does not exist.
