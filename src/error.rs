@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::Problems;
-use crate::nemo::ApiError;
+use crate::nemo::{ApiError, ErrorKind};
 use crate::platform::Unset;
 use crate::run::End;
 use crate::run::lock::Locked;
@@ -149,7 +149,14 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
 }
 
 fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {
-    let hint = if error.is_refused() {
+    let hint = if error.kind == ErrorKind::Untrusted {
+        "set nmp_config.ca_cert to the PEM file of the authority that signed the certificate, and use a host name in it"
+    } else if error.is_of_link() && error.is_unreachable() {
+        "the Data Store handed out this link: have it hand out links with a host name that this machine reaches, and \
+         check that both clocks are right, for a link expires"
+    } else if error.status() == Some(413) {
+        "raise the largest body that the proxy in front of the service takes, such as client_max_body_size of nginx"
+    } else if error.is_refused() {
         "set nmp_config.api_key_env to the name of a variable that holds a valid key"
     } else if error.is_unreachable() {
         "check the base URLs in nmp_config, and that the cluster is up"

@@ -1,5 +1,6 @@
 //! Remote text, made fit to be shown and stored: without our secrets, without control characters, bounded.
-//! Some servers and gateways repeat the token of a request in the error that they answer with.
+//! Some servers and gateways repeat the token of a request in the error that they answer with. Recognises, too, why a
+//! connection to one was not made.
 
 use std::fmt;
 
@@ -107,6 +108,25 @@ pub(crate) fn said(text: &str) -> String {
 fn without_scheme(text: &str) -> &str {
     let of = |scheme: &&str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     SCHEMES.iter().find(|scheme| of(scheme)).map_or(text, |scheme| &text[scheme.len()..])
+}
+
+/// Returns true if the connection ended because of the remote side's certificate.
+pub(crate) fn is_certificate_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error hides the error inside it from the chain.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner: Option<&(dyn std::error::Error + 'static)> = inner.map(|inner| inner as _);
+        if [Some(error), inner]
+            .into_iter()
+            .flatten()
+            .any(|error| matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+        {
+            return true;
+        }
+        cause = inner.filter(|inner| inner.is::<std::io::Error>()).or_else(|| error.source());
+    }
+    false
 }
 
 #[cfg(test)]

@@ -39,7 +39,11 @@ impl Environment {
             return self;
         }
         // The parser's message quotes the line, which may hold a secret.
-        let read = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<BTreeMap<_, _>, _>>);
+        let read = std::fs::read(&path).map_err(dotenvy::Error::Io).and_then(|bytes| {
+            // Editors of Windows begin a file with a byte-order mark.
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+            dotenvy::from_read_iter(bytes).collect::<Result<BTreeMap<_, _>, _>>()
+        });
         match read {
             Ok(file) => self.file = file,
             Err(dotenvy::Error::Io(error)) => self.unreadable = Some(format!("cannot be read: {error}")),
@@ -50,16 +54,19 @@ impl Environment {
         self
     }
 
-    /// Returns the value of a variable. An empty variable counts as not set.
+    /// Returns the value of a variable, without the line end that `$(cat FILE)` in a service file or an editor leaves. A
+    /// variable that is set to nothing counts as not set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let set_in = |variables: &BTreeMap<String, String>| variables.get(name).is_some_and(|value| !value.is_empty());
+        let set_in =
+            |variables: &'_ BTreeMap<String, String>| variables.get(name).is_some_and(|value| !value.trim().is_empty());
         let variables = if set_in(&self.process) { &self.process } else { &self.file };
-        variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        let value = variables.get(name).map(|value| value.trim_end_matches(['\r', '\n']));
+        value.filter(|value| !value.trim().is_empty())
     }
 
     /// Tells whether the value of this variable comes from the `.env` file.
     pub(crate) fn is_from_file(&self, name: &str) -> bool {
-        self.get(name).is_some() && self.process.get(name).is_none_or(String::is_empty)
+        self.get(name).is_some() && self.process.get(name).is_none_or(|value| value.trim().is_empty())
     }
 
     /// Returns every variable that is set.
@@ -122,6 +129,14 @@ mod tests {
         assert!(environment.is_from_file("B") && !environment.is_from_file("A"));
         assert_eq!(environment.iter().count(), 3);
         assert_eq!(environment.warning(), None);
+    }
+
+    #[test]
+    fn a_mark_at_the_start_and_a_line_end_at_the_end_are_no_part_of_a_secret() {
+        let folder = folder("\u{feff}A=file\nB=\"two\n\"\n", 0o600);
+        let environment = Environment::of([("C", "token\r\n"), ("D", " \n")]).beside(folder.path());
+        let of = |name| environment.get(name);
+        assert_eq!((of("A"), of("B"), of("C"), of("D")), (Some("file"), Some("two"), Some("token"), None));
     }
 
     #[test]

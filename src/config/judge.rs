@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::reader::source_of;
 use super::resolve::Resolver;
 use super::schema::TextForm;
-use super::{Invocation, Need, overrides, values, yaml};
+use super::{Invocation, Need, overrides, placeholders, values, yaml};
 use crate::data::options::TypeChoice;
 use crate::student;
 use crate::vocabulary::PlatformKind;
@@ -195,6 +195,7 @@ pub(crate) fn judge_key(plan: &Plan, set: &[String], environment: &Environment) 
 fn written(plan: &Plan, set: &[String], environment: &Environment) -> Option<String> {
     let text = plan.config_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
     let mut root = text.and_then(|text| yaml::read(&text).ok()).unwrap_or_else(ConfigNode::empty);
+    placeholders::fill(&mut root, environment);
     let mut ignored = Vec::new();
     overrides::apply_variables(&mut root, environment.iter(), &mut ignored);
     overrides::apply_sets(&mut root, set, &mut ignored);

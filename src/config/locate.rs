@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::defaults::default_of;
 use super::env::Environment;
 use super::node::{ConfigNode, NodeContent};
-use super::{Invocation, Surroundings, overrides, yaml};
+use super::{Invocation, Surroundings, overrides, placeholders, yaml};
 
 /// The name of the file to look for.
 pub(crate) const NAME: &str = "flywheel.yaml";
@@ -58,7 +58,9 @@ pub(crate) fn state_dir(invocation: &Invocation, around: &Surroundings) -> PathB
     let text = found.path().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     absolute(
         folder,
-        Path::new(&key_of(&text).unwrap_or_else(|| default_of("state_dir").unwrap_or_default().to_owned())),
+        Path::new(
+            &key_of(&text, &environment).unwrap_or_else(|| default_of("state_dir").unwrap_or_default().to_owned()),
+        ),
     )
 }
 
@@ -79,8 +81,9 @@ pub(crate) fn stated(invocation: &Invocation, cwd: &Path, folder: &Path, environ
 }
 
 /// Returns `state_dir` of a configuration text. Where the text is not YAML, the line of that key is enough.
-fn key_of(text: &str) -> Option<String> {
-    if let Ok(root) = yaml::read(text) {
+fn key_of(text: &str, environment: &Environment) -> Option<String> {
+    if let Ok(mut root) = yaml::read(text) {
+        placeholders::fill(&mut root, environment);
         return scalar(root.find("state_dir")?);
     }
     let line = text.lines().find(|line| line.starts_with("state_dir:"))?;

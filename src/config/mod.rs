@@ -12,6 +12,7 @@ mod judge;
 mod locate;
 mod node;
 mod overrides;
+mod placeholders;
 pub(crate) mod plan;
 mod platform;
 pub(crate) mod problem;
@@ -132,6 +133,13 @@ fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan,
         Some(path) => read(path, &surroundings.cwd).map_err(|problem| Problems::new(vec![problem]))?,
     };
     let mut problems = Vec::new();
+    for unset in placeholders::fill(&mut root, &environment) {
+        let shown = file.path().map(|path| path.strip_prefix(&surroundings.cwd).unwrap_or(path).to_owned());
+        let location = shown.map_or(Location::NoFile, |shown| Location::File(shown, unset.line));
+        let sentence =
+            format!("names the environment variable {}, which is not set; write $${{ for a literal ${{", unset.name);
+        problems.push(Problem::other(location, &unset.path, sentence));
+    }
     overrides::apply_variables(&mut root, environment.iter(), &mut problems);
     overrides::apply_sets(&mut root, &invocation.set, &mut problems);
     let tree = resolve::ConfigTree { file: &file, root: &root, problems, environment: &environment };

@@ -26,6 +26,8 @@ pub(crate) struct YamlError {
 
 /// Reads a document and applies its merge keys. A document without a value is an empty section.
 pub(crate) fn read(text: &str) -> Result<ConfigNode, YamlError> {
+    // Editors of Windows begin a file with a byte-order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_yaml::from_str::<IgnoredAny>(text).map_err(|error| YamlError {
         line: error.location().map(|location| location.line()),
         message: error.to_string(),

@@ -55,8 +55,10 @@ pub(super) async fn is_trained(run: &RunContext, candidate: &Candidate) -> anyho
 /// # Errors
 /// When it takes longer than `limits.adapter`.
 pub(super) async fn adapter_served(run: &RunContext, candidate: &Candidate, adapter: &str) -> anyhow::Result<()> {
+    let nim = deploy::deployment_of(run, candidate)?;
     let work = deploy::wait_until_served(
         run,
+        nim.as_ref(),
         Some(&candidate.model_name),
         adapter,
         Step::Adapter,

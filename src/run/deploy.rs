@@ -1,6 +1,7 @@
 //! The NIMs of candidates and of the judge: deployment, waiting until they serve, and release.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 
@@ -8,6 +9,7 @@ use super::context::RunContext;
 use super::event::Step;
 use super::hold::{Lookup, ResourceSpec};
 use super::outcome::{adopted_key, deployed_key};
+use super::wait::TooLong;
 use super::{base_model, names};
 use crate::config::plan::{Candidate, LocalJudge};
 use crate::nemo::{BaseModel, JobStatus, NewDeployment};
@@ -19,6 +21,18 @@ const REGISTRY: &str = "nvcr.io/nim";
 
 /// The end of the name of the judge's deployment. No name of a candidate ends like this.
 const JUDGE: &str = "llm-judge";
+
+/// What Kubernetes says of a deployment that somebody has to help.
+const STUCK: [&str; 8] = [
+    "errimagepull",
+    "imagepullbackoff",
+    "invalidimagename",
+    "crashloopbackoff",
+    "createcontainerconfigerror",
+    "unbound immediate persistentvolumeclaims",
+    "insufficient nvidia.com/gpu",
+    "unschedulable",
+];
 
 /// A NIM that serves a model of this run.
 #[derive(Debug)]
@@ -124,7 +138,7 @@ pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Re
     let work = async {
         let id = &run.read(run.nemo.base_model_id(&wanted.base_model)).await?;
         if run.store.fact::<bool>(&run.id, &adopted_key(model))? == Some(true) {
-            wait_until_served(run, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
+            wait_until_served(run, None, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
             return Ok(Nim::Adopted);
         }
         base_model::ready(run, candidate, &wanted.base_model).await?;
@@ -138,7 +152,7 @@ pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Re
             .await
             .with_context(|| format!("cannot deploy the NIM of {model}"))?;
         wait_for_rollout(run, wanted, &row).await?;
-        wait_until_served(run, candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
+        wait_until_served(run, Some(&row), candidate, id, step, run.plan.limits.deploy_ms, "deploy").await?;
         if let Some(seconds) = run.seconds_of(&row) {
             run.store.remember(&run.id, &deployed_key(model), &seconds)?;
         }
@@ -175,23 +189,32 @@ pub(super) async fn undeploy_last(run: &RunContext, candidate: &Candidate, nim: 
     }
 }
 
+/// Returns the deployment that this run has made for a candidate, if there is one.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) fn deployment_of(run: &RunContext, candidate: &Candidate) -> anyhow::Result<Option<Resource>> {
+    Ok(run.store.open_resource(&run.id, ResourceKind::Deployment, &base_name(run, candidate)?)?)
+}
+
 /// Releases the deployment that an earlier process of this run left, if there is one.
 ///
 /// # Errors
 /// When the platform does not delete it.
 pub(super) async fn undeploy_leftover(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
-    match run.store.open_resource(&run.id, ResourceKind::Deployment, &base_name(run, candidate)?)? {
+    match deployment_of(run, candidate)? {
         Some(row) if row.platform == run.platform => undeploy(run, candidate, Nim::Ours(row)).await,
         _ => Ok(()),
     }
 }
 
-/// Waits until the NIM proxy lists a model.
+/// Waits until the NIM proxy lists a model, which a deployment of this run serves, if one is given.
 ///
 /// # Errors
-/// When it takes longer than the limit of that key.
+/// When it takes longer than the limit of that key, or the deployment is gone.
 pub(super) async fn wait_until_served(
     run: &RunContext,
+    by: Option<&Resource>,
     candidate: Option<&str>,
     id: &str,
     step: Step,
@@ -203,16 +226,24 @@ pub(super) async fn wait_until_served(
         if run.nemo.served_models().await?.iter().any(|served| served == id) && run.nemo.answers(id).await? {
             return Ok(Some(()));
         }
+        if let Some(row) = by
+            && run.nemo.deployment(&run.plan.platform.namespace, &row.name).await?.is_none()
+        {
+            bail!("deployment {} has disappeared from the platform", row.name);
+        }
         run.progress(candidate, step, None, Some("waiting for the NIM proxy".to_owned()));
         Ok(None)
     })
     .await
 }
 
+/// Waits until a deployment is ready. Tells what the platform says about it whenever that changes, because it may wait for
+/// something that never comes.
 async fn wait_for_rollout(run: &RunContext, wanted: &NimSpec<'_>, row: &Resource) -> anyhow::Result<()> {
     let namespace = &run.plan.platform.namespace;
     let what = format!("deployment {}", row.name);
-    run.wait(&what, names::millis(run.plan.limits.deploy_ms), "deploy", || async {
+    let latest = Mutex::new(String::new());
+    let waited = run.wait(&what, names::millis(run.plan.limits.deploy_ms), "deploy", || async {
         let Some(deployment) = run.nemo.deployment(namespace, &row.name).await? else {
             bail!("deployment {} has disappeared from the platform", row.name);
         };
@@ -221,12 +252,37 @@ async fn wait_for_rollout(run: &RunContext, wanted: &NimSpec<'_>, row: &Resource
             JobStatus::Failed(why) => bail!("deployment {} failed: {why}", row.name),
             JobStatus::Cancelled => bail!("deployment {} was cancelled", row.name),
             JobStatus::Waiting | JobStatus::Running(_) | JobStatus::Unknown(_) => {
+                let detail = deployment.detail.clone().unwrap_or_default();
+                let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                if *latest != detail {
+                    tell_detail(run, row, &latest, &detail)?;
+                    latest.clone_from(&detail);
+                }
                 run.progress(wanted.candidate, wanted.step, None, deployment.detail);
                 Ok(None)
             }
         }
+    });
+    let waited = waited.await;
+    let latest = latest.into_inner().unwrap_or_else(PoisonError::into_inner);
+    waited.map_err(|error| match latest.as_str() {
+        "" => error,
+        detail if error.is::<TooLong>() => {
+            error.context(format!("the platform says of deployment {}: {detail}", row.name))
+        }
+        _ => error,
     })
-    .await
+}
+
+/// Tells a detail that has changed. One that does not heal by waiting is a warning at once.
+fn tell_detail(run: &RunContext, row: &Resource, before: &str, detail: &str) -> anyhow::Result<()> {
+    let lower = detail.to_lowercase();
+    if STUCK.iter().any(|word| lower.contains(word)) {
+        run.warn(format!("deployment {} may never be ready: {detail}", row.name))?;
+    } else if !before.is_empty() {
+        tracing::warn!("deployment {}: {detail}", row.name);
+    }
+    Ok(())
 }
 
 async fn look_up(run: &RunContext, wanted: &NimSpec<'_>, row: Resource, id: &str) -> anyhow::Result<Lookup> {

@@ -17,6 +17,9 @@ const OUTAGE: Duration = Duration::from_secs(120);
 /// The longest pause between two polls.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// The time between two warnings that a service is away.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
+
 /// A wait that exceeded its limit.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} took longer than {} (limits.{key})", in_words(*limit))]
@@ -45,6 +48,7 @@ impl RunContext {
     {
         let started = Instant::now();
         let mut away_since: Option<Instant> = None;
+        let mut told: Option<Instant> = None;
         loop {
             self.stop.check()?;
             // A probe only reads, so it may be dropped.
@@ -59,7 +63,14 @@ impl RunContext {
                     if !is_passing(&error, &mut away_since) {
                         return Err(error.context(format!("cannot wait for {what}")));
                     }
-                    tracing::warn!(error = format!("{error:#}"), "{what}: the service does not answer, still waiting");
+                    // Not at every look: nobody reads the same line a hundred times.
+                    if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                        told = Some(Instant::now());
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            "{what}: the service does not answer, still waiting"
+                        );
+                    }
                 }
             }
             let waited = started.elapsed();

@@ -20,6 +20,7 @@ mod lifecycle;
 mod makespan;
 mod matrix;
 mod openai;
+mod reasons;
 mod resume;
 mod secrets;
 mod signals;

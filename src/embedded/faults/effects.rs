@@ -62,6 +62,7 @@ pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next
         FaultKind::Truncate(bytes) => partial(next.run(request).await, Some(bytes), line, AfterPart::End),
         FaultKind::Stall(bytes) => partial(next.run(request).await, bytes, line, AfterPart::Stall),
         FaultKind::FailJob(why) => doomed(JobFate::Fails(why), &mut request, next).await,
+        FaultKind::StallJob(why) => doomed(JobFate::Stalls(why), &mut request, next).await,
         FaultKind::LoseJob => doomed(JobFate::Lost, &mut request, next).await,
         FaultKind::SlowAdapter(span) => doomed(JobFate::Slow(span), &mut request, next).await,
     }

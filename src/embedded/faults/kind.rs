@@ -26,6 +26,8 @@ pub(super) enum FaultKind {
     Stall(Option<u64>),
     /// Fails the job that the call creates, for this reason.
     FailJob(String),
+    /// Never lets the deployment that the call creates be ready, for this reason.
+    StallJob(String),
     /// Loses the job that the call creates.
     LoseJob,
     /// Delays the listing of the adapter of the job that the call creates.
@@ -102,7 +104,7 @@ pub(super) const CREATES: [(&str, &str); 3] = [
 ];
 
 /// The kinds by name, and how they are written.
-pub(super) const FORMS: [(&str, &str); 14] = [
+pub(super) const FORMS: [(&str, &str); 15] = [
     ("refuse", "refuse"),
     ("delay", "delay=SPAN"),
     ("status", "status=CODE"),
@@ -112,6 +114,7 @@ pub(super) const FORMS: [(&str, &str); 14] = [
     ("truncate", "truncate=BYTES"),
     ("stall", "stall[=BYTES]"),
     ("fail-job", "fail-job[='WHY']"),
+    ("stall-job", "stall-job='WHY'"),
     ("lose-job", "lose-job"),
     ("slow-adapter", "slow-adapter=SPAN"),
     ("expire-auth", "expire-auth"),
@@ -162,6 +165,7 @@ impl FaultKind {
             "truncate" => FaultKind::Truncate(bytes(&given()?)?),
             "stall" => FaultKind::Stall(value.as_deref().map(bytes).transpose()?),
             "fail-job" => FaultKind::FailJob(value.unwrap_or_else(|| NO_REASON.to_owned())),
+            "stall-job" => FaultKind::StallJob(given()?),
             "foreign" => FaultKind::Foreign(foreign(&given()?)?),
             "slow-adapter" => FaultKind::SlowAdapter(span(&name, &given()?, "polls")?),
             plain => {
@@ -193,6 +197,7 @@ impl FaultKind {
             FaultKind::Truncate(_) => "truncate",
             FaultKind::Stall(_) => "stall",
             FaultKind::FailJob(_) => "fail-job",
+            FaultKind::StallJob(_) => "stall-job",
             FaultKind::LoseJob => "lose-job",
             FaultKind::SlowAdapter(_) => "slow-adapter",
             FaultKind::ExpireAuth => "expire-auth",
@@ -215,6 +220,7 @@ impl FaultKind {
         match self {
             FaultKind::FailJob(_) | FaultKind::LoseJob => Some(&CREATES),
             FaultKind::SlowAdapter(_) => Some(&CREATES[..1]),
+            FaultKind::StallJob(_) => Some(&CREATES[2..]),
             _ => None,
         }
     }

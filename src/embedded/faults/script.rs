@@ -68,6 +68,8 @@ struct Due {
 pub(crate) enum JobFate {
     /// Fails for this reason.
     Fails(String),
+    /// Never becomes ready, for this reason.
+    Stalls(String),
     /// Is lost: it does not exist afterwards.
     Lost,
     /// Its adapter is listed later.

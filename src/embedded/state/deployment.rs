@@ -25,6 +25,9 @@ pub(crate) struct Deployment {
     pub(crate) ready: Option<Moment>,
     /// The reason, if it failed.
     pub(crate) failed: Option<String>,
+    /// The reason, if it never becomes ready.
+    #[serde(default)]
+    pub(crate) stalled: Option<String>,
     /// Status reads since it was made, for [`Clock::Polls`].
     #[serde(skip)]
     pub(crate) reads: u32,
@@ -61,6 +64,9 @@ impl Deployment {
         if let Some(why) = &self.failed {
             return ("failed", why.clone());
         }
+        if let Some(why) = &self.stalled {
+            return ("pending", why.clone());
+        }
         match (self.granted, self.ready) {
             (None, _) => ("pending", format!("waiting for {} free GPUs", self.gpus)),
             (_, None) => ("pending", "Model deployment created".into()),
@@ -71,7 +77,10 @@ impl Deployment {
     /// Returns whether its rollout has ended, and the outcome is not recorded yet.
     pub(crate) fn is_due(&self, clock: Clock, now: Moment) -> bool {
         let is_rolled_out = |granted| clock.is_rolled_out(&self.model, granted, now, self.reads);
-        self.ready.is_none() && self.failed.is_none() && self.granted.is_some_and(is_rolled_out)
+        self.ready.is_none()
+            && self.failed.is_none()
+            && self.stalled.is_none()
+            && self.granted.is_some_and(is_rolled_out)
     }
 
     /// Counts a status read.

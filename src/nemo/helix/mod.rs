@@ -33,8 +33,10 @@ pub(super) struct Helix {
 }
 
 /// The only endpoint: all services share one base URL, and none deviates.
-const PLATFORM: Endpoint =
-    Endpoint { base: Base::Nemo, quirks: Quirks { exists_in_text: false, starts_with_errors: false, reads: false } };
+const PLATFORM: Endpoint = Endpoint {
+    base: Base::Nemo,
+    quirks: Quirks { exists_in_text: false, starts_with_errors: false, handed_out: false, reads: false },
+};
 
 /// Returns the path of something in a workspace of a service.
 fn path<'a>(service: &'a str, workspace: &'a str, rest: &[&'a str]) -> Vec<&'a str> {

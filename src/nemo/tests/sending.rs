@@ -256,3 +256,26 @@ async fn options_that_cannot_be_used_say_which() {
     assert_eq!(error.kind, ErrorKind::File("/nowhere/ca.pem".into()));
     assert!(!error.is_unreachable() && !error.is_transient());
 }
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_told_from_a_lost_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("https://{}", listener.local_addr().unwrap());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(include_bytes!("../../../testdata/tls/key.der").to_vec());
+    let certificate = include_bytes!("../../../testdata/tls/cert.der").to_vec().into();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap());
+    let server = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut connection = rustls::ServerConnection::new(config).unwrap();
+        // Ends with the alert of the client.
+        while connection.complete_io(&mut stream).is_ok() {}
+    });
+    let mut options = Fake::replies(Vec::new()).await.options();
+    options.base_urls = BaseUrls { nemo: base.clone(), nim: base.clone(), datastore: base };
+    let error = v1(&options).dataset_entity("n", "d").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Untrusted);
+    assert!(error.is_unreachable() && !error.is_transient() && !error.may_have_been_accepted());
+    server.join().unwrap();
+}

@@ -27,6 +27,8 @@ pub enum ErrorKind {
     File(String),
     /// No connection, so nothing was sent.
     Connect,
+    /// The certificate of the service is not trusted, so nothing was sent.
+    Untrusted,
     /// No response within this time.
     Timeout(Duration),
     /// The connection broke before the answer was complete.
@@ -49,6 +51,8 @@ pub(crate) struct Quirks {
     pub(crate) exists_in_text: bool,
     /// The service answers with 404 or with a body that is not JSON while it starts.
     pub(crate) starts_with_errors: bool,
+    /// The call goes to a link that a service handed out.
+    pub(crate) handed_out: bool,
     /// The call only reads, so an answer that cannot be read may be better the next time.
     pub(crate) reads: bool,
 }
@@ -59,6 +63,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Options(what) => f.write_str(what),
             ErrorKind::File(path) => write!(f, "cannot read {path}"),
             ErrorKind::Connect => f.write_str("no connection"),
+            ErrorKind::Untrusted => f.write_str("the certificate of the service is not trusted"),
             ErrorKind::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             ErrorKind::Interrupted => f.write_str("connection lost before the answer was complete"),
             ErrorKind::Status(refusal) => refusal.fmt(f),
@@ -118,11 +123,20 @@ impl ApiError {
         matches!(self.status(), Some(401 | 403))
     }
 
+    /// Reports whether the call went to a link that a service handed out, most often into its own storage.
+    pub fn is_of_link(&self) -> bool {
+        self.quirks.handed_out
+    }
+
     /// Reports whether the service cannot be used at present (exit code 3): no connection, no response, 5xx, a page of an
     /// ingress, a redirect, 401, 403, or a response that does not fit the API.
     pub fn is_unreachable(&self) -> bool {
         match &self.kind {
-            ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted | ErrorKind::Unreadable(_) => true,
+            ErrorKind::Connect
+            | ErrorKind::Untrusted
+            | ErrorKind::Timeout(_)
+            | ErrorKind::Interrupted
+            | ErrorKind::Unreadable(_) => true,
             ErrorKind::Status(refusal) => {
                 !self.already_exists()
                     && (refusal.page || matches!(refusal.status, 300..=399 | 401 | 403 | 408 | 429 | 500..=599))
@@ -156,7 +170,7 @@ impl ErrorKind {
     /// Reports whether the server may have acted on this one try.
     pub(crate) fn may_have_acted(&self) -> bool {
         match self {
-            ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Connect => false,
+            ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Connect | ErrorKind::Untrusted => false,
             ErrorKind::Timeout(_) | ErrorKind::Interrupted | ErrorKind::Unreadable(_) => true,
             ErrorKind::Status(refusal) => refusal.status == 408 || refusal.status >= 500,
         }
@@ -167,7 +181,7 @@ impl ErrorKind {
 mod tests {
     use super::*;
 
-    const NONE: Quirks = Quirks { exists_in_text: false, starts_with_errors: false, reads: false };
+    const NONE: Quirks = Quirks { exists_in_text: false, starts_with_errors: false, handed_out: false, reads: false };
     const DEPLOYMENTS: Quirks = Quirks { exists_in_text: true, ..NONE };
     const NIM: Quirks = Quirks { starts_with_errors: true, ..NONE };
 

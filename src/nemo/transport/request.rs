@@ -58,7 +58,7 @@ impl Repeat {
             ErrorKind::Timeout(_) | ErrorKind::Interrupted => return self == Repeat::Safe,
             ErrorKind::Status(refusal) => refusal.status,
             ErrorKind::Unreadable(_) => return self == Repeat::Safe,
-            ErrorKind::Options(_) | ErrorKind::File(_) => return false,
+            ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Untrusted => return false,
         };
         match self {
             Repeat::Safe => matches!(status, 408 | 429 | 500..=599),
@@ -166,7 +166,8 @@ impl ApiRequest {
     pub(crate) fn quirks(&self) -> Quirks {
         let of_service = match &self.to {
             Destination::Service(service, _) => service.quirks,
-            Destination::Link(_) | Destination::OwnLink(_) | Destination::Foreign(..) => Quirks::default(),
+            Destination::Link(_) => Quirks { handed_out: true, ..Quirks::default() },
+            Destination::OwnLink(_) | Destination::Foreign(..) => Quirks::default(),
         };
         Quirks { reads: self.method == Method::GET, ..of_service }
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::error::{ApiError, Cause, ErrorKind, Quirks};
 use super::read_json;
 use super::refusal::Refusal;
-use crate::remote_text::{Mask, said};
+use crate::remote_text::{self, Mask, said};
 use crate::retry;
 
 /// The largest error body that is read.
@@ -62,6 +62,8 @@ impl ApiResponse {
 pub(crate) fn without_response(timeout: Duration, error: &reqwest::Error, mask: &Mask) -> (ErrorKind, Option<Cause>) {
     let kind = if error.is_builder() {
         ErrorKind::Options("the request cannot be built".to_owned())
+    } else if remote_text::is_certificate_error(error) {
+        ErrorKind::Untrusted
     } else if error.is_connect() {
         ErrorKind::Connect
     } else if error.is_timeout() {

@@ -47,7 +47,7 @@ impl From<Service> for Endpoint {
         let quirks = Quirks {
             exists_in_text: service == Service::Deployments,
             starts_with_errors: service == Service::Nim,
-            reads: false,
+            ..Quirks::default()
         };
         Endpoint { base, quirks }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::error::{ElasticError, ServerProblem};
 use super::request::{ServerRequest, ServerResponse};
 use crate::data::options::{Fields, IndexAt};
-use crate::remote_text::Mask;
+use crate::remote_text::{self, Mask};
 use crate::retry::{Backoff, retry_after};
 use crate::source::credentials::Credentials;
 
@@ -147,7 +147,7 @@ impl SearchClient {
         let name = self.describe(request);
         let broken = |error: &(dyn std::error::Error + 'static)| {
             let (request, why) = (name.clone(), innermost_cause(error));
-            match is_certificate_error(error) {
+            match remote_text::is_certificate_error(error) {
                 true => (ElasticError::Untrusted { request, why }, None),
                 false => (ElasticError::Unreachable { request, why }, None),
             }
@@ -209,23 +209,4 @@ fn innermost_cause(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
-}
-
-/// Returns true if the connection ended because of the server's certificate.
-fn is_certificate_error(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        // An I/O error hides the error inside it from the chain.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner: Option<&(dyn std::error::Error + 'static)> = inner.map(|inner| inner as _);
-        if [Some(error), inner]
-            .into_iter()
-            .flatten()
-            .any(|error| matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
-        {
-            return true;
-        }
-        cause = inner.filter(|inner| inner.is::<std::io::Error>()).or_else(|| error.source());
-    }
-    false
 }

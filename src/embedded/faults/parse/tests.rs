@@ -38,6 +38,7 @@ fn every_kind_is_read() {
         ("stall=0", FaultKind::Stall(Some(0))),
         ("fail-job", FaultKind::FailJob(NO_REASON.to_owned())),
         ("fail-job='CUDA: out of \"memory\"'", FaultKind::FailJob("CUDA: out of \"memory\"".to_owned())),
+        ("stall-job='no such image'", FaultKind::StallJob("no such image".to_owned())),
         ("lose-job", FaultKind::LoseJob),
         ("slow-adapter=1h", FaultKind::SlowAdapter(HoldSpan::Time(Duration::from_secs(3600)))),
         ("slow-adapter=5polls", FaultKind::SlowAdapter(HoldSpan::Polls(5))),

@@ -102,6 +102,10 @@ async fn create(State(backend): State<Arc<Backend>>, fate: Option<Extension<JobF
         granted: None,
         ready: None,
         failed: None,
+        stalled: match &fate {
+            Some(JobFate::Stalls(why)) => Some(why.clone()),
+            _ => None,
+        },
         reads: 0,
         created_at: nanos_now(),
         async_enabled,
