@@ -5,6 +5,7 @@
 #   scripts/helix-server.sh start [KIND]   prints its URL once it is healthy; a second call prints the same URL
 #   scripts/helix-server.sh stop [KIND...] ends what it has started
 #   scripts/helix-server.sh log [KIND]     prints what the platform has logged
+#   scripts/helix-server.sh calls [KIND]   prints the calls that it has answered, with the statuses
 #   scripts/helix-server.sh fetch          only installs
 #
 # KIND says what of the platform is replaced:
@@ -156,6 +157,9 @@ start() {
     port=$("$environment/bin/python" "$here/free_ports.py")
     echo "$port" >"$folder/port"
     configure "$kind" "$port" "$folder" >"$folder/config.yaml"
+    # The service had another name before 0.8.
+    local evaluations=evals
+    if [[ $version == 0.7.* ]]; then evaluations=evaluator; fi
     local controllers=jobs,models,entities program=("$environment/bin/nemo")
     if [ "$kind" != plain ]; then
         controllers=$controllers,deployments
@@ -171,7 +175,7 @@ start() {
     (
         cd "$folder"
         exec env "${variables[@]}" "${program[@]}" services run --host 127.0.0.1 --port "$port" --config config.yaml \
-            --services auth,entities,secrets,files,models,deployments,jobs,inference-gateway,evals,customization \
+            --services auth,entities,secrets,files,models,deployments,jobs,inference-gateway,$evaluations,customization \
             --controllers "$controllers" >log 2>&1 </dev/null &
         echo $! >pid
     )
@@ -222,6 +226,7 @@ case $command in
 start) start "${kinds[0]}" ;;
 stop) for kind in "${kinds[@]}"; do stop "$kind"; done ;;
 log) cat "$running/${kinds[0]}/log" ;;
+calls) python3 "$here/calls.py" "$running/${kinds[0]}/log" ;;
 fetch) fetch >/dev/null ;;
-*) die "usage: scripts/helix-server.sh start|stop|log|fetch [loop|failing|plain]" ;;
+*) die "usage: scripts/helix-server.sh start|stop|log|calls|fetch [loop|failing|plain]" ;;
 esac

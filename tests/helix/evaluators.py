@@ -28,14 +28,14 @@ NUMBER = {"description": "Continuous numeric metric value.", "title": "Continuou
 ANSWER = "{{ item.response.choices[0].message.content | trim }}"
 CALLS = "{{ item.response.choices[0].message.tool_calls | tojson }}"
 JUDGE_TEMPLATE = {
-    "messages": [{"role": "user", "content": "RIGHT CALLS\n{{ item.response.choices[0].message.tool_calls }}\n"
+    "messages": [{"role": "user", "content": "{{ item.request.messages[-1].content }}\nRIGHT CALLS\n{{ item.response.choices[0].message.tool_calls }}\n"
                   "CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}\n"
                   "End with RATING: 1 or RATING: 0."}],
     "temperature": 0.01,
 }
 RATING = r"(?is).*RATING:\s*([01])"
 
-# What a judge may say. A question always gets the same of these, so both evaluators have to read it.
+# What a judge may say. A request always gets the same of these, so both evaluators have to read it.
 VERDICTS = ["RATING: 1", "RATING: 0", "They are equal.\n\nRATING: 1", "**RATING:** 1", "rating:0", "RATING: 7", "RATING: 10",
             "RATING: 0, no, RATING: 1", "RATING: 1\nRATING: 0\n", "<think>RATING: 1</think>\nRATING: 0", "I cannot tell.", ""]
 
@@ -166,14 +166,15 @@ class Embedded:
 
 
 class Judge(BaseHTTPRequestHandler):
-    """A judge at an OpenAI-compatible endpoint, whose verdict depends on the question alone."""
+    """A judge at an OpenAI-compatible endpoint. Its verdict depends on the user's text alone: ids of calls are random."""
 
     def log_message(self, *_):
         """Is silent."""
 
     def do_POST(self):
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
-        verdict = VERDICTS[zlib.crc32(question.encode()) % len(VERDICTS)]
+        text = question.partition("RIGHT CALLS")[0]
+        verdict = VERDICTS[zlib.crc32(text.encode()) % len(VERDICTS)]
         message = {"role": "assistant", "content": verdict}
         body = json.dumps({"id": "j", "object": "chat.completion", "created": 0, "model": "judge",
                            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
@@ -254,7 +255,8 @@ class Helix:
 
 
 def is_nothing(value):
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    """Tells whether a row has no score: null with the embedded platform, the text `NaN` with Helix."""
+    return value in (None, "NaN") or (isinstance(value, float) and math.isnan(value))
 
 
 def compare(workload, model, ours, theirs):

@@ -12,6 +12,9 @@ use crate::harness::{Folder, Running, project, request, send, skip, testdata};
 pub(crate) const MODEL: &str = "meta/llama-3.2-1b-instruct";
 pub(crate) const ENTITY: &str = "llama-3.2-1b-instruct";
 
+/// The service of evaluations, `evals`, as it was called before 0.8.
+const OLD_EVALS: &str = "evaluator";
+
 /// A platform that the script of this project started, stopped on drop.
 pub(crate) struct Started {
     pub url: String,
@@ -89,6 +92,8 @@ impl Platform {
     }
 
     pub(crate) fn path(&self, service: &str, rest: &str) -> String {
+        let is_known = self.lists.iter().any(|list| list.starts_with("/apis/evals/"));
+        let service = if service == "evals" && !is_known { OLD_EVALS } else { service };
         format!("/apis/{service}/v2/workspaces/{}/{rest}", self.workspace)
     }
 
@@ -131,7 +136,8 @@ impl Platform {
                 // The record of a deleted deployment stays for half a minute.
                 if name.contains("dfwfd-") && one["status"] != "DELETED" {
                     let parts: Vec<&str> = list.split('/').collect();
-                    made.push(format!("{}/{}/{name}", parts[2], parts[6..].join("/")));
+                    let service = if parts[2] == OLD_EVALS { "evals" } else { parts[2] };
+                    made.push(format!("{service}/{}/{name}", parts[6..].join("/")));
                 }
             }
         }

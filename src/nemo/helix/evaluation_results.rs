@@ -117,7 +117,7 @@ mod tests {
     fn a_row_without_a_score_keeps_its_reply() {
         let row = read_row(&json!({"row_index": 3, "item": {"messages": "[]"}, "sample": {"output_text": "x",
             "response": {"choices": [{"message": {"content": "x", "tool_calls": null}}], "usage": {"prompt_tokens": 4}}},
-            "metrics": {"f1": [{"name": "f1", "value": null}]}, "metric_errors": null}));
+            "metrics": {"f1": [{"name": "f1", "value": "NaN"}]}, "metric_errors": null}));
         assert_eq!((row.output_text.as_deref(), row.prompt_tokens), (Some("x"), Some(4)));
         assert!(row.scores["f1"].is_empty() && row.error.is_none() && row.called.is_empty());
         assert_eq!(row.item["request"]["messages"], json!([]));

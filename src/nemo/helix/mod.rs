@@ -26,7 +26,7 @@ pub(super) struct Helix {
     pub(super) transport: Transport,
     /// The version that the platform reports, such as `0.8.1`.
     pub(super) version: String,
-    /// The service of evaluations: `evals`, or `evaluator` before 0.7.
+    /// The service of evaluations: `evals`, or `evaluator` before 0.8.
     pub(super) evals: &'static str,
     /// The workspace of the run: `nmp_namespace`.
     pub(super) workspace: String,
