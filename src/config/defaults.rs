@@ -59,6 +59,11 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("llm_judge_config.pvc_size", "25Gi"),
     ("llm_judge_config.tag", "latest"),
     ("llm_judge_config.registry_base", "nvcr.io/nim"),
+    ("icl_config.max_context_length", "8192"),
+    ("icl_config.reserved_tokens", "2048"),
+    ("icl_config.max_examples", "3"),
+    ("icl_config.min_examples", "1"),
+    ("icl_config.example_selection", "uniform_distribution"),
 ];
 
 /// Returns the default of a key path such as `nims.0.tag`.

@@ -8,6 +8,7 @@ mod candidates;
 mod check;
 mod defaults;
 pub(crate) mod env;
+mod icl;
 mod judge;
 mod locate;
 mod node;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::examples::ExampleRules;
 use crate::data::options::DatasetRequest;
 use crate::data::workload_type::WorkloadType;
 use crate::vocabulary::{Generation, PlatformKind};
@@ -28,6 +29,9 @@ pub(crate) struct Plan {
     /// judged.
     #[serde(default)]
     pub judge: Option<JudgePlan>,
+    /// The evaluation with examples in the prompt (`icl_config`). `None`: not asked for.
+    #[serde(default)]
+    pub icl: Option<IclPlan>,
     pub training: TrainingPlan,
     /// The GPU budget that is configured. `None` leaves it to the run.
     pub gpus: Option<u32>,
@@ -206,6 +210,12 @@ impl JudgePlan {
             JudgePlace::Remote { .. } => 0,
         }
     }
+}
+
+/// The evaluation of base models with examples in the prompt (`icl_config`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct IclPlan {
+    pub rules: ExampleRules,
 }
 
 /// The parameters of every customization job (`training_config` and `lora_config`).

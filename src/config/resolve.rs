@@ -1,4 +1,4 @@
-//! Resolves a tree with all overrides into a plan, or lists every problem. `platform`, `records`, `candidates` and `judge` each
+//! Resolves a tree with all overrides into a plan, or lists every problem. `platform`, `records`, `candidates`, `judge` and `icl` each
 //! resolve their sections.
 
 use std::path::{Path, PathBuf};
@@ -60,6 +60,7 @@ pub(super) fn plan(
     let candidates = resolver.candidates(invocation, platform.kind);
     resolver.require_candidates(invocation);
     let judge = resolver.judge(invocation, platform.kind, data.workload_type, &candidates);
+    let icl = resolver.icl(invocation, &candidates);
     resolver.warn_of_env_file();
     resolver.warn_of_older_judge();
     let training = resolver.training();
@@ -78,6 +79,7 @@ pub(super) fn plan(
         data,
         candidates,
         judge,
+        icl,
         training,
         gpus,
         limits,

@@ -111,7 +111,7 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("limits", KeyType::Section(LIMITS)),
     key("verdict", KeyType::Section(VERDICT)),
     key("cost", KeyType::Section(COST)),
-    key("icl_config", KeyType::Section(ICL)).nullable().later("evaluation with examples in the prompt (ICL)"),
+    key("icl_config", KeyType::Section(ICL)).nullable(),
     key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
     key("embedding_nim_config", KeyType::Section(SERVICE)).nullable().later("example selection by embeddings"),
     key("mlflow_config", KeyType::Section(MLFLOW)).nullable().later("tracking in MLflow"),
@@ -248,7 +248,7 @@ const ICL: &[SchemaKey] = &[
     key("max_examples", KeyType::Integer(0, MANY)),
     key("min_examples", KeyType::Integer(0, MANY)),
     key("example_selection", KeyType::Choice(&["uniform_distribution", "semantic_similarity"])),
-    key("similarity_config", KeyType::Section(SIMILARITY)).nullable(),
+    key("similarity_config", KeyType::Section(SIMILARITY)).nullable().later("the choice of examples by similarity"),
 ];
 
 const SIMILARITY: &[SchemaKey] = &[

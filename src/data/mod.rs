@@ -3,6 +3,7 @@
 pub(crate) mod corpus;
 pub(crate) mod counts;
 pub(crate) mod entry;
+pub(crate) mod examples;
 pub(crate) mod forms;
 pub(crate) mod groups;
 pub(crate) mod intake;

@@ -40,7 +40,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     if let Some(cost) = &cost {
         for (candidate, planned) in candidates.iter_mut().zip(&plan.candidates) {
             let all = &mut candidate.evaluations;
-            for evaluation in [&mut all.base, &mut all.customized].into_iter().flatten() {
+            for evaluation in [&mut all.base, &mut all.icl, &mut all.customized].into_iter().flatten() {
                 cost::enter(&plan.cost, cost, evaluation, planned.gpus);
             }
         }
@@ -138,7 +138,7 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
         }),
         evaluations: Evaluations {
             base: evaluation(ModelVariant::Base)?,
-            icl: None,
+            icl: evaluation(ModelVariant::Icl)?,
             customized: evaluation(ModelVariant::Customized)?,
         },
     })

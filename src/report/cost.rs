@@ -60,8 +60,7 @@ pub(super) fn rows(report: &Report) -> Vec<[String; 8]> {
         row("teacher, as logged".to_owned(), &usage, told.usage_rows, currency)
     });
     let candidate = |one: &Candidate| {
-        let all = &one.evaluations;
-        let last = all.customized.as_ref().or(all.base.as_ref())?;
+        let last = one.evaluations.last()?;
         Some(row(one.model.clone(), &last.usage?, last.rows?, currency))
     };
     teacher.into_iter().chain(report.candidates.iter().filter_map(candidate)).collect()

@@ -25,12 +25,8 @@ pub(crate) fn text(report: &Report) -> String {
     let workload = report.workload.as_deref().unwrap_or_default();
     of_run(&mut metrics, report, workload);
     for candidate in &report.candidates {
-        let all = &candidate.evaluations;
-        let evaluations = [("base", &all.base), ("icl", &all.icl), ("customized", &all.customized)];
-        for (which, evaluation) in evaluations {
-            if let Some(evaluation) = evaluation {
-                of_evaluation(&mut metrics, [workload, &candidate.model, which], evaluation);
-            }
+        for (which, evaluation) in candidate.evaluations.all() {
+            of_evaluation(&mut metrics, [workload, &candidate.model, which], evaluation);
         }
         of_candidate(&mut metrics, workload, candidate);
     }

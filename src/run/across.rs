@@ -24,7 +24,7 @@ pub(crate) struct PastModel {
 }
 
 impl PastModel {
-    /// Returns `MODEL:base` or `MODEL:customized`.
+    /// Returns `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
     pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.model, self.variant.as_str())
     }
@@ -58,7 +58,7 @@ impl<'a> PastRun<'a> {
         let plan: Plan = store.plan(id)?;
         let mut models = Vec::new();
         for candidate in &plan.candidates {
-            for variant in [ModelVariant::Base, ModelVariant::Customized] {
+            for variant in ModelVariant::ALL {
                 let key = evaluation_key(&candidate.model_name, variant);
                 if let Some(fact) = store.fact::<EvaluationFact>(id, &key)? {
                     models.push(PastModel { model: candidate.model_name.clone(), variant, fact });

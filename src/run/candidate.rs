@@ -24,7 +24,7 @@ struct NoAdapter;
 /// # Errors
 /// When a step fails. Steps that run side by side are all awaited first: a create in flight is never dropped.
 pub(super) async fn drive(run: &RunContext, candidate: &Candidate, leases: &mut Leases) -> anyhow::Result<()> {
-    if is_all_evaluated(&run.store, &run.id, candidate)? {
+    if is_all_evaluated(&run.store, &run.id, &run.plan, candidate)? {
         return Ok(());
     }
     let Leases { nim, training, .. } = leases;
@@ -80,10 +80,11 @@ async fn serve(
             return Err(error);
         }
     };
-    let base = Box::pin(evaluate_base(run, candidate));
+    let base = Box::pin(evaluate_base(run, candidate, ModelVariant::Base));
+    let icl = Box::pin(evaluate_base(run, candidate, ModelVariant::Icl));
     let customized = Box::pin(evaluate_customized(run, candidate, trained));
-    let (base, customized) = tokio::join!(base, customized);
-    let evaluated = base.and(customized);
+    let (base, icl, customized) = tokio::join!(base, icl, customized);
+    let evaluated = base.and(icl).and(customized);
     if evaluated.is_err() {
         // The end of the run releases everything.
         run.stop.check()?;
@@ -110,9 +111,13 @@ async fn adapter(mut trained: Trained) -> Result<String, NoAdapter> {
     told.clone().ok_or(NoAdapter)
 }
 
-async fn evaluate_base(run: &RunContext, candidate: &Candidate) -> anyhow::Result<()> {
+/// Evaluates the base model, as it is or with examples in the prompt, if that is planned.
+async fn evaluate_base(run: &RunContext, candidate: &Candidate, variant: ModelVariant) -> anyhow::Result<()> {
+    if !variant.is_planned(&run.plan, candidate) {
+        return Ok(());
+    }
     let id = base_model::id(run, candidate).await?;
-    evaluate::evaluate(run, candidate, ModelVariant::Base, &id).await.map(drop)
+    evaluate::evaluate(run, candidate, variant, &id).await.map(drop)
 }
 
 async fn evaluate_customized(run: &RunContext, candidate: &Candidate, trained: Option<Trained>) -> anyhow::Result<()> {

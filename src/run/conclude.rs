@@ -20,7 +20,7 @@ use crate::vocabulary::PlatformKind;
 
 /// One evaluated model of a candidate.
 struct Evaluated {
-    /// `MODEL:base` or `MODEL:customized`.
+    /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
     name: String,
     candidate: usize,
     variant: ModelVariant,
@@ -31,7 +31,11 @@ struct Evaluated {
 impl Evaluated {
     /// Returns the name for people, such as `customized meta/llama-3.2-1b-instruct`.
     fn in_words(&self, candidates: &[Candidate]) -> String {
-        format!("{} {}", self.variant.as_str(), candidates[self.candidate].model_name)
+        let model = &candidates[self.candidate].model_name;
+        match self.variant {
+            ModelVariant::Icl => format!("{model} with examples"),
+            ModelVariant::Base | ModelVariant::Customized => format!("{} {model}", self.variant.as_str()),
+        }
     }
 }
 
@@ -40,7 +44,7 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     let Some(manifest) = run.store.fact::<Manifest>(&run.id, MANIFEST)? else { return Ok(()) };
     let mut evaluated = Vec::new();
     for (place, candidate) in run.plan.candidates.iter().enumerate() {
-        for variant in [ModelVariant::Base, ModelVariant::Customized] {
+        for variant in ModelVariant::ALL {
             let key = evaluation_key(&candidate.model_name, variant);
             if let Some(fact) = run.store.fact::<EvaluationFact>(&run.id, &key)? {
                 let rows = rows::read(&run.dir.join(&fact.file))?;
@@ -104,6 +108,7 @@ impl Comparer<'_> {
             let words: Vec<String> = evaluated.iter().map(|one| one.in_words(candidates)).collect();
             warnings.extend(flips(&words, &pairs, &decided, &decide(&lenient, self.margin)));
         }
+        warnings.extend(needless(candidates, evaluated, &pairs, &decided));
         let (model, sentence) = self.recommended(candidates, evaluated, &finals, best, &pairs, &decided);
         ConclusionFact { comparisons, sentence, model, warnings }
     }
@@ -125,7 +130,7 @@ impl Comparer<'_> {
     fn warnings(&self, candidates: &[Candidate], evaluated: &[Evaluated], finals: &[usize]) -> Vec<String> {
         let mut told = Vec::new();
         for &place in finals {
-            let own_base = place.checked_sub(1).filter(|&base| evaluated[base].candidate == evaluated[place].candidate);
+            let own_base = sibling(evaluated, place, ModelVariant::Base).filter(|base| *base != place);
             if let Some(same) = own_base.and_then(|base| same_replies(&evaluated[base], &evaluated[place])) {
                 told.push(format!("{}: {same}", evaluated[place].in_words(candidates)));
             }
@@ -194,13 +199,17 @@ impl Comparer<'_> {
         let model = &candidates[one.candidate].model_name;
         let score = one.fact.scores.get(self.metric()).map_or(0.0, |score| score.value);
         let metric = if self.is_classification() { "macro F1" } else { "name and arguments" };
-        let base = pairs.iter().position(|&(a, b)| b == chosen && evaluated[a].candidate == one.candidate);
-        let base = base.and_then(|at| decided.get(at)).map(against_base);
+        let against = |variant| {
+            let other = sibling(evaluated, chosen, variant)?;
+            decided.get(pairs.iter().position(|&(a, b)| b == chosen && a == other)?)
+        };
+        let base = against(ModelVariant::Base).map(|decision| stands(decision, "its base"));
+        let icl = against(ModelVariant::Icl).map(|decision| stands(decision, "its base with examples"));
         let among = (finals.len() > 1).then(|| match best.filter(|best| *best != chosen) {
             None => "and the best of the candidates".to_owned(),
             Some(best) => format!("and not worse than {}", candidates[evaluated[best].candidate].model_name),
         });
-        let reasons: String = base.into_iter().chain(among).map(|reason| format!(", {reason}")).collect();
+        let reasons: String = base.into_iter().chain(icl).chain(among).map(|reason| format!(", {reason}")).collect();
         let decision = "Whether it takes over is for a person to decide.";
         let sentence = format!("Look at {model} first: {metric} {score:.3}{reasons}. {decision}");
         (Some(model.clone()), sentence)
@@ -217,14 +226,37 @@ fn flips(names: &[String], pairs: &[(usize, usize)], strict: &[Decision], lenien
     pairs.iter().zip(strict).zip(lenient).filter_map(flip).collect()
 }
 
-/// Says how a customized model stands to its base.
-fn against_base(decision: &Decision) -> String {
+/// Returns a warning for each customized model that its base with examples equals or beats.
+fn needless(
+    candidates: &[Candidate],
+    evaluated: &[Evaluated],
+    pairs: &[(usize, usize)],
+    decided: &[Decision],
+) -> Vec<String> {
+    let warning = |(&(a, b), decision): (&(usize, usize), &Decision)| {
+        let (icl, customized) = (&evaluated[a], &evaluated[b]);
+        let own = icl.candidate == customized.candidate && icl.variant == ModelVariant::Icl;
+        let needless = own && matches!(decision.standing, Standing::Same | Standing::Worse);
+        let stands = stands(decision, "its base with examples, which needs no training");
+        needless.then(|| format!("{} is {stands}", customized.in_words(candidates)))
+    };
+    pairs.iter().zip(decided).filter_map(warning).collect()
+}
+
+/// Says how a model stands to another one of its candidate.
+fn stands(decision: &Decision, other: &str) -> String {
     match decision.standing {
-        Standing::Better => "better than its base".to_owned(),
-        Standing::Same => "the same as its base".to_owned(),
-        Standing::Worse => "worse than its base".to_owned(),
-        Standing::CannotTell => format!("against its base {decision}"),
+        Standing::Better => format!("better than {other}"),
+        Standing::Same => format!("the same as {other}"),
+        Standing::Worse => format!("worse than {other}"),
+        Standing::CannotTell => format!("against {other} {decision}"),
     }
+}
+
+/// Returns the place of another variant of the same candidate.
+fn sibling(evaluated: &[Evaluated], place: usize, variant: ModelVariant) -> Option<usize> {
+    let candidate = evaluated[place].candidate;
+    evaluated.iter().position(|one| one.candidate == candidate && one.variant == variant)
 }
 
 fn of_fact(fact: &EvaluationFact) -> Vec<Warning> {
@@ -234,21 +266,18 @@ fn of_fact(fact: &EvaluationFact) -> Vec<Warning> {
 
 /// Returns the last evaluation of each candidate.
 fn finals(evaluated: &[Evaluated]) -> Vec<usize> {
-    let is_last = |place: &usize| {
-        let one = &evaluated[*place];
-        one.variant == ModelVariant::Customized
-            || !evaluated
-                .iter()
-                .any(|other| other.candidate == one.candidate && other.variant == ModelVariant::Customized)
-    };
+    let is_last =
+        |place: &usize| evaluated.get(place + 1).is_none_or(|next| next.candidate != evaluated[*place].candidate);
     (0..evaluated.len()).filter(is_last).collect()
 }
 
-/// Returns the pairs to compare, each with the model that is the measure first: every base with its customized model, the
-/// best with every other candidate, and the others with each other.
+/// Returns the pairs to compare, each with the model that is the measure first: the variants of each candidate, the best with
+/// every other candidate, and the others with each other.
 fn pairs(evaluated: &[Evaluated], finals: &[usize], best: Option<usize>) -> Vec<(usize, usize)> {
-    let own = (1..evaluated.len()).filter(|&place| evaluated[place - 1].candidate == evaluated[place].candidate);
-    let mut pairs: Vec<(usize, usize)> = own.map(|place| (place - 1, place)).collect();
+    let of = |place: usize| evaluated[place].candidate;
+    let earlier =
+        |place: usize| (0..place).filter(move |&other| of(other) == of(place)).map(move |other| (other, place));
+    let mut pairs: Vec<(usize, usize)> = (0..evaluated.len()).flat_map(earlier).collect();
     let others: Vec<usize> = finals.iter().copied().filter(|place| Some(*place) != best).collect();
     pairs.extend(best.into_iter().flat_map(|best| others.iter().map(move |&other| (best, other))));
     pairs.extend(others.iter().enumerate().flat_map(|(at, &one)| others[at + 1..].iter().map(move |&two| (one, two))));

@@ -99,7 +99,15 @@ async fn split(run: &RunContext) -> anyhow::Result<Manifest> {
     .await
 }
 
-async fn hold(run: &RunContext, suffix: &str, files: &[(&std::path::PathBuf, &str)]) -> anyhow::Result<Resource> {
+/// Holds a dataset of these local files, each with its path in the dataset.
+///
+/// # Errors
+/// When the platform does not take it.
+pub(super) async fn hold(
+    run: &RunContext,
+    suffix: &str,
+    files: &[(&std::path::PathBuf, &str)],
+) -> anyhow::Result<Resource> {
     let base = names::of_run(&run.id, suffix);
     let namespace = &run.plan.platform.namespace;
     let wanted = |row: &Resource| NewDataset {

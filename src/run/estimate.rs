@@ -79,6 +79,7 @@ fn measured(store: &Store, run: &str, candidate: &Candidate) -> anyhow::Result<O
         None => Some(0.0),
         Some(_) => store.fact::<TrainingFact>(run, &training_key(model))?.and_then(|fact| fact.seconds),
     };
+    // The evaluations run side by side, the customized one last.
     let evaluation = evaluation(ModelVariant::Customized)?.or(evaluation(ModelVariant::Base)?);
     Ok(match (deployment, training, evaluation) {
         (Some(deployment), Some(training), Some(evaluation)) => {

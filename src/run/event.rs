@@ -146,6 +146,8 @@ pub enum Step {
     Split,
     /// Uploads and registers the datasets.
     Upload,
+    /// Writes and uploads the eval set with examples in its prompts.
+    Examples,
     /// Trains and measures the floor, a classifier on this machine.
     Floor,
     /// Deploys the judge, or asks a remote one whether it answers.
@@ -153,6 +155,8 @@ pub enum Step {
     /// Deploys the NIM and waits until it serves.
     Deploy,
     BaseEvaluation,
+    /// With examples in the prompt.
+    IclEvaluation,
     /// The LoRA customization.
     Train,
     /// Waits until the NIM serves the adapter.
@@ -170,10 +174,12 @@ impl Step {
         match self {
             Step::Split => "datasets",
             Step::Upload => "upload",
+            Step::Examples => "examples",
             Step::Floor => "floor",
             Step::Judge => "judge",
             Step::Deploy => "deploy",
             Step::BaseEvaluation => "evaluate base",
+            Step::IclEvaluation => "evaluate with examples",
             Step::Train => "train",
             Step::Adapter => "load adapter",
             Step::CustomizedEvaluation => "evaluate customized",

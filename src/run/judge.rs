@@ -81,7 +81,7 @@ pub(crate) async fn make_ready(run: &RunContext, todo: &[&Candidate]) -> anyhow:
     }
     let mut evaluated = true;
     for candidate in todo {
-        evaluated &= is_all_evaluated(&run.store, &run.id, candidate)?;
+        evaluated &= is_all_evaluated(&run.store, &run.id, &run.plan, candidate)?;
     }
     if evaluated {
         return Ok(());

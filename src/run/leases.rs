@@ -99,7 +99,7 @@ pub(super) async fn first_leases(run: &RunContext, candidates: &[&Candidate]) ->
 
 /// Returns what a candidate begins with. `None` if it is evaluated.
 async fn first_share(run: &RunContext, candidate: &Candidate) -> anyhow::Result<Option<Share>> {
-    if is_all_evaluated(&run.store, &run.id, candidate)? {
+    if is_all_evaluated(&run.store, &run.id, &run.plan, candidate)? {
         return Ok(None);
     }
     let trains = candidate.customizer.is_some() && !customize::is_trained(run, candidate).await?;

@@ -13,6 +13,7 @@ mod deploy;
 pub(crate) mod estimate;
 mod evaluate;
 pub(crate) mod event;
+mod examples;
 mod floor;
 pub(crate) mod gates;
 pub(crate) mod gpus;
@@ -145,9 +146,10 @@ async fn flywheel(run: &Arc<RunContext>) -> Vec<anyhow::Result<()>> {
     ends
 }
 
-/// Makes what all candidates need: the datasets and the judge.
+/// Makes what all candidates need: the datasets, the examples and the judge.
 async fn prepare(run: &RunContext, todo: &[usize]) -> anyhow::Result<Manifest> {
     let sets = datasets::make_and_hold(run).await?;
+    examples::make_and_hold(run).await?;
     let todo: Vec<&Candidate> = todo.iter().map(|&index| &run.plan.candidates[index]).collect();
     judge::make_ready(run, &todo).await?;
     Ok(sets)

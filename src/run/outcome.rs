@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::plan::Candidate;
+use crate::config::plan::{Candidate, Plan};
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
 use crate::store::Store;
@@ -25,6 +25,9 @@ pub(crate) const PLATFORM_VERSION: &str = "platform-version";
 
 /// The key of the version of dfwfd that worked on the run last.
 pub(crate) const DFWFD_VERSION: &str = "dfwfd-version";
+
+/// The key of the counts of the eval rows with examples.
+pub(crate) const EXAMPLES: &str = "examples";
 
 /// The key of the manifest of the datasets.
 pub(crate) const MANIFEST: &str = "manifest";
@@ -62,15 +65,30 @@ pub(crate) fn deployed_key(model: &str) -> String {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ModelVariant {
     Base,
+    /// With examples in the prompt.
+    Icl,
     /// With the adapter.
     Customized,
 }
 
 impl ModelVariant {
+    /// Every variant, in the order of reports. The last that was evaluated stands for its candidate.
+    pub(crate) const ALL: [ModelVariant; 3] = [ModelVariant::Base, ModelVariant::Icl, ModelVariant::Customized];
+
+    /// Tells whether a plan evaluates this variant of a candidate.
+    pub(crate) fn is_planned(self, plan: &Plan, candidate: &Candidate) -> bool {
+        match self {
+            ModelVariant::Base => true,
+            ModelVariant::Icl => plan.icl.is_some(),
+            ModelVariant::Customized => candidate.customizer.is_some(),
+        }
+    }
+
     /// Returns the word for the variant in keys, names and reports.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             ModelVariant::Base => "base",
+            ModelVariant::Icl => "icl",
             ModelVariant::Customized => "customized",
         }
     }
@@ -135,7 +153,7 @@ pub(crate) struct EvaluationFact {
 /// Two models compared on the same rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ComparisonFact {
-    /// `MODEL:base` or `MODEL:customized`: the measure.
+    /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`: the measure.
     pub a: String,
     /// The model that is compared with it.
     pub b: String,
@@ -160,26 +178,16 @@ pub(crate) struct ConclusionFact {
     pub warnings: Vec<String>,
 }
 
-/// Tells whether an evaluation of a candidate is done.
-///
-/// # Errors
-/// When the store cannot be read.
-pub(crate) fn is_evaluated(
-    store: &Store,
-    run: &str,
-    candidate: &Candidate,
-    variant: ModelVariant,
-) -> anyhow::Result<bool> {
-    let key = evaluation_key(&candidate.model_name, variant);
-    Ok(store.fact::<EvaluationFact>(run, &key)?.is_some())
-}
-
 /// Tells whether all evaluations of a candidate are done.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) fn is_all_evaluated(store: &Store, run: &str, candidate: &Candidate) -> anyhow::Result<bool> {
-    let trained = candidate.customizer.is_some();
-    Ok(is_evaluated(store, run, candidate, ModelVariant::Base)?
-        && (!trained || is_evaluated(store, run, candidate, ModelVariant::Customized)?))
+pub(crate) fn is_all_evaluated(store: &Store, run: &str, plan: &Plan, candidate: &Candidate) -> anyhow::Result<bool> {
+    for variant in ModelVariant::ALL.into_iter().filter(|variant| variant.is_planned(plan, candidate)) {
+        let key = evaluation_key(&candidate.model_name, variant);
+        if store.fact::<EvaluationFact>(run, &key)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

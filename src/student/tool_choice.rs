@@ -5,9 +5,10 @@
 use super::adapter::Adapter;
 use super::arguments::{adapt, common_words, words};
 use super::conversation::{Message, last_user_text};
+use super::overlap::{grams, shared_grams};
+use super::shown;
 use super::size::StudentSize;
 use super::tool_call::{CallExample, Tool, ToolCall};
-use super::untrained::{grams, shared_grams};
 
 /// The training rows of one function that are compared with a text.
 const MAX_COMPARED: usize = 512;
@@ -54,19 +55,35 @@ fn nearest<'a>(rows: impl Iterator<Item = &'a CallExample>, text: &str) -> Optio
     best.map(|(_, kept)| kept)
 }
 
-/// Returns the call of the untrained student, without arguments. Returns none when no tool shares anything with the
-/// user's last message, unless a call is `forced`.
+/// Returns the call of the untrained student: with the arguments of the nearest example in the prompt that calls the
+/// function, adapted to the question, or without arguments. Returns none when no tool shares anything with the user's last
+/// message, unless a call is `forced`.
 pub fn untrained_call(size: StudentSize, messages: &[Message], tools: &[Tool], forced: bool) -> Option<ToolCall> {
-    let text = grams(size, last_user_text(messages));
+    let question = last_user_text(messages);
+    let text = grams(size, question);
+    let examples = shown::examples(messages);
+    let nearness = shown::nearness(size, &examples, &text);
+    // The nearest example of a function with its call. The first of equals wins.
+    let nearest = |name: &str| {
+        let calls = examples.iter().zip(&nearness).filter_map(|(example, near)| {
+            let call = example.calls.iter().find(|call| call.name == name)?;
+            Some((*near, example, call))
+        });
+        calls.rev().max_by_key(|(near, ..)| *near)
+    };
     let mut best: Option<(usize, &Tool)> = None;
     for tool in tools {
         let described = format!("{} {}", tool.name.replace(['_', '-', '.'], " "), tool.description);
-        let shared = shared_grams(size, &described, &text);
+        let shared = shared_grams(size, &described, &text) + nearest(&tool.name).map_or(0, |(near, ..)| near);
         if (shared > 0 || forced) && best.is_none_or(|(most, _)| shared > most) {
             best = Some((shared, tool));
         }
     }
-    best.map(|(_, tool)| ToolCall { name: tool.name.clone(), arguments: "{}".to_owned() })
+    best.map(|(_, tool)| {
+        let arguments =
+            nearest(&tool.name).map(|(_, example, call)| adapt(&call.arguments, &example.question, question));
+        ToolCall { name: tool.name.clone(), arguments: arguments.unwrap_or_else(|| "{}".to_owned()) }
+    })
 }
 
 #[cfg(test)]
@@ -74,6 +91,33 @@ mod tests {
     use super::super::{Example, TrainOptions, calls_as_reply, train};
     use super::*;
     use std::ops::ControlFlow;
+
+    #[test]
+    fn an_untrained_student_takes_functions_and_arguments_from_examples() {
+        let tools = ["quote", "chart"].map(|name| Tool { name: name.into(), description: String::new() });
+        let call = |system: &str| {
+            let asked = [Message::new("system", system), Message::new("user", "what does XY cost today")];
+            untrained_call(StudentSize::Small, &asked, &tools, true).unwrap()
+        };
+        let bare = call("Call one.");
+        assert_eq!(
+            (bare.name.as_str(), bare.arguments.as_str()),
+            ("quote", "{}"),
+            "the first, because a call is forced"
+        );
+        let example = |question: &str, name: &str| {
+            format!(
+                "user: {question}\nassistant: \ntool calls: [{{\"function\":{{\"name\":\"{name}\",\"arguments\":{{\"symbol\":\"AB\"}}}}}}]\n\n"
+            )
+        };
+        let shown = format!(
+            "{}{}Call one.",
+            example("draw AB of last year", "quote"),
+            example("what does AB cost today", "chart")
+        );
+        let taught = call(&shown);
+        assert_eq!((taught.name.as_str(), taught.arguments.as_str()), ("chart", "{\"symbol\":\"XY\"}"));
+    }
 
     #[test]
     fn what_is_saved_calls_the_same() {

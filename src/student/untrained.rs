@@ -1,9 +1,10 @@
 //! The untrained student. Finds the labels and the text in a prompt that it has never seen, and picks the label that
-//! shares most n-grams with the text.
+//! shares most n-grams with the text. Examples in the prompt count for their labels.
 
 use super::conversation::{Message, last_user_text};
-use super::features::{char_grams, hash, word_grams};
+use super::overlap::{grams, shared_grams};
 use super::reply::label_reply;
+use super::shown::{self, ShownExample};
 use super::size::StudentSize;
 
 /// A line without a colon and with more words than this is an instruction, not a label.
@@ -25,13 +26,20 @@ pub fn untrained_reply(size: StudentSize, messages: &[Message]) -> String {
         last.to_string()
     };
     let text = grams(size, &text);
+    let examples = shown::examples(messages);
+    let nearness = shown::nearness(size, &examples, &text);
+    let shown = examples.iter().filter_map(|example| example.label.as_deref());
+    labels.extend(shown.map(|name| ListedLabel { name, description: "" }));
     let mut best: Option<(usize, &str)> = None;
     for label in &labels {
         let described = match size {
             StudentSize::Small => label.name.to_string(),
             StudentSize::Large => format!("{} {}", label.name, label.description),
         };
-        let shared = shared_grams(size, &described, &text);
+        let of_label =
+            |(example, near): (&ShownExample, &usize)| (example.label.as_deref() == Some(label.name)).then_some(*near);
+        let shown = examples.iter().zip(&nearness).filter_map(of_label).max().unwrap_or_default();
+        let shared = shared_grams(size, &described, &text) + shown;
         if shared > best.map_or(0, |(most, _)| most) {
             best = Some((shared, label.name));
         }
@@ -71,26 +79,6 @@ fn without_labels(message: &str) -> String {
         return after;
     }
     lines[..last].iter().filter(|line| label(line).is_none()).copied().collect::<Vec<_>>().join("\n")
-}
-
-/// Returns the distinct n-grams of a text as sorted hashes.
-pub(super) fn grams(size: StudentSize, text: &str) -> Vec<u64> {
-    let text = text.to_lowercase();
-    let mut grams = Vec::new();
-    word_grams(&text, (1, 1), &mut |gram| grams.push(hash(0, gram.as_bytes())));
-    let runs = match size {
-        StudentSize::Small => (3, 3),
-        StudentSize::Large => (3, 5),
-    };
-    char_grams(&text, runs, &mut |gram| grams.push(hash(1, gram.as_bytes())));
-    grams.sort_unstable();
-    grams.dedup();
-    grams
-}
-
-/// Counts the distinct n-grams of `described` that are among `grams`.
-pub(super) fn shared_grams(size: StudentSize, described: &str, grams: &[u64]) -> usize {
-    self::grams(size, described).iter().filter(|gram| grams.binary_search(gram).is_ok()).count()
 }
 
 #[cfg(test)]
@@ -140,6 +128,18 @@ mod tests {
             let messages = [Message::new("user", user)];
             assert_eq!(untrained_reply(StudentSize::Small, &messages), "[[[Dividends]]]", "{messages:?}");
         }
+    }
+
+    #[test]
+    fn examples_in_the_prompt_count_for_their_labels() {
+        let taught = |examples: &str, user: &str| ask(StudentSize::Small, &format!("{examples}{SYSTEM}"), user);
+        let examples = "user: Acme lifts payout\nassistant: [[[Dividends]]]\n\nuser: Acme sales of autumn\nassistant: [[[Earnings]]]\n\n";
+        assert_eq!(taught("", "Bolt lifts payout"), NO_LABEL);
+        assert_eq!(taught(examples, "Bolt lifts payout"), "[[[Dividends]]]");
+        // A label that no list names is known from its example.
+        let alone = ask(StudentSize::Small, &format!("{examples}Classify."), "Bolt lifts payout");
+        assert_eq!(alone, "[[[Dividends]]]");
+        assert_eq!(taught(examples, "Ж 99"), NO_LABEL, "all examples are equally far");
     }
 
     #[test]

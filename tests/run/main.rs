@@ -14,6 +14,7 @@ mod harness;
 mod control;
 mod crash;
 mod faults;
+mod icl;
 mod judge;
 mod lifecycle;
 #[cfg(target_os = "linux")]

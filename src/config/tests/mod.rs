@@ -248,10 +248,11 @@ fn features_that_are_not_built_are_warned_about_once_each() {
         plan.warnings.iter().map(|text| text.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(warnings("financial"), ["mlflow_config"]);
-    assert_eq!(warnings("blueprint"), ["icl_config", "nims.0.customizer_configs.target", "llm_judge_config"]);
+    let told = ["nims.0.customizer_configs.target", "icl_config.max_context_length", "llm_judge_config"];
+    assert_eq!(warnings("blueprint"), told);
     assert_eq!(
         warnings("blueprint_local_judge"),
-        ["mlflow_config", "icl_config", "icl_config.similarity_config.embedding_nim_config.api_key"]
+        ["mlflow_config", "icl_config.similarity_config", "icl_config.similarity_config.embedding_nim_config.api_key"]
     );
 }
 

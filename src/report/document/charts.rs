@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Data, Datum, Range};
 use super::extras::PastRun;
-use super::words::{capitalised, evaluations, number, shown};
+use super::words::{capitalised, number, shown};
 use crate::report::json::{Candidate, Report};
 use crate::report::metrics::metric_label;
 use crate::vocabulary::LossPoint;
@@ -41,7 +41,7 @@ pub(super) fn last_loss(candidate: &Candidate) -> Option<String> {
 /// Draws the score of each candidate against what its requests cost.
 pub(super) fn cost(report: &Report, metric: &str) -> Option<Chart> {
     let datum = |candidate: &Candidate| {
-        let (which, evaluation) = evaluations(candidate).last()?;
+        let (which, evaluation) = candidate.evaluations.all().pop()?;
         let (score, cost) = (evaluation.scores.get(metric)?, evaluation.usage?.cost_per_1000?);
         let label = format!("{} {which}: {} for {cost:.4}", shown(&candidate.model), number(score.value));
         let name = candidate.model.rsplit('/').next().map(shown);

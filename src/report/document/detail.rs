@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::chart::Chart;
 use super::charts;
 use super::extras::{EvaluatedRows, WrongRow};
-use super::words::{evaluations, label, number, shown};
+use super::words::{label, number, shown};
 use crate::report::json::{Candidate, Evaluation};
 use crate::report::text::{count, counted};
 use crate::score::classification::ClassScore;
@@ -65,7 +65,7 @@ struct HeatCell {
 impl Detail {
     /// Shows the last evaluation of a candidate beside its first.
     pub(super) fn of(candidate: &Candidate, rows: &[EvaluatedRows]) -> Option<Detail> {
-        let (which, last) = evaluations(candidate).last()?;
+        let (which, last) = candidate.evaluations.all().pop()?;
         let before = candidate.evaluations.base.as_ref().filter(|_| which != "base");
         let wrong = rows.iter().find(|rows| rows.model == candidate.model);
         let all = wrong.map_or(0, |rows| rows.wrong.len());

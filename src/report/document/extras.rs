@@ -77,8 +77,11 @@ fn wrong_rows(store: &Store, report: &Report, state_dir: &Path) -> anyhow::Resul
     };
     let mut found = Vec::new();
     for candidate in &report.candidates {
-        let fact = |variant| store.fact::<EvaluationFact>(&report.run, &evaluation_key(&candidate.model, variant));
-        let Some(fact) = fact(ModelVariant::Customized)?.or(fact(ModelVariant::Base)?) else { continue };
+        let mut last = None;
+        for variant in ModelVariant::ALL {
+            last = store.fact::<EvaluationFact>(&report.run, &evaluation_key(&candidate.model, variant))?.or(last);
+        }
+        let Some(fact) = last else { continue };
         let file = state_dir.join("runs").join(&report.run).join(&fact.file);
         // A folder that was deleted must not take the numbers with it.
         if !file.exists() {

@@ -7,7 +7,7 @@ use super::chart::Chart;
 use super::charts;
 use super::detail::Detail;
 use super::extras::Extras;
-use super::words::{capitalised, evaluations, interval, label, number, shown};
+use super::words::{capitalised, interval, label, number, shown};
 use crate::report::cost;
 use crate::report::json::{self, Candidate, Evaluation, Report};
 use crate::report::metrics::metric_label;
@@ -207,7 +207,11 @@ fn model(candidate: &Candidate, metric: &str) -> Model {
         None if candidate.evaluations.customized.is_none() => Some(candidate.state.as_str().to_owned()),
         None => None,
     };
-    Model { name: shown(&candidate.model), bars: evaluations(candidate).filter_map(bar).collect(), note }
+    Model {
+        name: shown(&candidate.model),
+        bars: candidate.evaluations.all().into_iter().filter_map(bar).collect(),
+        note,
+    }
 }
 
 fn comparisons(report: &Report) -> Vec<Comparison> {
@@ -230,7 +234,7 @@ fn score_table(report: &Report) -> Option<ScoreTable> {
     let mut columns: Vec<(ScoreColumn, &Evaluation)> = Vec::new();
     for candidate in &report.candidates {
         let column = |which| ScoreColumn { model: shown(&candidate.model), which: label(which) };
-        columns.extend(evaluations(candidate).map(|(which, one)| (column(which), one)));
+        columns.extend(candidate.evaluations.all().into_iter().map(|(which, one)| (column(which), one)));
     }
     let mut names: Vec<&String> = columns.iter().flat_map(|(_, one)| one.scores.keys()).collect();
     names.sort();

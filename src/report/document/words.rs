@@ -1,6 +1,5 @@
 //! How a document writes numbers, names and states.
 
-use crate::report::json::{Candidate, Evaluation};
 use crate::report::text::clean;
 use crate::score::Estimate;
 
@@ -23,14 +22,6 @@ pub(super) fn number(value: f64) -> String {
 /// Writes the interval of a score.
 pub(super) fn interval(estimate: &Estimate) -> Option<String> {
     Some(format!("{}–{}", number(estimate.low?), number(estimate.high?)))
-}
-
-/// Returns the evaluations of a candidate in the order in which they are shown.
-pub(super) fn evaluations(candidate: &Candidate) -> impl Iterator<Item = (&'static str, &Evaluation)> {
-    let all = &candidate.evaluations;
-    [("base", &all.base), ("icl", &all.icl), ("customized", &all.customized)]
-        .into_iter()
-        .filter_map(|(which, evaluation)| Some((which, evaluation.as_ref()?)))
 }
 
 /// Returns the word for an evaluation.

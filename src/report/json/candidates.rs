@@ -23,10 +23,9 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Returns the score of the customized model, or of the base model when there is no customized one.
+    /// Returns the score of the last of the evaluations that has it.
     pub(crate) fn last_score(&self, metric: &str) -> Option<Estimate> {
-        let all = &self.evaluations;
-        [&all.customized, &all.base].into_iter().flatten().find_map(|evaluation| evaluation.score(metric))
+        self.evaluations.all().into_iter().rev().find_map(|(_, evaluation)| evaluation.score(metric))
     }
 }
 
@@ -46,11 +45,24 @@ pub(crate) struct Training {
 pub(crate) struct Evaluations {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Evaluation>,
-    /// The base model with examples in the prompt. This version does not make it.
+    /// The base model with examples in the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icl: Option<Evaluation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customized: Option<Evaluation>,
+}
+
+impl Evaluations {
+    /// Returns the evaluations that happened, each with its word, in the order of reports.
+    pub(crate) fn all(&self) -> Vec<(&'static str, &Evaluation)> {
+        let all = [("base", &self.base), ("icl", &self.icl), ("customized", &self.customized)];
+        all.into_iter().filter_map(|(word, one)| Some((word, one.as_ref()?))).collect()
+    }
+
+    /// Returns the last evaluation that happened, which stands for the candidate.
+    pub(crate) fn last(&self) -> Option<&Evaluation> {
+        self.all().pop().map(|(_, last)| last)
+    }
 }
 
 /// One evaluation.

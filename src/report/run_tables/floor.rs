@@ -7,12 +7,15 @@ use super::{cell, interval};
 use crate::vocabulary::PlatformKind;
 
 /// Adds the row of the floor.
-pub(super) fn row(grid: &mut Grid, report: &Report, metric: &str) {
+pub(super) fn row(grid: &mut Grid, report: &Report, metric: &str, with_examples: bool) {
     let Some(floor) = &report.floor else { return };
     let dash = || "-".to_owned();
     let seconds = floor.seconds.map_or_else(dash, duration);
     let name = "floor (n-gram classifier)".to_owned();
-    grid.row([name, dash(), cell(Some(floor), metric), dash(), interval(floor.score(metric)), seconds]);
+    let mut cells = vec![name, dash()];
+    cells.extend(with_examples.then(dash));
+    cells.extend([cell(Some(floor), metric), dash(), interval(floor.score(metric)), seconds]);
+    grid.row(cells);
 }
 
 /// Says what the floor is.

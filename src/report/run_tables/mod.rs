@@ -96,32 +96,27 @@ fn headline_scores(page: &mut Page, report: &Report) {
         return;
     }
     let metric = report.headline_metric();
-    let evaluations = || {
-        let of = |candidate: &'_ Candidate| {
-            let all = candidate.evaluations.clone();
-            [all.base, all.customized]
-        };
-        report.candidates.iter().flat_map(of).flatten()
-    };
-    let rows = evaluations().filter_map(|evaluation| evaluation.rows).max();
+    let evaluations = || report.candidates.iter().flat_map(|candidate| candidate.evaluations.all());
+    let rows = evaluations().filter_map(|(_, evaluation)| evaluation.rows).max();
     let on = rows.map_or_else(String::new, |rows| format!(" on {}", counted(rows, "eval row")));
     page.title(&format!("{}{}{on}", mark(report), capitalised(&metric_label(metric))));
-    let mut grid = Grid::new(&[
-        ("model", Side::Left),
-        ("base", Side::Right),
-        ("customized", Side::Right),
-        ("change", Side::Right),
-        ("95 % interval", Side::Right),
-        ("runtime", Side::Right),
-    ]);
+    let with_examples = evaluations().any(|(which, _)| which == "icl");
+    let mut header = vec![("model", Side::Left), ("base", Side::Right)];
+    header.extend(with_examples.then_some(("with examples", Side::Right)));
+    header.extend(["customized", "change", "95 % interval", "runtime"].map(|name| (name, Side::Right)));
+    let mut grid = Grid::new(&header);
     for candidate in &report.candidates {
-        headline_row(&mut grid, candidate, metric);
+        headline_row(&mut grid, candidate, metric, with_examples);
     }
-    floor::row(&mut grid, report, metric);
+    floor::row(&mut grid, report, metric, with_examples);
     page.grid(&grid);
     floor::note(page, report);
-    if evaluations().any(|evaluation| evaluation.score(metric).is_some()) {
-        let text = "The interval is for the customized model, or for the base model if that has the only score.";
+    if evaluations().any(|(_, evaluation)| evaluation.score(metric).is_some()) {
+        let text = if with_examples {
+            "Change and interval are for the customized model, or for the last score of a model that has none."
+        } else {
+            "The interval is for the customized model, or for the base model if that has the only score."
+        };
         page.tone(Tone::Faint, "", text);
     }
 }
@@ -134,34 +129,33 @@ fn verdict(page: &mut Page, report: &Report) {
     }
 }
 
-/// The columns of [`headline_scores`] that get a tone.
-const CUSTOMIZED: usize = 2;
-const CHANGE: usize = 3;
-
-fn headline_row(grid: &mut Grid, candidate: &Candidate, metric: &str) {
+fn headline_row(grid: &mut Grid, candidate: &Candidate, metric: &str, with_examples: bool) {
     let all = &candidate.evaluations;
     let base = all.base.as_ref().and_then(|base| base.score(metric));
-    let customized = all.customized.as_ref().and_then(|customized| customized.score(metric));
-    let change = base.zip(customized).map(|(base, customized)| customized.value - base.value);
-    grid.row([
-        candidate.model.clone(),
-        cell(all.base.as_ref(), metric),
-        match (&all.customized, candidate.state) {
-            (None, CandidateState::Completed) => "-".to_owned(),
-            (None, state) => state.as_str().to_owned(),
-            (evaluation, _) => cell(evaluation.as_ref(), metric),
-        },
+    let is_later = all.icl.is_some() || all.customized.is_some();
+    let last = candidate.last_score(metric);
+    let change = base.zip(last).filter(|_| is_later).map(|(base, last)| last.value - base.value);
+    let mut cells = vec![candidate.model.clone(), cell(all.base.as_ref(), metric)];
+    cells.extend(with_examples.then(|| cell(all.icl.as_ref(), metric)));
+    cells.push(match (&all.customized, candidate.state) {
+        (None, CandidateState::Completed) => "-".to_owned(),
+        (None, state) => state.as_str().to_owned(),
+        (evaluation, _) => cell(evaluation.as_ref(), metric),
+    });
+    let (customized_at, change_at) = (cells.len() - 1, cells.len());
+    cells.extend([
         change.map_or_else(|| "-".to_owned(), |change| format!("{change:+.3}")),
-        interval(customized.or(base)),
+        interval(last),
         candidate.seconds.map_or_else(|| "-".to_owned(), duration),
     ]);
+    grid.row(cells);
     match change {
-        Some(change) if change >= 0.000_5 => grid.tone(CHANGE, Tone::Good),
-        Some(change) if change <= -0.000_5 => grid.tone(CHANGE, Tone::Bad),
+        Some(change) if change >= 0.000_5 => grid.tone(change_at, Tone::Good),
+        Some(change) if change <= -0.000_5 => grid.tone(change_at, Tone::Bad),
         _ => {}
     }
-    if candidate.state == CandidateState::Failed && customized.is_none() {
-        grid.tone(CUSTOMIZED, Tone::Bad);
+    if candidate.state == CandidateState::Failed && all.customized.is_none() {
+        grid.tone(customized_at, Tone::Bad);
     }
 }
 
@@ -177,8 +171,8 @@ fn judge_scores(page: &mut Page, report: &Report) {
         ("not rated", Side::Right),
     ]);
     for candidate in &report.candidates {
-        let all = &candidate.evaluations;
-        let last = [&all.customized, &all.base].into_iter().flatten();
+        let all = candidate.evaluations.all();
+        let last = all.into_iter().rev().map(|(_, evaluation)| evaluation);
         let judged = last.into_iter().find(|evaluation| evaluation.score("judge_unrated").is_some());
         let score = |metric| cell(judged, metric);
         grid.row([
@@ -220,19 +214,15 @@ fn capitalised(text: &str) -> String {
 
 /// Every score and class of one candidate.
 fn all_scores(page: &mut Page, report: &Report, candidate: &Candidate) {
-    let all = &candidate.evaluations;
-    let columns: Vec<(&str, &Evaluation)> = [("base", &all.base), ("customized", &all.customized)]
-        .into_iter()
-        .filter_map(|(name, evaluation)| Some((name, evaluation.as_ref()?)))
-        .filter(|(_, evaluation)| !evaluation.scores.is_empty())
-        .collect();
+    let mut columns = candidate.evaluations.all();
+    columns.retain(|(_, evaluation)| !evaluation.scores.is_empty());
     if columns.is_empty() {
         return;
     }
     page.title(&format!("{}Scores of {}", mark(report), candidate.model));
     let mut header = vec![("score", Side::Left)];
     for (name, _) in &columns {
-        header.extend([(*name, Side::Right), ("95 % interval", Side::Right)]);
+        header.extend([(in_words(name), Side::Right), ("95 % interval", Side::Right)]);
     }
     let mut grid = Grid::new(&header);
     let names = score_order(&columns);
@@ -270,15 +260,17 @@ fn score_order<'a>(columns: &[(&str, &'a Evaluation)]) -> Vec<&'a str> {
     names
 }
 
-/// The class table of a candidate: of its customized evaluation, or else of its base evaluation.
+/// Returns the word for an evaluation in a table.
+fn in_words(which: &'static str) -> &'static str {
+    if which == "icl" { "with examples" } else { which }
+}
+
+/// The class table of a candidate: of its last evaluation, beside its base evaluation.
 fn classes(page: &mut Page, report: &Report, candidate: &Candidate) {
-    let all = &candidate.evaluations;
-    let Some(shown) = all.customized.as_ref().or(all.base.as_ref()).filter(|shown| !shown.classes.is_empty()) else {
-        return;
-    };
-    let before = all.customized.as_ref().and(all.base.as_ref());
-    let which = if all.customized.is_some() { "customized" } else { "base" };
-    page.title(&format!("{}Classes of {}, {which}", mark(report), candidate.model));
+    let last = candidate.evaluations.all().pop();
+    let Some((which, shown)) = last.filter(|(_, shown)| !shown.classes.is_empty()) else { return };
+    let before = candidate.evaluations.base.as_ref().filter(|_| which != "base");
+    page.title(&format!("{}Classes of {}, {}", mark(report), candidate.model, in_words(which)));
     let mut header = vec![("class", Side::Left), ("rows", Side::Right)];
     header.extend(before.is_some().then_some(("base F1", Side::Right)));
     let rest = ["F1", "precision", "recall", "predicted"].map(|name| (name, Side::Right));

@@ -15,7 +15,7 @@ use super::judge;
 use super::names;
 use super::outcome::{EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
 use super::release::looked_for_since;
-use super::{base_model, datasets};
+use super::{base_model, datasets, examples};
 use crate::config::plan::Candidate;
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
@@ -46,7 +46,16 @@ pub(super) async fn evaluate(
 fn step_of(variant: ModelVariant) -> Step {
     match variant {
         ModelVariant::Base => Step::BaseEvaluation,
+        ModelVariant::Icl => Step::IclEvaluation,
         ModelVariant::Customized => Step::CustomizedEvaluation,
+    }
+}
+
+/// Returns the end of the name of the dataset that a variant answers, and its file in the folder of the run.
+fn dataset_of(variant: ModelVariant) -> (&'static str, &'static str) {
+    match variant {
+        ModelVariant::Base | ModelVariant::Customized => (datasets::EVAL, dataset::EVAL),
+        ModelVariant::Icl => (examples::ICL, dataset::examples::ICL),
     }
 }
 
@@ -84,7 +93,7 @@ async fn run_and_score(
         })
         .await?;
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
-    let set = EvalSet::read(&run.dir.join(dataset::EVAL), reader, &manifest(run)?)?;
+    let set = EvalSet::read(&run.dir.join(dataset_of(variant).1), reader, &manifest(run)?)?;
     let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
     let seed = run.plan.data.split.random_seed;
     let act = || format!("cannot score the rows of evaluation job {job}");
@@ -168,7 +177,7 @@ async fn hold_job(
             Some(job) => Lookup::Found(Some(job.id)),
         })
     };
-    let dataset = &datasets::name(run, datasets::EVAL)?;
+    let dataset = &datasets::name(run, dataset_of(variant).0)?;
     let kind = match manifest(run)?.workload_type {
         WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
         WorkloadType::Classification => EvaluationKind::Classification,

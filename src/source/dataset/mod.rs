@@ -1,6 +1,7 @@
 //! From a request to a dataset folder: reads the inputs, lets `data` decide and writes the datasets with their manifest.
 //! Memory grows with selected records, not with bytes: rows are read again when they are written.
 
+pub(crate) mod examples;
 mod read;
 mod reread;
 mod teacher;

@@ -1,0 +1,90 @@
+//! Hand-made cases of the choice of examples, of their room, and of the prompts that show them.
+
+use serde_json::{Value, json};
+
+use super::choice::{Shortest, fitting};
+use super::prompt::{Example, frame_tokens, request_tokens, with_examples};
+use super::*;
+
+/// Returns the rows that are shown of these classes, each row a class with a length.
+fn shown(rows: &[(&str, usize)], most: usize) -> Vec<usize> {
+    let mut shortest = Shortest::new(most);
+    for (at, (class, length)) in rows.iter().enumerate() {
+        shortest.push((*class).to_owned(), *length, at);
+    }
+    shortest.in_turn()
+}
+
+#[test]
+fn the_same_examples_are_the_shortest_of_each_class_in_turn() {
+    // One tool: its shortest rows, of equals the first.
+    assert_eq!(shown(&[("a", 9), ("a", 3), ("a", 3), ("a", 5)], 3), [1, 2, 3]);
+    // Two tools share three places. The larger one gets one more, and is first.
+    assert_eq!(shown(&[("b", 1), ("a", 9), ("a", 8), ("a", 7), ("b", 2)], 3), [3, 0, 2]);
+    // More tools than places: one row of each of the largest, of equals by name.
+    assert_eq!(shown(&[("d", 1), ("c", 1), ("c", 2), ("b", 1), ("b", 2), ("a", 9)], 3), [3, 1, 5]);
+    // A tool with too few rows leaves its places empty.
+    assert_eq!(shown(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)], 4), [0, 3, 1]);
+    assert_eq!(shown(&[("a", 1)], 0), [0; 0]);
+    assert_eq!(shown(&[], 3), [0; 0]);
+}
+
+#[test]
+fn examples_are_shown_until_the_room_ends() {
+    assert_eq!(fitting([40, 60], 100), 2, "exactly full");
+    assert_eq!(fitting([40, 61], 100), 1);
+    assert_eq!(fitting([40, 61, 1], 100), 1, "the next one is not tried");
+    assert_eq!(fitting([1], 0), 0);
+    assert_eq!(fitting([], 100), 0);
+}
+
+#[test]
+fn tokens_are_those_of_cl100k_and_a_fifth_more() {
+    // "hello world" has two tokens, https://platform.openai.com/tokenizer.
+    assert_eq!((tokens("hello world"), tokens("")), (3, 0));
+    assert_eq!(tokens(&"hello ".repeat(100)), 122, "101 tokens");
+}
+
+#[test]
+fn an_example_is_the_conversation_with_its_answer() {
+    let row = json!({"messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "quote"}, {"type": "image_url"}, {"type": "text", "text": "ACME"}]},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "quote", "arguments": {"symbol": "ACME"}}}]},
+    ]});
+    let example = Example::of(&row);
+    let calls = r#"[{"function":{"name":"quote","arguments":{"symbol":"ACME"}}}]"#;
+    assert_eq!(example.text, format!("system: Be brief.\nuser: quote\nACME\nassistant: \ntool calls: {calls}\n\n"));
+    assert_eq!(example.cost, tokens(&example.text));
+}
+
+#[test]
+fn examples_stand_before_the_first_system_message() {
+    let row = json!({"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "[[A]]"}]});
+    let example = Example::of(&row);
+    let shown = format!("Earlier conversations with the answers that they got, as examples:\n\n{}", example.text);
+    let written = |messages: Value| -> Value {
+        let row = format!(
+            r#"{{"client_id":"c","request":{{"big":12345678901234567890123,"messages":{messages}}},"response":1}}"#
+        );
+        let with = with_examples(&row, &[&example]).unwrap();
+        assert!(with.contains("12345678901234567890123"), "other values stay as they are written: {with}");
+        assert_eq!(with_examples(&row, &[]).unwrap(), row);
+        let with: Value = serde_json::from_str(&with).unwrap();
+        with["request"]["messages"].clone()
+    };
+    let user = json!({"role": "user", "content": "q"});
+    let system = |content: Value| json!({"role": "system", "content": content});
+    assert_eq!(written(json!([user])), json!([{"content": shown.trim_end(), "role": "system"}, user]));
+    assert_eq!(
+        written(json!([user, system(json!("s")), system(json!("t"))])),
+        json!([user, system(json!(format!("{shown}s"))), system(json!("t"))])
+    );
+    let part = |text: &str| json!({"text": text, "type": "text"});
+    assert_eq!(written(json!([system(json!([part("s")]))])), json!([system(json!([part(&shown), part("s")]))]));
+    assert_eq!(written(json!([system(Value::Null)])), json!([system(json!(shown.trim_end()))]));
+    // The introduction counts too, and so do the tools of a request.
+    assert_eq!(frame_tokens(), tokens(&shown[..shown.len() - example.text.len()]));
+    let asked = |tools: Value| request_tokens(&json!({"messages": [user], "tools": tools}));
+    assert!(asked(json!([{"function": {"name": "quote"}}])) > asked(Value::Null));
+}
