@@ -35,7 +35,13 @@ pub(super) struct Helix {
 /// The only endpoint: all services share one base URL, and none deviates.
 const PLATFORM: Endpoint = Endpoint {
     base: Base::Nemo,
-    quirks: Quirks { exists_in_text: false, starts_with_errors: false, handed_out: false, reads: false },
+    quirks: Quirks {
+        exists_in_text: false,
+        starts_with_errors: false,
+        handed_out: false,
+        reads: false,
+        conflicts_pass: true,
+    },
 };
 
 /// Returns the path of something in a workspace of a service.

@@ -227,3 +227,19 @@ async fn a_404_of_unknown_form_says_nothing_and_the_list_decides() {
     assert!(nemo.delete_dataset("w", "x").await.is_err() && nemo.delete_adapter("w", "x", &[]).await.is_err());
     assert!(nemo.cancel_evaluation_job("w/x").await.is_err());
 }
+
+#[tokio::test]
+async fn a_thing_that_something_else_changes_is_deleted_later() {
+    let fake = helix(|line| match line.split(' ').next() {
+        Some("GET") => ok(json!({ "name": "x", "status": "active" })),
+        _ => reply(409, r#"{"detail": "Concurrent modification - please retry."}"#),
+    })
+    .await;
+    let nemo = client(&fake, None);
+    assert!(nemo.delete_deployment("w", "d").await.unwrap_err().is_transient());
+    assert!(nemo.delete_dataset("w", "d").await.unwrap_err().is_transient());
+    assert!(nemo.cancel_training_job("w/t").await.unwrap_err().is_transient());
+    // A create that is told so is not sent again: the thing exists.
+    let refused = nemo.create_deployment(&deployment()).await.unwrap_err();
+    assert!(!refused.is_transient() && refused.already_exists(), "{refused}");
+}

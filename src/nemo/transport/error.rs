@@ -55,6 +55,8 @@ pub(crate) struct Quirks {
     pub(crate) handed_out: bool,
     /// The call only reads, so an answer that cannot be read may be better the next time.
     pub(crate) reads: bool,
+    /// The call changes a thing that exists, and the service answers 409 while something else changes or uses it.
+    pub(crate) conflicts_pass: bool,
 }
 
 impl fmt::Display for ErrorKind {
@@ -145,14 +147,16 @@ impl ApiError {
         }
     }
 
-    /// Reports whether the same read may succeed later, because the service is away, busy or still starting.
+    /// Reports whether the same call may succeed later, because the service or the thing is busy, or the service is away or
+    /// still starting.
     pub fn is_transient(&self) -> bool {
         match &self.kind {
             ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted => true,
             ErrorKind::Status(refusal) => {
                 let starting = self.quirks.starts_with_errors && refusal.status == 404;
                 let away = matches!(refusal.status, 408 | 429 | 500..=599) || (refusal.page && refusal.status == 404);
-                starting || (away && !self.already_exists())
+                let in_use = self.quirks.conflicts_pass && refusal.status == 409;
+                starting || in_use || (away && !self.already_exists())
             }
             ErrorKind::Unreadable(_) => self.quirks.starts_with_errors || self.quirks.reads,
             _ => false,
@@ -181,7 +185,13 @@ impl ErrorKind {
 mod tests {
     use super::*;
 
-    const NONE: Quirks = Quirks { exists_in_text: false, starts_with_errors: false, handed_out: false, reads: false };
+    const NONE: Quirks = Quirks {
+        exists_in_text: false,
+        starts_with_errors: false,
+        handed_out: false,
+        reads: false,
+        conflicts_pass: false,
+    };
     const DEPLOYMENTS: Quirks = Quirks { exists_in_text: true, ..NONE };
     const NIM: Quirks = Quirks { starts_with_errors: true, ..NONE };
 

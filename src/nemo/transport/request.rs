@@ -169,7 +169,9 @@ impl ApiRequest {
             Destination::Link(_) => Quirks { handed_out: true, ..Quirks::default() },
             Destination::OwnLink(_) | Destination::Foreign(..) => Quirks::default(),
         };
-        Quirks { reads: self.method == Method::GET, ..of_service }
+        // Only what may be sent again changes a thing that exists: a 409 to a create says that it exists already.
+        let conflicts_pass = of_service.conflicts_pass && self.repeat == Repeat::Safe;
+        Quirks { reads: self.method == Method::GET, conflicts_pass, ..of_service }
     }
 
     /// Returns method and URL for people, without user information. The query of a link is left out too, because it may
