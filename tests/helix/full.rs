@@ -156,6 +156,26 @@ fn a_judge_that_the_run_deploys_rates_tool_calls_and_is_released() {
 
 #[test]
 #[ignore = ".ci/full runs it"]
+fn a_base_model_is_evaluated_with_examples_in_its_prompt_too() {
+    let Some(platform) = Platform::of("examples") else { return };
+    let folder = platform.folder();
+    let keys = ["--set", "icl_config.max_examples=3", "--set", "nims.0.customization_enabled=false"];
+    let report = folder.dfwfd(["run", "--format", "json"]).args(keys).run().code(0).json();
+    let asked = ["base", "icl"].map(|variant| {
+        let evaluation = &report["candidates"][0]["evaluations"][variant];
+        assert_eq!(evaluation["rows"], 12, "{report:#}");
+        let job = evaluation["job"].as_str().unwrap();
+        let told = evaluation["scores"]["nemo_f1"]["value"].as_f64().unwrap();
+        assert!((told - platform.mean(job, "f1.f1")).abs() < 1e-9, "{evaluation:#}");
+        platform.first_request(job)
+    });
+    let shows = asked.each_ref().map(|request| request.contains("Earlier conversations with the answers"));
+    assert_eq!(shows, [false, true], "{asked:?}");
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
 fn a_base_model_is_made_from_a_private_repository_and_no_token_stays() {
     let Some(platform) = Platform::of("private") else { return };
     let folder = platform.folder();

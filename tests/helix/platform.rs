@@ -168,6 +168,16 @@ impl Platform {
         }
     }
 
+    /// Returns what the platform has sent to the model for the first row of an evaluation.
+    pub(crate) fn first_request(&self, job: &str) -> String {
+        let job = job.split('/').next_back().unwrap();
+        let place = self.path("evals", &format!("evaluate/jobs/{job}/results/row-scores/download"));
+        let (status, rows) = send(self.address, "GET", &place, "");
+        assert_eq!(status, 200, "{rows}");
+        let row: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+        row["requests"][0]["request"]["messages"].to_string()
+    }
+
     /// Returns a mean that the platform itself tells of an evaluation.
     pub(crate) fn mean(&self, job: &str, score: &str) -> f64 {
         let job = job.split('/').next_back().unwrap();
