@@ -16,6 +16,7 @@ mod crash;
 mod faults;
 mod icl;
 mod judge;
+mod kills;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod makespan;
@@ -26,3 +27,5 @@ mod resume;
 mod secrets;
 mod signals;
 mod silence;
+#[cfg(target_os = "linux")]
+mod soak;
