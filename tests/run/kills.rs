@@ -57,6 +57,8 @@ fn runs_killed_at_random_moments_hold_nothing_and_score_the_same() {
         let again = draws.random_bool(0.5);
         let context = format!("kill {kills} of seed {seed}, after {after:?}");
         if !killed(&platform, &home, &["run", "-q"], after) {
+            (last, _) = newest(&platform, &home).unwrap();
+            platform.dfwfd(&home, &["cleanup", &last, "--purge"]).expect(0);
             continue;
         }
         kills += 1;
