@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use console::Style;
+use indicatif::HumanCount;
 
 /// The same text without what could drive a terminal: control characters (line feed and tab stay) and the invisible
 /// characters that reverse or hide what follows become U+FFFD.
@@ -79,15 +80,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 /// A count with its thousands set apart: `1,206`.
 pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    HumanCount(n).to_string()
 }
 
 /// A count with its noun: `1 row`, `1,206 rows`; the plural is the noun with an `s`.

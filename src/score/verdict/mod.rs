@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use indicatif::HumanCount;
+
 use super::difference::Difference;
 use super::{holm, power};
 
@@ -109,9 +111,9 @@ impl fmt::Display for Standing {
 impl fmt::Display for Decision {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let Some(more) = self.more_rows else { return self.standing.fmt(out) };
-        write!(out, "{}, need about {} more rows", self.standing, about(more.for_margin))?;
+        write!(out, "{}, need about {} more rows", self.standing, HumanCount(about(more.for_margin)))?;
         match more.for_observed {
-            Some(rows) => write!(out, " ({} if the difference stays as it is)", about(rows)),
+            Some(rows) => write!(out, " ({} if the difference stays as it is)", HumanCount(about(rows))),
             None => Ok(()),
         }
     }
