@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the shipped sample logs: news_logs.jsonl, tools_logs.jsonl and headlines_sample.csv.
+"""Writes the shipped sample logs: news_logs.jsonl, tools_logs.jsonl, notes_logs.jsonl and headlines_sample.csv.
 
     python3 testdata/generate.py [FOLDER]        (default: the folder of this file)
 
@@ -15,6 +15,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import desk  # noqa: E402
+import notes  # noqa: E402
 import phrases  # noqa: E402
 
 SEED = 20250106
@@ -37,6 +38,9 @@ COMPANIES = 420
 # tools_logs.jsonl
 TOOL_RECORDS = 288
 TOOL_DUPLICATES = 9
+
+# notes_logs.jsonl
+NOTE_RECORDS = 260
 
 # headlines_sample.csv
 CSV_ROWS = 100
@@ -383,6 +387,23 @@ def tools_log(companies):
     return inserted(draw, lines, desk.broken(draw, line, records), lambda _: 0)
 
 
+def notes_log(companies):
+    draw = Draw(SEED, 4)
+    clock = ticking(draw)
+    lines, seen = [], set()
+    while len(lines) < NOTE_RECORDS:
+        text, summary = notes.note(draw, expand, companies)
+        if text in seen:
+            continue
+        seen.add(text)
+        stamp = next(clock)
+        messages = [{"role": "system", "content": notes.SYSTEM}, {"role": "user", "content": text}]
+        request = {"model": TEACHER, "messages": messages, "temperature": 0.2}
+        response = completion(draw, stamp, {"role": "assistant", "content": summary}, request, "stop")
+        lines.append(line({"timestamp": stamp, "workload_id": "desk_notes", "client_id": "desk-chat", "request": request, "response": response}))
+    return lines
+
+
 def headlines_csv(companies):
     draw = Draw(SEED, 3)
     out = io.StringIO()
@@ -398,6 +419,7 @@ def main():
     files = {
         "news_logs.jsonl": "\n".join(news_log(companies)) + "\n",
         "tools_logs.jsonl": "\n".join(tools_log(companies)) + "\n",
+        "notes_logs.jsonl": "\n".join(notes_log(companies)) + "\n",
         "headlines_sample.csv": headlines_csv(companies),
     }
     for name, text in files.items():

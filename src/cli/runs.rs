@@ -41,6 +41,9 @@ pub struct Run {
     /// Write metrics of the run to this file, in Prometheus' text format, whole or not at all [default: not written]
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+    /// Also compare with labels of people, a CSV or JSONL file [default: not compared]
+    #[arg(long, value_name = "FILE")]
+    pub gold: Option<PathBuf>,
     #[command(flatten)]
     pub gates: Gates,
     #[command(flatten)]
@@ -91,6 +94,9 @@ pub struct Report {
     /// Leave out the texts of the rows that a model got wrong
     #[arg(long)]
     pub no_texts: bool,
+    /// Also compare with labels of people, a CSV or JSONL file [default: not compared]
+    #[arg(long, value_name = "FILE")]
+    pub gold: Option<PathBuf>,
     #[command(flatten)]
     pub gates: Gates,
 }

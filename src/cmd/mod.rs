@@ -7,6 +7,7 @@ mod compare;
 mod completions;
 mod doctor;
 mod gates;
+mod gold;
 mod init;
 mod interruptible;
 mod last_run;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{gates, whole_file};
+use super::{gates, gold, whole_file};
 use crate::cli::{Global, Report};
 use crate::error::Exit;
 use crate::report::document::{self, Extras, Form};
@@ -24,6 +24,9 @@ pub(super) fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Result<Exi
         report.gates = run_gates::judge(&store, &row.id, &state_dir, &asked)?;
         gates::told(&report.gates, Exit::Done, ui)
     };
+    if let Some(path) = &args.gold {
+        report.gold = Some(gold::measure(&store, &row.id, &state_dir, path)?);
+    }
     let document = |form| {
         let extras = Extras::of(&store, &row, &report, &state_dir, !args.no_texts)?;
         document::render(&report, &extras, form)

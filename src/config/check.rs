@@ -134,7 +134,6 @@ impl CheckResult {
 fn explain(mismatch: &mut Mismatch, node: &ConfigNode, path: &str) {
     let NodeContent::Scalar(text, _) = &node.content else { return };
     let explanation = match (path.rsplit('.').next(), text.as_str()) {
-        (Some("workload_type"), "text") => " (free text is not built yet)",
         (Some("model_type"), "embedding") => " (an embedding model is no candidate)",
         (Some("nmp_namespace" | "model_name"), text) if text.parse::<f64>().is_ok() => " (in quotes if it is a number)",
         _ => return,
@@ -220,10 +219,10 @@ mod tests {
 
     #[test]
     fn features_that_are_not_built_warn_once_each() {
-        let text = "embedding_nim_config: {gpus: 1, model_name: m}\nmlflow_config:\nicl_config: {max_examples: 3}\n";
+        let text = "mlflow_config: {enabled: false}\nicl_config: {max_examples: 3}\n";
         let checked = checked(text);
         assert_eq!(checked.findings, []);
         let starts: Vec<_> = checked.warnings.iter().filter_map(|warning| warning.split(' ').next()).collect();
-        assert_eq!(starts, ["embedding_nim_config"]);
+        assert_eq!(starts, ["mlflow_config"]);
     }
 }

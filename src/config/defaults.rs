@@ -64,6 +64,17 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("icl_config.max_examples", "3"),
     ("icl_config.min_examples", "1"),
     ("icl_config.example_selection", "uniform_distribution"),
+    ("icl_config.similarity_config.relevance_ratio", "0.7"),
+    ("icl_config.similarity_config.embedding_nim_config.gpus", "1"),
+    ("icl_config.similarity_config.embedding_nim_config.pvc_size", "25Gi"),
+    ("icl_config.similarity_config.embedding_nim_config.tag", "latest"),
+    ("icl_config.similarity_config.embedding_nim_config.registry_base", "nvcr.io/nim"),
+    ("icl_config.similarity_config.embedding_nim_config.input_type", "query"),
+    ("embedding_nim_config.gpus", "1"),
+    ("embedding_nim_config.pvc_size", "25Gi"),
+    ("embedding_nim_config.tag", "latest"),
+    ("embedding_nim_config.registry_base", "nvcr.io/nim"),
+    ("embedding_nim_config.input_type", "query"),
 ];
 
 /// Returns the default of a key path such as `nims.0.tag`.

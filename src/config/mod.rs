@@ -21,6 +21,7 @@ mod reader;
 mod records;
 mod resolve;
 mod schema;
+mod service;
 pub(crate) mod templates;
 mod time;
 mod values;
@@ -29,6 +30,7 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 use env::Environment;
+pub(crate) use icl::embedding_key;
 pub(crate) use judge::judge_key;
 use node::ConfigNode;
 use plan::Plan;

@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     /// judged.
     #[serde(default)]
     pub judge: Option<JudgePlan>,
+    /// The judge of texts, if `llm_judge_config` is written.
+    #[serde(default)]
+    pub text_judge: Option<JudgePlan>,
     /// The evaluation with examples in the prompt (`icl_config`). `None`: not asked for.
     #[serde(default)]
     pub icl: Option<IclPlan>,
@@ -143,9 +146,23 @@ impl PlatformPlan {
 }
 
 impl Plan {
+    /// Returns the model that finds similar rows, if there is one.
+    pub(crate) fn embedding(&self) -> Option<&EmbeddingPlan> {
+        self.icl.as_ref()?.embedding.as_ref()
+    }
+
     /// Returns the judge of this type of workload.
     pub(crate) fn judge_of(&self, workload: WorkloadType) -> Option<&JudgePlan> {
-        self.judge.as_ref().filter(|_| workload == WorkloadType::ToolCalling)
+        match workload {
+            WorkloadType::Classification => None,
+            WorkloadType::ToolCalling => self.judge.as_ref(),
+            WorkloadType::Text => self.text_judge.as_ref(),
+        }
+    }
+
+    /// Returns the judge that the run may ask. With `workload_type: auto` the records decide whether it does.
+    pub(crate) fn any_judge(&self) -> Option<&JudgePlan> {
+        self.judge.as_ref().or(self.text_judge.as_ref())
     }
 }
 
@@ -165,50 +182,56 @@ impl Candidate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JudgePlan {
     pub model_name: String,
-    pub place: JudgePlace,
+    pub place: ServicePlace,
 }
 
-/// The place where a judge runs.
+/// The place where a judge or an embedding model runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum JudgePlace {
+pub(crate) enum ServicePlace {
     /// In a NIM that the run deploys.
-    Local(LocalJudge),
-    /// Behind an existing endpoint, which the Evaluator calls.
+    Local(LocalService),
+    /// Behind an existing endpoint.
     Remote {
-        /// The chat completions URL, or the base URL above it.
+        /// The URL that takes requests, or the base URL above it.
         url: String,
-        key: JudgeKey,
+        key: ServiceKey,
     },
 }
 
-/// The NIM of a judge.
+/// The NIM of a judge or of an embedding model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LocalJudge {
-    /// The GPUs held for the whole run. A stand-in for a remote judge takes 0.
+pub(crate) struct LocalService {
+    /// The GPUs of the NIM. A stand-in for a remote model takes 0.
     pub gpus: u32,
     pub pvc_size: Option<String>,
     pub tag: Option<String>,
     pub registry_base: Option<String>,
 }
 
-/// The place of a judge's API key; never the key itself.
+/// The place of an API key; never the key itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum JudgeKey {
+pub(crate) enum ServiceKey {
     /// In the first of these variables that is set. If none is set, no key is sent.
     Variables(Vec<String>),
     /// In plain text in the configuration.
     Written,
 }
 
+impl ServicePlace {
+    fn gpus(&self) -> u32 {
+        match self {
+            ServicePlace::Local(local) => local.gpus,
+            ServicePlace::Remote { .. } => 0,
+        }
+    }
+}
+
 impl JudgePlan {
     /// Returns the GPUs that the judge holds for the whole run.
     pub(crate) fn gpus(&self) -> u32 {
-        match &self.place {
-            JudgePlace::Local(local) => local.gpus,
-            JudgePlace::Remote { .. } => 0,
-        }
+        self.place.gpus()
     }
 }
 
@@ -216,6 +239,25 @@ impl JudgePlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct IclPlan {
     pub rules: ExampleRules,
+    /// The model that finds similar rows. `None`: every row shows the same examples.
+    #[serde(default)]
+    pub embedding: Option<EmbeddingPlan>,
+}
+
+/// The model that embeds the questions of rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EmbeddingPlan {
+    pub model_name: String,
+    pub place: ServicePlace,
+    /// `None`: not sent.
+    pub input_type: Option<String>,
+}
+
+impl EmbeddingPlan {
+    /// Returns the GPUs that the model holds while the examples are chosen, before any candidate starts.
+    pub(crate) fn gpus(&self) -> u32 {
+        self.place.gpus()
+    }
 }
 
 /// The parameters of every customization job (`training_config` and `lora_config`).

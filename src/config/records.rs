@@ -20,6 +20,7 @@ impl Resolver<'_> {
     ) -> DatasetRequest {
         let workload_type = match self.reader.text("evaluation_config.workload_type").as_deref() {
             Some("tool_calling") => TypeChoice::ToolCalling,
+            Some("text") => TypeChoice::Text,
             Some("auto") => TypeChoice::Auto,
             _ => TypeChoice::Classification,
         };

@@ -59,8 +59,8 @@ pub(super) fn plan(
     let data = resolver.request(invocation, surroundings, &state_dir);
     let candidates = resolver.candidates(invocation, platform.kind);
     resolver.require_candidates(invocation);
-    let judge = resolver.judge(invocation, platform.kind, data.workload_type, &candidates);
-    let icl = resolver.icl(invocation, &candidates);
+    let (judge, text_judge) = resolver.judges(invocation, platform.kind, data.workload_type, &candidates);
+    let icl = resolver.icl(invocation, platform.kind, &candidates);
     resolver.warn_of_env_file();
     resolver.warn_of_older_judge();
     let training = resolver.training();
@@ -79,6 +79,7 @@ pub(super) fn plan(
         data,
         candidates,
         judge,
+        text_judge,
         icl,
         training,
         gpus,

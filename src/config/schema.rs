@@ -113,7 +113,7 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("cost", KeyType::Section(COST)),
     key("icl_config", KeyType::Section(ICL)).nullable(),
     key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
-    key("embedding_nim_config", KeyType::Section(SERVICE)).nullable().later("example selection by embeddings"),
+    key("embedding_nim_config", KeyType::Section(SERVICE)).nullable(),
     key("mlflow_config", KeyType::Section(MLFLOW)).nullable().later("tracking in MLflow"),
 ];
 
@@ -178,7 +178,7 @@ const SPLIT: &[SchemaKey] = &[
 ];
 
 const EVALUATION: &[SchemaKey] = &[
-    key("workload_type", KeyType::Choice(&["classification", "tool_calling", "auto"])),
+    key("workload_type", KeyType::Choice(&["classification", "tool_calling", "text", "auto"])),
     key("tool_eval_type", KeyType::Choice(&["tool-calling-metric", "tool-calling-judge"])).nullable(),
 ];
 
@@ -248,7 +248,7 @@ const ICL: &[SchemaKey] = &[
     key("max_examples", KeyType::Integer(0, MANY)),
     key("min_examples", KeyType::Integer(0, MANY)),
     key("example_selection", KeyType::Choice(&["uniform_distribution", "semantic_similarity"])),
-    key("similarity_config", KeyType::Section(SIMILARITY)).nullable().later("the choice of examples by similarity"),
+    key("similarity_config", KeyType::Section(SIMILARITY)).nullable(),
 ];
 
 const SIMILARITY: &[SchemaKey] = &[

@@ -62,6 +62,11 @@ impl Entry {
         match workload_type {
             WorkloadType::Classification => self.label.get(),
             WorkloadType::ToolCalling => self.tool.get(),
+            // All texts are of one class.
+            WorkloadType::Text => match self.tool.get() {
+                Err(Reject::NoToolCalls) => Ok(0),
+                _ => Err(Reject::NotText),
+            },
         }
     }
 }

@@ -169,6 +169,8 @@ pub(crate) enum TypeChoice {
     Classification,
     /// Each reply holds tool calls.
     ToolCalling,
+    /// Replies are texts.
+    Text,
 }
 
 /// The rules for reading the label of a record.

@@ -63,6 +63,7 @@ reasons! {
     OffTaxonomy = "off_taxonomy", "Classification: the label is not one of `labels`.";
     NoToolCalls = "no_tool_calls", "Tool calling: the response holds no tool calls.";
     BadToolArguments = "bad_tool_arguments", "Tool calling: the arguments of a call are not a JSON object.";
+    NotText = "not_text", "Free text: the response calls tools.";
     RefusedByStore = "refused_by_store", "The search server rejected the record.";
 }
 

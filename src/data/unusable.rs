@@ -30,8 +30,6 @@ pub(crate) enum Unusable {
     },
     /// Most records hold tool calls, and the type is classification.
     ToolCalls { types: TypeCounts },
-    /// Most records hold neither tool calls nor labels.
-    FreeText { types: TypeCounts },
     /// Fewer records than `min_total_records`.
     TooFew {
         workload: String,
@@ -80,11 +78,6 @@ impl Unusable {
             Unusable::ToolCalls { .. } => {
                 "set evaluation_config.workload_type: tool_calling (or auto) for this workload".to_owned()
             }
-            Unusable::FreeText { .. } => {
-                "labels are read from [[double brackets]]: set label_pattern for another form, or set \
-                evaluation_config.workload_type"
-                    .to_owned()
-            }
             Unusable::TooFew { over_limit, .. } if *over_limit > 0 => {
                 "raise data_split_config.limit, or lower data_split_config.min_total_records".to_owned()
             }
@@ -121,11 +114,6 @@ impl fmt::Display for Unusable {
                 f,
                 "cannot make classification datasets: {} of {} records hold tool calls",
                 types.tool_calls, types.records
-            ),
-            Unusable::FreeText { types } => write!(
-                f,
-                "cannot make datasets of free text: of {} records {} hold a label and {} hold tool calls",
-                types.records, types.labels, types.tool_calls
             ),
             Unusable::TooFew { workload, counts, over_limit, kept, needed } => {
                 write!(

@@ -10,4 +10,6 @@ pub(crate) enum WorkloadType {
     Classification,
     /// Each reply holds tool calls.
     ToolCalling,
+    /// Replies are texts that hold neither.
+    Text,
 }

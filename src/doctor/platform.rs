@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::{Section, Surroundings};
-use crate::config::plan::{Candidate, JudgePlace, Plan, PlatformPlan};
+use crate::config::plan::{Candidate, Plan, PlatformPlan, ServicePlace};
 use crate::error::Exit;
 use crate::nemo::{ApiError, Client, Deployment, Service};
 use crate::platform;
@@ -161,10 +161,10 @@ fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> C
 }
 
 async fn check_judge(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Option<Check> {
-    let judge = plan.judge.as_ref()?;
+    let judge = plan.any_judge()?;
     let judge = JudgeWithKey { judge, key: around.judge_key };
     Some(match judge.probe(nemo).await {
-        Ok(()) if matches!(judge.judge.place, JudgePlace::Local(_)) => {
+        Ok(()) if matches!(judge.judge.place, ServicePlace::Local(_)) => {
             PART.ok("judge", format!("{} is deployed by the run", judge.judge.model_name))
         }
         Ok(()) => PART.ok("judge", format!("{} answers", judge.judge.model_name)),

@@ -9,6 +9,7 @@ use super::base_model::BaseModel;
 use super::datasets::{NewDataset, StoredDataset, UploadFile};
 use super::deployments::{Deployment, NewDeployment};
 use super::detect::Dialect;
+use super::embeddings::{self, EmbeddingModel};
 use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationScores, NewEvaluation};
 use super::judge::{self, RemoteJudge};
 use super::removal::Removal;
@@ -320,6 +321,22 @@ impl Client {
     /// Returns the rows of a finished job, in the order of the dataset.
     pub async fn evaluated_rows(&self, id: &str) -> Result<Vec<EvaluatedRow>, ApiError> {
         on!(self, evaluated_rows(id))
+    }
+
+    /// Embeds texts. `input_type` is for models that tell queries and passages apart.
+    pub async fn embed(
+        &self,
+        model: &EmbeddingModel,
+        input_type: Option<&str>,
+        texts: &[String],
+    ) -> Result<Vec<Vec<f32>>, ApiError> {
+        let body = model.body(input_type, texts);
+        let request = match (model, self.dialect().await?) {
+            (EmbeddingModel::Remote { url, key, .. }, _) => embeddings::remote(url, key.clone(), body)?,
+            (EmbeddingModel::Served(_), Dialect::V1(v1)) => v1.embeddings(body),
+            (EmbeddingModel::Served(_), Dialect::Helix(helix)) => helix.embeddings(body),
+        };
+        embeddings::vectors(&self.transport.send(request).await?, texts.len())
     }
 
     /// Sends a short request to a judge, to check that it answers, knows the model and accepts the key.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::judge::JudgeModel;
+use super::judge::{self, JudgeModel, JudgeTask};
 use super::status::JobStatus;
 
 /// The metric of tool calls.
@@ -19,8 +19,17 @@ pub const EVALUATION_TEMPERATURE: f64 = 0.01;
 pub enum EvaluationKind {
     /// Sends the messages and compares the text of the reply with the logged text.
     Classification,
+    /// The same. A judge rates how alike the two texts are.
+    Text,
     /// Sends the messages and the tools, requires a call, and compares the calls with the logged calls.
     ToolCalling,
+}
+
+impl EvaluationKind {
+    /// Returns what a judge is asked about each row.
+    pub(super) fn judge_task(self) -> JudgeTask {
+        if self == EvaluationKind::Text { judge::OF_TEXTS } else { judge::OF_CALLS }
+    }
 }
 
 /// An evaluation of one model on the rows of one file of a dataset.

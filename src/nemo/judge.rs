@@ -1,4 +1,4 @@
-//! The model that judges tool calls: where it is, what it is asked about each row, and whether it answers
+//! The model that judges tool calls or texts: where it is, what it is asked about each row, and whether it answers
 //! (docs/nemo-api.md, LLM judge).
 
 use reqwest::{Method, Url};
@@ -10,14 +10,14 @@ use super::transport::{ApiError, ApiRequest, Destination, ErrorKind, RequestBody
 /// The metric of the judge.
 pub const JUDGE_METRIC: &str = "correctness";
 
-/// The score of that metric: 1 for calls that do what was asked, otherwise 0.
+/// The score of that metric: 1 for calls that do what was asked, otherwise 0; for texts 0 to [`MOST_ALIKE`].
 pub const JUDGE_SCORE: &str = "rating";
 
 /// The end of a URL that takes chat requests.
 const CHAT: &str = "/chat/completions";
 
-/// The instructions to the judge.
-pub(super) const INSTRUCTIONS: &str = "You check function calls. For one request you see the conversation, the calls that are known to be \
+/// The instructions to the judge of calls.
+const INSTRUCTIONS: &str = "You check function calls. For one request you see the conversation, the calls that are known to be \
 right, and the calls that another assistant made for it.\n\
 Rate the calls that were made:\n\
 1 - they do what the right calls do: the same functions, with arguments that mean the same. The order of calls and of \
@@ -28,18 +28,68 @@ Give your reason in one or two sentences, then end with a line of its own, which
 
 /// The template of the message with the calls of one row. It avoids `tojson`, which would make the evaluator read the
 /// whole text as JSON.
-pub(super) const QUESTION: &str = "CONVERSATION\n{{ item.request.messages }}\n\n\
+const QUESTION: &str = "CONVERSATION\n{{ item.request.messages }}\n\n\
 RIGHT CALLS\n{{ item.response.choices[0].message.tool_calls }}\n\n\
 CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}";
 
 /// Matches the last rating of a reply, but not `0.5`, `10` or `1/2`, and none in a thought: what it skips is all up to
 /// the end of a thought, and then no beginning of another. It also matches all text before the rating, because an
 /// evaluator may want the match at the beginning.
-pub(super) const RATING_PATTERN: &str = concat!(
-    r"(?is)^(?:.*</think>)?",
-    r"(?:[^<]|<+(?:[^<t]|t[^h<]|th[^i<]|thi[^n<]|thin[^k<]))*",
-    r"RATING:[\s*]*([01])(?:[^\d.,/]|[.,](?:\D|$)|$)",
-);
+macro_rules! rating_pattern {
+    ($rating:literal) => {
+        concat!(
+            r"(?is)^(?:.*</think>)?",
+            r"(?:[^<]|<+(?:[^<t]|t[^h<]|th[^i<]|thi[^n<]|thin[^k<]))*",
+            r"RATING:[\s*]*",
+            $rating,
+            r"(?:[^\d.,/]|[.,](?:\D|$)|$)",
+        )
+    };
+}
+
+/// Matches the rating of calls.
+const RATING_PATTERN: &str = rating_pattern!("([01])");
+
+/// The best rating of a text.
+pub const MOST_ALIKE: f64 = 10.0;
+
+/// The instructions to the judge of texts.
+const TEXT_INSTRUCTIONS: &str = "You compare replies. For one request you see the conversation, a reply that is known to be good, and \
+another reply.\n\
+Rate from 0 to 10 how well the other reply says what the good one says:\n\
+10 - it says the same. Wording, order and style do not matter.\n\
+5 - it says about half of it, or adds as much that the good one does not say.\n\
+0 - it says nothing of it, contradicts it, or is empty.\n\
+Numbers, names and dates have to be the same. Give your reason in one or two sentences, then end with a line of its own, which is \
+RATING: and a whole number from 0 to 10.";
+
+/// The template of the message with the texts of one row.
+const TEXT_QUESTION: &str = "CONVERSATION\n{{ item.request.messages }}\n\n\
+GOOD REPLY\n{{ item.response.choices[0].message.content }}\n\n\
+OTHER REPLY\n{{ sample.output_text }}";
+
+/// What a judge is asked about a row, and how its rating is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JudgeTask {
+    pub(super) instructions: &'static str,
+    /// The template of version 1.
+    pub(super) question: &'static str,
+    pub(super) pattern: &'static str,
+    /// The best rating. The worst is 0.
+    pub(super) best: f64,
+}
+
+/// The task of a judge of calls.
+pub(super) const OF_CALLS: JudgeTask =
+    JudgeTask { instructions: INSTRUCTIONS, question: QUESTION, pattern: RATING_PATTERN, best: 1.0 };
+
+/// The task of a judge of texts.
+pub(super) const OF_TEXTS: JudgeTask = JudgeTask {
+    instructions: TEXT_INSTRUCTIONS,
+    question: TEXT_QUESTION,
+    pattern: rating_pattern!("(10|[0-9])"),
+    best: MOST_ALIKE,
+};
 
 /// A model that judges.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +165,16 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(rating(reply).as_deref(), expected, "{reply}");
+        }
+    }
+
+    #[test]
+    fn texts_are_rated_from_0_to_10() {
+        let pattern = regex::Regex::new(OF_TEXTS.pattern).unwrap();
+        for (reply, expected) in
+            [("RATING: 10", Some("10")), ("RATING: 7.", Some("7")), ("RATING: 11", None), ("RATING: 7.5", None)]
+        {
+            assert_eq!(pattern.captures(reply).map(|found| found[1].to_owned()).as_deref(), expected, "{reply}");
         }
     }
 

@@ -12,6 +12,7 @@ mod datasets;
 mod deployments;
 mod detect;
 mod difference;
+mod embeddings;
 mod evaluation;
 mod helix;
 mod judge;
@@ -28,11 +29,12 @@ pub use base_model::BaseModel;
 pub use client::Client;
 pub use datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 pub use deployments::{Deployment, NewDeployment};
+pub use embeddings::EmbeddingModel;
 pub use evaluation::{
     EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation,
     TOOL_METRIC,
 };
-pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, RemoteJudge};
+pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, MOST_ALIKE, RemoteJudge};
 pub use removal::Removal;
 pub use secret::Secret;
 pub use status::JobStatus;

@@ -8,12 +8,12 @@ use super::cost;
 use super::json::{
     Candidate, Comparison, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage, Verdict,
 };
-use crate::config::plan::{JudgePlace, Plan};
+use crate::config::plan::{Plan, ServicePlace};
 use crate::run::gates::JUDGED;
 use crate::run::liveness;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, EvaluationFact, FLOOR, MANIFEST, ModelVariant, PLATFORM_VERSION,
-    TrainingFact, WARNINGS, candidate_key, evaluation_key, training_key,
+    CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, MANIFEST, ModelVariant,
+    PLATFORM_VERSION, TrainingFact, WARNINGS, candidate_key, evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
@@ -75,6 +75,8 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         floor: store.fact(&row.id, FLOOR)?.map(evaluation),
         comparisons,
         verdict,
+        drift: store.fact(&row.id, DRIFT)?,
+        gold: store.fact(&row.id, GOLD)?,
         gates: store.fact(&row.id, JUDGED)?.unwrap_or_default(),
         held: held(store, row, state)?,
         warnings,
@@ -94,8 +96,8 @@ pub(super) fn generation(platform: PlatformKind, version: Option<&PlatformVersio
 fn judge(plan: &Plan, manifest: &Manifest) -> Option<Judge> {
     let judge = plan.judge_of(manifest.workload_type)?;
     let deployment = match judge.place {
-        JudgePlace::Local(_) => "local",
-        JudgePlace::Remote { .. } => "remote",
+        ServicePlace::Local(_) => "local",
+        ServicePlace::Remote { .. } => "remote",
     };
     Some(Judge { model: judge.model_name.clone(), deployment: deployment.to_owned() })
 }

@@ -3,8 +3,10 @@
 use crate::data::workload_type::WorkloadType;
 
 /// Returns the name of the score that decides for this type of workload.
-pub(super) fn headline_metric(workload: WorkloadType) -> &'static str {
+pub(super) fn headline_metric(workload: WorkloadType, judged: bool) -> &'static str {
     match workload {
+        WorkloadType::Text if judged => "judge_similarity",
+        WorkloadType::Text => "rouge_l",
         WorkloadType::Classification => "macro_f1",
         WorkloadType::ToolCalling => "name_and_arguments_accuracy",
     }
@@ -24,6 +26,9 @@ pub(super) fn metric_label(metric: &str) -> String {
         "kappa" => "Cohen's kappa",
         "unparseable" => "unparseable replies",
         "off_taxonomy" => "labels off the list",
+        "rouge_l" => "ROUGE-L",
+        "token_f1" => "token F1",
+        "judge_similarity" => "similarity by the judge",
         "nemo_f1" => "NeMo token F1",
         "name_and_arguments_accuracy" => "name and arguments",
         "judge_unrated" => "not rated by the judge",

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::json::SCHEMA;
 use super::layout::{Grid, Overflow, Page, Side};
 use super::text::{Tone, count, duration};
-use crate::config::plan::{JudgePlace, Plan, ValueOrigin, ValueSource};
+use crate::config::plan::{Plan, ServicePlace, ValueOrigin, ValueSource};
 use crate::run::check::Findings;
 use crate::run::gpus::{Budget, Mode};
 use crate::source::dataset::Manifest;
@@ -129,13 +129,13 @@ impl PlanReport {
             judge: plan.judge_of(manifest.workload_type).map(|judge| PlannedJudge {
                 model: judge.model_name.clone(),
                 deployment: match judge.place {
-                    JudgePlace::Local(_) => "local",
-                    JudgePlace::Remote { .. } => "remote",
+                    ServicePlace::Local(_) => "local",
+                    ServicePlace::Remote { .. } => "remote",
                 },
                 gpus: judge.gpus(),
                 url: match &judge.place {
-                    JudgePlace::Local(_) => None,
-                    JudgePlace::Remote { url, .. } => Some(url.clone()),
+                    ServicePlace::Local(_) => None,
+                    ServicePlace::Remote { url, .. } => Some(url.clone()),
                 },
                 adopted: findings.adopted.contains(&judge.model_name),
             }),

@@ -143,6 +143,8 @@ pub(super) fn completed() -> Report {
         verdict: None,
         floor: None,
         cost: None,
+        drift: None,
+        gold: None,
         gates: Vec::new(),
         held: Vec::new(),
         warnings: Vec::new(),

@@ -156,7 +156,8 @@ fn with_comparer<T>(run: &PastRun<'_>, act: impl FnOnce(&Comparer<'_>) -> anyhow
     let manifest = run.manifest.as_ref().with_context(|| format!("run {} has no datasets", run.id))?;
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
     let (seed, margin) = (run.plan.data.split.random_seed, run.plan.verdict.margin);
-    act(&Comparer { manifest, reader: &reader, seed, margin })
+    let judged = run.plan.judge_of(manifest.workload_type).is_some();
+    act(&Comparer { manifest, reader: &reader, seed, margin, judged })
 }
 
 /// Returns the difference of two independent scores from their intervals (the square-and-add method: Zou and Donner 2008,

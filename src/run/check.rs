@@ -10,7 +10,7 @@ use super::gpus::{Budget, Mode, check_fit, least_gpus, mode};
 use super::judge::JudgeWithKey;
 use super::names;
 use super::obstacle::Obstacle;
-use crate::config::plan::{Candidate, JudgePlace, Plan, ValueSource};
+use crate::config::plan::{Candidate, Plan, ServicePlace, ValueSource};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind, TrainingTarget};
 use crate::retry::Backoff;
 use crate::vocabulary::{Generation, PlatformVersion};
@@ -172,11 +172,13 @@ async fn deployed_models<'a>(
     let ids = base_model::ids(plan, nemo).await?;
     let names = plan.candidates.iter().map(|candidate| candidate.model_name.as_str());
     let mut models: Vec<(&str, String)> = names.zip(ids).collect();
-    let local_judge = judge.filter(|judge| matches!(judge.judge.place, JudgePlace::Local(_)));
-    if let Some(judge) = local_judge.map(|judge| judge.judge.model_name.as_str())
-        && !models.iter().any(|(model, _)| *model == judge)
-    {
-        models.push((judge, nemo.base_model_id(&base_model::named(judge)).await?));
+    let local = |place: &ServicePlace| matches!(place, ServicePlace::Local(_));
+    let judge = judge.filter(|judge| local(&judge.judge.place)).map(|judge| judge.judge.model_name.as_str());
+    let embedding = plan.embedding().filter(|model| local(&model.place)).map(|model| model.model_name.as_str());
+    for service in judge.into_iter().chain(embedding) {
+        if !models.iter().any(|(model, _)| *model == service) {
+            models.push((service, nemo.base_model_id(&base_model::named(service)).await?));
+        }
     }
     Ok(models)
 }

@@ -2,10 +2,12 @@
 //! evaluations have left; asks no platform.
 
 use super::context::RunContext;
+use super::drift;
+use super::evaluate::text_scores;
 use super::event::EventKind;
 use super::floor::{self, Rival};
 use super::outcome::{
-    CONCLUSION, ComparisonFact, ConclusionFact, EvaluationFact, FLOOR, MANIFEST, ModelVariant, evaluation_key,
+    CONCLUSION, ComparisonFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, MANIFEST, ModelVariant, evaluation_key,
 };
 use super::paired::{Comparer, Reading};
 use super::rows::{self, OutputRow};
@@ -58,7 +60,8 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     }
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
     let (seed, margin) = (run.plan.data.split.random_seed, run.plan.verdict.margin);
-    let judge = Comparer { manifest: &manifest, reader: &reader, seed, margin };
+    let judged = run.plan.judge_of(manifest.workload_type).is_some();
+    let judge = Comparer { manifest: &manifest, reader: &reader, seed, margin, judged };
     let mut conclusion = judge.conclusion(&run.plan.candidates, &evaluated);
     // Students are compared with each other: the floor is one of them.
     let floor = run.store.fact::<EvaluationFact>(&run.id, FLOOR)?.filter(|_| run.platform_kind == PlatformKind::Nemo);
@@ -71,6 +74,10 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
         let (comparisons, warnings) = floor::compare(&judge, &rows::read(&run.dir.join(&floor.file))?, &rivals);
         conclusion.comparisons.extend(comparisons);
         conclusion.warnings.extend(warnings);
+    }
+    if let Some((fact, warning)) = drift::measure(run, &manifest)? {
+        run.store.remember(&run.id, DRIFT, &fact)?;
+        conclusion.warnings.extend(warning);
     }
     run.store.remember(&run.id, CONCLUSION, &conclusion)?;
     // Not in the list of warnings: a resumed run concludes anew, and what no longer holds must not stay there.
@@ -198,7 +205,12 @@ impl Comparer<'_> {
         let one = &evaluated[chosen];
         let model = &candidates[one.candidate].model_name;
         let score = one.fact.scores.get(self.metric()).map_or(0.0, |score| score.value);
-        let metric = if self.is_classification() { "macro F1" } else { "name and arguments" };
+        let metric = match self.metric() {
+            "macro_f1" => "macro F1",
+            text_scores::SIMILARITY => "similarity by the judge",
+            text_scores::OVERLAP => "ROUGE-L",
+            _ => "name and arguments",
+        };
         let against = |variant| {
             let other = sibling(evaluated, chosen, variant)?;
             decided.get(pairs.iter().position(|&(a, b)| b == chosen && a == other)?)

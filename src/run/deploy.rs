@@ -11,7 +11,7 @@ use super::hold::{Lookup, ResourceSpec};
 use super::outcome::{adopted_key, deployed_key};
 use super::wait::TooLong;
 use super::{base_model, names};
-use crate::config::plan::{Candidate, LocalJudge};
+use crate::config::plan::{Candidate, LocalService};
 use crate::nemo::{BaseModel, JobStatus, NewDeployment};
 use crate::store::{Resource, ResourceKind};
 use crate::vocabulary::Generation;
@@ -33,6 +33,9 @@ const STUCK: [&str; 8] = [
     "insufficient nvidia.com/gpu",
     "unschedulable",
 ];
+
+/// The end of the name of the embedding model's deployment.
+const EMBEDDING: &str = "embedding";
 
 /// A NIM that serves a model of this run.
 #[derive(Debug)]
@@ -84,19 +87,28 @@ impl<'a> NimSpec<'a> {
     }
 
     /// Returns the NIM of the judge.
-    pub(super) fn of_judge(run: &RunContext, model: &'a str, judge: &'a LocalJudge) -> NimSpec<'a> {
+    pub(super) fn of_judge(run: &RunContext, model: &'a str, judge: &'a LocalService) -> NimSpec<'a> {
+        NimSpec::of_service(names::of_run(&run.id, JUDGE), Step::Judge, model, judge)
+    }
+
+    /// Returns the NIM of the embedding model.
+    pub(super) fn of_embedding(run: &RunContext, model: &'a str, service: &'a LocalService) -> NimSpec<'a> {
+        NimSpec::of_service(names::of_run(&run.id, EMBEDDING), Step::Embedding, model, service)
+    }
+
+    fn of_service(base: String, step: Step, model: &'a str, service: &'a LocalService) -> NimSpec<'a> {
         NimSpec {
             candidate: None,
-            step: Step::Judge,
-            base: names::of_run(&run.id, JUDGE),
+            step,
+            base,
             model,
             base_model: base_model::named(model),
             engine: None,
             image: None,
-            gpus: judge.gpus,
-            pvc_size: judge.pvc_size.as_ref(),
-            tag: judge.tag.as_ref(),
-            registry_base: judge.registry_base.as_ref(),
+            gpus: service.gpus,
+            pvc_size: service.pvc_size.as_ref(),
+            tag: service.tag.as_ref(),
+            registry_base: service.registry_base.as_ref(),
         }
     }
 
@@ -166,7 +178,25 @@ pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Re
 /// # Errors
 /// When the platform does not delete it.
 pub(super) async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
-    let Nim::Ours(row) = nim else { return Ok(()) };
+    match nim {
+        Nim::Ours(row) => undeploy_row(run, Some(&candidate.model_name), row).await,
+        Nim::Adopted => Ok(()),
+    }
+}
+
+/// Releases the NIM of the embedding model, if this run has deployed it.
+///
+/// # Errors
+/// When the platform does not delete it.
+pub(super) async fn undeploy_embedding(run: &RunContext) -> anyhow::Result<()> {
+    let base = names::of_run(&run.id, EMBEDDING);
+    match run.store.open_resource(&run.id, ResourceKind::Deployment, &base)? {
+        Some(row) if row.platform == run.platform => undeploy_row(run, None, row).await,
+        _ => Ok(()),
+    }
+}
+
+async fn undeploy_row(run: &RunContext, candidate: Option<&str>, row: Resource) -> anyhow::Result<()> {
     let work = async {
         let on_release = |row: &Resource| run.tell_released(row);
         match run.releaser(&on_release).gpus(vec![row], names::millis(run.plan.limits.release_ms)).await.pop() {
@@ -174,7 +204,7 @@ pub(super) async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) 
             None => Ok(()),
         }
     };
-    run.step(Some(&candidate.model_name), Step::Undeploy, work, |()| None).await
+    run.step(candidate, Step::Undeploy, work, |()| None).await
 }
 
 /// Releases the NIM of a candidate after its last step. Returns whether it is gone. A failure does not touch the scores: it
@@ -223,7 +253,9 @@ pub(super) async fn wait_until_served(
 ) -> anyhow::Result<()> {
     let what = format!("{id} to be served");
     run.wait(&what, names::millis(limit_ms), key, || async {
-        if run.nemo.served_models().await?.iter().any(|served| served == id) && run.nemo.answers(id).await? {
+        let is_listed = run.nemo.served_models().await?.iter().any(|served| served == id);
+        // An embedding model does not chat.
+        if is_listed && (step == Step::Embedding || run.nemo.answers(id).await?) {
             return Ok(Some(()));
         }
         if let Some(row) = by

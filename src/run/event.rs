@@ -150,6 +150,8 @@ pub enum Step {
     Examples,
     /// Trains and measures the floor, a classifier on this machine.
     Floor,
+    /// Deploys the embedding model, and embeds the questions of the rows.
+    Embedding,
     /// Deploys the judge, or asks a remote one whether it answers.
     Judge,
     /// Deploys the NIM and waits until it serves.
@@ -176,6 +178,7 @@ impl Step {
             Step::Upload => "upload",
             Step::Examples => "examples",
             Step::Floor => "floor",
+            Step::Embedding => "embed questions",
             Step::Judge => "judge",
             Step::Deploy => "deploy",
             Step::BaseEvaluation => "evaluate base",

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 
 use super::context::RunContext;
-use super::datasets;
 use super::event::Step;
 use super::outcome::{EXAMPLES, MANIFEST};
+use super::{datasets, deploy, embed};
 use crate::config::plan::IclPlan;
 use crate::data::label::LabelReader;
 use crate::source::dataset::Manifest;
@@ -33,6 +33,10 @@ pub(super) async fn make_and_hold(run: &RunContext) -> anyhow::Result<()> {
         Ok(counts)
     };
     let counts = run.step(None, Step::Examples, work, |counts| Some(in_words(counts))).await?;
+    if icl.embedding.is_some() {
+        // The candidates need its GPUs. An earlier process may have ended before it gave them back.
+        deploy::undeploy_embedding(run).await?;
+    }
     if counts.too_few > 0 {
         run.warn(format!(
             "{} of {} eval rows have room for fewer than {} examples (icl_config.min_examples): raise \
@@ -55,6 +59,10 @@ async fn make(run: &RunContext, icl: &IclPlan) -> anyhow::Result<ExampleCounts> 
     let pool = read.await.context("the task that reads the training set ended early")??;
     run.stop.check()?;
     let (dir, rules) = (run.dir.clone(), icl.rules.clone());
-    let write = tokio::task::spawn_blocking(move || examples::write(&dir, &rules, &pool));
+    let near = match &icl.embedding {
+        Some(embedding) => Some(embed::questions(run, embedding, &pool).await?),
+        None => None,
+    };
+    let write = tokio::task::spawn_blocking(move || examples::write(&dir, &rules, &pool, near.as_ref()));
     write.await.context("the task that writes the examples ended early")?
 }

@@ -18,6 +18,7 @@ use super::paired::{Comparer, Reading};
 use super::rows::OutputRow;
 use super::signals::Interrupted;
 use crate::data::label::LabelReader;
+use crate::data::workload_type::WorkloadType;
 use crate::nemo::{EvaluatedRow, TOOL_METRIC};
 use crate::score::verdict::{Standing, decide};
 use crate::source::dataset::{self, Manifest};
@@ -31,6 +32,11 @@ const TRAINING_ROWS: usize = 20_000;
 /// Measures the floor, unless an earlier process has. The run goes on without it.
 pub(super) async fn measure(run: &Arc<RunContext>) {
     if !run.plan.verdict.floor {
+        return;
+    }
+    // A classifier writes no texts.
+    let manifest = run.store.fact::<Manifest>(&run.id, MANIFEST);
+    if manifest.is_ok_and(|manifest| manifest.is_some_and(|manifest| manifest.workload_type == WorkloadType::Text)) {
         return;
     }
     let shared = Arc::clone(run);
@@ -251,7 +257,7 @@ mod tests {
         }))
         .unwrap();
         let reader = LabelReader::new(&LabelRules::default()).unwrap();
-        let comparer = Comparer { manifest: &manifest, reader: &reader, seed: 1, margin: 0.02 };
+        let comparer = Comparer { manifest: &manifest, reader: &reader, seed: 1, margin: 0.02, judged: false };
         let rows = |right: usize| -> Vec<OutputRow> {
             let row = |at: usize| {
                 let (gold, other) = if at.is_multiple_of(2) { ("a", "b") } else { ("b", "a") };

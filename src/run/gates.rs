@@ -17,11 +17,12 @@ pub(crate) const ASKED: &str = "gates-asked";
 pub(crate) const JUDGED: &str = "gates";
 
 /// The scores that a gate can name, beside those of a class.
-const SCORES: [&str; 14] = [
+const SCORES: [&str; 17] = [
     "accuracy",
     "accuracy_lenient",
     "function_name_accuracy",
     "judge_correctness",
+    "judge_similarity",
     "kappa",
     "kappa_lenient",
     "macro_f1",
@@ -30,6 +31,8 @@ const SCORES: [&str; 14] = [
     "micro_f1_lenient",
     "name_and_arguments_accuracy",
     "nemo_f1",
+    "rouge_l",
+    "token_f1",
     "weighted_f1",
     "weighted_f1_lenient",
 ];

@@ -1,4 +1,4 @@
-//! The judge of tool calls: whether a run asks one, and that it answers before anything is evaluated. `deploy` deploys
+//! The judge of tool calls or texts: whether a run asks one, and that it answers before anything is evaluated. `deploy` deploys
 //! its NIM, `evaluate` reads its ratings.
 
 use anyhow::Context as _;
@@ -9,15 +9,16 @@ use super::event::Step;
 use super::gpus::check_fit;
 use super::obstacle::Obstacle;
 use super::outcome::{MANIFEST, is_all_evaluated};
-use crate::config::plan::{Candidate, JudgePlace, JudgePlan, LocalJudge, Plan};
+use crate::config::plan::{Candidate, JudgePlan, LocalService, Plan, ServicePlace};
 use crate::data::options::TypeChoice;
+use crate::data::workload_type::WorkloadType;
 use crate::nemo::{Client, JudgeModel, RemoteJudge, Secret};
 use crate::source::dataset::Manifest;
 use crate::vocabulary::PlatformKind;
 
 /// The warning that no language model gave the ratings.
-const STAND_IN: &str = "judge_correctness comes from the stand-in of the embedded platform, which compares calls by rule. \
-    It does not show what a language model would judge";
+const STAND_IN: &str = "the ratings come from the stand-in of the embedded platform, which compares replies by rule. They do \
+    not show what a language model would judge";
 
 /// A judge with its key.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,11 @@ pub(crate) struct JudgeWithKey<'a> {
 
 /// Returns the judge if the plan alone tells that it is asked. With `workload_type: auto` only the records tell.
 pub(crate) fn known_from_plan(plan: &Plan) -> Option<&JudgePlan> {
-    plan.judge.as_ref().filter(|_| plan.data.workload_type == TypeChoice::ToolCalling)
+    match plan.data.workload_type {
+        TypeChoice::ToolCalling => plan.judge_of(WorkloadType::ToolCalling),
+        TypeChoice::Text => plan.judge_of(WorkloadType::Text),
+        TypeChoice::Auto | TypeChoice::Classification => None,
+    }
 }
 
 impl JudgeWithKey<'_> {
@@ -53,7 +58,7 @@ impl JudgeWithKey<'_> {
     }
 
     fn remote(&self) -> Option<RemoteJudge> {
-        let JudgePlace::Remote { url, .. } = &self.judge.place else { return None };
+        let ServicePlace::Remote { url, .. } = &self.judge.place else { return None };
         Some(RemoteJudge { url: url.clone(), model: self.judge.model_name.clone(), key: self.key.cloned() })
     }
 }
@@ -87,17 +92,17 @@ pub(crate) async fn make_ready(run: &RunContext, todo: &[&Candidate]) -> anyhow:
         return Ok(());
     }
     match &judge.judge.place {
-        JudgePlace::Local(local) => deploy_judge(run, &judge.judge.model_name, local).await,
+        ServicePlace::Local(local) => deploy_judge(run, &judge.judge.model_name, local).await,
         // The check of the plan has asked it already.
-        JudgePlace::Remote { .. } if known_from_plan(&run.plan).is_some() => Ok(()),
-        JudgePlace::Remote { .. } => {
+        ServicePlace::Remote { .. } if known_from_plan(&run.plan).is_some() => Ok(()),
+        ServicePlace::Remote { .. } => {
             let probe = async { Ok(judge.probe(&run.nemo).await?) };
             run.step(None, Step::Judge, probe, |()| None).await
         }
     }
 }
 
-async fn deploy_judge(run: &RunContext, model: &str, local: &LocalJudge) -> anyhow::Result<()> {
+async fn deploy_judge(run: &RunContext, model: &str, local: &LocalService) -> anyhow::Result<()> {
     deploy::deploy(run, &NimSpec::of_judge(run, model, local)).await.context("cannot deploy the judge")?;
     if run.platform_kind == PlatformKind::Embedded { run.warn(STAND_IN) } else { Ok(()) }
 }

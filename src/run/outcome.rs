@@ -17,6 +17,12 @@ pub(crate) const WARNINGS: &str = "warnings";
 /// The key of the conclusion.
 pub(crate) const CONCLUSION: &str = "conclusion";
 
+/// The key of what has changed since the run before.
+pub(crate) const DRIFT: &str = "drift";
+
+/// The key of the comparison with labels that people gave.
+pub(crate) const GOLD: &str = "gold";
+
 /// The key of the floor, and its name in comparisons.
 pub(crate) const FLOOR: &str = "floor";
 
@@ -176,6 +182,67 @@ pub(crate) struct ConclusionFact {
     /// The model to look at.
     pub model: Option<String>,
     pub warnings: Vec<String>,
+}
+
+/// What has changed since an earlier run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DriftFact {
+    /// The id of the earlier run.
+    pub run: String,
+    /// `None` without labels.
+    pub labels: Option<LabelDrift>,
+    /// The models that both runs evaluated, `a` of the earlier run.
+    pub scores: Vec<ComparisonFact>,
+    /// The median latency of the production model, in ms, then and now. `None` unless both logs tell.
+    pub teacher_p50_ms: Option<(f64, f64)>,
+}
+
+/// The mix of labels, then and now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LabelDrift {
+    /// Of the chi-squared test that both have the same shares.
+    pub p: f64,
+    /// The total variation distance of the shares, 0 to 1.
+    pub distance: f64,
+    /// The labels whose shares changed most.
+    pub changes: Vec<ShareChange>,
+}
+
+/// The share of a label, then and now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ShareChange {
+    pub label: String,
+    pub before: f64,
+    pub now: f64,
+}
+
+/// Models against labels that people gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GoldFact {
+    /// The name of the file.
+    pub file: String,
+    /// The labels in it.
+    pub labels: u64,
+    /// The eval rows that have one.
+    pub matched: u64,
+    /// The labels that belong to no eval row, or to one that has a label already.
+    pub unmatched: u64,
+    /// The production model against people, by the names of scores.
+    pub teacher: BTreeMap<String, Estimate>,
+    pub models: Vec<GoldModel>,
+}
+
+/// A model against people, and against the production model on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GoldModel {
+    /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
+    pub model: String,
+    pub human: BTreeMap<String, Estimate>,
+    pub teacher: BTreeMap<String, Estimate>,
+    /// The rows on which it does not agree with the production model.
+    pub disagreements: u64,
+    /// The share of these rows on which it agrees with people. `None` without such a row.
+    pub right: Option<Estimate>,
 }
 
 /// Tells whether all evaluations of a candidate are done.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::evaluate::tool_scores;
+use super::evaluate::{text_scores, tool_scores};
 use super::rows::OutputRow;
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
@@ -24,6 +24,8 @@ pub(super) struct Comparer<'a> {
     pub(super) seed: u64,
     /// `verdict.margin`.
     pub(super) margin: f64,
+    /// A judge has rated the replies.
+    pub(super) judged: bool,
 }
 
 impl Comparer<'_> {
@@ -34,7 +36,12 @@ impl Comparer<'_> {
 
     /// Returns the name of the score that decides.
     pub(super) fn metric(&self) -> &'static str {
-        if self.is_classification() { "macro_f1" } else { tool_scores::HEADLINE }
+        match self.manifest.workload_type {
+            WorkloadType::Classification => "macro_f1",
+            WorkloadType::ToolCalling => tool_scores::HEADLINE,
+            WorkloadType::Text if self.judged => text_scores::SIMILARITY,
+            WorkloadType::Text => text_scores::OVERLAP,
+        }
     }
 
     /// Tells whether a reply counts otherwise when a label without brackets is one.
@@ -48,7 +55,12 @@ impl Comparer<'_> {
     pub(super) fn difference(&self, a: &[OutputRow], b: &[OutputRow], reading: Reading) -> Option<Difference> {
         let simulation = Simulation::new(self.seed);
         if !self.is_classification() {
-            let rows: Vec<(f64, f64)> = b.iter().zip(a).map(|(b, a)| (b.call_score(), a.call_score())).collect();
+            let score = |row: &OutputRow| match self.manifest.workload_type {
+                WorkloadType::Text => row.text_score(self.judged),
+                WorkloadType::ToolCalling | WorkloadType::Classification => Some(row.call_score()),
+            };
+            // A row that the judge has not rated for one model says nothing of the other.
+            let rows: Vec<(f64, f64)> = b.iter().zip(a).filter_map(|(b, a)| Some((score(b)?, score(a)?))).collect();
             return difference::of_values(&rows, None, simulation);
         }
         let labels: Vec<String> = self.manifest.classes.keys().cloned().collect();

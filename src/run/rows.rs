@@ -6,6 +6,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use super::evaluate::text_scores;
+use crate::data::thoughts;
+use crate::score::text::rouge_l;
+
 /// One row of the eval set with the reply to it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct OutputRow {
@@ -26,6 +30,21 @@ impl OutputRow {
     pub(crate) fn call_score(&self) -> f64 {
         let scores = self.scores.get(crate::nemo::TOOL_METRIC);
         scores.and_then(|scores| scores.get("function_name_and_args_accuracy")).copied().unwrap_or(0.0)
+    }
+}
+
+impl OutputRow {
+    /// Returns how alike the reply and the logged text are: as the judge has rated it, or by the words that both have.
+    pub(crate) fn text_score(&self, judged: bool) -> Option<f64> {
+        let reply = self.reply.as_deref().unwrap_or_default();
+        if !judged {
+            return Some(rouge_l(&self.gold, &thoughts::without(reply)));
+        }
+        if reply.trim().is_empty() {
+            return Some(0.0);
+        }
+        let rating = self.scores.get(crate::nemo::JUDGE_METRIC).and_then(|scores| scores.get(crate::nemo::JUDGE_SCORE));
+        text_scores::rated(rating.copied())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod classification;
 mod counts;
 pub mod difference;
 pub mod holm;
+pub mod homogeneity;
 pub mod interval;
 pub mod mcnemar;
 pub mod power;

@@ -7,6 +7,7 @@ use crate::data::corpus::Corpus;
 use crate::data::groups::GroupCause;
 use crate::data::label;
 use crate::data::options::LabelRules;
+use crate::data::workload_type::WorkloadType;
 
 /// A group with one record of this many is warned about: 5 %.
 const LARGE_SHARE: usize = 20;
@@ -24,7 +25,7 @@ pub(super) fn of(corpus: &Corpus, rules: &LabelRules, inputs: &[&Path]) -> Vec<S
     if rejected * 10 > corpus.counts.read {
         warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
     }
-    if let [only] = corpus.classes.as_slice() {
+    if let ([only], true) = (corpus.classes.as_slice(), corpus.workload_type != WorkloadType::Text) {
         warnings.push(format!("every record has the same label, {only}"));
     }
     warnings.extend(classes_that_look_alike(&corpus.classes, rules));

@@ -126,8 +126,9 @@ impl Manifest {
         files: Vec<DatasetFile>,
         inputs: Vec<InputFile>,
     ) -> Manifest {
+        let named = corpus.classes.iter().filter(|_| corpus.workload_type != WorkloadType::Text);
         let mut classes: BTreeMap<String, ClassCounts> =
-            corpus.classes.iter().map(|label| (label.clone(), ClassCounts::default())).collect();
+            named.map(|label| (label.clone(), ClassCounts::default())).collect();
         let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
             for &row in rows {
                 let label = &corpus.classes[corpus.rows[row as usize].class as usize];

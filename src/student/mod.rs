@@ -1,6 +1,6 @@
 //! The small text models that the embedded platform serves and trains in place of language models: n-gram linear
-//! classifiers in two sizes, untrained (`untrained`) and trained (`train`), and a rule that stands in for a judge of tool
-//! calls (`judge`). Works on values in memory only: no files, no network, no clock, no other part of the crate.
+//! classifiers in two sizes, untrained (`untrained`) and trained (`train`), and rules that stand in for a judge of tool
+//! calls (`judge`) and of texts (`similarity`). Works on values in memory only: no files, no network, no clock, no other part of the crate.
 
 mod adapter;
 mod arguments;
@@ -12,6 +12,7 @@ mod overlap;
 mod reply;
 mod save;
 mod shown;
+mod similarity;
 mod size;
 mod template;
 mod tool_call;
@@ -26,6 +27,7 @@ pub use adapter::Adapter;
 pub use conversation::{Example, Message};
 pub use judge::rate_tool_calls;
 pub use save::AdapterError;
+pub use similarity::rate_texts;
 pub use size::{NAMES, StudentSize, billions, stand_in};
 pub use tool_call::{Tool, ToolCall, calls_as_reply};
 pub use tool_choice::untrained_call;

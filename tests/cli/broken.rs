@@ -10,7 +10,7 @@ use crate::load::counts;
 /// The reasons that only tables give.
 const OF_TABLES: [&str; 2] = ["bad_row", "empty_text"];
 /// The reasons that depend on the type of the workload, and so come from `split` alone.
-const OF_SPLIT: [&str; 4] = ["no_label", "off_taxonomy", "no_tool_calls", "bad_tool_arguments"];
+const OF_SPLIT: [&str; 5] = ["no_label", "off_taxonomy", "no_tool_calls", "bad_tool_arguments", "not_text"];
 
 /// Name, extension and bytes of every fixture. A line that is too long is made here rather than shipped: the fixture is
 /// for a smaller limit.
@@ -83,6 +83,7 @@ fn split_counts_locates_and_explains_every_reason() {
         let folder = Folder::new();
         let kind = match reason.as_str() {
             "no_tool_calls" | "bad_tool_arguments" => "tool_calling",
+            "not_text" => "text",
             _ => "classification",
         };
         folder.write("flywheel.yaml", format!("evaluation_config: {{workload_type: {kind}}}\n"));

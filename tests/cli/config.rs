@@ -243,8 +243,6 @@ fn a_feature_that_is_not_built_is_a_warning_not_a_surprise() {
     assert_eq!(warnings, 1, "{output}");
     let output = folder.dfwfd(["load", "logs.jsonl"]).env("ELASTICSEARCH_URL", "http://127.0.0.1:1").run();
     output.code(3).says("http://127.0.0.1:1").hints();
-    folder.write("text.yaml", "evaluation_config: {workload_type: text}\n");
-    folder.dfwfd(["split", "--logs", "logs.jsonl", "--out", "d", "--config", "text.yaml"]).run().code(2);
 }
 
 #[test]

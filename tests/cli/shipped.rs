@@ -18,7 +18,7 @@ fn the_generator_writes_what_is_shipped() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    for name in ["news_logs.jsonl", "tools_logs.jsonl", "headlines_sample.csv"] {
+    for name in ["news_logs.jsonl", "tools_logs.jsonl", "notes_logs.jsonl", "headlines_sample.csv"] {
         assert!(folder.bytes(name) == std::fs::read(testdata(name)).unwrap(), "{name} is another one");
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::control::{Home, Platform, until};
-use crate::harness::testdata;
+use super::openai::{Answer, Asked, OpenAi};
+use crate::harness::{Output, files_below, testdata};
+
+const KEY: &str = "k3y-of-the-embedder";
 
 const WITH_EXAMPLES: [&str; 2] = ["--set", "icl_config.max_examples=3"];
 
@@ -141,4 +144,119 @@ fn impossible_rules_are_refused() {
     ] {
         home.command(&["run", "--plan", "--set", set]).run().expect(2).says(told);
     }
+}
+
+const NIM: &str = "icl_config.similarity_config.embedding_nim_config";
+
+/// The settings of a run whose examples are chosen by an embedding model of these settings.
+fn similar(model: &[&str]) -> Vec<String> {
+    let mut settings = vec!["--set".to_owned(), "icl_config.example_selection=semantic_similarity".to_owned()];
+    settings.extend(model.iter().flat_map(|set| ["--set".to_owned(), format!("{NIM}.{set}")]));
+    settings
+}
+
+fn run(platform: &Platform, home: &Home, settings: &[String]) -> Output {
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let command = platform.command(home, &[&["run", "--format", "json", "-vv"], &settings[..]].concat());
+    command.env("EMB_API_KEY", KEY).run()
+}
+
+#[test]
+fn the_nearest_examples_are_found_by_a_nim_that_is_gone_before_the_candidates_start() {
+    let home = Home::new(1, "1");
+    let platform = Platform::start(&["--gpus", "1"]);
+    platform.hold_first("POST /nemo/v1/customization/jobs");
+    let settings = similar(&["model_name=acme/embed-1b"]);
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let running = platform.command(&home, &[&["run", "--format", "json"], &settings[..]].concat()).spawn();
+    until("the training", || platform.calls().1.then_some(()));
+    let (_, _, calls) = platform.calls();
+    let place = |start: &str| calls.iter().position(|call| call.starts_with(start));
+    let embedded = place("POST /nim/v1/embeddings").expect("the questions are embedded");
+    assert!(
+        place("POST /nemo/v1/deployment/model-deployments").is_some_and(|deployed| deployed < embedded),
+        "{calls:?}"
+    );
+    assert_eq!(platform.gpus_held(), Vec::<String>::new(), "one GPU is enough");
+    platform.release();
+    let report = running.wait().expect(0).json();
+    let each = shown(&home, &report);
+    assert!(each.iter().all(|row| row.len() == 3) && each.iter().any(|row| *row != each[0]), "{each:?}");
+    of_training_rows(&home, &report);
+    // The first example is the training row that shares most words with the question.
+    let asked = rows(&home, &report, "eval/eval_data.jsonl");
+    let words = |text: &str| -> BTreeSet<String> { text.split(' ').map(str::to_owned).collect() };
+    let shared = |row: &Value, other: &str| {
+        words(row["request"]["messages"][1]["content"].as_str().unwrap()).intersection(&words(other)).count()
+    };
+    let near: usize = asked.iter().zip(&each).map(|(row, shown)| shared(row, &shown[0])).sum();
+    let last: usize = asked.iter().zip(&each).map(|(row, shown)| shared(row, &shown[2])).sum();
+    assert!(near > last, "{near} {last}");
+    platform.dfwfd(&home, &["cleanup", report["run"].as_str().unwrap(), "--purge"]).expect(0);
+    assert_eq!(platform.purgeable(), Vec::<String>::new());
+    platform
+        .dfwfd(&home, &[&["run", "--set", &format!("{NIM}.gpus=2")], &settings[..]].concat())
+        .expect(2)
+        .says("acme/embed-1b");
+}
+
+/// Embeds texts by their letters, and answers the last text first.
+fn by_letters(asked: &Asked, _: usize) -> Answer {
+    let vector = |text: &Value| {
+        let mut counts = [0.0; 26];
+        let letters = text.as_str().unwrap().bytes().filter(u8::is_ascii_alphabetic);
+        letters.for_each(|letter| counts[usize::from(letter.to_ascii_lowercase() - b'a')] += 1.0);
+        counts.to_vec()
+    };
+    let texts = asked.body["input"].as_array().unwrap().iter().enumerate().rev();
+    let data: Vec<Value> = texts.map(|(index, text)| json!({"index": index, "embedding": vector(text)})).collect();
+    (200, json!({"object": "list", "data": data}))
+}
+
+#[test]
+fn a_remote_embedding_model_is_asked_with_its_key_which_shows_nowhere() {
+    let model = OpenAi::start(by_letters);
+    let url = format!("url={}", model.url().replace("/chat/completions", ""));
+    let home = Home::new(1, "8");
+    let platform = Platform::start(&[]);
+    let output = run(&platform, &home, &similar(&[&url, "model_name=e"]));
+    let report = output.code(0).json();
+    of_training_rows(&home, &report);
+    let asked = model.asked();
+    let train = rows(&home, &report, "train/training/train_data.jsonl").len();
+    assert_eq!(asked.len(), 1 + train.div_ceil(32));
+    for asked in &asked {
+        assert_eq!((asked.line.as_str(), &asked.body["input_type"]), ("POST /v1/embeddings", &json!("query")));
+        assert_eq!((asked.authorization.as_str(), &asked.body["model"]), (&*format!("Bearer {KEY}"), &json!("e")));
+    }
+    assert!(!output.to_string().contains(KEY));
+    for (path, bytes) in files_below(home.folder()) {
+        assert!(!bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes()), "{}", path.display());
+    }
+    // An endpoint of OpenAI's does not know the key.
+    run(&platform, &home, &similar(&[&url, "model_name=e", "input_type=null"])).code(0);
+    assert_eq!(model.asked().last().unwrap().body.get("input_type"), None);
+}
+
+#[test]
+fn an_embedding_model_that_refuses_or_answers_nonsense_ends_the_run() {
+    for (answer, told) in [
+        ((401, json!({"error": {"message": "no key"}})), "401"),
+        ((200, json!({"data": []})), "not one embedding for each text"),
+        ((200, json!({"data": [{"embedding": []}]})), "not one embedding for each text"),
+    ] {
+        let model = OpenAi::start(move |_, _| answer.clone());
+        let url = format!("url={}", model.url().replace("/chat/completions", "/embeddings"));
+        let home = Home::new(1, "8");
+        let platform = Platform::start(&[]);
+        let output = run(&platform, &home, &similar(&[&url, "model_name=e"]));
+        output.says("cannot embed texts with e").says(told);
+        assert_ne!(output.code, Some(0));
+        assert_eq!(platform.gpus_held(), Vec::<String>::new());
+    }
+    let home = Home::new(1, "8");
+    home.command(&["run", "--plan", "--set", "icl_config.example_selection=semantic_similarity"])
+        .run()
+        .expect(2)
+        .says("model_name");
 }

@@ -13,6 +13,7 @@ mod harness;
 
 mod control;
 mod crash;
+mod drift;
 mod faults;
 mod icl;
 mod judge;
@@ -29,3 +30,4 @@ mod signals;
 mod silence;
 #[cfg(target_os = "linux")]
 mod soak;
+mod text;

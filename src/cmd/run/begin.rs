@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::events::{self, SharedViews};
-use super::platform_check::CheckedPlatform;
+use super::platform_check::{CheckedPlatform, ServiceKeys};
 use crate::cli::Run;
 use crate::cmd::trace::RunLog;
 use crate::cmd::{credentials_of, environment_of, state_dir};
@@ -50,7 +50,7 @@ pub(super) struct Prepared {
 pub(super) fn begin(
     locked: LockedRun,
     checked: CheckedPlatform,
-    judge_key: Option<Secret>,
+    keys: ServiceKeys,
     args: &Run,
     log: &RunLog,
     ui: &Ui,
@@ -60,9 +60,8 @@ pub(super) fn begin(
     let CheckedPlatform { platform, budget, findings } = checked;
     let dir = state_dir.join("runs").join(&id);
     state_dir::create(&dir)?;
-    let log_file = dir.join("log.jsonl");
-    log.attach(&log_file)?;
-    let views = events::open(args.events.as_deref(), &log_file, ui)?;
+    log.attach(&dir.join("log.jsonl"))?;
+    let views = events::open(args.events.as_deref(), &dir.join("log.jsonl"), ui)?;
     let rehearsal = rehearsal::is_rehearsal(platform.kind, &plan.candidates);
     let owner = resumed.as_ref().map_or_else(names::owner, |row| row.owner.clone());
     match &resumed {
@@ -95,7 +94,8 @@ pub(super) fn begin(
         budget: budget.gpus,
         gpus: GpuPool::of(&plan, budget.gpus),
         repository_tokens: repository_tokens(&plan),
-        judge_key,
+        judge_key: keys.judge,
+        embedding_key: keys.embedding,
         started_ms: now_ms(),
         owner,
         dir,
@@ -104,8 +104,8 @@ pub(super) fn begin(
         plan,
         rehearsal,
     };
-    let (context, resumed) = (Arc::new(context), resumed.is_some());
-    Ok(Prepared { context, resumed, warnings: findings.warnings, views, state_dir, platform, lock })
+    let (context, resumed, warnings) = (Arc::new(context), resumed.is_some(), findings.warnings);
+    Ok(Prepared { context, resumed, warnings, views, state_dir, platform, lock })
 }
 
 /// Returns the tokens of the repositories that base models are made from, by the name of the model.

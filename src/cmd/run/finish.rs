@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cmd::{error_object, gates, whole_file};
+use crate::cmd::{error_object, gates, gold, whole_file};
 use crate::error::{self, Exit, Fault};
 use crate::report::{assemble, prometheus, run_tables};
 use crate::run::End;
 use crate::run::context::RunContext;
 use crate::run::event::EventKind;
 use crate::run::gates::{self as run_gates, Gate, Gates};
+use crate::run::outcome::GOLD;
 use crate::store::now_ms;
 use crate::ui::Ui;
 use crate::vocabulary::RunState;
@@ -50,6 +51,14 @@ pub(super) fn check_metrics(metrics: Option<&Path>) -> anyhow::Result<()> {
             Err(Fault::new(Exit::Usage, why).hint(format!("mkdir -p {}", whole_file::folder_of(path).display())).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// Compares the models with labels of people. A comparison that is not possible does not touch the scores.
+pub(super) fn measure_gold(run: &RunContext, state_dir: &Path, path: &Path) -> anyhow::Result<()> {
+    match gold::measure(&run.store, &run.id, state_dir, path) {
+        Ok(fact) => Ok(run.store.remember(&run.id, GOLD, &fact)?),
+        Err(error) => run.warn(format!("{error:#}")),
     }
 }
 

@@ -9,7 +9,7 @@ mod prepare;
 mod preview;
 mod resume;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ async fn stop_after(limit: Option<Duration>, stop: &Stop) {
 
 async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun) -> anyhow::Result<Exit> {
     finish::check_metrics(args.metrics.as_deref())?;
+    // Before anything is spent.
+    args.gold.as_deref().map(cmd::gold::read).transpose()?;
     // Nothing remote exists before the run begins, so a request to stop simply ends the command.
     let start = tokio::select! {
         start = prepare::prepare(global, args, ui, stop) => start?,
@@ -70,11 +72,11 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun)
     };
     match start {
         Start::Shown => Ok(Exit::Done),
-        Start::Run(prepared) => flywheel(*prepared, args.metrics.as_deref(), ui, begun).await,
+        Start::Run(prepared) => flywheel(*prepared, args, ui, begun).await,
     }
 }
 
-async fn flywheel(prepared: Prepared, metrics: Option<&Path>, ui: &Ui, begun: &Begun) -> anyhow::Result<Exit> {
+async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, begun: &Begun) -> anyhow::Result<Exit> {
     let Prepared { context, resumed, warnings, views, state_dir, platform, lock } = prepared;
     begun.set((state_dir.clone(), context.id.clone())).ok();
     for warning in warnings {
@@ -84,7 +86,10 @@ async fn flywheel(prepared: Prepared, metrics: Option<&Path>, ui: &Ui, begun: &B
     let exit = finish::record(&context, &end, &state_dir, ui);
     events::close(&views);
     let exit = exit?;
-    finish::show(&context, &end, exit, &state_dir, metrics, ui)?;
+    if let Some(path) = &args.gold {
+        finish::measure_gold(&context, &state_dir, path)?;
+    }
+    finish::show(&context, &end, exit, &state_dir, args.metrics.as_deref(), ui)?;
     // The embedded platform and the lock live until here.
     drop((platform, lock));
     Ok(exit)

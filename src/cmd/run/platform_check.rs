@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use crate::cli::{Global, Run};
 use crate::cmd::environment_of;
 use crate::config;
-use crate::config::plan::{JudgeKey, JudgePlace, Plan};
+use crate::config::plan::{Plan, ServiceKey, ServicePlace};
 use crate::error::{Exit, Fault};
 use crate::nemo::Secret;
 use crate::platform::{self, Platform};
@@ -29,7 +29,7 @@ pub(super) async fn check(
     store: &Store,
     id: &str,
     args: &Run,
-    judge_key: Option<&Secret>,
+    keys: &ServiceKeys,
 ) -> anyhow::Result<CheckedPlatform> {
     let budget = match store.fact::<Budget>(id, outcome::BUDGET)? {
         Some(budget) => budget,
@@ -40,16 +40,19 @@ pub(super) async fn check(
     own_runs.insert(id.to_owned());
     let mut adopt = args.adopt;
     let models = plan.candidates.iter().map(|candidate| &candidate.model_name);
-    for model in models.chain(plan.judge.iter().map(|judge| &judge.model_name)) {
+    for model in models
+        .chain(plan.any_judge().map(|judge| &judge.model_name))
+        .chain(plan.embedding().map(|embedding| &embedding.model_name))
+    {
         adopt |= store.fact::<bool>(id, &outcome::adopted_key(model))?.unwrap_or(false);
     }
     let options = CheckOptions { own_runs: &own_runs, adopt, share: args.share };
-    // Once the datasets are made, it is known whether the records are tool calls.
+    // Once the datasets are made, it is known whether the records are judged.
     let judge = match store.fact::<Manifest>(id, outcome::MANIFEST)? {
         Some(manifest) => plan.judge_of(manifest.workload_type),
         None => judge::known_from_plan(plan),
     };
-    let judge = judge.map(|judge| JudgeWithKey { judge, key: judge_key });
+    let judge = judge.map(|judge| JudgeWithKey { judge, key: keys.judge.as_ref() });
     let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;
     let findings = findings.context("cannot run this plan")?;
     platform.recognise();
@@ -62,17 +65,27 @@ pub(super) fn connect(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> 
     platform::connect(plan, &environment_of(plan), budget.gpus.unwrap_or(VIRTUAL_GPUS))
 }
 
-/// Returns the key of a remote judge. A key in the configuration is read from there again, because a run keeps no secret.
-pub(super) fn judge_key(plan: &Plan, global: &Global) -> anyhow::Result<Option<Secret>> {
-    let key = config::judge_key(plan, &global.set, &environment_of(plan));
-    let written = plan
-        .judge
-        .as_ref()
-        .is_some_and(|judge| matches!(&judge.place, JudgePlace::Remote { key, .. } if *key == JudgeKey::Written));
-    if key.is_none() && written {
-        let message =
-            "cannot find the key of the judge: llm_judge_config.api_key is not where the run was started with it";
-        return Err(Fault::new(Exit::Usage, message).hint("set LLM_JUDGE_API_KEY").into());
+/// The API keys of remote models.
+pub(super) struct ServiceKeys {
+    pub(super) judge: Option<Secret>,
+    pub(super) embedding: Option<Secret>,
+}
+
+/// Returns the keys of remote models. One in the configuration is read from there again, because a run keeps no secret.
+pub(super) fn service_keys(plan: &Plan, global: &Global) -> anyhow::Result<ServiceKeys> {
+    let environment = environment_of(plan);
+    let judge = config::judge_key(plan, &global.set, &environment);
+    let embedding = config::embedding_key(plan, &global.set, &environment);
+    let is_written = |place: &ServicePlace| matches!(place, ServicePlace::Remote { key: ServiceKey::Written, .. });
+    let missing = |what: &str, variable: &str| {
+        let message = format!("cannot find the key of {what}: its api_key is not where the run was started with it");
+        Fault::new(Exit::Usage, message).hint(format!("set {variable}"))
+    };
+    if judge.is_none() && plan.any_judge().is_some_and(|judge| is_written(&judge.place)) {
+        return Err(missing("the judge", "LLM_JUDGE_API_KEY").into());
     }
-    Ok(key.map(Secret::new))
+    if embedding.is_none() && plan.embedding().is_some_and(|embedding| is_written(&embedding.place)) {
+        return Err(missing("the embedding model", "EMB_API_KEY").into());
+    }
+    Ok(ServiceKeys { judge: judge.map(Secret::new), embedding: embedding.map(Secret::new) })
 }

@@ -46,13 +46,13 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     let asked = gates::asked(&args.gates, &locked.plan, &locked.store, &locked.state_dir)?;
     let id = &locked.id;
     cleanup::before_a_run(&locked.store, &locked.state_dir, Some(id), ui).await?;
-    let judge_key = platform_check::judge_key(&locked.plan, global)?;
-    let checked = platform_check::check(&locked.plan, &locked.store, id, args, judge_key.as_ref()).await;
+    let keys = platform_check::service_keys(&locked.plan, global)?;
+    let checked = platform_check::check(&locked.plan, &locked.store, id, args, &keys).await;
     if checked.is_err() && !leftovers::open_resources(&locked.store, id)?.is_empty() {
         ui.warn(&format!("run {id} still holds something on the platform"));
         ui.hint(&format!("dfwfd cleanup {id}"));
     }
-    let prepared = begin::begin(locked, checked?, judge_key, args, &log, ui, stop)?;
+    let prepared = begin::begin(locked, checked?, keys, args, &log, ui, stop)?;
     let context = &prepared.context;
     context.store.remember(&context.id, outcome::DFWFD_VERSION, &env!("CARGO_PKG_VERSION"))?;
     // A resumed run keeps the gates that it was started with, unless it gets others.

@@ -19,7 +19,7 @@ use crate::ui::Ui;
 pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let built = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await;
-    let key = platform_check::judge_key(plan, global)?;
+    let key = platform_check::service_keys(plan, global)?.judge;
     let judge = match &built {
         Ok(manifest) => plan.judge_of(manifest.workload_type),
         Err(_) => judge::known_from_plan(plan),

@@ -21,18 +21,18 @@ fn a_judge_is_read_in_both_spellings() {
     let local = judge_of("{model_name: dfwfd/ngram-large, gpus: 2, tag: 1.20}", &[]).unwrap().judge.unwrap();
     let nim = |gpus, tag: &str| {
         let (pvc_size, registry_base) = (Some("25Gi".to_owned()), Some("nvcr.io/nim".to_owned()));
-        JudgePlace::Local(LocalJudge { gpus, pvc_size, tag: Some(tag.to_owned()), registry_base })
+        ServicePlace::Local(LocalService { gpus, pvc_size, tag: Some(tag.to_owned()), registry_base })
     };
     assert_eq!((local.place, local.model_name.as_str()), (nim(2, "1.20"), "dfwfd/ngram-large"));
     let remote = |key| JudgePlan {
         model_name: "j".to_owned(),
-        place: JudgePlace::Remote { url: "https://judge.test/v1".to_owned(), key },
+        place: ServicePlace::Remote { url: "https://judge.test/v1".to_owned(), key },
     };
-    let usual = JudgeKey::Variables(vec!["LLM_JUDGE_API_KEY".to_owned(), "NVIDIA_API_KEY".to_owned()]);
+    let usual = ServiceKey::Variables(vec!["LLM_JUDGE_API_KEY".to_owned(), "NVIDIA_API_KEY".to_owned()]);
     assert_eq!(judge_of(REMOTE, &[]).unwrap().judge, Some(remote(usual)));
     let older = "{type: remote, url: 'https://judge.test/v1', model_id: j, api_key_env: OWN_KEY}";
     let plan = judge_of(older, &[("OWN_KEY", "s3cr3t")]).unwrap();
-    assert_eq!(plan.judge, Some(remote(JudgeKey::Variables(vec!["OWN_KEY".to_owned()]))));
+    assert_eq!(plan.judge, Some(remote(ServiceKey::Variables(vec!["OWN_KEY".to_owned()]))));
     assert!(plan.warnings[0].contains("older spelling"), "{:?}", plan.warnings);
     assert!(said(judge_of(older, &[]))[0].contains("OWN_KEY is not set"));
 }
@@ -47,14 +47,18 @@ fn a_judge_is_only_read_where_tool_calls_are_judged() {
         "workload_type: classification, tool_eval_type: tool-calling-judge",
         "workload_type: tool_calling, tool_eval_type: tool-calling-metric",
         "workload_type: tool_calling, tool_eval_type: null",
-        "workload_type: auto",
     ] {
         let plan = without(evaluation);
-        assert_eq!((plan.judge, plan.warnings), (None, Vec::new()), "{evaluation}");
+        assert_eq!((plan.judge, plan.text_judge, plan.warnings), (None, None, Vec::new()), "{evaluation}");
         assert!(!plan.origins.keys().any(|key| key.starts_with("llm_judge_config")), "{evaluation}");
     }
     let auto = without("workload_type: auto, tool_eval_type: tool-calling-judge");
-    assert!(auto.judge.is_some(), "the records decide");
+    assert!(auto.judge.is_some() && auto.judge == auto.text_judge, "the records decide");
+    // Texts are judged wherever a judge is given.
+    for evaluation in ["workload_type: auto", "workload_type: text"] {
+        let plan = without(evaluation);
+        assert!(plan.judge.is_none() && plan.text_judge.is_some(), "{evaluation}");
+    }
     // Datasets need no judge.
     let split = load_text(&judged("{}"), |invocation, _| invocation.need = Need::Data).unwrap();
     assert_eq!(split.judge, None);
@@ -88,7 +92,7 @@ fn a_rehearsal_asks_no_remote_judge() {
     let text = judged(REMOTE);
     let plan = load_text(&text, |invocation, _| invocation.rehearse = true).unwrap();
     let judge = plan.judge.unwrap();
-    assert_eq!((judge.gpus(), matches!(judge.place, JudgePlace::Local(_))), (0, true));
+    assert_eq!((judge.gpus(), matches!(judge.place, ServicePlace::Local(_))), (0, true));
 }
 
 #[test]
@@ -125,5 +129,5 @@ fn a_candidate_that_judges_itself_is_worth_a_word() {
     let text =
         judged("{model_name: meta/llama-3.2-1b-instruct}").replace("dfwfd/ngram-small", "meta/llama-3.2-1b-instruct");
     let plan = load_text(&text, |invocation, _| invocation.rehearse = true).unwrap();
-    assert!(plan.warnings[0].contains("judges its own calls"), "{:?}", plan.warnings);
+    assert!(plan.warnings[0].contains("judges its own replies"), "{:?}", plan.warnings);
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::plan::{JudgeKey, JudgePlace, JudgePlan, LocalJudge, LogLevel, ValueSource};
+use super::plan::{JudgePlan, LocalService, LogLevel, ServiceKey, ServicePlace, ValueSource};
 use super::*;
 use crate::data::options::{LogSource, TypeChoice};
 use crate::vocabulary::{Generation, PlatformKind};
@@ -252,7 +252,7 @@ fn features_that_are_not_built_are_warned_about_once_each() {
     assert_eq!(warnings("blueprint"), told);
     assert_eq!(
         warnings("blueprint_local_judge"),
-        ["mlflow_config", "icl_config.similarity_config", "icl_config.similarity_config.embedding_nim_config.api_key"]
+        ["mlflow_config", "icl_config.similarity_config.embedding_nim_config.api_key"]
     );
 }
 

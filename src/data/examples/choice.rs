@@ -3,6 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+/// The nearest rows that are looked at for each place, so that other classes are among them.
+const LOOKED_AT: usize = 5;
+
 /// The shortest rows of each class, while rows are read.
 #[derive(Debug)]
 pub(crate) struct Shortest<T> {
@@ -52,6 +55,30 @@ impl<T> Shortest<T> {
             }
         }
     }
+}
+
+/// Returns the rows that an eval row shows, nearest first: of those nearest to it, `ratio` of the `most` places go to the
+/// nearest, the others first to classes that have no place yet, then to the next nearest. `likeness` has an entry for
+/// each row.
+pub(crate) fn nearest(likeness: &[f32], classes: &[String], most: usize, ratio: f64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..likeness.len()).collect();
+    order.sort_by(|a, b| likeness[*b].total_cmp(&likeness[*a]).then(a.cmp(b)));
+    order.truncate(most * LOOKED_AT);
+    // A ratio such as 0.7 is a little less than it says.
+    let relevant = ((most as f64).mul_add(ratio, 1e-9).floor() as usize).min(order.len());
+    let mut chosen = order[..relevant].to_vec();
+    let rest = &order[relevant..];
+    for &row in rest.iter().take_while(|_| most > relevant) {
+        if chosen.len() < most && chosen.iter().all(|other| classes[*other] != classes[row]) {
+            chosen.push(row);
+        }
+    }
+    for &row in rest {
+        if chosen.len() < most && !chosen.contains(&row) {
+            chosen.push(row);
+        }
+    }
+    chosen
 }
 
 /// Returns how many of these costs, in this order, fit into `room`.

@@ -17,6 +17,8 @@ pub(crate) struct ExampleRules {
     pub(crate) max_examples: usize,
     /// A row with fewer examples is counted.
     pub(crate) min_examples: usize,
+    /// The share of the places that go to the nearest rows. `None`: the same examples for every row.
+    pub(crate) relevance_ratio: Option<f64>,
 }
 
 /// Estimates the tokens of a text: those of the cl100k encoding and a fifth more, because the tokenizer of a model is not at hand.

@@ -17,6 +17,8 @@ pub(crate) struct Example {
     pub(crate) text: String,
     /// The tokens that it takes in a prompt.
     pub(crate) cost: u64,
+    /// The last message of the user.
+    pub(crate) question: String,
 }
 
 impl Example {
@@ -25,7 +27,7 @@ impl Example {
         let messages = row["messages"].as_array().map_or(&[][..], Vec::as_slice);
         let mut text: String = messages.iter().map(message).collect();
         text.push('\n');
-        Example { cost: tokens(&text), text }
+        Example { cost: tokens(&text), text, question: question(messages) }
     }
 }
 
@@ -40,6 +42,15 @@ pub(crate) fn request_tokens(request: &Value) -> u64 {
 /// Returns the tokens that examples take beside their own.
 pub(crate) fn frame_tokens() -> u64 {
     tokens(INTRODUCTION)
+}
+
+/// Returns the last message of the user.
+pub(crate) fn question(messages: &[Value]) -> String {
+    messages
+        .iter()
+        .rfind(|message| message["role"] == "user")
+        .map(|asked| content(&asked["content"]))
+        .unwrap_or_default()
 }
 
 /// Returns an eval row with examples in front of its first system message, or in a new one. Without examples it stays as

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::choice::{Shortest, fitting};
+use super::choice::{Shortest, fitting, nearest};
 use super::prompt::{Example, frame_tokens, request_tokens, with_examples};
 use super::*;
 
@@ -27,6 +27,30 @@ fn the_same_examples_are_the_shortest_of_each_class_in_turn() {
     assert_eq!(shown(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)], 4), [0, 3, 1]);
     assert_eq!(shown(&[("a", 1)], 0), [0; 0]);
     assert_eq!(shown(&[], 3), [0; 0]);
+}
+
+#[test]
+fn a_ratio_of_the_places_goes_to_the_nearest() {
+    let classes = ["a", "a", "a", "a", "b", "c", "a", "d"].map(str::to_owned);
+    let likeness: Vec<f32> = (0..8).map(|at| 1.0 - at as f32 / 10.0).collect();
+    let chosen = |most, ratio| nearest(&likeness, &classes, most, ratio);
+    assert_eq!(chosen(4, 1.0), [0, 1, 2, 3]);
+    // floor(4 * 0.7) = 2 nearest, then the classes that are missing.
+    assert_eq!(chosen(4, 0.7), [0, 1, 4, 5]);
+    assert_eq!(chosen(4, 0.0), [0, 4, 5, 7]);
+    // No class is missing any more: the next nearest.
+    assert_eq!(chosen(6, 0.0), [0, 4, 5, 7, 1, 2]);
+    // floor(10 * 0.7) is 7, although 0.7 is a little less in binary.
+    let all = vec!["a".to_owned(); 12];
+    let likeness: Vec<f32> = (0..12).map(|at| -(at as f32)).collect();
+    assert_eq!(nearest(&likeness, &all, 10, 0.7), (0..10).collect::<Vec<_>>());
+    // Only five times as many are looked at: the tool at place 10 is not.
+    let mut far = vec!["a".to_owned(); 12];
+    far[10] = "b".to_owned();
+    assert_eq!(nearest(&likeness, &far, 2, 0.5), [0, 1]);
+    far[9] = "c".to_owned();
+    assert_eq!(nearest(&likeness, &far, 2, 0.5), [0, 9]);
+    assert_eq!(nearest(&[], &[], 3, 0.7), [0; 0]);
 }
 
 #[test]
@@ -55,7 +79,7 @@ fn an_example_is_the_conversation_with_its_answer() {
     let example = Example::of(&row);
     let calls = r#"[{"function":{"name":"quote","arguments":{"symbol":"ACME"}}}]"#;
     assert_eq!(example.text, format!("system: Be brief.\nuser: quote\nACME\nassistant: \ntool calls: {calls}\n\n"));
-    assert_eq!(example.cost, tokens(&example.text));
+    assert_eq!((example.question.as_str(), example.cost), ("quote\nACME", tokens(&example.text)));
 }
 
 #[test]

@@ -107,9 +107,10 @@ impl Examiner {
             return Err(Reject::TruncatedAnswer);
         }
         let keys = scratch.keys.of(&record.messages, record.tools);
-        let said = record.reply.content.filter(|_| self.choice != TypeChoice::ToolCalling).map(|text| text.read());
+        let holds_labels = matches!(self.choice, TypeChoice::Auto | TypeChoice::Classification);
+        let said = record.reply.content.filter(|_| holds_labels).map(|text| text.read());
         let label = match self.choice {
-            TypeChoice::ToolCalling => Err(Reject::NoLabel),
+            TypeChoice::ToolCalling | TypeChoice::Text => Err(Reject::NoLabel),
             TypeChoice::Auto | TypeChoice::Classification => self.label(said.as_deref()),
         };
         let tool = first_function(&record);

@@ -129,7 +129,9 @@ impl Intake {
         for (_, reason) in &late {
             *self.counts.rejected.entry(*reason).or_default() += 1;
         }
-        Ok(Corpus::new(workload, workload_type, types, self.counts, &self.names.list, self.entries, late))
+        // Texts have no names to be told apart by.
+        let names = if workload_type == WorkloadType::Text { &[String::new()][..] } else { &self.names.list };
+        Ok(Corpus::new(workload, workload_type, types, self.counts, names, self.entries, late))
     }
 
     fn type_counts(&self) -> TypeCounts {
@@ -153,6 +155,6 @@ fn decide(choice: TypeChoice, types: TypeCounts) -> Result<WorkloadType, Unusabl
         TypeChoice::ToolCalling => Ok(WorkloadType::ToolCalling),
         TypeChoice::Auto if mostly_tools => Ok(WorkloadType::ToolCalling),
         TypeChoice::Auto if mostly_labels => Ok(WorkloadType::Classification),
-        TypeChoice::Auto => Err(Unusable::FreeText { types }),
+        TypeChoice::Text | TypeChoice::Auto => Ok(WorkloadType::Text),
     }
 }

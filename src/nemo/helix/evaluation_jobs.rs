@@ -7,7 +7,7 @@ use super::jobs::{JobService, status_of};
 use super::{Helix, delete_named, names, path};
 use crate::nemo::EVALUATION_TEMPERATURE;
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
-use crate::nemo::judge::{self, JUDGE_SCORE, JudgeModel, RemoteJudge};
+use crate::nemo::judge::{JUDGE_SCORE, JudgeModel, RemoteJudge};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, read_json};
@@ -22,6 +22,10 @@ const MAX_RETRIES: u32 = 3;
 /// The judge's view of a row: the columns hold JSON text. It lacks the word that would make the platform parse it.
 const QUESTION: &str = "CONVERSATION\n{{ item.messages }}\n\nRIGHT CALLS\n{{ item.calls }}\n\n\
 CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}";
+
+/// The same for texts.
+const TEXT_QUESTION: &str = "CONVERSATION\n{{ item.messages }}\n\nGOOD REPLY\n{{ item.answer }}\n\n\
+OTHER REPLY\n{{ sample.output_text }}";
 
 /// The reply, as it is compared with the logged answer.
 const REPLY: &str = "{{ sample.output_text | trim }}";
@@ -57,10 +61,11 @@ impl Helix {
     fn metrics(&self, new: &NewEvaluation) -> Vec<Value> {
         let none = Map::new();
         match new.kind {
-            EvaluationKind::Classification => {
+            EvaluationKind::Classification | EvaluationKind::Text => {
                 let check = json!({ "type": "string-check", "left_template": REPLY, "operation": "equals", "right_template": ANSWER });
                 let f1 = json!({ "type": "f1", "reference": ANSWER });
-                vec![bundle(f1, &["f1"], &none), bundle(check, &["string-check"], &none)]
+                let overlap = [bundle(f1, &["f1"], &none), bundle(check, &["string-check"], &none)];
+                overlap.into_iter().chain(new.judge.as_ref().map(|judge| self.judge_metric(new, judge))).collect()
             }
             EvaluationKind::ToolCalling => {
                 let scores = ["function_name_accuracy", "function_name_and_args_accuracy"];
@@ -84,13 +89,15 @@ impl Helix {
                 model
             }
         };
+        let task = new.kind.judge_task();
+        let question = if new.kind == EvaluationKind::Text { TEXT_QUESTION } else { QUESTION };
         let messages =
-            json!([{ "role": "system", "content": judge::INSTRUCTIONS }, { "role": "user", "content": QUESTION }]);
-        let parser = json!({ "type": "regex", "pattern": judge::RATING_PATTERN, "method": "search" });
+            json!([{ "role": "system", "content": task.instructions }, { "role": "user", "content": question }]);
+        let parser = json!({ "type": "regex", "pattern": task.pattern, "method": "search" });
         let metric = json!({
             "type": "llm-judge", "model": model,
             "prompt_template": { "messages": messages, "temperature": EVALUATION_TEMPERATURE },
-            "scores": [{ "name": JUDGE_SCORE, "minimum": 0, "maximum": 1, "parser": parser }],
+            "scores": [{ "name": JUDGE_SCORE, "minimum": 0, "maximum": task.best, "parser": parser }],
         });
         bundle(metric, &[JUDGE_SCORE], &secrets)
     }

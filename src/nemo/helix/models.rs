@@ -1,10 +1,10 @@
 //! Base model entities, and the ids that the platform serves (docs/helix-api.md, Base models and What is served).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Helix, PLATFORM, names, path};
 use crate::nemo::base_model::BaseModel;
-use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, RequestBody, read_json};
 
 pub(super) const MODELS: &str = "models";
 
@@ -50,6 +50,12 @@ impl Helix {
             .filter(|provider| read_json::text(provider, &["status"]).is_none_or(|word| word == "READY"));
         let served = ready.flat_map(|provider| read_json::list(provider, &["served_models"]));
         Ok(served.filter_map(|one| read_json::text(one, &["model_entity_id"])).collect())
+    }
+
+    /// Returns a request that embeds texts.
+    pub(crate) fn embeddings(&self, body: Value) -> ApiRequest {
+        let gateway = path("inference-gateway", &self.workspace, &["openai", "-", "v1", "embeddings"]);
+        ApiRequest::post(PLATFORM, &gateway, RequestBody::Json(body))
     }
 
     /// Reports whether the gateway answers for a model. Its routes follow the providers by some seconds, and a job that asks

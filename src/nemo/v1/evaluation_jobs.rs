@@ -22,7 +22,7 @@ fn body(new: &NewEvaluation) -> Value {
     let url = format!("{}/{}", files_url(&new.namespace, &new.dataset), new.file);
     let (name, mut task) = task(new.kind, json!({ "files_url": url }));
     if let Some(judge) = &new.judge {
-        task["metrics"][JUDGE_METRIC] = super::judge::metric(judge);
+        task["metrics"][JUDGE_METRIC] = super::judge::metric(judge, new.kind);
     }
     let mut config = json!({ "type": "custom", "tasks": { name: task } });
     if let Some(temperature) = new.temperature {
@@ -38,7 +38,7 @@ fn body(new: &NewEvaluation) -> Value {
 fn task(kind: EvaluationKind, dataset: Value) -> (&'static str, Value) {
     let messages = "{{ item.request.messages | tojson }}";
     let (name, template, metrics) = match kind {
-        EvaluationKind::Classification => (
+        EvaluationKind::Classification | EvaluationKind::Text => (
             "chat-completion",
             json!({ "messages": messages }),
             json!({

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::nemo::evaluation::EVALUATION_TEMPERATURE;
-use crate::nemo::judge::{INSTRUCTIONS, JUDGE_SCORE, JudgeModel, QUESTION, RATING_PATTERN};
+use crate::nemo::evaluation::{EVALUATION_TEMPERATURE, EvaluationKind};
+use crate::nemo::judge::{JUDGE_SCORE, JudgeModel};
 
 /// Returns the metric that asks this judge.
-pub(super) fn metric(judge: &JudgeModel) -> Value {
+pub(super) fn metric(judge: &JudgeModel, kind: EvaluationKind) -> Value {
+    let task = kind.judge_task();
     let model = match judge {
         JudgeModel::Served(id) => json!(id),
         JudgeModel::Remote(remote) => {
@@ -18,8 +19,9 @@ pub(super) fn metric(judge: &JudgeModel) -> Value {
             json!({ "api_endpoint": endpoint })
         }
     };
-    let messages = json!([{ "role": "system", "content": INSTRUCTIONS }, { "role": "user", "content": QUESTION }]);
-    let score = json!({ "type": "int", "parser": { "type": "regex", "pattern": RATING_PATTERN } });
+    let messages =
+        json!([{ "role": "system", "content": task.instructions }, { "role": "user", "content": task.question }]);
+    let score = json!({ "type": "int", "parser": { "type": "regex", "pattern": task.pattern } });
     json!({
         "type": "llm-judge",
         "params": {
@@ -36,15 +38,17 @@ mod tests {
     use crate::nemo::judge::RemoteJudge;
     use crate::nemo::secret::Secret;
 
+    const KIND: EvaluationKind = EvaluationKind::ToolCalling;
+
     #[test]
     fn a_key_is_sent_and_never_shown() {
         let remote = RemoteJudge { url: "https://h/v1".into(), model: "m".into(), key: Some(Secret::new("s3cr3t")) };
         let judge = JudgeModel::Remote(remote.clone());
-        let endpoint = &metric(&judge)["params"]["model"]["api_endpoint"];
+        let endpoint = &metric(&judge, KIND)["params"]["model"]["api_endpoint"];
         assert_eq!(*endpoint, json!({"url": "https://h/v1/chat/completions", "model_id": "m", "api_key": "s3cr3t"}));
         assert!(!format!("{judge:?}").contains("s3cr3t"));
         let open = JudgeModel::Remote(RemoteJudge { key: None, ..remote });
-        assert!(metric(&open)["params"]["model"]["api_endpoint"].get("api_key").is_none());
-        assert_eq!(metric(&JudgeModel::Served("ns/m".into()))["params"]["model"], "ns/m");
+        assert!(metric(&open, KIND)["params"]["model"]["api_endpoint"].get("api_key").is_none());
+        assert_eq!(metric(&JudgeModel::Served("ns/m".into()), KIND)["params"]["model"], "ns/m");
     }
 }

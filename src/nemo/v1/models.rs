@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Service, V1};
 use crate::nemo::removal::Removal;
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, RequestBody, read_json};
 
 impl V1 {
     /// Returns the ids that the NIM proxy serves. The request is not repeated, because callers poll. While the proxy
@@ -16,6 +16,12 @@ impl V1 {
         let Value::Object(_) = list else { return Err(response.unreadable("not a list")) };
         let models = read_json::list(&list, &["data"]).iter();
         Ok(models.filter_map(|model| read_json::text(model, &["id"])).collect())
+    }
+
+    /// Returns a request that embeds texts.
+    #[expect(clippy::unused_self, reason = "a capability of this generation")]
+    pub(crate) fn embeddings(&self, body: Value) -> ApiRequest {
+        ApiRequest::post(Service::Nim, &["v1", "embeddings"], RequestBody::Json(body))
     }
 
     /// Reports whether the entity of the adapter that a job trained still exists.

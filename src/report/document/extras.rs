@@ -16,6 +16,9 @@ use crate::vocabulary::RunState;
 /// Earlier runs that a document shows at most.
 const RUNS: usize = 50;
 
+/// Texts that are less alike count as wrong.
+const HALF_ALIKE: f64 = 0.5;
+
 /// The parts of a document beside the report.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
@@ -70,10 +73,11 @@ impl Extras {
 
 /// Reads the wrong rows of the last evaluation of each candidate.
 fn wrong_rows(store: &Store, report: &Report, state_dir: &Path) -> anyhow::Result<Vec<EvaluatedRows>> {
-    let calls = report.data.as_ref().is_some_and(|data| data.workload_type == WorkloadType::ToolCalling);
-    let is_wrong = |row: &OutputRow| match calls {
-        true => row.call_score() < 1.0,
-        false => row.predicted.as_deref() != Some(row.gold.as_str()),
+    let workload = report.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type);
+    let is_wrong = |row: &OutputRow| match workload {
+        WorkloadType::ToolCalling => row.call_score() < 1.0,
+        WorkloadType::Classification => row.predicted.as_deref() != Some(row.gold.as_str()),
+        WorkloadType::Text => row.text_score(report.judge.is_some()).is_some_and(|alike| alike < HALF_ALIKE),
     };
     let mut found = Vec::new();
     for candidate in &report.candidates {

@@ -7,7 +7,7 @@ use super::failure::ErrorObject;
 use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
 use crate::run::gates::Gate;
-use crate::run::outcome::ComparisonFact;
+use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact};
 use crate::score::Estimate;
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, ResourceKind, ResourceState};
@@ -59,6 +59,12 @@ pub(crate) struct Report {
     pub comparisons: Vec<Comparison>,
     /// `None` without an evaluation.
     pub verdict: Option<Verdict>,
+    /// The models against labels that people gave. `None` without such labels.
+    #[serde(default)]
+    pub gold: Option<GoldFact>,
+    /// What has changed since the run of the workload before. `None` without one.
+    #[serde(default)]
+    pub drift: Option<DriftFact>,
     /// The quality gates that were asked for.
     #[serde(default)]
     pub gates: Vec<Gate>,
@@ -142,7 +148,8 @@ pub(crate) struct Headline {
 impl Report {
     /// Returns the name of the score that decides.
     pub(crate) fn headline_metric(&self) -> &'static str {
-        headline_metric(self.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type))
+        let workload = self.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type);
+        headline_metric(workload, self.judge.is_some())
     }
 
     /// Returns the best headline score of any candidate. Of equal scores the first candidate wins.

@@ -11,7 +11,8 @@ pub(super) fn row(grid: &mut Grid, report: &Report, metric: &str, with_examples:
     let Some(floor) = &report.floor else { return };
     let dash = || "-".to_owned();
     let seconds = floor.seconds.map_or_else(dash, duration);
-    let name = "floor (n-gram classifier)".to_owned();
+    // The column of examples leaves less room.
+    let name = if with_examples { "floor (n-grams)" } else { "floor (n-gram classifier)" }.to_owned();
     let mut cells = vec![name, dash()];
     cells.extend(with_examples.then(dash));
     cells.extend([cell(Some(floor), metric), dash(), interval(floor.score(metric)), seconds]);

@@ -3,8 +3,11 @@
 
 mod comparisons;
 mod cost;
+mod drift;
 mod floor;
 mod gates;
+mod gold;
+mod texts;
 
 use super::json::{Candidate, Evaluation, Report};
 use super::layout::{Grid, Page, Side};
@@ -33,12 +36,15 @@ fn page(report: &Report, width: usize, color: bool, full: bool) -> String {
         datasets::sentence(&mut page, manifest);
     }
     headline_scores(&mut page, report);
+    texts::section(&mut page, report);
     judge_scores(&mut page, report);
     cost::section(&mut page, report, full);
     verdict(&mut page, report);
+    gold::section(&mut page, report);
     gates::section(&mut page, report);
     if full {
         comparisons::section(&mut page, report);
+        drift::section(&mut page, report);
         for candidate in &report.candidates {
             all_scores(&mut page, report, candidate);
         }
@@ -102,7 +108,7 @@ fn headline_scores(page: &mut Page, report: &Report) {
     page.title(&format!("{}{}{on}", mark(report), capitalised(&metric_label(metric))));
     let with_examples = evaluations().any(|(which, _)| which == "icl");
     let mut header = vec![("model", Side::Left), ("base", Side::Right)];
-    header.extend(with_examples.then_some(("with examples", Side::Right)));
+    header.extend(with_examples.then_some(("examples", Side::Right)));
     header.extend(["customized", "change", "95 % interval", "runtime"].map(|name| (name, Side::Right)));
     let mut grid = Grid::new(&header);
     for candidate in &report.candidates {
@@ -132,9 +138,9 @@ fn verdict(page: &mut Page, report: &Report) {
 fn headline_row(grid: &mut Grid, candidate: &Candidate, metric: &str, with_examples: bool) {
     let all = &candidate.evaluations;
     let base = all.base.as_ref().and_then(|base| base.score(metric));
-    let is_later = all.icl.is_some() || all.customized.is_some();
     let last = candidate.last_score(metric);
-    let change = base.zip(last).filter(|_| is_later).map(|(base, last)| last.value - base.value);
+    let later = [&all.customized, &all.icl].into_iter().flatten().find_map(|one| one.score(metric));
+    let change = base.zip(later).map(|(base, later)| later.value - base.value);
     let mut cells = vec![candidate.model.clone(), cell(all.base.as_ref(), metric)];
     cells.extend(with_examples.then(|| cell(all.icl.as_ref(), metric)));
     cells.push(match (&all.customized, candidate.state) {
@@ -161,7 +167,7 @@ fn headline_row(grid: &mut Grid, candidate: &Candidate, metric: &str, with_examp
 
 /// The judge's score of tool calls beside the scores that comparing the calls gives.
 fn judge_scores(page: &mut Page, report: &Report) {
-    let Some(judge) = &report.judge else { return };
+    let Some(judge) = report.judge.as_ref().filter(|_| !texts::are_scored(report)) else { return };
     let mut grid = Grid::new(&[
         ("model", Side::Left),
         ("names", Side::Right),

@@ -17,7 +17,7 @@ pub(super) type Replies<'r> = Vec<Option<&'r EvaluatedRow>>;
 /// The eval set.
 pub(super) struct EvalSet {
     pub(super) workload_type: WorkloadType,
-    /// In the order of the manifest.
+    /// In the order of the manifest. For texts the logged reply of each row.
     pub(super) labels: Vec<String>,
     pub(super) reader: LabelReader,
     /// In the order of the file.
@@ -44,6 +44,9 @@ impl EvalSet {
         for (index, line) in text.lines().enumerate() {
             let row: Value = serde_json::from_str(line)
                 .with_context(|| format!("cannot read row {} of {}", index + 1, path.display()))?;
+            if workload_type == WorkloadType::Text {
+                set.labels.push(text_of(&row).to_owned());
+            }
             let label = set
                 .label_of(&row)
                 .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
@@ -59,9 +62,8 @@ impl EvalSet {
                 let function = label::key(text("/response/choices/0/message/tool_calls/0/function/name"));
                 self.labels.iter().position(|known| label::key(known) == function)
             }
-            WorkloadType::Classification => {
-                self.reader.strict(text("/response/choices/0/message/content"), &self.labels)
-            }
+            WorkloadType::Classification => self.reader.strict(text_of(row), &self.labels),
+            WorkloadType::Text => self.labels.len().checked_sub(1),
         }
     }
 
@@ -84,6 +86,11 @@ impl EvalSet {
         }
         Ok(replies)
     }
+}
+
+/// Returns the text of the logged reply.
+fn text_of(row: &Value) -> &str {
+    row.pointer("/response/choices/0/message/content").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Returns the messages and tools of a row. Deduplication leaves no two rows of a dataset with the same ones. Evaluators

@@ -3,6 +3,7 @@
 mod eval_set;
 mod label_scores;
 mod row_outputs;
+pub(super) mod text_scores;
 pub(super) mod tool_scores;
 
 use anyhow::{Context as _, bail};
@@ -64,7 +65,8 @@ pub(super) fn headline(fact: &EvaluationFact) -> Option<String> {
     let score = |name: &str, words: &str| Some(format!("{words} {:.3}", fact.scores.get(name)?.value));
     let calls = || [score(tool_scores::HEADLINE, "name and arguments"), score(tool_scores::CORRECTNESS, "judge")];
     let calls = || calls().into_iter().flatten().reduce(|all, next| format!("{all}, {next}"));
-    score("macro_f1", "macro F1").or_else(calls)
+    let texts = || score(text_scores::SIMILARITY, "judge").or_else(|| score(text_scores::OVERLAP, "ROUGE-L"));
+    score("macro_f1", "macro F1").or_else(calls).or_else(texts)
 }
 
 fn manifest(run: &RunContext) -> anyhow::Result<Manifest> {
@@ -105,7 +107,7 @@ async fn run_and_score(
     run.create_folder("rows")?;
     row_outputs::write(&run.dir.join(&fact.file), &set, &replies)?;
     if judge.is_some() {
-        warn_of_unrated(run, model, &replies)?;
+        warn_of_unrated(run, model, set.workload_type, &replies)?;
     }
     if fact.unanswered > 0 {
         run.warn(format!(
@@ -123,14 +125,20 @@ async fn run_and_score(
 }
 
 /// Warns of rows that the judge did not rate, with the reason that the service gives.
-fn warn_of_unrated(run: &RunContext, model: &str, replies: &Replies<'_>) -> anyhow::Result<()> {
-    let (unrated, why) = tool_scores::unrated(replies);
+fn warn_of_unrated(run: &RunContext, model: &str, kind: WorkloadType, replies: &Replies<'_>) -> anyhow::Result<()> {
+    let (unrated, why) = match kind {
+        WorkloadType::Text => text_scores::unrated(replies),
+        WorkloadType::ToolCalling | WorkloadType::Classification => tool_scores::unrated(replies),
+    };
     if unrated == 0 {
         return Ok(());
     }
     let why = why.map_or_else(String::new, |why| format!("; the first reason: {why}"));
-    let effect =
-        if unrated == replies.len() { "so there is no judge_correctness" } else { "which count only in judge_unrated" };
+    let effect = if unrated == replies.len() {
+        "so there is no score of the judge"
+    } else {
+        "which count only in judge_unrated"
+    };
     run.warn(format!("{model}: the judge gave no rating for {unrated} of {} rows, {effect}{why}", replies.len()))
 }
 
@@ -181,6 +189,7 @@ async fn hold_job(
     let kind = match manifest(run)?.workload_type {
         WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
         WorkloadType::Classification => EvaluationKind::Classification,
+        WorkloadType::Text => EvaluationKind::Text,
     };
     let judge = &match judge::of_run(run)?.map(|judge| judge.for_evaluator()) {
         Some(JudgeModel::Served(name)) => {
@@ -267,6 +276,7 @@ fn scored(
 ) -> anyhow::Result<EvaluationFact> {
     let fact = counted(replies);
     match set.workload_type {
+        WorkloadType::Text => Ok(EvaluationFact { scores: text_scores::scores(set, replies, judged, seed), ..fact }),
         WorkloadType::ToolCalling => Ok(EvaluationFact { scores: tool_scores::scores(replies, judged), ..fact }),
         WorkloadType::Classification => {
             let scores = label_scores(set, replies, platform, seed)?;

@@ -27,6 +27,7 @@ pub(super) fn write(path: &Path, set: &EvalSet, replies: &Replies<'_>) -> anyhow
     for (index, (row, reply)) in set.rows.iter().zip(replies).enumerate() {
         let output = reply.and_then(|row| row.output_text.as_deref());
         let predicted = match set.workload_type {
+            WorkloadType::Text => None,
             WorkloadType::ToolCalling => reply.and_then(|row| row.called.first()).map(String::as_str),
             WorkloadType::Classification => output.and_then(|text| match set.reader.strict(text, &set.labels) {
                 Some(label) => Some(set.labels[label].as_str()),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::count;
-use crate::config::plan::{Candidate, JudgePlan, Plan};
+use crate::config::plan::{Candidate, EmbeddingPlan, JudgePlan, Plan};
 use crate::run::obstacle::Obstacle;
 use crate::vocabulary::PlatformKind;
 
@@ -48,6 +48,8 @@ impl Budget {
 
 /// Returns the fewest GPUs on which every candidate can run, in turn and beside the judge.
 pub(crate) fn least_gpus(plan: &Plan) -> u32 {
-    let judge = plan.judge.as_ref().map_or(0, JudgePlan::gpus);
-    plan.candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0) + judge
+    let judge = plan.any_judge().map_or(0, JudgePlan::gpus);
+    let candidates = plan.candidates.iter().map(Candidate::least_gpus).max().unwrap_or(0) + judge;
+    // The embedding model is gone before the first candidate starts.
+    candidates.max(plan.embedding().map_or(0, EmbeddingPlan::gpus))
 }

@@ -33,6 +33,9 @@ pub(crate) fn check_fit(plan: &Plan, judge: Option<&JudgePlan>, budget: Option<u
     if let Some(judge) = judge.filter(|_| beside > budget) {
         return Err(too_small(&judge.model_name, beside, 0));
     }
+    if let Some(embedding) = plan.embedding().filter(|embedding| embedding.gpus() > budget) {
+        return Err(too_small(&embedding.model_name, embedding.gpus(), 0));
+    }
     for candidate in &plan.candidates {
         let (_, need) = mode(candidate, Some(budget - beside));
         if need > budget - beside {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{EVAL, TRAIN};
 use crate::data::examples::ExampleRules;
-use crate::data::examples::choice::{Shortest, fitting};
+use crate::data::examples::choice::{Shortest, fitting, nearest};
 use crate::data::examples::prompt::{self, Example};
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
@@ -20,6 +20,9 @@ use crate::source::pipeline;
 
 /// The eval set with examples, below the dataset folder.
 pub(crate) const ICL: &str = "icl/eval_data.jsonl";
+
+/// Training rows among which the nearest are looked for, at most: a paid endpoint may embed each of them.
+const EMBEDDED_ROWS: usize = 20_000;
 
 /// Rows that one thread reads at once.
 const ROWS_AT_ONCE: usize = 512;
@@ -36,21 +39,34 @@ pub(crate) struct ExampleCounts {
     pub(crate) too_few: u64,
 }
 
-/// Training rows as examples, in the order in which they are shown.
-pub(crate) struct Pool(Vec<Example>);
+/// Training rows as examples.
+pub(crate) struct Pool {
+    examples: Vec<Example>,
+    classes: Vec<String>,
+}
+
+/// The embeddings of the eval rows and of the examples, each scaled to length 1.
+pub(crate) struct Embeddings {
+    pub(crate) eval: Vec<Vec<f32>>,
+    pub(crate) examples: Vec<Vec<f32>>,
+}
 
 impl Pool {
-    /// Reads the training set in the folder `dir` and keeps the rows that every eval row shows.
+    /// Reads the training set in the folder `dir`. Without a relevance ratio only the rows that every eval row shows are
+    /// kept.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn read(dir: &Path, rules: &ExampleRules, reader: &LabelReader, manifest: &Manifest) -> Result<Pool> {
         let labels: Vec<String> = manifest.classes.keys().cloned().collect();
         let class = |row: &Value| class_of(row, manifest.workload_type, reader, &labels);
+        let is_similar = rules.relevance_ratio.is_some();
+        let step = if is_similar { (manifest.train as usize).div_ceil(EMBEDDED_ROWS).max(1) } else { 1 };
         let mut shortest = Shortest::new(rules.max_examples);
+        let mut pool = Pool { examples: Vec::new(), classes: Vec::new() };
         let path = dir.join(TRAIN);
         let act = || format!("cannot read {}", path.display());
-        let mut lines = BufReader::new(File::open(&path).with_context(act)?).lines();
+        let mut lines = BufReader::new(File::open(&path).with_context(act)?).lines().step_by(step);
         pipeline::in_order(
             || {
                 let some: Vec<String> = lines.by_ref().take(ROWS_AT_ONCE).collect::<std::io::Result<_>>()?;
@@ -66,34 +82,71 @@ impl Pool {
             },
             |rows: Result<Vec<(String, usize, String)>>| {
                 for (class, length, line) in rows.with_context(act)? {
-                    shortest.push(class, length, line);
+                    match is_similar {
+                        true => pool.push(class, &line)?,
+                        false => shortest.push(class.clone(), length, (class, line)),
+                    }
                 }
                 Ok(())
             },
         )?;
-        let example = |line: String| Ok(Example::of(&serde_json::from_str(&line)?));
-        shortest.in_turn().into_iter().map(example).collect::<Result<_>>().map(Pool)
+        for (class, line) in shortest.in_turn() {
+            pool.push(class, &line)?;
+        }
+        Ok(pool)
     }
+
+    fn push(&mut self, class: String, line: &str) -> Result<()> {
+        self.examples.push(Example::of(&serde_json::from_str(line)?));
+        self.classes.push(class);
+        Ok(())
+    }
+
+    /// Returns the questions of the examples.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        self.examples.iter().map(|example| example.question.clone()).collect()
+    }
+}
+
+/// Returns the questions of the eval rows in the folder `dir`.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn questions(dir: &Path) -> Result<Vec<String>> {
+    let (path, text) = eval(dir)?;
+    let question = |line: &str| {
+        let row: Value = serde_json::from_str(line)?;
+        Ok(prompt::question(row["request"]["messages"].as_array().map_or(&[][..], Vec::as_slice)))
+    };
+    text.lines().map(question).collect::<Result<_>>().with_context(|| format!("cannot read the rows of {path}"))
 }
 
 /// Writes the eval set with examples into the folder `dir`.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub(crate) fn write(dir: &Path, rules: &ExampleRules, pool: &Pool) -> Result<ExampleCounts> {
+pub(crate) fn write(dir: &Path, rules: &ExampleRules, pool: &Pool, near: Option<&Embeddings>) -> Result<ExampleCounts> {
     let (path, text) = eval(dir)?;
+    let same: Vec<usize> = (0..pool.examples.len()).collect();
+    let chosen = |at: usize| match (near.and_then(|near| Some((near.eval.get(at)?, near))), rules.relevance_ratio) {
+        (Some((eval, near)), Some(ratio)) => {
+            let likeness: Vec<f32> = near.examples.iter().map(|other| product(eval, other)).collect();
+            nearest(&likeness, &pool.classes, rules.max_examples, ratio)
+        }
+        _ => same.clone(),
+    };
     let frame = prompt::frame_tokens();
-    let with_examples = |line: &str| -> Result<(String, usize)> {
+    let with_examples = |(at, line): (usize, &str)| -> Result<(String, usize)> {
         let row: Value = serde_json::from_str(line)?;
         let own = rules.reserved_tokens + prompt::request_tokens(&row["request"]) + frame;
         let room = rules.max_context_length.saturating_sub(own);
-        let examples: Vec<&Example> = pool.0.iter().collect();
+        let examples: Vec<&Example> = chosen(at).into_iter().map(|one| &pool.examples[one]).collect();
         let shown = fitting(examples.iter().map(|example| example.cost), room);
         Ok((prompt::with_examples(line, &examples[..shown])?, shown))
     };
     let mut counts = ExampleCounts::default();
     let mut output = Output::new(dir, ICL)?;
-    let mut lines = text.lines();
+    let mut lines = text.lines().enumerate();
     pipeline::in_order(
         || Ok(lines.next()),
         || (),
@@ -122,8 +175,13 @@ fn class_of(row: &Value, workload_type: WorkloadType, reader: &LabelReader, labe
     let answer = row["messages"].as_array()?.last()?;
     match workload_type {
         WorkloadType::ToolCalling => answer["tool_calls"][0]["function"]["name"].as_str().map(str::to_owned),
+        WorkloadType::Text => Some(String::new()),
         WorkloadType::Classification => {
             reader.strict(answer["content"].as_str()?, labels).map(|label| labels[label].clone())
         }
     }
+}
+
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

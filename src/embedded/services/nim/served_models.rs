@@ -20,7 +20,8 @@ pub(super) enum ServedModel {
 impl ServedModel {
     pub(super) fn reply(&self, messages: &[Message]) -> String {
         match self {
-            ServedModel::Base(model) => student::rate_tool_calls(messages)
+            ServedModel::Base(model) => student::rate_texts(messages)
+                .or_else(|| student::rate_tool_calls(messages))
                 .unwrap_or_else(|| student::untrained_reply(student::stand_in(model), messages)),
             ServedModel::Adapter(adapter) => adapter.reply(messages),
         }

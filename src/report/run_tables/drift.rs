@@ -1,0 +1,31 @@
+//! What has changed since the run of the workload before.
+
+use super::super::json::{Comparison, Report};
+use super::super::layout::{Grid, Page, Side};
+use super::super::text::Tone;
+use super::{comparisons, mark};
+
+/// Shows the mix of labels, the scores and the latency, then and now.
+pub(super) fn section(page: &mut Page, report: &Report) {
+    let Some(drift) = &report.drift else { return };
+    page.title(&format!("{}Since run {}", mark(report), drift.run));
+    if let Some(mix) = &drift.labels {
+        let mut grid = Grid::new(&[("label", Side::Left), ("then", Side::Right), ("now", Side::Right)]);
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        for one in &mix.changes {
+            grid.row([one.label.clone(), percent(one.before), percent(one.now)]);
+        }
+        page.grid(&grid);
+        let p = if mix.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", mix.p) };
+        let text = format!(
+            "The labels whose shares changed most. The mixes differ by {:.3} ({p}, chi-squared).",
+            mix.distance
+        );
+        page.tone(Tone::Faint, "", &text);
+    }
+    let scores: Vec<Comparison> = drift.scores.iter().cloned().map(Comparison::from).collect();
+    comparisons::rows(page, &scores);
+    if let Some((then, now)) = drift.teacher_p50_ms {
+        page.plain("", &format!("Median latency of the teacher: {then:.0} ms then, {now:.0} ms now"));
+    }
+}

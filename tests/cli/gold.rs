@@ -1,0 +1,77 @@
+//! `--gold`: the production model and the candidates against labels of people.
+
+use serde_json::{Value, json};
+
+use super::run::{LARGE, recorded};
+use crate::harness::parse_lines;
+
+/// Labels 80 of the 100 eval rows, half of them by id, and five texts that nobody asked. People agree with the production
+/// model, but with every second row that the large student has wrong they agree with the student. Returns the table, the
+/// rows on which the two differ, and those of them that the student has right.
+fn labels(eval: &str, rows: &[Value]) -> (String, u64, u64) {
+    let mut table = "id,text,label\n".to_owned();
+    let (mut apart, mut right) = (0, 0);
+    for (at, (line, row)) in eval.lines().zip(rows).enumerate().take(80) {
+        let (teacher, student) = (row["gold"].as_str().unwrap(), row["predicted"].as_str().unwrap_or("none"));
+        let mut label = teacher;
+        if student != teacher {
+            apart += 1;
+            if apart % 2 == 0 {
+                right += 1;
+                label = student;
+            }
+        }
+        let user: Vec<String> = serde_json::from_str(row["user"].as_str().unwrap()).unwrap();
+        let quoted = user.last().unwrap().replace('"', "\"\"");
+        let id = blake3::hash(line.as_bytes()).to_hex()[..32].to_owned();
+        table.push_str(&match at % 2 {
+            0 => format!(",\"{quoted}\",{label}\n"),
+            _ => format!("{id},,{label}\n"),
+        });
+    }
+    (0..5).for_each(|at| table.push_str(&format!(",nobody asked {at},Earnings\n")));
+    (table, apart, right)
+}
+
+#[test]
+fn a_recorded_run_is_compared_with_labels_of_people() {
+    let (folder, report) = recorded();
+    let run = report["run"].as_str().unwrap();
+    let rows = parse_lines(&folder.read(&format!(".dfwfd/runs/{run}/rows/ngram-large-customized.jsonl")));
+    let (table, apart, right) = labels(&folder.read(&format!(".dfwfd/runs/{run}/eval/eval_data.jsonl")), &rows);
+    assert!(right > 0, "the student is wrong somewhere");
+    folder.write("labels.csv", table);
+    let compared = folder.dfwfd(["report", run, "--format", "json", "--gold", "labels.csv"]).run().code(0).json();
+    let gold = &compared["gold"];
+    assert_eq!(
+        (&gold["labels"], &gold["matched"], &gold["unmatched"]),
+        (&json!(85), &json!(80), &json!(5)),
+        "{gold:#}"
+    );
+    assert_eq!(gold["teacher"]["accuracy"]["value"], json!((80 - right) as f64 / 80.0));
+    let name = format!("{LARGE}:customized");
+    let of = |name: &str| gold["models"].as_array().unwrap().iter().find(|one| one["model"] == name).unwrap().clone();
+    let model = of(&name);
+    assert_eq!(model["disagreements"], json!(apart));
+    assert_eq!(model["right"]["value"], json!(right as f64 / apart as f64));
+    assert_eq!(model["teacher"]["accuracy"]["value"], json!((80 - apart) as f64 / 80.0));
+    assert_eq!(model["human"]["accuracy"]["value"], json!((80 - apart + right) as f64 / 80.0));
+    assert!(model["human"]["macro_f1"]["low"].as_f64() < model["human"]["macro_f1"]["value"].as_f64());
+    let shown = folder.dfwfd(["report", run, "--gold", "labels.csv"]).run().code(0).stdout.clone();
+    assert!(shown.contains("Against labels.csv, on 80 labelled eval rows"), "{shown}");
+    assert!(shown.contains("5 of 85 labels belong to no eval row"), "{shown}");
+    let plain = folder.dfwfd(["report", run, "--format", "json"]).run().code(0).json();
+    assert_eq!(plain["gold"], Value::Null, "only a run keeps them");
+}
+
+#[test]
+fn a_file_of_labels_that_cannot_be_used_is_refused_before_anything_is_spent() {
+    let (folder, report) = recorded();
+    let run = report["run"].as_str().unwrap();
+    folder.write("bad.csv", "text,class\na,b\n");
+    folder.write("strange.csv", "text,label\nnobody asked,Earnings\n");
+    folder.dfwfd(["report", run, "--gold", "bad.csv"]).run().code(2).says("columns label and id or text").hints();
+    folder.dfwfd(["report", run, "--gold", "none.csv"]).run().code(2).says("none.csv").hints();
+    folder.dfwfd(["report", run, "--gold", "strange.csv"]).run().code(1).says("belongs to a row of the eval set");
+    folder.dfwfd(["run", "--gold", "bad.csv"]).run().code(2).says("columns label and id or text").hints();
+}
