@@ -119,8 +119,8 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         };
         return (exit, input.hint());
     }
-    if error.is::<UnclearTable>() {
-        return (Exit::Usage, Some("`dfwfd load --help` lists the options for CSV and TSV".to_owned()));
+    if let Some(unclear) = error.downcast_ref::<UnclearTable>() {
+        return (Exit::Usage, Some(unclear.hint().to_owned()));
     }
     if let Some(known) = error.downcast_ref::<ApiError>().and_then(api_exit) {
         return known;

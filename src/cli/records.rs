@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use encoding_rs::Encoding;
 
 /// The flags that select records.
 #[derive(Debug, Default, Args)]
@@ -44,11 +45,20 @@ pub struct Load {
     /// Read the files in this format
     #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
     pub input: InputFormat,
-    /// Read the text from this CSV column [default: a column named text, headline, title or similar]
-    #[arg(long, value_name = "NAME")]
+    /// Read the files in this encoding, such as latin1 or shift_jis [default: UTF-8, or UTF-16 if so marked]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
+    /// Take the first row of a table as data and number its columns from 1
+    #[arg(long)]
+    pub no_header: bool,
+    /// Cut the cells of a table at this character, or at tab [default: the most frequent of tab , ; and |]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub delimiter: Option<u8>,
+    /// Take the text from this column, by name or number [default: one named text, headline, title or similar]
+    #[arg(long, value_name = "COLUMN")]
     pub text_column: Option<String>,
-    /// Read the label from this CSV column [default: a column named label, class, category or similar]
-    #[arg(long, value_name = "NAME")]
+    /// Take the label from this column, by name or number [default: one named label, class, category or similar]
+    #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
     /// Use this system prompt for CSV rows [default: a prompt that asks for one of the labels in the file]
     #[arg(long, value_name = "TEXT")]
@@ -108,4 +118,19 @@ pub struct Logs {
     /// Select only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+}
+
+/// Reads the name of an encoding.
+fn encoding(name: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(name.as_bytes())
+        .ok_or_else(|| "no encoding has this name; latin1 and shift_jis are two".to_owned())
+}
+
+/// Reads the character between cells.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("allowed is one ASCII character, or tab".to_owned()),
+    }
 }

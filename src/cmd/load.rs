@@ -39,6 +39,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     drop(meter);
     let loaded = loaded?;
     let strict = args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
+    let strict = strict.or_else(|| nothing_loaded(&loaded));
     show(&loaded, args, strict.as_ref(), ui);
     if matches!(plan.data.input, LogSource::Files(_)) {
         let dir = store.dir().display();
@@ -62,6 +63,7 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
     Ok(LoadRequest {
         files: args.files.clone(),
         format: match args.input {
+            InputFormat::Auto if args.delimiter.is_some() || args.no_header => Some(FileFormat::Table(None)),
             InputFormat::Auto => None,
             InputFormat::Jsonl => Some(FileFormat::Jsonl),
             InputFormat::Csv => Some(FileFormat::Table(None)),
@@ -72,13 +74,25 @@ fn request(args: &Load) -> anyhow::Result<LoadRequest> {
             label_column: args.label_column.clone(),
             system: args.system.clone(),
             prompt: args.prompt.clone(),
-            delimiter: None,
+            delimiter: args.delimiter,
+            has_no_header: args.no_header,
         },
+        encoding: args.encoding,
         workload: args.workload.clone(),
         client: args.client.clone(),
         timestamp: args.timestamp.as_ref().map(when).transpose()?,
         ..LoadRequest::default()
     })
+}
+
+/// Returns the error of a load that refused every line. Blank lines alone are an empty file.
+fn nothing_loaded(loaded: &Loaded) -> Option<anyhow::Error> {
+    let is_empty = loaded.rejected.keys().all(|reason| *reason == Reject::EmptyLine);
+    let first = loaded.located.first().filter(|_| loaded.added + loaded.present == 0 && !is_empty)?;
+    let rejected = counted(loaded.rejects(), "line");
+    let fault =
+        Fault::new(Exit::Data, format!("cannot load anything: {rejected} rejected, the first as {}", first.reason));
+    Some(fault.hint("docs/records.md says of each reason what to do; --rejects FILE lists the lines").into())
 }
 
 fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
@@ -89,6 +103,7 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         present: loaded.present,
         rejected,
         trimmed: loaded.trimmed,
+        repeated_headers: loaded.repeated_headers,
     };
     ui.result(&datasets::load(&counts, ui.width(), ui.color()));
     ui.json(&LoadReport {
@@ -97,6 +112,12 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         exit_code: strict.map(|_| Exit::Data.code()),
         error: strict.map(super::error_object),
     });
+    for [file, text, label] in &loaded.columns {
+        ui.note(&format!("{file}: the text is column {text}, the label column {label}"));
+    }
+    if loaded.repeated_headers > 0 {
+        ui.warn(&format!("skipped {} below the first row", counted(loaded.repeated_headers, "repeated header")));
+    }
     if loaded.repaired > 0 {
         let lines = counted(loaded.repaired, "torn line");
         ui.warn(&format!("removed {lines} that an interrupted load left behind; load that file again"));
@@ -117,6 +138,8 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
         if loaded.rejected.contains_key(&Reject::MissingWorkload) {
             ui.hint("--workload NAME sets the workload of rows without one");
+        } else if args.encoding.is_none() && loaded.rejected.contains_key(&Reject::InvalidUtf8) {
+            ui.hint("--encoding NAME reads another encoding than UTF-8, such as latin1");
         } else if args.rejects.is_none() && strict.is_none() {
             ui.hint("--rejects FILE lists them with their reasons");
         }

@@ -41,12 +41,12 @@ reasons! {
     MissingWorkload = "missing_workload", "`workload_id` is absent, null or blank, and no default was given.";
     BadWorkload = "bad_workload", "`workload_id` is not a string.";
     BadClient = "bad_client", "`client_id` is neither a string nor null.";
-    NoRequest = "no_request", "`request` is absent, null or not an object.";
+    NoRequest = "no_request", "`request` is absent, null or neither an object nor a list of messages.";
     NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
     BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
     BadFunctionCall = "bad_function_call", "A `function_call` is malformed, or a `function` message follows no such call.";
     NoResponse = "no_response", "`response` is absent or null.";
-    BadResponse = "bad_response", "`response` is neither an object nor a list of streamed chunks.";
+    BadResponse = "bad_response", "`response` is neither an object, a message nor a list of streamed chunks.";
     MixedStream = "mixed_stream", "The chunks of a streamed response cannot be joined without guessing.";
     UnfinishedStream = "unfinished_stream", "The chunks of a streamed response break off without a finish reason.";
     FailedAnswer = "failed_answer", "The response is an error, or broke off with one.";

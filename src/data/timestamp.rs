@@ -1,7 +1,13 @@
 //! Turns times of logs into whole epoch seconds. Never asks for the present time.
 
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::{Disambiguation, OffsetConflict};
+
 /// Numbers from this one on are milliseconds.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// Takes no time whose offset is not that of its zone, and none that the zone skips or has twice.
+const ZONED: DateTimeParser =
+    DateTimeParser::new().offset_conflict(OffsetConflict::Reject).disambiguation(Disambiguation::Reject);
 /// 0001-01-01T00:00:00Z.
 const MIN: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
@@ -16,15 +22,18 @@ pub(crate) fn from_json(raw: &str) -> Option<i64> {
     from_number(raw)
 }
 
-/// Reads bare text as whole epoch seconds: an ISO 8601 time (UTC if it has no zone), a date (midnight UTC), or a number
-/// of at least nine digits before the point. Shorter numbers would be dates in the basic form of ISO 8601.
+/// Reads bare text as whole epoch seconds: an ISO 8601 time (UTC if it has no zone), one with a zone in brackets (RFC
+/// 9557), a date (midnight UTC), or a number of at least nine digits before the point. Shorter numbers would be dates in
+/// the basic form of ISO 8601.
 pub(crate) fn from_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = text.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();
     if digits >= 9 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-')) {
         return from_number(text);
     }
-    let nanoseconds = if let Ok(time) = text.parse::<jiff::Timestamp>() {
+    let nanoseconds = if names_zone(text) {
+        ZONED.parse_zoned(text).ok()?.timestamp().as_nanosecond()
+    } else if let Ok(time) = text.parse::<jiff::Timestamp>() {
         time.as_nanosecond()
     } else {
         let civil = match text.parse::<jiff::civil::DateTime>() {
@@ -34,6 +43,11 @@ pub(crate) fn from_text(text: &str) -> Option<i64> {
         civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_nanosecond()
     };
     in_range(i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?)
+}
+
+/// Returns true if a zone stands in brackets. Other annotations, such as a calendar, have a key.
+fn names_zone(text: &str) -> bool {
+    text.split_once('[').is_some_and(|(_, annotation)| !annotation.split(']').next().unwrap_or_default().contains('='))
 }
 
 fn from_number(raw: &str) -> Option<i64> {
@@ -87,6 +101,36 @@ mod tests {
         ] {
             assert_eq!(from_text(text), Some(seconds), "{text}");
             assert_eq!(from_json(&format!("\"{text}\"")), Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_zone_in_brackets_counts() {
+        for (text, seconds) in [
+            ("2024-05-01T10:00:00[Europe/Berlin]", 1_714_550_400),
+            ("2024-05-01T10:00:00+02:00[Europe/Berlin]", 1_714_550_400),
+            ("2024-05-01T08:00:00Z[Europe/Berlin]", 1_714_550_400),
+            ("2024-05-01T08:00Z[UTC]", 1_714_550_400),
+            ("2024-05-01 03:00:00.5-05:00[America/Chicago]", 1_714_550_400),
+            ("2024-05-01T13:45:00+05:45[Asia/Kathmandu][u-ca=iso8601]", 1_714_550_400),
+            ("2024-05-01T10:00:00+02:00[+02:00]", 1_714_550_400),
+            ("2024-05-01T10:00:00+02:00[u-ca=iso8601]", 1_714_550_400),
+            ("2024-01-15T10:00:00[Europe/Berlin]", 1_705_309_200),
+            ("2024-10-27T02:30:00+01:00[Europe/Berlin]", 1_729_992_600),
+        ] {
+            assert_eq!(from_text(text), Some(seconds), "{text}");
+        }
+        for text in [
+            "2024-05-01T10:00:00+01:00[Europe/Berlin]",
+            "2024-05-01T10:00:00[Europe/Bonn]",
+            "2024-05-01T10:00:00[CET/CEST]",
+            "2024-05-01T10:00:00[]",
+            "2024-05-01T10:00:00[Europe/Berlin",
+            // The clocks show this time twice, or not at all.
+            "2024-10-27T02:30:00[Europe/Berlin]",
+            "2024-03-31T02:30:00[Europe/Berlin]",
+        ] {
+            assert_eq!(from_text(text), None, "{text}");
         }
     }
 

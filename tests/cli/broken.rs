@@ -218,8 +218,8 @@ fn what_is_no_log_at_all() {
     folder.write("gzip.jsonl.gz", [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
     std::fs::create_dir(folder.at("folder")).unwrap();
     for (file, load_code, split_code) in [
-        ("noise", 0, 6),
-        ("zeros", 0, 6),
+        ("noise", 6, 6),
+        ("zeros", 6, 6),
         ("empty.jsonl", 0, 6),
         ("marked.jsonl", 0, 6),
         ("gzip.jsonl.gz", 6, 6),

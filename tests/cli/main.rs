@@ -10,6 +10,7 @@ mod answers;
 mod broken;
 mod config;
 mod doctor;
+mod forms;
 mod gold;
 mod leaks;
 mod load;

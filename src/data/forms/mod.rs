@@ -2,6 +2,7 @@
 //! [`read`] tries them.
 
 pub(crate) mod answer_parts;
+pub(crate) mod bare;
 pub(crate) mod chat_row;
 pub(crate) mod function_call;
 pub(crate) mod reshape;
@@ -30,20 +31,43 @@ pub(crate) fn read<T>(
     mut read: impl FnMut(&[u8]) -> Result<T, Reject>,
 ) -> Result<T, Reject> {
     let mut json = Cow::Borrowed(line);
-    let mut tried = Vec::new();
+    let mut used = [false; CONVERTERS.len()];
     loop {
         let refused = match read(&json) {
-            Err(refused) if !tried.contains(&refused) => refused,
-            other => return other,
+            Err(refused) => refused,
+            read => return read,
         };
-        let record = match refused {
-            Reject::NoRequest if forms == Forms::LoggedAndChatRows => chat_row::record_of(&json),
-            Reject::BadResponse => streamed::record_of(&json),
-            Reject::BadContent => answer_parts::record_of(&json),
-            Reject::BadFunctionCall => function_call::record_of(&json),
-            _ => None,
-        };
-        json = Cow::Owned(record.ok_or(refused)??);
-        tried.push(refused);
+        let mut converted = CONVERTERS.iter().enumerate().filter(|(n, converter)| {
+            let is_allowed = !converter.is_for_load || forms == Forms::LoggedAndChatRows;
+            is_allowed && !used[*n] && converter.explains.contains(&refused)
+        });
+        let converted = converted.find_map(|(n, converter)| Some((n, (converter.record_of)(&json)?)));
+        let (n, record) = converted.ok_or(refused)?;
+        json = Cow::Owned(record?);
+        used[n] = true;
     }
 }
+
+/// A form that is turned into that of a record.
+struct Converter {
+    /// Reasons to refuse a line that the form explains.
+    explains: &'static [Reject],
+    is_for_load: bool,
+    /// Returns the JSON of the record, or `None` if the line has not this form.
+    record_of: RecordOf,
+}
+
+/// Returns the JSON of the record that a line holds in some form, or `None` if the line has not this form.
+type RecordOf = fn(&[u8]) -> Option<Result<Vec<u8>, Reject>>;
+
+const CONVERTERS: [Converter; 5] = [
+    Converter {
+        explains: &[Reject::NoRequest, Reject::BadResponse, Reject::NoChoices],
+        is_for_load: false,
+        record_of: bare::record_of,
+    },
+    Converter { explains: &[Reject::NoRequest], is_for_load: true, record_of: chat_row::record_of },
+    Converter { explains: &[Reject::BadResponse], is_for_load: false, record_of: streamed::record_of },
+    Converter { explains: &[Reject::BadContent], is_for_load: false, record_of: answer_parts::record_of },
+    Converter { explains: &[Reject::BadFunctionCall], is_for_load: false, record_of: function_call::record_of },
+];

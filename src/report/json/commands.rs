@@ -79,6 +79,9 @@ pub(crate) struct LoadCounts {
     /// The records that lost fields, because the index admits no more than five. They count in `added` or `present`.
     #[serde(default)]
     pub trimmed: u64,
+    /// Headers of tables that were repeated below the first row. They do not count in `read`.
+    #[serde(default)]
+    pub repeated_headers: u64,
 }
 
 /// The output of `logs`.

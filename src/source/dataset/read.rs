@@ -87,8 +87,8 @@ impl InputReader<'_, '_> {
         let created = || File::create(&lines.path).with_context(|| format!("cannot create {}", lines.path.display()));
         let copy = is_copy.then(created).transpose()?;
         let digest = StreamDigest::default();
-        let open = input.open()?.unpacked(has_order.then_some(&digest))?;
-        if open.packing.is_some() && !is_copy {
+        let open = input.open()?.unpacked(has_order.then_some(&digest), None)?;
+        if open.is_packed && !is_copy {
             bail!("{} was replaced while it was read", open.name);
         }
         let mut reshaper = self.reshaper.take();

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::packed::Damaged;
+use super::damage::Damaged;
 
 /// Why an input cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,14 @@ pub(crate) enum InputError {
         name: String,
         /// The command that unpacks it to standard output.
         unpack: &'static str,
+    },
+    /// The input is a file of another kind.
+    #[error("cannot read {name}: it is {what}, which is not supported")]
+    OtherKind {
+        /// The input as it was named.
+        name: String,
+        /// The kind of file, with its article.
+        what: &'static str,
     },
     /// The compressed data ends too early or was changed.
     #[error("cannot read {name} to its end: {why}")]
@@ -62,13 +70,16 @@ impl InputError {
         match self {
             InputError::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
             InputError::Folder { .. } => true,
-            InputError::Compressed { .. } | InputError::Damaged { .. } | InputError::Read { .. } => false,
+            InputError::Compressed { .. }
+            | InputError::OtherKind { .. }
+            | InputError::Damaged { .. }
+            | InputError::Read { .. } => false,
         }
     }
 
-    /// Returns whether the content of the input is to blame.
+    /// Returns true if the content of the input is to blame.
     pub(crate) fn is_data(&self) -> bool {
-        matches!(self, InputError::Compressed { .. } | InputError::Damaged { .. })
+        matches!(self, InputError::Compressed { .. } | InputError::OtherKind { .. } | InputError::Damaged { .. })
     }
 
     /// Returns what to do about it.
@@ -78,6 +89,7 @@ impl InputError {
             InputError::Compressed { name, unpack } => {
                 Some(format!("unpack it on the way: {unpack} {name} | dfwfd load - (for split and run: --logs -)"))
             }
+            InputError::OtherKind { .. } => Some("export its records as JSONL, CSV or TSV".to_owned()),
             InputError::Damaged { .. } => Some(
                 "copy the file again; `dfwfd load` keeps the lines before the damage and adds the others later"
                     .to_owned(),

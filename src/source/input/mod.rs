@@ -1,18 +1,25 @@
 //! Inputs: files, pipes, standard input, indexes and segments of the local log store, each with a name, an order, a digest
 //! and a way to read its lines again. The one place that opens and unpacks what records are read from.
 
+pub(crate) mod damage;
 pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod packed;
 pub(crate) mod reshaped;
+mod values;
 
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::PathBuf;
 
 use digest::StreamDigest;
+use encoding_rs::Encoding;
+use encoding_rs_io::DecodeReaderBytesBuilder;
 pub(crate) use error::InputError;
 use packed::{PackedKind, Packing};
+
+/// Layers that are unpacked, such as a list of records in UTF-16 in a gzip file.
+const MOST_LAYERS: usize = 4;
 
 /// Something that records are read from.
 pub(crate) struct Input<'s> {
@@ -57,7 +64,7 @@ impl<'s> Input<'s> {
     pub(crate) fn open(self) -> Result<OpenInput<'s>, InputError> {
         let name = self.name.display().to_string();
         if let Some(bytes) = self.stream {
-            return Ok(OpenInput { name, size: None, packing: None, bytes });
+            return Ok(OpenInput { name, size: None, is_packed: false, bytes });
         }
         let file = match File::open(&self.name) {
             Ok(file) => file,
@@ -68,7 +75,7 @@ impl<'s> Input<'s> {
             return Err(InputError::Folder { name });
         }
         let size = metadata.filter(Metadata::is_file).map(|metadata| metadata.len());
-        Ok(OpenInput { name, size, packing: None, bytes: Box::new(file) })
+        Ok(OpenInput { name, size, is_packed: false, bytes: Box::new(file) })
     }
 }
 
@@ -78,27 +85,48 @@ pub(crate) struct OpenInput<'s> {
     pub(crate) name: String,
     /// Bytes of the file; `None` for a stream.
     pub(crate) size: Option<u64>,
-    /// The form in which the bytes were packed.
-    pub(crate) packing: Option<Packing>,
+    /// The bytes were packed.
+    pub(crate) is_packed: bool,
     /// The bytes, to be read once.
     pub(crate) bytes: Box<dyn Read + 's>,
 }
 
 impl<'s> OpenInput<'s> {
     /// Unpacks the bytes while they are read, if they are packed. `digest` hashes them as they stand in the input.
-    pub(crate) fn unpacked(self, digest: Option<&StreamDigest>) -> Result<OpenInput<'s>, InputError> {
-        let OpenInput { name, size, bytes, .. } = self;
-        let bytes: Box<dyn Read + 's> = match digest {
-            Some(digest) => Box::new(digest.watch(bytes)),
-            None => bytes,
-        };
+    /// `encoding` is that of the text, if it is not the one that the text is marked with, or UTF-8.
+    pub(crate) fn unpacked(
+        self,
+        digest: Option<&StreamDigest>,
+        mut encoding: Option<&'static Encoding>,
+    ) -> Result<OpenInput<'s>, InputError> {
+        let OpenInput { name, size, mut bytes, .. } = self;
+        if let Some(digest) = digest {
+            bytes = Box::new(digest.watch(bytes));
+        }
+        let mut is_packed = false;
         let failed = |error| InputError::of_read(&name, error);
-        let (kind, whole) = packed::look(bytes).map_err(failed)?;
-        let (packing, bytes): (_, Box<dyn Read + 's>) = match kind {
-            PackedKind::Plain => (None, Box::new(whole)),
-            PackedKind::Packed(packing) => (Some(packing), Box::new(packing.unpack(whole).map_err(failed)?)),
-            PackedKind::Foreign(unpack) => return Err(InputError::Compressed { name, unpack }),
-        };
-        Ok(OpenInput { name, size, packing, bytes })
+        for _ in 0..MOST_LAYERS {
+            let (kind, whole) = packed::look(bytes).map_err(failed)?;
+            bytes = match (kind, encoding) {
+                (PackedKind::Other(what), _) => return Err(InputError::OtherKind { name, what }),
+                (PackedKind::Foreign(unpack), _) => return Err(InputError::Compressed { name, unpack }),
+                (PackedKind::Packed(packing @ (Packing::Gzip | Packing::Zstandard)), _)
+                | (PackedKind::Packed(packing), None) => {
+                    is_packed = true;
+                    Box::new(packing.unpack(whole).map_err(failed)?)
+                }
+                // A text that is marked as UTF-16 is read as that, whatever the others are.
+                (PackedKind::Packed(_) | PackedKind::Plain, Some(given)) => {
+                    encoding = None;
+                    let decoder = DecodeReaderBytesBuilder::new().encoding(Some(given)).bom_override(true).build(whole);
+                    Box::new(decoder)
+                }
+                (PackedKind::Plain, None) => {
+                    bytes = Box::new(whole);
+                    break;
+                }
+            };
+        }
+        Ok(OpenInput { name, size, is_packed, bytes })
     }
 }

@@ -1,8 +1,13 @@
-//! Compressed inputs: recognises them by their first bytes and unpacks them while they are read.
+//! Compressed inputs, and those in another form than UTF-8 lines: recognises them by their first bytes and unpacks them
+//! while they are read.
 
-use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use encoding_rs_io::DecodeReaderBytes;
+use flate2::bufread::GzDecoder;
+
+use super::damage::Damaged;
+use super::values::{self, OnePerLine};
 
 /// The kind of a stream by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,33 +18,52 @@ pub(crate) enum PackedKind {
     Packed(Packing),
     /// Packed in another form, with the command that unpacks it to standard output.
     Foreign(&'static str),
+    /// A file of another kind, which holds no lines of text.
+    Other(&'static str),
 }
 
-/// A supported form of compression.
+/// A supported form of packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
     /// RFC 1952, with any number of members.
     Gzip,
     /// RFC 8878, with any number of frames.
     Zstandard,
+    /// Text in UTF-16, marked as such. It is unpacked to UTF-8.
+    Utf16,
+    /// A JSON list of records, or records over several lines. It is unpacked to one record per line.
+    Values,
 }
 
 /// The first bytes of each form. No line of JSON and no header of a table begins with them.
-const MAGIC: [(&[u8], PackedKind); 5] = [
+const MAGIC: [(&[u8], PackedKind); 14] = [
     (b"\x1f\x8b", PackedKind::Packed(Packing::Gzip)),
     (b"\x28\xb5\x2f\xfd", PackedKind::Packed(Packing::Zstandard)),
     (b"\xfd7zXZ\x00", PackedKind::Foreign("xz -dc")),
     (b"BZh91AY&SY", PackedKind::Foreign("bzip2 -dc")),
     (b"PK\x03\x04", PackedKind::Foreign("unzip -p")),
+    (b"7z\xbc\xaf\x27\x1c", PackedKind::Foreign("7z x -so")),
+    (b"\x04\x22\x4d\x18", PackedKind::Foreign("lz4 -dc")),
+    (b"\xff\xfe", PackedKind::Packed(Packing::Utf16)),
+    (b"\xfe\xff", PackedKind::Packed(Packing::Utf16)),
+    (b"PAR1", PackedKind::Other("a Parquet file")),
+    (b"ARROW1", PackedKind::Other("an Arrow file")),
+    (b"Obj\x01", PackedKind::Other("an Avro file")),
+    (b"SQLite format 3\x00", PackedKind::Other("an SQLite database")),
+    (b"%PDF-", PackedKind::Other("a PDF document")),
 ];
 
-/// Length of the longest of them.
-const LONGEST: u64 = 10;
+/// Bytes that tell the kind of a stream.
+const LOOKED_AT: u64 = 256;
 
 impl PackedKind {
     /// Returns the kind of a stream that begins with these bytes.
     pub(crate) fn of(beginning: &[u8]) -> PackedKind {
-        MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(PackedKind::Plain, |(_, kind)| *kind)
+        match MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)) {
+            Some((_, kind)) => *kind,
+            None if values::are_spread(beginning) => PackedKind::Packed(Packing::Values),
+            None => PackedKind::Plain,
+        }
     }
 }
 
@@ -49,7 +73,7 @@ pub(crate) type Looked<R> = Chain<Cursor<Vec<u8>>, R>;
 /// Looks at the first bytes of a stream and gives it back whole.
 pub(crate) fn look<R: Read>(mut from: R) -> io::Result<(PackedKind, Looked<R>)> {
     let mut beginning = Vec::new();
-    from.by_ref().take(LONGEST).read_to_end(&mut beginning)?;
+    from.by_ref().take(LOOKED_AT).read_to_end(&mut beginning)?;
     Ok((PackedKind::of(&beginning), Cursor::new(beginning).chain(from)))
 }
 
@@ -61,36 +85,86 @@ pub(crate) fn inner_name(name: &str) -> &str {
 /// Unpacks a stream while it is read.
 pub(crate) struct Unpacked<'a>(Box<dyn Read + 'a>);
 
-/// Says that a stream ends too early or was changed.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the compressed data is cut off or damaged ({0})")]
-pub(crate) struct Damaged(String);
-
-impl Damaged {
-    /// Returns the damage that an error of [`Unpacked`] reports, unless it is an error of the system.
-    pub(crate) fn of(error: &io::Error) -> Option<&Damaged> {
-        error.get_ref()?.downcast_ref()
-    }
-}
-
 impl Packing {
     /// Unpacks `from`.
     pub(crate) fn unpack<'a>(self, from: impl Read + 'a) -> io::Result<Unpacked<'a>> {
         let from = BufReader::with_capacity(1 << 18, from);
         let decoder: Box<dyn Read + 'a> = match self {
-            Packing::Gzip => Box::new(MultiGzDecoder::new(from)),
+            Packing::Gzip => Box::new(GzipMembers { member: Some(GzDecoder::new(from)), last: 0, begins: false }),
+            Packing::Utf16 => Box::new(DecodeReaderBytes::new(from)),
+            Packing::Values => Box::new(OnePerLine::new(from)),
             Packing::Zstandard => Box::new(zstd::Decoder::with_buffer(from)?),
         };
         Ok(Unpacked(decoder))
     }
 }
 
+/// The members of a gzip stream, one after the other. Zeros behind the last are padding, as tapes write it.
+struct GzipMembers<R> {
+    /// `None` at the end.
+    member: Option<GzDecoder<R>>,
+    /// The last byte that was read.
+    last: u8,
+    /// No byte of the member was read yet, and another member stands before it.
+    begins: bool,
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Files that were joined may lack the line end between two records.
+        let room = usize::from(self.begins && self.last == b'}' && buffer.len() > 1);
+        while let Some(member) = &mut self.member {
+            let mut count = member.read(&mut buffer[room..])?;
+            if count == 0 && buffer.len() > room {
+                let rest = self.member.take().map(GzDecoder::into_inner);
+                self.member = rest.map(next_member).transpose()?.flatten();
+                self.begins = true;
+                if room == 0 && self.last == b'}' && buffer.len() > 1 {
+                    return self.read(buffer);
+                }
+                continue;
+            }
+            if room == 1 && buffer[1] == b'{' {
+                buffer[0] = b'\n';
+                count += 1;
+            } else {
+                buffer.copy_within(room..room + count, 0);
+            }
+            self.begins = false;
+            self.last = count.checked_sub(1).map_or(self.last, |last| buffer[last]);
+            return Ok(count);
+        }
+        Ok(0)
+    }
+}
+
+/// Returns the next member of a gzip stream, if one follows.
+fn next_member<R: BufRead>(mut from: R) -> io::Result<Option<GzDecoder<R>>> {
+    loop {
+        let rest = match from.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            rest => rest?,
+        };
+        let (all, zeros) = (rest.len(), rest.iter().take_while(|byte| **byte == 0).count());
+        from.consume(zeros);
+        if all == 0 {
+            return Ok(None);
+        }
+        if zeros < all {
+            return Ok(Some(GzDecoder::new(from)));
+        }
+    }
+}
+
 impl Read for Unpacked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| {
-            // Errors of the system have a number. The others are the decoder's.
-            let is_decoder = error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Interrupted;
-            if is_decoder { io::Error::new(io::ErrorKind::InvalidData, Damaged(error.to_string())) } else { error }
+            // Errors of the system have a number. The others are the decoder's, unless a stream within found the damage.
+            let is_system = error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted;
+            if is_system || Damaged::of(&error).is_some() {
+                return error;
+            }
+            Damaged::error(format!("the compressed data is cut off or damaged ({error})"))
         })
     }
 }
@@ -132,11 +206,44 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn zeros_behind_the_last_member_are_padding_and_others_are_damage() {
+        for zeros in [1, 511, 100_000] {
+            let padded = [gzip(b"one\n"), gzip(b"two\n"), vec![0; zeros]].concat();
+            assert_eq!(read(&padded), (PackedKind::Packed(Packing::Gzip), b"one\ntwo\n".to_vec(), None));
+        }
+        let (_, bytes, fault) = read(&[gzip(b"one\n"), vec![0; 8], b"rest".to_vec()].concat());
+        assert!(bytes == b"one\n" && fault.is_some());
+    }
+
+    #[test]
+    fn records_of_members_without_a_line_end_stay_apart() {
+        let joined = |parts: &[&[u8]]| read(&parts.iter().flat_map(|part| gzip(part)).collect::<Vec<_>>()).1;
+        assert_eq!(joined(&[b"{1}", b"{2}\n", b"{3}", b"", b"{4}"]), b"{1}\n{2}\n{3}\n{4}");
+        assert_eq!(joined(&[b"{\"a\":", b"{}}", b"\n{2}"]), b"{\"a\":{}}\n{2}", "a member may end within a line");
+    }
+
+    #[test]
+    fn marked_utf_16_is_read_as_text() {
+        let text = "{\"a\":\"\u{e9}\u{1f600}\"}\n";
+        let units: Vec<u16> = std::iter::once(0xfeff).chain(text.encode_utf16()).collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        for bytes in [little, big] {
+            let (kind, read, fault) = read(&bytes);
+            assert_eq!((kind, fault), (PackedKind::Packed(Packing::Utf16), None));
+            assert_eq!(String::from_utf8(read).unwrap().trim_start_matches('\u{feff}'), text);
+        }
+    }
+
+    #[test]
     fn what_is_not_unpacked_here_is_told_from_text() {
         for (bytes, kind) in [
             (&b"\xfd7zXZ\x00\x00"[..], PackedKind::Foreign("xz -dc")),
             (b"BZh91AY&SY..", PackedKind::Foreign("bzip2 -dc")),
             (b"PK\x03\x04\x14", PackedKind::Foreign("unzip -p")),
+            (b"PAR1\x15\x04", PackedKind::Other("a Parquet file")),
+            (b"SQLite format 3\x00\x10", PackedKind::Other("an SQLite database")),
+            (b"%PDF-1.7", PackedKind::Other("a PDF document")),
             (b"BZh,text", PackedKind::Plain),
             (b"PK,text", PackedKind::Plain),
             (b"{}", PackedKind::Plain),

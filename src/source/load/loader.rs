@@ -72,15 +72,15 @@ impl<'a> Loader<'a> {
     }
 
     fn take_content(&mut self, input: OpenInput<'_>) -> Result<()> {
-        let OpenInput { name, packing, bytes, .. } = input.unpacked(None)?;
-        if packing.is_some() {
+        let OpenInput { name, is_packed, bytes, .. } = input.unpacked(None, self.request.encoding)?;
+        if is_packed {
             // Only the end shows how much is packed.
             self.reached.of = None;
         }
         let failed = |error| InputError::of_read(&name, error);
         let mut bytes = BufReader::with_capacity(BUFFER, bytes);
         let beginning = beginning(&mut bytes).map_err(failed)?;
-        let name_inside = if packing.is_some() { inner_name(&name) } else { &name };
+        let name_inside = if is_packed { inner_name(&name) } else { &name };
         let format = self.request.format.unwrap_or_else(|| detect(name_inside, &beginning));
         let mut content = Cursor::new(beginning).chain(bytes);
         match format {
@@ -140,7 +140,14 @@ impl<'a> Loader<'a> {
         let table = Table::read(bytes, &options).map_err(|source| UnclearTable { name: name.to_owned(), source })?;
         let mut examiner = LoadExaminer::new(self.request, self.only_five);
         let mut out = Vec::new();
+        if let Some([text, label]) = table.as_ref().map(Table::taken) {
+            self.outcome.loaded.columns.push([name, text, label].map(str::to_owned));
+        }
         for row in table.iter().flat_map(Table::rows) {
+            if row.is_header {
+                self.outcome.loaded.repeated_headers += 1;
+                continue;
+            }
             let found = examiner.row(&row, &mut out).map_err(|reason| (reason, row.raw));
             self.take_line(name, row.line, found)?;
         }

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use encoding_rs::Encoding;
 
 use crate::data::forms::table::{TableError, TableOptions};
 use crate::data::options::Fields;
@@ -37,6 +38,8 @@ pub(crate) struct LoadRequest {
     pub(crate) client: Option<String>,
     /// The time of rows without one, in epoch seconds.
     pub(crate) timestamp: Option<i64>,
+    /// The encoding of the files. `None` stands for UTF-8, or for UTF-16 where a file is marked as such.
+    pub(crate) encoding: Option<&'static Encoding>,
     /// Takes answers that a limit on tokens cut off.
     pub(crate) accept_truncated: bool,
     /// Paths of the fields in lines of another shape.
@@ -62,6 +65,16 @@ pub(crate) struct UnclearTable {
     pub(crate) name: String,
     /// The problem of the table.
     pub(crate) source: TableError,
+}
+
+impl UnclearTable {
+    /// Returns something to do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self.source {
+            TableError::NoHeader(_) => "--no-header --text-column 2 --label-column 1 takes the columns by number",
+            _ => "`dfwfd load --help` lists the options for CSV and TSV",
+        }
+    }
 }
 
 /// Loads files into a log store. Writes refused lines to `rejects` and tells `progress` now and then how far it is.

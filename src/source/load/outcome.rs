@@ -29,6 +29,11 @@ pub(crate) struct Loaded {
     /// Added records by workload.
     #[serde(skip)]
     pub(crate) workloads: BTreeMap<String, u64>,
+    /// Headers of tables that were repeated below the first row. They are not read.
+    pub(crate) repeated_headers: u64,
+    /// The columns that were taken from each table: file, text and label.
+    #[serde(skip)]
+    pub(crate) columns: Vec<[String; 3]>,
     /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
     pub(crate) repaired: u64,

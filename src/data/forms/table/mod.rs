@@ -1,12 +1,16 @@
 //! Tables: turns CSV and TSV rows with a text and a label column into log records. Works on a whole table in memory,
 //! because the default prompt lists all labels of the table.
 
+mod raw_rows;
+
 use std::collections::BTreeMap;
 
 use crate::data::forms::template::{Meaning, Template, UnknownPlaceholder};
 use crate::data::json::canonical::write_string;
 use crate::data::label;
 use crate::data::reject::Reject;
+pub(crate) use raw_rows::find_delimiter;
+use raw_rows::{Cut, RawRow, RawRows};
 
 /// Names by which a text column is recognised, the likeliest first.
 const TEXT_COLUMNS: &[&str] =
@@ -35,6 +39,8 @@ pub(crate) struct TableOptions {
     pub(crate) prompt: Option<String>,
     /// The byte between cells.
     pub(crate) delimiter: Option<u8>,
+    /// The first row is data. The columns are named by their numbers, from 1.
+    pub(crate) has_no_header: bool,
 }
 
 /// The reason that a table cannot be read.
@@ -61,6 +67,9 @@ pub(crate) enum TableError {
         /// The names in the header.
         columns: Vec<String>,
     },
+    /// The first row seems to hold a text and a label, and no names.
+    #[error("the first row looks like data, not like a header: {0}")]
+    NoHeader(String),
     /// A template holds an unknown placeholder.
     #[error("{flag} has an unknown placeholder {{{name}}}: known are {{text}}, {{labels}} and the columns {}", columns.join(", "))]
     Placeholder {
@@ -88,8 +97,9 @@ pub(crate) struct Table<'a> {
     label: usize,
     system: Option<Template>,
     prompt: Template,
-    delimiter: u8,
+    cut: Cut,
     body: usize,
+    has_header: bool,
 }
 
 /// One row of a table.
@@ -99,6 +109,8 @@ pub(crate) struct TableRow<'a> {
     pub(crate) line: u64,
     /// The row as written, without its line end.
     pub(crate) raw: &'a [u8],
+    /// It repeats the header, as in tables that were put together.
+    pub(crate) is_header: bool,
     /// The log record as JSON, or the reason that there is none.
     pub(crate) record: Result<Vec<u8>, Reject>,
 }
@@ -106,26 +118,34 @@ pub(crate) struct TableRow<'a> {
 impl<'a> Table<'a> {
     /// Reads the header and finds columns and prompts. Returns `None` for an empty table.
     pub(crate) fn read(bytes: &'a [u8], options: &TableOptions) -> Result<Option<Table<'a>>, TableError> {
-        let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(bytes));
-        let mut rows = RawRows::new(bytes, delimiter, 0, None);
+        let cut = Cut::of(bytes, options.delimiter);
+        let mut rows = RawRows::new(bytes, cut, 0, None);
         let Some(header) = rows.next() else { return Ok(None) };
-        let columns = (header.cells.iter())
-            .map(|cell| std::str::from_utf8(cell).map(|name| name.trim().to_owned()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| TableError::Header)?;
+        let has_header = !options.has_no_header;
+        let columns =
+            if has_header { names(&header)? } else { (1..=header.cells.len()).map(|n| n.to_string()).collect() };
         let text = named(&columns, options.text_column.as_deref())?;
         let label = named(&columns, options.label_column.as_deref())?;
         let text_known = text.or_else(|| known(&columns, TEXT_COLUMNS, label));
         let label_known = label.or_else(|| known(&columns, LABEL_COLUMNS, text_known));
         let other = |taken: Option<usize>| taken.filter(|_| columns.len() == 2).map(|taken| 1 - taken);
-        let unclear = |what, flag| TableError::Unclear { what, flag, columns: columns.clone() };
+        let is_nameless = has_header && text_known.is_none() && label_known.is_none() && looks_like_data(&columns);
+        let unclear = |what, flag| match is_nameless {
+            true => TableError::NoHeader(columns.join(", ")),
+            false => TableError::Unclear { what, flag, columns: columns.clone() },
+        };
         let text = text_known.or_else(|| other(label_known)).ok_or_else(|| unclear("text", "--text-column"))?;
         let label = label_known.or_else(|| other(Some(text))).ok_or_else(|| unclear("label", "--label-column"))?;
-        let body = rows.at;
+        let body = if has_header { rows.at } else { 0 };
         let prompt = Template::constant("");
-        let mut table = Table { bytes, columns, text, label, system: None, prompt, delimiter, body };
+        let mut table = Table { bytes, columns, text, label, system: None, prompt, cut, body, has_header };
         table.settle_prompts(options)?;
         Ok(Some(table))
+    }
+
+    /// Returns the names of the columns with the text and the label.
+    pub(crate) fn taken(&self) -> [&str; 2] {
+        [&self.columns[self.text], &self.columns[self.label]]
     }
 
     fn settle_prompts(&mut self, options: &TableOptions) -> Result<(), TableError> {
@@ -162,7 +182,7 @@ impl<'a> Table<'a> {
     /// Returns the labels of the table, each as written most often, in the order of their comparison keys.
     fn labels(&self) -> Vec<String> {
         let mut spellings: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-        for row in self.raw_rows() {
+        for row in self.raw_rows().filter(|row| !self.is_header(row)) {
             if let Ok(cells) = self.cells(&row)
                 && let label = cells[self.label].trim()
                 && !label.is_empty()
@@ -178,12 +198,20 @@ impl<'a> Table<'a> {
     pub(crate) fn rows(&self) -> impl Iterator<Item = TableRow<'a>> + '_ {
         self.raw_rows().map(|row| {
             let record = self.cells(&row).and_then(|cells| self.record(&cells));
-            TableRow { line: row.line, raw: row.raw, record }
+            TableRow { line: row.line, raw: row.raw, is_header: self.is_header(&row), record }
         })
     }
 
     fn raw_rows(&self) -> RawRows<'a> {
-        RawRows::new(self.bytes, self.delimiter, self.body, Some(self.columns.len()))
+        RawRows::new(self.bytes, self.cut, self.body, Some(self.columns.len()))
+    }
+
+    fn is_header(&self, row: &RawRow<'_>) -> bool {
+        let name = |cell| std::str::from_utf8(cell).map(|name: &str| name.trim_matches(is_around_a_name));
+        let names = row.cells.iter().map(name);
+        self.has_header
+            && row.cells.len() == self.columns.len()
+            && names.eq(self.columns.iter().map(|name| Ok(name.as_str())))
     }
 
     fn cells<'r>(&self, row: &'r RawRow<'a>) -> Result<Vec<&'r str>, Reject> {
@@ -230,6 +258,26 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Returns the names in a header.
+fn names(header: &RawRow<'_>) -> Result<Vec<String>, TableError> {
+    let name = |cell| std::str::from_utf8(cell).map(|name: &str| name.trim_matches(is_around_a_name).to_owned());
+    let names = header.cells.iter().map(name).collect::<Result<Vec<_>, _>>();
+    let shown = || header.cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect::<Vec<_>>();
+    names.map_err(
+        |_| if looks_like_data(&shown()) { TableError::NoHeader(shown().join(", ")) } else { TableError::Header },
+    )
+}
+
+/// Returns true for white space, and for the mark of byte order that stands in front of a file.
+fn is_around_a_name(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+/// Returns true if a cell of a first row is a number or has as many words as a sentence.
+fn looks_like_data(cells: &[String]) -> bool {
+    cells.iter().any(|cell| cell.parse::<f64>().is_ok() || cell.split_whitespace().count() > 4)
+}
+
 fn push_message(role: &str, content: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"role\":\"");
     out.extend_from_slice(role.as_bytes());
@@ -253,130 +301,12 @@ fn position(columns: &[String], name: &str) -> Option<usize> {
 fn named(columns: &[String], name: Option<&str>) -> Result<Option<usize>, TableError> {
     let Some(name) = name else { return Ok(None) };
     let no_column = || TableError::NoColumn { name: name.to_owned(), columns: columns.to_vec() };
-    position(columns, name).map(Some).ok_or_else(no_column)
+    let by_number = || name.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < columns.len());
+    position(columns, name).or_else(by_number).map(Some).ok_or_else(no_column)
 }
 
 fn known(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usize> {
     names.iter().find_map(|name| position(columns, name).filter(|at| Some(*at) != taken))
-}
-
-/// Returns the likeliest delimiter: tab, comma, semicolon or bar, whichever occurs most often outside quotes in the
-/// first line.
-pub(crate) fn find_delimiter(bytes: &[u8]) -> u8 {
-    let line = bytes.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
-    let mut quoted = false;
-    let mut counts = [(b',', 0), (b'\t', 0), (b';', 0), (b'|', 0)];
-    for byte in line {
-        quoted ^= *byte == b'"';
-        if let Some((_, count)) = counts.iter_mut().find(|(delimiter, _)| delimiter == byte && !quoted) {
-            *count += 1;
-        }
-    }
-    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| *delimiter)
-}
-
-struct RawRow<'a> {
-    line: u64,
-    raw: &'a [u8],
-    cells: csv::ByteRecord,
-    broken: bool,
-}
-
-/// Reads the rows of a table as written. A quote that is never closed would swallow the rows behind it, so such a row
-/// ends with its first line.
-struct RawRows<'a> {
-    bytes: &'a [u8],
-    delimiter: u8,
-    /// Cells of a good row.
-    width: Option<usize>,
-    reader: csv::Reader<&'a [u8]>,
-    /// Offset at which `reader` began.
-    base: usize,
-    /// Offset of the next row, with the blank lines before it.
-    at: usize,
-    /// Line number at the offset `counted`.
-    line: u64,
-    counted: usize,
-}
-
-impl<'a> RawRows<'a> {
-    fn new(bytes: &'a [u8], delimiter: u8, from: usize, width: Option<usize>) -> RawRows<'a> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let reader = reader(&bytes[from..], delimiter);
-        RawRows { bytes, delimiter, width, reader, base: from, at: from, line: 1, counted: 0 }
-    }
-
-    fn line_of(&mut self, at: usize) -> u64 {
-        self.line += memchr::memchr_iter(b'\n', &self.bytes[self.counted..at]).count() as u64;
-        self.counted = at;
-        self.line
-    }
-}
-
-impl<'a> Iterator for RawRows<'a> {
-    type Item = RawRow<'a>;
-
-    fn next(&mut self) -> Option<RawRow<'a>> {
-        let mut cells = csv::ByteRecord::new();
-        if !self.reader.read_byte_record(&mut cells).unwrap_or(false) {
-            self.at = self.bytes.len();
-            return None;
-        }
-        let end = self.base + usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
-        let before = &self.bytes[self.at..end];
-        let blank = before.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let start = self.at + blank;
-        let line = self.line_of(start);
-        let raw = without_line_end(&self.bytes[start..end]);
-        self.at = end;
-        let first = memchr::memchr(b'\n', raw);
-        let wrong_width = self.width.is_some_and(|width| width != cells.len());
-        let suspect = first.is_some() || end == self.bytes.len();
-        let broken = suspect && (!well_quoted(raw, self.delimiter) || (wrong_width && first.is_some()));
-        if let Some(first) = first.filter(|_| broken) {
-            self.at = start + first + 1;
-            self.base = self.at;
-            self.reader = reader(&self.bytes[self.at..], self.delimiter);
-            return Some(RawRow { line, raw: without_line_end(&raw[..first]), cells, broken });
-        }
-        Some(RawRow { line, raw, cells, broken })
-    }
-}
-
-fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes)
-}
-
-fn without_line_end(raw: &[u8]) -> &[u8] {
-    let end = raw.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |last| last + 1);
-    &raw[..end]
-}
-
-/// Returns true if every quoted cell of a row is closed and followed by a delimiter or the end.
-fn well_quoted(raw: &[u8], delimiter: u8) -> bool {
-    let mut at = 0;
-    loop {
-        if raw.get(at) == Some(&b'"') {
-            at += 1;
-            loop {
-                let Some(found) = memchr::memchr(b'"', &raw[at..]) else { return false };
-                at += found + 1;
-                if raw.get(at) != Some(&b'"') {
-                    break;
-                }
-                at += 1;
-            }
-            if raw.get(at).is_some_and(|b| *b != delimiter) {
-                return false;
-            }
-        } else {
-            at += memchr::memchr(delimiter, &raw[at..]).unwrap_or(raw.len() - at);
-        }
-        if at >= raw.len() {
-            return true;
-        }
-        at += 1;
-    }
 }
 
 #[cfg(test)]

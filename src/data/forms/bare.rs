@@ -1,0 +1,103 @@
+//! Requests and responses without their envelope: as JSON text, a request that is the list of its messages, and a response
+//! that is the message alone.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::data::json::edit::members;
+use crate::data::reject::Reject;
+
+/// Returns the JSON of the record with request and response in their envelopes. `None` if both have them.
+pub(crate) fn record_of(json: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
+    let mut line = members(std::str::from_utf8(json).ok()?).ok()?;
+    let request = line.get("request").and_then(|request| in_envelope(request, "messages", messages));
+    let response = line.get("response").and_then(|response| in_envelope(response, "choices", choices));
+    if request.is_none() && response.is_none() {
+        return None;
+    }
+    request.into_iter().for_each(|request| line.set("request", request));
+    response.into_iter().for_each(|response| line.set("response", response));
+    Some(Ok(line.to_json().into_bytes()))
+}
+
+/// Returns a value as JSON that has what `bare` gives under a key. `None` if the value stays as it is.
+fn in_envelope(value: &str, key: &str, bare: fn(&str) -> Option<String>) -> Option<String> {
+    let plain = unpacked(value);
+    match bare(&plain) {
+        Some(inner) => Some(format!("{{\"{key}\":{inner}}}")),
+        None => matches!(plain, Cow::Owned(_)).then(|| plain.into_owned()),
+    }
+}
+
+/// Returns the JSON object or list that a text holds. Other values stay as they are.
+fn unpacked(value: &str) -> Cow<'_, str> {
+    let text = value.starts_with('"').then(|| serde_json::from_str::<String>(value).ok()).flatten();
+    match text
+        .filter(|text| text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(text).is_ok())
+    {
+        Some(text) => Cow::Owned(text.trim().to_owned()),
+        None => Cow::Borrowed(value),
+    }
+}
+
+fn messages(request: &str) -> Option<String> {
+    request.starts_with('[').then(|| request.to_owned())
+}
+
+/// Returns the choices of a response that is a message: it has a role or a content, and no choices.
+fn choices(response: &str) -> Option<String> {
+    let message = members(response).ok()?;
+    let is_message = ["role", "content", "tool_calls"].iter().any(|key| message.get(key).is_some());
+    (is_message && message.get("choices").is_none()).then(|| format!("[{{\"message\":{response}}}]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::data::forms::{self, Forms};
+    use crate::data::record::{FieldDefaults, normalise};
+
+    fn read(request: &Value, response: &Value) -> Result<Value, Reject> {
+        let line = json!({"workload_id": "w", "request": request, "response": response}).to_string();
+        let record = forms::read(line.as_bytes(), Forms::Logged, |json| normalise(json, &FieldDefaults::default()))?;
+        Ok(serde_json::from_slice(&record.line).unwrap())
+    }
+
+    #[test]
+    fn every_form_makes_the_same_record() {
+        let messages = json!([{"role": "user", "content": "u"}]);
+        let message = json!({"role": "assistant", "content": "[[A]]"});
+        let (request, response) = (json!({"messages": messages}), json!({"choices": [{"message": message}]}));
+        let whole = read(&request, &response).unwrap();
+        let text = |value: &Value| Value::from(format!(" {value:#}\n"));
+        for request in [&request, &text(&request), &messages, &text(&messages)] {
+            for response in [&response, &text(&response), &message, &text(&message)] {
+                assert_eq!(read(request, response).as_ref(), Ok(&whole), "{request} {response}");
+            }
+        }
+        let chunks = json!([{"choices": [{"index": 0, "delta": {"content": "[[A]]"}, "finish_reason": "stop"}]}]);
+        let streamed = read(&request, &chunks).unwrap();
+        assert_eq!(read(&text(&messages), &text(&chunks)), Ok(streamed), "chunks as JSON text");
+        let old = json!({"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}});
+        assert!(read(&messages, &old).is_ok(), "a form within a form");
+    }
+
+    #[test]
+    fn what_is_neither_is_refused() {
+        let (messages, message) = (json!([{"role": "user", "content": "u"}]), json!({"content": "a"}));
+        for (request, response, reason) in [
+            (json!("classify this"), message.clone(), Reject::NoRequest),
+            (json!("[1"), message.clone(), Reject::NoRequest),
+            (json!([]), message.clone(), Reject::NoMessages),
+            (json!([1]), message, Reject::BadMessage),
+            (messages.clone(), json!("[[A]]"), Reject::BadResponse),
+            (messages.clone(), json!({"text": "[[A]]"}), Reject::NoChoices),
+            (messages, json!({"error": {"code": 1}}), Reject::FailedAnswer),
+        ] {
+            assert_eq!(read(&request, &response).err(), Some(reason), "{request} {response}");
+        }
+    }
+}

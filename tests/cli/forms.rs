@@ -1,0 +1,194 @@
+//! Forms of files that `load` takes, or names as what they are.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, Output, lines, log, parse_lines, record};
+
+/// Loads a file for the workload `w`, in JSON format.
+fn load(folder: &Folder, file: &str, flags: &[&str]) -> Output {
+    folder.dfwfd(["--format", "json", "load", file, "--workload", "w"]).args(flags).run()
+}
+
+/// The user message and the label of every record in the log store.
+fn stored(folder: &Folder) -> Vec<[String; 2]> {
+    let segments = crate::harness::files_below(&folder.at(".dfwfd/logs"));
+    let segments = segments.into_iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "jsonl"));
+    let records = segments.flat_map(|(_, bytes)| parse_lines(&String::from_utf8(bytes).unwrap()));
+    let text = |record: &Value, at: &str| record.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = |record: Value| {
+        let messages = record["request"]["messages"].as_array().unwrap().len() - 1;
+        [
+            text(&record, &format!("/request/messages/{messages}/content")),
+            text(&record, "/response/choices/0/message/content"),
+        ]
+    };
+    let mut stored: Vec<_> = records.map(of).collect();
+    stored.sort();
+    stored
+}
+
+#[test]
+fn quotes_of_a_table_with_tabs_are_part_of_the_texts_unless_they_plainly_stand_around_cells() {
+    let folder = Folder::new();
+    folder.write(
+        "plain.tsv",
+        "headline\tevent\n\"Strong Buy\" on Acme\tRatings\n\"Cut it now: fund\tActivism\nScreens of 27\"\tProducts\n",
+    );
+    let data = load(&folder, "plain.tsv", &[]).code(0).json()["data"].clone();
+    assert_eq!((&data["added"], &data["rejected"]), (&json!(3), &json!({})));
+    let texts: Vec<String> = stored(&folder).into_iter().map(|[text, _]| text).collect();
+    assert_eq!(texts, ["\"Cut it now: fund", "\"Strong Buy\" on Acme", "Screens of 27\""]);
+    for (table, text) in [
+        ("headline\tevent\n\"He said \"\"Buy\"\"\"\tRatings\n", "He said \"Buy\""),
+        ("headline\tevent\n\"one\ttwo\"\tRatings\n", "one\ttwo"),
+        ("headline\tevent\n\"one\ntwo\"\tRatings\n", "one\ntwo"),
+        ("\"headline\"\t\"event\"\n\"one\"\t\"Ratings\"\n", "one"),
+    ] {
+        let folder = Folder::new();
+        folder.write("quoted.tsv", table);
+        load(&folder, "quoted.tsv", &[]).code(0);
+        assert_eq!(stored(&folder), [[text.to_owned(), "[[[Ratings]]]".to_owned()]], "{table}");
+    }
+}
+
+#[test]
+fn a_repeated_header_is_no_record_and_the_columns_that_were_taken_are_said() {
+    let folder = Folder::new();
+    for (name, table) in [
+        ("a.csv", "headline,event\nAcme lifts payout,Dividends\nheadline,event\nCorvo names chief,People\n"),
+        ("b.tsv", "headline\tevent\r\nDelta cuts jobs\tPeople\r\n\u{feff}headline\t event\r\nEpoch splits\tDeals\r\n"),
+    ] {
+        folder.write(name, table);
+        let output = load(&folder, name, &[]);
+        let data = output.code(0).json()["data"].clone();
+        assert_eq!(
+            (&data["read"], &data["added"], &data["repeated_headers"]),
+            (&json!(2), &json!(2), &json!(1)),
+            "{output}"
+        );
+        output.says("the text is column headline, the label column event").says("1 repeated header");
+    }
+    assert!(stored(&folder).iter().all(|[_, label]| label != "[[[event]]]"));
+}
+
+#[test]
+fn a_table_without_a_header_says_so_and_is_read_by_numbers() {
+    let folder = Folder::new();
+    let latin = b"neutral,\"Acme , the company , has no plans to move .\"\nneutral,\"Borel\x92s plant opens\"\npositive,Corvo profit rose to 3 mln\n";
+    folder.write("nohdr.csv", latin);
+    load(&folder, "nohdr.csv", &[]).code(2).says("the first row looks like data").says("--no-header");
+    folder.write("numbers.tsv", "1\tAcme\n0\tBorel\n");
+    load(&folder, "numbers.tsv", &[]).code(2).says("the first row looks like data");
+    let flags = ["--no-header", "--text-column", "2", "--label-column", "1"];
+    let output = load(&folder, "nohdr.csv", &flags);
+    let told = output.code(0).says("--encoding NAME").json()["data"].clone();
+    assert_eq!((&told["added"], &told["rejected"]), (&json!(2), &json!({"invalid_utf8": 1})));
+    let data =
+        load(&folder, "nohdr.csv", &[&flags[..], &["--encoding", "latin1"]].concat()).code(0).json()["data"].clone();
+    assert_eq!((&data["read"], &data["rejected"]), (&json!(3), &json!({})));
+    assert!(stored(&folder).iter().any(|[text, _]| text == "Borel\u{2019}s plant opens"));
+    folder.write("bars.txt", "text~label\nAcme rises~Up\n");
+    load(&folder, "bars.txt", &["--delimiter", "~", "--text-column", "1", "--label-column", "label"]).code(0);
+    load(&folder, "bars.txt", &["--delimiter", "~~"]).code(2).says("--delimiter");
+    load(&folder, "bars.txt", &["--encoding", "klingon"]).code(2).says("klingon");
+}
+
+#[test]
+fn a_load_that_refused_every_line_is_code_6_and_an_empty_file_is_not() {
+    let folder = Folder::new();
+    folder.write("bad.jsonl", "no\nrecord\n");
+    let output = load(&folder, "bad.jsonl", &[]);
+    let report = output.code(6).says("2 lines rejected").hints().json();
+    assert_eq!((&report["exit_code"], &report["data"]["rejected"]), (&json!(6), &json!({"invalid_json": 2})));
+    folder.write("empty.jsonl", "");
+    load(&folder, "empty.jsonl", &[]).code(0);
+    folder.write("mixed.jsonl", format!("no\n{}", log("w", 1)));
+    load(&folder, "mixed.jsonl", &[]).code(0);
+    load(&folder, "mixed.jsonl", &[]).code(0);
+}
+
+#[test]
+fn marked_utf_16_is_read_and_another_kind_of_file_is_named() {
+    let folder = Folder::new();
+    let text = lines(&[record("w", 1), record("w", 2)]);
+    let units: Vec<u16> = std::iter::once(0xfeff).chain(text.encode_utf16()).collect();
+    folder.write("big.jsonl", units.iter().flat_map(|unit| unit.to_be_bytes()).collect::<Vec<u8>>());
+    folder.write("little.jsonl", units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<u8>>());
+    let added = |name: &str| load(&folder, name, &[]).code(0).json()["data"]["added"].clone();
+    assert_eq!((added("big.jsonl"), added("little.jsonl")), (json!(2), json!(0)));
+    let split = [
+        "--set",
+        "data_split_config.min_total_records=1",
+        "--set",
+        "data_split_config.eval_size=1",
+        "split",
+        "--logs",
+        "big.jsonl",
+        "--out",
+        "o",
+    ];
+    folder.dfwfd(split).run().code(0);
+    for (bytes, kind) in [
+        (&b"PAR1\x15\x00"[..], "a Parquet file"),
+        (b"SQLite format 3\x00", "an SQLite database"),
+        (b"%PDF-1.4", "a PDF document"),
+    ] {
+        folder.write("other.jsonl", bytes);
+        load(&folder, "other.jsonl", &[]).code(6).says(kind).hints();
+    }
+}
+
+#[test]
+fn a_list_of_records_is_read_as_the_lines_that_it_holds() {
+    let folder = Folder::new();
+    let records: Vec<Value> = (0..120).map(|n| record("w", n)).collect();
+    folder.write("lines.jsonl", lines(&records));
+    folder.write("list.json", serde_json::to_string_pretty(&records).unwrap());
+    let spread: Vec<String> = records.iter().map(|record| format!("{record:#}\n")).collect();
+    folder.write("spread.json", spread.concat());
+    let utf_16: Vec<u8> = std::iter::once(0xfeff)
+        .chain(Value::from(records.clone()).to_string().encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    folder.write("utf16.json", utf_16);
+    let counts = |name: &str| {
+        let data = load(&folder, name, &[]).code(0).json()["data"].clone();
+        (data["read"].clone(), data["added"].clone())
+    };
+    assert_eq!(counts("lines.jsonl"), (json!(120), json!(120)));
+    for name in ["list.json", "spread.json", "utf16.json"] {
+        assert_eq!(counts(name), (json!(120), json!(0)), "{name}");
+    }
+    let files = |name: &str| {
+        let flags = ["--set", "data_split_config.eval_size=20", "split", "--logs", name, "--out"];
+        folder.dfwfd(flags).args([&format!("{name}.out")]).run().code(0);
+        let files = crate::harness::files_below(&folder.at(&format!("{name}.out")));
+        files
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with("manifest.json"))
+            .map(|(_, bytes)| bytes)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(files("list.json"), files("lines.jsonl"));
+    folder.write("cut.json", serde_json::to_string_pretty(&records[..3]).unwrap().trim_end_matches("}\n]"));
+    folder.write("broken.json", format!("[{}, {{\"request\": 1}}, 7]", record("w", 200)));
+    load(&folder, "cut.json", &[]).code(6).says("the list of records is not closed").hints();
+    let data = load(&folder, "broken.json", &[]).code(0).json()["data"].clone();
+    assert_eq!((&data["added"], &data["rejected"]), (&json!(1), &json!({"no_request": 1, "not_an_object": 1})));
+}
+
+#[test]
+fn requests_and_responses_without_their_envelope_are_read_through_fields_too() {
+    let folder = Folder::new();
+    let document = json!({"startTime": "2024-05-01T10:00:00.000Z", "input": [{"role": "user", "content": "Acme"}],
+        "output": {"role": "assistant", "content": "[[A]]"}});
+    folder.write("trace.jsonl", lines(&[document]));
+    let fields = ["logs.fields.request=input", "logs.fields.response=output", "logs.fields.timestamp=startTime"];
+    let flags: Vec<&str> = fields.iter().flat_map(|field| ["--set", field]).collect();
+    load(&folder, "trace.jsonl", &flags).code(0);
+    let bare = json!({"request": "[{\"role\":\"user\",\"content\":\"Borel\"}]", "response": "{\"content\":\"[[B]]\"}"});
+    folder.write("bare.jsonl", lines(&[bare]));
+    load(&folder, "bare.jsonl", &[]).code(0);
+    let pair = |text: &str, label: &str| [text.to_owned(), label.to_owned()];
+    assert_eq!(stored(&folder), [pair("Acme", "[[A]]"), pair("Borel", "[[B]]")]);
+}
