@@ -13,6 +13,9 @@ use crate::proxy::{Fate, ProxiedRequest, Proxy};
 /// Killed runs at once.
 const WORKERS: usize = 2;
 
+/// The longest name of a job.
+const LONGEST_JOB: usize = 51;
+
 /// A kill of a run.
 #[derive(Clone, Debug)]
 struct Kill {
@@ -41,8 +44,9 @@ fn call_of(sent: &ProxiedRequest<'_>) -> Option<String> {
     Some([method.to_owned(), rest.join("/")].into_iter().chain(name).collect::<Vec<_>>().join(" "))
 }
 
-/// Replaces the id of the run in a name.
+/// Replaces the id of the run in a name. A long name of a job ends in a hash of the whole name (docs/helix-api.md, Names).
 fn without_run(name: &str) -> String {
+    let name = if name.len() == LONGEST_JOB { &name[..LONGEST_JOB - "-0123".len()] } else { name };
     match name.strip_prefix("dfwfd-").and_then(|rest| rest.split_once('-')) {
         Some((_, rest)) => format!("dfwfd-RUN-{rest}"),
         None => name.to_owned(),
