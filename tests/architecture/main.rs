@@ -107,7 +107,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
 ];
 
 /// Crates that one place alone may use, or each of these for its own database.
-const ONLY_IN: [(&str, &str); 11] = [
+const ONLY_IN: [(&str, &str); 13] = [
     ("elasticsearch", "source/elastic/"),
     ("saphyr_parser", "config/yaml.rs"),
     ("serde_yaml", "config/yaml.rs"),
@@ -117,6 +117,9 @@ const ONLY_IN: [(&str, &str); 11] = [
     ("minijinja", "embedded/"),
     ("minijinja", "report/document/"),
     ("indicatif", "ui/"),
+    // Its way to write a count.
+    ("indicatif", "report/text.rs"),
+    ("indicatif", "score/verdict/"),
     ("comfy_table", "report/"),
     ("csv", "data/"),
 ];
