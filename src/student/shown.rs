@@ -13,6 +13,8 @@ use super::tool_call::ToolCall;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ShownExample {
     pub(super) question: String,
+    /// The text of the answer.
+    pub(super) answer: String,
     pub(super) label: Option<String>,
     pub(super) calls: Vec<ToolCall>,
 }
@@ -38,7 +40,7 @@ pub(super) fn examples(messages: &[Message]) -> Vec<ShownExample> {
         let mut close = |question: &Option<String>, answer: &mut Option<String>| {
             if let (Some(question), Some(answer)) = (question, answer.take()) {
                 let label = bracketed_label(&answer).map(str::to_owned);
-                found.push(ShownExample { question: question.clone(), label, calls: calls(&answer) });
+                found.push(ShownExample { question: question.clone(), label, calls: calls(&answer), answer });
             }
         };
         for line in message.content.lines() {
@@ -92,10 +94,17 @@ mod tests {
         let prompt = "Earlier conversations:\n\nsystem: Sort.\n- A: x\nuser: first\nline\nassistant: hm\n[[[A]]]\n\n\
             user: call\nassistant: \ntool calls: [{\"function\":{\"name\":\"f\",\"arguments\":{\"n\":1}}}]\n\nSort.\n- A: x";
         let found = examples(&[Message::new("system", prompt), Message::new("user", "user: x\nassistant: [[B]]")]);
-        let first = ShownExample { question: "first\nline".into(), label: Some("A".into()), calls: Vec::new() };
+        let first = ShownExample {
+            question: "first\nline".into(),
+            answer: "hm\n[[[A]]]".into(),
+            label: Some("A".into()),
+            calls: Vec::new(),
+        };
         let call = ToolCall { name: "f".into(), arguments: "{\"n\":1}".into() };
-        let second = ShownExample { question: "call".into(), label: None, calls: vec![call] };
-        assert_eq!(found, [first, second]);
+        let second = ("call", None, vec![call]);
+        let [found_first, found_second] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(*found_first, first);
+        assert_eq!((&*found_second.question, found_second.label.as_deref(), found_second.calls.clone()), second);
         assert!(
             examples(&[Message::new("system", "Sort.\n- A: x\nassistant: [[A]]")]).is_empty(),
             "without a question"

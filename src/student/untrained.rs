@@ -44,7 +44,14 @@ pub fn untrained_reply(size: StudentSize, messages: &[Message]) -> String {
             best = Some((shared, label.name));
         }
     }
-    best.map_or_else(|| NO_LABEL.to_string(), |(_, name)| label_reply(name))
+    // Where nothing has a label, the answer to the nearest example will do.
+    let texts = examples.iter().zip(&nearness).filter(|_| labels.is_empty());
+    let text =
+        texts.filter(|(_, near)| **near > 0).max_by_key(|(_, near)| **near).map(|(example, _)| example.answer.clone());
+    match best {
+        Some((_, name)) => label_reply(name),
+        None => text.unwrap_or_else(|| NO_LABEL.to_string()),
+    }
 }
 
 /// A label that a prompt lists, with its description.
@@ -140,6 +147,15 @@ mod tests {
         let alone = ask(StudentSize::Small, &format!("{examples}Classify."), "Bolt lifts payout");
         assert_eq!(alone, "[[[Dividends]]]");
         assert_eq!(taught(examples, "Ж 99"), NO_LABEL, "all examples are equally far");
+    }
+
+    #[test]
+    fn without_labels_the_answer_to_the_nearest_example_is_given() {
+        let examples =
+            "user: profit of Acme\nassistant: Acme earns more.\n\nuser: court of Acme\nassistant: Acme is fined.\n\n";
+        let asked = |prompt: &str, user: &str| ask(StudentSize::Small, &format!("{prompt}Sum up."), user);
+        assert_eq!(asked(examples, "profit of Bolt"), "Acme earns more.");
+        assert_eq!(asked("", "profit of Bolt"), NO_LABEL);
     }
 
     #[test]

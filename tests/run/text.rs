@@ -36,6 +36,8 @@ fn texts_are_compared_by_their_words_and_that_is_said_to_be_weak() {
     for name in ["rouge_l", "token_f1"] {
         assert!(score(&report, "base", name) + 0.2 < score(&report, "customized", name), "{report:#}");
     }
+    // Answers to the nearest examples are closer than a refusal.
+    assert!(score(&report, "base", "rouge_l") < score(&report, "icl", "rouge_l"), "{report:#}");
     let scores = &report["candidates"][0]["evaluations"]["customized"]["scores"]["rouge_l"];
     assert!(scores["low"].as_f64() < scores["value"].as_f64() && scores["value"].as_f64() < scores["high"].as_f64());
     let comparison = &report["comparisons"][1];
