@@ -45,6 +45,15 @@ impl RunState {
     }
 }
 
+/// Where the replies of an evaluation come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RowsFrom {
+    Evaluator,
+    /// From the model itself, because the evaluator had none.
+    Nim,
+}
+
 /// The state of a candidate, or of one of its evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

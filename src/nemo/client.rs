@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::base_model::BaseModel;
@@ -10,7 +11,7 @@ use super::datasets::{NewDataset, StoredDataset, UploadFile};
 use super::deployments::{Deployment, NewDeployment};
 use super::detect::Dialect;
 use super::embeddings::{self, EmbeddingModel};
-use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationScores, NewEvaluation};
+use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, NewEvaluation};
 use super::judge::{self, RemoteJudge};
 use super::removal::Removal;
 use super::training::{NewTrainingConfig, NewTrainingJob, TrainingConfig, TrainingJob, TrainingStatus, TrainingTarget};
@@ -337,6 +338,17 @@ impl Client {
             (EmbeddingModel::Served(_), Dialect::Helix(helix)) => helix.embeddings(body),
         };
         embeddings::vectors(&self.transport.send(request).await?, texts.len())
+    }
+
+    /// Sends a served model the request of a row of an eval set, as an evaluator does, and returns its response.
+    pub async fn chat(
+        &self,
+        model: &str,
+        kind: EvaluationKind,
+        temperature: f64,
+        item: &Value,
+    ) -> Result<Value, ApiError> {
+        on!(self, chat(model, kind, temperature, item))
     }
 
     /// Sends a short request to a judge, to check that it answers, knows the model and accepts the key.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::judge::{self, JudgeModel, JudgeTask};
 use super::status::JobStatus;
+use super::transport::read_json;
 
 /// The metric of tool calls.
 pub const TOOL_METRIC: &str = "tool-calling-accuracy";
@@ -93,6 +94,37 @@ pub struct EvaluatedRow {
     pub scores: MetricScores,
     /// The reason for a missing score, if the service reports one.
     pub error: Option<String>,
+}
+
+/// Returns the request that an evaluator sends for a row.
+pub(super) fn chat_request(model: &str, kind: EvaluationKind, temperature: f64, item: &Value) -> Value {
+    let request = &item["request"];
+    let mut body = json!({ "model": model, "messages": request["messages"], "temperature": temperature });
+    if kind == EvaluationKind::ToolCalling {
+        body["tools"] = request["tools"].clone();
+        body["tool_choice"] = json!("required");
+    }
+    body
+}
+
+impl EvaluatedRow {
+    /// Returns a row without scores from the model's response, which is null if there is none.
+    pub fn of_answer(item: Value, response: &Value) -> EvaluatedRow {
+        let choice = read_json::list(response, &["choices"]).first();
+        let calls = choice.map_or(&[][..], |choice| read_json::list(choice, &["message", "tool_calls"]));
+        let tokens = |key| read_json::integer(response, &["usage", key]);
+        EvaluatedRow {
+            task: String::new(),
+            item,
+            output_text: choice.and_then(|choice| Some(choice.pointer("/message/content")?.as_str()?.to_owned())),
+            called: calls.iter().filter_map(|call| read_json::text(call, &["function", "name"])).collect(),
+            cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
+            prompt_tokens: tokens("prompt_tokens"),
+            completion_tokens: tokens("completion_tokens"),
+            scores: MetricScores::new(),
+            error: None,
+        }
+    }
 }
 
 impl EvaluationScores {

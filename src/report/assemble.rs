@@ -156,6 +156,8 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
         state: CandidateState::Completed,
         job: Some(fact.job).filter(|job| !job.is_empty()),
         rows: Some(fact.rows),
+        unanswered: Some(fact.unanswered),
+        rows_from: fact.rows_from,
         seconds: fact.seconds,
         scores: fact.scores,
         classes: fact.classes,

@@ -9,7 +9,7 @@ use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::Manifest;
 use crate::store::{ResourceKind, ResourceState};
-use crate::vocabulary::{CandidateState, Failure, LossPoint, PlatformKind, RunState};
+use crate::vocabulary::{CandidateState, Failure, LossPoint, PlatformKind, RowsFrom, RunState};
 
 /// Classes of a news workload, most frequent first, with their rows in an eval set of 100.
 const NEWS: [(&str, u64); 13] = [
@@ -57,6 +57,8 @@ fn evaluation(right: u64, odd: bool) -> Evaluation {
         state: CandidateState::Completed,
         job: Some("eval-1".into()),
         rows: Some(strict.rows),
+        unanswered: Some(0),
+        rows_from: Some(RowsFrom::Evaluator),
         seconds: Some(1.5),
         scores,
         classes: strict.classes,
@@ -164,6 +166,8 @@ fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
         state: CandidateState::Completed,
         job: Some("eval-1".into()),
         rows: Some(100),
+        unanswered: Some(0),
+        rows_from: Some(RowsFrom::Evaluator),
         seconds: Some(1.5),
         scores,
         classes: Vec::new(),

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::context::RunContext;
 use super::evaluate;
+use super::evaluate::tool_scores::{calls_of, scores_of_calls};
 use super::event::Step;
 use super::outcome::{ComparisonFact, EvaluationFact, FLOOR, MANIFEST};
 use super::paired::{Comparer, Reading};
@@ -22,9 +23,7 @@ use crate::data::workload_type::WorkloadType;
 use crate::nemo::{EvaluatedRow, TOOL_METRIC};
 use crate::score::verdict::{Standing, decide};
 use crate::source::dataset::{self, Manifest};
-use crate::student::{
-    Adapter, Example, Message, StudentSize, Tool, ToolCall, TrainError, TrainOptions, calls_as_reply, train,
-};
+use crate::student::{Adapter, Example, Message, StudentSize, Tool, TrainError, TrainOptions, calls_as_reply, train};
 
 /// Training rows that the floor learns from, at most. More cost memory and minutes, and change its scores little.
 const TRAINING_ROWS: usize = 20_000;
@@ -119,19 +118,6 @@ fn messages_of(messages: &[Value]) -> anyhow::Result<Vec<Message>> {
     read.context("cannot read the messages of a row")
 }
 
-/// Reads tool calls, whose arguments are objects or, as they were logged, texts.
-fn calls_of(calls: &Value) -> Vec<ToolCall> {
-    let call = |call: &Value| {
-        let function = &call["function"];
-        let arguments = match &function["arguments"] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        Some(ToolCall { name: function["name"].as_str()?.to_owned(), arguments })
-    };
-    calls.as_array().into_iter().flatten().filter_map(call).collect()
-}
-
 /// Answers a row of the eval set, as an evaluator returns it.
 fn answer(adapter: &Adapter, lessons: &Lessons, row: Value) -> anyhow::Result<EvaluatedRow> {
     let request = &row["request"];
@@ -164,20 +150,6 @@ fn answer(adapter: &Adapter, lessons: &Lessons, row: Value) -> anyhow::Result<Ev
     }
     answered.item = row;
     Ok(answered)
-}
-
-/// Scores calls by the rules of NeMo's evaluator (docs/nemo-api.md, Tool-calling accuracy).
-fn scores_of_calls(gold: &[ToolCall], called: &[ToolCall]) -> BTreeMap<String, f64> {
-    let by_name = |calls: &[ToolCall]| -> BTreeMap<String, Option<Value>> {
-        calls.iter().map(|call| (call.name.clone(), serde_json::from_str(&call.arguments).ok())).collect()
-    };
-    let (gold, called) = (by_name(gold), by_name(called));
-    let names = gold.keys().eq(called.keys());
-    let score = |right: bool| f64::from(u8::from(right));
-    BTreeMap::from([
-        ("function_name_accuracy".to_owned(), score(names)),
-        ("function_name_and_args_accuracy".to_owned(), score(names && gold == called)),
-    ])
 }
 
 /// A model that is compared with the floor.
@@ -225,26 +197,6 @@ mod tests {
 
     use super::*;
     use crate::data::options::LabelRules;
-
-    fn calls(calls: &[(&str, &str)]) -> Vec<ToolCall> {
-        calls.iter().map(|(name, text)| ToolCall { name: (*name).into(), arguments: (*text).into() }).collect()
-    }
-
-    #[test]
-    fn calls_are_right_by_name_and_by_arguments() {
-        let gold = calls(&[("quote", r#"{"symbol":"X","days":2}"#)]);
-        for (called, name, both) in [
-            (calls(&[("quote", r#"{"days":2, "symbol":"X"}"#)]), 1.0, 1.0),
-            (calls(&[("quote", r#"{"symbol":"Y","days":2}"#)]), 1.0, 0.0),
-            (calls(&[("chart", r#"{"symbol":"X","days":2}"#)]), 0.0, 0.0),
-            (calls(&[("quote", r#"{"symbol":"X","days":2}"#), ("chart", "{}")]), 0.0, 0.0),
-            (calls(&[]), 0.0, 0.0),
-        ] {
-            let scores = scores_of_calls(&gold, &called);
-            let found = (scores["function_name_accuracy"], scores["function_name_and_args_accuracy"]);
-            assert_eq!(found, (name, both), "{called:?}");
-        }
-    }
 
     #[test]
     fn a_model_that_is_not_better_than_the_floor_is_told() {

@@ -9,7 +9,7 @@ use crate::config::plan::{Candidate, Plan};
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
 use crate::store::Store;
-use crate::vocabulary::{CandidateState, Failure, LossPoint};
+use crate::vocabulary::{CandidateState, Failure, LossPoint, RowsFrom};
 
 /// The key of the warnings, a list of sentences.
 pub(crate) const WARNINGS: &str = "warnings";
@@ -137,6 +137,9 @@ pub(crate) struct EvaluationFact {
     pub rows: u64,
     /// The rows for which the evaluator returned no reply. They count as wrong.
     pub unanswered: u64,
+    /// Where the replies come from. `None`: from this machine, or an earlier version made this.
+    #[serde(default)]
+    pub rows_from: Option<RowsFrom>,
     /// The rows whose reply was cut off at the largest number of tokens.
     #[serde(default)]
     pub cut_off: u64,

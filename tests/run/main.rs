@@ -25,6 +25,7 @@ mod matrix;
 mod openai;
 mod reasons;
 mod resume;
+mod rows;
 mod secrets;
 mod signals;
 mod silence;

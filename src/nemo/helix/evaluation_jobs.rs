@@ -13,7 +13,7 @@ use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, read_json};
 
 /// The longest reply. Without it the evaluator asks for 4,096 tokens.
-const MAX_TOKENS: u32 = 1024;
+pub(super) const MAX_TOKENS: u32 = 1024;
 /// Requests at once.
 const PARALLELISM: u32 = 8;
 /// How often the evaluator repeats a request.

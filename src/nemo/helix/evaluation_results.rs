@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::evaluation_jobs::MAX_TOKENS;
 use super::{Helix, PLATFORM, eval_rows, names, path};
-use crate::nemo::evaluation::{EvaluatedRow, EvaluationScores, MetricScores, TOOL_METRIC};
+use crate::nemo::evaluation::{
+    EvaluatedRow, EvaluationKind, EvaluationScores, MetricScores, TOOL_METRIC, chat_request,
+};
 use crate::nemo::judge::JUDGE_METRIC;
-use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, RequestBody, read_json};
 
 /// The task that all scores are filed under: this generation knows none.
 const TASK: &str = "evaluation";
@@ -61,6 +64,21 @@ fn read_row(row: &Value) -> EvaluatedRow {
 }
 
 impl Helix {
+    /// Sends a model the request of a row, and returns its response.
+    pub(crate) async fn chat(
+        &self,
+        model: &str,
+        kind: EvaluationKind,
+        temperature: f64,
+        item: &Value,
+    ) -> Result<Value, ApiError> {
+        let gateway = path("inference-gateway", &self.workspace, &["openai", "-", "v1", "chat", "completions"]);
+        let mut body = chat_request(model, kind, temperature, item);
+        body["max_tokens"] = json!(MAX_TOKENS);
+        let request = ApiRequest::post(PLATFORM, &gateway, RequestBody::Json(body)).download(RESULT_BYTES);
+        self.transport.send(request.answers_json()).await?.json()
+    }
+
     async fn result(&self, id: &str, name: &str) -> Result<ApiResponse, ApiError> {
         let (workspace, job) = names::split(id, &self.workspace);
         let place = path(self.evals, workspace, &["evaluate", "jobs", job, "results", name, "download"]);

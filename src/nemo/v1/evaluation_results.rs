@@ -44,21 +44,15 @@ fn metrics(task: &Value) -> MetricScores {
 
 fn read_row(task: &str, row: &mut Value) -> EvaluatedRow {
     let sample = row.get("sample").unwrap_or(&Value::Null);
-    let choice = read_json::list(sample, &["response", "choices"]).first();
-    let text = choice.and_then(|choice| read_json::text(choice, &["message", "content"]));
-    let calls = choice.map_or(&[][..], |choice| read_json::list(choice, &["message", "tool_calls"]));
-    let called = calls.iter().filter_map(|call| read_json::text(call, &["function", "name"])).collect();
-    let tokens = |key| read_json::integer(sample, &["response", "usage", key]);
+    let answered = EvaluatedRow::of_answer(Value::Null, sample.get("response").unwrap_or(&Value::Null));
+    let text = read_json::at(sample, &["output_text"]).and_then(Value::as_str).map(str::to_owned);
     EvaluatedRow {
         task: task.to_owned(),
-        output_text: read_json::at(sample, &["output_text"]).and_then(Value::as_str).map(str::to_owned).or(text),
-        called,
-        cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
-        prompt_tokens: tokens("prompt_tokens"),
-        completion_tokens: tokens("completion_tokens"),
+        output_text: text.or(answered.output_text),
         scores: metrics(row),
         error: read_json::text(row, &["error"]),
         item: row.get_mut("item").map(Value::take).unwrap_or_default(),
+        ..answered
     }
 }
 

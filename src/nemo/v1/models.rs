@@ -4,8 +4,12 @@
 use serde_json::Value;
 
 use super::{Service, V1};
+use crate::nemo::evaluation::{EvaluationKind, chat_request};
 use crate::nemo::removal::Removal;
 use crate::nemo::transport::{ApiError, ApiRequest, RequestBody, read_json};
+
+/// The largest reply of a model that is read.
+const REPLY_BYTES: usize = 16 << 20;
 
 impl V1 {
     /// Returns the ids that the NIM proxy serves. The request is not repeated, because callers poll. While the proxy
@@ -22,6 +26,19 @@ impl V1 {
     #[expect(clippy::unused_self, reason = "a capability of this generation")]
     pub(crate) fn embeddings(&self, body: Value) -> ApiRequest {
         ApiRequest::post(Service::Nim, &["v1", "embeddings"], RequestBody::Json(body))
+    }
+
+    /// Sends a model the request of a row, and returns its response.
+    pub(crate) async fn chat(
+        &self,
+        model: &str,
+        kind: EvaluationKind,
+        temperature: f64,
+        item: &Value,
+    ) -> Result<Value, ApiError> {
+        let body = RequestBody::Json(chat_request(model, kind, temperature, item));
+        let request = ApiRequest::post(Service::Nim, &["v1", "chat", "completions"], body).download(REPLY_BYTES);
+        self.transport.send(request.answers_json()).await?.json()
     }
 
     /// Reports whether the entity of the adapter that a job trained still exists.

@@ -11,6 +11,7 @@ use super::words::{capitalised, interval, label, number, shown};
 use crate::report::cost;
 use crate::report::json::{self, Candidate, Evaluation, Report};
 use crate::report::metrics::metric_label;
+use crate::report::run_tables::MARK;
 use crate::report::text::{count, duration};
 use crate::run::gates::Gate;
 use crate::score::Estimate;
@@ -188,7 +189,7 @@ fn interval_bar(which: &'static str, evaluation: &Evaluation, metric: &str) -> O
         at: per_cent(score.value),
         low,
         span: low.zip(score.high).map(|(low, high)| per_cent(high) - low),
-        value: number(score.value),
+        value: number(score.value) + if evaluation.note().is_some() { MARK } else { "" },
         interval: interval(score),
     })
 }
@@ -202,11 +203,13 @@ fn floor(report: &Report, metric: &str) -> Option<Model> {
 
 fn model(candidate: &Candidate, metric: &str) -> Model {
     let bar = |(which, evaluation)| interval_bar(which, evaluation, metric);
-    let note = match &candidate.error {
+    let state = match &candidate.error {
         Some(error) => Some(format!("{}: {}", candidate.state.as_str(), shown(&error.message))),
         None if candidate.evaluations.customized.is_none() => Some(candidate.state.as_str().to_owned()),
         None => None,
     };
+    let notes = candidate.evaluations.notes().map(|(which, note)| format!("{MARK} {}: {note}", label(which)));
+    let note = state.into_iter().chain(notes).reduce(|all, next| format!("{all}; {next}"));
     Model {
         name: shown(&candidate.model),
         bars: candidate.evaluations.all().into_iter().filter_map(bar).collect(),

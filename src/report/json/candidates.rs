@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::text::counted;
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
-use crate::vocabulary::{CandidateState, Failure, LossPoint};
+use crate::vocabulary::{CandidateState, Failure, LossPoint, RowsFrom};
 
 /// One candidate model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +64,11 @@ impl Evaluations {
     pub(crate) fn last(&self) -> Option<&Evaluation> {
         self.all().pop().map(|(_, last)| last)
     }
+
+    /// Returns the notes beside the scores, with the word of the evaluation.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.all().into_iter().filter_map(|(which, evaluation)| Some((which, evaluation.note()?)))
+    }
 }
 
 /// One evaluation.
@@ -72,6 +78,10 @@ pub(crate) struct Evaluation {
     /// The id of the job.
     pub job: Option<String>,
     pub rows: Option<u64>,
+    /// The rows without a reply, which count as wrong.
+    pub unanswered: Option<u64>,
+    /// Where the replies come from. `None` for the floor.
+    pub rows_from: Option<RowsFrom>,
     pub seconds: Option<f64>,
     pub scores: BTreeMap<String, Estimate>,
     /// Empty for tool calling.
@@ -85,6 +95,15 @@ impl Evaluation {
     /// Returns a score by its name.
     pub(crate) fn score(&self, metric: &str) -> Option<Estimate> {
         self.scores.get(metric).copied()
+    }
+
+    /// Returns what has to stand beside its scores.
+    pub(crate) fn note(&self) -> Option<String> {
+        let missing = self.unanswered.filter(|missing| *missing > 0).map(|missing| {
+            format!("no reply for {missing} of {}, which count as wrong", counted(self.rows.unwrap_or(missing), "row"))
+        });
+        let asked = (self.rows_from == Some(RowsFrom::Nim)).then(|| "rows asked of the NIM itself".to_owned());
+        [missing, asked].into_iter().flatten().reduce(|all, next| format!("{all}; {next}"))
     }
 }
 

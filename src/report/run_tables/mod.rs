@@ -116,6 +116,11 @@ fn headline_scores(page: &mut Page, report: &Report) {
     }
     floor::row(&mut grid, report, metric, with_examples);
     page.grid(&grid);
+    for candidate in &report.candidates {
+        for (which, note) in candidate.evaluations.notes() {
+            page.tone(Tone::Warning, "", &format!("{MARK} {}, {which}: {note}", candidate.model));
+        }
+    }
     floor::note(page, report);
     if evaluations().any(|(_, evaluation)| evaluation.score(metric).is_some()) {
         let text = if with_examples {
@@ -134,6 +139,9 @@ fn verdict(page: &mut Page, report: &Report) {
         page.tone(if verdict.model.is_some() { Tone::Good } else { Tone::Warning }, "", &verdict.sentence);
     }
 }
+
+/// Stands behind a score that has a note.
+pub(super) const MARK: &str = "*";
 
 fn headline_row(grid: &mut Grid, candidate: &Candidate, metric: &str, with_examples: bool) {
     let all = &candidate.evaluations;
@@ -200,6 +208,7 @@ fn judge_scores(page: &mut Page, report: &Report) {
 /// Returns a score, or the reason why there is none.
 fn cell(evaluation: Option<&Evaluation>, metric: &str) -> String {
     match (evaluation.and_then(|evaluation| evaluation.score(metric)), evaluation) {
+        (Some(score), Some(evaluation)) if evaluation.note().is_some() => format!("{:.3}{MARK}", score.value),
         (Some(score), _) => format!("{:.3}", score.value),
         (None, Some(evaluation)) if evaluation.state != CandidateState::Completed => {
             evaluation.state.as_str().to_owned()

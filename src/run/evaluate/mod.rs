@@ -1,5 +1,6 @@
 //! One evaluation of a candidate: its job, the rows that come back, and their scores.
 
+mod ask_nim;
 mod eval_set;
 mod label_scores;
 mod row_outputs;
@@ -7,6 +8,7 @@ pub(super) mod text_scores;
 pub(super) mod tool_scores;
 
 use anyhow::{Context as _, bail};
+use tokio::time::Instant;
 
 use super::context::RunContext;
 use super::event::Step;
@@ -25,6 +27,7 @@ use crate::nemo::{
 };
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Resource, ResourceKind};
+use crate::vocabulary::RowsFrom;
 
 use eval_set::{EvalSet, Replies};
 use label_scores::label_scores;
@@ -89,11 +92,7 @@ async fn run_and_score(
             Ok(Some(run.nemo.evaluation_scores(&job).await?))
         })
         .await?;
-    let rows = run
-        .wait(&format!("the rows of evaluation job {job}"), limit, "evaluate", || async {
-            Ok(Some(run.nemo.evaluated_rows(&job).await?))
-        })
-        .await?;
+    let (rows, rows_from) = rows(run, variant, model, &job).await?;
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
     let set = EvalSet::read(&run.dir.join(dataset_of(variant).1), reader, &manifest(run)?)?;
     let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
@@ -102,6 +101,7 @@ async fn run_and_score(
     let replies = set.replies(&rows).with_context(act)?;
     let mut fact = scored(&set, &replies, &scores, seed, judge.is_some()).with_context(act)?;
     fact.seconds = seconds;
+    fact.rows_from = Some(rows_from);
     fact.file = format!("rows/{}-{}.jsonl", run.names.slug(&candidate.model_name), variant.as_str());
     fact.job = job;
     run.create_folder("rows")?;
@@ -122,6 +122,40 @@ async fn run_and_score(
         ))?;
     }
     Ok(fact)
+}
+
+/// Returns the rows of a finished job. Some builds of the evaluator have them a little after the end of the job, and some
+/// never. Then the NIM is asked for the same rows.
+async fn rows(
+    run: &RunContext,
+    variant: ModelVariant,
+    model: &str,
+    job: &str,
+) -> anyhow::Result<(Vec<EvaluatedRow>, RowsFrom)> {
+    let (limit, settle) = (names::millis(run.plan.limits.evaluate_ms), names::millis(run.plan.limits.settle_ms));
+    let asked = Instant::now();
+    let archive = run
+        .wait(&format!("the rows of evaluation job {job}"), limit, "evaluate", || async {
+            match run.nemo.evaluated_rows(job).await {
+                Ok(rows) => Ok(Some(Some(rows))),
+                Err(error) if error.is_not_found() => Ok((asked.elapsed() >= settle).then_some(None)),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
+    if let Some(rows) = archive {
+        return Ok((rows, RowsFrom::Evaluator));
+    }
+    run.warn(format!("{model}: the evaluator has no rows of job {job}, so the NIM itself was asked for them"))?;
+    Ok((ask_nim::rows(run, model, kind(run)?, &run.dir.join(dataset_of(variant).1)).await?, RowsFrom::Nim))
+}
+
+fn kind(run: &RunContext) -> anyhow::Result<EvaluationKind> {
+    Ok(match manifest(run)?.workload_type {
+        WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
+        WorkloadType::Classification => EvaluationKind::Classification,
+        WorkloadType::Text => EvaluationKind::Text,
+    })
 }
 
 /// Warns of rows that the judge did not rate, with the reason that the service gives.
@@ -186,11 +220,7 @@ async fn hold_job(
         })
     };
     let dataset = &datasets::name(run, dataset_of(variant).0)?;
-    let kind = match manifest(run)?.workload_type {
-        WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
-        WorkloadType::Classification => EvaluationKind::Classification,
-        WorkloadType::Text => EvaluationKind::Text,
-    };
+    let kind = self::kind(run)?;
     let judge = &match judge::of_run(run)?.map(|judge| judge.for_evaluator()) {
         Some(JudgeModel::Served(name)) => {
             Some(JudgeModel::Served(run.read(run.nemo.base_model_id(&base_model::named(&name))).await?))
@@ -297,6 +327,7 @@ fn counted(replies: &Replies<'_>) -> EvaluationFact {
         rows: replies.len() as u64,
         cut_off: replies.iter().flatten().filter(|row| row.cut_off).count() as u64,
         unanswered: replies.iter().filter(|row| row.is_none_or(silent)).count() as u64,
+        rows_from: None,
         seconds: None,
         scores: std::collections::BTreeMap::new(),
         classes: Vec::new(),

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::nemo::{EvaluatedRow, JUDGE_METRIC, JUDGE_SCORE, TOOL_METRIC};
 use crate::score::{Estimate, interval};
+use crate::student::ToolCall;
 
 /// The score that decides.
 pub(crate) const HEADLINE: &str = "name_and_arguments_accuracy";
@@ -57,6 +60,33 @@ pub(crate) fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMa
 pub(crate) fn unrated<'r>(replies: &[Option<&'r EvaluatedRow>]) -> (usize, Option<&'r str>) {
     let unrated = || replies.iter().filter(|reply| rating(**reply) == Rating::Unrated);
     (unrated().count(), unrated().find_map(|reply| reply.as_ref()?.error.as_deref()))
+}
+
+/// Reads tool calls, whose arguments are objects or, as they were logged, texts.
+pub(crate) fn calls_of(calls: &Value) -> Vec<ToolCall> {
+    let call = |call: &Value| {
+        let function = &call["function"];
+        let arguments = match &function["arguments"] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(ToolCall { name: function["name"].as_str()?.to_owned(), arguments })
+    };
+    calls.as_array().into_iter().flatten().filter_map(call).collect()
+}
+
+/// Scores calls by the rules of NeMo's evaluator (docs/nemo-api.md, Tool-calling accuracy).
+pub(crate) fn scores_of_calls(gold: &[ToolCall], called: &[ToolCall]) -> BTreeMap<String, f64> {
+    let by_name = |calls: &[ToolCall]| -> BTreeMap<String, Option<Value>> {
+        calls.iter().map(|call| (call.name.clone(), serde_json::from_str(&call.arguments).ok())).collect()
+    };
+    let (gold, called) = (by_name(gold), by_name(called));
+    let names = gold.keys().eq(called.keys());
+    let score = |right: bool| f64::from(u8::from(right));
+    BTreeMap::from([
+        ("function_name_accuracy".to_owned(), score(names)),
+        ("function_name_and_args_accuracy".to_owned(), score(names && gold == called)),
+    ])
 }
 
 fn share(part: u64, all: u64) -> Estimate {
@@ -134,5 +164,25 @@ mod tests {
         assert!(!judged.contains_key(CORRECTNESS));
         assert_eq!(judged[UNRATED].value, 1.0);
         assert_eq!(unrated(&replies), (2, Some("401 Unauthorized")));
+    }
+
+    fn calls(calls: &[(&str, &str)]) -> Vec<ToolCall> {
+        calls.iter().map(|(name, text)| ToolCall { name: (*name).into(), arguments: (*text).into() }).collect()
+    }
+
+    #[test]
+    fn calls_are_right_by_name_and_by_arguments() {
+        let gold = calls(&[("quote", r#"{"symbol":"X","days":2}"#)]);
+        for (called, name, both) in [
+            (calls(&[("quote", r#"{"days":2, "symbol":"X"}"#)]), 1.0, 1.0),
+            (calls(&[("quote", r#"{"symbol":"Y","days":2}"#)]), 1.0, 0.0),
+            (calls(&[("chart", r#"{"symbol":"X","days":2}"#)]), 0.0, 0.0),
+            (calls(&[("quote", r#"{"symbol":"X","days":2}"#), ("chart", "{}")]), 0.0, 0.0),
+            (calls(&[]), 0.0, 0.0),
+        ] {
+            let scores = scores_of_calls(&gold, &called);
+            let found = (scores["function_name_accuracy"], scores["function_name_and_args_accuracy"]);
+            assert_eq!(found, (name, both), "{called:?}");
+        }
     }
 }
