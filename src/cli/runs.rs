@@ -132,6 +132,16 @@ pub struct Cleanup {
     /// Only list the resources, and release none
     #[arg(long)]
     pub dry_run: bool,
+    /// List deployments and unfinished jobs that are in no ledger of this state directory instead, and release those of
+    /// this user and machine
+    #[arg(long, conflicts_with_all = ["run", "older_than", "purge"])]
+    pub orphans: bool,
+    /// Release the orphans of this owner [default: this user and machine]
+    #[arg(long, value_name = "USER@HOST", requires = "orphans")]
+    pub owner: Option<String>,
+    /// Release orphans without asking
+    #[arg(long, requires = "orphans")]
+    pub yes: bool,
 }
 
 /// Arguments of `cancel`.

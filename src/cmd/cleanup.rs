@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
         // A run that was killed has no end. It worked at least until it was resumed.
         rows.retain(|row| row.ended_ms.unwrap_or(row.started_ms.max(row.resumed_ms)) < before);
     }
-    let mut report = CleanupReport { schema: SCHEMA, released: Vec::new(), held: Vec::new(), error: None };
+    let mut report = CleanupReport::new(SCHEMA);
     let mut exit = Exit::Done;
     // The lock keeps a new run from being taken for an ended one. A look needs no lock.
     let running = lock::holder(&state_dir).flatten();

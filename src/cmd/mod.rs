@@ -13,6 +13,7 @@ mod interruptible;
 mod last_run;
 mod load;
 mod logs;
+mod orphans;
 mod rejects;
 mod report;
 mod run;
@@ -56,6 +57,7 @@ pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(global, &args, ui).await,
         Command::Report(args) => report::run(global, &args, ui),
         Command::Compare(args) => compare::run(global, &args, ui),
+        Command::Cleanup(args) if args.orphans => orphans::run(global, &args, ui).await,
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,
         Command::Cancel(args) => cancel::run(global, &args, ui).await,
         Command::Logs(args) => logs::run(global, &args, ui).await,

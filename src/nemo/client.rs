@@ -247,6 +247,11 @@ impl Client {
         on!(self, find_training_job(description, since_ms))
     }
 
+    /// Returns the training jobs that the platform knows, of whatever state.
+    pub async fn training_jobs(&self) -> Result<Vec<TrainingJob>, ApiError> {
+        on!(self, training_jobs())
+    }
+
     /// Returns the progress of a training job.
     pub async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
         on!(self, training_status(id))
@@ -297,6 +302,11 @@ impl Client {
         since_ms: i64,
     ) -> Result<Option<EvaluationJob>, ApiError> {
         on!(self, find_evaluation_job(description, since_ms))
+    }
+
+    /// Returns the evaluation jobs that the platform knows, of whatever state.
+    pub async fn evaluation_jobs(&self) -> Result<Vec<EvaluationJob>, ApiError> {
+        on!(self, evaluation_jobs())
     }
 
     /// Asks an evaluation job to stop. It has stopped when its status is terminal. A job that has ended is no error.

@@ -29,6 +29,7 @@ pub(crate) mod liveness;
 pub(crate) mod lock;
 pub(crate) mod names;
 pub(crate) mod obstacle;
+pub(crate) mod orphans;
 pub(crate) mod outcome;
 mod paired;
 pub(crate) mod rehearsal;

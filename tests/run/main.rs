@@ -23,6 +23,7 @@ mod lifecycle;
 mod makespan;
 mod matrix;
 mod openai;
+mod orphans;
 mod reasons;
 mod resume;
 mod rows;

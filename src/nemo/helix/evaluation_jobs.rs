@@ -164,6 +164,10 @@ impl Helix {
         }
     }
 
+    pub(crate) async fn evaluation_jobs(&self) -> Result<Vec<EvaluationJob>, ApiError> {
+        Ok(self.all_jobs(self.jobs()).await?.iter().filter_map(|job| self.read(job)).collect())
+    }
+
     /// Finds the job of this description by its name, which carries the run. If there is none, the key of its judge is
     /// of no use.
     pub(crate) async fn find_evaluation_job(

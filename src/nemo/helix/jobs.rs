@@ -42,6 +42,14 @@ impl Helix {
         self.transport.find(get_named(&at.path(workspace, &[name])), |job| Some(job.clone())).await
     }
 
+    /// Returns the jobs of the workspace.
+    pub(super) async fn all_jobs(&self, at: JobService<'_>) -> Result<Vec<Value>, ApiError> {
+        if !self.namespace_exists(&self.workspace).await? {
+            return Ok(Vec::new());
+        }
+        self.transport.all(PLATFORM, &at.path(&self.workspace, &[])).await
+    }
+
     /// Returns the status of a job with its steps.
     pub(super) async fn job_status(&self, at: JobService<'_>, id: &str) -> Result<Value, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);

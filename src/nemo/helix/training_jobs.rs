@@ -146,6 +146,14 @@ impl Helix {
         Ok(read)
     }
 
+    pub(crate) async fn training_jobs(&self) -> Result<Vec<TrainingJob>, ApiError> {
+        let mut jobs = Vec::new();
+        for (service, mark) in [(AUTOMODEL, ""), (UNSLOTH, UNSLOTH_MARK)] {
+            jobs.extend(self.all_jobs(service).await?.iter().filter_map(|job| self.read_job(job, mark)));
+        }
+        Ok(jobs)
+    }
+
     /// Finds the job of this description by its name, which carries the run.
     pub(crate) async fn find_training_job(
         &self,

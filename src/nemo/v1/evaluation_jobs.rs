@@ -89,6 +89,10 @@ impl V1 {
         self.transport.find(ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id]].concat()).listed(1), read).await
     }
 
+    pub(crate) async fn evaluation_jobs(&self) -> Result<Vec<EvaluationJob>, ApiError> {
+        Ok(self.transport.all(Service::Evaluator, &JOBS).await?.iter().filter_map(read).collect())
+    }
+
     /// Asks a job to stop. It has stopped when its status is terminal.
     pub(crate) async fn cancel_evaluation_job(&self, id: &str) -> Result<(), ApiError> {
         let status = async { Ok(self.evaluation_job(id).await?.map(|job| job.status)) };

@@ -101,6 +101,10 @@ impl V1 {
         Ok(read_status(&self.transport.send(request).await?.json()?))
     }
 
+    pub(crate) async fn training_jobs(&self) -> Result<Vec<TrainingJob>, ApiError> {
+        Ok(self.transport.all(Service::Customizer, &JOBS).await?.iter().filter_map(read_job).collect())
+    }
+
     /// Asks a job to stop. It has stopped when its status is terminal.
     pub(crate) async fn cancel_training_job(&self, id: &str) -> Result<(), ApiError> {
         let status = async { Ok(self.training_job(id).await?.map(|job| job.status)) };

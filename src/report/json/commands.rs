@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::ErrorObject;
 use super::run::{Headline, Held, Report};
 use crate::source::dataset::Manifest;
+use crate::store::ResourceKind;
 use crate::vocabulary::RunState;
 
 /// One run of `status`.
@@ -113,6 +114,29 @@ pub(crate) struct CleanupReport {
     pub schema: u32,
     pub released: Vec<Held>,
     pub held: Vec<Held>,
+    /// What `--orphans` found, released or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<OrphanRow>,
     /// Why something is still held.
     pub error: Option<ErrorObject>,
+}
+
+impl CleanupReport {
+    /// Returns the report of a cleanup that has done nothing yet.
+    pub(crate) fn new(schema: u32) -> CleanupReport {
+        CleanupReport { schema, released: Vec::new(), held: Vec::new(), orphans: Vec::new(), error: None }
+    }
+}
+
+/// A resource of a dfwfd that is in no ledger of this state directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrphanRow {
+    pub kind: ResourceKind,
+    pub name: String,
+    /// The id of the run that made it.
+    pub run: String,
+    /// `user@host`, if its description tells.
+    pub owner: Option<String>,
+    /// Since its creation, if the service tells.
+    pub age_seconds: Option<i64>,
 }

@@ -8,7 +8,9 @@ mod failure;
 mod run;
 
 pub(crate) use candidates::{Candidate, Evaluation, Evaluations, Training, Usage};
-pub(crate) use commands::{CleanupReport, LoadCounts, LoadReport, LogList, LogRow, RunList, RunSummary, SplitReport};
+pub(crate) use commands::{
+    CleanupReport, LoadCounts, LoadReport, LogList, LogRow, OrphanRow, RunList, RunSummary, SplitReport,
+};
 pub(crate) use doctor::{Check, CheckState, DoctorReport};
 pub(crate) use failure::ErrorObject;
 pub(crate) use run::{Comparison, Cost, Held, Judge, Report, Verdict};

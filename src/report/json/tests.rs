@@ -198,7 +198,17 @@ fn every_field_and_event_is_documented() {
     let objects = [
         serde_json::to_value(LoadCounts::default()).unwrap(),
         serde_json::to_value(LogList { workloads: vec![LogRow::default()], ..LogList::default() }).unwrap(),
-        serde_json::to_value(CleanupReport { schema: SCHEMA, released: vec![], held: vec![], error: None }).unwrap(),
+        serde_json::to_value(CleanupReport {
+            orphans: vec![OrphanRow {
+                kind: crate::store::ResourceKind::Deployment,
+                name: String::new(),
+                run: String::new(),
+                owner: None,
+                age_seconds: None,
+            }],
+            ..CleanupReport::new(SCHEMA)
+        })
+        .unwrap(),
         json!({"runs": []}),
     ];
     objects.iter().for_each(|object| keys(object, &mut names));

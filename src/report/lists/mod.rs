@@ -1,6 +1,6 @@
 //! The lists for people: runs, workloads of the log store, resources that a cleanup released. Values in, text out.
 
-use super::json::{CheckState, CleanupReport, DoctorReport, Held, LogRow, RunSummary};
+use super::json::{CheckState, CleanupReport, DoctorReport, Held, LogRow, OrphanRow, RunSummary};
 use super::layout::{Grid, Overflow, Page, Side};
 use super::metrics::metric_label;
 use super::text::{Tone, count, counted, duration, paint};
@@ -129,12 +129,29 @@ fn counts(page: &mut Page, title: &str, column: &str, counts: &std::collections:
 /// Returns the page of `cleanup`.
 pub(crate) fn cleanup(report: &CleanupReport, width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
-    if report.released.is_empty() && report.held.is_empty() {
+    if report.released.is_empty() && report.held.is_empty() && report.orphans.is_empty() {
         page.plain("", "Nothing to release.");
     }
+    orphans(&mut page, &report.orphans);
     listed(&mut page, "released", &report.released);
     listed(&mut page, "still held", &report.held);
     page.text()
+}
+
+fn orphans(page: &mut Page, rows: &[OrphanRow]) {
+    if rows.is_empty() {
+        return;
+    }
+    page.title(&format!("{} in no ledger of this state directory", counted(rows.len() as u64, "resource")));
+    let mut grid =
+        Grid::new(&[("name", Side::Left), ("kind", Side::Left), ("owner", Side::Left), ("age", Side::Right)]);
+    for row in rows {
+        #[expect(clippy::cast_precision_loss, reason = "years at most")]
+        let age = row.age_seconds.map_or_else(|| "-".to_owned(), |seconds| duration(seconds as f64));
+        let owner = row.owner.clone().unwrap_or_else(|| "not known".to_owned());
+        grid.row([row.name.clone(), row.kind.as_str().to_owned(), owner, age]);
+    }
+    page.grid(&grid);
 }
 
 fn listed(page: &mut Page, title: &str, resources: &[Held]) {

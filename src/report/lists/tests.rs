@@ -39,7 +39,7 @@ fn logs_fit_the_width() {
 fn cleanup_names_what_is_gone_and_what_is_not() {
     let held = samples::held().held;
     let mut report =
-        CleanupReport { schema: SCHEMA, released: held[..1].to_vec(), held: held[1..].to_vec(), error: None };
+        CleanupReport { released: held[..1].to_vec(), held: held[1..].to_vec(), ..CleanupReport::new(SCHEMA) };
     insta::assert_snapshot!("cleanup_80", cleanup(&report, 80, false));
     (report.released, report.held) = (Vec::new(), Vec::new());
     assert_eq!(cleanup(&report, 80, false), "Nothing to release.\n");

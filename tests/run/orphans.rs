@@ -1,0 +1,65 @@
+//! `cleanup --orphans`: what a state directory that is gone has left on the platform.
+
+use serde_json::{Value, json};
+
+use super::control::{Home, Platform, until};
+
+/// Kills a run that deploys and trains. Returns its folder.
+fn killed(platform: &Platform) -> Home {
+    let home = Home::new(1, "8");
+    let running = platform.command(&home, &["run"]).env("USER", "ann").spawn();
+    until("deployment and training", || (platform.gpus_held().len() == 2).then_some(()));
+    running.kill();
+    home
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().map_or(&[][..], Vec::as_slice).iter().map(|one| one["kind"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_no_ledger_knows_is_listed_with_its_owner_and_given_back_only_to_it() {
+    // Nobody moves its clock, so what has begun goes on.
+    let platform = Platform::simulated(8);
+    let lost = killed(&platform);
+    let home = Home::new(1, "8");
+    let as_ann = |home: &Home, arguments: &[&str]| {
+        let arguments = [&["cleanup", "--orphans", "--format", "json"], arguments].concat();
+        platform.command(home, &arguments).env("USER", "ann").run()
+    };
+    // The ledger that made them knows them.
+    assert!(as_ann(&lost, &["--dry-run"]).expect(0).json().get("orphans").is_none());
+    let listed = as_ann(&home, &["--dry-run"]).expect(0).json();
+    let mut kinds = names(&listed["orphans"]);
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["deployment", "training"], "{listed:#}");
+    for orphan in listed["orphans"].as_array().unwrap() {
+        assert!(orphan["owner"].as_str().unwrap().starts_with("ann@"), "{orphan}");
+        assert!(orphan["name"].as_str().unwrap().starts_with("dfwfd-") && orphan["age_seconds"].is_u64(), "{orphan}");
+    }
+    // Nobody can be asked.
+    as_ann(&home, &[]).expect(2).says("--yes").says("2 resources of ann@");
+    let not_mine = as_ann(&home, &["--yes", "--owner", "bob@elsewhere"]).expect(0).json();
+    assert_eq!((names(&not_mine["orphans"]).len(), names(&not_mine["released"]).len()), (2, 0));
+    assert_eq!(platform.gpus_held().len(), 2);
+    let released = as_ann(&home, &["--yes"]).expect(0).json();
+    assert_eq!(names(&released["released"]).len(), 2, "{released:#}");
+    assert_eq!((names(&released["held"]).len(), &released["error"]), (0, &Value::Null));
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+    let table = platform.command(&home, &["cleanup", "--orphans"]).run().expect(0);
+    assert!(table.stdout.contains("Nothing to release"), "{table}");
+    // Its own ledger learns that they are gone.
+    platform.dfwfd(&lost, &["cleanup"]).expect(0);
+}
+
+#[test]
+fn an_orphan_that_does_not_go_is_named() {
+    let platform = Platform::simulated(8);
+    drop(killed(&platform));
+    platform.post("/control/faults", &json!({"fault": "DELETE /nemo/v1/deployment/**: status=403"}));
+    let home = Home::new(1, "8");
+    let arguments = ["cleanup", "--orphans", "--yes", "--format", "json"];
+    let kept = platform.command(&home, &arguments).env("USER", "ann").run().expect(3);
+    assert_eq!(names(&kept.json()["held"]), ["deployment"], "{kept}");
+    kept.says("cannot release the deployment");
+}
