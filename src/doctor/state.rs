@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::Section;
-use crate::report::json::Check;
+use crate::error::{Exit, Fault};
+use crate::report::json::{Check, CheckState};
 use crate::report::text::counted;
 use crate::run::{leftovers, liveness, lock};
 use crate::store::{ResourceClass, Store, StoreError};
@@ -15,6 +16,8 @@ const PART: Section = Section::StateDirectory;
 
 /// Below this much free space a run may not find room for its datasets and its log. Bytes.
 const LITTLE: u64 = 1 << 30;
+
+const NOT_WRITABLE: &str = "free some space, or name another folder with --state-dir";
 
 /// Written to see that the file system takes it. Bytes.
 const TRIAL: usize = 1 << 16;
@@ -33,8 +36,12 @@ impl StateDir {
         let mut checks = vec![check_folder(dir, &folder)];
         checks.extend(check_network(&folder));
         checks.push(check_space(&folder));
-        let store = match Store::open_existing(dir) {
-            Ok(store) => Some(store),
+        let store = match Store::open_to_read(dir) {
+            Ok(Some(store)) => Some(store),
+            Ok(None) => {
+                checks.push(PART.ok("database", "an older dfwfd wrote it; the next run brings it up to date"));
+                None
+            }
             Err(StoreError::Missing { .. }) => {
                 checks.push(PART.ok("database", "no run yet"));
                 None
@@ -53,17 +60,33 @@ impl StateDir {
         }
         StateDir { checks, store }
     }
+
+    /// Checks an existing state directory for what would end a run later, or cost it its results. Returns warnings.
+    ///
+    /// # Errors
+    /// When nothing can be written to it.
+    pub(crate) fn check_before_run(dir: &Path) -> Result<Vec<String>, Fault> {
+        if let Err(error) = try_writing(dir) {
+            let message = format!("cannot write to the state directory {}: {error}", dir.display());
+            return Err(Fault::new(Exit::Failed, message).hint(NOT_WRITABLE));
+        }
+        let warnings = check_network(dir).into_iter().chain([check_space(dir)]);
+        let warnings = warnings.filter(|check| check.state == CheckState::Warning);
+        Ok(warnings.map(|check| format!("{}: {}", check.detail, check.remedy.unwrap_or_default())).collect())
+    }
+}
+
+fn try_writing(folder: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(&[0; TRIAL])?;
+    file.sync_all()
 }
 
 fn check_folder(dir: &Path, folder: &Path) -> Check {
     let subject = "folder";
-    let trial = tempfile::tempfile_in(folder).and_then(|mut file| {
-        file.write_all(&[0; TRIAL])?;
-        file.sync_all()
-    });
-    if let Err(error) = trial {
+    if let Err(error) = try_writing(folder) {
         let error = anyhow::Error::from(error).context(format!("cannot write to {}", folder.display()));
-        return PART.failed(subject, &error, "free some space, or name another folder with --state-dir");
+        return PART.failed(subject, &error, NOT_WRITABLE);
     }
     if folder != dir {
         return PART.ok(subject, format!("{} does not exist yet; a run makes it", dir.display()));
@@ -170,7 +193,6 @@ fn check_runs(store: &Store, dir: &Path) -> anyhow::Result<Vec<Check>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::json::CheckState;
 
     #[test]
     fn a_network_file_system_is_named() {

@@ -83,6 +83,24 @@ impl Store {
         Store::prepare(connection, path)
     }
 
+    /// Opens the store of `state_dir` and changes nothing in it. Returns `None` for the database of an older version, which
+    /// [`Store::open`] would bring up to date.
+    ///
+    /// # Errors
+    /// As [`Store::open_existing`].
+    pub(crate) fn open_to_read(state_dir: &Path) -> Result<Option<Store>> {
+        let path = state_dir.join(FILE);
+        if !path.exists() {
+            return Err(StoreError::Missing { path });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(&path, flags).map_err(|source| at("open the database", &path, source))?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(|source| at("open the database", &path, source))?;
+        let is_current = schema::is_current(&connection, &path)?;
+        Ok(is_current.then(|| Store { connection: Mutex::new(connection), path }))
+    }
+
     fn prepare(mut connection: Connection, path: PathBuf) -> Result<Store> {
         connection
             .busy_timeout(BUSY_TIMEOUT)

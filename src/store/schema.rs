@@ -56,15 +56,23 @@ const MIGRATIONS: &[&str] = &["
 /// The newest schema version that this binary knows.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Applies the missing migrations in one exclusive transaction.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Tells whether no migration is missing.
+pub(super) fn is_current(connection: &Connection, path: &Path) -> Result<bool> {
     let found = version(connection).map_err(|source| at("read the schema version", path, source))?;
-    if found == VERSION {
-        return Ok(());
-    }
     if found > VERSION {
         return Err(StoreError::Newer { path: path.to_path_buf(), found, known: VERSION });
+    }
+    Ok(found == VERSION)
+}
+
+/// Applies the missing migrations in one exclusive transaction.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    if is_current(connection, path)? {
+        return Ok(());
     }
     let mut apply = || -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;

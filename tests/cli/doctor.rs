@@ -249,3 +249,23 @@ fn what_a_killed_run_still_holds_is_found_with_the_command_that_releases_it() {
     let output = doctor(&folder, &server, &[]);
     assert!(!subjects(&output, "warning").contains(&"leftovers".to_owned()), "{output}");
 }
+
+#[test]
+fn a_database_of_another_version_is_not_touched() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let state = folder.path().join(".dfwfd");
+    std::fs::create_dir(&state).unwrap();
+    let path = state.join("dfwfd.db");
+    for (version, exit, words) in [(0, 0, "the next run brings it up to date"), (99, 2, "a newer dfwfd wrote it")] {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        database.execute_batch("CREATE TABLE IF NOT EXISTS other (x)").unwrap();
+        database.pragma_update(None, "user_version", version).unwrap();
+        drop(database);
+        let before = std::fs::read(&path).unwrap();
+        let output = doctor(&folder, &server, &[]);
+        output.code(exit);
+        assert!(check(&output, "database")["detail"].as_str().unwrap().contains(words), "{output}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(state.read_dir().unwrap().count(), 1, "nothing beside it");
+    }
+}

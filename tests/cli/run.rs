@@ -123,10 +123,7 @@ fn mcnemar_is_the_textbooks() {
 #[test]
 fn the_report_is_one_line_of_the_documented_shape() {
     let Shipped { report, output, .. } = shipped();
-    let schema: Value =
-        serde_json::from_str(&std::fs::read_to_string(project().join("docs/report.schema.json")).unwrap()).unwrap();
-    let problems = crate::schema::problems(&schema, &schema, report, "");
-    assert!(problems.is_empty(), "{problems:#?}");
+    crate::schema::check("report", report);
     assert_eq!(report["state"], "completed");
     assert_eq!((&report["exit_code"], &report["platform"]), (&json!(0), &json!("embedded")));
     assert_eq!((&report["rehearsal"], &report["error"]), (&json!(false), &Value::Null));
@@ -434,6 +431,7 @@ fn one_gpu_is_enough() {
     let folder = Folder::shipped();
     let small = ["--set", "gpus=1", "--set", "data_split_config.limit=300"];
     let plan = folder.dfwfd(["run", "--plan", "--format", "json"]).args(small).run().code(0).json();
+    crate::schema::check("plan", &plan);
     assert!(plan["candidates"].as_array().unwrap().iter().all(|row| row["mode"] == "in turn"), "{plan}");
     let report = folder.dfwfd(["run", "--format", "json"]).args(small).run().code(0).json();
     assert_eq!(report["state"], "completed");
@@ -442,6 +440,7 @@ fn one_gpu_is_enough() {
     assert_eq!((&plan["seconds"], &plan["candidates"][0]["training"]), (&Value::Null, &Value::Null));
     let plan = folder.dfwfd(["run", "--plan", "--format", "json"]).args(small).run().code(0).json();
     let mut spans: Vec<(f64, f64)> = Vec::new();
+    crate::schema::check("plan", &plan);
     for candidate in plan["candidates"].as_array().unwrap() {
         for span in [&candidate["training"], &candidate["serving"]] {
             spans.push((span[0].as_f64().unwrap(), span[1].as_f64().unwrap()));

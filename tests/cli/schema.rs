@@ -1,9 +1,20 @@
-//! Checks values against the part of JSON Schema that docs/report.schema.json uses.
+//! Checks values against the part of JSON Schema that the schemas in docs use.
 
 use serde_json::Value;
 
+use crate::harness::project;
+
+/// Checks a value against `docs/NAME.schema.json`.
+#[track_caller]
+pub(crate) fn check(name: &str, value: &Value) {
+    let text = std::fs::read_to_string(project().join(format!("docs/{name}.schema.json"))).unwrap();
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    let problems = problems(&schema, &schema, value, "");
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
 /// Returns each violation of `schema` in `value`, with its path. An unknown rule counts as one.
-pub(crate) fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+fn problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (rule, wanted) in schema.as_object().unwrap() {
         let fine = match rule.as_str() {

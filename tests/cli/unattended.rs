@@ -82,3 +82,19 @@ fn old_runs_are_purged_and_stay_in_the_list() {
     folder.dfwfd(["cleanup", "--purge"]).run().code(2);
     folder.dfwfd(["cleanup", "latest", "--older-than", "1d"]).run().code(2);
 }
+
+#[test]
+fn records_that_cannot_be_used_are_no_reason_to_resume() {
+    let folder = Folder::shipped();
+    let output = folder.dfwfd(["run", "--set", "data_split_config.min_total_records=1000000"]).run();
+    output.code(6).says("min_total_records").hints();
+    assert!(!output.stderr.contains("--resume"), "{output}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_directory_that_takes_no_file_is_an_error_before_anything_is_spent() {
+    let folder = Folder::shipped();
+    let output = folder.dfwfd(["run", "--state-dir", "/proc"]).run();
+    output.code(1).says("cannot write to the state directory /proc").says("--state-dir").hints();
+}

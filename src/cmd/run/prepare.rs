@@ -8,6 +8,7 @@ use crate::cli::{Global, Run};
 use crate::cmd::{cleanup, gates, invocation_for, last_run, state_dir, trace};
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
+use crate::doctor::StateDir;
 use crate::error::{Exit, Fault};
 use crate::run::lock::Lock;
 use crate::run::signals::Stop;
@@ -33,7 +34,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
         preview::show(plan, global, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
-    let locked = lock(plan, global, args, stop).await?;
+    let locked = lock(plan, global, args, ui, stop).await?;
     let log = trace::start(global.verbose, locked.plan.log_level, ui);
     match &locked.resumed {
         None => warn(&locked.plan, ui),
@@ -75,9 +76,12 @@ fn new_plan(global: &Global, args: &Run, invocation: &Invocation) -> anyhow::Res
 }
 
 /// Takes the lock for a new run with this plan, or for the run to resume.
-async fn lock(plan: Option<Plan>, global: &Global, args: &Run, stop: &Stop) -> anyhow::Result<LockedRun> {
+async fn lock(plan: Option<Plan>, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<LockedRun> {
     let state_dir = plan.as_ref().map_or_else(|| state_dir::path(global), |plan| plan.state_dir.clone());
     state_dir::create(&state_dir)?;
+    for warning in StateDir::check_before_run(&state_dir)? {
+        ui.warn(&warning);
+    }
     let mut lock = match args.wait {
         true => Lock::wait(&state_dir, stop).await?,
         false => Lock::take(&state_dir)?,
