@@ -12,7 +12,7 @@ use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::vocabulary::{Generation, PlatformId, PlatformKind};
 
 pub(crate) use crate::embedded::{
-    Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
+    AccessToken, Clock, DataDirError, FaultSpec, Options as ServeOptions, Server, StartError, UploadMode,
 };
 
 /// A connected platform.

@@ -1,5 +1,6 @@
 //! Arguments of the commands beside the flywheel: the checks before it, the embedded platform, a first configuration, shell completions.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -16,9 +17,15 @@ pub struct Doctor {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Listen on this port of 127.0.0.1; 0 picks a free one
+    /// Listen on this port; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
+    /// Listen on this address; one that other machines reach needs --token-env
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub listen: IpAddr,
+    /// Admit only requests with the bearer token in this environment variable [default: admit all]
+    #[arg(long, value_name = "NAME")]
+    pub token_env: Option<String>,
     /// Also write the printed variables to this file, atomically [default: not written]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,

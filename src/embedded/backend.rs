@@ -1,6 +1,7 @@
 //! The backend of all routes: the state behind one lock, the files, the data directory, the scripted faults. A handler
 //! never holds the lock across an await.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,7 @@ pub(crate) const INTERNAL_HEADER: &str = "x-dfwfd-internal";
 pub(crate) struct Backend {
     pub(crate) options: Options,
     pub(crate) port: u16,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, unless it listens on one other address only.
     pub(crate) base: String,
     /// The random id of this platform.
     pub(crate) instance: String,
@@ -87,10 +88,11 @@ impl Backend {
     pub(crate) fn open(options: Options, port: u16) -> Result<Self, DataDirError> {
         let journal = options.data_dir.as_deref().map(Journal::open).transpose()?;
         let faults = Faults::new(options.faults.clone());
+        let address = if options.address.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { options.address };
         let mut backend = Backend {
             options,
             port,
-            base: format!("http://127.0.0.1:{port}"),
+            base: format!("http://{}", SocketAddr::new(address, port)),
             instance: Uuid::new_v4().simple().to_string(),
             internal_key: Uuid::new_v4().simple().to_string(),
             call_log: CallLog::default(),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,9 @@ const INSTANCE: &str = "x-dfwfd-embedded";
 
 /// Passes a request on to its route.
 pub(crate) async fn pass(State(backend): State<Arc<Backend>>, request: Request, next: Next) -> Response {
+    if !is_admitted(&backend, &request) {
+        return Refusal::detail(StatusCode::UNAUTHORIZED, "a token is required").into_response();
+    }
     let met = backend.faults.meet(&request, is_own(&backend, &request));
     if let Some(strike) = met.strike.as_ref().filter(|strike| strike.refuses()) {
         return faults::cut_off(strike);
@@ -35,6 +39,12 @@ pub(crate) async fn pass(State(backend): State<Arc<Backend>>, request: Request, 
         answer.headers_mut().insert(INSTANCE, instance);
     }
     answer
+}
+
+/// Returns whether the call carries the token, where one is asked for.
+fn is_admitted(backend: &Backend, request: &Request) -> bool {
+    let header = request.headers().get(AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
+    backend.options.token.as_ref().is_none_or(|token| token.is_in(header) || is_own(backend, request))
 }
 
 /// Returns whether the platform itself makes the call.

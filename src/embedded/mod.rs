@@ -24,7 +24,6 @@ mod wire;
 mod tests;
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -35,7 +34,7 @@ use tokio::sync::oneshot;
 
 pub use data_dir::DataDirError;
 pub use faults::{BadFault, FaultSpec};
-pub use options::{Options, UploadMode};
+pub use options::{AccessToken, Options, UploadMode};
 pub use timing::Clock;
 
 use backend::Backend;
@@ -70,7 +69,7 @@ impl Server {
     /// # Errors
     /// Fails if the port cannot be listened on, or the data directory cannot be used.
     pub fn start(options: Options) -> Result<Server, StartError> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        let listener = std::net::TcpListener::bind((options.address, options.port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         // Opens before the runtime exists: a runtime cannot be dropped inside a caller's own runtime.

@@ -111,3 +111,42 @@ fn the_scores_are_the_same_however_files_are_uploaded_and_whatever_makes_jobs_ad
         wanted
     );
 }
+
+#[test]
+fn other_machines_need_a_token() {
+    Folder::new().dfwfd(["serve", "--listen", "0.0.0.0"]).run().code(2).says("without a token").says("--token-env");
+    let unset = ["serve", "--listen", "0.0.0.0", "--token-env", "SERVE_TOKEN"];
+    Folder::new().dfwfd(unset).run().code(2).says("SERVE_TOKEN is not set").hints();
+    let server =
+        Server::start_with(&["--listen", "0.0.0.0", "--token-env", "SERVE_TOKEN"], &[("SERVE_TOKEN", "t0ken-of-ours")]);
+    for path in ["/nim/v1/models", "/nemo/v1/namespaces", "/datastore/v1/datastore/namespaces", "/control/state"] {
+        assert_eq!(server.get(path).0, 401, "{path}");
+    }
+    let folder = Folder::with_config("nims: [{model_name: dfwfd/ngram-small}]\ngpus: 2\n");
+    folder.write("logs.jsonl", log("w", 150));
+    for (key, code) in [("another", 3), ("t0ken-of-ours", 0)] {
+        let run = folder.dfwfd(["run", "--logs", "logs.jsonl"]).envs(server.variables());
+        run.env("DFWFD__NMP_CONFIG__API_KEY_ENV", "SERVE_TOKEN").env("SERVE_TOKEN", key).run().code(code);
+    }
+    assert!(!server.end().contains("t0ken-of-ours"));
+}
+
+#[test]
+fn it_is_reached_from_this_machine_only_unless_told_otherwise() {
+    let port = Server::start(&[]).address().port();
+    let server = Server::start(&["--port", &port.to_string()]);
+    assert_eq!(server.get("/nim/v1/models").0, 200);
+    // Another address of this machine is as far away as another machine.
+    let others = hosts().into_iter().filter(|address| !address.is_loopback());
+    for address in others {
+        assert!(std::net::TcpStream::connect((address, port)).is_err(), "{address}");
+    }
+    assert!(std::net::TcpStream::connect(("127.0.0.2", port)).is_err());
+}
+
+/// Returns the address by which this machine reaches others, if it has one. Nothing is sent.
+fn hosts() -> Vec<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let told = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
+    told.into_iter().map(|address| address.ip()).collect()
+}

@@ -1,8 +1,10 @@
 //! `dfwfd serve`: serves the embedded platform for other clients and CI, until it is stopped or its command ends.
 
 mod command;
+mod token;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -17,7 +19,8 @@ use crate::ui::Ui;
 /// Serves until it is stopped, or until the command ends.
 pub(super) async fn run(_: &Global, args: &Serve, ui: &Ui) -> anyhow::Result<Exit> {
     let server = start(args)?;
-    let settings = settings(&server, args.control);
+    let mut settings = settings(&server, args.control);
+    settings.extend(args.token_env.clone().map(|name| ("DFWFD__NMP_CONFIG__API_KEY_ENV", name)));
     if let Some(file) = &args.env_file {
         write_whole(file, &lines(&settings))?;
     }
@@ -47,7 +50,9 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
         return Err(Fault::new(Exit::Usage, message).hint("add --control").into());
     }
     let options = ServeOptions {
+        address: args.listen,
         port: args.port,
+        token: token::of(args)?,
         gpus: args.gpus,
         upload_mode: match args.upload_mode {
             UploadMode::Regular => platform::UploadMode::Regular,
@@ -65,7 +70,7 @@ fn start(args: &Serve) -> anyhow::Result<Server> {
     let faults = args.faults.iter().map(|text| fault(text, &options)).collect::<anyhow::Result<_>>()?;
     let options = ServeOptions { faults, ..options };
     Server::start(options).map_err(|error| {
-        let listening = format!("cannot listen on 127.0.0.1:{}", args.port);
+        let listening = format!("cannot listen on {}", SocketAddr::new(args.listen, args.port));
         match error {
             StartError::Listening(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
                 Fault::new(Exit::Failed, format!("{listening}: the port is taken"))
