@@ -36,8 +36,10 @@ fn a_deployment_that_somebody_deletes_is_missed_at_the_next_look_at_its_adapter(
     // The adapter is there, and is not listed.
     until("the wait for the adapter", || {
         let state = platform.get("/control/state");
-        let trained = !state["adapters"].as_array().unwrap().is_empty();
-        (trained && platform.gpus_held().len() == 1).then_some(())
+        let is_there = |kind: &str| !state[kind].as_array().unwrap().is_empty();
+        // The evaluation of the base model has ended too.
+        let done = is_there("adapters") && is_there("evaluation_jobs");
+        (done && platform.gpus_held().len() == 1).then_some(())
     });
     let state = platform.get("/control/state");
     let name = state["deployments"][0]["name"].as_str().unwrap().to_owned();
