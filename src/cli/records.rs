@@ -45,6 +45,9 @@ pub struct Load {
     /// Read the files in this format
     #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
     pub input: InputFormat,
+    /// Read the export of this tool, whose fields have places of their own [default: log records]
+    #[arg(long, value_enum, value_name = "TOOL")]
+    pub from: Option<Exporter>,
     /// Read the files in this encoding, such as latin1 or shift_jis [default: UTF-8, or UTF-16 if so marked]
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub encoding: Option<&'static Encoding>,
@@ -74,6 +77,15 @@ pub struct Load {
     pub strict: bool,
 }
 
+/// A tool whose exports are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Exporter {
+    Langfuse,
+    Litellm,
+    Helicone,
+    Langsmith,
+}
+
 /// The format of the files of `load`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
@@ -99,6 +111,10 @@ pub struct Split {
     /// Exit with code 6 if any line is rejected
     #[arg(long)]
     pub strict: bool,
+    /// Measure on the eval rows of this run, and train on neither them nor their groups: an id, the beginning of one, or latest
+    /// [default: a new eval set]
+    #[arg(long, value_name = "RUN")]
+    pub eval_set: Option<String>,
     #[command(flatten)]
     pub records: Records,
 }

@@ -44,6 +44,10 @@ pub struct Run {
     /// Also compare with labels of people, a CSV or JSONL file [default: not compared]
     #[arg(long, value_name = "FILE")]
     pub gold: Option<PathBuf>,
+    /// Measure on the eval rows of this run, and train on neither them nor their groups: an id, the beginning of one, or latest
+    /// [default: a new eval set]
+    #[arg(long, value_name = "RUN")]
+    pub eval_set: Option<String>,
     #[command(flatten)]
     pub gates: Gates,
     #[command(flatten)]

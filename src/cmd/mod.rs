@@ -6,6 +6,7 @@ mod cleanup;
 mod compare;
 mod completions;
 mod doctor;
+mod eval_set;
 mod gates;
 mod gold;
 mod init;

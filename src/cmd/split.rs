@@ -17,8 +17,8 @@ use crate::ui::Ui;
 
 /// Writes the datasets and prints their counts.
 pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
-    let invocation = super::invocation_for(global, &args.records, Need::Data);
-    let plan = config::load(&super::last_run::resolve(invocation, ui)?)?;
+    let invocation = super::last_run::resolve(super::invocation_for(global, &args.records, Need::Data), ui)?;
+    let plan = config::load(&super::eval_set::resolve(invocation, args.eval_set.as_deref())?)?;
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);

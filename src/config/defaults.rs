@@ -30,6 +30,8 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("data_split_config.stratify_enabled", "true"),
     ("data_split_config.min_samples_per_class", "2"),
     ("data_split_config.rare_class_threshold", "1"),
+    ("data_split_config.split", "random"),
+    ("data_split_config.embargo", "0s"),
     ("accept_truncated", "false"),
     ("evaluation_config.workload_type", "classification"),
     ("evaluation_config.tool_eval_type", "tool-calling-metric"),

@@ -55,6 +55,8 @@ pub(crate) struct Invocation {
     pub until: Option<String>,
     pub only: Vec<String>,
     pub rehearse: bool,
+    /// The eval set of an earlier run.
+    pub eval_set: Option<PathBuf>,
     pub need: Need,
 }
 

@@ -8,7 +8,11 @@ use super::reader::source_of;
 use super::resolve::Resolver;
 use super::{Invocation, Need, Surroundings, locate, time};
 use crate::data::label;
-use crate::data::options::{DatasetRequest, Fields, Filter, IndexAt, LabelRules, LogSource, SplitRules, TypeChoice};
+use crate::data::options::{
+    DatasetRequest, Fields, Filter, IndexAt, LabelRules, LogSource, RedactRules, Redaction, SplitBy, SplitRules,
+    TypeChoice,
+};
+use crate::data::redact;
 
 impl Resolver<'_> {
     /// Returns which records are read and how they become datasets.
@@ -32,6 +36,8 @@ impl Resolver<'_> {
             labels: self.labels(),
             accept_truncated: self.reader.boolean("accept_truncated"),
             split: self.split(surroundings),
+            redact: self.redaction(state_dir),
+            eval_set: self.eval_set(invocation),
         }
     }
 
@@ -246,6 +252,28 @@ impl Resolver<'_> {
         LabelRules { allowed, pattern: self.reader.text("label_pattern") }
     }
 
+    fn redaction(&mut self, state_dir: &Path) -> Option<Redaction> {
+        let named = self.reader.texts("redact").unwrap_or_default();
+        let patterns = self.reader.named_texts("redact_patterns");
+        let is_all = named.iter().any(|kind| kind == "all");
+        let kinds = if is_all { redact::known_kinds().into_iter().map(str::to_owned).collect() } else { named };
+        for (kind, pattern) in &patterns {
+            let key = format!("redact_patterns.{kind}");
+            if regex::Regex::new(pattern).is_err() {
+                let location = self.location_of(&key);
+                self.problems.push(Problem::value(location, &key, format!("\"{pattern}\""), "a regular expression"));
+            }
+        }
+        let is_on = !kinds.is_empty() || !patterns.is_empty();
+        is_on.then(|| Redaction { rules: RedactRules { kinds, patterns }, key_file: state_dir.join("redact.key") })
+    }
+
+    fn eval_set(&self, invocation: &Invocation) -> Option<PathBuf> {
+        let file = invocation.eval_set.clone()?;
+        self.reader.note("eval_set", file.display().to_string(), ValueSource::Flag);
+        Some(file)
+    }
+
     fn split(&mut self, surroundings: &Surroundings) -> SplitRules {
         let at = |key: &str| format!("data_split_config.{key}");
         let reader = self.reader;
@@ -268,6 +296,13 @@ impl Resolver<'_> {
             stratify_enabled: reader.boolean(&at("stratify_enabled")),
             min_samples_per_class: reader.size(&at("min_samples_per_class")),
             rare_class_threshold: reader.size(&at("rare_class_threshold")),
+            split: match reader.text(&at("split")).as_deref() {
+                Some("temporal") => SplitBy::Temporal,
+                _ => SplitBy::Random,
+            },
+            embargo_s: reader.duration_ms(&at("embargo")).div_ceil(1000),
+            near_duplicate_threshold: Some(reader.number(&at("near_duplicate_threshold"))).filter(|least| *least > 0.0),
+            max_per_class: reader.integer(&at("max_per_class")).and_then(|most| usize::try_from(most).ok()),
         }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) enum TextForm {
     Field,
     /// A log level, in any case.
     Level,
+    /// A kind of personal data, or `all`.
+    Personal,
     /// A text that is never shown.
     Secret,
 }
@@ -107,6 +109,8 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("labels", KeyType::TextList(TextForm::Loose)).nullable(),
     key("label_pattern", KeyType::Text(TextForm::Pattern)).nullable(),
     key("accept_truncated", KeyType::Boolean),
+    key("redact", KeyType::TextOrList(TextForm::Personal)).nullable(),
+    key("redact_patterns", KeyType::NamedTexts).nullable(),
     key("state_dir", KeyType::Text(TextForm::Any)).nullable(),
     key("limits", KeyType::Section(LIMITS)),
     key("verdict", KeyType::Section(VERDICT)),
@@ -175,6 +179,10 @@ const SPLIT: &[SchemaKey] = &[
     key("stratify_enabled", KeyType::Boolean),
     key("min_samples_per_class", KeyType::Integer(1, MANY)),
     key("rare_class_threshold", KeyType::Integer(0, MANY)),
+    key("split", KeyType::Choice(&["random", "temporal"])),
+    key("embargo", KeyType::Duration(true)),
+    key("max_per_class", KeyType::Integer(1, MANY)).nullable(),
+    key("near_duplicate_threshold", range(0.3, true, 1.0, false)).nullable(),
 ];
 
 const EVALUATION: &[SchemaKey] = &[

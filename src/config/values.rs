@@ -6,6 +6,7 @@ use super::node::{ConfigNode, NodeContent, ScalarType};
 use super::problem::Mismatch;
 use super::schema::{Bounds, KeyType, SchemaKey, TextForm};
 use super::time;
+use crate::data::redact;
 
 type Read<T> = Result<T, Mismatch>;
 
@@ -67,6 +68,7 @@ fn well_formed(text: &str, form: TextForm) -> bool {
             digits && number.parse::<f64>().is_ok_and(|size| size > 0.0) && units.contains(&unit)
         }
         TextForm::Pattern => Regex::new(text).is_ok(),
+        TextForm::Personal => text == "all" || redact::known_kinds().contains(&text),
         TextForm::Namespace => {
             text.len() <= 63 && made_of("-_.") && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         }
@@ -259,6 +261,7 @@ fn form_allowed(form: TextForm) -> &'static str {
             "the name of one index: lower-case letters, digits, `-`, `_`, `.`, starting with a letter or digit"
         }
         TextForm::Field => "a dotted path into a document, such as payload.request",
+        TextForm::Personal => "all, or some of secret, email, iban, card, national_id, ip, phone",
         TextForm::Level => "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     }
 }

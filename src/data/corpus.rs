@@ -7,6 +7,7 @@ use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::Entry;
 use crate::data::groups::{self, GroupCause};
 use crate::data::label;
+use crate::data::near_copies::{self, Bands};
 use crate::data::origin::Origin;
 use crate::data::reject::Reject;
 use crate::data::workload_type::WorkloadType;
@@ -41,6 +42,10 @@ pub(crate) struct CorpusRow {
     /// Equal for records that must not straddle two datasets.
     pub(crate) group: u64,
     pub(crate) cause: GroupCause,
+    /// Whole epoch seconds.
+    pub(crate) timestamp: i64,
+    /// It belongs to the eval set of an earlier run.
+    pub(crate) is_frozen: bool,
 }
 
 /// A request that was answered differently.
@@ -56,17 +61,27 @@ pub(crate) struct LabelConflict {
     pub(crate) answers: usize,
 }
 
+/// What the intake has gathered of the records that a corpus is made of.
+pub(crate) struct Gathered<'a> {
+    pub(crate) workload: String,
+    pub(crate) workload_type: WorkloadType,
+    pub(crate) types: TypeCounts,
+    pub(crate) counts: LineCounts,
+    /// Every entry has a class name.
+    pub(crate) entries: Vec<Entry>,
+    /// The names by their numbers in the entries.
+    pub(crate) names: &'a [String],
+    /// The bands of texts by their numbers in the entries.
+    pub(crate) bands: &'a [Bands],
+    pub(crate) late: Vec<(Origin, Reject)>,
+    /// The input with the eval set of an earlier run.
+    pub(crate) frozen: Option<u32>,
+}
+
 impl Corpus {
-    /// Keeps the newest record of each request and sorts them into canonical order. Every entry must have a class name.
-    pub(crate) fn new(
-        workload: String,
-        workload_type: WorkloadType,
-        types: TypeCounts,
-        mut counts: LineCounts,
-        names: &[String],
-        mut entries: Vec<Entry>,
-        late: Vec<(Origin, Reject)>,
-    ) -> Corpus {
+    /// Keeps the newest record of each request and sorts them into canonical order.
+    pub(crate) fn new(gathered: Gathered<'_>) -> Corpus {
+        let Gathered { workload, workload_type, types, mut counts, mut entries, names, bands, late, frozen } = gathered;
         let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
@@ -94,12 +109,20 @@ impl Corpus {
         entries.iter().for_each(|entry| used[labels.class_of[name_of(entry, workload_type)]] = true);
         let mut next = 0;
         let number: Vec<u32> = used.iter().map(|&used| (next, next += u32::from(used)).0).collect();
-        let groups = groups::group(&entries);
+        let near = match u32::try_from(entries.len()) {
+            Ok(all) if !bands.is_empty() => {
+                near_copies::pairs(|at| bands.get(entries[at as usize].bands as usize), all)
+            }
+            _ => Vec::new(),
+        };
+        let groups = groups::group(&entries, &near);
         let rows = entries.iter().zip(groups.of.iter().zip(&groups.cause)).map(|(entry, (&group, &cause))| CorpusRow {
             origin: entry.origin,
             class: number[labels.class_of[name_of(entry, workload_type)]],
             group,
             cause,
+            timestamp: entry.timestamp,
+            is_frozen: frozen == Some(entry.origin.input),
         });
         let rows = rows.collect();
         let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();

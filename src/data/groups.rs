@@ -31,6 +31,8 @@ pub(crate) enum GroupCause {
     Messages,
     /// The messages of one begin those of another.
     Conversation,
+    /// Their user texts share most of their words.
+    NearCopy,
 }
 
 /// Groups of records, each in the place of its record.
@@ -41,16 +43,22 @@ pub(crate) struct Groups {
     pub(crate) cause: Vec<GroupCause>,
 }
 
-/// Groups records by their keys.
-pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T]) -> Groups {
+/// Groups records by their keys. `near` holds pairs of records whose user texts are near-copies.
+pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T], near: &[(u32, u32)]) -> Groups {
     let each = || keys.iter().map(AsRef::as_ref);
     let texts = Texts::new(each());
-    let (mut of, mut cause): (Vec<u64>, Vec<GroupCause>) = each().map(|keys| texts.key(keys)).unzip();
+    let (of, cause): (Vec<u64>, Vec<GroupCause>) = each().map(|keys| texts.key(keys)).unzip();
+    let mut groups = Groups { of, cause };
     // Without a second turn every conversation has one text, which is its group already.
     if each().any(|keys| keys.parent != 0) {
-        join_conversations(keys, &mut of, &mut cause);
+        groups.join(&turns(keys), GroupCause::Conversation);
     }
-    Groups { of, cause }
+    if !near.is_empty() {
+        let has_text = |at: u32| Some(keys[at as usize].as_ref().user_text) != texts.usual_text;
+        let near: Vec<(u32, u32)> = near.iter().copied().filter(|&(a, b)| has_text(a) && has_text(b)).collect();
+        groups.join(&near, GroupCause::NearCopy);
+    }
+    groups
 }
 
 /// Knows which part of the records tells them apart.
@@ -94,36 +102,44 @@ fn majority(items: impl Iterator<Item = u64> + Clone) -> Option<u64> {
     candidate.filter(|_| all > 1 && same * 2 > all)
 }
 
-/// Joins the groups of each conversation. A joined group has the smallest of its keys.
-fn join_conversations<T: AsRef<GroupKeys>>(keys: &[T], of: &mut [u64], cause: &mut [GroupCause]) {
-    let mut sets = Sets((0..keys.len() as u32).collect());
-    let mut by_text: Vec<(u64, u32)> = of.iter().copied().zip(0..).collect();
-    by_text.sort_unstable();
-    by_text.windows(2).filter(|pair| pair[0].0 == pair[1].0).for_each(|pair| sets.join(pair[0].1, pair[1].1));
+/// Returns pairs of records of one conversation.
+fn turns<T: AsRef<GroupKeys>>(keys: &[T]) -> Vec<(u32, u32)> {
     let mut by_conversation: Vec<(u64, u32)> = keys.iter().map(|keys| keys.as_ref().conversation).zip(0..).collect();
     by_conversation.sort_unstable();
     let same = by_conversation.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    same.for_each(|pair| sets.join(pair[0].1, pair[1].1));
+    let mut pairs: Vec<(u32, u32)> = same.map(|pair| (pair[0].1, pair[1].1)).collect();
     for (keys, at) in keys.iter().map(AsRef::as_ref).zip(0..).filter(|(keys, _)| keys.parent != 0) {
         let parent = by_conversation.partition_point(|(conversation, _)| *conversation < keys.parent);
-        if let Some((_, parent)) = by_conversation.get(parent).filter(|(found, _)| *found == keys.parent) {
-            sets.join(*parent, at);
+        let parent = by_conversation.get(parent).filter(|(found, _)| *found == keys.parent);
+        pairs.extend(parent.map(|(_, parent)| (*parent, at)));
+    }
+    pairs
+}
+
+impl Groups {
+    /// Joins the groups of each pair. A joined group has the smallest of its keys.
+    fn join(&mut self, pairs: &[(u32, u32)], cause: GroupCause) {
+        let all = self.of.len() as u32;
+        let mut sets = Sets((0..all).collect());
+        let mut by_key: Vec<(u64, u32)> = self.of.iter().copied().zip(0..).collect();
+        by_key.sort_unstable();
+        by_key.windows(2).filter(|pair| pair[0].0 == pair[1].0).for_each(|pair| sets.join(pair[0].1, pair[1].1));
+        pairs.iter().for_each(|&(a, b)| sets.join(a, b));
+        let before = self.of.clone();
+        for (at, key) in (0..).zip(&before) {
+            let root = sets.root(at) as usize;
+            self.of[root] = self.of[root].min(*key);
         }
-    }
-    let texts = of.to_vec();
-    for (at, text) in (0..).zip(&texts) {
-        let root = sets.root(at) as usize;
-        of[root] = of[root].min(*text);
-    }
-    let mut is_joined = vec![false; texts.len()];
-    for (at, text) in (0..).zip(&texts) {
-        let root = sets.root(at) as usize;
-        is_joined[root] |= texts[root] != *text;
-        of[at as usize] = of[root];
-    }
-    for at in 0..keys.len() as u32 {
-        if is_joined[sets.root(at) as usize] {
-            cause[at as usize] = GroupCause::Conversation;
+        let mut is_joined = vec![false; before.len()];
+        for (at, key) in (0..).zip(&before) {
+            let root = sets.root(at) as usize;
+            is_joined[root] |= before[root] != *key;
+            self.of[at as usize] = self.of[root];
+        }
+        for at in 0..all {
+            if is_joined[sets.root(at) as usize] {
+                self.cause[at as usize] = cause;
+            }
         }
     }
 }
@@ -158,13 +174,13 @@ mod tests {
     #[test]
     fn what_most_records_share_ties_nothing_together() {
         let varied = [text(1, 1), text(1, 2), text(2, 3), text(3, 4)];
-        assert_eq!(group(&varied).of, [1, 1, 2, 3]);
+        assert_eq!(group(&varied, &[]).of, [1, 1, 2, 3]);
         let same_question = [text(1, 1), text(1, 2), text(1, 2), text(3, 4)];
-        assert_eq!(group(&same_question).of, [1001, 2002, 2002, 3]);
-        assert_eq!(group(&same_question).cause[0], GroupCause::Messages);
+        assert_eq!(group(&same_question, &[]).of, [1001, 2002, 2002, 3]);
+        assert_eq!(group(&same_question, &[]).cause[0], GroupCause::Messages);
         let same_examples = [1, 2, 3].map(|n| GroupKeys { opening: 7, ..text(1, n) });
-        assert_eq!(group(&same_examples).of, [2001, 2002, 2003]);
-        assert_eq!(group(&[text(1, 1)]).of, [1]);
+        assert_eq!(group(&same_examples, &[]).of, [2001, 2002, 2003]);
+        assert_eq!(group(&[text(1, 1)], &[]).of, [1]);
     }
 
     #[test]
@@ -173,9 +189,19 @@ mod tests {
             |conversation, parent| GroupKeys { conversation, parent, user_text: 1, opening: 2, whole: conversation };
         // Two conversations of three turns behind the same examples, and one that stands alone.
         let keys = [turn(10, 5), turn(11, 10), turn(12, 11), turn(20, 5), turn(21, 20), turn(22, 21), turn(30, 5)];
-        let groups = group(&keys);
+        let groups = group(&keys, &[]);
         assert_eq!(groups.of, [10, 10, 10, 20, 20, 20, 30]);
         assert_eq!(groups.cause[2..], [[GroupCause::Conversation; 4].as_slice(), &[GroupCause::Messages]].concat());
+    }
+
+    #[test]
+    fn near_copies_join_whole_groups_unless_their_text_is_the_usual_one() {
+        let keys = [text(1, 1), text(1, 2), text(2, 3), text(3, 4), text(4, 5)];
+        let groups = group(&keys, &[(1, 3), (3, 4)]);
+        assert_eq!(groups.of, [1, 1, 2, 1, 1]);
+        assert_eq!(groups.cause.iter().filter(|cause| **cause == GroupCause::NearCopy).count(), 4);
+        let usual = [text(1, 1), text(1, 2), text(1, 3), text(2, 4)];
+        assert_eq!(group(&usual, &[(0, 1), (0, 3)]), group(&usual, &[]));
     }
 
     proptest::proptest! {
@@ -187,10 +213,10 @@ mod tests {
             let mut keys: Vec<GroupKeys> = keys.into_iter().map(|(conversation, parent, user_text, opening)| {
                 GroupKeys { conversation, parent, user_text, opening, whole: 100 + conversation }
             }).collect();
-            let before = group(&keys);
+            let before = group(&keys, &[]);
             let turn = turn % keys.len();
             keys.rotate_left(turn);
-            let mut after = group(&keys);
+            let mut after = group(&keys, &[]);
             after.of.rotate_right(turn);
             after.cause.rotate_right(turn);
             proptest::prop_assert_eq!(before, after);

@@ -1,5 +1,6 @@
 //! The options of the configuration for records and datasets.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,29 @@ pub(crate) struct DatasetRequest {
     #[serde(default)]
     pub(crate) accept_truncated: bool,
     pub(crate) split: SplitRules,
+    /// Personal data to mask. `None` leaves texts as they are.
+    #[serde(default)]
+    pub(crate) redact: Option<Redaction>,
+    /// The eval set of an earlier run, which is measured on again. `None` makes a new one.
+    #[serde(default)]
+    pub(crate) eval_set: Option<PathBuf>,
+}
+
+/// Personal data to mask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Redaction {
+    pub(crate) rules: RedactRules,
+    /// The file with the key of placeholders, in the state directory.
+    pub(crate) key_file: PathBuf,
+}
+
+/// The kinds of personal data to mask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RedactRules {
+    /// Names of kinds.
+    pub(crate) kinds: Vec<String>,
+    /// Regular expressions by the name of their kind.
+    pub(crate) patterns: BTreeMap<String, String>,
 }
 
 /// The source of records.
@@ -204,4 +228,27 @@ pub(crate) struct SplitRules {
     pub(crate) min_samples_per_class: usize,
     /// Classes with at most this many records share one pool.
     pub(crate) rare_class_threshold: usize,
+    /// The way in which eval rows are told from the others.
+    #[serde(default)]
+    pub(crate) split: SplitBy,
+    /// Seconds between the newest training row and the oldest eval row of a split by time.
+    #[serde(default)]
+    pub(crate) embargo_s: u64,
+    /// The largest number of training rows of a class. `None` keeps all.
+    #[serde(default)]
+    pub(crate) max_per_class: Option<usize>,
+    /// Similarity from which texts are near-copies. `None` looks for none beyond equal normal forms.
+    #[serde(default)]
+    pub(crate) near_duplicate_threshold: Option<f64>,
+}
+
+/// The way in which eval rows are told from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SplitBy {
+    /// They are drawn, class by class.
+    #[default]
+    Random,
+    /// They are the newest.
+    Temporal,
 }

@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::data::groups::GroupKeys;
 use crate::data::json::canonical::CanonicalWriter;
 use crate::data::json::tape::{JsonKind, JsonText, JsonValue, KeyName, Tape};
+use crate::data::near_copies::{Bands, NearCopies};
 use crate::data::normal_form::mask;
 use crate::data::record::{Content, Message, ToolCall, id};
 
@@ -31,6 +32,8 @@ pub(crate) struct RequestKeys {
     pub(crate) request: u128,
     /// Which records it belongs to.
     pub(crate) group: GroupKeys,
+    /// The bands of the first user message, if near-copies are looked for.
+    pub(crate) bands: Option<Bands>,
 }
 
 /// The keys of one message.
@@ -39,29 +42,37 @@ struct MessageKeys {
     exact: u128,
     /// Equal for near-copies.
     masked: u64,
+    bands: Option<Bands>,
 }
 
 impl RequestKeyMaker {
-    /// Makes the keys of a request.
-    pub(crate) fn of(&mut self, messages: &[Message<'_>], tools: Option<&str>) -> RequestKeys {
+    /// Makes the keys of a request. `near` looks for near-copies of its first user message.
+    pub(crate) fn of(
+        &mut self,
+        messages: &[Message<'_>],
+        tools: Option<&str>,
+        near: Option<&NearCopies>,
+    ) -> RequestKeys {
         let mut group = GroupKeys::default();
-        let (mut so_far, mut user_text) = (0, None);
+        let (mut so_far, mut user_text, mut bands) = (0, None, None);
         for (n, message) in messages.iter().enumerate() {
             if message.role.as_deref() == Some("assistant") {
                 group.parent = so_far as u64;
             }
-            let keys = if n == 0 { self.first_message(message) } else { self.message(message) };
+            let is_user = user_text.is_none() && message.role.as_deref() == Some("user");
+            let near = near.filter(|_| is_user);
+            let keys = if n == 0 { self.first_message(message, near) } else { self.message(message, near) };
             so_far = chained(so_far, keys.exact);
             group.whole = chained(group.whole.into(), keys.masked.into()) as u64;
-            if user_text.is_none() && message.role.as_deref() == Some("user") {
-                user_text = Some(keys.masked);
+            if is_user {
+                (user_text, bands) = (Some(keys.masked), keys.bands);
                 group.opening = group.whole;
             }
         }
         group.conversation = so_far as u64;
         group.user_text = user_text.unwrap_or(group.whole);
         let tools = tools.map_or(0, |tools| self.tools(tools));
-        RequestKeys { request: chained(so_far, tools), group }
+        RequestKeys { request: chained(so_far, tools), group, bands }
     }
 
     /// Makes the key of the calls of an answer: equal if functions and arguments are the same.
@@ -85,16 +96,16 @@ impl RequestKeyMaker {
     }
 
     /// Reads the first message only if it is not that of the record before.
-    fn first_message(&mut self, message: &Message<'_>) -> MessageKeys {
+    fn first_message(&mut self, message: &Message<'_>, near: Option<&NearCopies>) -> MessageKeys {
         let Message { role: Some(role), content: Content::Text(text), unusual: None, .. } = message else {
-            return self.message(message);
+            return self.message(message, near);
         };
         let (JsonText::Plain(written) | JsonText::Written(written)) = text;
         let (known, keys) = &self.first;
         if known.strip_prefix(role.as_bytes()) == Some(written.as_bytes()) {
             return *keys;
         }
-        let keys = self.message(message);
+        let keys = self.message(message, near);
         self.first.0.clear();
         self.first.0.extend_from_slice(role.as_bytes());
         self.first.0.extend_from_slice(written.as_bytes());
@@ -102,7 +113,7 @@ impl RequestKeyMaker {
         keys
     }
 
-    fn message(&mut self, message: &Message<'_>) -> MessageKeys {
+    fn message(&mut self, message: &Message<'_>, near: Option<&NearCopies>) -> MessageKeys {
         self.exact.clear();
         self.masked.clear();
         self.exact.extend_from_slice(message.role.as_deref().unwrap_or_default().as_bytes());
@@ -120,7 +131,7 @@ impl RequestKeyMaker {
         // The mask leaves nothing of texts without letters. They would all be one group.
         let has_letters = self.masked.iter().any(|byte| *byte != b' ');
         let masked = if has_letters && message.tool_calls.is_empty() { xxh3_64(&self.masked) } else { exact as u64 };
-        MessageKeys { exact, masked }
+        MessageKeys { exact, masked, bands: near.and_then(|near| near.bands(&self.masked)) }
     }
 
     fn add_text(&mut self, text: JsonText<'_>) {
@@ -194,7 +205,7 @@ mod tests {
     }
 
     fn of(messages: &[Message<'_>]) -> RequestKeys {
-        RequestKeyMaker::default().of(messages, None)
+        RequestKeyMaker::default().of(messages, None, None)
     }
 
     #[test]
@@ -206,7 +217,7 @@ mod tests {
             of(&[said("system", "t"), user("up 5%")]),
             of(&[said("system", "s"), user("up 6%")]),
             of(&[said("system", "s"), user("up 5%"), said("assistant", "a"), user("why?")]),
-            RequestKeyMaker::default().of(&[said("system", "s"), user("up 5%")], Some("[1]")),
+            RequestKeyMaker::default().of(&[said("system", "s"), user("up 5%")], Some("[1]"), None),
         ] {
             assert_ne!(asked.request, other.request);
             assert_eq!(asked.group.user_text, other.group.user_text, "near-copies");
@@ -214,7 +225,7 @@ mod tests {
         assert_ne!(of(&[user("ab"), user("c")]).request, of(&[user("a"), user("bc")]).request);
         let mut maker = RequestKeyMaker::default();
         let tools = ["[{\"b\":1,\"a\":2}]", "[ {\"a\":2, \"b\":1} ]", "[{\"a\":2}]"]
-            .map(|tools| maker.of(&[user("u")], Some(tools)));
+            .map(|tools| maker.of(&[user("u")], Some(tools), None));
         assert_eq!(tools[0], tools[1]);
         assert_ne!(tools[0].request, tools[2].request);
     }
@@ -228,7 +239,7 @@ mod tests {
             [said("system", "b"), user("y")],
             [said("developer", "b"), user("y")],
         ] {
-            assert_eq!(maker.of(&messages, None), of(&messages));
+            assert_eq!(maker.of(&messages, None, None), of(&messages));
         }
     }
 

@@ -47,6 +47,22 @@ pub(crate) enum Unusable {
         /// Rows in no dataset: they belong together with eval rows.
         held_back: usize,
     },
+    /// Some rows of the eval set of an earlier run cannot be used.
+    EvalSet {
+        workload: String,
+        /// All its rows.
+        rows: u64,
+        usable: u64,
+    },
+    /// A split by time leaves nothing to train on.
+    NothingBefore {
+        workload: String,
+        eval_size: usize,
+        kept: usize,
+        embargo_s: u64,
+        /// All records have one time.
+        is_one_time: bool,
+    },
 }
 
 impl Unusable {
@@ -82,6 +98,21 @@ impl Unusable {
                 "raise data_split_config.limit, or lower data_split_config.min_total_records".to_owned()
             }
             Unusable::TooFew { .. } => "load more records, or lower data_split_config.min_total_records".to_owned(),
+            Unusable::EvalSet { .. } => {
+                "use the workload, the labels and the workload type of that run, or make a new eval set".to_owned()
+            }
+            Unusable::NothingBefore { is_one_time: true, .. } => {
+                "log the time of each request as timestamp, or set data_split_config.split: random".to_owned()
+            }
+            Unusable::NothingBefore { embargo_s: 1.., .. } => {
+                "lower data_split_config.eval_size or data_split_config.embargo".to_owned()
+            }
+            Unusable::NothingBefore { .. } => {
+                "lower data_split_config.eval_size, or set data_split_config.split: random".to_owned()
+            }
+            Unusable::EvalTooLarge { kept, held_back, .. } if kept.saturating_sub(*held_back) < 2 => {
+                "load more records".to_owned()
+            }
             Unusable::EvalTooLarge { kept, held_back, .. } => {
                 let room = kept.saturating_sub(*held_back) / 2;
                 format!("lower data_split_config.eval_size, for example --set data_split_config.eval_size={room}")
@@ -123,6 +154,20 @@ impl fmt::Display for Unusable {
                 )?;
                 if *over_limit > 0 { write!(f, "; {over_limit} over the limit)") } else { f.write_str(")") }
             }
+            Unusable::EvalSet { workload, rows, usable } => {
+                write!(
+                    f,
+                    "cannot use that eval set: of its {rows} rows, {usable} are usable records of workload {workload}"
+                )
+            }
+            Unusable::NothingBefore { workload, kept, is_one_time: true, .. } => {
+                write!(f, "cannot split by time: all {kept} records of workload {workload} have the same time")
+            }
+            Unusable::NothingBefore { workload, eval_size, kept, embargo_s, .. } => write!(
+                f,
+                "cannot split by time: of {kept} records of workload {workload}, none is older than the {eval_size} eval rows \
+                 by more than the embargo of {embargo_s} s and in no group with them"
+            ),
             Unusable::EvalTooLarge { workload, eval_size, kept, held_back } => write!(
                 f,
                 "cannot take an eval set of {eval_size} rows: it leaves nothing to train on (workload {workload} has {kept} \

@@ -1,15 +1,17 @@
 //! The manifest of a dataset folder: counts, classes, inputs and files. Stored beside the datasets, and the source of the
 //! tables of `split` and the reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::data_warnings;
+use super::data_warnings::{self, ClassRows};
 use crate::data::corpus::Corpus;
 use crate::data::counts::TypeCounts;
+use crate::data::groups::GroupCause;
 use crate::data::options::{DatasetRequest, LabelRules};
+use crate::data::redact::RedactionCounts;
 use crate::data::reject::Reject;
 use crate::data::split::Split;
 use crate::data::workload_type::WorkloadType;
@@ -40,8 +42,11 @@ pub(crate) struct Manifest {
     pub(crate) eval: u64,
     pub(crate) train: u64,
     pub(crate) validation: u64,
-    /// Records in no dataset: they belong together with eval rows.
+    /// Records in no dataset: of the groups of eval rows, too close to them in time, or over the cap of their class.
     pub(crate) held_back: u64,
+    /// Rows that near-copies beyond equal normal forms put into groups. `None`: they were not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) near_copies: Option<NearCopyCounts>,
     /// Requests that were answered differently.
     pub(crate) conflicts: u64,
     pub(crate) seed: u64,
@@ -60,6 +65,9 @@ pub(crate) struct Manifest {
     pub(crate) labels: LabelRules,
     /// Warnings about the data, to be read before a score is trusted.
     pub(crate) warnings: Vec<String>,
+    /// Masked values by kind. `None`: nothing was to be masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redacted: Option<RedactionCounts>,
     /// `None`: the log says nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<TeacherUsage>,
@@ -79,6 +87,15 @@ pub(crate) struct TeacherUsage {
     /// Tokens of all these rows.
     pub(crate) prompt_tokens: u64,
     pub(crate) completion_tokens: u64,
+}
+
+/// Rows that near-copies put into groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NearCopyCounts {
+    /// All such rows.
+    pub(crate) grouped: u64,
+    /// Those that are in no training or validation set, because a near-copy of theirs is an eval row.
+    pub(crate) leaks_prevented: u64,
 }
 
 /// Rows of one class per dataset.
@@ -142,6 +159,7 @@ impl Manifest {
         tally(&split.validation, |counts| &mut counts.validation);
         let paths: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
         let mut warnings = data_warnings::of(corpus, &request.labels, &paths);
+        warnings.extend(data_warnings::scarce_classes(&class_rows(&classes)));
         let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
         let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();
         if !untrained.is_empty() {
@@ -161,6 +179,7 @@ impl Manifest {
             train: split.train.len() as u64,
             validation: split.validation.len() as u64,
             held_back: split.held_back.len() as u64,
+            near_copies: request.split.near_duplicate_threshold.map(|_| near_copies(corpus, split)),
             conflicts: corpus.conflicts.len() as u64,
             seed: request.split.random_seed,
             first: corpus.window.map(|(oldest, _)| oldest),
@@ -171,6 +190,7 @@ impl Manifest {
             inputs,
             types: corpus.types,
             labels: request.labels.clone(),
+            redacted: None,
             teacher: None,
         }
     }
@@ -179,4 +199,19 @@ impl Manifest {
     pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
+}
+
+fn class_rows(classes: &BTreeMap<String, ClassCounts>) -> Vec<ClassRows<'_>> {
+    let all = |rows: &ClassCounts| rows.eval + rows.train + rows.validation;
+    classes.iter().map(|(class, rows)| ClassRows { class, eval: rows.eval, all: all(rows) }).collect()
+}
+
+fn near_copies(corpus: &Corpus, split: &Split) -> NearCopyCounts {
+    let is_near = |row: &&u32| corpus.rows[**row as usize].cause == GroupCause::NearCopy;
+    let measured: HashSet<u64> = split.eval.iter().map(|&row| corpus.rows[row as usize].group).collect();
+    let with_eval_rows = |row: &&u32| measured.contains(&corpus.rows[**row as usize].group);
+    let outside = split.eval.iter().chain(&split.held_back).filter(is_near).filter(with_eval_rows).count();
+    let groups = split.eval.iter().filter(is_near).map(|&row| corpus.rows[row as usize].group).collect::<HashSet<_>>();
+    let grouped = corpus.rows.iter().filter(|row| row.cause == GroupCause::NearCopy).count();
+    NearCopyCounts { grouped: grouped as u64, leaks_prevented: (outside - groups.len()) as u64 }
 }

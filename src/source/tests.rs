@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::data::intake::Intake;
-use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitBy, SplitRules, TypeChoice};
 use crate::data::reject::Reject;
 use crate::source::dataset::examined;
 use crate::source::lines::Blocks;
@@ -33,7 +33,13 @@ fn request(kind: TypeChoice) -> DatasetRequest {
             stratify_enabled: true,
             min_samples_per_class: 2,
             rare_class_threshold: 1,
+            split: SplitBy::Random,
+            embargo_s: 0,
+            max_per_class: None,
+            near_duplicate_threshold: None,
         },
+        redact: None,
+        eval_set: None,
     }
 }
 
@@ -49,6 +55,7 @@ fn every_reason_has_a_fixture_that_gives_it() {
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let kind = match reason {
             Reject::NoToolCalls | Reject::BadToolArguments => TypeChoice::ToolCalling,
+            Reject::NotText => TypeChoice::Text,
             _ => TypeChoice::Classification,
         };
         let mut intake = Intake::new(&request(kind)).unwrap();

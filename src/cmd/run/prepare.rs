@@ -5,7 +5,7 @@ use super::begin::{self, LockedRun, Prepared};
 use super::platform_check;
 use super::{preview, resume};
 use crate::cli::{Global, Run};
-use crate::cmd::{cleanup, gates, invocation_for, last_run, state_dir, trace};
+use crate::cmd::{cleanup, eval_set, gates, invocation_for, last_run, state_dir, trace};
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::doctor::StateDir;
@@ -25,7 +25,8 @@ pub(super) enum Start {
 
 /// Prepares a new run, or the one to resume.
 pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<Start> {
-    let mut invocation = last_run::resolve(invocation_for(global, &args.records, Need::Candidates), ui)?;
+    let invocation = last_run::resolve(invocation_for(global, &args.records, Need::Candidates), ui)?;
+    let mut invocation = eval_set::resolve(invocation, args.eval_set.as_deref())?;
     invocation.only.clone_from(&args.only);
     invocation.rehearse = args.rehearse;
     let plan = new_plan(global, args, &invocation)?;

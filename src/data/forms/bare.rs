@@ -45,11 +45,14 @@ fn messages(request: &str) -> Option<String> {
     request.starts_with('[').then(|| request.to_owned())
 }
 
-/// Returns the choices of a response that is a message: it has a role or a content, and no choices.
+/// Returns the choices of a response that is a message, or holds one under `message`: it has no choices, but a role or a
+/// content.
 fn choices(response: &str) -> Option<String> {
-    let message = members(response).ok()?;
+    let body = members(response).ok()?;
+    let inner = body.get("message").filter(|message| message.starts_with('{')).unwrap_or(response);
+    let message = members(inner).ok()?;
     let is_message = ["role", "content", "tool_calls"].iter().any(|key| message.get(key).is_some());
-    (is_message && message.get("choices").is_none()).then(|| format!("[{{\"message\":{response}}}]"))
+    (is_message && body.get("choices").is_none()).then(|| format!("[{{\"message\":{inner}}}]"))
 }
 
 #[cfg(test)]
@@ -74,7 +77,7 @@ mod tests {
         let whole = read(&request, &response).unwrap();
         let text = |value: &Value| Value::from(format!(" {value:#}\n"));
         for request in [&request, &text(&request), &messages, &text(&messages)] {
-            for response in [&response, &text(&response), &message, &text(&message)] {
+            for response in [&response, &text(&response), &message, &text(&message), &json!({"message": message})] {
                 assert_eq!(read(request, response).as_ref(), Ok(&whole), "{request} {response}");
             }
         }

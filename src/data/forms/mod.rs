@@ -5,6 +5,7 @@ pub(crate) mod answer_parts;
 pub(crate) mod bare;
 pub(crate) mod chat_row;
 pub(crate) mod function_call;
+pub(crate) mod presets;
 pub(crate) mod reshape;
 pub(crate) mod streamed;
 pub(crate) mod table;

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
-use crate::data::entry::{ClassName, Entry, Names};
+use crate::data::entry::{ClassName, Entry, NO_BANDS, Names};
 use crate::data::forms::{self, Forms};
 use crate::data::json::tape::Tape;
 use crate::data::label::LabelReader;
+use crate::data::near_copies::{Bands, NearCopies};
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::record::{self, FieldDefaults, Ids, Record};
@@ -20,6 +21,9 @@ pub(crate) struct Examiner {
     labels: LabelReader,
     choice: TypeChoice,
     accept_truncated: bool,
+    /// Added to the keys of requests. Rows of an earlier eval set are no duplicates of others.
+    mark: u128,
+    near: Option<NearCopies>,
 }
 
 /// Scratch space of one examining thread.
@@ -41,6 +45,7 @@ pub(crate) struct Findings {
     pub(super) workloads: HashMap<String, u64>,
     pub(super) entries: Vec<Entry>,
     pub(super) names: Names,
+    pub(super) bands: Vec<Bands>,
 }
 
 impl Findings {
@@ -66,7 +71,15 @@ impl Examiner {
             labels,
             choice: request.workload_type,
             accept_truncated: request.accept_truncated,
+            mark: 0,
+            near: request.split.near_duplicate_threshold.map(NearCopies::new),
         })
+    }
+
+    /// Turns it to the rows of an earlier eval set, whose clients and times do not matter.
+    pub(super) fn freeze(&mut self) {
+        self.filter = Filter { workload: self.filter.workload.take(), ..Filter::default() };
+        self.mark = 1;
     }
 
     /// Returns the workload that was asked for.
@@ -106,7 +119,7 @@ impl Examiner {
         if record.reply.is_truncated && !self.accept_truncated {
             return Err(Reject::TruncatedAnswer);
         }
-        let keys = scratch.keys.of(&record.messages, record.tools);
+        let keys = scratch.keys.of(&record.messages, record.tools, self.near.as_ref());
         let holds_labels = matches!(self.choice, TypeChoice::Auto | TypeChoice::Classification);
         let said = record.reply.content.filter(|_| holds_labels).map(|text| text.read());
         let label = match self.choice {
@@ -117,13 +130,14 @@ impl Examiner {
         let id = if scratch.seconds.are_shared_at(record.timestamp) { scratch.ids.of(line, &record) } else { 0 };
         Ok(Some(Entry {
             id,
-            request: keys.request,
+            request: keys.request ^ self.mark,
             group: keys.group,
             calls: scratch.keys.calls(record.reply.tool_calls.as_deref().unwrap_or_default()),
             timestamp: record.timestamp,
             origin: at,
             label: ClassName::new(label.map(|label| findings.names.number(label))),
             tool: ClassName::new(tool.map(|name| findings.names.number(name))),
+            bands: keys.bands.map_or(NO_BANDS, |bands| (findings.bands.len() as u32, findings.bands.push(bands)).0),
         }))
     }
 

@@ -5,9 +5,10 @@ mod examiner;
 
 use std::collections::BTreeMap;
 
-use crate::data::corpus::Corpus;
+use crate::data::corpus::{Corpus, Gathered};
 use crate::data::counts::{LineCounts, TypeCounts};
-use crate::data::entry::{Entry, Names};
+use crate::data::entry::{Entry, NO_BANDS, Names};
+use crate::data::near_copies::Bands;
 use crate::data::options::{DatasetRequest, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::reject::Reject;
@@ -28,6 +29,10 @@ pub(crate) struct Intake {
     /// Indexes into `entries`, in the order of [`Intake::ties`].
     tied: Vec<u32>,
     names: Names,
+    /// The bands of texts, by the numbers in the entries.
+    bands: Vec<Bands>,
+    /// The input with the eval set of an earlier run.
+    frozen: Option<u32>,
 }
 
 impl Intake {
@@ -40,7 +45,15 @@ impl Intake {
             entries: Vec::new(),
             tied: Vec::new(),
             names: Names::default(),
+            bands: Vec::new(),
+            frozen: None,
         })
+    }
+
+    /// Takes the input with this number as the eval set of an earlier run, from now on.
+    pub(crate) fn freeze(&mut self, input: u32) {
+        self.frozen = Some(input);
+        self.examiner.freeze();
     }
 
     /// Returns the examiner that makes findings for [`Intake::absorb`].
@@ -64,12 +77,15 @@ impl Intake {
             self.entries = Vec::new();
         } else {
             let numbers: Vec<u32> = findings.names.list.iter().map(|name| self.names.number(name)).collect();
+            let known_bands = self.bands.len() as u32;
             let renumbered = |name: u32| numbers.get(name as usize).copied().unwrap_or_default();
             self.entries.extend(findings.entries.into_iter().map(|entry| Entry {
                 label: entry.label.renumbered(renumbered),
                 tool: entry.tool.renumbered(renumbered),
+                bands: if entry.bands == NO_BANDS { NO_BANDS } else { known_bands + entry.bands },
                 ..entry
             }));
+            self.bands.extend(findings.bands);
         }
         findings.rejected
     }
@@ -131,7 +147,17 @@ impl Intake {
         }
         // Texts have no names to be told apart by.
         let names = if workload_type == WorkloadType::Text { &[String::new()][..] } else { &self.names.list };
-        Ok(Corpus::new(workload, workload_type, types, self.counts, names, self.entries, late))
+        Ok(Corpus::new(Gathered {
+            workload,
+            workload_type,
+            types,
+            counts: self.counts,
+            entries: self.entries,
+            names,
+            bands: &self.bands,
+            late,
+            frozen: self.frozen,
+        }))
     }
 
     fn type_counts(&self) -> TypeCounts {

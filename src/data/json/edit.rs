@@ -16,6 +16,11 @@ impl EditedObject<'_> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value).filter(|value| *value != "null")
     }
 
+    /// Returns all keys.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.0.iter().map(|(key, _)| key.clone().into_owned()).collect()
+    }
+
     /// Replaces the value of a key, or adds the key.
     pub(crate) fn set(&mut self, key: &str, value: String) {
         match self.0.iter_mut().find(|(name, _)| name == key) {

@@ -1,13 +1,14 @@
-//! Divides rows into datasets: sampling, whole groups, stratified eval and validation sets. Takes and
-//! returns indexes.
+//! Divides rows into datasets: sampling, whole groups, stratified eval and validation sets, caps. Takes and returns indexes.
 
+mod cut;
 mod quotas;
 pub(crate) mod random;
 
 use crate::data::corpus::Corpus;
-use crate::data::options::SplitRules;
+use crate::data::options::{SplitBy, SplitRules};
 use crate::data::split::random::{Draw, Purpose};
 use crate::data::unusable::Unusable;
+use cut::Cut;
 
 /// The rows of each dataset as ascending indexes into [`Corpus::rows`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(crate) struct Split {
     pub(crate) eval: Vec<u32>,
     pub(crate) train: Vec<u32>,
     pub(crate) validation: Vec<u32>,
-    /// Rows of the groups of eval rows that did not fit. They are in no dataset.
+    /// Rows in no dataset: of the groups of eval rows, too close to eval rows in time, or over the cap of their class.
     pub(crate) held_back: Vec<u32>,
     /// Number of records left out by `limit`.
     pub(crate) over_limit: usize,
@@ -50,7 +51,8 @@ struct Stratum {
 /// Divides a corpus by the rules. All draws depend only on their seed.
 pub(crate) fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
     let (rows, over_limit) = sample(corpus, rules);
-    let kept = rows.len();
+    let frozen: Vec<u32> = (0..).zip(&corpus.rows).filter(|(_, row)| row.is_frozen).map(|(at, _)| at).collect();
+    let kept = rows.len() + frozen.len();
     if kept < rules.min_total_records {
         return Err(Unusable::TooFew {
             workload: corpus.workload.clone(),
@@ -60,26 +62,45 @@ pub(crate) fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusab
             needed: rules.min_total_records,
         });
     }
-    let too_large = |held_back| Unusable::EvalTooLarge {
-        workload: corpus.workload.clone(),
-        eval_size: rules.eval_size,
-        kept,
-        held_back,
-    };
-    if rules.eval_size >= kept {
+    let eval_size = if frozen.is_empty() { rules.eval_size } else { frozen.len() };
+    let too_large =
+        |held_back| Unusable::EvalTooLarge { workload: corpus.workload.clone(), eval_size, kept, held_back };
+    if eval_size >= kept {
         return Err(too_large(0));
     }
-    let mut division = Division::new(corpus, rules, rows);
-    division.shuffle(&mut Draw::new(rules.random_seed, Purpose::Eval));
-    let (eval, held_back) = division.take_exactly(rules.eval_size as u64);
+    let (eval, mut held_back, mut division) = if frozen.is_empty() && rules.split == SplitBy::Random {
+        let mut division = Division::new(corpus, rules, rows);
+        division.shuffle(&mut Draw::new(rules.random_seed, Purpose::Eval));
+        let (eval, held_back) = division.take_exactly(eval_size as u64);
+        (eval, held_back, division)
+    } else {
+        let Cut { eval, free, held_back } = cut::cut(corpus, rules, rows, frozen)?;
+        (eval, held_back, Division::new(corpus, rules, free))
+    };
     let rest = kept - eval.len() - held_back.len();
     if rest == 0 {
         return Err(too_large(held_back.len()));
     }
     division.shuffle(&mut Draw::new(rules.random_seed, Purpose::Validation));
     let validation = division.take_about(validation_size(rest, rules.val_ratio));
-    let train = division.remaining();
+    let train = capped(corpus, rules, division.remaining(), &mut held_back);
     Ok(Split { eval, train, validation, held_back, over_limit })
+}
+
+/// Draws the training rows that stay under the cap of their class. Holds back the others.
+fn capped(corpus: &Corpus, rules: &SplitRules, train: Vec<u32>, held_back: &mut Vec<u32>) -> Vec<u32> {
+    let Some(most) = rules.max_per_class else { return train };
+    let mut draw = Draw::new(rules.random_seed, Purpose::Cap);
+    let mut of_class = vec![Vec::new(); corpus.classes.len()];
+    train.iter().for_each(|&row| of_class[corpus.rows[row as usize].class as usize].push(row));
+    for rows in of_class.iter_mut().filter(|rows| rows.len() > most) {
+        draw.choose_front(rows, most);
+        held_back.extend(rows.drain(most..));
+    }
+    held_back.sort_unstable();
+    let mut train = of_class.concat();
+    train.sort_unstable();
+    train
 }
 
 /// Returns the size of the validation set: the rounded share, at least one unless the ratio is 0, never all.
@@ -90,9 +111,10 @@ fn validation_size(rest: usize, ratio: f64) -> u64 {
     ((rest as f64 * ratio).round() as u64).clamp(1, rest as u64 - 1)
 }
 
-/// Draws the rows that stay under `limit`. Returns them in ascending order, and the number of the others.
+/// Draws the rows that stay under `limit`, apart from those of an earlier eval set. Returns them in ascending order, and the
+/// number of the others.
 fn sample(corpus: &Corpus, rules: &SplitRules) -> (Vec<u32>, usize) {
-    let mut rows: Vec<u32> = (0..corpus.rows.len() as u32).collect();
+    let mut rows: Vec<u32> = (0..).zip(&corpus.rows).filter(|(_, row)| !row.is_frozen).map(|(at, _)| at).collect();
     let limit = rules.limit.unwrap_or(usize::MAX);
     let over = rows.len().saturating_sub(limit);
     if over > 0 {

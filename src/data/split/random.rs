@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Eval = 2,
     /// Drawing the groups of the validation set.
     Validation = 3,
+    /// Drawing the training rows that stay under `max_per_class`.
+    Cap = 4,
 }
 
 /// A stream of draws.

@@ -13,7 +13,14 @@ use crate::data::workload_type::WorkloadType;
 fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
     let rows: Vec<CorpusRow> = rows
         .into_iter()
-        .map(|(class, group)| CorpusRow { origin: Origin::default(), class, group, cause: GroupCause::UserText })
+        .map(|(class, group)| CorpusRow {
+            origin: Origin::default(),
+            class,
+            group,
+            cause: GroupCause::UserText,
+            timestamp: 0,
+            is_frozen: false,
+        })
         .collect();
     let classes = rows.iter().map(|row| row.class).max().map_or(0, |last| last + 1);
     Corpus {
@@ -41,6 +48,10 @@ fn rules(eval_size: usize) -> SplitRules {
         stratify_enabled: true,
         min_samples_per_class: 2,
         rare_class_threshold: 1,
+        split: SplitBy::Random,
+        embargo_s: 0,
+        max_per_class: None,
+        near_duplicate_threshold: None,
     }
 }
 
@@ -138,6 +149,77 @@ fn a_limit_samples_evenly_and_the_rest_is_counted() {
     assert!((30..70).contains(&late), "{late} of 100 from the later half");
 }
 
+/// A corpus of rows of one class, given as (time, group), in canonical order.
+fn timed(rows: impl IntoIterator<Item = (i64, u64)>) -> Corpus {
+    let rows: Vec<(i64, u64)> = rows.into_iter().collect();
+    let mut corpus = corpus(rows.iter().map(|&(_, group)| (0, group)));
+    corpus.rows.iter_mut().zip(&rows).for_each(|(row, &(timestamp, _))| row.timestamp = timestamp);
+    corpus
+}
+
+fn by_time(eval_size: usize, embargo_s: u64) -> SplitRules {
+    SplitRules { split: SplitBy::Temporal, embargo_s, val_ratio: 0.0, ..rules(eval_size) }
+}
+
+#[test]
+fn by_time_the_newest_rows_are_measured_and_older_ones_trained_on() {
+    let split = split(&timed((0..100).map(|n| (n as i64, n))), &by_time(10, 0)).unwrap();
+    assert_eq!(split.eval, (90..100).collect::<Vec<_>>());
+    assert_eq!(split.train, (0..90).collect::<Vec<_>>());
+}
+
+#[test]
+fn rows_of_the_time_of_eval_rows_or_within_the_embargo_are_held_back() {
+    // Ten rows in each of ten seconds. The eval set begins within the last second.
+    let corpus = timed((0..100).map(|n| (n as i64 / 10, n)));
+    let same_second = split(&corpus, &by_time(5, 0)).unwrap();
+    assert_eq!((same_second.held_back, same_second.train.len()), ((90..95).collect(), 90));
+    let embargo = split(&corpus, &by_time(5, 3)).unwrap();
+    assert_eq!((embargo.held_back, embargo.train.len()), ((60..95).collect(), 60));
+    assert!(matches!(split(&corpus, &by_time(5, 9)), Err(Unusable::NothingBefore { is_one_time: false, .. })));
+}
+
+#[test]
+fn a_group_across_the_cut_keeps_its_eval_side() {
+    let split = split(&timed((0..100).map(|n| (n as i64, n % 50))), &by_time(10, 0)).unwrap();
+    assert_eq!((split.eval.len(), split.held_back), (10, (40..50).collect()));
+}
+
+#[test]
+fn one_time_cannot_be_split_by_time() {
+    let problem = split(&timed((0..100).map(|n| (7, n))), &by_time(10, 0)).unwrap_err();
+    assert!(matches!(problem, Unusable::NothingBefore { is_one_time: true, .. }), "{problem}");
+}
+
+#[test]
+fn a_frozen_eval_set_keeps_its_rows_and_their_groups_out_of_training() {
+    let mut frozen = timed((0..100).map(|n| (n as i64, n % 60)));
+    frozen.rows[..8].iter_mut().for_each(|row| row.is_frozen = true);
+    let rules = SplitRules { limit: Some(80), ..rules(30) };
+    let random = split(&frozen, &rules).unwrap();
+    assert_eq!((&random.eval, random.kept(), random.over_limit), (&(0..8).collect(), 88, 12));
+    assert!(random.held_back.iter().all(|row| (60..68).contains(row)) && !random.held_back.is_empty());
+    let by_time = SplitRules { split: SplitBy::Temporal, ..rules };
+    assert!(matches!(split(&frozen, &by_time), Err(Unusable::NothingBefore { eval_size: 8, .. })));
+    frozen.rows[..8].iter_mut().for_each(|row| row.is_frozen = false);
+    frozen.rows[90..95].iter_mut().for_each(|row| row.is_frozen = true);
+    let later = split(&frozen, &SplitRules { limit: None, ..by_time }).unwrap();
+    assert_eq!((later.eval, later.held_back), ((90..95).collect(), (30..35).chain(95..100).collect()));
+}
+
+#[test]
+fn a_cap_holds_back_training_rows_at_random() {
+    let corpus = corpus(singles(&[500, 100, 20]));
+    let capped = split(&corpus, &SplitRules { max_per_class: Some(60), ..rules(62) }).unwrap();
+    let free = split(&corpus, &rules(62)).unwrap();
+    assert_eq!((&capped.eval, &capped.validation), (&free.eval, &free.validation));
+    assert_eq!(per_class(&corpus, &capped.train), [60, 60, per_class(&corpus, &free.train)[2]]);
+    assert_eq!(capped.kept(), 620);
+    assert_eq!(capped.held_back.len(), free.train.len() - capped.train.len());
+    let late = capped.train.iter().filter(|&&row| (250..500).contains(&row)).count();
+    assert!((15..45).contains(&late), "{late} of 60 from the later half");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -167,5 +249,24 @@ proptest! {
             let group = corpus.rows[back as usize].group;
             prop_assert!(split.eval.iter().all(|&row| corpus.rows[row as usize].group != group || row > back));
         }
+    }
+
+    #[test]
+    fn by_time_no_training_row_looks_ahead(
+        mut times in prop::collection::vec((0..60_i64, 0..40_u64), 2..150), eval_size in 1..40_usize, embargo_s in 0..20_u64,
+        max_per_class in prop::option::of(1..40_usize), limit in prop::option::of(20..100_usize),
+    ) {
+        times.sort_unstable();
+        let corpus = timed(times);
+        let rules = SplitRules { max_per_class, limit, val_ratio: 0.2, ..by_time(eval_size, embargo_s) };
+        let Ok(split) = split(&corpus, &rules) else { return Ok(()) };
+        let of = |rows: &[u32]| rows.iter().map(|&row| corpus.rows[row as usize]).collect::<Vec<_>>();
+        let (eval, before) = (of(&split.eval), of(&[split.train.clone(), split.validation.clone()].concat()));
+        prop_assert_eq!(eval.len(), eval_size);
+        prop_assert_eq!(split.kept() + split.over_limit, corpus.rows.len());
+        for row in &before {
+            prop_assert!(eval.iter().all(|eval| row.timestamp + (embargo_s as i64) < eval.timestamp && row.group != eval.group));
+        }
+        prop_assert!(max_per_class.is_none_or(|most| split.train.len() <= most));
     }
 }

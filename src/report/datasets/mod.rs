@@ -1,5 +1,7 @@
 //! The pages about records: the counts of datasets, of a load, and the classes. Values in, text out.
 
+use std::collections::BTreeMap;
+
 use super::json::LoadCounts;
 use super::layout::{Grid, Page, Side};
 use super::text::{Tone, count, counted};
@@ -21,6 +23,7 @@ pub(crate) fn load(counts: &LoadCounts, width: usize, color: bool) -> String {
         &[("read", counts.read), ("added", counts.added), ("present before", counts.present), ("rejected", rejected)],
     );
     rejects(&mut page, counts.rejected.iter().map(|(reason, n)| (reason.as_str(), *n)), "");
+    masked(&mut page, counts.redacted.as_ref());
     page.text()
 }
 
@@ -64,12 +67,28 @@ pub(super) fn sections(page: &mut Page, data: &Manifest, mark: &str) {
             ("  held back", data.held_back),
         ],
     );
+    masked(page, data.redacted.as_ref());
+    if let Some(near) = data.near_copies {
+        page.line(&format!(
+            "Near-copies put {} into groups; {} of them would give eval rows away.",
+            counted(near.grouped, "record"),
+            count(near.leaks_prevented)
+        ));
+    }
     if data.conflicts > 0 {
         let text = format!("{} in the records with different labels.", occurs(data.conflicts));
         page.tone(Tone::Warning, "", &text);
     }
     rejects(page, data.rejected.iter().map(|(reason, n)| (reason.as_str(), *n)), mark);
     classes(page, data, mark);
+}
+
+/// Numbers of masked values.
+fn masked(page: &mut Page, redacted: Option<&BTreeMap<String, u64>>) {
+    let Some(redacted) = redacted else { return };
+    let kinds: Vec<String> = redacted.iter().map(|(kind, n)| format!("{kind} {}", count(*n))).collect();
+    let what = if kinds.is_empty() { "no values".to_owned() } else { kinds.join(", ") };
+    page.line(&format!("Masked: {what}"));
 }
 
 fn occurs(texts: u64) -> String {

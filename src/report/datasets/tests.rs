@@ -19,6 +19,7 @@ fn load_shows_its_sum() {
         rejected: [("no_label".to_owned(), 12), ("not_json".to_owned(), 3)].into(),
         trimmed: 0,
         repeated_headers: 0,
+        redacted: None,
     };
     insta::assert_snapshot!("load_80", load(&counts, 80, false));
     let clean = LoadCounts { read: 2, added: 2, ..LoadCounts::default() };

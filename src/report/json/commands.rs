@@ -83,6 +83,9 @@ pub(crate) struct LoadCounts {
     /// Headers of tables that were repeated below the first row. They do not count in `read`.
     #[serde(default)]
     pub repeated_headers: u64,
+    /// Masked values by kind. Absent if `redact` is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<BTreeMap<String, u64>>,
 }
 
 /// The output of `logs`.

@@ -4,6 +4,7 @@
 pub(crate) mod examples;
 mod read;
 mod reread;
+mod sample;
 mod teacher;
 mod write;
 
@@ -14,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use tokio_util::sync::CancellationToken;
 
+use crate::data::corpus::Corpus;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::intake::Intake;
 use crate::data::options::{DatasetRequest, LogSource};
@@ -21,7 +23,7 @@ use crate::data::split;
 pub(crate) use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
 use crate::source::elastic::reader::IndexReader;
-use crate::source::input::Input;
+use crate::source::input::{Input, redacted};
 use crate::source::lines::MAX_LINE;
 use crate::source::local::LocalStore;
 use crate::source::manifest::MANIFEST;
@@ -30,6 +32,7 @@ use crate::source::output::{Output, remove_if_there};
 use crate::source::rejects::Rejects;
 use read::{InputReader, ReadInput};
 use reread::LineReader;
+use sample::Sample;
 pub(crate) use write::{EVAL, TRAIN, VALIDATION};
 
 #[cfg(test)]
@@ -83,12 +86,17 @@ fn build_from(
         intake: Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?,
         rejects,
         reshaper: is_reshaped.then(|| Reshaper::new(&request.fields)),
+        redactor: request.redact.as_ref().map(redacted::redactor).transpose()?,
+        sample: request.redact.is_none().then(Sample::default),
         out,
         max_line,
     };
-    let inputs: Vec<ReadInput> =
+    let mut inputs: Vec<ReadInput> =
         (0..).zip(inputs).map(|(number, input)| reader.read(number, input)).collect::<Result<_>>()?;
-    let InputReader { mut intake, mut rejects, reshaper, .. } = reader;
+    let frozen = request.eval_set.as_ref().map(|path| reader.read_frozen(inputs.len() as u32, path)).transpose()?;
+    let frozen_rows = frozen.as_ref().map(|frozen| frozen.file.lines);
+    inputs.extend(frozen);
+    let InputReader { mut intake, mut rejects, reshaper, redactor, sample, .. } = reader;
     // The fields of an index are looked at before it is read.
     let is_index = matches!(request.input, LogSource::Elasticsearch(_));
     if let Some(unmet) = reshaper.filter(|_| !is_index).and_then(|reshaper| reshaper.unmet()) {
@@ -99,22 +107,36 @@ fn build_from(
     let ids = write::ids(&inputs, &intake.ties())?;
     intake.settle(&ids);
     let corpus = intake.finish()?;
+    if let Some(rows) = frozen_rows {
+        check_frozen(&corpus, rows)?;
+    }
     let mut lines = LineReader::new(&inputs);
     for (at, reason) in &corpus.late {
         rejects.write(&lines.name_of(at), at.line, *reason, lines.read(at)?)?;
     }
     rejects.finish()?;
     let split = split::split(&corpus, &request.split)?;
-    let files = write::datasets(&inputs, &corpus, &split, &request.split, out)?;
+    let files = write::datasets(&inputs, &corpus, &split, request, out)?;
     write::conflicts(&inputs, &corpus, out)?;
     inputs.iter().try_for_each(ReadInput::check_unchanged)?;
     let read = inputs.iter().map(|input| input.file.clone()).collect();
     let mut manifest = Manifest::of(request, &corpus, &split, files, read);
+    manifest.warnings.extend(sample.and_then(|sample| sample.warning()));
+    manifest.redacted = redactor.map(|redactor| redactor.counts);
     manifest.teacher = teacher::usage(&inputs, &corpus, &split.eval)?;
     let mut output = Output::new(out, MANIFEST)?;
     output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
     output.finish()?;
     Ok(manifest)
+}
+
+/// Checks that all rows of an earlier eval set can be measured on again.
+fn check_frozen(corpus: &Corpus, rows: u64) -> Result<(), Unusable> {
+    let usable = corpus.rows.iter().filter(|row| row.is_frozen).count() as u64;
+    if usable == rows && rows > 0 {
+        return Ok(());
+    }
+    Err(Unusable::EvalSet { workload: corpus.workload.clone(), rows, usable })
 }
 
 #[cfg(test)]

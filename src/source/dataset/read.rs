@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::sample::Sample;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::intake::{Examiner, ExaminerScratch, Findings, Intake};
+use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
 use crate::source::input::digest::{LineDigest, StreamDigest};
+use crate::source::input::redacted::Redacted;
 use crate::source::input::reshaped::Reshaped;
 use crate::source::input::{Input, InputError};
 use crate::source::lines::{Block, Blocks};
@@ -71,6 +74,10 @@ pub(super) struct InputReader<'a, 'w> {
     pub(super) rejects: Rejects<'w>,
     /// Makes records of documents of another shape.
     pub(super) reshaper: Option<Reshaper>,
+    /// Masks personal data.
+    pub(super) redactor: Option<Redactor>,
+    /// The first lines, which are looked at for personal data.
+    pub(super) sample: Option<Sample>,
     /// The dataset folder, for copies.
     pub(super) out: &'a Path,
     pub(super) max_line: usize,
@@ -80,8 +87,9 @@ impl InputReader<'_, '_> {
     /// Reads an input to its end.
     pub(super) fn read(&mut self, number: u32, input: Input<'_>) -> Result<ReadInput> {
         let (path, has_order, server) = (input.name.clone(), input.has_order, input.server.clone());
-        // Records made of documents stand nowhere else.
-        let is_copy = self.reshaper.is_some() || !input.is_reread_in_place();
+        // Records made of documents, or masked, stand nowhere else.
+        let is_changed = self.reshaper.is_some() || self.redactor.is_some();
+        let is_copy = is_changed || !input.is_reread_in_place();
         let copy = self.out.join(format!("{SPOOL}{number}"));
         let lines = RereadPath { path: if is_copy { copy } else { path.clone() }, is_copy };
         let created = || File::create(&lines.path).with_context(|| format!("cannot create {}", lines.path.display()));
@@ -96,15 +104,29 @@ impl InputReader<'_, '_> {
             Some(reshaper) => Box::new(Reshaped::new(open.bytes, reshaper)),
             None => open.bytes,
         };
+        let mut redactor = self.redactor.take();
+        let records: Box<dyn Read + '_> = match &mut redactor {
+            Some(redactor) => Box::new(Redacted::new(records, redactor)),
+            None => records,
+        };
         let mut blocks = Blocks::new(Copied { from: records, copy, bytes: 0 }, 0).with_max_line(self.max_line);
         let mut line_digest = (!has_order).then(LineDigest::default);
         let read = self.take(number, &open.name, &mut blocks, &mut line_digest)?;
         let bytes = blocks.into_inner().bytes;
-        self.reshaper = reshaper;
+        (self.reshaper, self.redactor) = (reshaper, redactor);
         let digest = line_digest.map_or_else(|| digest.digest(), |lines| lines.digest(bytes));
         let file = InputFile { path, bytes: digest.bytes, lines: read, blake3: digest.blake3, server };
         let (identity, _) = identity(&lines.path)?;
         Ok(ReadInput { file, lines, identity })
+    }
+
+    /// Reads the eval set of an earlier run, whose rows are records.
+    pub(super) fn read_frozen(&mut self, number: u32, path: &Path) -> Result<ReadInput> {
+        let reshaper = self.reshaper.take();
+        self.intake.freeze(number);
+        let read = self.read(number, Input::file(path))?;
+        self.reshaper = reshaper;
+        Ok(read)
     }
 
     /// Absorbs what the lines of an input hold and returns their number.
@@ -117,11 +139,15 @@ impl InputReader<'_, '_> {
     ) -> Result<u64> {
         let examiner = self.intake.examiner();
         let buffers = RefCell::new(Vec::new());
+        let mut sample = self.sample.take();
         let mut lines = 0;
         pipeline::in_order(
             || {
                 let buffer = buffers.borrow_mut().pop().unwrap_or_default();
                 let block = blocks.next(buffer).map_err(|error| InputError::of_read(name, error))?;
+                if let (Some(sample), Some(block)) = (&mut sample, &block) {
+                    sample.add(block.lines().map(|line| line.text));
+                }
                 if let (Some(digest), Some(block)) = (digest.as_mut(), &block) {
                     block.lines().for_each(|line| digest.add(line.raw));
                 }
@@ -139,6 +165,7 @@ impl InputReader<'_, '_> {
                 Ok(())
             },
         )?;
+        self.sample = sample;
         Ok(lines)
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod damage;
 pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod packed;
+pub(crate) mod redacted;
 pub(crate) mod reshaped;
 mod values;
 

@@ -12,8 +12,10 @@ use super::sink::Sink;
 use super::{LoadProgress, LoadRequest, UnclearTable};
 use crate::data::forms::reshape::Reshaper;
 use crate::data::forms::table::Table;
+use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
 use crate::source::input::packed::inner_name;
+use crate::source::input::redacted::Redacted;
 use crate::source::input::reshaped::Reshaped;
 use crate::source::input::{InputError, OpenInput};
 use crate::source::lines::{Block, Blocks};
@@ -35,6 +37,7 @@ pub(super) struct Loader<'a> {
     outcome: LoadOutcome<'a>,
     progress: &'a mut dyn FnMut(LoadProgress),
     reached: LoadProgress,
+    redactor: Option<Redactor>,
 }
 
 impl<'a> Loader<'a> {
@@ -45,6 +48,7 @@ impl<'a> Loader<'a> {
         outcome: LoadOutcome<'a>,
         progress: &'a mut dyn FnMut(LoadProgress),
         bytes: Option<u64>,
+        redactor: Option<Redactor>,
     ) -> Loader<'a> {
         Loader {
             request,
@@ -53,6 +57,7 @@ impl<'a> Loader<'a> {
             outcome,
             progress,
             reached: LoadProgress { of: bytes, ..LoadProgress::default() },
+            redactor,
         }
     }
 
@@ -66,7 +71,8 @@ impl<'a> Loader<'a> {
 
     /// Stores what still waits and returns the counts.
     pub(super) fn finish(self) -> Result<Loaded> {
-        let Loader { sink, mut outcome, .. } = self;
+        let Loader { sink, mut outcome, redactor, .. } = self;
+        outcome.loaded.redacted = redactor.map(|redactor| redactor.counts);
         outcome.count(sink.finish()?)?;
         outcome.finish()
     }
@@ -84,11 +90,16 @@ impl<'a> Loader<'a> {
         let format = self.request.format.unwrap_or_else(|| detect(name_inside, &beginning));
         let mut content = Cursor::new(beginning).chain(bytes);
         match format {
-            FileFormat::Jsonl if self.request.fields.are_own() => self.take_lines(&name, content),
+            FileFormat::Jsonl if self.request.fields.are_own() => self.take_masked(&name, content),
             FileFormat::Jsonl => self.take_documents(&name, content),
             FileFormat::Table(delimiter) => {
                 let mut table = Vec::new();
                 content.read_to_end(&mut table).map_err(failed)?;
+                if let Some(redactor) = &mut self.redactor {
+                    let masked = String::from_utf8(table).map(|text| redactor.text(&text).into_owned().into_bytes());
+                    // Bytes in another encoding are refused row by row.
+                    table = masked.unwrap_or_else(|error| error.into_bytes());
+                }
                 self.take_table(&name, &table, delimiter)
             }
         }
@@ -104,7 +115,15 @@ impl<'a> Loader<'a> {
         if let Some(unmet) = reshaper.unmet() {
             return Err(unmet.into());
         }
-        self.take_lines(name, Reshaped::new(first.chain(content), &mut reshaper))
+        self.take_masked(name, Reshaped::new(first.chain(content), &mut reshaper))
+    }
+
+    /// Loads lines, with personal data masked if asked to.
+    fn take_masked(&mut self, name: &str, content: impl Read) -> Result<()> {
+        let Some(mut redactor) = self.redactor.take() else { return self.take_lines(name, content) };
+        let taken = self.take_lines(name, Redacted::new(content, &mut redactor));
+        self.redactor = Some(redactor);
+        taken
     }
 
     fn take_lines(&mut self, name: &str, content: impl Read) -> Result<()> {

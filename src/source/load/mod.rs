@@ -14,8 +14,8 @@ use anyhow::Result;
 use encoding_rs::Encoding;
 
 use crate::data::forms::table::{TableError, TableOptions};
-use crate::data::options::Fields;
-use crate::source::input::{Input, InputError};
+use crate::data::options::{Fields, Redaction};
+use crate::source::input::{Input, InputError, redacted};
 use crate::source::log_store::LogStore;
 use crate::source::rejects::Rejects;
 pub(crate) use format::FileFormat;
@@ -42,6 +42,8 @@ pub(crate) struct LoadRequest {
     pub(crate) encoding: Option<&'static Encoding>,
     /// Takes answers that a limit on tokens cut off.
     pub(crate) accept_truncated: bool,
+    /// Personal data to mask.
+    pub(crate) redact: Option<Redaction>,
     /// Paths of the fields in lines of another shape.
     pub(crate) fields: Fields,
 }
@@ -98,7 +100,8 @@ pub(crate) fn load<'a>(
     }
     let sink = Sink::open(store.into())?;
     let outcome = LoadOutcome::new(Rejects::new(rejects), sink.server());
-    let mut loader = Loader::new(request, sink, outcome, progress, bytes);
+    let redactor = request.redact.as_ref().map(redacted::redactor).transpose()?;
+    let mut loader = Loader::new(request, sink, outcome, progress, bytes, redactor);
     for input in inputs {
         if let Err(error) = loader.take(input) {
             // A file that cannot be read to its end takes nothing away from what was read.

@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::sink::Stored;
+use crate::data::forms::presets::Preset;
+use crate::data::redact::RedactionCounts;
 use crate::data::reject::Reject;
 use crate::source::rejects::Rejects;
 
@@ -34,6 +36,11 @@ pub(crate) struct Loaded {
     /// The columns that were taken from each table: file, text and label.
     #[serde(skip)]
     pub(crate) columns: Vec<[String; 3]>,
+    /// Masked values by kind. `None`: nothing was to be masked.
+    pub(crate) redacted: Option<RedactionCounts>,
+    /// The exporter whose lines were refused.
+    #[serde(skip)]
+    pub(crate) looks_like: Option<&'static str>,
     /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
     pub(crate) repaired: u64,
@@ -106,6 +113,9 @@ impl<'a> LoadOutcome<'a> {
     /// Counts a refused line and writes it out.
     pub(super) fn reject(&mut self, name: &str, line: u64, text: &[u8], reason: Reject) -> Result<()> {
         *self.loaded.rejected.entry(reason).or_default() += 1;
+        if self.loaded.located.is_empty() {
+            self.loaded.looks_like = Preset::of(text).map(|preset| preset.name);
+        }
         if self.loaded.located.len() < LOCATED {
             self.loaded.located.push(LocatedReject { file: name.to_owned(), line, reason });
         }

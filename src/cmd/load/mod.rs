@@ -1,29 +1,33 @@
 //! `dfwfd load`: brings files or standard input into the local log store, or into the configured index.
 
+mod request;
+
 use std::io::Write;
 
-use crate::cli::{Global, InputFormat, Load};
+use crate::cli::{Global, Load};
 use crate::config::{self, Need};
-use crate::data::forms::table::TableOptions;
 use crate::data::options::LogSource;
 use crate::data::reject::Reject;
-use crate::data::timestamp;
 use crate::error::{Exit, Fault};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::{LoadCounts, LoadReport};
 use crate::report::text::counted;
-use crate::source::load::{self, FileFormat, LoadProgress, LoadRequest, Loaded};
+use crate::source::load::{self, LoadProgress, LoadRequest, Loaded};
 use crate::source::local::LocalStore;
 use crate::ui::Ui;
 use crate::ui::read_meter::{ReadMeter, ReadProgress};
 
 /// Loads the files and prints the counts.
 pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
-    let request = request(args)?;
+    let request = request::of(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
-    let request =
-        LoadRequest { fields: plan.data.fields.clone(), accept_truncated: plan.data.accept_truncated, ..request };
+    let request = LoadRequest {
+        fields: request::fields(args, &plan.data.fields)?,
+        accept_truncated: plan.data.accept_truncated,
+        redact: plan.data.redact.clone(),
+        ..request
+    };
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);
@@ -49,42 +53,6 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     strict.map_or(Ok(Exit::Done), Err)
 }
 
-fn request(args: &Load) -> anyhow::Result<LoadRequest> {
-    let stdin = args.files.iter().filter(|path| path.as_os_str() == "-").count();
-    if stdin > 1 {
-        return Err(Fault::new(Exit::Usage, "`-` (standard input) is given more than once").into());
-    }
-    let when = |text: &String| {
-        timestamp::from_text(text).or_else(|| timestamp::from_json(text)).ok_or_else(|| {
-            Fault::new(Exit::Usage, format!("--timestamp: \"{text}\" is not a time"))
-                .hint("give a date (2025-06-01), a time (2025-06-01T12:30:00Z) or epoch seconds")
-        })
-    };
-    Ok(LoadRequest {
-        files: args.files.clone(),
-        format: match args.input {
-            InputFormat::Auto if args.delimiter.is_some() || args.no_header => Some(FileFormat::Table(None)),
-            InputFormat::Auto => None,
-            InputFormat::Jsonl => Some(FileFormat::Jsonl),
-            InputFormat::Csv => Some(FileFormat::Table(None)),
-            InputFormat::Tsv => Some(FileFormat::Table(Some(b'\t'))),
-        },
-        table: TableOptions {
-            text_column: args.text_column.clone(),
-            label_column: args.label_column.clone(),
-            system: args.system.clone(),
-            prompt: args.prompt.clone(),
-            delimiter: args.delimiter,
-            has_no_header: args.no_header,
-        },
-        encoding: args.encoding,
-        workload: args.workload.clone(),
-        client: args.client.clone(),
-        timestamp: args.timestamp.as_ref().map(when).transpose()?,
-        ..LoadRequest::default()
-    })
-}
-
 /// Returns the error of a load that refused every line. Blank lines alone are an empty file.
 fn nothing_loaded(loaded: &Loaded) -> Option<anyhow::Error> {
     let is_empty = loaded.rejected.keys().all(|reason| *reason == Reject::EmptyLine);
@@ -104,6 +72,7 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         rejected,
         trimmed: loaded.trimmed,
         repeated_headers: loaded.repeated_headers,
+        redacted: loaded.redacted.clone(),
     };
     ui.result(&datasets::load(&counts, ui.width(), ui.color()));
     ui.json(&LoadReport {
@@ -136,7 +105,9 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         let rejected = counted(loaded.rejects(), "line");
         let meaning = first.reason.meaning();
         ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
-        if loaded.rejected.contains_key(&Reject::MissingWorkload) {
+        if let Some(name) = loaded.looks_like.filter(|_| args.from.is_none()) {
+            ui.hint(&format!("--from {name} reads it: the lines look like an export of that tool"));
+        } else if loaded.rejected.contains_key(&Reject::MissingWorkload) {
             ui.hint("--workload NAME sets the workload of rows without one");
         } else if args.encoding.is_none() && loaded.rejected.contains_key(&Reject::InvalidUtf8) {
             ui.hint("--encoding NAME reads another encoding than UTF-8, such as latin1");

@@ -1,0 +1,135 @@
+//! What is masked, what is left alone, and what a placeholder tells.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn all() -> RedactRules {
+    RedactRules { kinds: known_kinds().into_iter().map(str::to_owned).collect(), ..RedactRules::default() }
+}
+
+fn redactor() -> Redactor {
+    Redactor::new(&all(), [7; 32]).unwrap()
+}
+
+/// Returns the kinds that are masked in a text.
+fn kinds(text: &str) -> Vec<String> {
+    let mut redactor = redactor();
+    redactor.text(text);
+    redactor.counts.into_keys().collect()
+}
+
+#[test]
+fn every_kind_is_found_and_its_checksum_counts() {
+    for (text, kind) in [
+        ("write to Jane.Doe+x@mail.example.co.uk, please", "email"),
+        ("call +49 30 901820 today", "phone"),
+        ("call (212) 555-0147 today", "phone"),
+        ("call 030/901820-11 today", "phone"),
+        ("paid with 4111 1111 1111 1111 yesterday", "card"),
+        ("paid with 378282246310005", "card"),
+        ("to DE89 3704 0044 0532 0130 00 by Monday", "iban"),
+        ("to GB82WEST12345698765432", "iban"),
+        ("ssn 536-22-8765", "national_id"),
+        ("nino AB 12 34 56 C", "national_id"),
+        ("dni 12345678Z", "national_id"),
+        ("nir 1 84 12 76 451 089 46", "national_id"),
+        ("cf RSSMRA85T10A562S", "national_id"),
+        ("cpf 529.982.247-25", "national_id"),
+        ("from 203.0.113.77 again", "ip"),
+        ("from 2001:db8:85a3::8a2e:370:7334 again", "ip"),
+        ("key sk-proj-abcdefghijklmnopqrstuvwx", "secret"),
+        ("AKIAIOSFODNN7EXAMPLE", "secret"),
+        ("password: hunter2hunter2", "secret"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "secret"),
+    ] {
+        assert_eq!(kinds(text), [kind], "{text}");
+    }
+    for text in [
+        "4111 1111 1111 1112",
+        "DE89370400440532013001",
+        "000-22-8765",
+        "12345678A",
+        "1 84 12 76 451 089 47",
+        "529.982.247-26",
+        "Shares rose 5.25 % to 1,234.56 on 2024-05-01 at 10:15:30, up from 1.2.3",
+        "Q3 revenue of $12,345,678 vs. $11,987,654; EPS 1.02",
+        "version 10.0.0.300, 127.0.0.1",
+        "ISIN US0378331005, CUSIP 037833100, order 123456789",
+        "meet @acme, ratio 12:30:45",
+        "[[[Dividends]]]",
+    ] {
+        assert_eq!(kinds(text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_value_has_one_placeholder_that_only_its_key_gives() {
+    let mut one = redactor();
+    let first = one.text("a@b.example and A@B.example").into_owned();
+    let parts: Vec<&str> = first.split(" and ").collect();
+    assert!(parts[0] == parts[1] && parts[0].starts_with("<email:") && !first.contains("b.example"), "{first}");
+    assert_eq!(one.text("4111-1111-1111-1111"), one.text("4111 1111 1111 1111"));
+    assert_ne!(one.text("c@b.example"), first);
+    let mut other = Redactor::new(&all(), [8; 32]).unwrap();
+    assert_ne!(other.text("a@b.example"), parts[0]);
+    assert_eq!(one.text(&first), first, "a placeholder is not masked again");
+    assert_eq!(one.counts["email"], 3);
+}
+
+#[test]
+fn only_chosen_kinds_and_own_patterns_are_masked() {
+    let rules = RedactRules {
+        kinds: vec!["email".to_owned()],
+        patterns: BTreeMap::from([("account".to_owned(), r"\bAC-\d{4}\b".to_owned())]),
+    };
+    let mut redactor = Redactor::new(&rules, [0; 32]).unwrap();
+    let masked = redactor.text("AC-1234 a@b.example 203.0.113.77").into_owned();
+    assert!(
+        masked.starts_with("<account:") && masked.contains("<email:") && masked.ends_with("203.0.113.77"),
+        "{masked}"
+    );
+    let rules = RedactRules { patterns: BTreeMap::from([("x".to_owned(), "(".to_owned())]), ..RedactRules::default() };
+    assert!(Redactor::new(&rules, [0; 32]).is_err());
+}
+
+#[test]
+fn texts_of_requests_and_responses_are_masked_and_nothing_else() {
+    let record = json!({
+        "timestamp": "2024-05-01T10:00:00+02:00", "workload_id": "w", "client_id": "desk@acme.example", "n": 4111111111111111_u64,
+        "request": {"messages": [
+            {"role": "user", "content": [{"type": "text", "text": "I am \"Jane\" <jane@b.example>\n"}]},
+            {"role": "assistant", "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": "{\"to\":\"jane@b.example\"}"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "sent to jane\u{40}b.example"},
+        ]},
+        "response": {"choices": [{"message": {"role": "assistant", "content": "[[[A]]] jane@b.example"}}]},
+    });
+    let mut redactor = redactor();
+    let mut out = Vec::new();
+    redactor.line(record.to_string().as_bytes(), &mut out);
+    let masked: Value = serde_json::from_slice(&out).unwrap();
+    assert!(!String::from_utf8_lossy(&out).contains("jane@") && redactor.counts["email"] == 4, "{masked}");
+    for kept in ["timestamp", "workload_id", "client_id", "n"] {
+        assert_eq!(masked[kept], record[kept]);
+    }
+    assert!(masked["response"]["choices"][0]["message"]["content"].as_str().unwrap().starts_with("[[[A]]] <email:"));
+    serde_json::from_str::<Value>(
+        masked["request"]["messages"][1]["tool_calls"][0]["function"]["arguments"].as_str().unwrap(),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_value_in_two_pieces_of_a_stream_is_masked() {
+    let piece =
+        |text: &str, end: Value| json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": end}]});
+    let record = json!({"workload_id": "w", "request": {"messages": [{"role": "user", "content": "u"}]},
+        "response": [piece("write to ja", Value::Null), piece("ne@b.exa", Value::Null), piece("mple", json!("stop"))]});
+    let mut out = Vec::new();
+    redactor().line(record.to_string().as_bytes(), &mut out);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("write to <email:") && !text.contains("ne@b"), "{text}");
+    let mut broken = Vec::new();
+    redactor().line(b"{\"a\": \"jane@b.example", &mut broken);
+    assert!(!String::from_utf8_lossy(&broken).contains("jane@"), "a refused line is masked too");
+}

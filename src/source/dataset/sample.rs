@@ -1,0 +1,36 @@
+//! Looks at the first lines of a log for personal data, so that nobody copies it unawares.
+
+use crate::data::options::RedactRules;
+use crate::data::redact::Redactor;
+
+/// Lines that are looked at.
+const LINES: usize = 200;
+/// Bytes of the longest line that is looked at.
+const LONGEST: usize = 1 << 16;
+/// Kinds that are rarely found by mistake.
+const KINDS: [&str; 4] = ["secret", "email", "iban", "card"];
+
+/// The first lines of a log.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    lines: Vec<Vec<u8>>,
+}
+
+impl Sample {
+    /// Adds lines, until there are enough.
+    pub(super) fn add<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) {
+        let missing = LINES.saturating_sub(self.lines.len());
+        let lines = lines.filter(|line| line.len() <= LONGEST).take(missing);
+        self.lines.extend(lines.map(<[u8]>::to_vec));
+    }
+
+    /// Returns a warning if the lines look personal.
+    pub(super) fn warning(&self) -> Option<String> {
+        let rules = RedactRules { kinds: KINDS.map(str::to_owned).to_vec(), ..RedactRules::default() };
+        let mut redactor = Redactor::new(&rules, [0; 32]).ok()?;
+        self.lines.iter().for_each(|line| redactor.line(line, &mut Vec::new()));
+        let found: Vec<String> = redactor.counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let (lines, found) = (self.lines.len(), (!found.is_empty()).then(|| found.join(", "))?);
+        Some(format!("the first {lines} lines look personal ({found}); --set redact=all masks such values"))
+    }
+}
