@@ -26,7 +26,8 @@ const fn checked(regex: &'static str, passes: fn(&str) -> bool) -> Pattern {
     Pattern { regex, passes }
 }
 
-/// All kinds, in the order in which they are looked for: the most specific first.
+/// All kinds, in the order in which they are looked for: the most specific first. Their digits are those of ASCII, which the
+/// checks can count; `\d` would also find those of other scripts.
 pub(super) const KINDS: [Kind; 7] = [
     Kind {
         name: "secret",
@@ -48,33 +49,39 @@ pub(super) const KINDS: [Kind; 7] = [
     },
     Kind {
         name: "iban",
-        patterns: &[checked(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", is_iban)],
+        patterns: &[checked(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", is_iban)],
     },
-    Kind { name: "card", patterns: &[checked(r"\b[2-6]\d{3}[ -]?(?:\d[ -]?){8,14}\d\b", is_card)] },
+    Kind { name: "card", patterns: &[checked(r"\b[2-6][0-9]{3}[ -]?(?:[0-9][ -]?){8,14}[0-9]\b", is_card)] },
     Kind {
         name: "national_id",
         patterns: &[
-            checked(r"\b\d{3}-\d{2}-\d{4}\b", is_social_security_number),
-            all(r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b"),
-            checked(r"(?i)\b[xyz\d]\d{7}-?[a-z]\b", is_spanish),
-            checked(r"\b[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}\b", is_french),
-            all(r"(?i)\b[a-z]{6}\d{2}[a-ehlmpr-t]\d{2}[a-z]\d{3}[a-z]\b"),
-            checked(r"\b\d{3}\.\d{3}\.\d{3}-\d{2}\b", is_brazilian),
+            checked(r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", is_social_security_number),
+            all(r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]\b"),
+            checked(r"(?i)\b[xyz0-9][0-9]{7}-?[a-z]\b", is_spanish),
+            checked(
+                r"\b[12] ?[0-9]{2} ?(?:0[1-9]|1[0-2]) ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}\b",
+                is_french,
+            ),
+            all(r"(?i)\b[a-z]{6}[0-9]{2}[a-ehlmpr-t][0-9]{2}[a-z][0-9]{3}[a-z]\b"),
+            checked(r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b", is_brazilian),
         ],
     },
     Kind {
         name: "ip",
         patterns: &[
-            checked(r"\b(?:\d{1,3}\.){3}\d{1,3}\b", is_address),
+            checked(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b", is_address),
             checked(r"(?i)\b(?:[0-9a-f]{1,4}:){1,7}(?::|[0-9a-f]{1,4})(?::?[0-9a-f]{1,4}){0,6}\b", is_address),
         ],
     },
     Kind {
         name: "phone",
         patterns: &[
-            checked(r"(?:\+|\b00)[1-9]\d{0,2}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){1,4}\b", is_phone),
-            checked(r"(?:\(\d{3}\) ?|\b\d{3}[.-])\d{3}[.-]\d{4}\b", is_phone),
-            checked(r"\b0\d{2,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}\b", is_phone),
+            checked(
+                r"(?:\+|\b00)[1-9][0-9]{0,2}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{1,4}(?:[ .-]?[0-9]{2,4}){1,4}\b",
+                is_phone,
+            ),
+            checked(r"(?:\([0-9]{3}\) ?|\b[0-9]{3}[.-])[0-9]{3}[.-][0-9]{4}\b", is_phone),
+            checked(r"\b0[0-9]{2,4}[ /-][0-9]{3,4}(?:[ -]?[0-9]{2,4}){1,2}\b", is_phone),
         ],
     },
 ];

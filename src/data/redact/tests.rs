@@ -133,3 +133,22 @@ fn a_value_in_two_pieces_of_a_stream_is_masked() {
     redactor().line(b"{\"a\": \"jane@b.example", &mut broken);
     assert!(!String::from_utf8_lossy(&broken).contains("jane@"), "a refused line is masked too");
 }
+
+#[test]
+fn digits_of_other_scripts_do_no_harm() {
+    // The same places as ASCII digits, in Arabic-Indic, Devanagari and full-width digits, alone and mixed.
+    for text in [
+        "١٢٣-٤٥-٦٧٨٩",
+        "4٢٣٤ ५६७८ ９０１２ ３４５６",
+        "X１２３４５６７Z",
+        "1 ８０ 12 ７５ ０１２ ３４５ ６７",
+        "١٢٣.٤٥٦.٧٨٩-٠١",
+        "DE８９ ３７０４ 0044",
+        "१९२.१६८.१.१",
+        "+４９ ３０ １２３４５６７",
+        "0３０ ５５５-१२३४",
+        "2１23-45-67x9",
+    ] {
+        assert_eq!(redactor().text(text), text);
+    }
+}
