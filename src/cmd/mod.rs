@@ -28,6 +28,8 @@ mod whole_file;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
+
 use crate::cli::{Cli, Command, Global, Records};
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
@@ -45,11 +47,15 @@ pub fn settings(global: &Global) -> Settings {
     Settings { format: global.format, quiet: global.quiet, color: global.color }
 }
 
-/// Runs a command.
+/// Runs a command. The future is boxed, so that it is compiled here, in parallel with the rest, and not in the binary.
 ///
 /// # Errors
 /// Returns the error of the command. `error::classify` finds its exit code.
-pub async fn dispatch(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
+pub fn dispatch(cli: Cli, ui: &Ui) -> LocalBoxFuture<'_, anyhow::Result<Exit>> {
+    Box::pin(run_command(cli, ui))
+}
+
+async fn run_command(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Load(args) => load::run(global, &args, ui),
