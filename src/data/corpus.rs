@@ -61,7 +61,7 @@ pub(crate) struct LabelConflict {
     pub(crate) answers: usize,
 }
 
-/// What the intake has gathered of the records that a corpus is made of.
+/// Holds what the intake has gathered of the records that a corpus is made of.
 pub(crate) struct Gathered<'a> {
     pub(crate) workload: String,
     pub(crate) workload_type: WorkloadType,

@@ -20,7 +20,7 @@ pub const EVALUATION_TEMPERATURE: f64 = 0.01;
 pub enum EvaluationKind {
     /// Sends the messages and compares the text of the reply with the logged text.
     Classification,
-    /// The same. A judge rates how alike the two texts are.
+    /// Does as `Classification`, and a judge rates how alike the two texts are.
     Text,
     /// Sends the messages and the tools, requires a call, and compares the calls with the logged calls.
     ToolCalling,

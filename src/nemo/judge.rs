@@ -68,7 +68,7 @@ const TEXT_QUESTION: &str = "CONVERSATION\n{{ item.request.messages }}\n\n\
 GOOD REPLY\n{{ item.response.choices[0].message.content }}\n\n\
 OTHER REPLY\n{{ sample.output_text }}";
 
-/// What a judge is asked about a row, and how its rating is read.
+/// Tells a judge what to rate in a row, and how its rating is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JudgeTask {
     pub(super) instructions: &'static str,

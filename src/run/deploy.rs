@@ -22,7 +22,7 @@ const REGISTRY: &str = "nvcr.io/nim";
 /// The end of the name of the judge's deployment. No name of a candidate ends like this.
 const JUDGE: &str = "llm-judge";
 
-/// What Kubernetes says of a deployment that somebody has to help.
+/// Words of Kubernetes about a deployment that somebody has to help.
 const STUCK: [&str; 8] = [
     "errimagepull",
     "imagepullbackoff",

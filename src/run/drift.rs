@@ -1,4 +1,4 @@
-//! What has changed since the run of the workload before: the mix of labels, the scores, and the latency of the production
+//! Compares a run with the one of its workload before: the mix of labels, the scores, and the latency of the production
 //! model.
 
 use std::collections::BTreeMap;

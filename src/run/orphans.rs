@@ -1,5 +1,5 @@
-//! What carries a name of dfwfd on a platform and is in no ledger of this state directory: left by a state directory that
-//! is gone, or in use by another one. Only what takes GPUs.
+//! Finds what carries a name of dfwfd on a platform and is in no ledger of this state directory: a state directory that is
+//! gone has left it, or another one uses it. Looks only for what takes GPUs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -187,7 +187,7 @@ pub(crate) struct ConclusionFact {
     pub warnings: Vec<String>,
 }
 
-/// What has changed since an earlier run.
+/// Tells how a run differs from an earlier one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DriftFact {
     /// The id of the earlier run.
@@ -203,7 +203,7 @@ pub(crate) struct DriftFact {
 /// The mix of labels, then and now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LabelDrift {
-    /// Of the chi-squared test that both have the same shares.
+    /// p value of the chi-squared test that both have the same shares.
     pub p: f64,
     /// The total variation distance of the shares, 0 to 1.
     pub distance: f64,

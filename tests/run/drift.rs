@@ -1,4 +1,4 @@
-//! What a run tells of the run of its workload before.
+//! Tests what a run tells of the run of its workload before.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn a_run_tells_what_has_changed_since_the_one_before() {
     let run = || platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
     let first = run();
     assert_eq!(first["drift"], Value::Null);
-    // The same records again.
+    // A second run reads the same records.
     let same = run();
     let drift = &same["drift"];
     assert_eq!(

@@ -61,7 +61,7 @@ fn a_classification_is_evaluated_with_examples_of_its_training_rows() {
     assert_eq!((each.len(), each[0].len()), (20, 3));
     assert!(each.iter().all(|row| *row == each[0]));
     of_training_rows(&home, &report);
-    // What is scored are the rows with examples, and their texts are those of the eval set.
+    // The rows with examples are scored, and their texts are those of the eval set.
     let plain = rows(&home, &report, "eval/eval_data.jsonl");
     for (with, plain) in rows(&home, &report, "icl/eval_data.jsonl").iter().zip(&plain) {
         assert_eq!(

@@ -19,7 +19,7 @@ const GAIN: usize = 16 << 10;
 /// The memory that it may gain in all besides, because an allocator gives back only whole pages.
 const SLACK: usize = 4 << 20;
 
-/// What a process has.
+/// Resources of a process.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     /// Bytes of memory.

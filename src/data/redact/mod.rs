@@ -31,7 +31,7 @@ pub(crate) struct Redactor {
     rules: Vec<Rule>,
     key: [u8; 32],
     tape: Tape,
-    /// What was masked so far.
+    /// Counts the masked values so far.
     pub(crate) counts: RedactionCounts,
 }
 

@@ -1,4 +1,4 @@
-//! What is masked, what is left alone, and what a placeholder tells.
+//! Tests which texts are masked, which are left alone, and what a placeholder tells.
 
 use serde_json::{Value, json};
 
@@ -136,7 +136,7 @@ fn a_value_in_two_pieces_of_a_stream_is_masked() {
 
 #[test]
 fn digits_of_other_scripts_do_no_harm() {
-    // The same places as ASCII digits, in Arabic-Indic, Devanagari and full-width digits, alone and mixed.
+    // Digits where ASCII digits would match, in Arabic-Indic, Devanagari and full-width digits, alone and mixed.
     for text in [
         "١٢٣-٤٥-٦٧٨٩",
         "4٢٣٤ ५६७८ ９０１２ ３４５６",

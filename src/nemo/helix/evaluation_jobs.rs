@@ -23,7 +23,7 @@ const MAX_RETRIES: u32 = 3;
 const QUESTION: &str = "CONVERSATION\n{{ item.messages }}\n\nRIGHT CALLS\n{{ item.calls }}\n\n\
 CALLS THAT WERE MADE\n{{ sample.response.choices[0].message.tool_calls | default([], true) }}";
 
-/// The same for texts.
+/// The judge's view of a row of free text.
 const TEXT_QUESTION: &str = "CONVERSATION\n{{ item.messages }}\n\nGOOD REPLY\n{{ item.answer }}\n\n\
 OTHER REPLY\n{{ sample.output_text }}";
 

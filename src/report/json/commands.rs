@@ -117,7 +117,7 @@ pub(crate) struct CleanupReport {
     pub schema: u32,
     pub released: Vec<Held>,
     pub held: Vec<Held>,
-    /// What `--orphans` found, released or not.
+    /// Lists what `--orphans` found, released or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<OrphanRow>,
     /// Why something is still held.

@@ -62,7 +62,7 @@ pub(crate) struct Report {
     /// The models against labels that people gave. `None` without such labels.
     #[serde(default)]
     pub gold: Option<GoldFact>,
-    /// What has changed since the run of the workload before. `None` without one.
+    /// Tells how this run differs from the one of the workload before. `None` without one.
     #[serde(default)]
     pub drift: Option<DriftFact>,
     /// The quality gates that were asked for.

@@ -1,4 +1,4 @@
-//! What has changed since the run of the workload before.
+//! Shows how a run differs from the one of its workload before.
 
 use super::super::json::{Comparison, Report};
 use super::super::layout::{Grid, Page, Side};

@@ -37,7 +37,7 @@ async fn row(run: &RunContext, model: &str, kind: EvaluationKind, item: Value) -
         .wait(&format!("a reply of {model}"), limit, "evaluate", || async {
             match run.nemo.chat(model, kind, EVALUATION_TEMPERATURE, &item).await {
                 Ok(answer) => Ok(Some(Ok(answer))),
-                // What the model does not take, such as a text that is too long, costs this row only.
+                // A request that the model does not take, such as a text that is too long, costs this row only.
                 Err(error) if is_of_row(&error) => Ok(Some(Err(error.to_string()))),
                 Err(error) => Err(error.into()),
             }
