@@ -17,7 +17,7 @@ use crate::vocabulary::PlatformKind;
 pub(super) struct ServiceSection {
     /// The key path.
     pub(super) path: &'static str,
-    /// The key of the service at `url`.
+    /// Words of an error: what has to be reached at `url`.
     pub(super) url: &'static str,
     /// The variables that may hold its API key, unless the configuration names one.
     pub(super) key_variables: [&'static str; 2],

@@ -14,8 +14,8 @@ use crate::data::intake::{Examiner, ExaminerScratch, Findings, Intake};
 use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
 use crate::source::input::digest::{LineDigest, StreamDigest};
-use crate::source::input::redacted::Redacted;
-use crate::source::input::reshaped::Reshaped;
+use crate::source::input::redacted::redacted;
+use crate::source::input::reshaped::reshaped;
 use crate::source::input::{Input, InputError};
 use crate::source::lines::{Block, Blocks};
 use crate::source::manifest::InputFile;
@@ -101,12 +101,12 @@ impl InputReader<'_, '_> {
         }
         let mut reshaper = self.reshaper.take();
         let records: Box<dyn Read + '_> = match &mut reshaper {
-            Some(reshaper) => Box::new(Reshaped::new(open.bytes, reshaper)),
+            Some(reshaper) => Box::new(reshaped(open.bytes, reshaper)),
             None => open.bytes,
         };
         let mut redactor = self.redactor.take();
         let records: Box<dyn Read + '_> = match &mut redactor {
-            Some(redactor) => Box::new(Redacted::new(records, redactor)),
+            Some(redactor) => Box::new(redacted(records, redactor)),
             None => records,
         };
         let mut blocks = Blocks::new(Copied { from: records, copy, bytes: 0 }, 0).with_max_line(self.max_line);

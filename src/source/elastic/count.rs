@@ -21,7 +21,7 @@ use crate::data::forms::reshape::Reshaper;
 use crate::data::label::LabelReader;
 use crate::data::options::{Fields, Filter, IndexAt};
 use crate::source::credentials::Credentials;
-use crate::source::input::reshaped::Reshaped;
+use crate::source::input::reshaped::reshaped;
 use crate::source::lines::Lines;
 use crate::source::listing::{ListingTally, StoreListing, WorkloadListing};
 
@@ -161,7 +161,7 @@ fn count_by_reading(
     let mut reshaper = Reshaper::new(fields);
     let records: Box<dyn Read> = match fields.are_own() {
         true => Box::new(&mut reader),
-        false => Box::new(Reshaped::new(&mut reader, &mut reshaper)),
+        false => Box::new(reshaped(&mut reader, &mut reshaper)),
     };
     let mut lines = Lines::new(records, 0);
     let read = loop {

@@ -6,49 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::rewritten::Rewritten;
 use crate::data::options::Redaction;
 use crate::data::redact::Redactor;
-use crate::source::lines::Lines;
 
-/// The lines of a stream, masked.
-pub(crate) struct Redacted<'a, R> {
-    lines: Lines<R>,
-    redactor: &'a mut Redactor,
-    line: Vec<u8>,
-    /// Bytes of the line that were handed out.
-    at: usize,
-}
-
-impl<'a, R: Read> Redacted<'a, R> {
-    /// Masks the lines of `from`.
-    pub(crate) fn new(from: R, redactor: &'a mut Redactor) -> Redacted<'a, R> {
-        Redacted { lines: Lines::new(from, 0), redactor, line: Vec::new(), at: 0 }
-    }
-
-    fn next(&mut self) -> io::Result<bool> {
-        let Some(line) = self.lines.next()? else { return Ok(false) };
-        self.line.clear();
-        self.redactor.line(line.text, &mut self.line);
-        if line.is_ended {
-            self.line.push(b'\n');
-        }
-        self.at = 0;
-        Ok(true)
-    }
-}
-
-impl<R: Read> Read for Redacted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.line.len() {
-            if !self.next()? {
-                return Ok(0);
-            }
-        }
-        let count = buffer.len().min(self.line.len() - self.at);
-        buffer[..count].copy_from_slice(&self.line[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
-    }
+/// Masks the lines of a stream.
+pub(crate) fn redacted<R: Read>(lines: R, redactor: &mut Redactor) -> impl Read {
+    Rewritten::new(lines, |line, masked| redactor.line(line, masked))
 }
 
 /// Makes what masks the records of a request.
@@ -82,7 +46,7 @@ mod tests {
         let mut redactor = Redactor::new(&rules, [0; 32]).unwrap();
         let text = "{\"a\":\"x@b.example\"}\r\n\nbroken y@b.example\n{\"a\":1}";
         let mut masked = String::new();
-        Redacted::new(text.as_bytes(), &mut redactor).read_to_string(&mut masked).unwrap();
+        redacted(text.as_bytes(), &mut redactor).read_to_string(&mut masked).unwrap();
         let lines: Vec<&str> = masked.split('\n').collect();
         assert!(lines[0].starts_with("{\"a\":\"<email:") && lines[1].is_empty() && lines[3] == "{\"a\":1}", "{masked}");
         assert!(lines[2].starts_with("broken <email:") && lines.len() == 4, "{masked}");

@@ -15,8 +15,8 @@ use crate::data::forms::table::Table;
 use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
 use crate::source::input::packed::inner_name;
-use crate::source::input::redacted::Redacted;
-use crate::source::input::reshaped::Reshaped;
+use crate::source::input::redacted::redacted;
+use crate::source::input::reshaped::reshaped;
 use crate::source::input::{InputError, OpenInput};
 use crate::source::lines::{Block, Blocks};
 use crate::source::pipeline;
@@ -111,17 +111,17 @@ impl<'a> Loader<'a> {
         content.by_ref().take(FIRST).read_to_end(&mut first).map_err(|error| InputError::of_read(name, error))?;
         let mut reshaper = Reshaper::new(&self.request.fields);
         let whole = memchr::memrchr(b'\n', &first).unwrap_or(first.len());
-        io::copy(&mut Reshaped::new(&first[..whole], &mut reshaper), &mut io::sink())?;
+        io::copy(&mut reshaped(&first[..whole], &mut reshaper), &mut io::sink())?;
         if let Some(unmet) = reshaper.unmet() {
             return Err(unmet.into());
         }
-        self.take_masked(name, Reshaped::new(first.chain(content), &mut reshaper))
+        self.take_masked(name, reshaped(first.chain(content), &mut reshaper))
     }
 
     /// Loads lines, with personal data masked if asked to.
     fn take_masked(&mut self, name: &str, content: impl Read) -> Result<()> {
         let Some(mut redactor) = self.redactor.take() else { return self.take_lines(name, content) };
-        let taken = self.take_lines(name, Redacted::new(content, &mut redactor));
+        let taken = self.take_lines(name, redacted(content, &mut redactor));
         self.redactor = Some(redactor);
         taken
     }
