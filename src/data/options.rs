@@ -242,6 +242,29 @@ pub(crate) struct SplitRules {
     pub(crate) near_duplicate_threshold: Option<f64>,
 }
 
+#[cfg(test)]
+impl SplitRules {
+    /// Returns the rules that tests of datasets start from.
+    pub(crate) fn for_tests(eval_size: usize) -> SplitRules {
+        SplitRules {
+            eval_size,
+            val_ratio: 0.1,
+            min_total_records: 2,
+            random_seed: 42,
+            limit: None,
+            parse_function_arguments: true,
+            train_on_thoughts: false,
+            stratify_enabled: true,
+            min_samples_per_class: 2,
+            rare_class_threshold: 1,
+            split: SplitBy::Random,
+            embargo_s: 0,
+            max_per_class: None,
+            near_duplicate_threshold: None,
+        }
+    }
+}
+
 /// The way in which eval rows are told from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::data::intake::Intake;
-use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitBy, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitRules, TypeChoice};
 use crate::data::reject::Reject;
 use crate::source::dataset::examined;
 use crate::source::lines::Blocks;
@@ -22,22 +22,7 @@ fn request(kind: TypeChoice) -> DatasetRequest {
         workload_type: kind,
         labels: LabelRules { allowed: Some(vec!["Dividends".into()]), pattern: None },
         accept_truncated: false,
-        split: SplitRules {
-            eval_size: 1,
-            val_ratio: 0.1,
-            min_total_records: 1,
-            random_seed: 42,
-            limit: None,
-            parse_function_arguments: true,
-            train_on_thoughts: false,
-            stratify_enabled: true,
-            min_samples_per_class: 2,
-            rare_class_threshold: 1,
-            split: SplitBy::Random,
-            embargo_s: 0,
-            max_per_class: None,
-            near_duplicate_threshold: None,
-        },
+        split: SplitRules { min_total_records: 1, ..SplitRules::for_tests(1) },
         redact: None,
         eval_set: None,
     }

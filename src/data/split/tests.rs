@@ -36,25 +36,6 @@ fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
     }
 }
 
-fn rules(eval_size: usize) -> SplitRules {
-    SplitRules {
-        eval_size,
-        val_ratio: 0.1,
-        min_total_records: 2,
-        random_seed: 42,
-        limit: None,
-        parse_function_arguments: true,
-        train_on_thoughts: false,
-        stratify_enabled: true,
-        min_samples_per_class: 2,
-        rare_class_threshold: 1,
-        split: SplitBy::Random,
-        embargo_s: 0,
-        max_per_class: None,
-        near_duplicate_threshold: None,
-    }
-}
-
 /// Rows of every class, each a group of its own.
 fn singles(sizes: &[u64]) -> Vec<(u32, u64)> {
     let rows = sizes.iter().enumerate().flat_map(|(class, &size)| (0..size).map(move |_| class as u32));
@@ -71,7 +52,7 @@ fn per_class(corpus: &Corpus, rows: &[u32]) -> Vec<usize> {
 fn classes_share_by_the_largest_remainder() {
     // Quotas of 10 of 100: 4.7, 1.6, 1.58, 1.2, 0.61 and 0.31 of 470, 160, 158, 120, 61 and 31 of 1000 rows.
     let corpus = corpus(singles(&[470, 160, 158, 120, 61, 31]));
-    let split = split(&corpus, &rules(10)).unwrap();
+    let split = split(&corpus, &SplitRules::for_tests(10)).unwrap();
     assert_eq!(per_class(&corpus, &split.eval), [5, 2, 1, 1, 1, 0]);
     // A tenth of the other 990: 465, 158, 157, 119, 60 and 31 rows of 990 share 99.
     assert_eq!(per_class(&corpus, &split.validation), [46, 16, 16, 12, 6, 3]);
@@ -83,7 +64,7 @@ fn rare_classes_are_pooled() {
     let mut sizes = vec![80];
     sizes.extend([1; 20]);
     let corpus = corpus(singles(&sizes));
-    let split = split(&corpus, &rules(10)).unwrap();
+    let split = split(&corpus, &SplitRules::for_tests(10)).unwrap();
     let eval = per_class(&corpus, &split.eval);
     assert_eq!((eval[0], eval[1..].iter().sum::<usize>()), (8, 2));
 }
@@ -93,7 +74,7 @@ fn without_strata_only_the_size_is_kept() {
     let corpus = corpus(singles(&[50, 50]));
     let mut sizes = std::collections::BTreeSet::new();
     for random_seed in 0..20 {
-        let rules = SplitRules { random_seed, stratify_enabled: false, ..rules(10) };
+        let rules = SplitRules { random_seed, stratify_enabled: false, ..SplitRules::for_tests(10) };
         let split = split(&corpus, &rules).unwrap();
         assert_eq!(split.eval.len(), 10);
         sizes.insert(per_class(&corpus, &split.eval)[0]);
@@ -106,7 +87,7 @@ fn of_a_group_that_does_not_fit_the_newest_rows_stay() {
     // Two groups of ten in one class and 80 single rows of another: the first class owes two rows.
     let rows = (0..20).map(|n| (0, n / 10)).chain((0..80).map(|n| (1, 100 + n)));
     let corpus = corpus(rows);
-    let split = split(&corpus, &rules(10)).unwrap();
+    let split = split(&corpus, &SplitRules::for_tests(10)).unwrap();
     let cut: Vec<u32> = split.eval.iter().copied().filter(|&row| row < 20).collect();
     assert!(cut == [8, 9] || cut == [18, 19], "{cut:?}");
     assert_eq!(split.held_back, (cut[0] - 8..cut[0]).collect::<Vec<_>>());
@@ -116,7 +97,7 @@ fn of_a_group_that_does_not_fit_the_newest_rows_stay() {
 #[test]
 fn a_class_with_one_group_keeps_it_for_training() {
     let corpus = corpus((0..20).map(|_| (0, 0)).chain((0..80).map(|n| (1, 100 + n))));
-    let split = split(&corpus, &rules(10)).unwrap();
+    let split = split(&corpus, &SplitRules::for_tests(10)).unwrap();
     assert_eq!(per_class(&corpus, &split.eval), [0, 10]);
     assert_eq!(per_class(&corpus, &split.train)[0], 20);
     assert!(split.held_back.is_empty());
@@ -126,7 +107,7 @@ fn a_class_with_one_group_keeps_it_for_training() {
 fn a_group_counts_as_its_majority() {
     // Nine rows of class 0 and one of class 1 in each of ten groups: no stratum of class 1.
     let corpus = corpus((0..100).map(|n| (u32::from(n % 10 == 0), n / 10)));
-    let split = split(&corpus, &rules(20)).unwrap();
+    let split = split(&corpus, &SplitRules::for_tests(20)).unwrap();
     assert_eq!(per_class(&corpus, &split.eval), [18, 2]);
     assert!(split.held_back.is_empty());
 }
@@ -134,14 +115,14 @@ fn a_group_counts_as_its_majority() {
 #[test]
 fn one_group_of_everything_cannot_be_split() {
     let corpus = corpus((0..100).map(|_| (0, 0)));
-    let problem = split(&corpus, &rules(10)).unwrap_err();
+    let problem = split(&corpus, &SplitRules::for_tests(10)).unwrap_err();
     assert!(matches!(problem, Unusable::EvalTooLarge { held_back: 90, kept: 100, .. }), "{problem}");
 }
 
 #[test]
 fn a_limit_samples_evenly_and_the_rest_is_counted() {
     let corpus = corpus(singles(&[1000]));
-    let rules = SplitRules { limit: Some(100), ..rules(10) };
+    let rules = SplitRules { limit: Some(100), ..SplitRules::for_tests(10) };
     let split = split(&corpus, &rules).unwrap();
     assert_eq!((split.kept(), split.over_limit), (100, 900));
     let all: Vec<u32> = [split.eval, split.train, split.validation].concat();
@@ -158,7 +139,7 @@ fn timed(rows: impl IntoIterator<Item = (i64, u64)>) -> Corpus {
 }
 
 fn by_time(eval_size: usize, embargo_s: u64) -> SplitRules {
-    SplitRules { split: SplitBy::Temporal, embargo_s, val_ratio: 0.0, ..rules(eval_size) }
+    SplitRules { split: SplitBy::Temporal, embargo_s, val_ratio: 0.0, ..SplitRules::for_tests(eval_size) }
 }
 
 #[test]
@@ -195,7 +176,7 @@ fn one_time_cannot_be_split_by_time() {
 fn a_frozen_eval_set_keeps_its_rows_and_their_groups_out_of_training() {
     let mut frozen = timed((0..100).map(|n| (n as i64, n % 60)));
     frozen.rows[..8].iter_mut().for_each(|row| row.is_frozen = true);
-    let rules = SplitRules { limit: Some(80), ..rules(30) };
+    let rules = SplitRules { limit: Some(80), ..SplitRules::for_tests(30) };
     let random = split(&frozen, &rules).unwrap();
     assert_eq!((&random.eval, random.kept(), random.over_limit), (&(0..8).collect(), 88, 12));
     assert!(random.held_back.iter().all(|row| (60..68).contains(row)) && !random.held_back.is_empty());
@@ -210,8 +191,8 @@ fn a_frozen_eval_set_keeps_its_rows_and_their_groups_out_of_training() {
 #[test]
 fn a_cap_holds_back_training_rows_at_random() {
     let corpus = corpus(singles(&[500, 100, 20]));
-    let capped = split(&corpus, &SplitRules { max_per_class: Some(60), ..rules(62) }).unwrap();
-    let free = split(&corpus, &rules(62)).unwrap();
+    let capped = split(&corpus, &SplitRules { max_per_class: Some(60), ..SplitRules::for_tests(62) }).unwrap();
+    let free = split(&corpus, &SplitRules::for_tests(62)).unwrap();
     assert_eq!((&capped.eval, &capped.validation), (&free.eval, &free.validation));
     assert_eq!(per_class(&corpus, &capped.train), [60, 60, per_class(&corpus, &free.train)[2]]);
     assert_eq!(capped.kept(), 620);
@@ -229,7 +210,7 @@ proptest! {
         random_seed: u64, stratify_enabled: bool, rare_class_threshold in 0..6_usize,
     ) {
         let corpus = corpus(rows);
-        let rules = SplitRules { val_ratio, random_seed, stratify_enabled, rare_class_threshold, ..rules(eval_size) };
+        let rules = SplitRules { val_ratio, random_seed, stratify_enabled, rare_class_threshold, ..SplitRules::for_tests(eval_size) };
         let Ok(split) = split(&corpus, &rules) else { return Ok(()) };
         prop_assert_eq!(split.eval.len(), eval_size);
         prop_assert!(!split.train.is_empty());

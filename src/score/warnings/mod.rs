@@ -6,6 +6,9 @@ use super::verdict::{Decision, Standing};
 /// Rows below which the scores of a class are an anecdote.
 pub const FEW_ROWS: u64 = 30;
 
+/// Rows below which a warning of the datasets names the class, and counts those below [`FEW_ROWS`] too.
+const SCARCE_ROWS: u64 = 5;
+
 /// Rows from which a class that is never predicted speaks against a model: one that has half of them right misses all of
 /// five in 3 % of eval sets.
 const ENOUGH_TO_MISS: u64 = 5;
@@ -18,7 +21,7 @@ pub const MANY_FORMAT_FAILURES: f64 = 0.02;
 pub enum Warning {
     /// The model never predicts these classes of the eval set.
     NeverPredicted(Vec<ClassRows>),
-    /// The eval set has fewer than [`FEW_ROWS`] rows of these classes.
+    /// The eval set has fewer than [`FEW_ROWS`] rows of these classes, and is not warned about for its rarest ones.
     FewRows(Vec<ClassRows>),
     /// The score counts this share of replies as wrong for their format: they hold no label of the list.
     FormatFailures { unparseable: f64, off_taxonomy: f64 },
@@ -51,9 +54,10 @@ pub fn of_classes(scores: &[ClassScore], unparseable: f64, off_taxonomy: f64) ->
     };
     let missed = classes(|_, predicted| predicted == 0);
     let few = classes(|rows, _| rows < FEW_ROWS);
+    let told = few.iter().any(|class| class.rows < SCARCE_ROWS);
     let found = [
         (!missed.is_empty()).then_some(Warning::NeverPredicted(missed)),
-        (!few.is_empty()).then_some(Warning::FewRows(few)),
+        (!few.is_empty() && !told).then_some(Warning::FewRows(few)),
         (unparseable + off_taxonomy >= MANY_FORMAT_FAILURES)
             .then_some(Warning::FormatFailures { unparseable, off_taxonomy }),
     ];

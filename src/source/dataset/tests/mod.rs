@@ -14,7 +14,7 @@ use super::read::{SPOOL, examined};
 use super::write::CONFLICTS;
 use super::*;
 use crate::data::intake::{ExaminerScratch, Findings};
-use crate::data::options::{Fields, Filter, LabelRules, SplitBy, SplitRules, TypeChoice};
+use crate::data::options::{Fields, Filter, LabelRules, SplitRules, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::record;
 use crate::data::reject::Reject;
@@ -38,22 +38,7 @@ fn request(paths: Vec<PathBuf>) -> DatasetRequest {
         workload_type: TypeChoice::Auto,
         labels: LabelRules::default(),
         accept_truncated: false,
-        split: SplitRules {
-            eval_size: 10,
-            val_ratio: 0.2,
-            min_total_records: 20,
-            random_seed: 42,
-            limit: None,
-            parse_function_arguments: true,
-            train_on_thoughts: false,
-            stratify_enabled: true,
-            min_samples_per_class: 2,
-            rare_class_threshold: 1,
-            split: SplitBy::Random,
-            embargo_s: 0,
-            max_per_class: None,
-            near_duplicate_threshold: None,
-        },
+        split: SplitRules { val_ratio: 0.2, min_total_records: 20, ..SplitRules::for_tests(10) },
         redact: None,
         eval_set: None,
     }
