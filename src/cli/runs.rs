@@ -101,6 +101,9 @@ pub struct Report {
     /// Also compare with labels of people, a CSV or JSONL file [default: not compared]
     #[arg(long, value_name = "FILE")]
     pub gold: Option<PathBuf>,
+    /// Also send the run to MLflow again, as its configuration says
+    #[arg(long)]
+    pub publish: bool,
     #[command(flatten)]
     pub gates: Gates,
 }

@@ -15,6 +15,7 @@ mod last_run;
 mod load;
 mod logs;
 mod orphans;
+mod publish;
 mod rejects;
 mod report;
 mod run;
@@ -62,7 +63,7 @@ async fn run_command(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Split(args) => split::run(global, &args, ui).await,
         Command::Run(args) => run::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,
-        Command::Report(args) => report::run(global, &args, ui),
+        Command::Report(args) => report::run(global, &args, ui).await,
         Command::Compare(args) => compare::run(global, &args, ui),
         Command::Cleanup(args) if args.orphans => orphans::run(global, &args, ui).await,
         Command::Cleanup(args) => cleanup::run(global, &args, ui).await,

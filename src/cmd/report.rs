@@ -1,23 +1,31 @@
 //! `dfwfd report`: shows a recorded run again, in the form that is asked for.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 
-use super::{gates, gold, whole_file};
+use super::{gates, gold, publish, whole_file};
 use crate::cli::{Global, Report};
-use crate::error::Exit;
+use crate::config::plan::Plan;
+use crate::error::{Exit, Fault};
 use crate::report::document::{self, Extras, Form};
 use crate::report::{assemble, run_tables};
 use crate::run::gates as run_gates;
+use crate::store::{RunRow, Store};
 use crate::ui::{Format, Ui};
 
 /// Shows the report, or writes it to a file.
-pub(super) fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Result<Exit> {
+pub(super) async fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir::path(global);
     let store = super::state_dir::existing_store(&state_dir)?;
     let row = super::state_dir::named_run(store.as_ref(), &args.run, &state_dir)?;
     let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
+    let plan: Plan = store.plan(&row.id)?;
+    if args.publish {
+        again(&store, &row, &plan, &state_dir, ui).await?;
+    }
     let mut report = assemble::assemble(&store, &row, &state_dir)?;
-    let asked = gates::asked(&args.gates, &store.plan(&row.id)?, &store, &state_dir)?;
+    let asked = gates::asked(&args.gates, &plan, &store, &state_dir)?;
     let exit = if asked.is_empty() {
         Exit::Done
     } else {
@@ -51,4 +59,23 @@ pub(super) fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Result<Exi
         (None, _) => ui.payload(&text),
     }
     Ok(exit)
+}
+
+/// Sends the run where its plan says.
+async fn again(store: &Store, row: &RunRow, plan: &Plan, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
+    let refused = |why: &str, hint: &str| {
+        let fault = Fault::new(Exit::Usage, format!("cannot publish run {}: {why}", row.id));
+        Err(fault.hint(hint).into())
+    };
+    if plan.mlflow.is_none() {
+        let hint = "set mlflow_config.enabled before the run (docs/mlflow.md)";
+        return refused("its configuration names no MLflow server", hint);
+    }
+    if row.ended_ms.is_none() {
+        return refused("it has not ended", &format!("dfwfd status {}", row.id));
+    }
+    for warning in publish::publish(store, row, plan, state_dir, std::future::pending()).await? {
+        ui.warn(&warning);
+    }
+    Ok(())
 }

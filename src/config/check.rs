@@ -1,5 +1,5 @@
-//! Checks a tree against the schema: unknown keys, keys written twice, values that their keys do not allow, and keys whose
-//! feature is not built. `resolve` checks what values mean together.
+//! Checks a tree against the schema: unknown keys, keys written twice, and values that their keys do not allow. `resolve`
+//! checks what values mean together.
 
 use std::collections::BTreeSet;
 
@@ -80,9 +80,6 @@ impl CheckResult {
     }
 
     fn value(&mut self, node: &ConfigNode, at: &WrittenAt, key: &'static SchemaKey, path: &str) {
-        if let (Some(feature), false) = (key.later, node.is_null()) {
-            self.warnings.push(format!("{path} is accepted but has no effect yet: {feature} is not built"));
-        }
         match (key.key_type, &node.content) {
             (KeyType::Section(keys), NodeContent::Section(_)) => self.section(node, keys, path),
             (KeyType::Section(_), _) if node.is_null() => {}
@@ -215,14 +212,5 @@ mod tests {
         assert!(!checked.is_good("nmp_config.nemo_base_url"));
         assert!(checked.is_good("nmp_config.nim_base_url"));
         assert!(!checked.is_good("nims.0.tag"));
-    }
-
-    #[test]
-    fn features_that_are_not_built_warn_once_each() {
-        let text = "mlflow_config: {enabled: false}\nicl_config: {max_examples: 3}\n";
-        let checked = checked(text);
-        assert_eq!(checked.findings, []);
-        let starts: Vec<_> = checked.warnings.iter().filter_map(|warning| warning.split(' ').next()).collect();
-        assert_eq!(starts, ["mlflow_config"]);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod env;
 mod icl;
 mod judge;
 mod locate;
+pub(crate) mod mlflow;
 mod node;
 mod overrides;
 mod placeholders;

@@ -43,6 +43,9 @@ pub(crate) struct Plan {
     pub verdict: VerdictPlan,
     #[serde(default)]
     pub cost: CostPlan,
+    /// The MLflow server that gets the results (`mlflow_config`). `None`: none does.
+    #[serde(default)]
+    pub mlflow: Option<MlflowPlan>,
     /// The origin of each value by key path, in the order of `--plan`.
     pub origins: BTreeMap<String, ValueOrigin>,
     /// The verbosity of stderr (`logging_config.level`), which `-v` and `-q` shift.
@@ -290,6 +293,26 @@ pub(crate) struct Limits {
     pub release_ms: u64,
     /// The time in which a resource may still appear after a create call without an answer.
     pub settle_ms: u64,
+    /// For sending the results to MLflow.
+    #[serde(default = "a_minute")]
+    pub publish_ms: u64,
+}
+
+fn a_minute() -> u64 {
+    60_000
+}
+
+/// The MLflow server of a run. Its token or password is in the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MlflowPlan {
+    /// Base URL, without a trailing slash.
+    pub tracking_uri: String,
+    /// The experiment is named after this and the workload.
+    pub experiment_name_prefix: String,
+    /// Where a new experiment keeps its artefacts. `None` leaves it to the server.
+    pub artifact_location: Option<String>,
+    /// Sends what users wrote, too.
+    pub texts: bool,
 }
 
 /// The prices (`cost`), in one currency.

@@ -1,5 +1,5 @@
-//! Resolves a tree with all overrides into a plan, or lists every problem. `platform`, `records`, `candidates`, `judge` and `icl` each
-//! resolve their sections.
+//! Resolves a tree with all overrides into a plan, or lists every problem. `platform`, `records`, `candidates`, `judge`, `icl` and
+//! `mlflow` each resolve their sections.
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,7 @@ pub(super) fn plan(
     let icl = resolver.icl(invocation, platform.kind, &candidates);
     resolver.warn_of_env_file();
     resolver.warn_of_older_judge();
+    let mlflow = resolver.mlflow(invocation.need);
     let training = resolver.training();
     let limits = limits(&reader);
     let log_level = log_level(&reader);
@@ -86,6 +87,7 @@ pub(super) fn plan(
         limits,
         verdict: VerdictPlan { margin: reader.number("verdict.margin"), floor: reader.boolean("verdict.floor") },
         cost: cost(&reader),
+        mlflow,
         log_level,
         origins: reader.origins(),
         warnings,
@@ -193,6 +195,7 @@ fn limits(reader: &ConfigReader<'_>) -> Limits {
         adapter_ms: reader.duration_ms("limits.adapter"),
         release_ms: reader.duration_ms("limits.release"),
         settle_ms: reader.duration_ms("limits.settle"),
+        publish_ms: reader.duration_ms("limits.publish"),
     }
 }
 

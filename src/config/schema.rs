@@ -1,5 +1,5 @@
-//! Every key of flywheel.yaml: its name, its type, and whether its feature is built. The checks, the overrides and the test
-//! of docs/configuration.md read this table. The defaults are in `defaults`.
+//! Every key of flywheel.yaml: its name and its type. The checks, the overrides and the test of docs/configuration.md read
+//! this table. The defaults are in `defaults`.
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -9,8 +9,6 @@ pub(crate) struct SchemaKey {
     pub key_type: KeyType,
     /// Allows `null` for "not given" (for a seed: "draw one").
     pub null: bool,
-    /// Names the missing feature behind a key of NVIDIA's file that has no effect yet.
-    pub later: Option<&'static str>,
 }
 
 /// The type of a key's value.
@@ -78,16 +76,12 @@ pub(crate) enum TextForm {
 const MANY: u64 = u32::MAX as u64;
 
 const fn key(name: &'static str, key_type: KeyType) -> SchemaKey {
-    SchemaKey { name, key_type, null: false, later: None }
+    SchemaKey { name, key_type, null: false }
 }
 
 impl SchemaKey {
     const fn nullable(self) -> SchemaKey {
         SchemaKey { null: true, ..self }
-    }
-
-    const fn later(self, feature: &'static str) -> SchemaKey {
-        SchemaKey { later: Some(feature), ..self }
     }
 }
 
@@ -118,7 +112,7 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("icl_config", KeyType::Section(ICL)).nullable(),
     key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
     key("embedding_nim_config", KeyType::Section(SERVICE)).nullable(),
-    key("mlflow_config", KeyType::Section(MLFLOW)).nullable().later("tracking in MLflow"),
+    key("mlflow_config", KeyType::Section(MLFLOW)).nullable(),
 ];
 
 const NMP: &[SchemaKey] = &[
@@ -237,6 +231,7 @@ const LIMITS: &[SchemaKey] = &[
     key("adapter", KeyType::Duration(false)),
     key("release", KeyType::Duration(false)),
     key("settle", KeyType::Duration(true)),
+    key("publish", KeyType::Duration(false)),
 ];
 
 const VERDICT: &[SchemaKey] = &[key("margin", range(0.0, true, 1.0, false)), key("floor", KeyType::Boolean)];
@@ -309,9 +304,10 @@ const JUDGE: &[SchemaKey] = &[
 
 const MLFLOW: &[SchemaKey] = &[
     key("enabled", KeyType::Boolean),
-    key("tracking_uri", KeyType::Text(TextForm::Any)),
+    key("tracking_uri", KeyType::Text(TextForm::Any)).nullable(),
     key("experiment_name_prefix", KeyType::Text(TextForm::Loose)),
-    key("artifact_location", KeyType::Text(TextForm::Any)),
+    key("artifact_location", KeyType::Text(TextForm::Any)).nullable(),
+    key("texts", KeyType::Boolean),
 ];
 
 /// Returns the key at a dotted path, which may hold indices of lists.

@@ -13,7 +13,7 @@ use crate::run::gates::JUDGED;
 use crate::run::liveness;
 use crate::run::outcome::{
     CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, MANIFEST, ModelVariant,
-    PLATFORM_VERSION, TrainingFact, WARNINGS, candidate_key, evaluation_key, training_key,
+    PLATFORM_VERSION, TrainingFact, UNSENT, WARNINGS, candidate_key, evaluation_key, training_key,
 };
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
@@ -45,11 +45,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
             }
         }
     }
-    let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
-    let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
-    let mut warnings: Vec<String> = plan.warnings.iter().chain(of_data).chain(&told).cloned().collect();
-    // An earlier version kept them in both places.
-    warnings.extend(concluded.into_iter().filter(|warning| !told.contains(warning)));
+    let warnings = warnings(store, row, &plan, manifest.as_ref(), concluded)?;
     let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
     let is_helix = version.as_ref().is_some_and(|version| version.generation == Generation::Helix);
     let chat = if is_helix { plan.platform.gateway() } else { plan.platform.nim_base_url.clone() };
@@ -82,6 +78,23 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         warnings,
         error,
     })
+}
+
+/// Gathers the warnings of the configuration, the data, the run, and its end.
+fn warnings(
+    store: &Store,
+    row: &RunRow,
+    plan: &Plan,
+    manifest: Option<&Manifest>,
+    concluded: Vec<String>,
+) -> anyhow::Result<Vec<String>> {
+    let told: Vec<String> = store.fact(&row.id, WARNINGS)?.unwrap_or_default();
+    let unsent: Vec<String> = store.fact(&row.id, UNSENT)?.unwrap_or_default();
+    let of_data = manifest.iter().flat_map(|manifest| &manifest.warnings);
+    let mut warnings: Vec<String> = plan.warnings.iter().chain(of_data).chain(&told).chain(&unsent).cloned().collect();
+    // An earlier version kept them in both places.
+    warnings.extend(concluded.into_iter().filter(|warning| !told.contains(warning)));
+    Ok(warnings)
 }
 
 /// Returns the word for the generation of a platform.

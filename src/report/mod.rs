@@ -16,3 +16,4 @@ pub(crate) mod run_tables;
 #[cfg(test)]
 mod samples;
 pub(crate) mod text;
+pub(crate) mod tracked_run;

@@ -216,7 +216,7 @@ pub(super) fn partial() -> Report {
         platform_version: Some("0.8.1".into()),
         nim_base_url: Some("http://nim.test".into()),
         seconds: Some(7_620.0),
-        warnings: vec!["mlflow_config is accepted and has no effect yet".into()],
+        warnings: vec!["mlflow_config has no effect until mlflow_config.enabled is true".into()],
         ..completed()
     };
     report.candidates[1] = Candidate {

@@ -13,6 +13,8 @@ use crate::vocabulary::{CandidateState, Failure, LossPoint, RowsFrom};
 
 /// The key of the warnings, a list of sentences.
 pub(crate) const WARNINGS: &str = "warnings";
+/// What could not be sent of the run after its end, as warnings. Written anew each time that it is sent.
+pub(crate) const UNSENT: &str = "unsent";
 
 /// The key of the conclusion.
 pub(crate) const CONCLUSION: &str = "conclusion";

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use paths::Used;
 
 /// The modules that each part of the crate may import, with everything below them. Imports go downwards only.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("vocabulary", &[]),
     ("retry", &[]),
     ("remote_text", &[]),
@@ -21,6 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("score", &[]),
     ("student", &[]),
     ("nemo", &["vocabulary", "retry", "remote_text"]),
+    ("mlflow", &["retry", "remote_text"]),
     ("store", &["vocabulary"]),
     ("config", &["vocabulary", "data", "student"]),
     ("source", &["data", "retry", "remote_text"]),
@@ -32,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
         &[
             "vocabulary",
             "config::plan",
+            "mlflow",
             "run::across",
             "run::event",
             "run::outcome",
@@ -90,6 +92,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "data",
             "doctor",
             "error",
+            "mlflow",
             "nemo",
             "platform",
             "report",
@@ -125,7 +128,7 @@ const ONLY_IN: [(&str, &str); 13] = [
 ];
 
 /// The parts that may wait for something remote.
-const ASYNC: [&str; 7] = ["nemo", "run", "platform", "embedded", "doctor", "cmd", "main"];
+const ASYNC: [&str; 8] = ["nemo", "mlflow", "run", "platform", "embedded", "doctor", "cmd", "main"];
 
 /// Names that say nothing about their subject.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "manager"];

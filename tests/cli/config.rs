@@ -234,12 +234,12 @@ fn files_in_nvidias_shapes_are_rehearsed_unchanged() {
 }
 
 #[test]
-fn a_feature_that_is_not_built_is_a_warning_not_a_surprise() {
+fn a_section_of_nvidia_that_is_off_is_a_warning_not_a_surprise() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 140));
     let config = testdata("configs/valid/financial.yaml");
     let output = folder.dfwfd(["run", "--plan", "--rehearse", "--logs", "logs.jsonl", "--config"]).arg(&config).run();
-    let warnings = output.stderr.lines().filter(|line| line.contains("warning: mlflow_config is accepted")).count();
+    let warnings = output.stderr.lines().filter(|line| line.contains("warning: mlflow_config has no effect")).count();
     assert_eq!(warnings, 1, "{output}");
     let output = folder.dfwfd(["load", "logs.jsonl"]).env("ELASTICSEARCH_URL", "http://127.0.0.1:1").run();
     output.code(3).says("http://127.0.0.1:1").hints();

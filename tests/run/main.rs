@@ -10,6 +10,8 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../harness/recorder.rs"]
+mod recorder;
 
 mod control;
 mod crash;
@@ -22,6 +24,7 @@ mod lifecycle;
 #[cfg(target_os = "linux")]
 mod makespan;
 mod matrix;
+mod mlflow;
 mod openai;
 mod orphans;
 mod reasons;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cmd::{error_object, gates, gold, whole_file};
+use crate::cmd::{error_object, gates, gold, publish, whole_file};
 use crate::error::{self, Exit, Fault};
 use crate::report::{assemble, prometheus, run_tables};
 use crate::run::End;
@@ -60,6 +60,22 @@ pub(super) fn measure_gold(run: &RunContext, state_dir: &Path, path: &Path) -> a
         Ok(fact) => Ok(run.store.remember(&run.id, GOLD, &fact)?),
         Err(error) => run.warn(format!("{error:#}")),
     }
+}
+
+/// Sends the run where its plan says, until a further request to stop.
+pub(super) async fn publish(run: &RunContext, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
+    let row = run.store.run(&run.id)?.context("the run is no longer in the store")?;
+    let was_stopped = run.stop.check().is_err();
+    let interrupted = async {
+        match was_stopped {
+            true => std::future::pending().await,
+            false => run.stop.asked().await,
+        }
+    };
+    for warning in publish::publish(&run.store, &row, &run.plan, state_dir, interrupted).await? {
+        ui.warn(&warning);
+    }
+    Ok(())
 }
 
 /// Prints the report, and the errors of a run that has not completed. Writes the metrics.

@@ -89,6 +89,7 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, begun: &Begun) -> any
     if let Some(path) = &args.gold {
         finish::measure_gold(&context, &state_dir, path)?;
     }
+    finish::publish(&context, &state_dir, ui).await?;
     finish::show(&context, &end, exit, &state_dir, args.metrics.as_deref(), ui)?;
     // The embedded platform and the lock live until here.
     drop((platform, lock));

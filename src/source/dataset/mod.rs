@@ -27,7 +27,7 @@ use crate::source::input::{Input, redacted};
 use crate::source::lines::MAX_LINE;
 use crate::source::local::LocalStore;
 use crate::source::manifest::MANIFEST;
-pub(crate) use crate::source::manifest::{Manifest, TeacherUsage};
+pub(crate) use crate::source::manifest::{DatasetFile, MANIFEST as MANIFEST_FILE, Manifest, TeacherUsage};
 use crate::source::output::{Output, remove_if_there};
 use crate::source::rejects::Rejects;
 use read::{InputReader, ReadInput};
