@@ -42,7 +42,8 @@ fn missed_classes_few_rows_and_failures_of_format_are_told() {
 
 #[test]
 fn few_rows_are_told_once() {
-    let rows = |rarest| [(0, Prediction::Label(0), 40), (1, Prediction::Label(1), 9), (2, Prediction::Label(2), rarest)];
+    let rows =
+        |rarest| [(0, Prediction::Label(0), 40), (1, Prediction::Label(1), 9), (2, Prediction::Label(2), rarest)];
     assert_eq!(of_one(&scores(&rows(5))), [Warning::FewRows(vec![class("b", 9), class("c", 5)])]);
     assert_eq!(of_one(&scores(&rows(4))), [], "the datasets have a warning that counts all of them");
 }
