@@ -46,6 +46,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::plan::Candidate;
 use crate::source::dataset::Manifest;
@@ -169,7 +170,8 @@ async fn one_candidate(run: &RunContext, index: usize, mut leases: Leases) -> an
     };
     let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
     for (row, error) in release_gpus(run, Some(&candidate.model_name)).await {
-        tracing::warn!(error = format!("{error:#}"), name = row.name, "still held");
+        // The end of the run tries again, and tells what is held then.
+        tracing::debug!(error = format!("{error:#}"), name = row.name, "still held");
     }
     drop(leases);
     let state = match &result {
@@ -234,6 +236,7 @@ async fn release_gpus(run: &RunContext, candidate: Option<&str>) -> Vec<StillHel
             return Vec::new();
         }
     };
+    let deadline = time_to_release(run, candidate, held.iter().any(|row| row.candidate.is_none()));
     held.retain(|row| candidate.is_none() || row.candidate.as_deref() == candidate);
     if held.is_empty() {
         return Vec::new();
@@ -242,8 +245,8 @@ async fn release_gpus(run: &RunContext, candidate: Option<&str>) -> Vec<StillHel
     let releaser = run.releaser(&on_release);
     let candidate = candidate.map(str::to_owned);
     run.events.tell(EventKind::StepStarted { candidate: candidate.clone(), step: Step::Release });
-    let started = tokio::time::Instant::now();
-    let left = releaser.gpus(held, names::millis(run.plan.limits.release_ms)).await;
+    let started = Instant::now();
+    let left = releaser.gpus(held, deadline).await;
     match left.first() {
         None => run.events.tell(EventKind::StepDone {
             candidate,
@@ -256,6 +259,15 @@ async fn release_gpus(run: &RunContext, candidate: Option<&str>) -> Vec<StillHel
         }
     }
     left
+}
+
+/// Returns how long a release may take. A run that stops releases everything within one `limits.release`: its candidates
+/// first, then what they have left and what serves them all.
+fn time_to_release(run: &RunContext, candidate: Option<&str>, whole_run_holds: bool) -> Duration {
+    let limit = names::millis(run.plan.limits.release_ms);
+    let Some(since) = run.stop.releases_since() else { return limit };
+    let limit = release::for_candidates(limit, candidate.is_some() && whole_run_holds);
+    limit.saturating_sub(since.elapsed())
 }
 
 /// Turns the request of `dfwfd cancel` in another process into a request to stop.

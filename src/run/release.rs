@@ -18,6 +18,12 @@ const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
 /// How many times a resource is looked for before it is deleted, or a job cancelled, once more.
 const LOOKS: u32 = 8;
 
+/// Returns the part of a deadline for the resources of candidates. The rest is kept for those of the whole run, which are
+/// released last, because otherwise one candidate that cannot be released would leave no time for the judge.
+pub(crate) fn for_candidates(deadline: Duration, whole_run_holds: bool) -> Duration {
+    if whole_run_holds { deadline / 2 } else { deadline }
+}
+
 /// Releases resources of a run.
 pub(crate) struct Releaser<'a> {
     pub nemo: &'a Client,
@@ -53,14 +59,15 @@ impl Releaser<'_> {
         wanted: fn(&Resource) -> bool,
         order: fn(ResourceKind) -> u8,
     ) -> Vec<StillHeld> {
-        let until = Instant::now() + deadline;
+        let started = Instant::now();
         let mut groups: BTreeMap<Option<String>, Vec<Resource>> = BTreeMap::new();
         for row in rows.into_iter().filter(wanted) {
             groups.entry(row.candidate.clone()).or_default().push(row);
         }
         // A resource of the whole run serves all candidates, so it goes last.
         let whole = groups.remove(&None);
-        let group = |mut rows: Vec<Resource>| async move {
+        let until = started + for_candidates(deadline, whole.is_some());
+        let group = |mut rows: Vec<Resource>, until: Instant| async move {
             rows.sort_by_key(|row| (order(row.kind), -row.id));
             let mut left = Vec::new();
             let mut rest = u32::try_from(rows.len()).unwrap_or(u32::MAX);
@@ -75,9 +82,13 @@ impl Releaser<'_> {
             left
         };
         let mut left: Vec<StillHeld> =
-            futures_util::future::join_all(groups.into_values().map(group)).await.into_iter().flatten().collect();
+            futures_util::future::join_all(groups.into_values().map(|rows| group(rows, until)))
+                .await
+                .into_iter()
+                .flatten()
+                .collect();
         if let Some(rows) = whole {
-            left.extend(group(rows).await);
+            left.extend(group(rows, started + deadline).await);
         }
         left
     }
@@ -136,7 +147,8 @@ impl Releaser<'_> {
             }
             match self.remains(row, jobs).await {
                 Ok(false) => break,
-                Ok(true) => obstacle.meet(anyhow::anyhow!("it was deleted, and is still there")),
+                Ok(true) if removed.is_some() => obstacle.meet(anyhow::anyhow!("it was deleted, and is still there")),
+                Ok(true) => {}
                 // The deadline limits the wait for a service that is away.
                 Err(error) if error.is_transient() => obstacle.meet(error.into()),
                 Err(error) => return Err(error.into()),
@@ -229,7 +241,8 @@ impl Releaser<'_> {
             }
             match self.has_ended(row.kind, &id).await {
                 Ok(true) => break,
-                Ok(false) => obstacle.meet(anyhow::anyhow!("it was cancelled, and goes on")),
+                Ok(false) if cancelled => obstacle.meet(anyhow::anyhow!("it was cancelled, and goes on")),
+                Ok(false) => {}
                 // The deadline limits the wait for a service that is away.
                 Err(error) if error.is_transient() => obstacle.meet(error.into()),
                 Err(error) => return Err(error.into()),

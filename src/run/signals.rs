@@ -2,14 +2,16 @@
 //! at once.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The request to stop a run. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop {
     sender: Arc<watch::Sender<StopRequest>>,
+    releases_since: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl std::error::Error for Interrupted {}
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { sender: Arc::new(watch::Sender::new(StopRequest::default())) }
+        Stop { sender: Arc::new(watch::Sender::new(StopRequest::default())), releases_since: Arc::default() }
     }
 }
 
@@ -65,6 +67,11 @@ impl Stop {
             Some(reason) => Err(Interrupted { reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Returns when the run was first asked for this after it was asked to stop. `None` before that.
+    pub(crate) fn releases_since(&self) -> Option<Instant> {
+        self.check().err().map(|_| *self.releases_since.get_or_init(Instant::now))
     }
 
     /// Resolves once the run was asked to stop.

@@ -28,6 +28,7 @@ mod mlflow;
 mod openai;
 mod orphans;
 mod reasons;
+mod release;
 mod resume;
 mod rows;
 mod secrets;

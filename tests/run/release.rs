@@ -1,0 +1,43 @@
+//! The release at the end of a run: bounded in time, whoever does not let go, and told by name.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::control::{Home, Platform, until};
+
+/// Gives the release of a run this long.
+fn set_release(home: &Home, limit: &str) {
+    let text = std::fs::read_to_string(&home.config).unwrap();
+    std::fs::write(&home.config, text.replace("settle: 0s", &format!("settle: 0s\n  release: {limit}"))).unwrap();
+}
+
+#[test]
+fn a_stopped_run_names_what_did_not_go_and_releases_what_serves_all() {
+    let home = Home::judged(2, "8", "model_name: acme/judge-70b, gpus: 1");
+    set_release(&home, "20s");
+    let platform = Platform::start(&["--gpus", "8"]);
+    // Whatever deploys a candidate is there once one is evaluated; the judge is, too.
+    platform.hold_first("POST /nemo/v1/evaluation/jobs");
+    let running = platform.command(&home, &["run", "--format", "json"]).spawn();
+    until("the first evaluation", || platform.calls().1.then_some(()));
+    let fault = "DELETE /nemo/v1/deployment/model-deployments/*/*ngram*: status=503";
+    platform.post("/control/faults", &json!({ "fault": fault }));
+    running.signal(Signal::INT);
+    platform.release();
+    let outcome = running.wait().expect(130);
+    let report = outcome.json();
+    let kept = platform.gpus_held();
+    assert!(!kept.is_empty() && kept.iter().all(|held| held.contains("ngram")), "{kept:?}");
+    let told: Vec<&str> =
+        report["held"].as_array().unwrap().iter().map(|held| held["name"].as_str().unwrap()).collect();
+    assert_eq!(told.len(), kept.len(), "{told:?} {kept:?}");
+    for name in told {
+        assert!(kept.iter().any(|held| held.contains(name)), "{name} {kept:?}");
+        outcome.says(&format!("still held: deployment {name}: "));
+    }
+    outcome.says("it took longer than limits.release").says("503").says("dfwfd cleanup ");
+    assert_eq!(platform.delete("/control/faults"), 200);
+    let cleaned = platform.dfwfd(&home, &["cleanup", "--format", "json"]).expect(0).json();
+    assert_eq!((cleaned["released"].as_array().unwrap().len(), &cleaned["held"]), (kept.len(), &json!([])));
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+}
