@@ -33,6 +33,10 @@ impl Dialect {
         match v1.check_api().await {
             Ok(()) => Ok(Dialect::V1(v1)),
             Err(mut error) => {
+                // The 404 of a gateway may have hidden it from the first look.
+                if let Some(helix) = Helix::detect(transport, workspace).await? {
+                    return Ok(Dialect::Helix(helix));
+                }
                 if let ErrorKind::Unreadable(what) = &mut error.kind {
                     what.push_str(", nor NeMo Helix");
                 }

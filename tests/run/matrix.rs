@@ -1,9 +1,13 @@
 //! The fault matrix: each fault at each kind of call that it can strike. After each: exit code, message, ledger, platform.
 
+use std::io::Write as _;
+
 use serde_json::Value;
 
 use super::control::{Home, Platform, scores};
 use super::faults::{count, failing, jobs, nothing_held, run, struck};
+use super::silence::{NEVER_THERE, PASSING, PROBES};
+use crate::harness::project;
 
 /// Every call that makes something.
 const CREATES: [&str; 9] = [
@@ -44,6 +48,42 @@ const DELETES: [&str; 6] = [
 const FOREIGN: [&str; 6] =
     ["foreign=login", "foreign=no-route", "foreign=not-found", "foreign=empty", "foreign=ok", "foreign=no-content"];
 
+/// Every way in which a create gets lost.
+const LOST_CREATES: [&str; 7] =
+    ["refuse", "drop-before", "drop-after", "truncate=3", "status=503", "status=500 page", "foreign=login"];
+
+/// Every way in which a read gets lost.
+const LOST_READS: [&str; 7] =
+    ["refuse", "drop-before", "drop-after", "truncate=3", "status=502 page", "foreign=login", "foreign=ok"];
+
+/// Every way in which a delete gets lost, beside what something else answers.
+const LOST_DELETES: [&str; 5] = ["drop-before", "drop-after", "refuse", "status=503", "truncate=1"];
+
+/// The reads that wait for something.
+const POLLS: [&str; 6] = [READS[0], READS[2], READS[3], READS[4], READS[5], READS[7]];
+
+/// The 404s that are not the service's.
+const FOREIGN_404: [&str; 4] = ["foreign=no-route", "foreign=not-found", "foreign=empty", "status=404 page"];
+
+/// The calls that end a job.
+const CANCELS: [&str; 2] = ["POST /nemo/v1/customization/jobs/*/cancel", "POST /nemo/v1/evaluation/jobs/*/cancel"];
+
+#[test]
+fn the_documentation_counts_the_combinations() {
+    let count = CREATES.len() * LOST_CREATES.len()
+        + READS.len() * LOST_READS.len()
+        + POLLS.len() * FOREIGN_404.len()
+        + DELETES.len() * (FOREIGN.len() + LOST_DELETES.len())
+        // A delete of each kind that is never obeyed.
+        + DELETES.len() * FOREIGN.len()
+        + CANCELS.len() * FOREIGN.len()
+        + PROBES.len() * (NEVER_THERE.len() + PASSING.len());
+    let line = format!("The fault matrix has {count} combinations of a call and a fault");
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+    let page = std::fs::read_to_string(project().join("docs/ci.md")).unwrap();
+    assert!(page.contains(&line), "docs/ci.md does not say: {line}");
+}
+
 /// The scores of a run without faults.
 fn wanted() -> Value {
     scores(&run(&Platform::start(&[]), &Home::new(1, "8")).expect(0).json())
@@ -62,9 +102,7 @@ fn unharmed(platform: &Platform, home: &Home, report: &Value, wanted: &Value, wh
 #[test]
 fn a_create_that_did_not_happen_is_sent_again_and_one_that_did_is_found() {
     let wanted = wanted();
-    let faults =
-        ["refuse", "drop-before", "drop-after", "truncate=3", "status=503", "status=500 page", "foreign=login"];
-    for fault in faults {
+    for fault in LOST_CREATES {
         let home = Home::new(1, "8");
         let script: Vec<String> = CREATES.iter().map(|call| format!("{call}: {fault} nth=1")).collect();
         let platform = failing(&script.iter().map(String::as_str).collect::<Vec<_>>());
@@ -94,8 +132,7 @@ fn a_create_waits_for_settle_before_it_is_sent_again_and_not_when_the_thing_is_f
 #[test]
 fn a_read_that_is_cut_lost_or_not_from_the_service_is_asked_again() {
     let wanted = wanted();
-    for fault in ["refuse", "drop-before", "drop-after", "truncate=3", "status=502 page", "foreign=login", "foreign=ok"]
-    {
+    for fault in LOST_READS {
         let home = Home::new(1, "8");
         let script: Vec<String> = READS.iter().map(|call| format!("{call}: {fault} times=2")).collect();
         let platform = failing(&script.iter().map(String::as_str).collect::<Vec<_>>());
@@ -108,13 +145,12 @@ fn a_read_that_is_cut_lost_or_not_from_the_service_is_asked_again() {
 #[test]
 fn a_404_that_is_not_the_services_fails_nobody_who_waits() {
     let wanted = wanted();
-    let polled = [READS[0], READS[2], READS[3], READS[4], READS[5], READS[7]];
-    for fault in ["foreign=no-route", "foreign=not-found", "foreign=empty", "status=404 page"] {
+    for fault in FOREIGN_404 {
         let home = Home::new(1, "8");
-        let script: Vec<String> = polled.iter().map(|call| format!("{call}: {fault} times=2")).collect();
+        let script: Vec<String> = POLLS.iter().map(|call| format!("{call}: {fault} times=2")).collect();
         let platform = failing(&script.iter().map(String::as_str).collect::<Vec<_>>());
         let report = run(&platform, &home).expect(0).json();
-        assert_eq!(struck(&platform), [2; 6], "{fault}");
+        assert_eq!(struck(&platform), [2; POLLS.len()], "{fault}");
         unharmed(&platform, &home, &report, &wanted, fault);
     }
 }
@@ -122,7 +158,7 @@ fn a_404_that_is_not_the_services_fails_nobody_who_waits() {
 #[test]
 fn what_is_given_back_is_seen_to_be_gone() {
     let wanted = wanted();
-    for fault in FOREIGN.into_iter().chain(["drop-before", "drop-after", "refuse", "status=503", "truncate=1"]) {
+    for fault in FOREIGN.into_iter().chain(LOST_DELETES) {
         let home = Home::new(1, "8");
         let script: Vec<String> = DELETES.iter().map(|call| format!("{call}: {fault} times=1")).collect();
         let platform = failing(&script.iter().map(String::as_str).collect::<Vec<_>>());
@@ -191,7 +227,7 @@ fn a_job_that_goes_on_is_cancelled_once_more() {
         super::control::until("the held call", || platform.calls().1.then_some(()));
         killed.kill();
         platform.release();
-        for call in ["POST /nemo/v1/customization/jobs/*/cancel", "POST /nemo/v1/evaluation/jobs/*/cancel"] {
+        for call in CANCELS {
             platform.post("/control/faults", &serde_json::json!({"fault": format!("{call}: {fault} times=1")}));
         }
         platform.dfwfd(&home, &["cleanup"]).expect(0);

@@ -3,6 +3,22 @@
 use super::control::{Home, Platform};
 use super::faults::{failing, struck};
 
+/// The calls by which a plan looks at each service.
+pub(super) const PROBES: [&str; 6] = [
+    "GET /nemo/v1/namespaces",
+    "GET /nim/v1/models",
+    "GET /nemo/v1/evaluation/jobs",
+    "GET /nemo/v1/customization/targets",
+    "GET /nemo/v1/deployment/model-deployments",
+    "GET /datastore/v1/datastore/namespaces",
+];
+
+/// What answers where a service never does.
+pub(super) const NEVER_THERE: [&str; 3] = ["status=404", "foreign=no-route", "foreign=login"];
+
+/// What a gateway answers for a moment.
+pub(super) const PASSING: [&str; 3] = ["foreign=no-route", "foreign=empty", "foreign=not-found"];
+
 #[test]
 fn a_target_that_trains_another_model_is_an_error_of_the_plan() {
     let home = Home::new(1, "8");
@@ -39,15 +55,9 @@ fn a_base_url_with_a_path_of_the_api_is_an_error_of_the_configuration() {
 
 #[test]
 fn a_404_where_a_service_should_answer_is_an_error_of_the_plan() {
-    for (call, key) in [
-        ("GET /nim/v1/models", "nim_base_url"),
-        ("GET /nemo/v1/evaluation/jobs", "Evaluator"),
-        ("GET /nemo/v1/customization/targets", "Customizer"),
-        ("GET /nemo/v1/deployment/model-deployments", "cannot list deployments"),
-        ("GET /datastore/v1/datastore/namespaces", "Data Store"),
-        ("GET /nemo/v1/namespaces", "nemo_base_url"),
-    ] {
-        for fault in ["status=404", "foreign=no-route", "foreign=empty", "foreign=login", "foreign=no-content"] {
+    let keys = ["nemo_base_url", "nim_base_url", "Evaluator", "Customizer", "cannot list deployments", "Data Store"];
+    for (call, key) in PROBES.into_iter().zip(keys) {
+        for fault in NEVER_THERE {
             let home = Home::new(1, "8");
             let platform = failing(&[&format!("{call}: {fault}")]);
             let refused = platform.dfwfd(&home, &["run", "--plan"]);
@@ -55,6 +65,16 @@ fn a_404_where_a_service_should_answer_is_an_error_of_the_plan() {
             assert_eq!(refused.code, Some(3), "{call} {fault}: {refused}");
             refused.says(key).hints();
         }
+    }
+}
+
+#[test]
+fn a_404_of_a_gateway_that_passes_ends_no_plan() {
+    for fault in PASSING {
+        let script: Vec<String> = PROBES.iter().map(|call| format!("{call}: {fault} times=1")).collect();
+        let platform = failing(&script.iter().map(String::as_str).collect::<Vec<_>>());
+        platform.dfwfd(&Home::new(1, "8"), &["run", "--plan"]).expect(0);
+        assert_eq!(struck(&platform), [1; PROBES.len()], "{fault}");
     }
 }
 

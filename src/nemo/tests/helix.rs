@@ -56,6 +56,21 @@ async fn the_platform_says_its_generation_and_version() {
 }
 
 #[tokio::test]
+async fn the_404_of_a_gateway_does_not_make_another_platform_of_helix() {
+    let looks = AtomicU32::new(0);
+    let fake = Fake::start(move |seen, _| match seen.line().as_str() {
+        "GET /nemo/cluster-info" if looks.fetch_add(1, Ordering::Relaxed) == 0 => {
+            reply(404, r#"{"message": "no Route matched"}"#)
+        }
+        "GET /nemo/cluster-info" => ok(json!({ "platform_version": "0.8.1" })),
+        "GET /nemo/apis/evals/v1/healthz" => ok(json!({})),
+        _ => missing(),
+    })
+    .await;
+    assert_eq!(client(&fake, None).version().await.unwrap().generation, Generation::Helix);
+}
+
+#[tokio::test]
 async fn an_unknown_platform_is_refused_by_every_call() {
     let other = Fake::start(|_, _| missing()).await;
     let error = client(&other, None).ensure_namespace("w").await.unwrap_err().to_string();

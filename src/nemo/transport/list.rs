@@ -26,7 +26,7 @@ impl Transport {
         let service = service.into();
         let mut before: Option<Value> = None;
         for page in 1..=MOST_PAGES {
-            let mut request = ApiRequest::get(service, path).query("page", page.to_string());
+            let mut request = ApiRequest::get(service, path).patient().query("page", page.to_string());
             request = request.query("page_size", PAGE_SIZE.to_string());
             if let Some(sort) = sort {
                 request = request.query("sort", sort);

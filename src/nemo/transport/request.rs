@@ -44,6 +44,8 @@ pub(crate) enum Destination {
 pub(crate) enum Repeat {
     /// Always, because sending it twice has the effect of sending it once.
     Safe,
+    /// As `Safe`, and after a 404 that is not the service's, because the service has no 404 for this call.
+    Patient,
     /// Only if nothing was accepted, because each request creates something.
     UnlessAccepted,
     /// Never, because the caller polls.
@@ -55,17 +57,21 @@ impl Repeat {
     pub(crate) fn allows(self, failure: &ErrorKind) -> bool {
         let status = match failure {
             ErrorKind::Connect => return self != Repeat::Never,
-            ErrorKind::Timeout(_) | ErrorKind::Interrupted => return self == Repeat::Safe,
+            ErrorKind::Timeout(_) | ErrorKind::Interrupted | ErrorKind::Unreadable(_) => return self.is_safe(),
+            ErrorKind::Status(refusal) if refusal.page && refusal.status == 404 => return self == Repeat::Patient,
             ErrorKind::Status(refusal) => refusal.status,
-            ErrorKind::Unreadable(_) => return self == Repeat::Safe,
             ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Untrusted => return false,
         };
         match self {
-            Repeat::Safe => matches!(status, 408 | 429 | 500..=599),
+            Repeat::Safe | Repeat::Patient => matches!(status, 408 | 429 | 500..=599),
             // 429 refuses before anything is done. Any other status may follow a create that happened.
             Repeat::UnlessAccepted => status == 429,
             Repeat::Never => false,
         }
+    }
+
+    fn is_safe(self) -> bool {
+        matches!(self, Repeat::Safe | Repeat::Patient)
     }
 }
 
@@ -162,6 +168,12 @@ impl ApiRequest {
         ApiRequest { repeat: Repeat::Never, ..self }
     }
 
+    /// Takes a 404 in a form that no service has for a passing fault: a gateway that is restarted forgets its routes for a
+    /// moment. For calls that are never about one thing.
+    pub(crate) fn patient(self) -> ApiRequest {
+        ApiRequest { repeat: Repeat::Patient, ..self }
+    }
+
     /// Returns the quirks of the call and of the service that answers.
     pub(crate) fn quirks(&self) -> Quirks {
         let of_service = match &self.to {
@@ -170,7 +182,7 @@ impl ApiRequest {
             Destination::OwnLink(_) | Destination::Foreign(..) => Quirks::default(),
         };
         // Only what may be sent again changes a thing that exists: a 409 to a create says that it exists already.
-        let conflicts_pass = of_service.conflicts_pass && self.repeat == Repeat::Safe;
+        let conflicts_pass = of_service.conflicts_pass && self.repeat.is_safe();
         Quirks { reads: self.method == Method::GET, conflicts_pass, ..of_service }
     }
 
@@ -213,5 +225,10 @@ mod tests {
             assert!(!Repeat::UnlessAccepted.allows(&never) && !Repeat::Safe.allows(&never), "{never:?}");
         }
         assert!(!Repeat::Never.allows(&ErrorKind::Connect));
+        let gateways =
+            ErrorKind::Status(Box::new(Refusal::read(404, "application/json", br#"{"message":"no Route"}"#)));
+        let services = ErrorKind::Status(Box::new(Refusal::read(404, "application/json", br#"{"detail":"no job"}"#)));
+        assert!(Repeat::Patient.allows(&gateways) && !Repeat::Patient.allows(&services));
+        assert!(!Repeat::Safe.allows(&gateways) && Repeat::Patient.allows(&status(503)));
     }
 }

@@ -43,7 +43,7 @@ impl V1 {
 
     /// Checks that the platform speaks version 1 of the API (docs/nemo-api.md, Generations).
     pub(crate) async fn check_api(&self) -> Result<(), ApiError> {
-        let request = ApiRequest::get(Service::EntityStore, &["v1", "namespaces"]).query("page_size", "1");
+        let request = ApiRequest::get(Service::EntityStore, &["v1", "namespaces"]).patient().query("page_size", "1");
         match self.transport.send(request).await {
             Ok(response) => match response.json()? {
                 Value::Object(_) => Ok(()),
@@ -69,6 +69,6 @@ impl V1 {
             Service::Evaluator => &["v1", "evaluation", "jobs"],
             Service::Nim => &["v1", "models"],
         };
-        self.transport.send(ApiRequest::get(service, path)).await.map(drop)
+        self.transport.send(ApiRequest::get(service, path).patient()).await.map(drop)
     }
 }
