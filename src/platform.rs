@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::env::Environment;
+use crate::config::known_secrets;
 use crate::config::plan::Plan;
 use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
@@ -40,11 +41,16 @@ pub(crate) struct Unset {
 /// # Errors
 /// When the server cannot be started, a secret that the plan names is not set, or a certificate cannot be read.
 pub(crate) fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Result<Platform> {
-    match plan.platform.kind {
-        _ if plan.rehearse => start(gpus),
-        PlatformKind::Embedded => start(gpus),
-        PlatformKind::Nemo => remote(plan, environment),
+    let platform = match plan.platform.kind {
+        _ if plan.rehearse => start(gpus)?,
+        PlatformKind::Embedded => start(gpus)?,
+        PlatformKind::Nemo => remote(plan, environment)?,
+    };
+    // Also those that this process never sends: a job of an earlier one may say them in its reason.
+    for secret in known_secrets(plan, environment) {
+        platform.nemo.hide(&Secret::new(secret));
     }
+    Ok(platform)
 }
 
 fn start(gpus: u32) -> anyhow::Result<Platform> {

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// A shorter secret is a placeholder such as `none`, and would blot out ordinary words.
-const SHORTEST: usize = 6;
+/// A shorter secret is a placeholder such as `none`, and would blot out ordinary words. Characters.
+pub(crate) const SHORTEST_SECRET: usize = 6;
 
 /// The members of an answer in which a service speaks to people. Ids, names and descriptions are compared, so they stay
 /// as they are, even where they are equal to a header that is sent.
@@ -54,7 +54,7 @@ impl Mask {
     }
 
     fn add_form(&mut self, form: &str) {
-        if form.trim().len() >= SHORTEST && !self.forms.iter().any(|known| known == form) {
+        if form.trim().chars().count() >= SHORTEST_SECRET && !self.forms.iter().any(|known| known == form) {
             self.forms.push(form.to_owned());
         }
     }

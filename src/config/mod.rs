@@ -22,6 +22,7 @@ mod reader;
 mod records;
 mod resolve;
 mod schema;
+mod secret_variables;
 mod service;
 pub(crate) mod templates;
 mod time;
@@ -37,6 +38,7 @@ use node::ConfigNode;
 use plan::Plan;
 pub(crate) use problem::Problems;
 use problem::{Location, Problem};
+pub(crate) use secret_variables::{known_secrets, secret_variables};
 pub(crate) use time::duration_ms;
 
 /// Larger files are refused as something else than a configuration.

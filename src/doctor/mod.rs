@@ -10,8 +10,10 @@ use std::fmt;
 
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
+use crate::config::secret_variables;
 use crate::error::{self, Exit};
 use crate::nemo::Secret;
+use crate::remote_text::SHORTEST_SECRET;
 use crate::report::json::{Check, CheckState};
 use crate::store::Store;
 
@@ -102,22 +104,21 @@ pub(crate) async fn check_plan(plan: &Plan, around: &Surroundings<'_>) -> Vec<Ch
 /// Tells which variables with the secrets of a plan are set, and where. Never shows a value.
 pub(crate) fn check_variables(plan: &Plan, environment: &Environment) -> Vec<Check> {
     let part = Section::Configuration;
-    let tokens = plan.candidates.iter().filter_map(|candidate| candidate.helix.token_env.as_deref());
-    let names = plan.platform.api_key_env.as_deref().into_iter().chain(tokens);
-    let mut checks = Vec::new();
-    for name in names {
+    let check = |name: String| {
         let subject = format!("variable {name}");
-        if checks.iter().any(|check: &Check| check.subject == subject) {
-            continue;
-        }
-        checks.push(match environment.get(name) {
-            Some(_) if environment.is_from_file(name) => part.ok(&subject, "is set, in the .env file"),
+        match environment.get(&name) {
+            Some(value) if value.trim().chars().count() < SHORTEST_SECRET => part.warning(
+                &subject,
+                format!("has fewer than {SHORTEST_SECRET} characters, too few to be told from ordinary words"),
+                "use a longer secret: this one is not hidden where a service repeats it",
+            ),
+            Some(_) if environment.is_from_file(&name) => part.ok(&subject, "is set, in the .env file"),
             Some(_) => part.ok(&subject, "is set"),
             // A configuration without a variable that it needs is refused before.
             None => part.skipped(&subject, "is not set, and this configuration does not need it"),
-        });
-    }
-    checks
+        }
+    };
+    secret_variables(plan).into_iter().map(check).collect()
 }
 
 /// Returns the exit code of the worst check.

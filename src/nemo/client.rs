@@ -14,6 +14,7 @@ use super::embeddings::{self, EmbeddingModel};
 use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, NewEvaluation};
 use super::judge::{self, RemoteJudge};
 use super::removal::Removal;
+use super::secret::Secret;
 use super::training::{NewTrainingConfig, NewTrainingJob, TrainingConfig, TrainingJob, TrainingStatus, TrainingTarget};
 use super::transport::{ApiError, ClientOptions, Transport};
 use super::v1::{self, Service};
@@ -66,6 +67,11 @@ impl Client {
     /// Returns what the platform says that it is.
     pub async fn version(&self) -> Result<PlatformVersion, ApiError> {
         Ok(self.dialect().await?.version())
+    }
+
+    /// Hides a secret in what the platform says from now on.
+    pub(crate) fn hide(&self, secret: &Secret) {
+        self.transport.hide(secret);
     }
 
     /// Returns the instance id of the embedded platform, if the latest responses came from one.

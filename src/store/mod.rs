@@ -10,6 +10,7 @@ mod runs;
 mod schema;
 mod words;
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,7 @@ impl Store {
     /// When the file cannot be opened, is not an SQLite database, or a newer version wrote it.
     pub(crate) fn open(state_dir: &Path) -> Result<Store> {
         let path = state_dir.join(FILE);
+        create_private(&path);
         let connection = Connection::open(&path).map_err(|source| at("open the database", &path, source))?;
         Store::prepare(connection, path)
     }
@@ -128,6 +130,14 @@ impl Store {
             source,
         })
     }
+}
+
+/// Creates an empty file that only its owner can read. SQLite gives the files beside it the same rights, and opens an
+/// existing one; where this fails, so does SQLite, which says why.
+fn create_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    drop(options.open(path));
 }
 
 fn at(act: &'static str, path: &Path, source: rusqlite::Error) -> StoreError {

@@ -52,7 +52,7 @@ fn a_run_that_takes_too_long_stops_and_releases_everything() {
     let (folder, server) = (cluster(), Server::start(&["--control"]));
     let fault = json!({ "fault": "GET /nemo/v1/customization/jobs/*: stall=0" });
     assert_eq!(server.post("/control/faults", &fault).0, 200);
-    let flags = ["run", "--set", "gpus=4", "--max-duration", "3s", "--format", "json"];
+    let flags = ["run", "--set", "gpus=4", "--max-duration", "10s", "--format", "json"];
     let output = folder.dfwfd(flags).envs(server.variables()).run();
     output.code(130).says("cancelled by --max-duration");
     let report = output.json();
@@ -97,4 +97,36 @@ fn a_state_directory_that_takes_no_file_is_an_error_before_anything_is_spent() {
     let folder = Folder::shipped();
     let output = folder.dfwfd(["run", "--state-dir", "/proc"]).run();
     output.code(1).says("cannot write to the state directory /proc").says("--state-dir").hints();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_state_directory_that_others_can_enter_shows_them_nothing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::with_config(&std::fs::read_to_string(project().join("flywheel.yaml")).unwrap());
+    folder.write("testdata/news_logs.jsonl", log("w", 120));
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+    let dir = folder.at(".dfwfd");
+    for is_there in [false, true] {
+        if is_there {
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for command in ["load testdata/news_logs.jsonl", "run --set data_split_config.eval_size=20 --set redact=all"] {
+            let script = format!("umask 022; exec \"$0\" {command}");
+            let mut shell = std::process::Command::new("sh");
+            let output = shell.args(["-c", &script, env!("CARGO_BIN_EXE_dfwfd")]).current_dir(folder.path()).output();
+            let output = output.unwrap();
+            assert!(output.status.success(), "{command}: {output:?}");
+        }
+        assert_eq!(mode(&dir) & 0o077, if is_there { 0o055 } else { 0 });
+        let found = crate::harness::files_below(&dir);
+        assert!(found.len() > 10, "{found:?}");
+        for (path, _) in found {
+            let folders = path.ancestors().skip(1).take_while(|above| *above != dir);
+            let is_closed = mode(&path) & 0o077 == 0 || folders.into_iter().any(|above| mode(above) & 0o077 == 0);
+            assert!(is_closed, "others can read {}", path.display());
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

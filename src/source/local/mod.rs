@@ -12,6 +12,7 @@ mod segment;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -105,7 +106,7 @@ impl StoreWriter {
     /// Appends the new records of a batch, or none of them on an error. Other writers may append between two calls.
     pub(crate) fn append(&mut self, workload: &str, batch: &AppendBatch) -> anyhow::Result<Appended> {
         let mut append = || -> io::Result<Appended> {
-            fs::create_dir_all(&self.dir)?;
+            create_private(&self.dir)?;
             let _lock = lock(&self.dir)?;
             let segment = self
                 .segments
@@ -115,6 +116,14 @@ impl StoreWriter {
         };
         append().with_context(|| format!("cannot append to the log store {}", self.dir.display()))
     }
+}
+
+/// Creates a folder that only its owner can read, because it holds prompts and replies. Those above it, too.
+fn create_private(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    builder.mode(0o700);
+    builder.create(dir)
 }
 
 /// Returns the file name of a workload's segment: readable, safe on every file system, and unique.
