@@ -121,7 +121,7 @@ pub struct Compare {
 
 /// Arguments of `cleanup`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("runs").args(["run", "older_than"]))]
+#[command(group = clap::ArgGroup::new("runs").args(["run", "older_than", "orphans"]))]
 pub struct Cleanup {
     /// Run id (a unique prefix is enough), or latest [default: all runs that have ended]
     #[arg(value_name = "RUN")]
@@ -140,8 +140,8 @@ pub struct Cleanup {
     #[arg(long)]
     pub dry_run: bool,
     /// List deployments and unfinished jobs that are in no ledger of this state directory instead, and release those of
-    /// this user and machine
-    #[arg(long, conflicts_with_all = ["run", "older_than", "purge"])]
+    /// this user and machine. With --purge also datasets, configurations, evaluations and adapters
+    #[arg(long, conflicts_with = "base_models")]
     pub orphans: bool,
     /// Release the orphans of this owner [default: this user and machine]
     #[arg(long, value_name = "USER@HOST", requires = "orphans")]

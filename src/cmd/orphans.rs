@@ -14,6 +14,7 @@ use crate::platform;
 use crate::report::json::{CleanupReport, Held, OrphanRow, SCHEMA};
 use crate::report::lists;
 use crate::report::text::counted;
+use crate::run::leftovers::CleanupDepth;
 use crate::run::orphans::{self, Orphan};
 use crate::run::{leftovers, names};
 use crate::store::{Resource, ResourceState, Store, now_ms};
@@ -34,8 +35,9 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
     platform.nemo.check_api().await.context("cannot reach NeMo (nmp_config.nemo_base_url)")?;
     let own: BTreeSet<String> = leftovers::own_runs(&store)?;
     let namespace = &plan.platform.namespace;
-    let found =
-        orphans::find(&platform.nemo, namespace, &platform.id, &own).await.context("cannot look for orphans")?;
+    let depth = if args.purge { CleanupDepth::Purge } else { CleanupDepth::Gpus };
+    let found = orphans::find(&platform.nemo, namespace, &platform.id, &own, depth).await;
+    let found = found.context("cannot look for orphans")?;
     let owner = args.owner.clone().unwrap_or_else(names::owner);
     let rows = found.iter().map(row).collect();
     let mut report = CleanupReport { orphans: rows, ..CleanupReport::new(SCHEMA) };

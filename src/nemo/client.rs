@@ -15,6 +15,7 @@ use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationS
 use super::judge::{self, RemoteJudge};
 use super::removal::Removal;
 use super::secret::Secret;
+use super::stored::Stored;
 use super::training::{NewTrainingConfig, NewTrainingJob, TrainingConfig, TrainingJob, TrainingStatus, TrainingTarget};
 use super::transport::{ApiError, ClientOptions, Transport};
 use super::v1::{self, Service};
@@ -132,6 +133,14 @@ impl Client {
     /// Reports whether anything of a dataset is there.
     pub async fn dataset_remains(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
         on!(self, dataset_remains(namespace, name))
+    }
+}
+
+/// What is stored.
+impl Client {
+    /// Returns what a namespace stores: datasets, training configurations, adapters, and what deployments have left.
+    pub async fn stored(&self, namespace: &str) -> Result<Vec<Stored>, ApiError> {
+        on!(self, stored(namespace))
     }
 }
 

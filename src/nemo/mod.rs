@@ -19,6 +19,7 @@ mod judge;
 mod removal;
 mod secret;
 mod status;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -38,6 +39,7 @@ pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, MOST_ALIKE, RemoteJudge};
 pub use removal::Removal;
 pub use secret::Secret;
 pub use status::JobStatus;
+pub use stored::{Stored, StoredKind};
 pub use training::{
     Hyperparameters, NewTrainingConfig, NewTrainingJob, StoredTrainingOption, TrainingConfig, TrainingJob,
     TrainingOption, TrainingStatus, TrainingTarget,

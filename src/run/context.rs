@@ -165,6 +165,7 @@ impl RunContext {
             namespace: &self.plan.platform.namespace,
             owner: &self.owner,
             settle: names::millis(self.plan.limits.settle_ms),
+            jobs_of_adapters: BTreeMap::new(),
             on_release,
         }
     }

@@ -1,6 +1,6 @@
 //! Resources of runs whose process has ended: which are still on a platform, and their release.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::release::{Releaser, StillHeld};
@@ -78,6 +78,7 @@ pub(crate) async fn release(
         namespace: &plan.platform.namespace,
         owner: &row.owner,
         settle: names::millis(plan.limits.settle_ms),
+        jobs_of_adapters: BTreeMap::new(),
         on_release,
     };
     let deadline = names::millis(plan.limits.release_ms);

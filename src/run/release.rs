@@ -33,6 +33,8 @@ pub(crate) struct Releaser<'a> {
     pub owner: &'a str,
     /// How long a resource may still appear after a create without an answer.
     pub settle: Duration,
+    /// The jobs that wrote to adapters which no ledger knows, by the name of the adapter.
+    pub jobs_of_adapters: BTreeMap<String, Vec<String>>,
     /// Hears of each released resource.
     pub on_release: &'a (dyn Fn(&Resource) + Send + Sync),
 }
@@ -199,6 +201,9 @@ impl Releaser<'_> {
     async fn jobs_of(&self, row: &Resource) -> anyhow::Result<Vec<String>> {
         match row.kind {
             ResourceKind::Adapter => {
+                if let Some(jobs) = self.jobs_of_adapters.get(&row.name) {
+                    return Ok(jobs.clone());
+                }
                 let all = self.store.all_resources(&row.run)?.into_iter();
                 let own = all.filter(|other| other.kind == ResourceKind::Training && other.candidate == row.candidate);
                 Ok(own.filter_map(|training| training.remote_id).collect())

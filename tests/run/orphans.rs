@@ -63,3 +63,37 @@ fn an_orphan_that_does_not_go_is_named() {
     assert_eq!(names(&kept.json()["held"]), ["deployment"], "{kept}");
     kept.says("cannot release the deployment");
 }
+
+#[test]
+fn a_purge_of_orphans_leaves_nothing_of_a_run_whose_ledger_is_lost() {
+    let platform = Platform::start(&[]);
+    let lost = Home::new(2, "8");
+    let as_ann = |home: &Home, arguments: &[&str]| {
+        platform.command(home, &[arguments, &["--format", "json"]].concat()).env("USER", "ann").run()
+    };
+    as_ann(&lost, &["run"]).expect(0);
+    let made = platform.purgeable();
+    assert!(made.len() > 10, "{made:?}");
+    let home = Home::new(1, "8");
+    // What another ledger of this machine knows is not touched.
+    let kept = as_ann(&home, &["run"]).expect(0).json();
+    let all = platform.purgeable();
+    assert!(as_ann(&home, &["cleanup", "--orphans", "--dry-run"]).expect(0).json().get("orphans").is_none());
+    let listed = as_ann(&home, &["cleanup", "--orphans", "--purge", "--dry-run"]).expect(0).json();
+    let mut kinds = names(&listed["orphans"]);
+    kinds.sort_unstable();
+    let wanted = [&["adapter"; 2][..], &["dataset"; 2], &["evaluation"; 4], &["training_config"; 2]].concat();
+    assert_eq!(kinds, wanted, "{listed:#}");
+    for orphan in listed["orphans"].as_array().unwrap() {
+        assert!(orphan["owner"].as_str().unwrap().starts_with("ann@") && orphan["age_seconds"].is_u64(), "{orphan}");
+    }
+    let not_mine = ["cleanup", "--orphans", "--purge", "--yes", "--owner", "bob@elsewhere"];
+    assert_eq!(names(&as_ann(&home, &not_mine).expect(0).json()["released"]).len(), 0);
+    assert_eq!(platform.purgeable(), all);
+    let purged = as_ann(&home, &["cleanup", "--orphans", "--purge", "--yes"]).expect(0).json();
+    assert_eq!((names(&purged["released"]).len(), names(&purged["held"]).len()), (wanted.len(), 0), "{purged:#}");
+    let left = platform.purgeable();
+    assert!(made.iter().all(|thing| !left.contains(thing)) && left.len() == all.len() - made.len(), "{left:?}");
+    as_ann(&home, &["cleanup", kept["run"].as_str().unwrap(), "--purge"]).expect(0);
+    assert_eq!(platform.purgeable(), Vec::<String>::new());
+}

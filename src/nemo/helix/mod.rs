@@ -16,6 +16,7 @@ mod models;
 mod names;
 mod platform;
 mod secrets;
+mod stored;
 mod training_jobs;
 
 use super::transport::{ApiRequest, Base, Endpoint, Quirks, Transport};

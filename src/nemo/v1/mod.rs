@@ -12,6 +12,7 @@ mod models;
 mod namespaces;
 mod repositories;
 mod service;
+mod stored;
 mod training_configs;
 mod training_jobs;
 mod upload_source;
