@@ -202,6 +202,15 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
             "check llm_judge_config.url and model_name, or set evaluation_config.tool_eval_type to tool-calling-metric"
                 .to_owned(),
         ),
+        Obstacle::Embedding { error, .. } if error.is_refused() => {
+            (Exit::Service, "set EMB_API_KEY to a valid key of the embedding model".to_owned())
+        }
+        Obstacle::Embedding { .. } => (
+            Exit::Service,
+            "check url and model_name of icl_config.similarity_config.embedding_nim_config, or set \
+             icl_config.example_selection to uniform_distribution"
+                .to_owned(),
+        ),
         Obstacle::Operator { .. } => {
             (Exit::Usage, "use it with --adopt, which never deletes it, or delete it first".to_owned())
         }

@@ -27,8 +27,13 @@ pub(super) async fn run(global: &Global, args: &Doctor, ui: &Ui) -> anyhow::Resu
     match &loaded {
         Ok(plan) => {
             let key = config::judge_key(plan, &global.set, &environment).map(Secret::new);
-            let around =
-                Surroundings { environment: &environment, store: state.store.as_ref(), judge_key: key.as_ref() };
+            let embedding = config::embedding_key(plan, &global.set, &environment).map(Secret::new);
+            let around = Surroundings {
+                environment: &environment,
+                store: state.store.as_ref(),
+                judge_key: key.as_ref(),
+                embedding_key: embedding.as_ref(),
+            };
             checks.extend(doctor::check_plan(plan, &around).await);
         }
         Err(_) => {

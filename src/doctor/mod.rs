@@ -89,6 +89,8 @@ pub(crate) struct Surroundings<'a> {
     pub store: Option<&'a Store>,
     /// The key of a remote judge.
     pub judge_key: Option<&'a Secret>,
+    /// The key of a remote embedding model.
+    pub embedding_key: Option<&'a Secret>,
 }
 
 /// Checks what a plan needs beside its files: its records, this machine, and its platform.

@@ -10,10 +10,10 @@ use crate::error::Exit;
 use crate::nemo::{ApiError, Client, Deployment, Service};
 use crate::platform;
 use crate::report::json::{Check, CheckState};
-use crate::run::check::{check_target, of_others};
+use crate::run::check::{check_judge as check_judge_answers, check_target, of_others};
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
-use crate::run::{leftovers, rehearsal};
+use crate::run::{embed, leftovers, rehearsal};
 use crate::vocabulary::{Generation, PlatformKind, PlatformVersion};
 
 const PART: Section = Section::Platform;
@@ -35,15 +35,19 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
     if let Err(unknown) = rehearsal::check_candidates(plan) {
         return vec![PART.failed("candidates", &unknown.into(), "correct nims.model_name")];
     }
-    if plan.platform.kind == PlatformKind::Embedded || plan.rehearse {
-        return vec![PART.ok("generation", "the embedded platform, which starts and ends with each run")];
-    }
     let gpus = budget.and_then(|budget| budget.gpus).unwrap_or(VIRTUAL_GPUS);
-    let connect = |plan: &Plan| platform::connect(plan, around.environment, gpus).map(|platform| platform.nemo);
-    let nemo = match connect(plan) {
-        Ok(nemo) => nemo,
+    let connect = |plan: &Plan| platform::connect(plan, around.environment, gpus);
+    let platform = match connect(plan) {
+        Ok(platform) => platform,
         Err(error) => return vec![PART.failed("connection", &error, URLS)],
     };
+    let nemo = &platform.nemo;
+    if plan.platform.kind == PlatformKind::Embedded || plan.rehearse {
+        let mut checks = vec![PART.ok("generation", "the embedded platform, which starts and ends with each run")];
+        checks.extend(check_judge(plan, nemo, around).await);
+        checks.extend(check_embedding(plan, nemo, around).await);
+        return checks;
+    }
     let start = Instant::now();
     let (generation, version) = match nemo.version().await {
         Ok(version) => (PART.ok("generation", after(start, &in_words(&version))), Some(version)),
@@ -53,9 +57,9 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
     match version.map(|version| version.generation) {
         Some(Generation::Helix) => {
             checks.push(timed("platform", URLS, nemo.check_api()).await);
-            checks.extend(check_contents(plan, &nemo, around).await);
+            checks.extend(check_contents(plan, nemo, around).await);
         }
-        Some(Generation::V1) => checks.extend(check_services(plan, &nemo, around).await),
+        Some(Generation::V1) => checks.extend(check_services(plan, nemo, around).await),
         // The other services may still be there, and who repairs the first one wants to know.
         None => {
             let pinned = Plan {
@@ -63,13 +67,14 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
                 ..plan.clone()
             };
             if plan.platform.generation != Some(Generation::Helix)
-                && let Ok(nemo) = connect(&pinned)
+                && let Ok(platform) = connect(&pinned)
             {
-                checks.extend(check_services(&pinned, &nemo, around).await);
+                checks.extend(check_services(&pinned, &platform.nemo, around).await);
             }
         }
     }
-    checks.extend(check_judge(plan, &nemo, around).await);
+    checks.extend(check_judge(plan, nemo, around).await);
+    checks.extend(check_embedding(plan, nemo, around).await);
     checks
 }
 
@@ -163,11 +168,23 @@ fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> C
 async fn check_judge(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Option<Check> {
     let judge = plan.any_judge()?;
     let judge = JudgeWithKey { judge, key: around.judge_key };
-    Some(match judge.probe(nemo).await {
-        Ok(()) if matches!(judge.judge.place, ServicePlace::Local(_)) => {
+    Some(match check_judge_answers(judge, nemo).await {
+        Ok(None) if matches!(judge.judge.place, ServicePlace::Local(_)) => {
             PART.ok("judge", format!("{} is deployed by the run", judge.judge.model_name))
         }
-        Ok(()) => PART.ok("judge", format!("{} answers", judge.judge.model_name)),
+        Ok(None) => PART.ok("judge", format!("{} answers", judge.judge.model_name)),
+        Ok(Some(warning)) => PART.warning("judge", warning, "ask it from the cluster: curl its URL in a pod"),
         Err(obstacle) => PART.failed("judge", &obstacle.into(), "check llm_judge_config"),
+    })
+}
+
+async fn check_embedding(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Option<Check> {
+    let embedding = plan.embedding()?;
+    Some(match embed::probe(embedding, around.embedding_key, nemo).await {
+        Ok(()) if matches!(embedding.place, ServicePlace::Local(_)) => {
+            PART.ok("embedding model", format!("{} is deployed by the run", embedding.model_name))
+        }
+        Ok(()) => PART.ok("embedding model", format!("{} answers", embedding.model_name)),
+        Err(obstacle) => PART.failed("embedding model", &obstacle.into(), "check embedding_nim_config"),
     })
 }

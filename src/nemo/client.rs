@@ -357,10 +357,12 @@ impl Client {
         texts: &[String],
     ) -> Result<Vec<Vec<f32>>, ApiError> {
         let body = model.body(input_type, texts);
-        let request = match (model, self.dialect().await?) {
-            (EmbeddingModel::Remote { url, key, .. }, _) => embeddings::remote(url, key.clone(), body)?,
-            (EmbeddingModel::Served(_), Dialect::V1(v1)) => v1.embeddings(body),
-            (EmbeddingModel::Served(_), Dialect::Helix(helix)) => helix.embeddings(body),
+        let request = match model {
+            EmbeddingModel::Remote { url, key, .. } => embeddings::remote(url, key.clone(), body)?,
+            EmbeddingModel::Served(_) => match self.dialect().await? {
+                Dialect::V1(v1) => v1.embeddings(body),
+                Dialect::Helix(helix) => helix.embeddings(body),
+            },
         };
         embeddings::vectors(&self.transport.send(request).await?, texts.len())
     }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::base_model;
+use super::embed;
 use super::gpus::{Budget, Mode, check_fit, least_gpus, mode};
 use super::judge::JudgeWithKey;
 use super::names;
 use super::obstacle::Obstacle;
-use crate::config::plan::{Candidate, Plan, ServicePlace, ValueSource};
-use crate::nemo::{ApiError, Client, Deployment, ErrorKind, TrainingTarget};
+use crate::config::plan::{Candidate, EmbeddingPlan, Plan, ServicePlace, ValueSource};
+use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Secret, TrainingTarget};
 use crate::retry::Backoff;
 use crate::vocabulary::{Generation, PlatformVersion};
 
@@ -42,6 +43,8 @@ pub(crate) struct CheckOptions<'a> {
     pub adopt: bool,
     /// Run beside the deployments of another dfwfd (`--share`).
     pub share: bool,
+    /// The embedding model that is still to be asked, and its key.
+    pub embedding: Option<(&'a EmbeddingPlan, Option<&'a Secret>)>,
 }
 
 /// Checks a plan. Asks every service once, and the judge if there is one.
@@ -67,19 +70,7 @@ pub(crate) async fn check(
     let deployments = nemo.deployments().await.map_err(not_there);
     let deployments = deployments.context("cannot list deployments (nmp_config.nemo_base_url)")?;
     warnings.extend(check_others(plan, &deployments, budget, options)?);
-    let mut tries = 0;
-    let served = loop {
-        tries += 1;
-        match nemo.served_models().await.map_err(not_there) {
-            // The client does not repeat this call, because others poll it.
-            Err(error) if error.is_transient() && error.status().is_none() => match LOOKS.pause(tries, None) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => break Err(error),
-            },
-            answered => break answered,
-        }
-    };
-    let served = match served {
+    let served = match served_models(nemo).await {
         Ok(served) => served,
         // A proxy without a NIM behind it may answer with anything but a list.
         Err(error) if error.is_transient() && error.status().is_some() => {
@@ -101,10 +92,28 @@ pub(crate) async fn check(
         }
     }
     check_targets(plan, nemo).await?;
+    if let Some((embedding, key)) = options.embedding {
+        embed::probe(embedding, key, nemo).await?;
+    }
     if let Some(judge) = judge {
         warnings.extend(check_judge(judge, nemo).await?);
     }
     Ok(Findings { modes, adopted, version, warnings })
+}
+
+/// Reads the list of served models, which the client does not repeat, because others poll it.
+async fn served_models(nemo: &Client) -> Result<Vec<String>, ApiError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match nemo.served_models().await.map_err(not_there) {
+            Err(error) if error.is_transient() && error.status().is_none() => match LOOKS.pause(tries, None) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
+            },
+            answered => return answered,
+        }
+    }
 }
 
 /// Checks that every service answers. Returns what the platform says that it is.
@@ -184,7 +193,7 @@ async fn deployed_models<'a>(
 }
 
 /// Checks that a judge answers. A remote judge that does not answer here may answer the Evaluator of a cluster.
-async fn check_judge(judge: JudgeWithKey<'_>, nemo: &Client) -> Result<Option<String>, Obstacle> {
+pub(crate) async fn check_judge(judge: JudgeWithKey<'_>, nemo: &Client) -> Result<Option<String>, Obstacle> {
     let evaluator_is_here = nemo.embedded_instance().is_some();
     match judge.probe(nemo).await {
         Err(Obstacle::Judge { model, url, error })

@@ -5,13 +5,29 @@ use anyhow::Context as _;
 use super::context::RunContext;
 use super::deploy::{self, NimSpec};
 use super::event::Step;
+use super::obstacle::Obstacle;
 use super::{base_model, names};
 use crate::config::plan::{EmbeddingPlan, ServicePlace};
-use crate::nemo::EmbeddingModel;
+use crate::nemo::{Client, EmbeddingModel, Secret};
 use crate::source::dataset::examples::{self, Embeddings, Pool};
 
 /// Texts of one request.
 const BATCH: usize = 32;
+
+/// Asks a remote model to embed a word. A model that the run deploys is not there yet and is not asked.
+///
+/// # Errors
+/// [`Obstacle::Embedding`].
+pub(crate) async fn probe(plan: &EmbeddingPlan, key: Option<&Secret>, nemo: &Client) -> Result<(), Obstacle> {
+    let ServicePlace::Remote { url, .. } = &plan.place else { return Ok(()) };
+    let model = EmbeddingModel::Remote { url: url.clone(), model: plan.model_name.clone(), key: key.cloned() };
+    let answered = nemo.embed(&model, plan.input_type.as_deref(), &["hello".to_owned()]).await;
+    answered.map(drop).map_err(|error| Obstacle::Embedding {
+        model: plan.model_name.clone(),
+        url: url.clone(),
+        error: Box::new(error),
+    })
+}
 
 /// Embeds the questions. Deploys the model first, if it is a NIM of the run.
 ///

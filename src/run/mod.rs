@@ -11,7 +11,7 @@ mod customize;
 pub(crate) mod datasets;
 mod deploy;
 pub(crate) mod drift;
-mod embed;
+pub(crate) mod embed;
 pub(crate) mod estimate;
 mod evaluate;
 pub(crate) mod event;

@@ -48,6 +48,14 @@ pub(crate) enum Obstacle {
         #[source]
         error: Box<ApiError>,
     },
+    /// A remote embedding model refuses or does not answer.
+    #[error("cannot embed texts with {model} at {url}")]
+    Embedding {
+        model: String,
+        url: String,
+        #[source]
+        error: Box<ApiError>,
+    },
     /// The operator has deployed a NIM for a model of the plan.
     #[error("{model} is already served: {by}")]
     Operator { model: String, by: String },

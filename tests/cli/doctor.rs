@@ -1,8 +1,9 @@
 //! `dfwfd doctor`: what it finds when all is well and when one thing is not, its remedies and its exit codes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, Server, project, skip};
+use crate::openai::{OpenAi, says};
 
 /// The shipped candidates on a platform elsewhere. `serve` names its URLs in the environment.
 fn cluster() -> Folder {
@@ -81,6 +82,100 @@ fn each_service_that_is_down_is_named_alone() {
         assert!(found["remedy"].as_str().unwrap().contains(key), "{found}");
         assert_eq!(found["exit_code"], 3);
         server.delete("/control/faults");
+    }
+}
+
+#[test]
+fn the_entity_store_is_needed_to_tell_the_generation() {
+    let (folder, server) = (cluster(), Server::start(&["--control"]));
+    let fault = json!({ "fault": "GET /nemo/v1/namespaces: status=503" });
+    assert_eq!(server.post("/control/faults", &fault).0, 200);
+    let output = doctor(&folder, &server, &[]);
+    output.code(3);
+    assert_eq!(subjects(&output, "failed"), ["generation", "Entity Store"], "{output}");
+    assert_eq!(check(&output, "Customizer")["state"], "ok");
+}
+
+#[test]
+fn a_key_that_no_service_takes_is_said_of_each() {
+    let (folder, server) = (cluster(), Server::start(&["--control"]));
+    assert_eq!(server.post("/control/faults", &json!({ "fault": "expire-auth" })).0, 200);
+    let output = doctor(&folder, &server, &[]);
+    output.code(3);
+    let failed = subjects(&output, "failed");
+    assert_eq!(failed.len(), 7, "{output}");
+    for subject in failed {
+        assert!(check(&output, &subject)["remedy"].as_str().unwrap().contains("api_key_env"), "{output}");
+    }
+}
+
+#[test]
+fn a_base_url_with_a_path_of_the_api_is_refused_with_the_right_one() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let base = format!("http://{}", server.address());
+    for (key, path) in [("nemo", "/nemo/v1"), ("nim", "/nim/v1"), ("datastore", "/datastore/v1/hf")] {
+        let output = doctor(&folder, &server, &["--set", &format!("nmp_config.{key}_base_url={base}{path}")]);
+        output.code(2);
+        let found = check(&output, "file");
+        assert!(found["detail"].as_str().unwrap().contains(&format!("write {base}/{key}")), "{found}");
+    }
+}
+
+#[test]
+fn a_log_store_that_is_away_is_a_service_that_is_down() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let at = ["--set", "logs.source=elasticsearch", "--set", "logs.elasticsearch.url=http://127.0.0.1:9"];
+    let output = doctor(&folder, &server, &at);
+    output.code(3);
+    assert_eq!(subjects(&output, "failed"), ["index"], "{output}");
+    assert!(check(&output, "index")["remedy"].is_string());
+    assert_eq!(check(&output, "variable ELASTICSEARCH_API_KEY")["state"], "skipped");
+}
+
+#[test]
+fn judge_and_embedding_model_are_asked_with_their_keys() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let takes = |key: &'static str| {
+        OpenAi::start(move |asked, _| match (asked.authorization == format!("Bearer {key}"), asked.body.get("input")) {
+            (false, _) => (401, json!({"error": {"message": "no such key"}})),
+            (true, None) => says("hello"),
+            (true, Some(_)) => (200, json!({"data": [{"index": 0, "embedding": [1.0, 2.0]}]})),
+        })
+    };
+    let (judge, embedding) = (takes("key-of-the-judge"), takes("key-of-the-embeddings"));
+    let nim = "icl_config.similarity_config.embedding_nim_config";
+    let settings = [
+        "evaluation_config.workload_type=text".to_owned(),
+        "llm_judge_config.deployment_type=remote".to_owned(),
+        format!("llm_judge_config.url={}", judge.url()),
+        "llm_judge_config.model_name=j".to_owned(),
+        "icl_config.example_selection=semantic_similarity".to_owned(),
+        format!("{nim}.url={}", embedding.url().replace("/chat/completions", "/embeddings")),
+        format!("{nim}.model_name=e"),
+    ];
+    for embedded in [false, true] {
+        let ask = |judge: &str, embeddings: &str| {
+            let mut call = folder.dfwfd(["doctor", "--format", "json", "--set", "gpus=4"]);
+            if !embedded {
+                call = call.envs(server.variables());
+            }
+            let platform = if embedded { "nmp_config.platform=embedded" } else { "nmp_config.platform=nemo" };
+            let settings = settings.iter().map(String::as_str).chain([platform]).flat_map(|set| ["--set", set]);
+            call.args(settings).env("LLM_JUDGE_API_KEY", judge).env("EMB_API_KEY", embeddings).run()
+        };
+        let output = ask("key-of-the-judge", "key-of-the-embeddings");
+        output.code(0);
+        assert_eq!(check(&output, "judge")["detail"], "j answers", "{output}");
+        assert_eq!(check(&output, "embedding model")["detail"], "e answers", "{output}");
+        assert_eq!(check(&output, "variable EMB_API_KEY")["detail"], "is set");
+        let output = ask("old-key", "new");
+        output.code(3);
+        assert_eq!(subjects(&output, "failed"), ["judge", "embedding model"], "{output}");
+        for (subject, variable) in [("judge", "LLM_JUDGE_API_KEY"), ("embedding model", "EMB_API_KEY")] {
+            assert!(check(&output, subject)["remedy"].as_str().unwrap().contains(variable), "{output}");
+        }
+        let short = check(&output, "variable EMB_API_KEY");
+        assert!(short["state"] == "warning" && short["detail"].as_str().unwrap().contains("fewer than 6"), "{short}");
     }
 }
 

@@ -16,6 +16,8 @@ mod forms;
 mod gold;
 mod leaks;
 mod load;
+#[path = "../run/openai.rs"]
+mod openai;
 mod output;
 mod redact;
 mod report;

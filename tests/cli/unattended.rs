@@ -130,3 +130,31 @@ fn a_state_directory_that_others_can_enter_shows_them_nothing() {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }
+
+#[test]
+fn a_database_of_a_newer_dfwfd_is_refused_by_every_command_and_stays_as_it_is() {
+    let folder = cluster();
+    std::fs::create_dir(folder.at(".dfwfd")).unwrap();
+    let path = folder.at(".dfwfd/dfwfd.db");
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.execute_batch("CREATE TABLE of_the_future (x)").unwrap();
+    newer.pragma_update(None, "user_version", 9999).unwrap();
+    drop(newer);
+    let before = std::fs::read(&path).unwrap();
+    for command in [
+        &["run", "--set", "gpus=4"][..],
+        &["run", "--resume"],
+        &["status"],
+        &["report"],
+        &["cancel"],
+        &["cleanup"],
+        &["cleanup", "--older-than", "30d", "--purge"],
+        &["compare", "aaaaaaaa"],
+        &["run", "--since", "last-run"],
+    ] {
+        let output = folder.dfwfd(command).run();
+        assert_ne!(output.code, Some(0), "{output}");
+        output.says("a newer dfwfd wrote it (schema 9999").says("use the newer dfwfd, or another --state-dir");
+        assert_eq!(std::fs::read(&path).unwrap(), before, "{command:?}");
+    }
+}

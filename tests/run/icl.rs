@@ -224,7 +224,9 @@ fn a_remote_embedding_model_is_asked_with_its_key_which_shows_nowhere() {
     of_training_rows(&home, &report);
     let asked = model.asked();
     let train = rows(&home, &report, "train/training/train_data.jsonl").len();
-    assert_eq!(asked.len(), 1 + train.div_ceil(32));
+    // Before anything is made, the model is asked for one word.
+    assert_eq!(asked[0].body["input"], json!(["hello"]));
+    assert_eq!(asked.len(), 2 + train.div_ceil(32));
     for asked in &asked {
         assert_eq!((asked.line.as_str(), &asked.body["input_type"]), ("POST /v1/embeddings", &json!("query")));
         assert_eq!((asked.authorization.as_str(), &asked.body["model"]), (&*format!("Bearer {KEY}"), &json!("e")));
@@ -250,7 +252,8 @@ fn an_embedding_model_that_refuses_or_answers_nonsense_ends_the_run() {
         let home = Home::new(1, "8");
         let platform = Platform::start(&[]);
         let output = run(&platform, &home, &similar(&[&url, "model_name=e"]));
-        output.says("cannot embed texts with e").says(told);
+        output.says("cannot embed texts with e").says(told).hints();
+        assert_eq!(platform.purgeable(), Vec::<String>::new(), "nothing is made for a model that does not answer");
         assert_ne!(output.code, Some(0));
         assert_eq!(platform.gpus_held(), Vec::<String>::new());
     }

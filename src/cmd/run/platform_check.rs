@@ -1,6 +1,7 @@
 //! Connects to the platform of a plan and checks the plan against it. Creates nothing there.
 
 use anyhow::Context as _;
+use serde::de::IgnoredAny;
 
 use crate::cli::{Global, Run};
 use crate::cmd::environment_of;
@@ -46,7 +47,10 @@ pub(super) async fn check(
     {
         adopt |= store.fact::<bool>(id, &outcome::adopted_key(model))?.unwrap_or(false);
     }
-    let options = CheckOptions { own_runs: &own_runs, adopt, share: args.share };
+    // A resumed run that has its examples asks the embedding model no more.
+    let has_examples = store.fact::<IgnoredAny>(id, outcome::EXAMPLES)?.is_some();
+    let embedding = plan.embedding().filter(|_| !has_examples).map(|plan| (plan, keys.embedding.as_ref()));
+    let options = CheckOptions { own_runs: &own_runs, adopt, share: args.share, embedding };
     // Once the datasets are made, it is known whether the records are judged.
     let judge = match store.fact::<Manifest>(id, outcome::MANIFEST)? {
         Some(manifest) => plan.judge_of(manifest.workload_type),

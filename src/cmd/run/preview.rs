@@ -19,17 +19,18 @@ use crate::ui::Ui;
 pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let built = datasets::build(&plan.data, &credentials_of(plan), folder.path(), stop).await;
-    let key = platform_check::service_keys(plan, global)?.judge;
+    let keys = platform_check::service_keys(plan, global)?;
     let judge = match &built {
         Ok(manifest) => plan.judge_of(manifest.workload_type),
         Err(_) => judge::known_from_plan(plan),
     };
-    let judge = judge.map(|judge| JudgeWithKey { judge, key: key.as_ref() });
+    let judge = judge.map(|judge| JudgeWithKey { judge, key: keys.judge.as_ref() });
     let budget = Budget::of(plan)?;
     let platform = platform_check::connect(plan, &budget)?;
     let store = existing_store(&plan.state_dir)?;
     let own_runs = store.as_ref().map(leftovers::own_runs).transpose()?.unwrap_or_default();
-    let options = CheckOptions { own_runs: &own_runs, adopt: args.adopt, share: args.share };
+    let embedding = plan.embedding().map(|plan| (plan, keys.embedding.as_ref()));
+    let options = CheckOptions { own_runs: &own_runs, adopt: args.adopt, share: args.share, embedding };
     let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;
     let findings = findings.context("cannot run this plan")?;
     let built = built?;
