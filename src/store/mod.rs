@@ -104,9 +104,11 @@ impl Store {
     }
 
     fn prepare(mut connection: Connection, path: PathBuf) -> Result<Store> {
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(|source| at("prepare the database", &path, source))?;
+        // Before anything is written: the database of a newer version stays as it is.
+        schema::is_current(&connection, &path)?;
         connection
-            .busy_timeout(BUSY_TIMEOUT)
-            .and_then(|()| connection.pragma_update(None, "journal_mode", "WAL"))
+            .pragma_update(None, "journal_mode", "WAL")
             .and_then(|()| connection.pragma_update(None, "synchronous", "FULL"))
             .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
             .map_err(|source| at("prepare the database", &path, source))?;

@@ -133,7 +133,7 @@ fn a_state_directory_that_others_can_enter_shows_them_nothing() {
 
 #[test]
 fn a_database_of_a_newer_dfwfd_is_refused_by_every_command_and_stays_as_it_is() {
-    let folder = cluster();
+    let folder = Folder::shipped();
     std::fs::create_dir(folder.at(".dfwfd")).unwrap();
     let path = folder.at(".dfwfd/dfwfd.db");
     let newer = rusqlite::Connection::open(&path).unwrap();
