@@ -139,13 +139,23 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
             Some("set it in the environment or in a .env file beside the configuration file".to_owned()),
         );
     }
-    if let Some(StoreError::Newer { .. }) = error.downcast_ref::<StoreError>() {
-        return (Exit::Failed, Some("use the newer dfwfd, or another --state-dir".to_owned()));
+    if let Some(store) = error.downcast_ref::<StoreError>() {
+        return (Exit::Failed, store_hint(store).map(str::to_owned));
     }
     if let Some(long) = error.downcast_ref::<TooLong>() {
         return (Exit::Failed, Some(format!("raise limits.{} to wait longer", long.key)));
     }
     (Exit::Failed, None)
+}
+
+fn store_hint(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Newer { .. } => Some("use the newer dfwfd, or another --state-dir"),
+        StoreError::Sqlite { .. } => Some(
+            "check that the disk of the state directory has space and can be written to; then `dfwfd status` shows the runs",
+        ),
+        StoreError::Damaged { .. } | StoreError::Missing { .. } => None,
+    }
 }
 
 fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {

@@ -215,7 +215,7 @@ impl Releaser<'_> {
 
     /// Waits until a resource that was not found can no longer appear.
     async fn settle(&self, row: &Resource) -> anyhow::Result<()> {
-        let first = self.store.record_vain_lookup(row.id)?;
+        let first = self.store.record_vain_lookup(row.id).unwrap_or_else(|_| now_ms());
         let passed = Duration::from_millis(u64::try_from(now_ms() - first).unwrap_or(0));
         tokio::time::sleep(self.settle.saturating_sub(passed)).await;
         Ok(())
@@ -232,7 +232,10 @@ impl Releaser<'_> {
             self.store.mark_released(row.id)?;
             return Ok(());
         };
-        self.store.mark_live(row.id, Some(&id))?;
+        // A ledger that cannot be written, as on a full disk, must not keep the GPUs taken.
+        if let Err(error) = self.store.mark_live(row.id, Some(&id)) {
+            tracing::warn!(error = format!("{error:#}"), "cannot record the id of a job");
+        }
         let started = Instant::now();
         let mut cancelled = false;
         for look in 0.. {

@@ -161,6 +161,19 @@ impl Dfwfd {
         self
     }
 
+    /// Lets no file that it writes grow beyond so many blocks of 512 bytes, as on a full disk.
+    pub(crate) fn on_a_full_disk(mut self, blocks: u32) -> Dfwfd {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).arg(self.command.get_program()).env_clear();
+        shell.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = self.command.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        self.command = shell;
+        self
+    }
+
     /// Gives it a standard output whose reader has gone.
     pub(crate) fn unread(self) -> Dfwfd {
         let (reader, writer) = std::io::pipe().unwrap();

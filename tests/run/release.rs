@@ -41,3 +41,24 @@ fn a_stopped_run_names_what_did_not_go_and_releases_what_serves_all() {
     assert_eq!((cleaned["released"].as_array().unwrap().len(), &cleaned["held"]), (kept.len(), &json!([])));
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }
+
+#[test]
+fn a_disk_that_is_full_keeps_no_gpu() {
+    let mut full = 0;
+    for blocks in [150, 200, 260, 330, 420, 520, 640, 800] {
+        let home = Home::new(2, "8");
+        let platform = Platform::start(&[]);
+        let outcome = platform.command(&home, &["run", "--format", "json"]).on_a_full_disk(blocks).run();
+        assert_eq!(platform.gpus_held(), Vec::<String>::new(), "{blocks}: {outcome}");
+        if outcome.code != Some(0) {
+            full += 1;
+            outcome.says("caused by: ");
+            // Nothing of it is lost once there is space.
+            platform.dfwfd(&home, &["status"]).expect(0);
+            let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
+            assert_eq!((&resumed["state"], &resumed["held"]), (&json!("completed"), &json!([])), "{blocks}");
+            assert_eq!(platform.gpus_held(), Vec::<String>::new(), "{blocks}");
+        }
+    }
+    assert!(full > 2, "only {full} runs met the end of the disk");
+}

@@ -22,14 +22,23 @@ pub(super) fn record(run: &RunContext, end: &End, state_dir: &Path, ui: &Ui) -> 
     let exit = gates::told(&judged, error::of_run(end), ui);
     let error = end.errors.first().map(error_object);
     let json = error.as_ref().map(serde_json::to_string).transpose().context("cannot record the error of the run")?;
-    run.store.end_run(&run.id, end.state, exit.code(), json.as_deref())?;
+    if let Err(error) = run.store.end_run(&run.id, end.state, exit.code(), json.as_deref()) {
+        // There will be no report to tell them.
+        tell_held(end, ui);
+        end.errors.iter().for_each(|error| ui.warn(&format!("{error:#}")));
+        return Err(error.into());
+    }
     #[expect(clippy::cast_precision_loss, reason = "a run takes hours at most")]
     let seconds = (now_ms() - run.started_ms) as f64 / 1000.0;
     run.events.tell(EventKind::RunDone { state: end.state, exit_code: exit.code(), seconds });
+    tell_held(end, ui);
+    Ok(exit)
+}
+
+fn tell_held(end: &End, ui: &Ui) {
     for (resource, error) in &end.still_held {
         ui.warn(&format!("still held: {} {}: {error:#}", resource.kind.in_words(), resource.name));
     }
-    Ok(exit)
 }
 
 /// Judges the gates of a run that has got to its scores.
