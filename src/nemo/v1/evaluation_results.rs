@@ -72,7 +72,7 @@ impl V1 {
             return Err(response.unreadable("not an archive"));
         }
         let archive = response.body.clone();
-        let rows = tokio::task::spawn_blocking(move || unpack(archive)).await;
+        let rows = tokio::task::spawn_blocking(move || unpack(archive, ROWS_BYTES)).await;
         let rows = rows.unwrap_or_else(|_| Err("unpacking was interrupted".to_owned()));
         let mut rows = rows.map_err(|what| response.unreadable(what).of(Quirks::default()))?;
         rows.iter_mut().filter_map(|row| row.error.as_mut()).for_each(|error| *error = response.mask.text(error));
@@ -81,7 +81,7 @@ impl V1 {
 }
 
 /// Reads the rows of an archive in memory. Nothing is written, so paths in the archive can do no harm.
-fn unpack(archive: Bytes) -> Result<Vec<EvaluatedRow>, String> {
+fn unpack(archive: Bytes, largest: u64) -> Result<Vec<EvaluatedRow>, String> {
     let mut zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(|error| format!("not an archive: {error}"))?;
     let mut names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     names.retain(|name| name.rsplit(['/', '\\']).next() == Some("results.json"));
@@ -90,9 +90,9 @@ fn unpack(archive: Bytes) -> Result<Vec<EvaluatedRow>, String> {
     let name = names.first().ok_or("no results.json in the archive")?;
     let file = zip.by_name(name).map_err(|error| format!("{name}: {error}"))?;
     let mut json = Vec::new();
-    let read = file.take(ROWS_BYTES + 1).read_to_end(&mut json).map_err(|error| format!("{name}: {error}"))?;
-    if read as u64 > ROWS_BYTES {
-        return Err(format!("{name} holds more than {ROWS_BYTES} bytes"));
+    let read = file.take(largest + 1).read_to_end(&mut json).map_err(|error| format!("{name}: {error}"))?;
+    if read as u64 > largest {
+        return Err(format!("{name} holds more than {largest} bytes"));
     }
     let mut results = read_json::parse(&json).map_err(|error| format!("{name}: {error}"))?;
     Ok(rows(&mut results))
@@ -107,5 +107,57 @@ fn rows(results: &mut Value) -> Vec<EvaluatedRow> {
     match results {
         Value::Object(tasks) => tasks.iter_mut().flat_map(|(task, rows)| of(task, rows)).collect(),
         rows => of("", rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn archive(fill: impl FnOnce(&mut ZipWriter<Cursor<Vec<u8>>>)) -> Bytes {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        fill(&mut zip);
+        zip.finish().unwrap().into_inner().into()
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_write_nothing_there() {
+        let outside = std::env::temp_dir().join("dfwfd-of-an-archive");
+        for name in
+            [format!("{}/results.json", outside.display()), "../../../tmp/dfwfd-of-an-archive/results.json".into()]
+        {
+            let bytes = archive(|zip| {
+                zip.start_file(name, SimpleFileOptions::default()).unwrap();
+                zip.write_all(br#"{"t": [{"item": {"a": 1}}]}"#).unwrap();
+            });
+            assert_eq!(unpack(bytes, ROWS_BYTES).unwrap()[0].item["a"], 1);
+            assert!(!outside.exists());
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), r#"{"t": [{"item": {"a": 1}}]}"#).unwrap();
+        let target = secret.path().to_str().unwrap();
+        let bytes = archive(|zip| zip.add_symlink("results.json", target, SimpleFileOptions::default()).unwrap());
+        let error = unpack(bytes, ROWS_BYTES).unwrap_err();
+        assert!(error.starts_with("results.json: "), "{error}");
+    }
+
+    #[test]
+    fn what_expands_beyond_the_limit_is_not_read_to_its_end() {
+        let bytes = archive(|zip| {
+            zip.start_file("results.json", SimpleFileOptions::default()).unwrap();
+            let blanks = vec![b' '; 1 << 20];
+            (0..16).for_each(|_| zip.write_all(&blanks).unwrap());
+        });
+        assert!(bytes.len() < 1 << 17, "{} bytes", bytes.len());
+        assert_eq!(unpack(bytes, 1 << 16).unwrap_err(), "results.json holds more than 65536 bytes");
     }
 }
