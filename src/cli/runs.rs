@@ -101,7 +101,7 @@ pub struct Report {
     /// Also compare with labels of people, a CSV or JSONL file [default: not compared]
     #[arg(long, value_name = "FILE")]
     pub gold: Option<PathBuf>,
-    /// Also send the run to MLflow again, as its configuration says
+    /// Also send the run to MLflow or to the index of runs again, as its configuration says
     #[arg(long)]
     pub publish: bool,
     #[command(flatten)]

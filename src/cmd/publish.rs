@@ -1,59 +1,83 @@
-//! Sends a recorded run to where its plan says. A failure is a warning, because the run itself has not failed.
+//! Sends a recorded run to where its plan says: MLflow, and an index of runs. A failure is a warning, because the run
+//! itself has not failed.
 
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::config::mlflow::TRACKING_URI;
 use crate::config::plan::{MlflowPlan, Plan};
+use crate::data::options::{IndexAt, LogSource};
 use crate::data::userinfo;
 use crate::mlflow::{self, Artifact, Login, MlflowClient};
 use crate::report::document::{self, Extras, Form};
-use crate::report::{assemble, tracked_run};
+use crate::report::{assemble, run_document, tracked_run};
 use crate::run::outcome::UNSENT;
 use crate::run::signals::Interrupted;
+use crate::source::credentials::Credentials;
 use crate::source::dataset::MANIFEST_FILE;
+use crate::source::log_store;
 use crate::store::{RunRow, Store};
 
-/// Sends a run that has ended, unless `interrupted` ends first. Returns the warnings, which the report of the run has until it is
-/// sent again.
+/// A recorded run that has ended.
+#[derive(Clone, Copy)]
+pub(super) struct Ended<'a> {
+    pub(super) store: &'a Store,
+    pub(super) row: &'a RunRow,
+    pub(super) plan: &'a Plan,
+    pub(super) state_dir: &'a Path,
+}
+
+/// Sends a run, unless `interrupted` ends first. Returns the warnings, which the report of the run has until it is sent again.
 pub(super) async fn publish(
-    store: &Store,
-    row: &RunRow,
-    plan: &Plan,
-    state_dir: &Path,
+    run: Ended<'_>,
     interrupted: impl Future<Output = Interrupted>,
 ) -> anyhow::Result<Vec<String>> {
-    let Some(server) = &plan.mlflow else { return Ok(Vec::new()) };
-    let limit = Duration::from_millis(plan.limits.publish_ms);
-    let at = &server.tracking_uri;
-    let sent = tokio::select! {
-        sent = tokio::time::timeout(limit, to_mlflow(store, row, plan, server, state_dir)) => match sent {
-            Ok(sent) => sent.map_err(|error| format!("{error:#}")),
-            Err(_) => Err(format!("it took longer than limits.publish, {} s", limit.as_secs_f64())),
-        },
-        interrupted = interrupted => Err(interrupted.to_string()),
-    };
-    let warnings = match sent {
-        Ok(missing) => {
-            let told = |why| format!("run {} is in MLflow at {at} without a part: {why}", row.id);
-            missing.into_iter().map(told).collect()
-        }
-        Err(why) => {
-            let again = format!("`dfwfd report {} --publish` sends it again", row.id);
-            vec![format!("cannot send run {} to MLflow at {at}: {why}; {again}", row.id)]
+    if !is_asked(run.plan) {
+        return Ok(Vec::new());
+    }
+    let limit = Duration::from_millis(run.plan.limits.publish_ms);
+    let late = || anyhow::anyhow!("it took longer than limits.publish, {} s", limit.as_secs_f64());
+    let to_server = async {
+        let Some(server) = &run.plan.mlflow else { return Vec::new() };
+        let to = format!("MLflow at {}", server.tracking_uri);
+        match tokio::time::timeout(limit, to_mlflow(run, server)).await.unwrap_or_else(|_| Err(late())) {
+            Ok(missing) => {
+                missing.iter().map(|why| format!("run {} is in {to} without a part: {why}", run.row.id)).collect()
+            }
+            Err(error) => vec![unsent(run, &to, &format!("{error:#}"))],
         }
     };
-    store.remember(&row.id, UNSENT, &warnings)?;
+    let to_search = async {
+        let Some(at) = &run.plan.run_index else { return Vec::new() };
+        let sent = to_index(run, at, limit).await;
+        sent.err().map(|error| unsent(run, &format!("the index {at}"), &format!("{error:#}"))).into_iter().collect()
+    };
+    let warnings = tokio::select! {
+        biased;
+        (mut first, second) = async { tokio::join!(to_server, to_search) } => {
+            first.extend(second);
+            first
+        }
+        interrupted = interrupted => vec![unsent(run, "MLflow or the index of runs", &interrupted.to_string())],
+    };
+    run.store.remember(&run.row.id, UNSENT, &warnings)?;
     Ok(warnings)
 }
 
-async fn to_mlflow(
-    store: &Store,
-    row: &RunRow,
-    plan: &Plan,
-    server: &MlflowPlan,
-    state_dir: &Path,
-) -> anyhow::Result<Vec<String>> {
+/// Tells whether the plan sends runs anywhere.
+pub(super) fn is_asked(plan: &Plan) -> bool {
+    plan.mlflow.is_some() || plan.run_index.is_some()
+}
+
+fn unsent(run: Ended<'_>, to: &str, why: &str) -> String {
+    let id = &run.row.id;
+    format!("cannot send run {id} to {to}: {why}; `dfwfd report {id} --publish` sends it again")
+}
+
+async fn to_mlflow(run: Ended<'_>, server: &MlflowPlan) -> anyhow::Result<Vec<String>> {
+    let Ended { store, row, plan, state_dir } = run;
     let environment = super::environment_of(plan);
     let get = |name: &str| environment.get(name);
     // The user of one server must not be sent to another.
@@ -74,12 +98,23 @@ async fn to_mlflow(
     if let Ok(manifest) = std::fs::read(folder.join(MANIFEST_FILE)) {
         artifacts.push(artifact(MANIFEST_FILE, "application/json", manifest));
     }
-    let run = tracked_run::of(&report, row, plan, server, &folder, artifacts);
-    let sent = mlflow::publish(&client, &run).await;
+    let tracked = tracked_run::of(&report, row, plan, server, &folder, artifacts);
+    let sent = mlflow::publish(&client, &tracked).await;
     sent.map_err(|error| match error.is_denied() {
         true => anyhow::anyhow!(
             "{error}: set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         ),
         false => error.into(),
     })
+}
+
+async fn to_index(run: Ended<'_>, at: &IndexAt, limit: Duration) -> anyhow::Result<()> {
+    let environment = super::environment_of(run.plan);
+    let source = LogSource::Elasticsearch(Box::new(at.clone()));
+    let credentials = Credentials::find(&source, |name| environment.get(name));
+    let report = assemble::assemble(run.store, run.row, run.state_dir)?;
+    let (document, id, at) = (run_document::of(&report, run.row), run.row.id.clone(), at.clone());
+    let write = move || log_store::write_run(&at, &credentials, &id, &document, limit);
+    let written = tokio::task::spawn_blocking(write).await.context("the task that writes to the index ended")?;
+    Ok(written?)
 }

@@ -1,17 +1,15 @@
 //! `dfwfd report`: shows a recorded run again, in the form that is asked for.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 
-use super::{gates, gold, publish, whole_file};
+use super::publish::{self, Ended};
+use super::{gates, gold, whole_file};
 use crate::cli::{Global, Report};
 use crate::config::plan::Plan;
 use crate::error::{Exit, Fault};
 use crate::report::document::{self, Extras, Form};
 use crate::report::{assemble, run_tables};
 use crate::run::gates as run_gates;
-use crate::store::{RunRow, Store};
 use crate::ui::{Format, Ui};
 
 /// Shows the report, or writes it to a file.
@@ -22,7 +20,7 @@ pub(super) async fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Resu
     let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
     let plan: Plan = store.plan(&row.id)?;
     if args.publish {
-        again(&store, &row, &plan, &state_dir, ui).await?;
+        again(Ended { store: &store, row: &row, plan: &plan, state_dir: &state_dir }, ui).await?;
     }
     let mut report = assemble::assemble(&store, &row, &state_dir)?;
     let asked = gates::asked(&args.gates, &plan, &store, &state_dir)?;
@@ -62,19 +60,19 @@ pub(super) async fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Resu
 }
 
 /// Sends the run where its plan says.
-async fn again(store: &Store, row: &RunRow, plan: &Plan, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
+async fn again(run: Ended<'_>, ui: &Ui) -> anyhow::Result<()> {
+    let id = &run.row.id;
     let refused = |why: &str, hint: &str| {
-        let fault = Fault::new(Exit::Usage, format!("cannot publish run {}: {why}", row.id));
-        Err(fault.hint(hint).into())
+        Err(Fault::new(Exit::Usage, format!("cannot publish run {id}: {why}")).hint(hint).into())
     };
-    if plan.mlflow.is_none() {
-        let hint = "set mlflow_config.enabled before the run (docs/mlflow.md)";
-        return refused("its configuration names no MLflow server", hint);
+    if !publish::is_asked(run.plan) {
+        let hint = "set mlflow_config.enabled (docs/mlflow.md) or logs.elasticsearch.runs_index before the run";
+        return refused("its configuration names no place to send it to", hint);
     }
-    if row.ended_ms.is_none() {
-        return refused("it has not ended", &format!("dfwfd status {}", row.id));
+    if run.row.ended_ms.is_none() {
+        return refused("it has not ended", &format!("dfwfd status {id}"));
     }
-    for warning in publish::publish(store, row, plan, state_dir, std::future::pending()).await? {
+    for warning in publish::publish(run, std::future::pending()).await? {
         ui.warn(&warning);
     }
     Ok(())

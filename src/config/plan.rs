@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data::examples::ExampleRules;
-use crate::data::options::DatasetRequest;
+use crate::data::options::{DatasetRequest, IndexAt};
 use crate::data::workload_type::WorkloadType;
 use crate::vocabulary::{Generation, PlatformKind};
 
@@ -46,6 +46,9 @@ pub(crate) struct Plan {
     /// The MLflow server that gets the results (`mlflow_config`). `None`: none does.
     #[serde(default)]
     pub mlflow: Option<MlflowPlan>,
+    /// The index that gets a document for each run (`logs.elasticsearch.runs_index`). `None`: none does.
+    #[serde(default)]
+    pub run_index: Option<IndexAt>,
     /// The origin of each value by key path, in the order of `--plan`.
     pub origins: BTreeMap<String, ValueOrigin>,
     /// The verbosity of stderr (`logging_config.level`), which `-v` and `-q` shift.
@@ -293,7 +296,7 @@ pub(crate) struct Limits {
     pub release_ms: u64,
     /// The time in which a resource may still appear after a create call without an answer.
     pub settle_ms: u64,
-    /// For sending the results to MLflow.
+    /// For sending the results to MLflow and to an index.
     #[serde(default = "a_minute")]
     pub publish_ms: u64,
 }

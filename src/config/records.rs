@@ -133,6 +133,22 @@ impl Resolver<'_> {
         IndexAt { ca_cert, ..at }
     }
 
+    /// Returns the index of runs, which is on the same server as the records.
+    pub(super) fn run_index(&mut self, input: &LogSource, need: Need) -> Option<IndexAt> {
+        let path = "logs.elasticsearch.runs_index";
+        let index = self.reader.text(path).filter(|_| need == Need::Candidates)?;
+        let at = match input {
+            LogSource::Elasticsearch(at) => (**at).clone(),
+            LogSource::Local(_) | LogSource::Files(_) | LogSource::Stdin => self.index_at(need),
+        };
+        if index == at.index {
+            let location = self.location_of(path);
+            let allowed = "another index than logs.elasticsearch.index, which holds records";
+            self.problems.push(Problem::value(location, path, format!("the text \"{index}\""), allowed));
+        }
+        Some(IndexAt { index, ..at })
+    }
+
     /// Returns `logs.fields` and checks that no two fields have the same path.
     fn fields(&mut self, need: Need) -> Fields {
         let text = |name: &str| self.reader.text(&format!("logs.fields.{name}"));

@@ -64,6 +64,7 @@ pub(super) fn plan(
     resolver.warn_of_env_file();
     resolver.warn_of_older_judge();
     let mlflow = resolver.mlflow(invocation.need);
+    let run_index = resolver.run_index(&data.input, invocation.need);
     let training = resolver.training();
     let limits = limits(&reader);
     let log_level = log_level(&reader);
@@ -88,6 +89,7 @@ pub(super) fn plan(
         verdict: VerdictPlan { margin: reader.number("verdict.margin"), floor: reader.boolean("verdict.floor") },
         cost: cost(&reader),
         mlflow,
+        run_index,
         log_level,
         origins: reader.origins(),
         warnings,

@@ -222,6 +222,7 @@ const ELASTICSEARCH: &[SchemaKey] = &[
     key("ca_cert", KeyType::Text(TextForm::Any)).nullable(),
     key("verify", KeyType::Boolean),
     key("timeout", KeyType::Duration(false)),
+    key("runs_index", KeyType::Text(TextForm::Index)).nullable(),
 ];
 
 const LIMITS: &[SchemaKey] = &[

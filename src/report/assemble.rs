@@ -194,7 +194,8 @@ fn millis_to_seconds(ms: i64) -> f64 {
     ms.max(0) as f64 / 1000.0
 }
 
-fn rfc3339(ms: i64) -> String {
+/// Writes a time in ms UTC.
+pub(super) fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
 }
 

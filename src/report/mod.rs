@@ -12,6 +12,7 @@ pub(crate) mod lists;
 mod metrics;
 pub(crate) mod plan;
 pub(crate) mod prometheus;
+pub(crate) mod run_document;
 pub(crate) mod run_tables;
 #[cfg(test)]
 mod samples;

@@ -50,6 +50,11 @@ fn of_run<'a>(metrics: &mut Metrics<'a>, report: &'a Report, workload: &'a str) 
         add("dfwfd_run_cost", "Money for the GPUs of the run.", cost.run);
         add("dfwfd_teacher_cost_per_1000", "Money for 1,000 requests to the teacher.", cost.teacher_per_1000);
     }
+    if let Some(mix) = report.drift.as_ref().and_then(|drift| drift.labels.as_ref()) {
+        let help = "Distance of the mix of labels from that of the run before, 0 to 1.";
+        add("dfwfd_label_drift", help, Some(mix.distance));
+        add("dfwfd_label_drift_p", "p value of that distance, by a chi-squared test.", Some(mix.p));
+    }
     let Some(data) = &report.data else { return };
     if let Some(teacher) = &data.teacher {
         let help = "Latency of the teacher on the eval set, as logged.";

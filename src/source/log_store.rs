@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::data::label::LabelReader;
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
+pub(crate) use crate::source::elastic::run_document::write as write_run;
 use crate::source::elastic::{count, delete};
 use crate::source::listing::StoreListing;
 use crate::source::local::LocalStore;

@@ -44,6 +44,7 @@ const CASES: &[Case<Server>] = named![
     kills::a_context_lost_at_any_page_loses_and_doubles_nothing,
     kills::a_reading_that_is_stopped_leaves_nothing_open,
     stores::a_run_reads_the_index,
+    stores::runs_are_documents_of_an_index,
     stores::logs_count_what_is_there,
     stores::what_is_not_there_is_said,
     stores::documents_with_line_breaks_are_read,

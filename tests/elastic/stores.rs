@@ -170,6 +170,43 @@ pub(crate) fn a_run_reads_the_index(server: &Server) {
     assert_eq!(report["data"]["read"], 200);
 }
 
+/// Runs are documents whose numbers can be charted, each there once.
+pub(crate) fn runs_are_documents_of_an_index(server: &Server) {
+    let folder = Folder::with_config(&format!(
+        "nmp_config: {{platform: embedded}}\nnims: [{{model_name: dfwfd/ngram-small}}]\nlogs: {{path: logs.jsonl, elasticsearch: {{runs_index: {}}}}}\n",
+        server.index
+    ));
+    folder.write("logs.jsonl", log("w", 200));
+    let run = |flags: &[&str]| {
+        let arguments: Vec<&str> = ["run", "--format", "json"].iter().chain(flags).copied().collect();
+        folder.dfwfd(arguments).env("ELASTICSEARCH_URL", &server.url).run()
+    };
+    let report = run(&[]).code(0).json();
+    let failed = run(&["--set", "data_split_config.eval_size=5000"]).code(6).json();
+    folder.dfwfd(["report", "--publish"]).env("ELASTICSEARCH_URL", &server.url).run().code(0);
+    assert_eq!(server.count(), 2);
+    let found =
+        |run: &Value| server.ask("GET", &format!("/_doc/{}", run["run"].as_str().unwrap()), None).1["_source"].clone();
+    assert_eq!(found(&failed)["state"], "failed");
+    let value = &report["candidates"][0]["evaluations"]["base"]["scores"]["macro_f1"]["value"];
+    assert_eq!((&found(&report)["best"]["macro_f1"], &found(&report)["candidates"][0]["macro_f1"]), (value, value));
+    // Every field that the dashboard of examples/ draws, by the kind of its aggregation.
+    let fields = ["headline.value", "seconds", "records.kept", "best.macro_f1", "drift.labels_distance", "cost.run"];
+    let metrics: serde_json::Map<String, Value> =
+        fields.iter().map(|field| ((*field).to_owned(), json!({"max": {"field": field}}))).collect();
+    let months = json!({"date_histogram": {"field": "started_at", "calendar_interval": "month"}, "aggs": metrics});
+    let search = json!({"size": 0, "query": {"term": {"workload": "w"}}, "aggs": {"months": months}});
+    let (status, answer) = server.ask("POST", "/_search", Some(&search));
+    assert_eq!(status, 200, "{answer:#}");
+    let month = &answer["aggregations"]["months"]["buckets"][0];
+    let near = |field: &str, wanted: f64| (month[field]["value"].as_f64().unwrap() - wanted).abs() < 1e-6;
+    assert!(
+        near("best.macro_f1", value.as_f64().unwrap()) && near("headline.value", value.as_f64().unwrap()),
+        "{answer:#}"
+    );
+    assert!(near("records.kept", report["data"]["kept"].as_f64().unwrap()), "{answer:#}");
+}
+
 pub(crate) fn logs_count_what_is_there(server: &Server) {
     let folder = Folder::new();
     let mut records: Vec<Value> = (0..40).map(|number| record("news", number)).collect();

@@ -31,6 +31,7 @@ mod reasons;
 mod release;
 mod resume;
 mod rows;
+mod run_index;
 mod secrets;
 mod signals;
 mod silence;

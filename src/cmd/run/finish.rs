@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cmd::{error_object, gates, gold, publish, whole_file};
+use crate::cmd::publish::{self, Ended};
+use crate::cmd::{error_object, gates, gold, whole_file};
 use crate::error::{self, Exit, Fault};
 use crate::report::{assemble, prometheus, run_tables};
 use crate::run::End;
@@ -81,7 +82,8 @@ pub(super) async fn publish(run: &RunContext, state_dir: &Path, ui: &Ui) -> anyh
             false => run.stop.asked().await,
         }
     };
-    for warning in publish::publish(&run.store, &row, &run.plan, state_dir, interrupted).await? {
+    let ended = Ended { store: &run.store, row: &row, plan: &run.plan, state_dir };
+    for warning in publish::publish(ended, interrupted).await? {
         ui.warn(&warning);
     }
     Ok(())

@@ -14,6 +14,7 @@ mod page;
 mod page_size;
 pub(crate) mod reader;
 mod request;
+pub(crate) mod run_document;
 mod runtime;
 mod sample;
 mod server;
