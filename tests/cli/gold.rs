@@ -60,6 +60,17 @@ fn a_recorded_run_is_compared_with_labels_of_people() {
     let shown = folder.dfwfd(["report", run, "--gold", "labels.csv"]).run().code(0).stdout.clone();
     assert!(shown.contains("Against labels.csv, on 80 labelled eval rows"), "{shown}");
     assert!(shown.contains("5 of 85 labels belong to no eval row"), "{shown}");
+    let number = |score: &Value| format!("{:.3}", score["value"].as_f64().unwrap());
+    let (human, teacher) = (&model["human"], &model["teacher"]);
+    let wanted =
+        [number(&human["macro_f1"]), number(&human["accuracy"]), number(&teacher["accuracy"]), apart.to_string()];
+    for (form, row) in [("html", "<tr>"), ("markdown", "\n")] {
+        let page = folder.dfwfd(["report", run, "--gold", "labels.csv", "--format", form]).run().code(0).stdout.clone();
+        let table = page.split("Against labels.csv, on 80 labelled eval rows").nth(1).unwrap_or_default();
+        let row = table.split(row).find(|row| row.contains("ngram-large:customized")).unwrap_or_default();
+        assert!(wanted.iter().all(|cell| row.contains(cell)), "{form}: {wanted:?} in {row}");
+        assert!(table.contains("5 of 85 labels belong to no eval row"), "{table}");
+    }
     let plain = folder.dfwfd(["report", run, "--format", "json"]).run().code(0).json();
     assert_eq!(plain["gold"], Value::Null, "only a run keeps them");
 }

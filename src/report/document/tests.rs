@@ -105,6 +105,45 @@ fn a_table_in_markdown_is_not_broken_by_what_it_shows() {
 }
 
 #[test]
+fn every_table_in_markdown_has_the_columns_of_its_header() {
+    let estimate = |value| crate::score::Estimate { value, low: Some(value - 0.1), high: Some(value + 0.05) };
+    let scores = |value| ["macro_f1", "accuracy"].map(|name| (name.to_owned(), estimate(value))).into();
+    let model = crate::run::outcome::GoldModel {
+        model: "dfwfd/ngram-large:customized".into(),
+        human: scores(0.875),
+        teacher: scores(0.75),
+        disagreements: 7,
+        right: Some(estimate(0.5)),
+    };
+    let gold = crate::run::outcome::GoldFact {
+        file: "a|b.csv".into(),
+        labels: 12,
+        matched: 10,
+        unmatched: 2,
+        teacher: scores(0.9),
+        models: vec![model],
+    };
+    let mut report = samples::completed();
+    report.cost = Some(crate::report::json::Cost { currency: "USD".into(), teacher_per_1000: Some(1.0), run: None });
+    report.gold = Some(gold);
+    let text = render(&report, &extras(), Form::Markdown).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    let mut tables = 0;
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("|---")) {
+        assert!(line.chars().all(|letter| "|-:".contains(letter)), "{line}");
+        let rows = lines[at..].iter().take_while(|line| line.starts_with('|'));
+        assert!(rows.chain([&lines[at - 1]]).all(|row| cells(row) == cells(line)), "{line} of {text}");
+        tables += 1;
+    }
+    assert!(tables > 5, "{text}");
+    assert!(
+        text.contains("| dfwfd/ngram-large:customized | 0.875 | 0.775–0.925 | 0.875 | 0.750 | 7 | 50 % |"),
+        "{text}"
+    );
+}
+
+#[test]
 fn each_candidate_is_a_test_case() {
     insta::assert_snapshot!(render(&samples::partial(), &Extras::default(), Form::JUnit).unwrap());
 }

@@ -11,9 +11,10 @@ use super::words::{capitalised, interval, label, number, shown};
 use crate::report::cost;
 use crate::report::json::{self, Candidate, Evaluation, Report};
 use crate::report::metrics::metric_label;
-use crate::report::run_tables::MARK;
+use crate::report::run_tables::{MARK, gold};
 use crate::report::text::{count, duration};
 use crate::run::gates::Gate;
+use crate::run::outcome::GoldFact;
 use crate::score::Estimate;
 use crate::vocabulary::Failure;
 
@@ -35,6 +36,7 @@ pub(super) struct Page {
     metric: String,
     models: Vec<Model>,
     comparisons: Vec<Comparison>,
+    gold: Option<Gold>,
     scores: Option<ScoreTable>,
     details: Vec<Detail>,
     cost: Option<Chart>,
@@ -86,6 +88,15 @@ struct Comparison {
     interval: String,
     p: String,
     verdict: String,
+}
+
+/// The models against labels of people.
+#[derive(Debug, Serialize)]
+struct Gold {
+    title: String,
+    columns: [&'static str; 7],
+    rows: Vec<[String; 7]>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,6 +156,7 @@ impl Page {
             metric: capitalised(&metric_label(metric)),
             models: report.candidates.iter().map(|one| model(one, metric)).chain(floor(report, metric)).collect(),
             comparisons: comparisons(report),
+            gold: report.gold.as_ref().map(gold),
             scores: score_table(report),
             details: report.candidates.iter().filter_map(|one| Detail::of(one, &extras.rows)).collect(),
             cost: charts::cost(report, metric),
@@ -231,6 +243,15 @@ fn comparisons(report: &Report) -> Vec<Comparison> {
         verdict: shown(&one.explanation),
     };
     report.comparisons.iter().map(row).collect()
+}
+
+fn gold(fact: &GoldFact) -> Gold {
+    Gold {
+        title: shown(&gold::title(fact)),
+        columns: gold::COLUMNS,
+        rows: gold::rows(fact).into_iter().map(|row| row.map(|cell| shown(&cell))).collect(),
+        notes: std::iter::once(gold::NOTE.to_owned()).chain(gold::unmatched(fact)).collect(),
+    }
 }
 
 fn score_table(report: &Report) -> Option<ScoreTable> {

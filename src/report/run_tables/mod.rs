@@ -6,7 +6,7 @@ mod cost;
 mod drift;
 mod floor;
 mod gates;
-mod gold;
+pub(crate) mod gold;
 mod texts;
 
 use super::json::{Candidate, Evaluation, Report};
