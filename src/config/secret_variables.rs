@@ -25,7 +25,7 @@ pub(crate) fn known_secrets<'a>(plan: &Plan, environment: &'a Environment) -> Ve
 }
 
 /// Returns the variables that a run may read a secret from, each once: of the platform, of model hubs, of the judge, of the
-/// embedding model and of the log store.
+/// embedding model, of the log store and of the index of runs.
 pub(crate) fn secret_variables(plan: &Plan) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if plan.platform.kind == PlatformKind::Nemo && !plan.rehearse {
@@ -39,7 +39,12 @@ pub(crate) fn secret_variables(plan: &Plan) -> Vec<String> {
             names.extend(variables.iter().cloned());
         }
     }
-    if let LogSource::Elasticsearch(at) = &plan.data.input {
+    // The index of runs is on the server of the records.
+    let index = match &plan.data.input {
+        LogSource::Elasticsearch(at) => Some(&**at),
+        LogSource::Local(_) | LogSource::Files(_) | LogSource::Stdin => plan.run_index.as_ref(),
+    };
+    if let Some(at) = index {
         let basic = at.username_env.is_some() && at.password_env.is_some();
         let key = at.api_key_env.clone().or_else(|| (!basic).then(|| ELASTICSEARCH.to_owned()));
         names.extend(key.into_iter().chain(at.password_env.clone()));
