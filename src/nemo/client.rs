@@ -2,6 +2,7 @@
 //! that chooses between generations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -367,14 +368,15 @@ impl Client {
         embeddings::vectors(&self.transport.send(request).await?, texts.len())
     }
 
-    /// Sends a served model the request of a row of an eval set, as an evaluator does, and returns its response.
+    /// Sends a served model the request of a row of an eval set, as an evaluator does, and returns its response with the
+    /// time that it took.
     pub async fn chat(
         &self,
         model: &str,
         kind: EvaluationKind,
         temperature: f64,
         item: &Value,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<(Value, Duration), ApiError> {
         on!(self, chat(model, kind, temperature, item))
     }
 

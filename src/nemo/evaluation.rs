@@ -1,6 +1,7 @@
 //! Evaluations of models: the request, the job, its scores and its rows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -91,6 +92,8 @@ pub struct EvaluatedRow {
     pub cut_off: bool,
     pub prompt_tokens: Option<u64>,
     pub completion_tokens: Option<u64>,
+    /// The time that the reply took. No evaluator tells it: only of a NIM that was asked by this program.
+    pub took: Option<Duration>,
     pub scores: MetricScores,
     /// The reason for a missing score, if the service reports one.
     pub error: Option<String>,
@@ -121,6 +124,7 @@ impl EvaluatedRow {
             cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
+            took: None,
             scores: MetricScores::new(),
             error: None,
         }

@@ -6,15 +6,16 @@ use anyhow::Context as _;
 
 use super::cost;
 use super::json::{
-    Candidate, Comparison, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage, Verdict,
+    Candidate, Comparison, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage,
+    Verdict,
 };
 use crate::config::plan::{Plan, ServicePlace};
 use crate::run::gates::JUDGED;
-use crate::run::liveness;
 use crate::run::outcome::{
     CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, MANIFEST, ModelVariant,
     PLATFORM_VERSION, TrainingFact, UNSENT, WARNINGS, candidate_key, evaluation_key, training_key,
 };
+use crate::run::{gpu_time, liveness};
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
 use crate::vocabulary::{CandidateState, Generation, PlatformKind, PlatformVersion, RunState};
@@ -36,15 +37,9 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
     let mut candidates: Vec<Candidate> = candidates.collect::<anyhow::Result<_>>()?;
-    let cost = cost::of_run(&plan.cost, manifest.as_ref(), &candidates);
-    if let Some(cost) = &cost {
-        for (candidate, planned) in candidates.iter_mut().zip(&plan.candidates) {
-            let all = &mut candidate.evaluations;
-            for evaluation in [&mut all.base, &mut all.icl, &mut all.customized].into_iter().flatten() {
-                cost::enter(&plan.cost, cost, evaluation, planned.gpus);
-            }
-        }
-    }
+    let gpu_hours = gpu_time::seconds(store, row, &plan, state)? / 3600.0;
+    let cost = cost::of_run(&plan.cost, manifest.as_ref(), gpu_hours);
+    enter_costs(&plan, cost.as_ref(), &mut candidates);
     let warnings = warnings(store, row, &plan, manifest.as_ref(), concluded)?;
     let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
     let is_helix = version.as_ref().is_some_and(|version| version.generation == Generation::Helix);
@@ -95,6 +90,17 @@ fn warnings(
     // An earlier version kept them in both places.
     warnings.extend(concluded.into_iter().filter(|warning| !told.contains(warning)));
     Ok(warnings)
+}
+
+/// Enters what 1,000 requests to each model cost.
+fn enter_costs(plan: &Plan, cost: Option<&Cost>, candidates: &mut [Candidate]) {
+    let Some(cost) = cost else { return };
+    for (candidate, planned) in candidates.iter_mut().zip(&plan.candidates) {
+        let all = &mut candidate.evaluations;
+        for evaluation in [&mut all.base, &mut all.icl, &mut all.customized].into_iter().flatten() {
+            cost::enter(&plan.cost, cost, evaluation, planned.gpus);
+        }
+    }
 }
 
 /// Returns the word for the generation of a platform.
@@ -160,11 +166,14 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
 }
 
 fn evaluation(fact: EvaluationFact) -> Evaluation {
-    let usage = (fact.prompt_tokens.is_some() || fact.completion_tokens.is_some()).then(|| Usage {
+    let usage = Usage {
+        p50_ms: fact.p50_ms,
+        p95_ms: fact.p95_ms,
         prompt_tokens: fact.prompt_tokens,
         completion_tokens: fact.completion_tokens,
         ..Usage::default()
-    });
+    };
+    let usage = Some(usage).filter(|usage| *usage != Usage::default());
     Evaluation {
         state: CandidateState::Completed,
         job: Some(fact.job).filter(|job| !job.is_empty()),

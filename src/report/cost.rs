@@ -11,16 +11,16 @@ pub(super) const COLUMNS: [&str; 8] =
     ["model", "tokens in", "tokens out", "p50", "p95", "cost of 1,000", "saving", "breaks even at"];
 
 /// Counts what the teacher and the run cost. `None` without prices.
-pub(super) fn of_run(plan: &CostPlan, manifest: Option<&Manifest>, candidates: &[Candidate]) -> Option<Cost> {
+pub(super) fn of_run(plan: &CostPlan, manifest: Option<&Manifest>, gpu_hours: f64) -> Option<Cost> {
     if plan.teacher.is_none() && plan.gpu_hour.is_none() {
         return None;
     }
     let teacher = manifest.and_then(|manifest| manifest.teacher.as_ref());
-    let hours = |one: &Candidate| Some(one.seconds? / 3600.0 * f64::from(one.gpus?));
     Some(Cost {
         currency: plan.currency.clone(),
         teacher_per_1000: teacher.and_then(|usage| of_teacher(plan, usage)),
-        run: plan.gpu_hour.map(|price| price * candidates.iter().filter_map(hours).sum::<f64>()),
+        gpu_hours: Some(gpu_hours),
+        run: plan.gpu_hour.map(|price| price * gpu_hours),
     })
 }
 
@@ -111,8 +111,7 @@ mod tests {
             ..TeacherUsage::default()
         });
         report.candidates.truncate(1);
-        (report.candidates[0].seconds, report.candidates[0].gpus) = (Some(1200.0), Some(2));
-        let cost = of_run(&plan, report.data.as_ref(), &report.candidates).unwrap();
+        let cost = of_run(&plan, report.data.as_ref(), 2.0 / 3.0).unwrap();
         assert!((cost.teacher_per_1000.unwrap() - 2.3).abs() < 1e-12 && (cost.run.unwrap() - 2.0).abs() < 1e-12);
         let evaluation = report.candidates[0].evaluations.customized.as_mut().unwrap();
         (evaluation.seconds, evaluation.rows) = (Some(36.0), Some(100));
@@ -126,6 +125,6 @@ mod tests {
         let rows = rows(&report);
         assert_eq!(rows[0], ["teacher, as logged", "400", "20", "-", "-", "2.30 EUR", "-", "-"]);
         assert_eq!(rows[1][5..], ["0.30 EUR", "87 %", "1,305 per hour"]);
-        assert_eq!(of_run(&CostPlan::default(), None, &[]), None, "no prices");
+        assert_eq!(of_run(&CostPlan::default(), None, 1.0), None, "no prices");
     }
 }

@@ -47,6 +47,7 @@ fn of_run<'a>(metrics: &mut Metrics<'a>, report: &'a Report, workload: &'a str) 
     add("dfwfd_run_held", "Resources that the run still holds on the platform.", Some(report.held.len() as f64));
     add("dfwfd_run_warnings", "Warnings of the run.", Some(report.warnings.len() as f64));
     if let Some(cost) = &report.cost {
+        add("dfwfd_run_gpu_hours", "GPU hours of all deployments and trainings of the run.", cost.gpu_hours);
         add("dfwfd_run_cost", "Money for the GPUs of the run.", cost.run);
         add("dfwfd_teacher_cost_per_1000", "Money for 1,000 requests to the teacher.", cost.teacher_per_1000);
     }
@@ -107,6 +108,10 @@ fn of_evaluation<'a>(metrics: &mut Metrics<'a>, [workload, model, which]: [&'a s
     }
     let usage = one.usage.unwrap_or_default();
     metrics.add("dfwfd_cost_per_1000", "Money for 1,000 requests.", labels(None), usage.cost_per_1000);
+    for (percentile, ms) in [("50", usage.p50_ms), ("95", usage.p95_ms)] {
+        let labels = labels(Some(("percentile", percentile)));
+        metrics.add("dfwfd_latency_seconds", "Latency of a reply.", labels, ms.map(|ms| ms / 1000.0));
+    }
     for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
         let labels = labels(Some(("kind", kind)));
         metrics.add("dfwfd_evaluation_tokens", "Tokens of the evaluation.", labels, tokens.map(|n| n as f64));

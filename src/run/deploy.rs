@@ -20,7 +20,7 @@ use crate::vocabulary::Generation;
 const REGISTRY: &str = "nvcr.io/nim";
 
 /// The end of the name of the judge's deployment. No name of a candidate ends like this.
-const JUDGE: &str = "llm-judge";
+pub(super) const JUDGE: &str = "llm-judge";
 
 /// Words of Kubernetes about a deployment that somebody has to help.
 const STUCK: [&str; 8] = [
@@ -35,7 +35,7 @@ const STUCK: [&str; 8] = [
 ];
 
 /// The end of the name of the embedding model's deployment.
-const EMBEDDING: &str = "embedding";
+pub(super) const EMBEDDING: &str = "embedding";
 
 /// A NIM that serves a model of this run.
 #[derive(Debug)]

@@ -136,6 +136,7 @@ fn answer(adapter: &Adapter, lessons: &Lessons, row: Value) -> anyhow::Result<Ev
         cut_off: false,
         prompt_tokens: None,
         completion_tokens: None,
+        took: None,
         scores: BTreeMap::new(),
         error: None,
     };

@@ -19,6 +19,7 @@ mod examples;
 mod floor;
 pub(crate) mod gates;
 pub(crate) mod gold;
+pub(crate) mod gpu_time;
 pub(crate) mod gpus;
 mod hold;
 mod job;

@@ -76,6 +76,8 @@ impl Search<'_> {
             finished: listed.finished,
             looked_ms: None,
             intended_ms: now_ms(),
+            live_ms: None,
+            released_ms: None,
         };
         self.found.push(Orphan { resource, owner: None, created_ms: listed.created_ms, jobs: listed.jobs.to_vec() });
     }

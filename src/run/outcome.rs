@@ -153,6 +153,12 @@ pub(crate) struct EvaluationFact {
     pub classes: Vec<ClassScore>,
     /// Labels and replies, with labels read strictly. `None` when replies hold no labels.
     pub confusion: Option<Confusion>,
+    /// The median time of a reply. `None` unless this program asked for the replies.
+    #[serde(default)]
+    pub p50_ms: Option<f64>,
+    /// The time that 95 % of the replies kept.
+    #[serde(default)]
+    pub p95_ms: Option<f64>,
     /// `None` unless every reply tells its tokens.
     pub prompt_tokens: Option<u64>,
     /// `None` unless every reply tells its tokens.

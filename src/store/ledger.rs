@@ -86,6 +86,10 @@ pub struct Resource {
     pub looked_ms: Option<i64>,
     /// When the intent was written, in ms UTC.
     pub intended_ms: i64,
+    /// When the platform was first known to have the resource, in ms UTC.
+    pub live_ms: Option<i64>,
+    /// When the resource was gone, or its job had ended, in ms UTC.
+    pub released_ms: Option<i64>,
 }
 
 impl Resource {
@@ -105,7 +109,8 @@ impl Resource {
     }
 }
 
-const COLUMNS: &str = "id, run, candidate, kind, name, remote_id, platform, state, finished, looked_ms, intended_ms";
+const COLUMNS: &str = "id, run, candidate, kind, name, remote_id, platform, state, finished, looked_ms, intended_ms, \
+                       live_ms, released_ms";
 
 fn resource_of(row: &Row<'_>) -> rusqlite::Result<Resource> {
     Ok(Resource {
@@ -120,6 +125,8 @@ fn resource_of(row: &Row<'_>) -> rusqlite::Result<Resource> {
         finished: row.get(8)?,
         looked_ms: row.get(9)?,
         intended_ms: row.get(10)?,
+        live_ms: row.get(11)?,
+        released_ms: row.get(12)?,
     })
 }
 
@@ -213,7 +220,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub(crate) fn mark_finished(&self, id: i64) -> Result<()> {
-        self.with("record the end of a job", |c| c.execute("UPDATE resources SET finished = 1 WHERE id = ?1", [id]))?;
+        self.with("record the end of a job", |c| {
+            c.execute(
+                "UPDATE resources SET finished = 1, released_ms = coalesce(released_ms, ?2) WHERE id = ?1",
+                params![id, now_ms()],
+            )
+        })?;
         Ok(())
     }
 
@@ -234,7 +246,11 @@ impl Store {
     /// When the database cannot be written.
     pub(crate) fn mark_released(&self, id: i64) -> Result<()> {
         self.with("record a release", |c| {
-            c.execute("UPDATE resources SET state = 'released', released_ms = ?2 WHERE id = ?1", params![id, now_ms()])
+            // A purge deletes the job long after it gave its GPUs back.
+            c.execute(
+                "UPDATE resources SET state = 'released', released_ms = coalesce(released_ms, ?2) WHERE id = ?1",
+                params![id, now_ms()],
+            )
         })?;
         Ok(())
     }

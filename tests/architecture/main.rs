@@ -39,6 +39,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "mlflow",
             "run::across",
             "run::event",
+            "run::gpu_time",
             "run::outcome",
             "run::rows",
             "run::gates",

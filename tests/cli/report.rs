@@ -252,7 +252,11 @@ fn latency_and_tokens_come_from_the_log_and_money_from_prices() {
         |found: &Value, wanted: f64| assert!((found.as_f64().unwrap() - wanted).abs() < 1e-9, "{found} {wanted}");
     close(&report["cost"]["teacher_per_1000"], 2.3);
     let candidate = &report["candidates"][0];
-    close(&report["cost"]["run"], 2.5 * candidate["seconds"].as_f64().unwrap() / 3600.0);
+    let gpu_hours = report["cost"]["gpu_hours"].as_f64().unwrap();
+    // The NIM and the training of a candidate hold a GPU each, neither for longer than the candidate takes.
+    let most = 2.0 * candidate["seconds"].as_f64().unwrap() / 3600.0;
+    assert!(0.0 < gpu_hours && gpu_hours <= most, "{gpu_hours} {most}");
+    close(&report["cost"]["run"], 2.5 * gpu_hours);
     let evaluation = &candidate["evaluations"]["base"];
     let hours = evaluation["seconds"].as_f64().unwrap() / 3600.0;
     let per_1000 = 2.5 * hours / evaluation["rows"].as_f64().unwrap() * 1000.0;

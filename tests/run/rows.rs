@@ -42,6 +42,12 @@ fn an_evaluator_without_an_archive_costs_no_score() {
         let report = run(&platform, &home).expect(0).json();
         assert_eq!(of_evaluations(&report, "rows_from"), [&json!("nim"); 2], "{report:#}");
         assert_eq!(ours(&report), ours(&wanted));
+        for (usage, untold) in of_evaluations(&report, "usage").into_iter().zip(of_evaluations(&wanted, "usage")) {
+            // Only replies that dfwfd asked for itself have a time.
+            assert_eq!((&untold["p50_ms"], &untold["p95_ms"]), (&Value::Null, &Value::Null));
+            let (p50, p95) = (usage["p50_ms"].as_f64().unwrap(), usage["p95_ms"].as_f64().unwrap());
+            assert!(0.0 < p50 && p50 <= p95, "{usage}");
+        }
         assert_eq!(count(&platform, CHAT), 40, "each row of both evaluations once");
         assert!(report["warnings"].to_string().contains("the NIM itself was asked"), "{report:#}");
         nothing_held(&platform, &report);

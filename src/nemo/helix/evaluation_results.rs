@@ -1,6 +1,7 @@
 //! Results of evaluation jobs (docs/helix-api.md, Evaluation results).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -58,25 +59,27 @@ fn read_row(row: &Value) -> EvaluatedRow {
         prompt_tokens: tokens("prompt_tokens"),
         completion_tokens: tokens("completion_tokens"),
         scores: scores.collect(),
+        took: None,
         error: read_json::at(row, &["metric_errors"]).map(Value::to_string),
         item: eval_rows::decoded(row.get("item").unwrap_or(&Value::Null)),
     }
 }
 
 impl Helix {
-    /// Sends a model the request of a row, and returns its response.
+    /// Sends a model the request of a row, and returns its response with the time that it took.
     pub(crate) async fn chat(
         &self,
         model: &str,
         kind: EvaluationKind,
         temperature: f64,
         item: &Value,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<(Value, Duration), ApiError> {
         let gateway = path("inference-gateway", &self.workspace, &["openai", "-", "v1", "chat", "completions"]);
         let mut body = chat_request(model, kind, temperature, item);
         body["max_tokens"] = json!(MAX_TOKENS);
         let request = ApiRequest::post(PLATFORM, &gateway, RequestBody::Json(body)).download(RESULT_BYTES);
-        self.transport.send(request.answers_json()).await?.json()
+        let response = self.transport.send(request.answers_json()).await?;
+        Ok((response.json()?, response.took))
     }
 
     async fn result(&self, id: &str, name: &str) -> Result<ApiResponse, ApiError> {

@@ -29,6 +29,8 @@ pub(crate) struct ApiResponse {
     pub(crate) quirks: Quirks,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// From sending the request to the last byte, without the tries before.
+    pub(crate) took: Duration,
     /// The secrets that it may repeat.
     pub(crate) mask: Arc<Mask>,
 }

@@ -181,6 +181,7 @@ impl Transport {
         let sent = http.request(request.method.clone(), url.clone()).headers(headers).timeout(request.timeout);
         let mask = Arc::clone(&self.shared.mask.lock().unwrap_or_else(PoisonError::into_inner));
         let failed = |error| without_response(request.timeout, &error, &mask);
+        let sending = Instant::now();
         let mut response = sent.body(body).send().await.map_err(failed)?;
         if !matches!(request.to, Destination::Foreign(..)) {
             self.remember_instance(&response);
@@ -193,7 +194,7 @@ impl Transport {
         let body = whole(&mut response, request.limit).await.map_err(failed)?;
         let body = body.ok_or_else(|| (ErrorKind::Unreadable(format!("more than {} bytes", request.limit)), None))?;
         let (call, status, quirks) = (shown.to_owned(), status.as_u16(), request.quirks());
-        let response = ApiResponse { call, status, quirks, headers, body, mask };
+        let response = ApiResponse { call, status, quirks, headers, body, took: sending.elapsed(), mask };
         // A gateway or a log-in does not answer 201.
         let is_bare_create = response.status == 201 && response.body.is_empty();
         if request.json && !is_bare_create {

@@ -1,6 +1,8 @@
 //! Models: the list that the NIM proxy serves, and the entities and repositories of adapters (docs/nemo-api.md, Model
 //! entities).
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{Service, V1};
@@ -28,17 +30,18 @@ impl V1 {
         ApiRequest::post(Service::Nim, &["v1", "embeddings"], RequestBody::Json(body))
     }
 
-    /// Sends a model the request of a row, and returns its response.
+    /// Sends a model the request of a row, and returns its response with the time that it took.
     pub(crate) async fn chat(
         &self,
         model: &str,
         kind: EvaluationKind,
         temperature: f64,
         item: &Value,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<(Value, Duration), ApiError> {
         let body = RequestBody::Json(chat_request(model, kind, temperature, item));
         let request = ApiRequest::post(Service::Nim, &["v1", "chat", "completions"], body).download(REPLY_BYTES);
-        self.transport.send(request.answers_json()).await?.json()
+        let response = self.transport.send(request.answers_json()).await?;
+        Ok((response.json()?, response.took))
     }
 
     /// Reports whether the entity of the adapter that a job trained still exists.

@@ -124,7 +124,12 @@ fn every_table_in_markdown_has_the_columns_of_its_header() {
         models: vec![model],
     };
     let mut report = samples::completed();
-    report.cost = Some(crate::report::json::Cost { currency: "USD".into(), teacher_per_1000: Some(1.0), run: None });
+    report.cost = Some(crate::report::json::Cost {
+        currency: "USD".into(),
+        teacher_per_1000: Some(1.0),
+        gpu_hours: None,
+        run: None,
+    });
     report.gold = Some(gold);
     let text = render(&report, &extras(), Form::Markdown).unwrap();
     let lines: Vec<&str> = text.lines().collect();

@@ -88,7 +88,10 @@ pub(crate) struct Cost {
     pub currency: String,
     /// 1,000 requests to the teacher. `None` without its prices, or without tokens in the log.
     pub teacher_per_1000: Option<f64>,
-    /// The GPUs of the candidates. `None` without a price per hour.
+    /// The GPUs of all deployments and trainings of the run.
+    #[serde(default)]
+    pub gpu_hours: Option<f64>,
+    /// These GPUs. `None` without a price per hour.
     pub run: Option<f64>,
 }
 

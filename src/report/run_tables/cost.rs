@@ -33,6 +33,7 @@ pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     }
     page.tone(Tone::Faint, "", &text);
     if let Some((cost, run)) = report.cost.as_ref().and_then(|cost| Some((cost, cost.run?))) {
-        page.plain("", &format!("GPUs of this run: {}", money(run, &cost.currency)));
+        let hours = cost.gpu_hours.unwrap_or_default();
+        page.plain("", &format!("GPUs of this run: {}, {hours:.3} GPU hours", money(run, &cost.currency)));
     }
 }

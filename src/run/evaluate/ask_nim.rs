@@ -43,7 +43,12 @@ async fn row(run: &RunContext, model: &str, kind: EvaluationKind, item: Value) -
             }
         })
         .await?;
+    let (asked, took) = match asked {
+        Ok((answer, took)) => (Ok(answer), Some(took)),
+        Err(refused) => (Err(refused), None),
+    };
     let mut row = EvaluatedRow::of_answer(item, asked.as_ref().unwrap_or(&Value::Null));
+    row.took = took;
     if kind == EvaluationKind::ToolCalling
         && let Ok(answer) = &asked
     {

@@ -322,6 +322,9 @@ fn counted(replies: &Replies<'_>) -> EvaluationFact {
         replies.iter().map(|row| row.and_then(tokens)).sum::<Option<u64>>()
     };
     let silent = |row: &EvaluatedRow| row.output_text.is_none() && row.called.is_empty();
+    let mut times: Vec<f64> =
+        replies.iter().filter_map(|row| Some(row.as_ref()?.took?.as_secs_f64() * 1000.0)).collect();
+    times.sort_by(f64::total_cmp);
     EvaluationFact {
         job: String::new(),
         rows: replies.len() as u64,
@@ -332,6 +335,8 @@ fn counted(replies: &Replies<'_>) -> EvaluationFact {
         scores: std::collections::BTreeMap::new(),
         classes: Vec::new(),
         confusion: None,
+        p50_ms: dataset::nearest_rank(&times, 0.5),
+        p95_ms: dataset::nearest_rank(&times, 0.95),
         prompt_tokens: sum(|row| row.prompt_tokens),
         completion_tokens: sum(|row| row.completion_tokens),
         file: String::new(),

@@ -119,6 +119,7 @@ mod tests {
             cut_off: false,
             prompt_tokens: None,
             completion_tokens: None,
+            took: None,
             scores: BTreeMap::from([(TOOL_METRIC.to_owned(), scores)]),
             error: None,
         }

@@ -33,6 +33,7 @@ use crate::source::rejects::Rejects;
 use read::{InputReader, ReadInput};
 use reread::LineReader;
 use sample::Sample;
+pub(crate) use teacher::nearest_rank;
 pub(crate) use write::{EVAL, TRAIN, VALIDATION};
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ fn read_record(json: &[u8]) -> Result<Value, Reject> {
 }
 
 /// Returns the smallest value that this share of the sorted values does not exceed.
-fn nearest_rank(sorted: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn nearest_rank(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()
 }
