@@ -21,7 +21,7 @@ pub struct Run {
     pub rehearse: bool,
     /// Continue a killed, cancelled, failed or partial run with its own plan [default: the newest such run]
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "",
-          conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set"])]
+          conflicts_with_all = ["logs", "workload", "clients", "since", "until", "only", "plan", "rehearse", "set", "measure_latency"])]
     pub resume: Option<String>,
     /// Wait while another run uses the state directory; without it, exit with code 75
     #[arg(long)]
@@ -38,6 +38,9 @@ pub struct Run {
     /// Append every event of the run to this file, as JSON lines [default: not written]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Measure latency and throughput of each model by a short load, while its NIM is deployed
+    #[arg(long)]
+    pub measure_latency: bool,
     /// Write metrics of the run to this file, in Prometheus' text format, whole or not at all [default: not written]
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,

@@ -24,6 +24,7 @@ mod resolve;
 mod schema;
 mod secret_variables;
 mod service;
+mod teacher;
 pub(crate) mod templates;
 mod time;
 mod values;
@@ -58,6 +59,7 @@ pub(crate) struct Invocation {
     pub until: Option<String>,
     pub only: Vec<String>,
     pub rehearse: bool,
+    pub measure_latency: bool,
     /// The eval set of an earlier run.
     pub eval_set: Option<PathBuf>,
     pub need: Need,

@@ -49,6 +49,11 @@ pub(crate) struct Plan {
     /// The index that gets a document for each run (`logs.elasticsearch.runs_index`). `None`: none does.
     #[serde(default)]
     pub run_index: Option<IndexAt>,
+    /// The latency is measured (`--measure-latency`), that of `teacher` too.
+    #[serde(default)]
+    pub measure_latency: bool,
+    #[serde(default)]
+    pub teacher: Option<TeacherPlan>,
     /// The origin of each value by key path, in the order of `--plan`.
     pub origins: BTreeMap<String, ValueOrigin>,
     /// The verbosity of stderr (`logging_config.level`), which `-v` and `-q` shift.
@@ -316,6 +321,15 @@ pub(crate) struct MlflowPlan {
     pub artifact_location: Option<String>,
     /// Sends what users wrote, too.
     pub texts: bool,
+}
+
+/// The endpoint of the production model (`teacher`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TeacherPlan {
+    pub url: String,
+    pub model_name: String,
+    /// The variable with the API key. `None`: no key is sent.
+    pub key_env: Option<String>,
 }
 
 /// The prices (`cost`), in one currency.

@@ -60,7 +60,7 @@ pub(super) fn plan(
     let candidates = resolver.candidates(invocation, platform.kind);
     resolver.require_candidates(invocation);
     let (judge, text_judge) = resolver.judges(invocation, platform.kind, data.workload_type, &candidates);
-    let icl = resolver.icl(invocation, platform.kind, &candidates);
+    let (icl, teacher) = (resolver.icl(invocation, platform.kind, &candidates), resolver.teacher(invocation));
     resolver.warn_of_env_file();
     resolver.warn_of_older_judge();
     let mlflow = resolver.mlflow(invocation.need);
@@ -90,6 +90,8 @@ pub(super) fn plan(
         cost: cost(&reader),
         mlflow,
         run_index,
+        measure_latency: invocation.measure_latency,
+        teacher,
         log_level,
         origins: reader.origins(),
         warnings,

@@ -109,6 +109,7 @@ pub(crate) const TOP: &[SchemaKey] = &[
     key("limits", KeyType::Section(LIMITS)),
     key("verdict", KeyType::Section(VERDICT)),
     key("cost", KeyType::Section(COST)),
+    key("teacher", KeyType::Section(TEACHER)).nullable(),
     key("icl_config", KeyType::Section(ICL)).nullable(),
     key("llm_judge_config", KeyType::Section(JUDGE)).nullable(),
     key("embedding_nim_config", KeyType::Section(SERVICE)).nullable(),
@@ -242,6 +243,9 @@ const COST: &[SchemaKey] = &[
     key("gpu_hour", range(0.0, false, 1e9, true)),
     key("currency", KeyType::Text(TextForm::Any)),
 ];
+
+const TEACHER: &[SchemaKey] =
+    &[SERVICE_URL, SERVICE_MODEL, key("api_key_env", KeyType::Text(TextForm::Variable)).nullable()];
 
 const TOKEN_PRICES: &[SchemaKey] =
     &[key("input_per_million", range(0.0, true, 1e9, true)), key("output_per_million", range(0.0, true, 1e9, true))];

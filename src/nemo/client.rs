@@ -12,20 +12,20 @@ use super::datasets::{NewDataset, StoredDataset, UploadFile};
 use super::deployments::{Deployment, NewDeployment};
 use super::detect::Dialect;
 use super::embeddings::{self, EmbeddingModel};
-use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, NewEvaluation};
-use super::judge::{self, RemoteJudge};
+use super::evaluation::{EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, NewEvaluation, chat_request};
+use super::judge::{self, RemoteModel};
 use super::removal::Removal;
 use super::secret::Secret;
 use super::stored::Stored;
 use super::training::{NewTrainingConfig, NewTrainingJob, TrainingConfig, TrainingJob, TrainingStatus, TrainingTarget};
-use super::transport::{ApiError, ClientOptions, Transport};
+use super::transport::{ApiError, ApiRequest, ClientOptions, Transport};
 use super::v1::{self, Service};
 use crate::vocabulary::{Generation, PlatformVersion};
 
 /// A client of one platform. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    transport: Transport,
+    pub(super) transport: Transport,
     pin: Option<Generation>,
     namespace: String,
     /// Found out by the first call.
@@ -377,11 +377,21 @@ impl Client {
         temperature: f64,
         item: &Value,
     ) -> Result<(Value, Duration), ApiError> {
-        on!(self, chat(model, kind, temperature, item))
+        let request = self.served_chat(chat_request(model, kind, temperature, item)).await?;
+        let response = self.transport.send(request.answers_json()).await?;
+        Ok((response.json()?, response.took))
+    }
+
+    /// Returns a chat request to a model that the platform serves.
+    pub(super) async fn served_chat(&self, body: Value) -> Result<ApiRequest, ApiError> {
+        Ok(match self.dialect().await? {
+            Dialect::V1(v1) => v1.chat(body),
+            Dialect::Helix(helix) => helix.chat(body),
+        })
     }
 
     /// Sends a short request to a judge, to check that it answers, knows the model and accepts the key.
-    pub async fn probe_judge(&self, judge: &RemoteJudge) -> Result<(), ApiError> {
+    pub async fn probe_judge(&self, judge: &RemoteModel) -> Result<(), ApiError> {
         judge::probe(&self.transport, judge).await
     }
 }

@@ -97,12 +97,12 @@ pub enum JudgeModel {
     /// A model that the platform serves, by its id.
     Served(String),
     /// A model behind an endpoint of its own.
-    Remote(RemoteJudge),
+    Remote(RemoteModel),
 }
 
-/// A judge behind an endpoint of its own.
+/// A chat model behind an endpoint of its own: a judge, or the production model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteJudge {
+pub struct RemoteModel {
     /// The URL that takes chat requests, or its base.
     pub url: String,
     pub model: String,
@@ -110,7 +110,7 @@ pub struct RemoteJudge {
     pub key: Option<Secret>,
 }
 
-impl RemoteJudge {
+impl RemoteModel {
     /// Returns the URL that takes chat requests. The configuration may give it or its base.
     pub(super) fn chat_url(&self) -> String {
         let base = self.url.trim_end_matches('/');
@@ -119,7 +119,7 @@ impl RemoteJudge {
 }
 
 /// Sends a short request to a judge, to check that it answers, knows the model and accepts the key.
-pub(super) async fn probe(transport: &Transport, judge: &RemoteJudge) -> Result<(), ApiError> {
+pub(super) async fn probe(transport: &Transport, judge: &RemoteModel) -> Result<(), ApiError> {
     let shown = judge.chat_url();
     let url = Url::parse(&shown)
         .map_err(|_| ApiError::new(format!("POST {shown}"), ErrorKind::Options("not a URL".to_owned()), None))?;
@@ -182,7 +182,7 @@ mod tests {
     fn a_base_and_a_chat_url_are_the_same() {
         for url in ["https://h/v1", "https://h/v1/", "https://h/v1/chat/completions", "https://h/v1/chat/completions/"]
         {
-            let judge = RemoteJudge { url: url.to_owned(), model: "m".into(), key: None };
+            let judge = RemoteModel { url: url.to_owned(), model: "m".into(), key: None };
             assert_eq!(judge.chat_url(), "https://h/v1/chat/completions");
         }
     }

@@ -22,6 +22,7 @@ mod status;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod timed_reply;
 mod training;
 mod transport;
 mod v1;
@@ -35,11 +36,12 @@ pub use evaluation::{
     EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation,
     TOOL_METRIC,
 };
-pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, MOST_ALIKE, RemoteJudge};
+pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, MOST_ALIKE, RemoteModel};
 pub use removal::Removal;
 pub use secret::Secret;
 pub use status::JobStatus;
 pub use stored::{Stored, StoredKind};
+pub use timed_reply::{ChatModel, TimedReply};
 pub use training::{
     Hyperparameters, NewTrainingConfig, NewTrainingJob, StoredTrainingOption, TrainingConfig, TrainingJob,
     TrainingOption, TrainingStatus, TrainingTarget,

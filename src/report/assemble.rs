@@ -6,14 +6,15 @@ use anyhow::Context as _;
 
 use super::cost;
 use super::json::{
-    Candidate, Comparison, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, Report, SCHEMA, Training, Usage,
-    Verdict,
+    Candidate, Comparison, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, MeasuredTeacher, Report, SCHEMA,
+    Training, Usage, Verdict,
 };
 use crate::config::plan::{Plan, ServicePlace};
 use crate::run::gates::JUDGED;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, MANIFEST, ModelVariant,
-    PLATFORM_VERSION, TrainingFact, UNSENT, WARNINGS, candidate_key, evaluation_key, training_key,
+    CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, LatencyFact, MANIFEST, ModelVariant,
+    PLATFORM_VERSION, TEACHER_LATENCY, TrainingFact, UNSENT, WARNINGS, candidate_key, evaluation_key, latency_key,
+    training_key,
 };
 use crate::run::{gpu_time, liveness};
 use crate::source::dataset::Manifest;
@@ -38,7 +39,9 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
     let mut candidates: Vec<Candidate> = candidates.collect::<anyhow::Result<_>>()?;
     let gpu_hours = gpu_time::seconds(store, row, &plan, state)? / 3600.0;
-    let cost = cost::of_run(&plan.cost, manifest.as_ref(), gpu_hours);
+    let teacher = measured_teacher(store, row, &plan)?;
+    let told = cost::teacher(manifest.as_ref(), teacher.as_ref());
+    let cost = cost::of_run(&plan.cost, told.as_ref(), gpu_hours);
     enter_costs(&plan, cost.as_ref(), &mut candidates);
     let warnings = warnings(store, row, &plan, manifest.as_ref(), concluded)?;
     let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
@@ -62,6 +65,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         judge: manifest.as_ref().and_then(|manifest| judge(&plan, manifest)),
         data: manifest,
         candidates,
+        teacher,
         cost,
         floor: store.fact(&row.id, FLOOR)?.map(evaluation),
         comparisons,
@@ -133,7 +137,8 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
     let training: Option<TrainingFact> = store.fact(&row.id, &training_key(model))?;
     let evaluation = |which| -> anyhow::Result<Option<Evaluation>> {
         let fact: Option<EvaluationFact> = store.fact(&row.id, &evaluation_key(model, which))?;
-        Ok(fact.map(evaluation))
+        let load: Option<LatencyFact> = store.fact(&row.id, &latency_key(model, which))?;
+        Ok(fact.map(|fact| under_load(evaluation(fact), load)))
     };
     let state = match fact.as_ref().map_or(CandidateState::Waiting, |fact| fact.state) {
         // A state that only a process could end.
@@ -184,8 +189,31 @@ fn evaluation(fact: EvaluationFact) -> Evaluation {
         scores: fact.scores,
         classes: fact.classes,
         confusion: fact.confusion,
+        latency: Vec::new(),
         usage,
     }
+}
+
+/// Adds what a load has shown. Its lone requests stand for the latency, whoever asked for the rows of the evaluation.
+fn under_load(mut evaluation: Evaluation, load: Option<LatencyFact>) -> Evaluation {
+    let Some(load) = load else { return evaluation };
+    if let Some(alone) = load.alone() {
+        let usage = evaluation.usage.get_or_insert_default();
+        (usage.p50_ms, usage.p95_ms) = (alone.p50_ms, alone.p95_ms);
+    }
+    evaluation.latency = load.steps;
+    evaluation
+}
+
+fn measured_teacher(store: &Store, row: &RunRow, plan: &Plan) -> anyhow::Result<Option<MeasuredTeacher>> {
+    let fact: Option<LatencyFact> = store.fact(&row.id, TEACHER_LATENCY)?;
+    Ok(plan.teacher.as_ref().zip(fact).map(|(teacher, fact)| MeasuredTeacher {
+        model: teacher.model_name.clone(),
+        latency: fact.steps,
+        usage_rows: fact.usage_rows,
+        prompt_tokens: fact.prompt_tokens,
+        completion_tokens: fact.completion_tokens,
+    }))
 }
 
 fn seconds(row: &RunRow, state: RunState) -> Option<f64> {

@@ -1,21 +1,40 @@
 //! The money of a run, and what the teacher and the models took of time and tokens: prices of the configuration times the
 //! tokens of the log, and times the hours on GPUs.
 
-use super::json::{Candidate, Cost, Evaluation, Report, Usage};
+use super::json::{Candidate, Cost, Evaluation, MeasuredTeacher, Report, Usage};
 use super::text::count;
 use crate::config::plan::CostPlan;
+use crate::run::outcome::LoadStep;
 use crate::source::dataset::{Manifest, TeacherUsage};
 
 /// The columns of [`rows`].
 pub(super) const COLUMNS: [&str; 8] =
     ["model", "tokens in", "tokens out", "p50", "p95", "cost of 1,000", "saving", "breaks even at"];
 
+/// The columns of [`load_rows`].
+pub(super) const LOAD_COLUMNS: [&str; 8] =
+    ["model", "at once", "replies", "failed", "first token", "p50", "p95", "per second"];
+
+/// Returns what is known of the teacher: as it was measured, and where it was not, as it was logged.
+pub(super) fn teacher(manifest: Option<&Manifest>, measured: Option<&MeasuredTeacher>) -> Option<TeacherUsage> {
+    let logged = manifest.and_then(|manifest| manifest.teacher);
+    let Some(measured) = measured else { return logged };
+    let mut usage = logged.unwrap_or_default();
+    if let Some(alone) = measured.latency.iter().find(|step| step.at_once == 1) {
+        (usage.latency_rows, usage.p50_ms, usage.p95_ms) = (alone.replies, alone.p50_ms, alone.p95_ms);
+    }
+    if measured.usage_rows > 0 {
+        usage.usage_rows = measured.usage_rows;
+        (usage.prompt_tokens, usage.completion_tokens) = (measured.prompt_tokens, measured.completion_tokens);
+    }
+    Some(usage).filter(|usage| *usage != TeacherUsage::default())
+}
+
 /// Counts what the teacher and the run cost. `None` without prices.
-pub(super) fn of_run(plan: &CostPlan, manifest: Option<&Manifest>, gpu_hours: f64) -> Option<Cost> {
+pub(super) fn of_run(plan: &CostPlan, teacher: Option<&TeacherUsage>, gpu_hours: f64) -> Option<Cost> {
     if plan.teacher.is_none() && plan.gpu_hour.is_none() {
         return None;
     }
-    let teacher = manifest.and_then(|manifest| manifest.teacher.as_ref());
     Some(Cost {
         currency: plan.currency.clone(),
         teacher_per_1000: teacher.and_then(|usage| of_teacher(plan, usage)),
@@ -31,12 +50,15 @@ fn of_teacher(plan: &CostPlan, usage: &TeacherUsage) -> Option<f64> {
     (usage.usage_rows > 0).then(|| money / 1e6 / usage.usage_rows as f64 * 1000.0)
 }
 
-/// Enters the cost of a model that is served on so many GPUs and answered the eval set at the pace of its evaluation.
+/// Enters the cost of a model that is served on so many GPUs and answers at the best pace of its load, or else at the pace of
+/// its evaluation.
 pub(super) fn enter(plan: &CostPlan, cost: &Cost, evaluation: &mut Evaluation, gpus: u32) {
     let Some(per_hour) = plan.gpu_hour.map(|price| price * f64::from(gpus)) else { return };
     let mut usage = evaluation.usage.unwrap_or_default();
-    let pace = evaluation.seconds.zip(evaluation.rows).filter(|(_, rows)| *rows > 0);
-    usage.cost_per_1000 = pace.map(|(seconds, rows)| per_hour * seconds / 3600.0 / rows as f64 * 1000.0);
+    let evaluated = evaluation.seconds.zip(evaluation.rows).filter(|(_, rows)| *rows > 0);
+    let evaluated = evaluated.map(|(seconds, rows)| seconds / rows as f64);
+    let under_load = best(&evaluation.latency).map(|step| 1.0 / step.per_second);
+    usage.cost_per_1000 = under_load.or(evaluated).map(|seconds| per_hour * seconds / 3600.0 * 1000.0);
     if let Some(teacher) = cost.teacher_per_1000.filter(|teacher| *teacher > 0.0) {
         usage.saving = usage.cost_per_1000.map(|cost| 1.0 - cost / teacher);
         usage.break_even_per_hour = Some(per_hour / teacher * 1000.0);
@@ -44,11 +66,46 @@ pub(super) fn enter(plan: &CostPlan, cost: &Cost, evaluation: &mut Evaluation, g
     evaluation.usage = Some(usage);
 }
 
+/// Returns the step with the most replies per second.
+fn best(steps: &[LoadStep]) -> Option<&LoadStep> {
+    steps.iter().max_by(|a, b| a.per_second.total_cmp(&b.per_second))
+}
+
+/// Returns the steps of each load, as texts; or of each load the first and the best step.
+pub(super) fn load_rows(report: &Report, all: bool) -> Vec<[String; 8]> {
+    let teacher = report.teacher.iter().map(|one| (format!("{}, teacher", one.model), &one.latency));
+    let models = report.candidates.iter().flat_map(|one| {
+        let evaluations = one.evaluations.all().into_iter();
+        evaluations.map(|(which, evaluation)| (format!("{}, {which}", one.model), &evaluation.latency))
+    });
+    let mut rows = Vec::new();
+    for (name, steps) in teacher.chain(models) {
+        let best = best(steps).map(|step| step.at_once);
+        let shown = steps.iter().filter(|step| all || step.at_once == 1 || Some(step.at_once) == best);
+        rows.extend(shown.map(|step| load_row(&name, step)));
+    }
+    rows
+}
+
+fn load_row(name: &str, step: &LoadStep) -> [String; 8] {
+    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0} ms"));
+    [
+        name.to_owned(),
+        step.at_once.to_string(),
+        count(step.replies),
+        count(step.failed),
+        ms(step.first_token_p50_ms),
+        ms(step.p50_ms),
+        ms(step.p95_ms),
+        format!("{:.1}", step.per_second),
+    ]
+}
+
 /// Returns what the teacher and the last evaluation of each candidate took, as texts.
 pub(super) fn rows(report: &Report) -> Vec<[String; 8]> {
     let currency = report.cost.as_ref().map_or("", |cost| &cost.currency);
-    let teacher = report.data.as_ref().and_then(|data| data.teacher);
-    let teacher = teacher.map(|told| {
+    let measured = report.teacher.as_ref().is_some_and(|teacher| !teacher.latency.is_empty());
+    let teacher = teacher(report.data.as_ref(), report.teacher.as_ref()).map(|told| {
         let usage = Usage {
             p50_ms: told.p50_ms,
             p95_ms: told.p95_ms,
@@ -57,7 +114,12 @@ pub(super) fn rows(report: &Report) -> Vec<[String; 8]> {
             cost_per_1000: report.cost.as_ref().and_then(|cost| cost.teacher_per_1000),
             ..Usage::default()
         };
-        row("teacher, as logged".to_owned(), &usage, told.usage_rows, currency)
+        row(
+            if measured { "teacher, measured" } else { "teacher, as logged" }.to_owned(),
+            &usage,
+            told.usage_rows,
+            currency,
+        )
     });
     let candidate = |one: &Candidate| {
         let last = one.evaluations.last()?;
@@ -111,7 +173,7 @@ mod tests {
             ..TeacherUsage::default()
         });
         report.candidates.truncate(1);
-        let cost = of_run(&plan, report.data.as_ref(), 2.0 / 3.0).unwrap();
+        let cost = of_run(&plan, teacher(report.data.as_ref(), None).as_ref(), 2.0 / 3.0).unwrap();
         assert!((cost.teacher_per_1000.unwrap() - 2.3).abs() < 1e-12 && (cost.run.unwrap() - 2.0).abs() < 1e-12);
         let evaluation = report.candidates[0].evaluations.customized.as_mut().unwrap();
         (evaluation.seconds, evaluation.rows) = (Some(36.0), Some(100));

@@ -8,6 +8,7 @@ use super::text::{Tone, count, duration};
 use crate::config::plan::{Plan, ServicePlace, ValueOrigin, ValueSource};
 use crate::run::check::Findings;
 use crate::run::gpus::{Budget, Mode};
+use crate::run::latency::load;
 use crate::source::dataset::Manifest;
 use crate::vocabulary::{Generation, PlatformKind};
 
@@ -38,6 +39,8 @@ pub(crate) struct PlanReport {
     pub seconds: Option<f64>,
     /// `None` when no judge is asked.
     pub judge: Option<PlannedJudge>,
+    /// `None` unless the latency is measured.
+    pub latency: Option<PlannedLatency>,
     pub values: Vec<PlannedValue>,
     pub warnings: Vec<String>,
 }
@@ -74,6 +77,17 @@ pub(crate) struct PlannedJudge {
     pub url: Option<String>,
     /// The run uses a NIM that the operator has deployed.
     pub adopted: bool,
+}
+
+/// The measurement of latency.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlannedLatency {
+    /// The most requests to each model.
+    pub requests: usize,
+    /// The longest time that a NIM is kept for the load on one model, in seconds.
+    pub seconds: u64,
+    /// The production model behind its endpoint. `None`: its latency is that of the logs.
+    pub teacher: Option<String>,
 }
 
 /// A value of the configuration with its origin.
@@ -139,6 +153,11 @@ impl PlanReport {
                 },
                 adopted: findings.adopted.contains(&judge.model_name),
             }),
+            latency: plan.measure_latency.then(|| PlannedLatency {
+                requests: load::most_requests(),
+                seconds: load::BOUNDS.whole.as_secs(),
+                teacher: plan.teacher.as_ref().map(|teacher| teacher.model_name.clone()),
+            }),
             values: plan.origins.iter().map(value).collect(),
             warnings: warnings.cloned().collect(),
         }
@@ -188,6 +207,18 @@ impl PlanReport {
                 (None, false) => format!("local, GPUs for the whole run: {}", judge.gpus),
             };
             page.plain("", &format!("judge of the tool calls: {}, {place}", judge.model));
+        }
+        if let Some(latency) = &self.latency {
+            let PlannedLatency { requests, seconds, teacher } = latency;
+            let also = teacher.as_ref().map_or_else(String::new, |teacher| format!(", and to {teacher}"));
+            page.plain(
+                "",
+                &format!(
+                    "latency: up to {requests} requests to each base and customized model after its evaluations, which keeps its \
+                     NIM for at most {} longer for each{also}",
+                    duration(*seconds as f64)
+                ),
+            );
         }
         self.write_candidates(&mut page);
         page.title("values");

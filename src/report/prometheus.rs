@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::cost;
 use super::json::{Candidate, Evaluation, Report};
 use crate::vocabulary::RunState;
 
@@ -56,14 +57,14 @@ fn of_run<'a>(metrics: &mut Metrics<'a>, report: &'a Report, workload: &'a str) 
         add("dfwfd_label_drift", help, Some(mix.distance));
         add("dfwfd_label_drift_p", "p value of that distance, by a chi-squared test.", Some(mix.p));
     }
-    let Some(data) = &report.data else { return };
-    if let Some(teacher) = &data.teacher {
-        let help = "Latency of the teacher on the eval set, as logged.";
+    if let Some(teacher) = cost::teacher(report.data.as_ref(), report.teacher.as_ref()) {
+        let help = "Latency of the teacher on the eval set, as measured or else as logged.";
         for (percentile, ms) in [("50", teacher.p50_ms), ("95", teacher.p95_ms)] {
             let labels = vec![("workload", workload), ("percentile", percentile)];
             metrics.add("dfwfd_teacher_latency_seconds", help, labels, ms.map(|ms| ms / 1000.0));
         }
     }
+    let Some(data) = &report.data else { return };
     let rejected = data.rejected.values().sum();
     for (part, records) in [
         ("read", data.read),
@@ -112,6 +113,16 @@ fn of_evaluation<'a>(metrics: &mut Metrics<'a>, [workload, model, which]: [&'a s
         let labels = labels(Some(("percentile", percentile)));
         metrics.add("dfwfd_latency_seconds", "Latency of a reply.", labels, ms.map(|ms| ms / 1000.0));
     }
+    let alone = one.latency.iter().find(|step| step.at_once == 1);
+    for (percentile, ms) in
+        [("50", alone.and_then(|step| step.first_token_p50_ms)), ("95", alone.and_then(|step| step.first_token_p95_ms))]
+    {
+        let labels = labels(Some(("percentile", percentile)));
+        let help = "Time to the first token of a reply, one request at a time.";
+        metrics.add("dfwfd_first_token_seconds", help, labels, ms.map(|ms| ms / 1000.0));
+    }
+    let most = one.latency.iter().map(|step| step.per_second).reduce(f64::max);
+    metrics.add("dfwfd_replies_per_second", "The most replies per second under load.", labels(None), most);
     for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
         let labels = labels(Some(("kind", kind)));
         metrics.add("dfwfd_evaluation_tokens", "Tokens of the evaluation.", labels, tokens.map(|n| n as f64));

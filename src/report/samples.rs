@@ -64,6 +64,7 @@ fn evaluation(right: u64, odd: bool) -> Evaluation {
         classes: strict.classes,
         confusion: Some(strict.confusion),
         usage: None,
+        latency: Vec::new(),
     }
 }
 
@@ -144,6 +145,7 @@ pub(super) fn completed() -> Report {
         comparisons: Vec::new(),
         verdict: None,
         floor: None,
+        teacher: None,
         cost: None,
         drift: None,
         gold: None,
@@ -173,6 +175,7 @@ fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
         classes: Vec::new(),
         confusion: None,
         usage: None,
+        latency: Vec::new(),
     }
 }
 

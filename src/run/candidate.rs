@@ -7,8 +7,8 @@ use super::context::RunContext;
 use super::deploy::{self, NimSpec};
 use super::gpus::{Lease, Share};
 use super::leases::{self, Leases};
-use super::outcome::{ModelVariant, is_all_evaluated};
-use super::{base_model, customize, evaluate};
+use super::outcome::{ModelVariant, is_done};
+use super::{base_model, customize, evaluate, latency};
 use crate::config::plan::Candidate;
 
 /// The adapter of a candidate, once it is trained. It is closed without one if the training fails.
@@ -24,7 +24,7 @@ struct NoAdapter;
 /// # Errors
 /// When a step fails. Steps that run side by side are all awaited first: a create in flight is never dropped.
 pub(super) async fn drive(run: &RunContext, candidate: &Candidate, leases: &mut Leases) -> anyhow::Result<()> {
-    if is_all_evaluated(&run.store, &run.id, &run.plan, candidate)? {
+    if is_done(&run.store, &run.id, &run.plan, candidate)? {
         return Ok(());
     }
     let Leases { nim, training, .. } = leases;
@@ -82,9 +82,13 @@ async fn serve(
     };
     let base = Box::pin(evaluate_base(run, candidate, ModelVariant::Base));
     let icl = Box::pin(evaluate_base(run, candidate, ModelVariant::Icl));
-    let customized = Box::pin(evaluate_customized(run, candidate, trained));
+    let customized = Box::pin(evaluate_customized(run, candidate, trained.clone()));
     let (base, icl, customized) = tokio::join!(base, icl, customized);
-    let evaluated = base.and(icl).and(customized);
+    let mut evaluated = base.and(icl).and(customized);
+    if evaluated.is_ok() {
+        let adapter = trained.and_then(|trained| trained.borrow().clone());
+        evaluated = Box::pin(latency::of_candidate(run, candidate, adapter)).await;
+    }
     if evaluated.is_err() {
         // The end of the run releases everything.
         run.stop.check()?;

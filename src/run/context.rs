@@ -52,6 +52,8 @@ pub(crate) struct RunContext {
     pub judge_key: Option<Secret>,
     /// The key of a remote embedding model.
     pub embedding_key: Option<Secret>,
+    /// The key of the production model's endpoint.
+    pub teacher_key: Option<Secret>,
     /// When this process began to work on the run, in ms UTC.
     pub started_ms: i64,
     /// `user@host`.

@@ -164,6 +164,8 @@ pub enum Step {
     /// Waits until the NIM serves the adapter.
     Adapter,
     CustomizedEvaluation,
+    /// Measures the latency of what the NIM serves, or of the teacher.
+    Latency,
     /// Releases the NIM.
     Undeploy,
     /// Releases what is still held.
@@ -186,6 +188,7 @@ impl Step {
             Step::Train => "train",
             Step::Adapter => "load adapter",
             Step::CustomizedEvaluation => "evaluate customized",
+            Step::Latency => "measure latency",
             Step::Undeploy => "undeploy",
             Step::Release => "release",
         }

@@ -12,7 +12,7 @@ use super::outcome::{MANIFEST, is_all_evaluated};
 use crate::config::plan::{Candidate, JudgePlan, LocalService, Plan, ServicePlace};
 use crate::data::options::TypeChoice;
 use crate::data::workload_type::WorkloadType;
-use crate::nemo::{Client, JudgeModel, RemoteJudge, Secret};
+use crate::nemo::{Client, JudgeModel, RemoteModel, Secret};
 use crate::source::dataset::Manifest;
 use crate::vocabulary::PlatformKind;
 
@@ -57,9 +57,9 @@ impl JudgeWithKey<'_> {
         })
     }
 
-    fn remote(&self) -> Option<RemoteJudge> {
+    fn remote(&self) -> Option<RemoteModel> {
         let ServicePlace::Remote { url, .. } = &self.judge.place else { return None };
-        Some(RemoteJudge { url: url.clone(), model: self.judge.model_name.clone(), key: self.key.cloned() })
+        Some(RemoteModel { url: url.clone(), model: self.judge.model_name.clone(), key: self.key.cloned() })
     }
 }
 

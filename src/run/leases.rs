@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::context::RunContext;
 use super::event::EventKind;
 use super::gpus::{Claim, Lease, Share};
-use super::outcome::is_all_evaluated;
+use super::outcome::is_done;
 use super::{customize, deploy, schedule};
 use crate::config::plan::Candidate;
 use crate::store::{Resource, ResourceKind};
@@ -99,7 +99,7 @@ pub(super) async fn first_leases(run: &RunContext, candidates: &[&Candidate]) ->
 
 /// Returns what a candidate begins with. `None` if it is evaluated.
 async fn first_share(run: &RunContext, candidate: &Candidate) -> anyhow::Result<Option<Share>> {
-    if is_all_evaluated(&run.store, &run.id, &run.plan, candidate)? {
+    if is_done(&run.store, &run.id, &run.plan, candidate)? {
         return Ok(None);
     }
     let trains = candidate.customizer.is_some() && !customize::is_trained(run, candidate).await?;

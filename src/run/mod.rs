@@ -24,6 +24,7 @@ pub(crate) mod gpus;
 mod hold;
 mod job;
 pub(crate) mod judge;
+pub(crate) mod latency;
 mod leases;
 pub(crate) mod leftovers;
 pub(crate) mod liveness;
@@ -148,7 +149,12 @@ async fn flywheel(run: &Arc<RunContext>) -> Vec<anyhow::Result<()>> {
             ends.push(end.unwrap_or_else(|error| Err(anyhow::anyhow!("a candidate's task ended early: {error}"))));
         }
     };
-    tokio::join!(candidates, floor::measure(run));
+    let others = async {
+        floor::measure(run).await;
+        // Not beside the floor, which takes all cores.
+        latency::of_teacher(run).await;
+    };
+    tokio::join!(candidates, others);
     ends
 }
 

@@ -37,6 +37,9 @@ pub(crate) const DFWFD_VERSION: &str = "dfwfd-version";
 /// The key of the counts of the eval rows with examples.
 pub(crate) const EXAMPLES: &str = "examples";
 
+/// The key of the latency of the production model.
+pub(crate) const TEACHER_LATENCY: &str = "latency/teacher";
+
 /// The key of the manifest of the datasets.
 pub(crate) const MANIFEST: &str = "manifest";
 
@@ -56,6 +59,11 @@ pub(crate) fn training_key(model: &str) -> String {
 /// Returns the key of an evaluation of a candidate.
 pub(crate) fn evaluation_key(model: &str, variant: ModelVariant) -> String {
     format!("evaluation/{model}/{}", variant.as_str())
+}
+
+/// Returns the key of the latency of what a candidate's NIM serves.
+pub(crate) fn latency_key(model: &str, variant: ModelVariant) -> String {
+    format!("latency/{model}/{}", variant.as_str())
 }
 
 /// Returns the key of the mark that the operator has deployed the NIM of a model.
@@ -167,6 +175,48 @@ pub(crate) struct EvaluationFact {
     pub file: String,
 }
 
+/// The replies to so many requests at once.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LoadStep {
+    pub at_once: u32,
+    /// The replies that came.
+    pub replies: u64,
+    /// The requests that no reply came to.
+    pub failed: u64,
+    pub seconds: f64,
+    /// Replies per second.
+    pub per_second: f64,
+    pub p50_ms: Option<f64>,
+    pub p95_ms: Option<f64>,
+    /// The median time to the first token. `None` if the server does not stream.
+    pub first_token_p50_ms: Option<f64>,
+    pub first_token_p95_ms: Option<f64>,
+}
+
+/// A model under a short load.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LatencyFact {
+    pub steps: Vec<LoadStep>,
+    /// The replies that told their tokens, and these tokens.
+    pub usage_rows: u64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    /// Why it ended early.
+    pub failure: Option<String>,
+}
+
+impl LatencyFact {
+    /// Returns the step with one request at a time: how long a lone user waits.
+    pub(crate) fn alone(&self) -> Option<&LoadStep> {
+        self.steps.iter().find(|step| step.at_once == 1)
+    }
+
+    /// Returns the replies per second of the best step.
+    pub(crate) fn most_per_second(&self) -> Option<f64> {
+        self.steps.iter().map(|step| step.per_second).reduce(f64::max)
+    }
+}
+
 /// Two models compared on the same rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ComparisonFact {
@@ -254,6 +304,20 @@ pub(crate) struct GoldModel {
     pub disagreements: u64,
     /// The share of these rows on which it agrees with people. `None` without such a row.
     pub right: Option<Estimate>,
+}
+
+/// Tells whether a candidate needs its NIM no more: all evaluations are done, and the latency is measured if that is planned.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn is_done(store: &Store, run: &str, plan: &Plan, candidate: &Candidate) -> anyhow::Result<bool> {
+    let measured = [ModelVariant::Base, ModelVariant::Customized].into_iter().filter(|_| plan.measure_latency);
+    for variant in measured.filter(|variant| variant.is_planned(plan, candidate)) {
+        if store.fact::<LatencyFact>(run, &latency_key(&candidate.model_name, variant))?.is_none() {
+            return Ok(false);
+        }
+    }
+    is_all_evaluated(store, run, plan, candidate)
 }
 
 /// Tells whether all evaluations of a candidate are done.

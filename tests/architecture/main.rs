@@ -40,6 +40,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "run::across",
             "run::event",
             "run::gpu_time",
+            "run::latency",
             "run::outcome",
             "run::rows",
             "run::gates",

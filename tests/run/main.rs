@@ -20,6 +20,7 @@ mod faults;
 mod icl;
 mod judge;
 mod kills;
+mod latency;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod makespan;

@@ -80,9 +80,8 @@ pub(super) fn begin(
     }
     store.remember(&id, outcome::BUDGET, &budget)?;
     store.remember(&id, outcome::PLATFORM_VERSION, &findings.version)?;
-    let expected = estimate::of(Some(&store), platform.kind, rehearsal, &plan.candidates)?;
     let context = RunContext {
-        expected,
+        expected: estimate::of(Some(&store), platform.kind, rehearsal, &plan.candidates)?,
         events: EventStream::new(&id, events::sink(&views)),
         id,
         nemo: platform.nemo.clone(),
@@ -96,6 +95,7 @@ pub(super) fn begin(
         repository_tokens: repository_tokens(&plan),
         judge_key: keys.judge,
         embedding_key: keys.embedding,
+        teacher_key: keys.teacher,
         started_ms: now_ms(),
         owner,
         dir,
@@ -104,8 +104,8 @@ pub(super) fn begin(
         plan,
         rehearsal,
     };
-    let (context, resumed, warnings) = (Arc::new(context), resumed.is_some(), findings.warnings);
-    Ok(Prepared { context, resumed, warnings, views, state_dir, platform, lock })
+    let (context, warnings) = (Arc::new(context), findings.warnings);
+    Ok(Prepared { context, resumed: resumed.is_some(), warnings, views, state_dir, platform, lock })
 }
 
 /// Returns the tokens of the repositories that base models are made from, by the name of the model.

@@ -73,6 +73,7 @@ pub(super) fn connect(plan: &Plan, budget: &Budget) -> anyhow::Result<Platform> 
 pub(super) struct ServiceKeys {
     pub(super) judge: Option<Secret>,
     pub(super) embedding: Option<Secret>,
+    pub(super) teacher: Option<Secret>,
 }
 
 /// Returns the keys of remote models. One in the configuration is read from there again, because a run keeps no secret.
@@ -91,5 +92,7 @@ pub(super) fn service_keys(plan: &Plan, global: &Global) -> anyhow::Result<Servi
     if embedding.is_none() && plan.embedding().is_some_and(|embedding| is_written(&embedding.place)) {
         return Err(missing("the embedding model", "EMB_API_KEY").into());
     }
-    Ok(ServiceKeys { judge: judge.map(Secret::new), embedding: embedding.map(Secret::new) })
+    let teacher = plan.teacher.as_ref().and_then(|teacher| teacher.key_env.as_deref());
+    let teacher = teacher.and_then(|name| environment.get(name)).map(Secret::new);
+    Ok(ServiceKeys { judge: judge.map(Secret::new), embedding: embedding.map(Secret::new), teacher })
 }

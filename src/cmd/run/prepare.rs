@@ -29,6 +29,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     let mut invocation = eval_set::resolve(invocation, args.eval_set.as_deref())?;
     invocation.only.clone_from(&args.only);
     invocation.rehearse = args.rehearse;
+    invocation.measure_latency = args.measure_latency;
     let plan = new_plan(global, args, &invocation)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
         warn(plan, ui);

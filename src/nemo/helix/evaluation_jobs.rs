@@ -7,7 +7,7 @@ use super::jobs::{JobService, status_of};
 use super::{Helix, delete_named, names, path};
 use crate::nemo::EVALUATION_TEMPERATURE;
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
-use crate::nemo::judge::{JUDGE_SCORE, JudgeModel, RemoteJudge};
+use crate::nemo::judge::{JUDGE_SCORE, JudgeModel, RemoteModel};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, read_json};
@@ -153,7 +153,7 @@ impl Helix {
 
     /// Stores the key of the judge for the time of the job. One of an earlier try may be an old key, so it is replaced.
     async fn keep_judge_key(&self, new: &NewEvaluation) -> Result<(), ApiError> {
-        let Some(JudgeModel::Remote(RemoteJudge { key: Some(key), .. })) = &new.judge else { return Ok(()) };
+        let Some(JudgeModel::Remote(RemoteModel { key: Some(key), .. })) = &new.judge else { return Ok(()) };
         let secret = judge_secret(&names::of_description(&new.description));
         match self.create_secret(&new.namespace, &secret, key).await {
             Err(error) if error.already_exists() || error.may_have_been_accepted() => {

@@ -1,15 +1,12 @@
 //! Results of evaluation jobs (docs/helix-api.md, Evaluation results).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::evaluation_jobs::MAX_TOKENS;
 use super::{Helix, PLATFORM, eval_rows, names, path};
-use crate::nemo::evaluation::{
-    EvaluatedRow, EvaluationKind, EvaluationScores, MetricScores, TOOL_METRIC, chat_request,
-};
+use crate::nemo::evaluation::{EvaluatedRow, EvaluationScores, MetricScores, TOOL_METRIC};
 use crate::nemo::judge::JUDGE_METRIC;
 use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, RequestBody, read_json};
 
@@ -66,20 +63,11 @@ fn read_row(row: &Value) -> EvaluatedRow {
 }
 
 impl Helix {
-    /// Sends a model the request of a row, and returns its response with the time that it took.
-    pub(crate) async fn chat(
-        &self,
-        model: &str,
-        kind: EvaluationKind,
-        temperature: f64,
-        item: &Value,
-    ) -> Result<(Value, Duration), ApiError> {
+    /// Returns a request for a chat reply.
+    pub(crate) fn chat(&self, mut body: Value) -> ApiRequest {
         let gateway = path("inference-gateway", &self.workspace, &["openai", "-", "v1", "chat", "completions"]);
-        let mut body = chat_request(model, kind, temperature, item);
         body["max_tokens"] = json!(MAX_TOKENS);
-        let request = ApiRequest::post(PLATFORM, &gateway, RequestBody::Json(body)).download(RESULT_BYTES);
-        let response = self.transport.send(request.answers_json()).await?;
-        Ok((response.json()?, response.took))
+        ApiRequest::post(PLATFORM, &gateway, RequestBody::Json(body)).download(RESULT_BYTES)
     }
 
     async fn result(&self, id: &str, name: &str) -> Result<ApiResponse, ApiError> {

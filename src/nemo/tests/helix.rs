@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 
 use super::{Fake, Reply, Seen, missing, ok, reply};
-use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluation, RemoteJudge, Removal, Secret};
+use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluation, RemoteModel, Removal, Secret};
 use crate::vocabulary::Generation;
 
 /// Answers as Helix does to what finds out the generation, and otherwise by `script`.
@@ -194,7 +194,7 @@ async fn the_key_of_a_judge_is_stored_for_the_time_of_the_job() {
         _ => missing(),
     })
     .await;
-    let judge = RemoteJudge { url: "https://h/v1".into(), model: "j".into(), key: Some(Secret::new("s3cr3t")) };
+    let judge = RemoteModel { url: "https://h/v1".into(), model: "j".into(), key: Some(Secret::new("s3cr3t")) };
     let new = NewEvaluation {
         namespace: "w".into(),
         description: "e (me@here)".into(),

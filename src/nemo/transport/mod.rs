@@ -23,4 +23,6 @@ pub use options::{BaseUrls, ClientOptions};
 pub use refusal::Refusal;
 pub(super) use request::{ApiRequest, Destination, Endpoint};
 pub(super) use response::ApiResponse;
+#[cfg(test)]
+pub(super) use response::Arrival;
 pub(super) use send::Transport;

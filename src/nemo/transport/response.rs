@@ -1,7 +1,7 @@
 //! The outcome of one try: a successful response, or the reason why there is none.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -21,6 +21,15 @@ const ERROR_BYTES: usize = 64 << 10;
 /// The outcome of one try: a response, or the failure with its innermost reason.
 pub(crate) type Try = Result<ApiResponse, (ErrorKind, Option<Cause>)>;
 
+/// A piece of a body that has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// The bytes of the body that were there then.
+    pub(crate) bytes: usize,
+    /// Since the request was sent.
+    pub(crate) after: Duration,
+}
+
 /// A successful response.
 pub(crate) struct ApiResponse {
     /// Method and URL of the request.
@@ -29,6 +38,8 @@ pub(crate) struct ApiResponse {
     pub(crate) quirks: Quirks,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// How much of the body had come at which time.
+    pub(crate) arrivals: Vec<Arrival>,
     /// From sending the request to the last byte, without the tries before.
     pub(crate) took: Duration,
     /// The secrets that it may repeat.
@@ -95,7 +106,7 @@ pub(crate) async fn refusal(response: &mut Response, mask: &Mask) -> Refusal {
     let location = header(LOCATION.as_str()).filter(|_| status.is_redirection());
     let message = header("x-error-message");
     // The status decides. A body that breaks off or is too long costs only its message.
-    let body = whole(response, ERROR_BYTES).await.ok().flatten().unwrap_or_default();
+    let (body, _) = whole(response, ERROR_BYTES, Instant::now()).await.ok().flatten().unwrap_or_default();
     let mut refusal = Refusal { code, retry_after, ..Refusal::read(status.as_u16(), &media_type, &mask.body(&body)) };
     if refusal.code.is_some() {
         // No gateway knows this header.
@@ -110,14 +121,19 @@ pub(crate) async fn refusal(response: &mut Response, mask: &Mask) -> Refusal {
     refusal
 }
 
-/// Reads the whole body, or returns `None` if it is longer than `limit`.
-pub(crate) async fn whole(response: &mut Response, limit: usize) -> Result<Option<Bytes>, reqwest::Error> {
-    let mut all = Vec::new();
+/// Reads the whole body with the times of its pieces, or returns `None` if it is longer than `limit`.
+pub(crate) async fn whole(
+    response: &mut Response,
+    limit: usize,
+    sent: Instant,
+) -> Result<Option<(Bytes, Vec<Arrival>)>, reqwest::Error> {
+    let (mut all, mut arrivals) = (Vec::new(), Vec::new());
     while let Some(chunk) = response.chunk().await? {
         if all.len() + chunk.len() > limit {
             return Ok(None);
         }
         all.extend_from_slice(&chunk);
+        arrivals.push(Arrival { bytes: all.len(), after: sent.elapsed() });
     }
-    Ok(Some(all.into()))
+    Ok(Some((all.into(), arrivals)))
 }

@@ -191,10 +191,11 @@ impl Transport {
             return Err((ErrorKind::Status(Box::new(refusal(&mut response, &mask).await)), None));
         }
         let headers = response.headers().clone();
-        let body = whole(&mut response, request.limit).await.map_err(failed)?;
-        let body = body.ok_or_else(|| (ErrorKind::Unreadable(format!("more than {} bytes", request.limit)), None))?;
+        let body = whole(&mut response, request.limit, sending).await.map_err(failed)?;
+        let (body, arrivals) =
+            body.ok_or_else(|| (ErrorKind::Unreadable(format!("more than {} bytes", request.limit)), None))?;
         let (call, status, quirks) = (shown.to_owned(), status.as_u16(), request.quirks());
-        let response = ApiResponse { call, status, quirks, headers, body, took: sending.elapsed(), mask };
+        let response = ApiResponse { call, status, quirks, headers, body, arrivals, took: sending.elapsed(), mask };
         // A gateway or a log-in does not answer 201.
         let is_bare_create = response.status == 201 && response.body.is_empty();
         if request.json && !is_bare_create {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::datasets::files_url;
 use super::{Service, V1};
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation, TOOL_METRIC};
-use crate::nemo::judge::{JUDGE_METRIC, JudgeModel, RemoteJudge};
+use crate::nemo::judge::{JUDGE_METRIC, JudgeModel, RemoteModel};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
@@ -78,7 +78,7 @@ fn read(value: &Value) -> Option<EvaluationJob> {
 
 impl V1 {
     pub(crate) async fn create_evaluation_job(&self, new: &NewEvaluation) -> Result<EvaluationJob, ApiError> {
-        if let Some(JudgeModel::Remote(RemoteJudge { key: Some(key), .. })) = &new.judge {
+        if let Some(JudgeModel::Remote(RemoteModel { key: Some(key), .. })) = &new.judge {
             self.transport.hide(key);
         }
         let response = self.transport.send(ApiRequest::create(Service::Evaluator, &JOBS, body(new))).await?;

@@ -35,19 +35,19 @@ pub(super) fn metric(judge: &JudgeModel, kind: EvaluationKind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nemo::judge::RemoteJudge;
+    use crate::nemo::judge::RemoteModel;
     use crate::nemo::secret::Secret;
 
     const KIND: EvaluationKind = EvaluationKind::ToolCalling;
 
     #[test]
     fn a_key_is_sent_and_never_shown() {
-        let remote = RemoteJudge { url: "https://h/v1".into(), model: "m".into(), key: Some(Secret::new("s3cr3t")) };
+        let remote = RemoteModel { url: "https://h/v1".into(), model: "m".into(), key: Some(Secret::new("s3cr3t")) };
         let judge = JudgeModel::Remote(remote.clone());
         let endpoint = &metric(&judge, KIND)["params"]["model"]["api_endpoint"];
         assert_eq!(*endpoint, json!({"url": "https://h/v1/chat/completions", "model_id": "m", "api_key": "s3cr3t"}));
         assert!(!format!("{judge:?}").contains("s3cr3t"));
-        let open = JudgeModel::Remote(RemoteJudge { key: None, ..remote });
+        let open = JudgeModel::Remote(RemoteModel { key: None, ..remote });
         assert!(metric(&open, KIND)["params"]["model"]["api_endpoint"].get("api_key").is_none());
         assert_eq!(metric(&JudgeModel::Served("ns/m".into()), KIND)["params"]["model"], "ns/m");
     }

@@ -1,12 +1,9 @@
 //! Models: the list that the NIM proxy serves, and the entities and repositories of adapters (docs/nemo-api.md, Model
 //! entities).
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::{Service, V1};
-use crate::nemo::evaluation::{EvaluationKind, chat_request};
 use crate::nemo::removal::Removal;
 use crate::nemo::transport::{ApiError, ApiRequest, RequestBody, read_json};
 
@@ -30,18 +27,11 @@ impl V1 {
         ApiRequest::post(Service::Nim, &["v1", "embeddings"], RequestBody::Json(body))
     }
 
-    /// Sends a model the request of a row, and returns its response with the time that it took.
-    pub(crate) async fn chat(
-        &self,
-        model: &str,
-        kind: EvaluationKind,
-        temperature: f64,
-        item: &Value,
-    ) -> Result<(Value, Duration), ApiError> {
-        let body = RequestBody::Json(chat_request(model, kind, temperature, item));
-        let request = ApiRequest::post(Service::Nim, &["v1", "chat", "completions"], body).download(REPLY_BYTES);
-        let response = self.transport.send(request.answers_json()).await?;
-        Ok((response.json()?, response.took))
+    /// Returns a request for a chat reply.
+    #[expect(clippy::unused_self, reason = "a capability of this generation")]
+    pub(crate) fn chat(&self, body: Value) -> ApiRequest {
+        let path = ["v1", "chat", "completions"];
+        ApiRequest::post(Service::Nim, &path, RequestBody::Json(body)).download(REPLY_BYTES)
     }
 
     /// Reports whether the entity of the adapter that a job trained still exists.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::report::text::counted;
+use crate::run::outcome::LoadStep;
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
 use crate::vocabulary::{CandidateState, Failure, LossPoint, RowsFrom};
@@ -89,6 +90,9 @@ pub(crate) struct Evaluation {
     /// `None` for tool calling.
     pub confusion: Option<Confusion>,
     pub usage: Option<Usage>,
+    /// The model under a short load. Empty unless it was measured.
+    #[serde(default)]
+    pub latency: Vec<LoadStep>,
 }
 
 impl Evaluation {

@@ -7,7 +7,7 @@ use super::failure::ErrorObject;
 use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
 use crate::run::gates::Gate;
-use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact};
+use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact, LoadStep};
 use crate::score::Estimate;
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, ResourceKind, ResourceState};
@@ -52,6 +52,9 @@ pub(crate) struct Report {
     /// A classifier that was trained on the same rows in seconds. `None` without one.
     #[serde(default)]
     pub floor: Option<Evaluation>,
+    /// The production model under a short load. `None` unless it was measured.
+    #[serde(default)]
+    pub teacher: Option<MeasuredTeacher>,
     /// `None` without prices.
     #[serde(default)]
     pub cost: Option<Cost>,
@@ -80,6 +83,17 @@ pub(crate) struct Judge {
     pub model: String,
     /// `local`: a NIM that the run deployed. `remote`: an endpoint that was there before.
     pub deployment: String,
+}
+
+/// The production model behind its endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MeasuredTeacher {
+    pub model: String,
+    pub latency: Vec<LoadStep>,
+    /// The replies that told their tokens, and these tokens.
+    pub usage_rows: u64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
 }
 
 /// The money of a run.

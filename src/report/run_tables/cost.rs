@@ -9,6 +9,7 @@ use super::mark;
 /// Shows what the teacher and the models took. The summary has it if there is more than tokens to show.
 pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     let told = report.cost.is_some()
+        || report.teacher.is_some()
         || report.data.as_ref().and_then(|data| data.teacher).is_some_and(|teacher| teacher.latency_rows > 0);
     let rows = rows(report);
     if rows.is_empty() || !(told || full) {
@@ -27,8 +28,8 @@ pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     let mut text = "Tokens are per request.".to_owned();
     if report.cost.is_some() {
         text.push_str(
-            " A model costs its GPUs for as long as its evaluation took. Above the requests per hour of the last column, GPUs \
-             that serve all the time cost less than the teacher.",
+            " A model costs its GPUs for as long as its evaluation took, or at the most replies per second under load if that \
+             was measured. Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.",
         );
     }
     page.tone(Tone::Faint, "", &text);

@@ -7,6 +7,7 @@ mod drift;
 mod floor;
 mod gates;
 pub(crate) mod gold;
+mod latency;
 mod texts;
 
 use super::json::{Candidate, Evaluation, Report};
@@ -38,6 +39,7 @@ fn page(report: &Report, width: usize, color: bool, full: bool) -> String {
     headline_scores(&mut page, report);
     texts::section(&mut page, report);
     judge_scores(&mut page, report);
+    latency::section(&mut page, report, full);
     cost::section(&mut page, report, full);
     verdict(&mut page, report);
     gold::section(&mut page, report);

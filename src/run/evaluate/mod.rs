@@ -150,7 +150,11 @@ async fn rows(
     Ok((ask_nim::rows(run, model, kind(run)?, &run.dir.join(dataset_of(variant).1)).await?, RowsFrom::Nim))
 }
 
-fn kind(run: &RunContext) -> anyhow::Result<EvaluationKind> {
+/// Returns how the rows of the run are asked and scored.
+///
+/// # Errors
+/// When the datasets are not made yet.
+pub(super) fn kind(run: &RunContext) -> anyhow::Result<EvaluationKind> {
     Ok(match manifest(run)?.workload_type {
         WorkloadType::ToolCalling => EvaluationKind::ToolCalling,
         WorkloadType::Classification => EvaluationKind::Classification,
