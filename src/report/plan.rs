@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::json::SCHEMA;
 use super::layout::{Grid, Overflow, Page, Side};
 use super::text::{Tone, count, duration};
-use crate::config::plan::{Plan, ServicePlace, ValueOrigin, ValueSource};
+use crate::config::plan::{IclPlan, Plan, ServicePlace, ValueOrigin, ValueSource};
 use crate::run::check::Findings;
 use crate::run::gpus::{Budget, Mode};
 use crate::run::latency::load;
@@ -39,6 +39,8 @@ pub(crate) struct PlanReport {
     pub seconds: Option<f64>,
     /// `None` when no judge is asked.
     pub judge: Option<PlannedJudge>,
+    /// `None` unless base models are also evaluated with examples in the prompt.
+    pub examples: Option<PlannedExamples>,
     /// `None` unless the latency is measured.
     pub latency: Option<PlannedLatency>,
     pub values: Vec<PlannedValue>,
@@ -79,6 +81,17 @@ pub(crate) struct PlannedJudge {
     pub adopted: bool,
 }
 
+/// The evaluation with examples in the prompt.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlannedExamples {
+    /// The largest number in a prompt.
+    pub most: usize,
+    /// `uniform_distribution` or `semantic_similarity`.
+    pub selection: &'static str,
+    /// The model that finds similar rows.
+    pub model: Option<String>,
+}
+
 /// The measurement of latency.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlannedLatency {
@@ -98,6 +111,37 @@ pub(crate) struct PlannedValue {
     /// Masked if it is a secret.
     pub value: String,
     pub from: ValueSource,
+}
+
+impl PlannedLatency {
+    fn new(plan: &Plan) -> PlannedLatency {
+        PlannedLatency {
+            requests: load::most_requests(),
+            seconds: load::BOUNDS.whole.as_secs(),
+            teacher: plan.teacher.as_ref().map(|teacher| teacher.model_name.clone()),
+        }
+    }
+}
+
+impl PlannedExamples {
+    fn new(icl: &IclPlan) -> PlannedExamples {
+        PlannedExamples {
+            most: icl.rules.max_examples,
+            selection: if icl.embedding.is_some() { "semantic_similarity" } else { "uniform_distribution" },
+            model: icl.embedding.as_ref().map(|embedding| embedding.model_name.clone()),
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let chosen = match &self.model {
+            Some(model) => format!("the nearest to each row, found by {model}"),
+            None => "the shortest of each class, the same for every row".to_owned(),
+        };
+        format!(
+            "examples: each base model is also evaluated with up to {} training rows in its prompts, {chosen}",
+            self.most
+        )
+    }
 }
 
 impl PlanReport {
@@ -153,11 +197,8 @@ impl PlanReport {
                 },
                 adopted: findings.adopted.contains(&judge.model_name),
             }),
-            latency: plan.measure_latency.then(|| PlannedLatency {
-                requests: load::most_requests(),
-                seconds: load::BOUNDS.whole.as_secs(),
-                teacher: plan.teacher.as_ref().map(|teacher| teacher.model_name.clone()),
-            }),
+            examples: plan.icl.as_ref().map(PlannedExamples::new),
+            latency: plan.measure_latency.then(|| PlannedLatency::new(plan)),
             values: plan.origins.iter().map(value).collect(),
             warnings: warnings.cloned().collect(),
         }
@@ -207,6 +248,9 @@ impl PlanReport {
                 (None, false) => format!("local, GPUs for the whole run: {}", judge.gpus),
             };
             page.plain("", &format!("judge of the tool calls: {}, {place}", judge.model));
+        }
+        if let Some(examples) = &self.examples {
+            page.plain("", &examples.in_words());
         }
         if let Some(latency) = &self.latency {
             let PlannedLatency { requests, seconds, teacher } = latency;

@@ -7,7 +7,8 @@ use super::evaluate::text_scores;
 use super::event::EventKind;
 use super::floor::{self, Rival};
 use super::outcome::{
-    CONCLUSION, ComparisonFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, MANIFEST, ModelVariant, evaluation_key,
+    CONCLUSION, ComparisonFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, MANIFEST, ModelVariant, ProofFact,
+    evaluation_key, proof_key,
 };
 use super::paired::{Comparer, Reading};
 use super::rows::{self, OutputRow};
@@ -28,6 +29,8 @@ struct Evaluated {
     variant: ModelVariant,
     fact: EvaluationFact,
     rows: Vec<OutputRow>,
+    /// Of a customized model.
+    proof: Option<ProofFact>,
 }
 
 impl Evaluated {
@@ -51,7 +54,9 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
             if let Some(fact) = run.store.fact::<EvaluationFact>(&run.id, &key)? {
                 let rows = rows::read(&run.dir.join(&fact.file))?;
                 let name = format!("{}:{}", candidate.model_name, variant.as_str());
-                evaluated.push(Evaluated { name, candidate: place, variant, fact, rows });
+                let proof = run.store.fact(&run.id, &proof_key(&candidate.model_name))?;
+                let proof = proof.filter(|_| variant == ModelVariant::Customized);
+                evaluated.push(Evaluated { name, candidate: place, variant, fact, rows, proof });
             }
         }
     }
@@ -138,7 +143,7 @@ impl Comparer<'_> {
         let mut told = Vec::new();
         for &place in finals {
             let own_base = sibling(evaluated, place, ModelVariant::Base).filter(|base| *base != place);
-            if let Some(same) = own_base.and_then(|base| same_replies(&evaluated[base], &evaluated[place])) {
+            if let Some(same) = own_base.and_then(|base| as_its_base(&evaluated[base], &evaluated[place])) {
                 told.push(format!("{}: {same}", evaluated[place].in_words(candidates)));
             }
             let (name, fact) = (evaluated[place].in_words(candidates), &evaluated[place].fact);
@@ -294,6 +299,16 @@ fn pairs(evaluated: &[Evaluated], finals: &[usize], best: Option<usize>) -> Vec<
     pairs.extend(best.into_iter().flat_map(|best| others.iter().map(move |&other| (best, other))));
     pairs.extend(others.iter().enumerate().flat_map(|(at, &one)| others[at + 1..].iter().map(move |&two| (one, two))));
     pairs
+}
+
+/// Returns what is suspicious about an adapter beside its base, in one sentence.
+fn as_its_base(base: &Evaluated, customized: &Evaluated) -> Option<String> {
+    same_replies(base, customized).or_else(|| {
+        let rows = customized.proof.as_ref()?.same?;
+        Some(format!(
+            "before its evaluation it answered {rows} rows as its base does: the adapter may not have been used for all rows"
+        ))
+    })
 }
 
 fn same_replies(base: &Evaluated, customized: &Evaluated) -> Option<String> {

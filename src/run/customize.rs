@@ -9,7 +9,7 @@ use super::job::JobCancelled;
 use super::names;
 use super::outcome::{TrainingFact, training_key};
 use super::release::looked_for_since;
-use super::{base_model, datasets, deploy, suspicions};
+use super::{adapter_proof, base_model, datasets, deploy, suspicions};
 use crate::config::plan::{Candidate, CustomizerPlan};
 use crate::nemo::{Hyperparameters, JobStatus, NewTrainingConfig, NewTrainingJob, TrainingOption, TrainingStatus};
 use crate::store::{NewResource, Resource, ResourceKind};
@@ -50,21 +50,17 @@ pub(super) async fn is_trained(run: &RunContext, candidate: &Candidate) -> anyho
     }
 }
 
-/// Waits until the NIM serves the adapter.
+/// Waits until the NIM serves the adapter, and answers with it.
 ///
 /// # Errors
 /// When it takes longer than `limits.adapter`.
 pub(super) async fn adapter_served(run: &RunContext, candidate: &Candidate, adapter: &str) -> anyhow::Result<()> {
     let nim = deploy::deployment_of(run, candidate)?;
-    let work = deploy::wait_until_served(
-        run,
-        nim.as_ref(),
-        Some(&candidate.model_name),
-        adapter,
-        Step::Adapter,
-        run.plan.limits.adapter_ms,
-        "adapter",
-    );
+    let (model, limit_ms) = (Some(candidate.model_name.as_str()), run.plan.limits.adapter_ms);
+    let work = async {
+        deploy::wait_until_served(run, nim.as_ref(), model, adapter, Step::Adapter, limit_ms, "adapter").await?;
+        adapter_proof::prove(run, candidate, adapter).await
+    };
     run.step(Some(&candidate.model_name), Step::Adapter, work, |()| None).await
 }
 

@@ -2,6 +2,7 @@
 //! resources are in the ledger before they exist, and every fact is remembered.
 
 pub(crate) mod across;
+mod adapter_proof;
 mod base_model;
 mod candidate;
 pub(crate) mod check;

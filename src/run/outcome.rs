@@ -66,6 +66,11 @@ pub(crate) fn latency_key(model: &str, variant: ModelVariant) -> String {
     format!("latency/{model}/{}", variant.as_str())
 }
 
+/// Returns the key of the comparison of a candidate's adapter with its base.
+pub(crate) fn proof_key(model: &str) -> String {
+    format!("adapter-proof/{model}")
+}
+
 /// Returns the key of the mark that the operator has deployed the NIM of a model.
 pub(crate) fn adopted_key(model: &str) -> String {
     format!("adopted/{model}")
@@ -215,6 +220,13 @@ impl LatencyFact {
     pub(crate) fn most_per_second(&self) -> Option<f64> {
         self.steps.iter().map(|step| step.per_second).reduce(f64::max)
     }
+}
+
+/// An adapter beside its base, before its evaluation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ProofFact {
+    /// The number of rows, if both models answered all alike to the end although the base errs often enough.
+    pub same: Option<u64>,
 }
 
 /// Two models compared on the same rows.

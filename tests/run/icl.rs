@@ -135,6 +135,23 @@ fn a_killed_run_resumes_with_the_same_examples() {
 }
 
 #[test]
+fn a_plan_says_that_examples_are_evaluated_and_how_they_are_chosen() {
+    let (home, platform) = (Home::new(1, "8"), Platform::start(&[]));
+    let plan = |more: &[&str]| platform.dfwfd(&home, &[&["run", "--plan"], more].concat()).expect(0);
+    let json = |more: &[&str]| plan(&[more, &["--format", "json"]].concat()).json()["examples"].clone();
+    assert_eq!(json(&[]), Value::Null);
+    let uniform = json!({"most": 3, "selection": "uniform_distribution", "model": null});
+    assert_eq!(json(&WITH_EXAMPLES), uniform);
+    let page = plan(&WITH_EXAMPLES).stdout;
+    assert!(page.contains("examples: each base model is also evaluated with up to 3 training rows"), "{page}");
+    let settings = similar(&["model_name=acme/embed-1b"]);
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let near = json!({"most": 3, "selection": "semantic_similarity", "model": "acme/embed-1b"});
+    assert_eq!(json(&settings), near);
+    assert!(plan(&settings).stdout.contains("acme/embed-1b"));
+}
+
+#[test]
 fn impossible_rules_are_refused() {
     let home = Home::new(1, "8");
     for (set, told) in [

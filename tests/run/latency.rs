@@ -58,7 +58,9 @@ fn base_and_customized_models_are_measured_on_a_nim_that_nobody_else_asks() {
         let cost = one["usage"]["cost_per_1000"].as_f64().unwrap();
         assert!((cost - 2.0 / 3600.0 * 1000.0 / best).abs() < 1e-9, "{cost} {best}");
     }
-    assert_eq!(count(&platform, CHAT) as u64, all, "the evaluator asks its rows elsewhere");
+    // Before its evaluation, the adapter and its base are asked up to eight rows. The evaluator asks its rows elsewhere.
+    let asked = count(&platform, CHAT) as u64;
+    assert!((all + 2..=all + 16).contains(&asked), "{asked} {all}");
     assert_eq!(report["teacher"], Value::Null);
     assert!(!report["warnings"].to_string().contains("latency"), "{}", report["warnings"]);
     nothing_held(&platform, &report);
@@ -86,7 +88,8 @@ fn tool_calls_are_measured_too_and_nothing_is_without_the_flag() {
     let asked = count(&platform, CHAT);
     let report = platform.dfwfd(&home, &[&MEASURED[..3], &tools].concat()).expect(0).json();
     assert_eq!(evaluation(&report, "base")["latency"], json!([]));
-    assert_eq!(count(&platform, CHAT), asked);
+    // Only the adapter and its base, before its evaluation.
+    assert!(count(&platform, CHAT) <= asked + 16);
 }
 
 #[test]
@@ -111,27 +114,28 @@ fn a_nim_that_fails_costs_a_warning_and_no_run() {
 
 #[test]
 fn a_killed_measurement_is_resumed_and_a_stopped_one_leaves_nothing() {
+    // Without an adapter, which is compared with its base first, the load asks the first question.
+    let base_only = [&MEASURED[..], &["--set", "nims.0.customization_enabled=false"]].concat();
     let home = Home::new(1, "8");
     let platform = Platform::start(&[]);
     platform.hold_first(CHAT);
-    let running = platform.command(&home, &MEASURED).spawn();
+    let running = platform.command(&home, &base_only).spawn();
     until("the load", || platform.calls().1.then_some(()));
     running.kill();
     platform.release();
     let report = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
     assert!(replies(&evaluation(&report, "base")["latency"]) > 0);
-    assert!(replies(&evaluation(&report, "customized")["latency"]) > 0);
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
 
     platform.hold_first(CHAT);
-    let running = platform.command(&home, &MEASURED).spawn();
+    let running = platform.command(&home, &base_only).spawn();
     until("the load", || platform.calls().1.then_some(()));
     running.signal(Signal::INT);
     let stopped = running.wait();
     platform.release();
     let report = stopped.expect(130).json();
     assert_eq!(evaluation(&report, "base")["latency"], json!([]));
-    assert!(evaluation(&report, "customized")["scores"].is_object(), "{report:#}");
+    assert!(evaluation(&report, "base")["scores"].is_object(), "{report:#}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }
 

@@ -48,7 +48,9 @@ fn an_evaluator_without_an_archive_costs_no_score() {
             let (p50, p95) = (usage["p50_ms"].as_f64().unwrap(), usage["p95_ms"].as_f64().unwrap());
             assert!(0.0 < p50 && p50 <= p95, "{usage}");
         }
-        assert_eq!(count(&platform, CHAT), 40, "each row of both evaluations once");
+        // Before its evaluation, the adapter and its base are asked up to eight rows.
+        let asked = count(&platform, CHAT);
+        assert!((42..=56).contains(&asked), "each row of both evaluations once: {asked}");
         assert!(report["warnings"].to_string().contains("the NIM itself was asked"), "{report:#}");
         nothing_held(&platform, &report);
         let table = platform.dfwfd(&home, &["report"]).expect(0);
@@ -64,7 +66,7 @@ fn an_archive_that_comes_a_little_late_is_waited_for() {
     let report = platform.dfwfd(&home, &patient).expect(0).json();
     assert_eq!(struck(&platform), [3]);
     assert_eq!(of_evaluations(&report, "rows_from"), [&json!("evaluator"); 2]);
-    assert_eq!(count(&platform, CHAT), 0);
+    assert!(count(&platform, CHAT) <= 16, "only the adapter and its base before its evaluation");
 }
 
 #[test]

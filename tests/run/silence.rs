@@ -1,7 +1,11 @@
 //! Nothing wrong is believed in silence: what a plan finds before anything is spent, and what a report warns of.
 
-use super::control::{Home, Platform};
-use super::faults::{failing, struck};
+use serde_json::Value;
+
+use super::control::{Home, Platform, scores};
+use super::faults::{count, failing, struck};
+
+const CHAT: &str = "POST /nim/v1/chat/completions";
 
 /// The calls by which a plan looks at each service.
 pub(super) const PROBES: [&str; 6] = [
@@ -93,4 +97,40 @@ fn replies_that_cannot_be_read_are_shown_by_an_example() {
     let warnings = report["warnings"].to_string();
     assert!(warnings.contains("hold no label of the list") && warnings.contains("such as \\\""), "{report:#}");
     assert!(warnings.contains("set label_pattern"), "{report:#}");
+}
+
+/// Returns the warnings of a run about its adapter.
+fn of_adapter(report: &Value) -> Vec<String> {
+    let warnings = report["warnings"].as_array().unwrap().iter().map(|warning| warning.as_str().unwrap().to_owned());
+    warnings.filter(|warning| warning.contains("the adapter may not have been used")).collect()
+}
+
+#[test]
+fn an_adapter_that_answers_as_its_base_is_asked_again_before_its_evaluation() {
+    let run = |faults: &[&str]| {
+        let (home, platform) = (Home::new(1, "8"), failing(faults));
+        let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
+        (scores(&report), of_adapter(&report), count(&platform, CHAT))
+    };
+    let (wanted, none, asked) = run(&[]);
+    // Some rows, of both models, until an answer differs.
+    assert!(none.is_empty() && (2..=16).contains(&asked), "{none:?} {asked}");
+    // More replies than there are rows in one look.
+    let (found, none, asked) = run(&["base-adapter=10replies"]);
+    assert_eq!((found, none), (wanted, Vec::new()), "it is evaluated once it is loaded");
+    assert!(asked >= 20, "{asked}");
+}
+
+#[test]
+fn an_adapter_that_is_never_loaded_is_told_once() {
+    let home = Home::new(1, "8");
+    let text = std::fs::read_to_string(&home.config).unwrap();
+    std::fs::write(&home.config, text.replace("settle: 0s", "settle: 0s\n  adapter: 1s")).unwrap();
+    let platform = failing(&["base-adapter=release"]);
+    let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
+    let all = scores(&report);
+    assert_eq!(all[0]["customized"]["macro_f1"], all[0]["base"]["macro_f1"]);
+    let told = of_adapter(&report);
+    assert!(told.len() == 1 && told[0].contains("all 20 replies are those of its base"), "{told:?}");
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }

@@ -65,6 +65,7 @@ pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next
         FaultKind::StallJob(why) => doomed(JobFate::Stalls(why), &mut request, next).await,
         FaultKind::LoseJob => doomed(JobFate::Lost, &mut request, next).await,
         FaultKind::SlowAdapter(span) => doomed(JobFate::Slow(span), &mut request, next).await,
+        FaultKind::BaseAdapter(span) => doomed(JobFate::Unloaded(span), &mut request, next).await,
     }
 }
 

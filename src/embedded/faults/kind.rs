@@ -32,6 +32,8 @@ pub(super) enum FaultKind {
     LoseJob,
     /// Delays the listing of the adapter of the job that the call creates.
     SlowAdapter(HoldSpan),
+    /// Lets the adapter of the job that the call creates answer as its base for so long.
+    BaseAdapter(HoldSpan),
     /// Answers 401 to this call and to all that follow.
     ExpireAuth,
     /// Answers 401 and repeats the headers and the body of the request.
@@ -92,6 +94,8 @@ pub(crate) enum HoldSpan {
     Calls(u64),
     /// So many reads of the NIM proxy's model list.
     Polls(u64),
+    /// So many replies of the model.
+    Replies(u64),
     /// Until `POST /control/release`.
     Release,
 }
@@ -104,7 +108,7 @@ pub(super) const CREATES: [(&str, &str); 3] = [
 ];
 
 /// The kinds by name, and how they are written.
-pub(super) const FORMS: [(&str, &str); 15] = [
+pub(super) const FORMS: [(&str, &str); 16] = [
     ("refuse", "refuse"),
     ("delay", "delay=SPAN"),
     ("status", "status=CODE"),
@@ -117,6 +121,7 @@ pub(super) const FORMS: [(&str, &str); 15] = [
     ("stall-job", "stall-job='WHY'"),
     ("lose-job", "lose-job"),
     ("slow-adapter", "slow-adapter=SPAN"),
+    ("base-adapter", "base-adapter=SPAN"),
     ("expire-auth", "expire-auth"),
     ("echo", "echo"),
     ("foreign", "foreign=ANSWER"),
@@ -168,6 +173,7 @@ impl FaultKind {
             "stall-job" => FaultKind::StallJob(given()?),
             "foreign" => FaultKind::Foreign(foreign(&given()?)?),
             "slow-adapter" => FaultKind::SlowAdapter(span(&name, &given()?, "polls")?),
+            "base-adapter" => FaultKind::BaseAdapter(span(&name, &given()?, "replies")?),
             plain => {
                 if let Some(value) = value {
                     return bad(format!("{name} takes no value, but has `{value}`"));
@@ -200,6 +206,7 @@ impl FaultKind {
             FaultKind::StallJob(_) => "stall-job",
             FaultKind::LoseJob => "lose-job",
             FaultKind::SlowAdapter(_) => "slow-adapter",
+            FaultKind::BaseAdapter(_) => "base-adapter",
             FaultKind::ExpireAuth => "expire-auth",
             FaultKind::Echo => "echo",
             FaultKind::Foreign(_) => "foreign",
@@ -219,7 +226,7 @@ impl FaultKind {
     pub(super) fn strikes_only(&self) -> Option<&'static [(&'static str, &'static str)]> {
         match self {
             FaultKind::FailJob(_) | FaultKind::LoseJob => Some(&CREATES),
-            FaultKind::SlowAdapter(_) => Some(&CREATES[..1]),
+            FaultKind::SlowAdapter(_) | FaultKind::BaseAdapter(_) => Some(&CREATES[..1]),
             FaultKind::StallJob(_) => Some(&CREATES[2..]),
             _ => None,
         }
@@ -228,7 +235,10 @@ impl FaultKind {
     /// Returns the span of a kind that has one.
     pub(super) fn span(&self) -> Option<HoldSpan> {
         match self {
-            FaultKind::Delay(span) | FaultKind::LateEffect(span, _) | FaultKind::SlowAdapter(span) => Some(*span),
+            FaultKind::Delay(span)
+            | FaultKind::LateEffect(span, _)
+            | FaultKind::SlowAdapter(span)
+            | FaultKind::BaseAdapter(span) => Some(*span),
             _ => None,
         }
     }
@@ -274,11 +284,13 @@ fn span(name: &str, text: &str, unit: &str) -> Parsed<HoldSpan> {
         "h" => seconds(3600),
         "call" | "calls" if unit == "calls" => count.parse().ok().map(HoldSpan::Calls),
         "poll" | "polls" if unit == "polls" => count.parse().ok().map(HoldSpan::Polls),
+        "reply" | "replies" if unit == "replies" => count.parse().ok().map(HoldSpan::Replies),
         _ => None,
     };
     let counted = match unit {
         "calls" => "a number of further platform calls such as 3calls",
-        _ => "a number of reads of the model list such as 3polls",
+        "polls" => "a number of reads of the model list such as 3polls",
+        _ => "a number of replies of the adapter such as 3replies",
     };
     read.ok_or_else(|| {
         BadFault(format!("`{name}={text}`: expected a time such as 500ms, 2s or 1m, {counted}, or release"))

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, Request};
 use rand::rngs::ChaCha8Rng;
@@ -34,6 +34,16 @@ struct Script {
     failing: HashMap<String, String>,
     /// How long adapters are not listed, by adapter id.
     slow: HashMap<String, HoldSpan>,
+    /// How long adapters answer as their base, by adapter id.
+    unloaded: HashMap<String, Unloaded>,
+}
+
+/// An adapter that answers as its base.
+#[derive(Debug)]
+struct Unloaded {
+    span: HoldSpan,
+    replies: u64,
+    since: Instant,
 }
 
 /// A fault, and the calls that it matched and struck.
@@ -74,6 +84,8 @@ pub(crate) enum JobFate {
     Lost,
     /// Its adapter is listed later.
     Slow(HoldSpan),
+    /// Its adapter answers as its base for a while.
+    Unloaded(HoldSpan),
 }
 
 /// A fault that strikes a call.
@@ -178,7 +190,7 @@ impl Script {
     fn wait(&mut self, span: HoldSpan, done: Option<oneshot::Receiver<()>>) -> Awaited {
         let call = match span {
             HoldSpan::Time(time) => return Awaited::Time(time),
-            HoldSpan::Calls(count) | HoldSpan::Polls(count) => Some(self.calls + count),
+            HoldSpan::Calls(count) | HoldSpan::Polls(count) | HoldSpan::Replies(count) => Some(self.calls + count),
             HoldSpan::Release => None,
         };
         let (go, turn) = oneshot::channel();
@@ -255,6 +267,7 @@ impl Faults {
         let held = {
             let mut script = self.script();
             script.slow.retain(|_, span| *span != HoldSpan::Release);
+            script.unloaded.retain(|_, adapter| adapter.span != HoldSpan::Release);
             std::mem::take(&mut script.held)
         };
         for held in held {
@@ -286,6 +299,10 @@ impl Faults {
             (Some(JobFate::Slow(span)), Some(adapter)) => {
                 script.slow.insert(adapter.to_owned(), *span);
             }
+            (Some(JobFate::Unloaded(span)), Some(adapter)) => {
+                let unloaded = Unloaded { span: *span, replies: 0, since: Instant::now() };
+                script.unloaded.insert(adapter.to_owned(), unloaded);
+            }
             _ => {}
         }
     }
@@ -301,8 +318,20 @@ impl Faults {
         match self.script().slow.get(adapter) {
             None => false,
             Some(HoldSpan::Time(time)) => since.0 < *time,
-            Some(HoldSpan::Polls(count) | HoldSpan::Calls(count)) => since.1 < *count,
+            Some(HoldSpan::Polls(count) | HoldSpan::Calls(count) | HoldSpan::Replies(count)) => since.1 < *count,
             Some(HoldSpan::Release) => true,
+        }
+    }
+
+    /// Counts a reply of an adapter, and returns whether its base gives it.
+    pub(crate) fn is_unloaded(&self, adapter: &str) -> bool {
+        let mut script = self.script();
+        let Some(unloaded) = script.unloaded.get_mut(adapter) else { return false };
+        unloaded.replies += 1;
+        match unloaded.span {
+            HoldSpan::Time(time) => unloaded.since.elapsed() < time,
+            HoldSpan::Replies(count) | HoldSpan::Polls(count) | HoldSpan::Calls(count) => unloaded.replies <= count,
+            HoldSpan::Release => true,
         }
     }
 }

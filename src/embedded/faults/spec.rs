@@ -72,7 +72,11 @@ impl FaultSpec {
     pub fn fits(&self, clock: Clock, control: bool) -> Result<(), BadFault> {
         match self.kind.span() {
             Some(HoldSpan::Time(_)) if clock == Clock::Polls => {
-                let counted = if matches!(self.kind, FaultKind::SlowAdapter(_)) { "3polls" } else { "3calls" };
+                let counted = match self.kind {
+                    FaultKind::SlowAdapter(_) => "3polls",
+                    FaultKind::BaseAdapter(_) => "3replies",
+                    _ => "3calls",
+                };
                 Err(BadFault(format!(
                     "time has no effect with the clock `polls`; use a count such as `{counted}`, or `release`"
                 )))

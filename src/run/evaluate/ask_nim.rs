@@ -60,6 +60,7 @@ async fn row(run: &RunContext, model: &str, kind: EvaluationKind, item: Value) -
     Ok(row)
 }
 
-fn is_of_row(error: &ApiError) -> bool {
+/// Tells whether an error is of one row: the model answers others.
+pub(in crate::run) fn is_of_row(error: &ApiError) -> bool {
     !error.is_unreachable() && !error.is_not_found() && error.status().is_some()
 }

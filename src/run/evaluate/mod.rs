@@ -29,6 +29,7 @@ use crate::source::dataset::{self, Manifest};
 use crate::store::{Resource, ResourceKind};
 use crate::vocabulary::RowsFrom;
 
+pub(super) use ask_nim::is_of_row;
 use eval_set::{EvalSet, Replies};
 use label_scores::label_scores;
 

@@ -42,6 +42,8 @@ fn every_kind_is_read() {
         ("lose-job", FaultKind::LoseJob),
         ("slow-adapter=1h", FaultKind::SlowAdapter(HoldSpan::Time(Duration::from_secs(3600)))),
         ("slow-adapter=5polls", FaultKind::SlowAdapter(HoldSpan::Polls(5))),
+        ("base-adapter=2replies", FaultKind::BaseAdapter(HoldSpan::Replies(2))),
+        ("base-adapter=release", FaultKind::BaseAdapter(HoldSpan::Release)),
         ("expire-auth", FaultKind::ExpireAuth),
         ("echo", FaultKind::Echo),
         ("foreign=login", FaultKind::Foreign(ForeignAnswer::Login)),
@@ -159,6 +161,7 @@ fn refusals_say_what_is_allowed() {
         ),
         ("delay=2polls", "3calls"),
         ("slow-adapter=2calls", "3polls"),
+        ("base-adapter=2polls", "3replies"),
         ("delay=99999999999999999999s", "expected a time"),
         ("late-effect=1s answer=200", "or answer=cut"),
         ("truncate=-1", "a number of bytes"),
@@ -189,7 +192,9 @@ fn times_are_for_the_real_clock_and_release_is_for_control() {
     assert!(fits("delay=1s", Clock::Polls, true).unwrap_err().contains("3calls"));
     assert!(fits("slow-adapter=1s", Clock::Polls, true).unwrap_err().contains("3polls"));
     assert!(fits("late-effect=release", Clock::Polls, false).unwrap_err().contains("--control"));
-    for text in ["late-effect=release", "late-effect=2calls", "slow-adapter=2polls", "refuse"] {
+    assert!(fits("base-adapter=1s", Clock::Polls, true).unwrap_err().contains("3replies"));
+    for text in ["late-effect=release", "late-effect=2calls", "slow-adapter=2polls", "base-adapter=2replies", "refuse"]
+    {
         assert_eq!(fits(text, Clock::Polls, true), Ok(()), "{text}");
     }
 }

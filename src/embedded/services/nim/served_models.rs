@@ -82,6 +82,7 @@ pub(super) fn find(backend: &Backend, model: &str) -> Result<ServedModel, Refusa
     let mut state = backend.state();
     let found = served_ids(backend, &mut state).into_iter().find(|served| served.id == model);
     match found {
+        Some(ServedId { id, base, adapter: Some(_) }) if backend.faults.is_unloaded(&id) => Ok(ServedModel::Base(base)),
         Some(ServedId { adapter: Some(at), .. }) => Ok(ServedModel::Adapter(Arc::clone(&state.adapters[at].weights))),
         Some(served) => Ok(ServedModel::Base(served.id)),
         None => {
