@@ -84,6 +84,8 @@ pub enum Exporter {
     Litellm,
     Helicone,
     Langsmith,
+    Openai,
+    OpenaiBatch,
 }
 
 /// The format of the files of `load`.

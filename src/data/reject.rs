@@ -45,6 +45,7 @@ reasons! {
     NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
     BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
     BadFunctionCall = "bad_function_call", "A `function_call` is malformed, or a `function` message follows no such call.";
+    AmbiguousRequest = "ambiguous_request", "Different requests of a batch have the same `custom_id`.";
     NoResponse = "no_response", "`response` is absent or null.";
     BadResponse = "bad_response", "`response` is neither an object, a message nor a list of streamed chunks.";
     MixedStream = "mixed_stream", "The chunks of a streamed response cannot be joined without guessing.";

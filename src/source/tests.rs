@@ -30,8 +30,9 @@ fn request(kind: TypeChoice) -> DatasetRequest {
 
 #[test]
 fn every_reason_has_a_fixture_that_gives_it() {
-    // Refusals of a server are tested beside that server.
-    for &reason in Reject::ALL.iter().filter(|reason| **reason != Reject::RefusedByStore) {
+    // Refusals of a server are tested beside that server, files of a batch in tests/cli/exports.rs.
+    let elsewhere = [Reject::RefusedByStore, Reject::AmbiguousRequest];
+    for &reason in Reject::ALL.iter().filter(|reason| !elsewhere.contains(reason)) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/rejects/{reason}.jsonl"));
         if matches!(reason, Reject::BadRow | Reject::EmptyText) {
             loaded_table_gives(&path.with_extension("csv"), reason);

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, files_below, parse_lines, testdata};
 
-const TOOLS: [&str; 4] = ["langfuse", "litellm", "helicone", "langsmith"];
+const TOOLS: [&str; 6] = ["langfuse", "litellm", "helicone", "langsmith", "openai", "openai-batch"];
 
 fn load(folder: &Folder, tool: &str, flags: &[&str]) -> Output {
-    let file = testdata(&format!("exports/{tool}.jsonl"));
-    folder.dfwfd(["load", file.to_str().unwrap(), "--workload", "w", "--format", "json"]).args(flags).run()
+    let files: &[&str] = if tool == "openai-batch" { &["-input", "-output"] } else { &[""] };
+    let files = files.iter().map(|part| testdata(&format!("exports/{tool}{part}.jsonl")));
+    folder.dfwfd(["load", "--workload", "w", "--format", "json"]).args(files).args(flags).run()
 }
 
 /// Time, client, user message and answer of each record, from the oldest.
@@ -32,6 +33,8 @@ fn every_export_gives_the_records_that_its_documentation_describes() {
         ("litellm", "desk-7", "no_choices"),
         ("helicone", "desk-7", "failed_answer"),
         ("langsmith", "desk-7", "no_messages"),
+        ("openai", "desk-7", "no_messages"),
+        ("openai-batch", "desk-7", "failed_answer"),
     ] {
         let folder = Folder::new();
         let data = load(&folder, tool, &["--from", tool]).code(0).json()["data"].clone();
@@ -61,4 +64,34 @@ fn a_refused_export_names_its_tool() {
     let fields = ["--set", "logs.fields.request=input", "--from", "langfuse"];
     load(&folder, "langfuse", &fields).code(2).says("logs.fields").hints();
     load(&folder, "langfuse", &["--from", "postgres"]).code(2).says("helicone");
+}
+
+#[test]
+fn the_files_of_a_batch_are_joined_in_any_order_and_only_together() {
+    let [asked, answered] =
+        ["input", "output"].map(|part| testdata(&format!("exports/openai-batch-{part}.jsonl")).display().to_string());
+    let load = |folder: &Folder, files: &[&str], flags: &[&str]| {
+        let base = ["load", "--from", "openai-batch", "--workload", "w", "--format", "json", "--rejects", "bad.jsonl"];
+        folder.dfwfd(base).args(files).args(flags).run()
+    };
+    let folder = Folder::new();
+    load(&folder, &[&asked, &answered], &[]).code(0);
+    let records = stored(&folder);
+    let turned = Folder::new();
+    load(&turned, &[&answered, &asked], &[]).code(0);
+    assert_eq!(stored(&turned), records);
+    let rejected = parse_lines(&turned.read("bad.jsonl"));
+    assert_eq!((&rejected[0]["file"], &rejected[0]["line"]), (&json!(answered), &json!(3)));
+    let masked = Folder::new();
+    load(&masked, &[&asked, &answered], &["--set", "redact=all"]).code(0);
+    assert_eq!(stored(&masked).len(), 2);
+    for (file, reasons) in [(&asked, json!({"no_response": 3})), (&answered, json!({"no_request": 3}))] {
+        let data = load(&Folder::new(), &[file], &[]).code(6).json()["data"].clone();
+        assert_eq!((&data["read"], &data["rejected"]), (&json!(3), &reasons));
+    }
+    let other = std::fs::read_to_string(&asked).unwrap().replace("Borel buys Corvo", "Borel sells Corvo");
+    folder.write("other.jsonl", other.as_bytes());
+    let data = load(&Folder::new(), &[&asked, &answered, &folder.at("other.jsonl").display().to_string()], &[]);
+    let data = data.code(0).json()["data"].clone();
+    assert_eq!(data["rejected"], json!({"ambiguous_request": 1, "failed_answer": 1}));
 }

@@ -23,7 +23,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     let request = request::of(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
     let request = LoadRequest {
-        fields: request::fields(args, &plan.data.fields)?,
+        layout: request::layout(args, &plan.data.fields)?,
         accept_truncated: plan.data.accept_truncated,
         redact: plan.data.redact.clone(),
         ..request

@@ -1,7 +1,7 @@
 //! Turns the flags of `load` into a request.
 
 use crate::cli::{Exporter, InputFormat, Load};
-use crate::data::forms::presets::Preset;
+use crate::data::forms::presets::{Layout, Preset};
 use crate::data::forms::table::TableOptions;
 use crate::data::options::Fields;
 use crate::data::timestamp;
@@ -45,9 +45,9 @@ pub(super) fn of(args: &Load) -> anyhow::Result<LoadRequest> {
     })
 }
 
-/// Returns the places of the fields: those of the exporter, else those of the configuration.
-pub(super) fn fields(args: &Load, configured: &Fields) -> anyhow::Result<Fields> {
-    let Some(exporter) = args.from else { return Ok(configured.clone()) };
+/// Returns the layout of the lines: that of the exporter, else that of the configuration.
+pub(super) fn layout(args: &Load, configured: &Fields) -> anyhow::Result<Layout> {
+    let Some(exporter) = args.from else { return Ok(Layout::Fields(configured.clone())) };
     if !configured.are_own() {
         let message = "cannot use --from: the configuration has logs.fields, which give the places of the fields too";
         return Err(Fault::new(Exit::Usage, message).hint("leave out one of them").into());
@@ -57,6 +57,8 @@ pub(super) fn fields(args: &Load, configured: &Fields) -> anyhow::Result<Fields>
         Exporter::Litellm => "litellm",
         Exporter::Helicone => "helicone",
         Exporter::Langsmith => "langsmith",
+        Exporter::Openai => "openai",
+        Exporter::OpenaiBatch => "openai-batch",
     };
-    Ok(Preset::named(name).map(Preset::fields).unwrap_or_default())
+    Ok(Preset::named(name).map(Preset::layout).unwrap_or_default())
 }

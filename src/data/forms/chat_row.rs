@@ -9,11 +9,11 @@ use crate::data::json::canonical::write_string;
 use crate::data::json::members::Members;
 use crate::data::reject::Reject;
 
-/// Returns the JSON of the record that a chat row stands for. `None` if the line has no `messages`, or a `request` beside
-/// them. Keys other than `messages` and `tools` are kept.
+/// Returns the JSON of the record that a chat row stands for. `None` if the line has no `messages`, or a request or answer
+/// beside them. Keys other than `messages` and `tools` are kept.
 pub(crate) fn record_of(json: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
     let row: Members<'_> = serde_json::from_slice(json).ok()?;
-    if row.get("messages").is_none() || row.get("request").is_some() || row.get("response").is_some() {
+    if row.get("messages").is_none() || ["request", "response", "choices"].iter().any(|key| row.get(key).is_some()) {
         return None;
     }
     Some(convert(&row, json))

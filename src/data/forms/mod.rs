@@ -3,10 +3,12 @@
 
 pub(crate) mod answer_parts;
 pub(crate) mod bare;
+pub(crate) mod batches;
 pub(crate) mod chat_row;
 pub(crate) mod function_call;
 pub(crate) mod presets;
 pub(crate) mod reshape;
+pub(crate) mod stored_completions;
 pub(crate) mod streamed;
 pub(crate) mod table;
 pub(crate) mod template;

@@ -7,7 +7,7 @@ pub(crate) mod error;
 pub(crate) mod packed;
 pub(crate) mod redacted;
 pub(crate) mod reshaped;
-mod rewritten;
+pub(crate) mod rewritten;
 mod values;
 
 use std::fs::{File, Metadata};

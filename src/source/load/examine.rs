@@ -110,6 +110,13 @@ impl<'a> LoadExaminer<'a> {
         ExaminedBlock { block, out, found }
     }
 
+    /// Examines the JSON of a record in any form. `out` takes its line.
+    pub(super) fn json<'o>(&'o mut self, json: &[u8], out: &'o mut Vec<u8>) -> Result<FoundRecord<'o>, Reject> {
+        out.clear();
+        let place = forms::read(json, Forms::Logged, |json| self.record(json, out))?;
+        Ok(FoundRecord { id: place.id, workload: &self.workload, line: out, has_more: place.has_more })
+    }
+
     /// Examines a row of a table. `out` takes the line of its record.
     pub(super) fn row<'o>(&'o mut self, row: &TableRow<'_>, out: &'o mut Vec<u8>) -> Result<FoundRecord<'o>, Reject> {
         out.clear();

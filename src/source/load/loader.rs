@@ -10,15 +10,21 @@ use super::format::{FileFormat, detect};
 use super::outcome::{LoadOutcome, Loaded};
 use super::sink::Sink;
 use super::{LoadProgress, LoadRequest, UnclearTable};
+use crate::data::forms::batches::Batches;
+use crate::data::forms::presets::Layout;
 use crate::data::forms::reshape::Reshaper;
+use crate::data::forms::stored_completions;
 use crate::data::forms::table::Table;
+use crate::data::options::Fields;
 use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
+use crate::source::elastic::bulk::InputLine;
 use crate::source::input::packed::inner_name;
 use crate::source::input::redacted::redacted;
 use crate::source::input::reshaped::reshaped;
+use crate::source::input::rewritten::Rewritten;
 use crate::source::input::{InputError, OpenInput};
-use crate::source::lines::{Block, Blocks};
+use crate::source::lines::{Block, Blocks, Lines};
 use crate::source::pipeline;
 
 /// Bytes of documents of another shape that are looked at before any is stored.
@@ -38,6 +44,7 @@ pub(super) struct Loader<'a> {
     progress: &'a mut dyn FnMut(LoadProgress),
     reached: LoadProgress,
     redactor: Option<Redactor>,
+    batches: Batches,
 }
 
 impl<'a> Loader<'a> {
@@ -58,6 +65,7 @@ impl<'a> Loader<'a> {
             progress,
             reached: LoadProgress { of: bytes, ..LoadProgress::default() },
             redactor,
+            batches: Batches::default(),
         }
     }
 
@@ -70,7 +78,8 @@ impl<'a> Loader<'a> {
     }
 
     /// Stores what still waits and returns the counts.
-    pub(super) fn finish(self) -> Result<Loaded> {
+    pub(super) fn finish(mut self) -> Result<Loaded> {
+        self.take_joined()?;
         let Loader { sink, mut outcome, redactor, .. } = self;
         outcome.loaded.redacted = redactor.map(|redactor| redactor.counts);
         outcome.count(sink.finish()?)?;
@@ -90,8 +99,14 @@ impl<'a> Loader<'a> {
         let format = self.request.format.unwrap_or_else(|| detect(name_inside, &beginning));
         let mut content = Cursor::new(beginning).chain(bytes);
         match format {
-            FileFormat::Jsonl if self.request.fields.are_own() => self.take_masked(&name, content),
-            FileFormat::Jsonl => self.take_documents(&name, content),
+            FileFormat::Jsonl => match &self.request.layout {
+                Layout::Fields(fields) if fields.are_own() => self.take_masked(&name, content),
+                Layout::Fields(fields) => self.take_documents(&name, content, fields),
+                Layout::StoredCompletions => {
+                    self.take_masked(&name, Rewritten::new(content, stored_completions::write))
+                }
+                Layout::Batches => self.take_batch(&name, content),
+            },
             FileFormat::Table(delimiter) => {
                 let mut table = Vec::new();
                 content.read_to_end(&mut table).map_err(failed)?;
@@ -106,10 +121,10 @@ impl<'a> Loader<'a> {
     }
 
     /// Loads documents of another shape. If none of the first has a field, it stands elsewhere, and nothing is stored.
-    fn take_documents(&mut self, name: &str, mut content: impl Read) -> Result<()> {
+    fn take_documents(&mut self, name: &str, mut content: impl Read, fields: &Fields) -> Result<()> {
         let mut first = Vec::new();
         content.by_ref().take(FIRST).read_to_end(&mut first).map_err(|error| InputError::of_read(name, error))?;
-        let mut reshaper = Reshaper::new(&self.request.fields);
+        let mut reshaper = Reshaper::new(fields);
         let whole = memchr::memrchr(b'\n', &first).unwrap_or(first.len());
         io::copy(&mut reshaped(&first[..whole], &mut reshaper), &mut io::sink())?;
         if let Some(unmet) = reshaper.unmet() {
@@ -130,6 +145,7 @@ impl<'a> Loader<'a> {
         let mut blocks = Blocks::new(content, 0);
         let used = RefCell::new(Vec::new());
         let (before, request, only_five) = (self.reached.bytes, self.request, self.only_five);
+        let file = self.outcome.names.len() - 1;
         let (mut fault, mut lines) = (None, 0);
         pipeline::in_order(
             || {
@@ -143,7 +159,7 @@ impl<'a> Loader<'a> {
             |examined: ExaminedBlock| {
                 for found in examined.iter() {
                     lines += 1;
-                    self.take_line(name, lines, found)?;
+                    self.take_line((file, lines), found)?;
                 }
                 self.report(before + examined.end());
                 used.borrow_mut().push(examined);
@@ -151,6 +167,46 @@ impl<'a> Loader<'a> {
             },
         )?;
         fault.map_or(Ok(()), |error| Err(InputError::of_read(name, error).into()))
+    }
+
+    /// Keeps the lines of a batch until all files are read, because a request and its answer stand in different files.
+    fn take_batch(&mut self, name: &str, content: impl Read) -> Result<()> {
+        let (before, file) = (self.reached.bytes, self.outcome.names.len() - 1);
+        let failed = |error| InputError::of_read(name, error);
+        let mut redactor = self.redactor.take();
+        let mut content: Box<dyn Read + '_> = match &mut redactor {
+            Some(redactor) => Box::new(redacted(content, redactor)),
+            None => Box::new(content),
+        };
+        let mut lines = Lines::new(&mut content, 0);
+        let taken = loop {
+            match lines.next() {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(failed(error)),
+                Ok(Some(line)) if line.is_too_long => {
+                    self.take_line((file, line.number), Err((Reject::LineTooLong, line.text)))?;
+                }
+                Ok(Some(line)) => {
+                    self.batches.push((file, line.number), line.text);
+                    self.reached.bytes = before + line.end;
+                }
+            }
+        };
+        drop(content);
+        self.redactor = redactor;
+        (self.progress)(self.reached);
+        Ok(taken?)
+    }
+
+    /// Stores the records of all batches.
+    fn take_joined(&mut self) -> Result<()> {
+        let mut examiner = LoadExaminer::new(self.request, self.only_five);
+        let mut out = Vec::new();
+        for joined in std::mem::take(&mut self.batches).join() {
+            let found = joined.record.and_then(|record| examiner.json(&record, &mut out));
+            self.take_line(joined.at, found.map_err(|reason| (reason, &*joined.line)))?;
+        }
+        Ok(())
     }
 
     fn take_table(&mut self, name: &str, bytes: &[u8], delimiter: Option<u8>) -> Result<()> {
@@ -162,28 +218,32 @@ impl<'a> Loader<'a> {
         if let Some([text, label]) = table.as_ref().map(Table::taken) {
             self.outcome.loaded.columns.push([name, text, label].map(str::to_owned));
         }
+        let file = self.outcome.names.len() - 1;
         for row in table.iter().flat_map(Table::rows) {
             if row.is_header {
                 self.outcome.loaded.repeated_headers += 1;
                 continue;
             }
             let found = examiner.row(&row, &mut out).map_err(|reason| (reason, row.raw));
-            self.take_line(name, row.line, found)?;
+            self.take_line((file, row.line), found)?;
         }
         self.report(self.reached.bytes + bytes.len() as u64);
         Ok(())
     }
 
     /// Stores the record of a line, or rejects the line.
-    fn take_line(&mut self, name: &str, line: u64, found: Result<FoundRecord<'_>, (Reject, &[u8])>) -> Result<()> {
+    fn take_line(&mut self, at: InputLine, found: Result<FoundRecord<'_>, (Reject, &[u8])>) -> Result<()> {
         self.outcome.loaded.read += 1;
         match found {
             Ok(record) => {
                 self.outcome.loaded.trimmed += u64::from(self.only_five && record.has_more);
-                let stored = self.sink.push(record, (self.outcome.names.len() - 1, line))?;
+                let stored = self.sink.push(record, at)?;
                 self.outcome.count(stored)
             }
-            Err((reason, text)) => self.outcome.reject(name, line, text, reason),
+            Err((reason, text)) => {
+                let name = self.outcome.names.get(at.0).cloned().unwrap_or_default();
+                self.outcome.reject(&name, at.1, text, reason)
+            }
         }
     }
 

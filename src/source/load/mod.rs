@@ -13,8 +13,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use encoding_rs::Encoding;
 
+use crate::data::forms::presets::Layout;
 use crate::data::forms::table::{TableError, TableOptions};
-use crate::data::options::{Fields, Redaction};
+use crate::data::options::Redaction;
 use crate::source::input::{Input, InputError, redacted};
 use crate::source::log_store::LogStore;
 use crate::source::rejects::Rejects;
@@ -44,8 +45,8 @@ pub(crate) struct LoadRequest {
     pub(crate) accept_truncated: bool,
     /// Personal data to mask.
     pub(crate) redact: Option<Redaction>,
-    /// Paths of the fields in lines of another shape.
-    pub(crate) fields: Fields,
+    /// The places of the fields in the lines.
+    pub(crate) layout: Layout,
 }
 
 /// The progress of a load.
