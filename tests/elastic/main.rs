@@ -15,6 +15,7 @@ mod mappings;
 mod proxy;
 mod server;
 mod shapes;
+mod sources;
 mod stores;
 mod tls;
 
@@ -58,6 +59,7 @@ const CASES: &[Case<Server>] = named![
     mappings::a_strict_index_takes_the_five_fields,
     mappings::a_mapping_that_does_not_fit_is_refused,
     mappings::a_record_that_the_server_refuses_is_counted,
+    sources::an_index_that_loses_the_order_of_messages_is_refused,
     listing::counts_are_exact_and_those_of_the_local_store,
     listing::names_that_the_index_does_not_hold_are_counted_by_reading,
     shapes::documents_of_another_shape_are_read,

@@ -108,7 +108,7 @@ mod tests {
             "response": {"object": "chat.completion", "id": "c", "model": "m", "created": 5,
                 "choices": [{"message": {"content": "A"}}]}});
         for messages in [&sent, &stored, &page(&stored)] {
-            assert_eq!(written(&completion(messages)), [want.clone()], "{messages}");
+            assert_eq!(written(&completion(messages)), std::slice::from_ref(&want), "{messages}");
             let both = json!([completion(messages), completion(messages)]);
             assert_eq!(written(&page(&both)), [want.clone(), want.clone()]);
         }

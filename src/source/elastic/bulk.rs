@@ -17,7 +17,8 @@ use super::mapping::{self, Mapping};
 use super::request::ServerRequest;
 use super::runtime::{BackgroundRuntime, runtime_ended};
 use super::server::Server;
-use crate::data::options::IndexAt;
+use super::stored_source;
+use crate::data::options::{Fields, IndexAt};
 use crate::data::record::id;
 use crate::source::credentials::Credentials;
 
@@ -161,15 +162,19 @@ impl BulkWriter {
     }
 }
 
-/// Creates the index if it does not exist. Returns its mapping.
+/// Creates the index if it does not exist. Returns its mapping. A template of the server may change what is created.
 async fn prepare_index(client: &SearchClient) -> Result<Mapping, ElasticError> {
     let refusal = |why: String| ElasticError::Mapping { index: client.index.clone(), why };
     let look = || client.send_json(ServerRequest::new(Method::Get, client.index_path("/_mapping")));
+    let read = async |mappings: Value| {
+        stored_source::check(client, &mappings, &Fields::default()).await?;
+        Ok(Mapping::read(&mappings))
+    };
     match look().await {
         Ok(mappings) => {
             return match not_a_single_index(&mappings) {
                 Some(why) => Err(refusal(why)),
-                None => Ok(Mapping::read(&mappings)),
+                None => read(mappings).await,
             };
         }
         Err(error) if error.is_no_index() => {}
@@ -181,7 +186,7 @@ async fn prepare_index(client: &SearchClient) -> Result<Mapping, ElasticError> {
         Err(error) if !error.is_existing_index() => return Err(error),
         _ => {}
     }
-    Ok(Mapping::read(&look().await?))
+    read(look().await?).await
 }
 
 /// Returns the reason why the name is not that of one index, if so. Ids are unique only within one index.

@@ -39,6 +39,16 @@ pub(crate) enum ElasticError {
     /// The mapping of the index does not allow log records.
     #[error("cannot store log records in index {index}: {why}")]
     Mapping { index: String, why: String },
+    /// The server does not give lists of objects back as they were sent.
+    #[error(
+        "cannot keep log records in index {index}: it has {setting}, so {field} comes back without the order of its messages"
+    )]
+    Scrambled {
+        index: String,
+        /// The setting, as `name: value`.
+        setting: String,
+        field: String,
+    },
     /// The documents of the index are not clearly log records.
     #[error("cannot read the documents of index {index} as log records: {why}")]
     Unclear { index: String, why: String },
@@ -122,6 +132,10 @@ impl ElasticError {
                 "create it with dfwfd load FILE, or name another index in logs.elasticsearch.index"
             }
             ElasticError::Mapping { .. } => "name a new index in logs.elasticsearch.index; dfwfd load FILE creates it",
+            ElasticError::Scrambled { .. } => {
+                "load the log files into a new index: dfwfd load FILE creates one that keeps request and response as they \
+                 are ({\"type\": \"object\", \"enabled\": false}); index.mapping.source.mode: stored keeps whole documents"
+            }
             ElasticError::Stopped => "nothing was written; run the command again",
             ElasticError::Setup(_) => "see logs.elasticsearch in docs/configuration.md",
         }
@@ -129,7 +143,13 @@ impl ElasticError {
 
     /// Returns true if the settings are wrong, not the server.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, ElasticError::Setup(_) | ElasticError::Mapping { .. } | ElasticError::Unclear { .. })
+        matches!(
+            self,
+            ElasticError::Setup(_)
+                | ElasticError::Mapping { .. }
+                | ElasticError::Scrambled { .. }
+                | ElasticError::Unclear { .. }
+        )
     }
 
     /// Returns true if there is nothing to read.

@@ -11,6 +11,7 @@ use super::request::ServerRequest;
 use super::runtime::BackgroundRuntime;
 use super::sample::DocumentSample;
 use super::server::Server;
+use super::stored_source;
 use super::window::{self, TimeUnits};
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
@@ -63,14 +64,15 @@ pub(crate) async fn inspect(client: &SearchClient, filter: &Filter) -> Result<In
     Ok(IndexInfo { server, mapping, units, parts, exact, sample })
 }
 
-/// Fetches the mapping of the index.
+/// Fetches the mapping of the index. Refuses an index that changes records.
 async fn fetch_mapping(client: &SearchClient, server: &Server) -> Result<Mapping, ElasticError> {
-    let mapping = client.send_json(ServerRequest::new(Method::Get, client.index_path("/_mapping"))).await;
-    let mapping = mapping.map_err(|error| match error.is_no_index() {
+    let mappings = client.send_json(ServerRequest::new(Method::Get, client.index_path("/_mapping"))).await;
+    let mappings = mappings.map_err(|error| match error.is_no_index() {
         true => ElasticError::NoIndex { index: client.index.clone(), server: named(client, server) },
         false => error,
     })?;
-    Ok(Mapping::read(&mapping))
+    stored_source::check(client, &mappings, &client.fields).await?;
+    Ok(Mapping::read(&mappings))
 }
 
 /// Refuses an index that lacks a part. Accepts it without a check if the credentials do not allow one.

@@ -54,8 +54,7 @@ impl Mapping {
         Mapping {
             strict: mappings["dynamic"].as_str().is_some_and(|dynamic| dynamic.starts_with("strict")),
             no_source: mappings["_source"]["enabled"] == false,
-            part_of_source: ["includes", "excludes"].iter().any(|key| !mappings["_source"][key].is_null())
-                || mappings["_source"]["mode"] == "synthetic",
+            part_of_source: ["includes", "excludes"].iter().any(|key| !mappings["_source"][key].is_null()),
             properties: mappings["properties"].as_object().cloned().unwrap_or_default(),
             fields: Fields::default(),
         }
@@ -272,9 +271,8 @@ mod tests {
         assert!(mapping(json!({"timestamp": {"type": "date", "format": "yyyy-MM-dd"}})).unwritable().is_some());
         let off = json!({"i": {"mappings": {"_source": {"enabled": false}}}});
         assert!(Mapping::read(&off).unwritable().is_some());
-        for source in [json!({"excludes": ["response"]}), json!({"mode": "synthetic"})] {
-            assert!(Mapping::read(&json!({"i": {"mappings": {"_source": source}}})).unwritable().is_some());
-        }
+        let parts = json!({"i": {"mappings": {"_source": {"excludes": ["response"]}}}});
+        assert!(Mapping::read(&parts).unwritable().is_some());
         let reference = json!({"timestamp": {"type": "date"}, "request": {"type": "object", "dynamic": false}});
         assert_eq!(mapping(reference).unwritable(), None);
     }

@@ -19,6 +19,7 @@ mod runtime;
 mod sample;
 mod server;
 mod slices;
+mod stored_source;
 mod window;
 
 #[cfg(test)]
