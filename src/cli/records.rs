@@ -117,6 +117,14 @@ pub struct Split {
     /// [default: a new eval set]
     #[arg(long, value_name = "RUN")]
     pub eval_set: Option<String>,
+    /// Use the labels in this file in place of those of the answers: a review file of `dfwfd split --review` with its column
+    /// correct filled in [default: labels as they were logged]
+    #[arg(long, value_name = "FILE")]
+    pub corrections: Option<PathBuf>,
+    /// Write the requests whose labels a person should check to this file, CSV or JSON lines by its ending: conflicts, labels
+    /// that are not allowed, and those that a classifier doubts [default: not written]
+    #[arg(long, value_name = "FILE")]
+    pub review: Option<PathBuf>,
     #[command(flatten)]
     pub records: Records,
 }

@@ -51,6 +51,10 @@ pub struct Run {
     /// [default: a new eval set]
     #[arg(long, value_name = "RUN")]
     pub eval_set: Option<String>,
+    /// Use the labels in this file in place of those of the answers: a review file of `dfwfd split --review` with its column
+    /// correct filled in [default: labels as they were logged]
+    #[arg(long, value_name = "FILE")]
+    pub corrections: Option<PathBuf>,
     #[command(flatten)]
     pub gates: Gates,
     #[command(flatten)]

@@ -1,6 +1,8 @@
 //! `dfwfd split`: writes the datasets of a workload to a folder, without any platform.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -12,13 +14,19 @@ use crate::error::{Exit, Fault};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::SplitReport;
-use crate::source::{NewFolder, dataset};
+use crate::report::review;
+use crate::report::text::counted;
+use crate::run::triage;
+use crate::source::NewFolder;
+use crate::source::dataset::{self, Review, ReviewItem};
 use crate::ui::Ui;
 
 /// Writes the datasets and prints their counts.
 pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
     let invocation = super::last_run::resolve(super::invocation_for(global, &args.records, Need::Data), ui)?;
-    let plan = config::load(&super::eval_set::resolve(invocation, args.eval_set.as_deref())?)?;
+    let mut invocation = super::eval_set::resolve(invocation, args.eval_set.as_deref())?;
+    invocation.corrections.clone_from(&args.corrections);
+    let plan = config::load(&invocation)?;
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
         ui.warn(warning);
@@ -40,11 +48,18 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     };
     let mut rejects = super::rejects::create(args.rejects.as_ref(), logs)?;
     let (request, credentials, out) = (plan.data.clone(), super::credentials_of(&plan), args.out.clone());
+    let wants_review = args.review.is_some();
     let build = move |cancel: &CancellationToken| {
         let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-        dataset::build(&request, &credentials, &out, writer, cancel)
+        let mut review = Review::default();
+        let wanted = wants_review.then_some(&mut review);
+        let built = dataset::build(&request, &credentials, &out, writer, wanted, cancel);
+        Ok((built, triage::doubtful(review, request.split.random_seed)))
     };
-    let manifest = super::interruptible::run(&plan.data.input, build).await?;
+    let (built, doubtful) = super::interruptible::run(&plan.data.input, build).await?;
+    // Labels that are not allowed may be the reason that too few records are left.
+    let reviewed = args.review.as_deref().map(|path| write_review(path, &doubtful, ui)).transpose()?;
+    let manifest = built?;
     for warning in &manifest.warnings {
         ui.warn(warning);
     }
@@ -56,9 +71,25 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     ui.json(&SplitReport {
         schema: SCHEMA,
         data: manifest.clone(),
+        review: reviewed,
         exit_code: strict.as_ref().map(|_| Exit::Data.code()),
         error: strict.as_ref().map(super::error_object),
     });
     ui.result(&datasets::split(&manifest, ui.width(), ui.color()));
     strict.map_or(Ok(Exit::Done), Err)
+}
+
+/// Writes a review file and says what is in it.
+fn write_review(path: &Path, doubtful: &[ReviewItem], ui: &Ui) -> anyhow::Result<BTreeMap<String, u64>> {
+    let is_lines = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
+    let written = super::whole_file::write(path, &review::file(doubtful, is_lines)?);
+    written.with_context(|| format!("cannot write the review file {}", path.display()))?;
+    let counts = review::counts(doubtful);
+    let requests = counted(doubtful.len() as u64, "request");
+    let reasons: Vec<String> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    ui.note(&format!("{requests} to check in {} ({})", path.display(), reasons.join(", ")));
+    if !doubtful.is_empty() {
+        ui.hint(&format!("fill in the column correct, then give the file back with --corrections {}", path.display()));
+    }
+    Ok(counts)
 }

@@ -62,6 +62,8 @@ pub(crate) struct Invocation {
     pub measure_latency: bool,
     /// The eval set of an earlier run.
     pub eval_set: Option<PathBuf>,
+    /// The file with labels that people gave.
+    pub corrections: Option<PathBuf>,
     pub need: Need,
 }
 

@@ -38,6 +38,7 @@ impl Resolver<'_> {
             split: self.split(surroundings),
             redact: self.redaction(state_dir),
             eval_set: self.eval_set(invocation),
+            corrections: self.corrections(invocation, surroundings),
         }
     }
 
@@ -287,6 +288,12 @@ impl Resolver<'_> {
     fn eval_set(&self, invocation: &Invocation) -> Option<PathBuf> {
         let file = invocation.eval_set.clone()?;
         self.reader.note("eval_set", file.display().to_string(), ValueSource::Flag);
+        Some(file)
+    }
+
+    fn corrections(&self, invocation: &Invocation, surroundings: &Surroundings) -> Option<PathBuf> {
+        let file = surroundings.cwd.join(invocation.corrections.as_ref()?);
+        self.reader.note("corrections", file.display().to_string(), ValueSource::Flag);
         Some(file)
     }
 

@@ -168,6 +168,13 @@ pub(crate) fn texts(node: &ConfigNode, key_type: KeyType) -> Read<Vec<String>> {
     match &node.content {
         NodeContent::List(items) if items.is_empty() => Err(mismatch(node, key_type)),
         NodeContent::List(items) => items.iter().map(|item| text(item, form)).collect(),
+        // A switch stands for all kinds, or none.
+        NodeContent::Scalar(word, ScalarType::Boolean(_) | ScalarType::Untyped)
+            if form == TextForm::Personal
+                && (word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false")) =>
+        {
+            Ok(word.eq_ignore_ascii_case("true").then(|| "all".to_owned()).into_iter().collect())
+        }
         _ if single => text(node, form).map(|text| vec![text]).map_err(|_| mismatch(node, key_type)),
         _ => Err(mismatch(node, key_type)),
     }
@@ -261,7 +268,7 @@ fn form_allowed(form: TextForm) -> &'static str {
             "the name of one index: lower-case letters, digits, `-`, `_`, `.`, starting with a letter or digit"
         }
         TextForm::Field => "a dotted path into a document, such as payload.request",
-        TextForm::Personal => "all, or some of secret, email, iban, card, national_id, ip, phone",
+        TextForm::Personal => "true, all, or some of secret, email, iban, card, national_id, ip, phone",
         TextForm::Level => "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::data::hand_made;
+
 /// A label that a person gave to a record.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct GoldRow {
@@ -19,38 +21,17 @@ pub(crate) struct GoldRow {
 /// # Errors
 /// Says what is wrong, with the line.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<GoldRow>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-    let text = text.trim_start_matches('\u{feff}');
-    let rows = if text.trim_start().starts_with('{') { read_lines(text)? } else { read_table(text)? };
-    if rows.is_empty() {
-        return Err("it holds no row".to_owned());
-    }
-    Ok(rows)
-}
-
-fn read_lines(text: &str) -> Result<Vec<GoldRow>, String> {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let row = |(at, line): (usize, &str)| match serde_json::from_str(line) {
-        Ok(row) => checked(row, at),
-        Err(error) => Err(format!("line {at}: {error}")),
+    let rows = hand_made::rows::<GoldRow>(bytes, |header| {
+        if header.contains(&"label") && (header.contains(&"id") || header.contains(&"text")) {
+            return Ok(());
+        }
+        Err(format!("it needs the columns label and id or text, and has {}", header.join(", ")))
+    })?;
+    let given = |cell: Option<String>| cell.filter(|cell| !cell.is_empty());
+    let row = |(at, row): (usize, GoldRow)| {
+        checked(GoldRow { id: given(row.id), text: given(row.text), label: row.label }, at)
     };
-    lines.map(row).collect()
-}
-
-fn read_table(text: &str) -> Result<Vec<GoldRow>, String> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| error.to_string())?;
-    if !header.iter().any(|name| name == "label") || !header.iter().any(|name| name == "id" || name == "text") {
-        let found: Vec<&str> = header.iter().collect();
-        return Err(format!("it needs the columns label and id or text, and has {}", found.join(", ")));
-    }
-    let row = |row: Result<GoldRow, csv::Error>| {
-        let row = row.map_err(|error| error.to_string())?;
-        let given = |cell: Option<String>| cell.filter(|cell| !cell.is_empty());
-        Ok(GoldRow { id: given(row.id), text: given(row.text), label: row.label })
-    };
-    let rows = reader.deserialize().map(row);
-    (2..).zip(rows).map(|(at, row): (usize, Result<GoldRow, String>)| checked(row?, at)).collect()
+    rows.into_iter().map(row).collect()
 }
 
 fn checked(row: GoldRow, at: usize) -> Result<GoldRow, String> {

@@ -1,12 +1,14 @@
 //! Records and datasets, pure and synchronous: bytes in, values out.
 
 pub(crate) mod corpus;
+pub(crate) mod corrections;
 pub(crate) mod counts;
 pub(crate) mod entry;
 pub(crate) mod examples;
 pub(crate) mod forms;
 pub(crate) mod gold;
 pub(crate) mod groups;
+pub(crate) mod hand_made;
 pub(crate) mod intake;
 pub(crate) mod json;
 pub(crate) mod label;

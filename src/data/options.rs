@@ -27,6 +27,9 @@ pub(crate) struct DatasetRequest {
     /// The eval set of an earlier run, which is measured on again. `None` makes a new one.
     #[serde(default)]
     pub(crate) eval_set: Option<PathBuf>,
+    /// The file with labels that people gave. `None` leaves labels as they were logged.
+    #[serde(default)]
+    pub(crate) corrections: Option<PathBuf>,
 }
 
 /// Personal data to mask.

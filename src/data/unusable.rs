@@ -1,6 +1,7 @@
 //! The reasons that no datasets can be made of the records, with counts and hints.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::data::counts::{LineCounts, TypeCounts};
 
@@ -54,6 +55,8 @@ pub(crate) enum Unusable {
         rows: u64,
         usable: u64,
     },
+    /// The file with labels of people cannot be used.
+    Corrections { path: PathBuf, why: String },
     /// A split by time leaves nothing to train on.
     NothingBefore {
         workload: String,
@@ -68,7 +71,7 @@ pub(crate) enum Unusable {
 impl Unusable {
     /// Returns true if the command line or the configuration is to blame, not the data.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, Unusable::Ambiguous { .. } | Unusable::NoField { .. })
+        matches!(self, Unusable::Ambiguous { .. } | Unusable::NoField { .. } | Unusable::Corrections { .. })
     }
 
     /// Returns something to do about it.
@@ -100,6 +103,10 @@ impl Unusable {
             Unusable::TooFew { .. } => "load more records, or lower data_split_config.min_total_records".to_owned(),
             Unusable::EvalSet { .. } => {
                 "use the workload, the labels and the workload type of that run, or make a new eval set".to_owned()
+            }
+            Unusable::Corrections { .. } => {
+                "`dfwfd split --out DIR --review FILE` writes a file whose column correct is filled in (docs/records.md)"
+                    .to_owned()
             }
             Unusable::NothingBefore { is_one_time: true, .. } => {
                 "log the time of each request as timestamp, or set data_split_config.split: random".to_owned()
@@ -154,6 +161,7 @@ impl fmt::Display for Unusable {
                 )?;
                 if *over_limit > 0 { write!(f, "; {over_limit} over the limit)") } else { f.write_str(")") }
             }
+            Unusable::Corrections { path, why } => write!(f, "cannot read corrections from {}: {why}", path.display()),
             Unusable::EvalSet { workload, rows, usable } => {
                 write!(
                     f,

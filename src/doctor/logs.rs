@@ -1,7 +1,7 @@
 //! The records that a run would read: that they are there and can be opened. Their contents are `run --plan`'s to judge.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -15,11 +15,36 @@ use crate::report::text::counted;
 use crate::source::credentials::Credentials;
 use crate::source::elastic::inspect;
 use crate::source::local::LocalStore;
+use crate::source::personal_sample::Sample;
 
 const PART: Section = Section::Logs;
 
 /// Checks the source of the records of a plan.
 pub(super) async fn check(plan: &Plan, environment: &Environment) -> Vec<Check> {
+    let mut checks = check_source(plan, environment).await;
+    if plan.data.redact.is_none() {
+        checks.extend(check_texts(&plan.data.input));
+    }
+    checks
+}
+
+/// Warns about texts that look personal. Files that cannot be read have a check of their own.
+fn check_texts(input: &LogSource) -> Option<Check> {
+    let stored: Vec<PathBuf>;
+    let paths = match input {
+        LogSource::Files(paths) => paths,
+        LogSource::Local(dir) => {
+            stored = LocalStore::at(dir).read().ok()?.files.iter().map(|file| file.to_path_buf()).collect();
+            &stored
+        }
+        LogSource::Stdin | LogSource::Elasticsearch(_) => return None,
+    };
+    let sample = Sample::of_files(paths.iter().map(PathBuf::as_path)).ok()?;
+    let remedy = "redact: all in the configuration masks such values (docs/records.md)";
+    Some(PART.warning("personal data", sample.finding()?, remedy))
+}
+
+async fn check_source(plan: &Plan, environment: &Environment) -> Vec<Check> {
     match &plan.data.input {
         LogSource::Local(dir) => vec![check_store(&LocalStore::at(dir))],
         LogSource::Files(paths) => paths.iter().map(|path| check_file(path)).collect(),

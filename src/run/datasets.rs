@@ -76,7 +76,8 @@ pub(crate) async fn build(
     let (request, credentials, dir, cancel) =
         (request.clone(), credentials.clone(), dir.to_owned(), CancellationToken::new());
     let cancelled = cancel.clone();
-    let mut built = tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, &cancelled));
+    let mut built =
+        tokio::task::spawn_blocking(move || dataset::build(&request, &credentials, &dir, None, None, &cancelled));
     tokio::select! {
         built = &mut built => built.context("the task that makes the datasets ended early")?,
         interrupted = stop.asked() => {

@@ -41,6 +41,7 @@ pub(crate) mod rows;
 pub(crate) mod schedule;
 pub(crate) mod signals;
 mod suspicions;
+pub(crate) mod triage;
 pub(crate) mod wait;
 
 use std::panic::AssertUnwindSafe;

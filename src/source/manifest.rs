@@ -68,9 +68,35 @@ pub(crate) struct Manifest {
     /// Masked values by kind. `None`: nothing was to be masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) redacted: Option<RedactionCounts>,
+    /// Labels that people gave. `None`: no file was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) corrections: Option<CorrectionCounts>,
     /// `None`: the log says nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<TeacherUsage>,
+}
+
+/// The labels that people gave, and what became of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CorrectionCounts {
+    /// The file as it was named.
+    pub(crate) path: PathBuf,
+    /// BLAKE3 of its bytes, lower-case hex.
+    pub(crate) blake3: String,
+    /// Requests with a label.
+    pub(crate) given: u64,
+    /// Requests with a label that no record has.
+    pub(crate) unused: u64,
+    /// Records that got another label, duplicates included.
+    pub(crate) records: u64,
+}
+
+impl CorrectionCounts {
+    /// Warns about corrections that correct nothing.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let CorrectionCounts { path, given, unused, .. } = self;
+        (*unused > 0).then(|| format!("{unused} of {given} corrections in {} match no record", path.display()))
+    }
 }
 
 /// The teacher on the rows of the eval set, as the log tells.
@@ -191,6 +217,7 @@ impl Manifest {
             types: corpus.types,
             labels: request.labels.clone(),
             redacted: None,
+            corrections: None,
             teacher: None,
         }
     }

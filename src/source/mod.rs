@@ -12,6 +12,7 @@ pub(crate) mod local;
 pub(crate) mod log_store;
 pub(crate) mod manifest;
 mod output;
+pub(crate) mod personal_sample;
 mod pipeline;
 mod rejects;
 

@@ -8,6 +8,7 @@ use crate::data::reject::Reject;
 use crate::source::lines::SHOWN_OF_LONG;
 
 /// Writes refused lines, if anybody wants them.
+#[derive(Default)]
 pub(crate) struct Rejects<'a> {
     to: Option<&'a mut dyn Write>,
 }

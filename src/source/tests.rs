@@ -25,6 +25,7 @@ fn request(kind: TypeChoice) -> DatasetRequest {
         split: SplitRules { min_total_records: 1, ..SplitRules::for_tests(1) },
         redact: None,
         eval_set: None,
+        corrections: None,
     }
 }
 

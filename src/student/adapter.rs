@@ -32,6 +32,11 @@ impl Adapter {
         self.replies.get(best).cloned().unwrap_or_default()
     }
 
+    /// Returns every reply that training has seen with its score, which is above 0 where the student would give it.
+    pub(crate) fn scored_replies(&self, messages: &[Message]) -> Vec<(&str, f32)> {
+        self.replies.iter().map(String::as_str).zip(self.class_scores(messages)).collect()
+    }
+
     /// Returns the size of the trained student.
     pub fn size(&self) -> StudentSize {
         self.vectorizer.size

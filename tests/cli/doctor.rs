@@ -364,3 +364,24 @@ fn a_database_of_another_version_is_not_touched() {
         assert_eq!(state.read_dir().unwrap().count(), 1, "nothing beside it");
     }
 }
+
+#[test]
+fn a_log_that_looks_personal_is_a_warning_unless_it_is_masked() {
+    let folder = Folder::shipped();
+    let mut records: Vec<Value> = (0..30).map(|number| crate::harness::record("w", number)).collect();
+    records[4]["request"]["messages"][1]["content"] = "Mail ann@desk.example about it".into();
+    folder.write("logs.jsonl", crate::harness::lines(&records));
+    let doctor = |flags: &[&str]| {
+        let output = folder.dfwfd(["doctor", "--format", "json", "--logs", "logs.jsonl"]).args(flags).run();
+        output.code(0);
+        output
+    };
+    let found = check(&doctor(&[]), "personal data");
+    assert_eq!(found["state"], "warning");
+    assert!(found["detail"].as_str().unwrap().contains("email 1"), "{found}");
+    for flags in [["--set", "redact=true"], ["--set", "redact=all"], ["--set", "redact=[email]"]] {
+        assert!(!subjects(&doctor(&flags), "warning").contains(&"personal data".to_owned()), "{flags:?}");
+    }
+    let off = doctor(&["--set", "redact=false"]);
+    assert_eq!(check(&off, "personal data")["state"], "warning");
+}

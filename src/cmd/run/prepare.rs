@@ -28,6 +28,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     let invocation = last_run::resolve(invocation_for(global, &args.records, Need::Candidates), ui)?;
     let mut invocation = eval_set::resolve(invocation, args.eval_set.as_deref())?;
     invocation.only.clone_from(&args.only);
+    invocation.corrections.clone_from(&args.corrections);
     invocation.rehearse = args.rehearse;
     invocation.measure_latency = args.measure_latency;
     let plan = new_plan(global, args, &invocation)?;

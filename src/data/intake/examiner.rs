@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
+use crate::data::corrections::Corrections;
 use crate::data::entry::{ClassName, Entry, NO_BANDS, Names};
 use crate::data::forms::{self, Forms};
 use crate::data::json::tape::Tape;
-use crate::data::label::LabelReader;
+use crate::data::label::{self, LabelReader};
 use crate::data::near_copies::{Bands, NearCopies};
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
 use crate::data::origin::Origin;
@@ -24,6 +25,7 @@ pub(crate) struct Examiner {
     /// Added to the keys of requests. Rows of an earlier eval set are no duplicates of others.
     mark: u128,
     near: Option<NearCopies>,
+    corrections: Corrections,
 }
 
 /// Scratch space of one examining thread.
@@ -46,6 +48,10 @@ pub(crate) struct Findings {
     pub(super) entries: Vec<Entry>,
     pub(super) names: Names,
     pub(super) bands: Vec<Bands>,
+    /// Requests that people corrected.
+    pub(super) matched: Vec<u128>,
+    /// Records whose label was corrected to another one.
+    pub(super) corrected: u64,
 }
 
 impl Findings {
@@ -73,7 +79,13 @@ impl Examiner {
             accept_truncated: request.accept_truncated,
             mark: 0,
             near: request.split.near_duplicate_threshold.map(NearCopies::new),
+            corrections: Corrections::default(),
         })
+    }
+
+    /// Gives it labels that replace those of answers.
+    pub(super) fn correct(&mut self, corrections: Corrections) {
+        self.corrections = corrections;
     }
 
     /// Turns it to the rows of an earlier eval set, whose clients and times do not matter.
@@ -124,7 +136,7 @@ impl Examiner {
         let said = record.reply.content.filter(|_| holds_labels).map(|text| text.read());
         let label = match self.choice {
             TypeChoice::ToolCalling | TypeChoice::Text => Err(Reject::NoLabel),
-            TypeChoice::Auto | TypeChoice::Classification => self.label(said.as_deref()),
+            TypeChoice::Auto | TypeChoice::Classification => self.label(said.as_deref(), keys.request, findings),
         };
         let tool = first_function(&record);
         let id = if scratch.seconds.are_shared_at(record.timestamp) { scratch.ids.of(line, &record) } else { 0 };
@@ -141,8 +153,15 @@ impl Examiner {
         }))
     }
 
-    fn label<'r>(&self, said: Option<&'r str>) -> Result<&'r str, Reject> {
+    /// Returns the label of an answer: the one that a person gave, else the one that it says.
+    fn label<'r>(&'r self, said: Option<&'r str>, request: u128, findings: &mut Findings) -> Result<&'r str, Reject> {
         let label = said.and_then(|text| self.labels.read(text)).ok_or(Reject::NoLabel)?;
+        // An earlier eval set stays as it was.
+        if let Some(right) = self.corrections.label(request).filter(|_| self.mark == 0) {
+            findings.matched.push(request);
+            findings.corrected += u64::from(label::key(label) != label::key(right));
+            return Ok(right);
+        }
         if self.labels.allows(label) { Ok(label) } else { Err(Reject::OffTaxonomy) }
     }
 }

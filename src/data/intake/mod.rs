@@ -3,9 +3,10 @@
 
 mod examiner;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::data::corpus::{Corpus, Gathered};
+use crate::data::corrections::Corrections;
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::{Entry, NO_BANDS, Names};
 use crate::data::near_copies::Bands;
@@ -33,6 +34,10 @@ pub(crate) struct Intake {
     bands: Vec<Bands>,
     /// The input with the eval set of an earlier run.
     frozen: Option<u32>,
+    /// Requests that people corrected.
+    matched: HashSet<u128>,
+    /// Records whose label was corrected to another one.
+    corrected: u64,
 }
 
 impl Intake {
@@ -47,7 +52,19 @@ impl Intake {
             names: Names::default(),
             bands: Vec::new(),
             frozen: None,
+            matched: HashSet::new(),
+            corrected: 0,
         })
+    }
+
+    /// Replaces the labels of answers by those that people gave, from now on.
+    pub(crate) fn correct(&mut self, corrections: Corrections) {
+        self.examiner.correct(corrections);
+    }
+
+    /// Returns the number of records whose label was corrected to another one, and of requests that were met.
+    pub(crate) fn corrected(&self) -> (u64, usize) {
+        (self.corrected, self.matched.len())
     }
 
     /// Takes the input with this number as the eval set of an earlier run, from now on.
@@ -65,6 +82,8 @@ impl Intake {
     pub(crate) fn absorb(&mut self, findings: Findings) -> Vec<(Origin, Reject)> {
         self.counts.read += findings.read;
         self.counts.other += findings.other;
+        self.corrected += findings.corrected;
+        self.matched.extend(findings.matched);
         for (_, reason) in &findings.rejected {
             *self.counts.rejected.entry(*reason).or_default() += 1;
         }

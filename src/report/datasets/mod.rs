@@ -68,6 +68,9 @@ pub(super) fn sections(page: &mut Page, data: &Manifest, mark: &str) {
         ],
     );
     masked(page, data.redacted.as_ref());
+    if let Some(given) = &data.corrections {
+        page.line(&format!("Corrected: {} got another label.", counted(given.records, "record")));
+    }
     if let Some(near) = data.near_copies {
         page.line(&format!(
             "Near-copies put {} into groups; {} of them would give eval rows away.",

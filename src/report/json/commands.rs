@@ -48,6 +48,9 @@ pub(crate) struct RunList {
 pub(crate) struct SplitReport {
     pub schema: u32,
     pub data: Manifest,
+    /// Requests in the review file by the reason to check them. Absent without `--review`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<BTreeMap<String, u64>>,
     /// Present when `--strict` makes the command fail, as `error`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<u8>,

@@ -1,10 +1,11 @@
 //! From a request to a dataset folder: reads the inputs, lets `data` decide and writes the datasets with their manifest.
 //! Memory grows with selected records, not with bytes: rows are read again when they are written.
 
+mod corrections;
 pub(crate) mod examples;
 mod read;
 mod reread;
-mod sample;
+mod review;
 mod teacher;
 mod write;
 
@@ -29,10 +30,11 @@ use crate::source::local::LocalStore;
 use crate::source::manifest::MANIFEST;
 pub(crate) use crate::source::manifest::{DatasetFile, MANIFEST as MANIFEST_FILE, Manifest, TeacherUsage};
 use crate::source::output::{Output, remove_if_there};
+use crate::source::personal_sample::Sample;
 use crate::source::rejects::Rejects;
 use read::{InputReader, ReadInput};
 use reread::LineReader;
-use sample::Sample;
+pub(crate) use review::{LabelledRow, Review, ReviewItem, ReviewReason};
 pub(crate) use teacher::nearest_rank;
 pub(crate) use write::{EVAL, TRAIN, VALIDATION};
 
@@ -40,7 +42,8 @@ pub(crate) use write::{EVAL, TRAIN, VALIDATION};
 pub(in crate::source) use read::examined;
 
 /// Builds the datasets of a workload in the folder `out` and returns what became of every line. Writes refused lines to
-/// `rejects`. `cancel` ends the reading of an index and closes what is open at its server.
+/// `rejects`, and what people should look at to `review`, also if there is an error. `cancel` ends the reading of an index
+/// and closes what is open at its server.
 ///
 /// # Errors
 /// An [`Unusable`] stands at the bottom of the error when the records are to blame.
@@ -49,9 +52,11 @@ pub(crate) fn build(
     credentials: &Credentials,
     out: &Path,
     rejects: Option<&mut dyn Write>,
+    review: Option<&mut Review>,
     cancel: &CancellationToken,
 ) -> Result<Manifest> {
-    let from = |inputs| build_from(request, inputs, out, Rejects::new(rejects), MAX_LINE);
+    let notes = Notes { rejects: Rejects::new(rejects), review };
+    let from = |inputs| build_from(request, inputs, out, notes, MAX_LINE);
     let at = match &request.input {
         LogSource::Files(paths) => return from(paths.iter().map(Input::file).collect()),
         LogSource::Stdin => return from(vec![Input::stream("-", std::io::stdin().lock())]),
@@ -70,28 +75,37 @@ pub(crate) fn build(
     })
 }
 
+/// What is written beside the datasets.
+#[derive(Default)]
+struct Notes<'r, 'w> {
+    rejects: Rejects<'w>,
+    review: Option<&'r mut Review>,
+}
+
 fn build_from(
     request: &DatasetRequest,
     inputs: Vec<Input<'_>>,
     out: &Path,
-    rejects: Rejects<'_>,
+    notes: Notes<'_, '_>,
     max_line: usize,
 ) -> Result<Manifest> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     // Without a manifest the folder counts as incomplete.
     remove_if_there(&out.join(MANIFEST))?;
     let started = Instant::now();
+    let given = corrections::read(request)?;
     // The local log store holds records in their own shape, whatever they were made of.
     let is_reshaped = !request.fields.are_own() && !matches!(request.input, LogSource::Local(_));
     let mut reader = InputReader {
         intake: Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?,
-        rejects,
+        rejects: notes.rejects,
         reshaper: is_reshaped.then(|| Reshaper::new(&request.fields)),
         redactor: request.redact.as_ref().map(redacted::redactor).transpose()?,
         sample: request.redact.is_none().then(Sample::default),
         out,
         max_line,
     };
+    reader.intake.correct(given.labels.clone());
     let mut inputs: Vec<ReadInput> =
         (0..).zip(inputs).map(|(number, input)| reader.read(number, input)).collect::<Result<_>>()?;
     let frozen = request.eval_set.as_ref().map(|path| reader.read_frozen(inputs.len() as u32, path)).transpose()?;
@@ -107,6 +121,7 @@ fn build_from(
     tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
     let ids = write::ids(&inputs, &intake.ties())?;
     intake.settle(&ids);
+    let corrected = intake.corrected();
     let corpus = intake.finish()?;
     if let Some(rows) = frozen_rows {
         check_frozen(&corpus, rows)?;
@@ -116,13 +131,18 @@ fn build_from(
         rejects.write(&lines.name_of(at), at.line, *reason, lines.read(at)?)?;
     }
     rejects.finish()?;
+    if let Some(review) = notes.review {
+        *review = review::gather(&inputs, &corpus, request)?;
+    }
     let split = split::split(&corpus, &request.split)?;
-    let files = write::datasets(&inputs, &corpus, &split, request, out)?;
+    let files = write::datasets(&inputs, &corpus, &split, request, &given.labels, out)?;
     write::conflicts(&inputs, &corpus, out)?;
     inputs.iter().try_for_each(ReadInput::check_unchanged)?;
     let read = inputs.iter().map(|input| input.file.clone()).collect();
     let mut manifest = Manifest::of(request, &corpus, &split, files, read);
     manifest.warnings.extend(sample.and_then(|sample| sample.warning()));
+    manifest.corrections = given.counts(corrected);
+    manifest.warnings.extend(manifest.corrections.as_ref().and_then(|counts| counts.warning()));
     manifest.redacted = redactor.map(|redactor| redactor.counts);
     manifest.teacher = teacher::usage(&inputs, &corpus, &split.eval)?;
     let mut output = Output::new(out, MANIFEST)?;

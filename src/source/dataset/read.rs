@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::sample::Sample;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::intake::{Examiner, ExaminerScratch, Findings, Intake};
 use crate::data::redact::Redactor;
@@ -20,6 +19,7 @@ use crate::source::input::{Input, InputError};
 use crate::source::lines::{Block, Blocks};
 use crate::source::manifest::InputFile;
 use crate::source::output::remove_if_there;
+use crate::source::personal_sample::Sample;
 use crate::source::pipeline;
 use crate::source::rejects::Rejects;
 

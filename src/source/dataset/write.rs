@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::read::ReadInput;
 use super::reread::LineReader;
 use crate::data::corpus::Corpus;
+use crate::data::corrections::{Corrections, Corrector};
 use crate::data::forms::{self, Forms};
 use crate::data::options::DatasetRequest;
 use crate::data::origin::Origin;
@@ -31,7 +32,30 @@ pub(crate) const CONFLICTS: &str = "conflicts.jsonl";
 const ROWS_AT_ONCE: usize = 512;
 
 /// Appends the row of a record: one of the two forms of [`RowRenderer`].
-type Render = fn(&mut RowRenderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>;
+pub(super) type Render = fn(&mut RowRenderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>;
+
+/// Writes the rows of records, with the labels that people gave.
+pub(super) struct RowWriter<'a> {
+    lines: LineReader<'a>,
+    renderer: RowRenderer,
+    corrector: Option<Corrector>,
+}
+
+impl<'a> RowWriter<'a> {
+    /// Creates a writer of the records of these inputs.
+    pub(super) fn new(inputs: &'a [ReadInput], renderer: RowRenderer, corrector: Option<Corrector>) -> RowWriter<'a> {
+        RowWriter { lines: LineReader::new(inputs), renderer, corrector }
+    }
+
+    /// Appends the row of the record at a place.
+    pub(super) fn row(&mut self, at: &Origin, render: Render, out: &mut Vec<u8>) -> Result<()> {
+        let RowWriter { lines, renderer, corrector } = self;
+        let line = lines.read(at)?;
+        let corrected = corrector.as_mut().map_or(Ok(None), |corrector| corrector.corrected(line));
+        let written = corrected.and_then(|right| render(renderer, right.as_deref().unwrap_or(line), out));
+        written.with_context(|| lines.failed(at))
+    }
+}
 
 /// Makes the ids of the records at these places.
 pub(super) fn ids(inputs: &[ReadInput], places: &[Origin]) -> Result<Vec<u128>> {
@@ -61,6 +85,7 @@ pub(super) fn datasets(
     corpus: &Corpus,
     split: &Split,
     request: &DatasetRequest,
+    corrections: &Corrections,
     out: &Path,
 ) -> Result<Vec<DatasetFile>> {
     let rules = &request.split;
@@ -88,16 +113,16 @@ pub(super) fn datasets(
             || Ok(jobs.next()),
             || {
                 let renderer = RowRenderer::new(rules.parse_function_arguments);
-                (LineReader::new(inputs), renderer.with_thoughts(rules.train_on_thoughts))
+                let renderer = renderer.with_thoughts(rules.train_on_thoughts);
+                RowWriter::new(inputs, renderer, Corrector::new(corrections, &request.labels))
             },
-            |(lines, renderer), rows| {
+            |writer, rows| {
                 let mut text = Vec::with_capacity(rows.len() * 1024);
                 for &row in rows {
                     if !text.is_empty() {
                         text.push(b'\n');
                     }
-                    let at = &corpus.rows[row as usize].origin;
-                    render(renderer, lines.read(at)?, &mut text).with_context(|| lines.failed(at))?;
+                    writer.row(&corpus.rows[row as usize].origin, render, &mut text)?;
                 }
                 Ok((text, rows.len() as u64))
             },
@@ -117,11 +142,10 @@ pub(super) fn conflicts(inputs: &[ReadInput], corpus: &Corpus, out: &Path) -> Re
         return remove_if_there(&out.join(CONFLICTS));
     }
     let mut output = Output::new(out, CONFLICTS)?;
-    let mut lines = LineReader::new(inputs);
-    let mut renderer = RowRenderer::new(true);
+    let mut rows = RowWriter::new(inputs, RowRenderer::new(true), None);
     for conflict in &corpus.conflicts {
         let mut row = Vec::new();
-        renderer.eval_row(lines.read(&conflict.kept)?, &mut row).with_context(|| lines.failed(&conflict.kept))?;
+        rows.row(&conflict.kept, RowRenderer::eval_row, &mut row)?;
         let record: serde_json::Value = serde_json::from_slice(&row)?;
         let line = serde_json::json!({
             "kept": conflict.label,

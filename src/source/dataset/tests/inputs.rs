@@ -63,7 +63,7 @@ fn the_same_bytes_from_any_order_and_any_store() {
         let out = folder.out(&format!("out{n}"));
         let manifest = if request.input == LogSource::Stdin {
             let piped = Input::stream("-", stdin.as_slice());
-            build_from(&request, vec![piped], &out, Rejects::new(None), MAX_LINE).unwrap()
+            build_from(&request, vec![piped], &out, Notes::default(), MAX_LINE).unwrap()
         } else {
             build(&request, &out, None).unwrap()
         };

@@ -2,6 +2,7 @@
 
 mod generated;
 mod inputs;
+mod sums;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use crate::source::manifest::DatasetFile;
 
 /// Builds from what needs no credentials.
 fn build(request: &DatasetRequest, out: &Path, rejects: Option<&mut dyn Write>) -> Result<Manifest> {
-    super::build(request, &Credentials::None, out, rejects, &CancellationToken::new())
+    super::build(request, &Credentials::None, out, rejects, None, &CancellationToken::new())
 }
 
 fn request(paths: Vec<PathBuf>) -> DatasetRequest {
@@ -41,6 +42,7 @@ fn request(paths: Vec<PathBuf>) -> DatasetRequest {
         split: SplitRules { val_ratio: 0.2, min_total_records: 20, ..SplitRules::for_tests(10) },
         redact: None,
         eval_set: None,
+        corrections: None,
     }
 }
 

@@ -1,0 +1,44 @@
+//! Files that people write or edit: CSV whose first line names the columns, or JSON lines. Knows nothing of what they hold.
+
+use serde::de::DeserializeOwned;
+
+/// Reads the rows of a file with their lines: JSON lines if it begins with a brace, else CSV. `check_header` refuses a
+/// table that lacks a column.
+///
+/// # Errors
+/// Says what is wrong, with the line.
+pub(crate) fn rows<T: DeserializeOwned>(
+    bytes: &[u8],
+    check_header: impl FnOnce(&[&str]) -> Result<(), String>,
+) -> Result<Vec<(usize, T)>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = text.trim_start_matches('\u{feff}');
+    let rows = if text.trim_start().starts_with('{') { of_lines(text)? } else { of_table(text, check_header)? };
+    if rows.is_empty() {
+        return Err("it holds no row".to_owned());
+    }
+    Ok(rows)
+}
+
+fn of_lines<T: DeserializeOwned>(text: &str) -> Result<Vec<(usize, T)>, String> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let row =
+        |(at, line)| serde_json::from_str(line).map(|row| (at, row)).map_err(|error| format!("line {at}: {error}"));
+    lines.map(row).collect()
+}
+
+fn of_table<T: DeserializeOwned>(
+    text: &str,
+    check_header: impl FnOnce(&[&str]) -> Result<(), String>,
+) -> Result<Vec<(usize, T)>, String> {
+    let first = text.lines().next().unwrap_or_default();
+    // Some spreadsheets write semicolons where a comma separates decimals.
+    let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| error.to_string())?;
+    check_header(&header.iter().collect::<Vec<_>>())?;
+    (2..)
+        .zip(reader.deserialize())
+        .map(|(at, row)| Ok((at, row.map_err(|error: csv::Error| error.to_string())?)))
+        .collect()
+}
