@@ -25,6 +25,15 @@ pub struct Records {
     /// Use only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Use only records whose answer nobody rated as bad, by their key feedback [default: all]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub feedback: Option<Feedback>,
+}
+
+/// The answers to use, by what people thought of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Feedback {
+    Positive,
 }
 
 /// Arguments of `load`.

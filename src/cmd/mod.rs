@@ -95,6 +95,7 @@ pub(crate) fn invocation_for(global: &Global, records: &Records, need: Need) -> 
         clients: records.clients.clone(),
         since: records.since.clone(),
         until: records.until.clone(),
+        without_bad: records.feedback.is_some(),
         ..invocation(global, need)
     }
 }

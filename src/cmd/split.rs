@@ -14,11 +14,10 @@ use crate::error::{Exit, Fault};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::SplitReport;
-use crate::report::review;
 use crate::report::text::counted;
 use crate::run::triage;
 use crate::source::NewFolder;
-use crate::source::dataset::{self, Review, ReviewItem};
+use crate::source::dataset::{self, Review, ReviewItem, review_file};
 use crate::ui::Ui;
 
 /// Writes the datasets and prints their counts.
@@ -82,9 +81,9 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
 /// Writes a review file and says what is in it.
 fn write_review(path: &Path, doubtful: &[ReviewItem], ui: &Ui) -> anyhow::Result<BTreeMap<String, u64>> {
     let is_lines = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
-    let written = super::whole_file::write(path, &review::file(doubtful, is_lines)?);
+    let written = super::whole_file::write(path, &review_file::file(doubtful, is_lines)?);
     written.with_context(|| format!("cannot write the review file {}", path.display()))?;
-    let counts = review::counts(doubtful);
+    let counts = review_file::counts(doubtful);
     let requests = counted(doubtful.len() as u64, "request");
     let reasons: Vec<String> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     ui.note(&format!("{requests} to check in {} ({})", path.display(), reasons.join(", ")));

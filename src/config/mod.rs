@@ -57,6 +57,8 @@ pub(crate) struct Invocation {
     pub clients: Vec<String>,
     pub since: Option<String>,
     pub until: Option<String>,
+    /// Leaves out answers that people rated as bad.
+    pub without_bad: bool,
     pub only: Vec<String>,
     pub rehearse: bool,
     pub measure_latency: bool,

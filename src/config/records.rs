@@ -251,7 +251,13 @@ impl Resolver<'_> {
         if !invocation.clients.is_empty() {
             self.reader.note("client", invocation.clients.join(", "), ValueSource::Flag);
         }
-        Filter { workload: invocation.workload.clone(), clients: invocation.clients.clone(), since, until }
+        Filter {
+            workload: invocation.workload.clone(),
+            clients: invocation.clients.clone(),
+            since,
+            until,
+            without_bad: invocation.without_bad,
+        }
     }
 
     fn labels(&mut self) -> LabelRules {

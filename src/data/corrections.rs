@@ -90,10 +90,15 @@ pub(crate) struct RequestNamer(RequestKeyMaker);
 impl RequestNamer {
     /// Returns the name of the request in a line.
     pub(crate) fn name(&mut self, line: &[u8]) -> Result<String, Reject> {
+        Ok(format!("{PREFIX}{:032x}", self.key(line)?))
+    }
+
+    /// Returns the key of the request in a line.
+    pub(crate) fn key(&mut self, line: &[u8]) -> Result<u128, Reject> {
         forms::read(line, Forms::Logged, |json| {
             let mut tape = Tape::default();
             let (record, _) = Record::read(json, &FieldDefaults::default(), &mut tape)?;
-            Ok(format!("{PREFIX}{:032x}", self.0.of(&record.messages, record.tools, None).request))
+            Ok(self.0.of(&record.messages, record.tools, None).request)
         })
     }
 }

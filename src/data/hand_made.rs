@@ -1,5 +1,6 @@
 //! Files that people write or edit: CSV whose first line names the columns, or JSON lines. Knows nothing of what they hold.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Reads the rows of a file with their lines: JSON lines if it begins with a brace, else CSV. `check_header` refuses a
@@ -18,6 +19,17 @@ pub(crate) fn rows<T: DeserializeOwned>(
         return Err("it holds no row".to_owned());
     }
     Ok(rows)
+}
+
+/// Returns a CSV file with these columns. Each row has one value for each.
+///
+/// # Errors
+/// When a row cannot be written, which no value causes.
+pub(crate) fn table<T: Serialize>(header: &[&str], mut rows: impl Iterator<Item = T>) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(header)?;
+    rows.try_for_each(|row| writer.serialize(row))?;
+    Ok(writer.into_inner()?)
 }
 
 fn of_lines<T: DeserializeOwned>(text: &str) -> Result<Vec<(usize, T)>, String> {

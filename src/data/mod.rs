@@ -5,6 +5,7 @@ pub(crate) mod corrections;
 pub(crate) mod counts;
 pub(crate) mod entry;
 pub(crate) mod examples;
+pub(crate) mod feedback;
 pub(crate) mod forms;
 pub(crate) mod gold;
 pub(crate) mod groups;

@@ -173,12 +173,15 @@ pub(crate) struct Filter {
     pub(crate) since: Option<i64>,
     /// Epoch seconds, exclusive.
     pub(crate) until: Option<i64>,
+    /// Leaves out answers that people rated as bad.
+    #[serde(default)]
+    pub(crate) without_bad: bool,
 }
 
 impl Filter {
-    /// Returns true if a record is selected.
+    /// Returns true if a record is selected, whatever people thought of its answer.
     pub(crate) fn passes(&self, record: &Record<'_>) -> bool {
-        let Filter { workload, clients, since, until } = self;
+        let Filter { workload, clients, since, until, without_bad: _ } = self;
         workload.as_deref().is_none_or(|wanted| wanted == record.workload)
             && (clients.is_empty() || clients.iter().any(|client| *client == record.client))
             && since.is_none_or(|since| record.timestamp >= since)

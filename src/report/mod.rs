@@ -13,7 +13,6 @@ mod metrics;
 pub(crate) mod plan;
 pub(crate) mod prometheus;
 pub(crate) mod run_document;
-pub(crate) mod review;
 pub(crate) mod run_tables;
 #[cfg(test)]
 mod samples;

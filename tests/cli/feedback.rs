@@ -17,7 +17,8 @@ fn rated() -> Vec<Value> {
             let mut older = newer.clone();
             older["timestamp"] = json!(1_600_000_000 + number);
             older["response"]["choices"][0]["message"]["content"] = json!("hm, [[[Product?]]]");
-            older["feedback"] = [json!(false), json!({"rating": "thumbs_down"}), json!(2), json!(0)][number % 4].clone();
+            older["feedback"] =
+                [json!(false), json!({"rating": "thumbs_down"}), json!(2), json!(0)][number % 4].clone();
             newer["feedback"] = [json!(1), json!("positive"), json!(true), Value::Null][number % 4].clone();
             records.push(older);
         }
@@ -47,7 +48,8 @@ fn bad_answers_are_left_out_if_asked_and_pairs_are_written_for_rows_that_train()
     let eval = parse_lines(&folder.read("all/eval/eval_data.jsonl"));
     let measured: BTreeSet<String> = eval.iter().map(|row| user(&row["request"]["messages"])).collect();
     // Rated both ways are those whose older answer is bad and whose newer one is good.
-    let both = (0..20).filter(|number| number % 4 < 2).map(|number| user(&record("w", number + 100)["request"]["messages"]));
+    let both =
+        (0..20).filter(|number| number % 4 < 2).map(|number| user(&record("w", number + 100)["request"]["messages"]));
     let wanted: BTreeSet<String> = both.filter(|text| !measured.contains(text)).collect();
     for out in ["all", "positive"] {
         let pairs = parse_lines(&folder.read(&format!("{out}/{PAIRS}")));

@@ -158,7 +158,8 @@ fn planted(folder: &Folder) -> Vec<String> {
     let text = std::fs::read_to_string(testdata("news_logs.jsonl")).unwrap();
     let changed = text.lines().enumerate().map(|(number, line)| {
         let record = serde_json::from_str::<Value>(line).ok().filter(|_| number % 25 == 3);
-        let answer = |record: &Value| record["response"]["choices"][0]["message"]["content"].as_str().map(str::to_owned);
+        let answer =
+            |record: &Value| record["response"]["choices"][0]["message"]["content"].as_str().map(str::to_owned);
         let Some((mut record, old)) = record.and_then(|record| Some((record.clone(), answer(&record)?))) else {
             return line.to_owned();
         };

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use crate::data::corrections::Corrections;
 use crate::data::entry::{ClassName, Entry, NO_BANDS, Names};
+use crate::data::feedback::{self, RatedRecord};
 use crate::data::forms::{self, Forms};
-use crate::data::json::tape::Tape;
+use crate::data::json::tape::{KeyName, Tape};
 use crate::data::label::{self, LabelReader};
 use crate::data::near_copies::{Bands, NearCopies};
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
@@ -14,6 +15,8 @@ use crate::data::origin::Origin;
 use crate::data::record::{self, FieldDefaults, Ids, Record};
 use crate::data::reject::Reject;
 use crate::data::request_keys::RequestKeyMaker;
+
+const FEEDBACK: KeyName = KeyName::new("feedback");
 
 /// Examines lines by one request.
 #[derive(Clone, Debug)]
@@ -48,6 +51,8 @@ pub(crate) struct Findings {
     pub(super) entries: Vec<Entry>,
     pub(super) names: Names,
     pub(super) bands: Vec<Bands>,
+    /// Records that people rated.
+    pub(super) rated: Vec<RatedRecord>,
     /// Requests that people corrected.
     pub(super) matched: Vec<u128>,
     /// Records whose label was corrected to another one.
@@ -65,6 +70,7 @@ impl Findings {
     pub(crate) fn shift_lines(&mut self, lines: u64) {
         self.rejected.iter_mut().for_each(|(at, _)| at.line += lines);
         self.entries.iter_mut().for_each(|entry| entry.origin.line += lines);
+        self.rated.iter_mut().for_each(|rated| rated.origin.line += lines);
     }
 }
 
@@ -132,6 +138,16 @@ impl Examiner {
             return Err(Reject::TruncatedAnswer);
         }
         let keys = scratch.keys.of(&record.messages, record.tools, self.near.as_ref());
+        let rating = line.get(FEEDBACK).filter(|_| self.mark == 0).and_then(|given| feedback::rating(given.raw()));
+        findings.rated.extend(rating.map(|is_good| RatedRecord {
+            request: keys.request,
+            timestamp: record.timestamp,
+            origin: at,
+            is_good,
+        }));
+        if self.filter.without_bad && rating == Some(false) {
+            return Ok(None);
+        }
         let holds_labels = matches!(self.choice, TypeChoice::Auto | TypeChoice::Classification);
         let said = record.reply.content.filter(|_| holds_labels).map(|text| text.read());
         let label = match self.choice {

@@ -9,6 +9,7 @@ use crate::data::corpus::{Corpus, Gathered};
 use crate::data::corrections::Corrections;
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::{Entry, NO_BANDS, Names};
+use crate::data::feedback::RatedRecord;
 use crate::data::near_copies::Bands;
 use crate::data::options::{DatasetRequest, TypeChoice};
 use crate::data::origin::Origin;
@@ -34,6 +35,8 @@ pub(crate) struct Intake {
     bands: Vec<Bands>,
     /// The input with the eval set of an earlier run.
     frozen: Option<u32>,
+    /// Records that people rated.
+    rated: Vec<RatedRecord>,
     /// Requests that people corrected.
     matched: HashSet<u128>,
     /// Records whose label was corrected to another one.
@@ -52,6 +55,7 @@ impl Intake {
             names: Names::default(),
             bands: Vec::new(),
             frozen: None,
+            rated: Vec::new(),
             matched: HashSet::new(),
             corrected: 0,
         })
@@ -60,6 +64,11 @@ impl Intake {
     /// Replaces the labels of answers by those that people gave, from now on.
     pub(crate) fn correct(&mut self, corrections: Corrections) {
         self.examiner.correct(corrections);
+    }
+
+    /// Takes the records that people rated.
+    pub(crate) fn take_rated(&mut self) -> Vec<RatedRecord> {
+        std::mem::take(&mut self.rated)
     }
 
     /// Returns the number of records whose label was corrected to another one, and of requests that were met.
@@ -84,6 +93,7 @@ impl Intake {
         self.counts.other += findings.other;
         self.corrected += findings.corrected;
         self.matched.extend(findings.matched);
+        self.rated.extend(findings.rated);
         for (_, reason) in &findings.rejected {
             *self.counts.rejected.entry(*reason).or_default() += 1;
         }

@@ -3,9 +3,11 @@
 
 mod corrections;
 pub(crate) mod examples;
+mod preferences;
 mod read;
 mod reread;
 mod review;
+pub(crate) mod review_file;
 mod teacher;
 mod write;
 
@@ -17,6 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use tokio_util::sync::CancellationToken;
 
 use crate::data::corpus::Corpus;
+use crate::data::corrections::Corrections;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::intake::Intake;
 use crate::data::options::{DatasetRequest, LogSource};
@@ -32,6 +35,7 @@ pub(crate) use crate::source::manifest::{DatasetFile, MANIFEST as MANIFEST_FILE,
 use crate::source::output::{Output, remove_if_there};
 use crate::source::personal_sample::Sample;
 use crate::source::rejects::Rejects;
+use preferences::Opinions;
 use read::{InputReader, ReadInput};
 use reread::LineReader;
 pub(crate) use review::{LabelledRow, Review, ReviewItem, ReviewReason};
@@ -94,18 +98,7 @@ fn build_from(
     remove_if_there(&out.join(MANIFEST))?;
     let started = Instant::now();
     let given = corrections::read(request)?;
-    // The local log store holds records in their own shape, whatever they were made of.
-    let is_reshaped = !request.fields.are_own() && !matches!(request.input, LogSource::Local(_));
-    let mut reader = InputReader {
-        intake: Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?,
-        rejects: notes.rejects,
-        reshaper: is_reshaped.then(|| Reshaper::new(&request.fields)),
-        redactor: request.redact.as_ref().map(redacted::redactor).transpose()?,
-        sample: request.redact.is_none().then(Sample::default),
-        out,
-        max_line,
-    };
-    reader.intake.correct(given.labels.clone());
+    let mut reader = reader(request, given.labels.clone(), notes.rejects, out, max_line)?;
     let mut inputs: Vec<ReadInput> =
         (0..).zip(inputs).map(|(number, input)| reader.read(number, input)).collect::<Result<_>>()?;
     let frozen = request.eval_set.as_ref().map(|path| reader.read_frozen(inputs.len() as u32, path)).transpose()?;
@@ -121,7 +114,7 @@ fn build_from(
     tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
     let ids = write::ids(&inputs, &intake.ties())?;
     intake.settle(&ids);
-    let corrected = intake.corrected();
+    let (corrected, rated) = (intake.corrected(), intake.take_rated());
     let corpus = intake.finish()?;
     if let Some(rows) = frozen_rows {
         check_frozen(&corpus, rows)?;
@@ -135,7 +128,9 @@ fn build_from(
         *review = review::gather(&inputs, &corpus, request)?;
     }
     let split = split::split(&corpus, &request.split)?;
-    let files = write::datasets(&inputs, &corpus, &split, request, &given.labels, out)?;
+    let mut files = write::datasets(&inputs, &corpus, &split, request, &given.labels, out)?;
+    let opinions = Opinions { rated: &rated, corrections: &given.labels };
+    files.extend(preferences::write(&inputs, &corpus, &split, request, &opinions, out)?);
     write::conflicts(&inputs, &corpus, out)?;
     inputs.iter().try_for_each(ReadInput::check_unchanged)?;
     let read = inputs.iter().map(|input| input.file.clone()).collect();
@@ -149,6 +144,29 @@ fn build_from(
     output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
     output.finish()?;
     Ok(manifest)
+}
+
+/// Creates the reader of the inputs of a request.
+fn reader<'a, 'w>(
+    request: &DatasetRequest,
+    labels: Corrections,
+    rejects: Rejects<'w>,
+    out: &'a Path,
+    max_line: usize,
+) -> Result<InputReader<'a, 'w>> {
+    // The local log store holds records in their own shape, whatever they were made of.
+    let is_reshaped = !request.fields.are_own() && !matches!(request.input, LogSource::Local(_));
+    let mut intake = Intake::new(request).map_err(|e| anyhow!("label_pattern: {e}"))?;
+    intake.correct(labels);
+    Ok(InputReader {
+        intake,
+        rejects,
+        reshaper: is_reshaped.then(|| Reshaper::new(&request.fields)),
+        redactor: request.redact.as_ref().map(redacted::redactor).transpose()?,
+        sample: request.redact.is_none().then(Sample::default),
+        out,
+        max_line,
+    })
 }
 
 /// Checks that all rows of an earlier eval set can be measured on again.

@@ -147,8 +147,8 @@ fn nearest(label: &str, allowed: &[String]) -> Option<String> {
 }
 
 fn text_of(row: &Value) -> String {
-    let messages = row["request"]["messages"].as_array().into_iter().flatten();
-    let last = messages.filter(|message| message["role"] == "user").last();
+    let mut messages = row["request"]["messages"].as_array().into_iter().flatten();
+    let last = messages.rfind(|message| message["role"] == "user");
     last.map_or_else(String::new, |message| match &message["content"] {
         Value::String(text) => text.clone(),
         other => other.to_string(),

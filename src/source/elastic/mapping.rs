@@ -221,7 +221,7 @@ pub(crate) fn value_at<'a>(document: &'a Value, path: &str) -> Option<&'a Value>
 /// hold much more than a record.
 pub(crate) fn source_fields(fields: &Fields) -> Vec<String> {
     let paths = fields.all().into_iter().map(|(name, path)| path.unwrap_or(name).to_owned());
-    if fields.are_own() { Vec::new() } else { paths.collect() }
+    if fields.are_own() { Vec::new() } else { paths.chain(["feedback".to_owned()]).collect() }
 }
 
 /// Combines queries so that all must match. Without any, all documents match.

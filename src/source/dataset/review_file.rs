@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::source::dataset::ReviewItem;
+use super::review::ReviewItem;
+use crate::data::hand_made;
 
 /// A row of a review file.
 #[derive(Serialize)]
@@ -38,10 +39,7 @@ pub(crate) fn file(items: &[ReviewItem], as_lines: bool) -> anyhow::Result<Vec<u
         let lines: Result<Vec<String>, _> = rows.map(|row| serde_json::to_string(&row)).collect();
         return Ok(lines?.iter().flat_map(|line| [line.as_bytes(), b"\n"]).flatten().copied().collect());
     }
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    writer.write_record(["request", "reason", "label", "suggested", "correct", "evidence", "text"])?;
-    rows.map(|row| writer.serialize(row)).collect::<Result<(), _>>()?;
-    Ok(writer.into_inner()?)
+    hand_made::table(&["request", "reason", "label", "suggested", "correct", "evidence", "text"], rows)
 }
 
 /// Returns the numbers of requests by the reason to look at them.
@@ -59,7 +57,7 @@ fn without_formula(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::dataset::ReviewReason;
+    use crate::source::dataset::review::ReviewReason;
 
     #[test]
     fn cells_are_quoted_and_formulas_are_texts() {
