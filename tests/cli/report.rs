@@ -138,7 +138,7 @@ fn a_run_that_became_worse_misses_its_baseline() {
     let worse = run(&untrained);
     let worse = worse.code(5).says(&format!("gate missed: baseline {}", good["run"].as_str().unwrap())).json();
     let explanation = worse["gates"][0]["explanation"].as_str().unwrap();
-    assert!(explanation.contains("paired on the same rows") && explanation.contains(":base"), "{explanation}");
+    assert!(explanation.contains("paired on the same rows") && explanation.contains(":icl"), "{explanation}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_run_measures_a_floor_that_learns_as_the_large_student_does() {
     let rows = folder.read(&format!(".dfwfd/runs/{}/rows/floor.jsonl", report["run"].as_str().unwrap()));
     assert_eq!(parse_lines(&rows).len(), 100);
     let table = folder.dfwfd(["report"]).run().code(0).stdout.clone();
-    assert!(table.contains("floor (n-gram classifier)") && table.contains("of the same kind"), "{table}");
+    assert!(table.contains("floor (n-grams)") && table.contains("of the same kind"), "{table}");
     let page = folder.dfwfd(["report", "--format", "html"]).run().code(0).stdout.clone();
     assert!(page.contains("<h3>Floor</h3>"));
     // Students are not compared with one of their kind.

@@ -133,8 +133,9 @@ fn the_report_is_one_line_of_the_documented_shape() {
         comparisons.iter().map(|one| (one["a"].as_str().unwrap(), one["b"].as_str().unwrap())).collect();
     let of = |model: &str, which: &str| format!("{model}:{which}");
     for model in [SMALL, LARGE] {
-        let pair = (of(model, "base"), of(model, "customized"));
-        assert!(pairs.contains(&(pair.0.as_str(), pair.1.as_str())), "{pairs:?}");
+        for (a, b) in [("base", "icl"), ("base", "customized"), ("icl", "customized")] {
+            assert!(pairs.contains(&(of(model, a).as_str(), of(model, b).as_str())), "{pairs:?}");
+        }
     }
     assert!(pairs.contains(&(of(LARGE, "customized").as_str(), of(SMALL, "customized").as_str())), "{pairs:?}");
     for one in comparisons {
@@ -146,8 +147,9 @@ fn the_report_is_one_line_of_the_documented_shape() {
         let number = |end: &str| difference[end].as_f64().unwrap();
         assert!((number("value") - (score("b") - score("a"))).abs() < 1e-9, "{one}");
         assert!(number("low") <= number("value") && number("value") <= number("high"), "{one}");
-        let own = one["a"].as_str().unwrap().ends_with(":base");
-        // The training is a leap on this data; the two sizes are as close as 100 rows cannot tell apart.
+        let model = |side: &str| one[side].as_str().unwrap().rsplit_once(':').unwrap().0.to_owned();
+        let own = model("a") == model("b");
+        // Examples and training are leaps on this data; the two sizes are as close as 100 rows cannot tell apart.
         assert_eq!(one["verdict"], if own { "better" } else { "cannot tell" }, "{one}");
         assert_eq!(one["p"].as_f64().unwrap() < 0.001, own, "{one}");
         assert_eq!(one["explanation"].as_str().unwrap().contains("more rows"), !own, "{one}");
@@ -355,7 +357,7 @@ fn the_events_are_documented_and_tell_the_whole_run() {
         let of_kind = events.iter().filter(|event| event["event"] == kind && event["kind"] == "deployment");
         of_kind.map(|event| event["name"].to_string()).collect()
     };
-    assert_eq!(things("resource_live").len(), 2);
+    assert_eq!(things("resource_live").len(), 3, "two candidates and the embedding model");
     assert_eq!(things("resource_live"), things("resource_released"));
 }
 
