@@ -6,10 +6,11 @@ use super::text::count;
 use crate::config::plan::CostPlan;
 use crate::run::outcome::LoadStep;
 use crate::source::dataset::{Manifest, TeacherUsage};
+use crate::vocabulary::PlatformKind;
 
 /// The columns of [`rows`].
 pub(super) const COLUMNS: [&str; 8] =
-    ["model", "tokens in", "tokens out", "p50", "p95", "cost of 1,000", "saving", "breaks even at"];
+    ["model", "tokens in", "tokens out", "p50", "p95", "cost/1,000", "saving", "breaks even at"];
 
 /// The columns of [`load_rows`].
 pub(super) const LOAD_COLUMNS: [&str; 8] =
@@ -99,6 +100,21 @@ fn load_row(name: &str, step: &LoadStep) -> [String; 8] {
         ms(step.p95_ms),
         format!("{:.1}", step.per_second),
     ]
+}
+
+/// Returns how to read [`rows`].
+pub(super) fn note(report: &Report) -> String {
+    let mut note = "Tokens are per request, costs per 1,000 requests.".to_owned();
+    if report.cost.is_some() {
+        note.push_str(
+            " A model costs its GPUs for as long as its evaluation took, or at the most replies per second under load if that \
+             was measured. Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.",
+        );
+        if report.platform == PlatformKind::Embedded {
+            note.push_str(" The GPUs of the embedded platform are virtual, so what they cost is an example.");
+        }
+    }
+    note
 }
 
 /// Returns what the teacher and the last evaluation of each candidate took, as texts.

@@ -77,6 +77,8 @@ fn kill_at(platform: &Platform, home: &Home, arguments: &[&str], call: u64, when
     });
     if !held {
         process.wait().expect(0);
+        // The call that was to be held must not be one of the next process.
+        platform.hold(u64::MAX, "before");
         return None;
     }
     let call = platform.calls().2.last().cloned().unwrap_or_default();

@@ -59,12 +59,16 @@ fn nowhere(home: &Home, outputs: &[Output], why: &str) {
 /// Every form in which a run is shown, and the commands that look at its platform.
 fn shown(platform: &Platform, home: &Home) -> Vec<Output> {
     let show = |arguments: &[&str]| dfwfd(platform, home, arguments);
+    // What ends before anything is made leaves no run to show.
+    let runs = show(&["status", "--format", "json"]).expect(0);
+    let code = if runs.json()["runs"] == json!([]) { 2 } else { 0 };
     let mut outputs: Vec<Output> = ["human", "json", "markdown", "html", "junit"]
         .iter()
-        .map(|format| show(&["report", "latest", "--format", format]).expect(0))
+        .map(|format| show(&["report", "latest", "--format", format]).expect(code))
         .collect();
-    outputs.push(show(&["status", "latest"]).expect(0));
-    outputs.push(show(&["status", "latest", "--format", "json"]).expect(0));
+    outputs.push(runs);
+    outputs.push(show(&["status", "latest"]).expect(code));
+    outputs.push(show(&["status", "latest", "--format", "json"]).expect(code));
     outputs.push(show(&["doctor", "--format", "json"]));
     outputs.push(show(&["doctor"]));
     outputs.push(show(&["cleanup", "--format", "json"]));

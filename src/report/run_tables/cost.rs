@@ -1,6 +1,6 @@
 //! Latency, tokens and money.
 
-use super::super::cost::{COLUMNS, money, rows};
+use super::super::cost::{COLUMNS, money, note, rows};
 use super::super::json::Report;
 use super::super::layout::{Grid, Page, Side};
 use super::super::text::Tone;
@@ -25,14 +25,7 @@ pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     }
     page.title(&format!("{}Latency, tokens and cost", mark(report)));
     page.grid(&grid);
-    let mut text = "Tokens are per request.".to_owned();
-    if report.cost.is_some() {
-        text.push_str(
-            " A model costs its GPUs for as long as its evaluation took, or at the most replies per second under load if that \
-             was measured. Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.",
-        );
-    }
-    page.tone(Tone::Faint, "", &text);
+    page.tone(Tone::Faint, "", &note(report));
     if let Some((cost, run)) = report.cost.as_ref().and_then(|cost| Some((cost, cost.run?))) {
         let hours = cost.gpu_hours.unwrap_or_default();
         page.plain("", &format!("GPUs of this run: {}, {hours:.3} GPU hours", money(run, &cost.currency)));
