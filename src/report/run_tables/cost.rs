@@ -27,7 +27,7 @@ pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     page.grid(&grid);
     page.tone(Tone::Faint, "", &note(report));
     if let Some((cost, run)) = report.cost.as_ref().and_then(|cost| Some((cost, cost.run?))) {
-        let hours = cost.gpu_hours.unwrap_or_default();
-        page.plain("", &format!("GPUs of this run: {}, {hours:.3} GPU hours", money(run, &cost.currency)));
+        let hours = cost.gpu_hours.filter(|hours| *hours >= 0.001).map(|hours| format!(", {hours:.3} GPU hours"));
+        page.plain("", &format!("GPUs of this run: {}{}", money(run, &cost.currency), hours.unwrap_or_default()));
     }
 }
