@@ -27,5 +27,10 @@ pub(crate) fn tokens(text: &str) -> u64 {
     (counted * 6).div_ceil(5)
 }
 
+/// Returns the most tokens that a text of so many bytes can have, without reading it: no token is shorter than a byte.
+fn most_tokens(bytes: usize) -> u64 {
+    (bytes as u64 * 6).div_ceil(5)
+}
+
 #[cfg(test)]
 mod tests;

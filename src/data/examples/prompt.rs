@@ -1,8 +1,11 @@
 //! Writes examples as text, and puts them into the first system message of an eval row.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
-use super::tokens;
+use super::choice::fitting;
+use super::{ExampleRules, most_tokens, tokens};
 use crate::data::json::canonical;
 use crate::data::json::edit::{edit, edit_items, items};
 use crate::data::reject::Reject;
@@ -15,10 +18,10 @@ const INTRODUCTION: &str = "Earlier conversations with the answers that they got
 pub(crate) struct Example {
     /// The conversation and its answer.
     pub(crate) text: String,
-    /// The tokens that it takes in a prompt.
-    pub(crate) cost: u64,
     /// The last message of the user.
     pub(crate) question: String,
+    /// Counted when it is first asked for.
+    tokens: OnceLock<u64>,
 }
 
 impl Example {
@@ -27,21 +30,34 @@ impl Example {
         let messages = row["messages"].as_array().map_or(&[][..], Vec::as_slice);
         let mut text: String = messages.iter().map(message).collect();
         text.push('\n');
-        Example { cost: tokens(&text), text, question: question(messages) }
+        Example { text, question: question(messages), tokens: OnceLock::new() }
+    }
+
+    /// Returns the tokens that it takes in a prompt.
+    pub(crate) fn tokens(&self) -> u64 {
+        *self.tokens.get_or_init(|| tokens(&self.text))
     }
 }
 
-/// Returns the tokens of a request as it was logged.
-pub(crate) fn request_tokens(request: &Value) -> u64 {
+/// Returns how many of these examples a request has room for, in this order.
+pub(crate) fn shown(request: &Value, examples: &[&Example], rules: &ExampleRules) -> usize {
+    let asked = request_text(request);
+    let texts = [asked.as_str(), INTRODUCTION].into_iter().chain(examples.iter().map(|example| example.text.as_str()));
+    let most = texts.map(|text| most_tokens(text.len())).sum::<u64>() + rules.reserved_tokens;
+    // Counting takes far longer than the rest of the choice, and most rows have more room than they can fill.
+    if most <= rules.max_context_length {
+        return examples.len();
+    }
+    let own = rules.reserved_tokens + tokens(&asked) + tokens(INTRODUCTION);
+    fitting(examples.iter().map(|example| example.tokens()), rules.max_context_length.saturating_sub(own))
+}
+
+/// Returns what of a request takes room, as it was logged.
+fn request_text(request: &Value) -> String {
     let messages = request["messages"].as_array().map_or(&[][..], Vec::as_slice);
     let mut text: String = messages.iter().map(message).collect();
     text.extend(request.get("tools").filter(|tools| !tools.is_null()).map(Value::to_string));
-    tokens(&text)
-}
-
-/// Returns the tokens that examples take beside their own.
-pub(crate) fn frame_tokens() -> u64 {
-    tokens(INTRODUCTION)
+    text
 }
 
 /// Returns the last message of the user.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::choice::{Shortest, fitting, nearest};
-use super::prompt::{Example, frame_tokens, request_tokens, with_examples};
+use super::prompt::{Example, shown as room_for, with_examples};
 use super::*;
 
 /// Returns the rows that are shown of these classes, each row a class with a length.
@@ -79,7 +79,7 @@ fn an_example_is_the_conversation_with_its_answer() {
     let example = Example::of(&row);
     let calls = r#"[{"function":{"name":"quote","arguments":{"symbol":"ACME"}}}]"#;
     assert_eq!(example.text, format!("system: Be brief.\nuser: quote\nACME\nassistant: \ntool calls: {calls}\n\n"));
-    assert_eq!((example.question.as_str(), example.cost), ("quote\nACME", tokens(&example.text)));
+    assert_eq!((example.question.as_str(), example.tokens()), ("quote\nACME", tokens(&example.text)));
 }
 
 #[test]
@@ -107,8 +107,31 @@ fn examples_stand_before_the_first_system_message() {
     let part = |text: &str| json!({"text": text, "type": "text"});
     assert_eq!(written(json!([system(json!([part("s")]))])), json!([system(json!([part(&shown), part("s")]))]));
     assert_eq!(written(json!([system(Value::Null)])), json!([system(json!(shown.trim_end()))]));
-    // The introduction counts too, and so do the tools of a request.
-    assert_eq!(frame_tokens(), tokens(&shown[..shown.len() - example.text.len()]));
-    let asked = |tools: Value| request_tokens(&json!({"messages": [user], "tools": tools}));
-    assert!(asked(json!([{"function": {"name": "quote"}}])) > asked(Value::Null));
+}
+
+#[test]
+fn a_row_shows_what_its_room_takes() {
+    let asked = json!([{"role": "user", "content": "q"}]);
+    let row =
+        json!({"messages": [{"role": "user", "content": "u \u{1f41f} u"}, {"role": "assistant", "content": "[[A]]"}]});
+    let example = Example::of(&row);
+    let introduction = "Earlier conversations with the answers that they got, as examples:\n\n";
+    for tools in [Value::Null, json!([{"function": {"name": "quote"}}])] {
+        let request = json!({"messages": asked, "tools": tools});
+        let tools = if tools.is_null() { String::new() } else { tools.to_string() };
+        // The introduction counts too, and so do the tools of a request.
+        let own = tokens(&format!("user: q\n{tools}")) + tokens(introduction);
+        for max_context_length in 0..400 {
+            let rules = ExampleRules {
+                max_context_length,
+                reserved_tokens: 50,
+                max_examples: 3,
+                min_examples: 1,
+                relevance_ratio: None,
+            };
+            let wanted = (max_context_length.saturating_sub(own + 50) / example.tokens()).min(3);
+            let shown = room_for(&request, &[&example, &example, &example], &rules);
+            assert_eq!(shown as u64, wanted, "{max_context_length}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{EVAL, TRAIN};
 use crate::data::examples::ExampleRules;
-use crate::data::examples::choice::{Shortest, fitting, nearest};
+use crate::data::examples::choice::{Shortest, nearest};
 use crate::data::examples::prompt::{self, Example};
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
@@ -135,13 +135,10 @@ pub(crate) fn write(dir: &Path, rules: &ExampleRules, pool: &Pool, near: Option<
         }
         _ => same.clone(),
     };
-    let frame = prompt::frame_tokens();
     let with_examples = |(at, line): (usize, &str)| -> Result<(String, usize)> {
         let row: Value = serde_json::from_str(line)?;
-        let own = rules.reserved_tokens + prompt::request_tokens(&row["request"]) + frame;
-        let room = rules.max_context_length.saturating_sub(own);
         let examples: Vec<&Example> = chosen(at).into_iter().map(|one| &pool.examples[one]).collect();
-        let shown = fitting(examples.iter().map(|example| example.cost), room);
+        let shown = prompt::shown(&row["request"], &examples, rules);
         Ok((prompt::with_examples(line, &examples[..shown])?, shown))
     };
     let mut counts = ExampleCounts::default();
