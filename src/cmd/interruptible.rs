@@ -19,6 +19,7 @@ pub(super) async fn run<T: Send + 'static>(
         return work(&cancel);
     }
     let (stop, cancelled) = (Stop::default(), cancel.clone());
+    let signals = stop.watch_signals();
     let mut working = tokio::task::spawn_blocking(move || work(&cancelled));
     let stopping = async {
         let interrupted = stop.asked().await;
@@ -29,7 +30,7 @@ pub(super) async fn run<T: Send + 'static>(
     let done = tokio::select! {
         done = &mut working => Some(done),
         _ = stopping => None,
-        () = stop.watch_signals() => None,
+        () = signals => None,
     };
     match (stop.check(), done) {
         // The result of the work no longer matters.

@@ -98,19 +98,24 @@ impl Stop {
         }
     }
 
-    /// Turns signals into requests while it is polled. Ctrl-C and SIGTERM ask, a second Ctrl-C forces.
-    pub(crate) async fn watch_signals(&self) {
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::warn!(%error, "cannot catch signals: Ctrl-C will end the process without releasing anything");
-                return std::future::pending().await;
-            }
-        };
-        loop {
-            let signal = signals.next().await;
-            if !self.ask(signal) && signal == "Ctrl-C" {
-                self.force();
+    /// Catches signals from now on, and turns them into requests while it is polled. Ctrl-C and SIGTERM ask, a second Ctrl-C
+    /// forces.
+    pub(crate) fn watch_signals(&self) -> impl Future<Output = ()> {
+        // Not at the first poll: work beside it may be polled before, and has then begun when a signal still kills the process.
+        let signals = Signals::new();
+        async move {
+            let mut signals = match signals {
+                Ok(signals) => signals,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot catch signals: Ctrl-C will end the process without releasing anything");
+                    return std::future::pending().await;
+                }
+            };
+            loop {
+                let signal = signals.next().await;
+                if !self.ask(signal) && signal == "Ctrl-C" {
+                    self.force();
+                }
             }
         }
     }
