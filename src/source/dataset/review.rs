@@ -9,6 +9,7 @@ use super::reread::LineReader;
 use super::write::RowWriter;
 use crate::data::corpus::Corpus;
 use crate::data::corrections::RequestNamer;
+use crate::data::examples::prompt::question;
 use crate::data::label::{self, LabelReader};
 use crate::data::options::{DatasetRequest, LabelRules};
 use crate::data::origin::Origin;
@@ -147,12 +148,7 @@ fn nearest(label: &str, allowed: &[String]) -> Option<String> {
 }
 
 fn text_of(row: &Value) -> String {
-    let mut messages = row["request"]["messages"].as_array().into_iter().flatten();
-    let last = messages.rfind(|message| message["role"] == "user");
-    last.map_or_else(String::new, |message| match &message["content"] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    })
+    question(row["request"]["messages"].as_array().map_or(&[][..], Vec::as_slice))
 }
 
 /// Reads records again, with the names of their requests.
