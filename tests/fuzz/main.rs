@@ -2,6 +2,8 @@
 //! server error except those of NeMo itself, and must neither crash nor grow. By default 5,000 requests, spread evenly
 //! over the endpoints: `DFWFD_FUZZ` sets their number, `DFWFD_FUZZ_SEED` the seed.
 //!
+//! [`lines`] does the same with lines and compressed files, for `load` and `split`.
+//!
 //! tests/foreign records requests.jsonl: `DFWFD_FOREIGN=all DFWFD_FOREIGN_RECORD=tests/fuzz/requests.jsonl cargo test
 //! --test foreign` writes it again.
 
@@ -11,6 +13,7 @@
 mod endpoints;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod lines;
 mod mutate;
 mod stage;
 mod wire;

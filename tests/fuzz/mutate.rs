@@ -203,7 +203,8 @@ fn headers(request: &mut Request, dice: &mut Dice) {
     request.headers.push((name.to_owned(), value.to_owned()));
 }
 
-fn bytes(body: &mut Vec<u8>, dice: &mut Dice) {
+/// Mutates the bytes of a body.
+pub(crate) fn bytes(body: &mut Vec<u8>, dice: &mut Dice) {
     let at = dice.below(body.len() + 1);
     match dice.below(6) {
         0 => body.truncate(at),
@@ -222,7 +223,7 @@ fn bytes(body: &mut Vec<u8>, dice: &mut Dice) {
 }
 
 /// Mutates one value of a JSON body, or of one line of a JSONL body.
-fn value(body: &mut Vec<u8>, dice: &mut Dice) {
+pub(crate) fn value(body: &mut Vec<u8>, dice: &mut Dice) {
     let mut lines: Vec<Vec<u8>> = body.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     let at = dice.below(lines.len());
     let Ok(mut json) = serde_json::from_slice::<Value>(&lines[at]) else { return bytes(body, dice) };

@@ -116,7 +116,8 @@ pub(crate) struct Dfwfd {
 impl Dfwfd {
     /// Prepares a call in this folder, with only the variables that every program needs.
     pub(crate) fn new(folder: &Path) -> Dfwfd {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dfwfd"));
+        let built = OsString::from(env!("CARGO_BIN_EXE_dfwfd"));
+        let mut command = Command::new(std::env::var_os("DFWFD_TEST_BINARY").unwrap_or(built));
         command.current_dir(folder).env_clear();
         for name in ["PATH", "HOME", "TMPDIR", "USER", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {

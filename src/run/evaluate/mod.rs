@@ -324,7 +324,7 @@ fn scored(
 /// Counts rows and tokens. Scores are still missing.
 fn counted(replies: &Replies<'_>) -> EvaluationFact {
     let sum = |tokens: fn(&EvaluatedRow) -> Option<u64>| -> Option<u64> {
-        replies.iter().map(|row| row.and_then(tokens)).sum::<Option<u64>>()
+        replies.iter().try_fold(0_u64, |all, row| Some(all.saturating_add(row.and_then(tokens)?)))
     };
     let silent = |row: &EvaluatedRow| row.output_text.is_none() && row.called.is_empty();
     let mut times: Vec<f64> =

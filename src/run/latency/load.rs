@@ -75,8 +75,8 @@ where
 fn count_tokens(load: &mut LatencyFact, replies: &[TimedReply]) {
     for (prompt, completion) in replies.iter().filter_map(|reply| reply.prompt_tokens.zip(reply.completion_tokens)) {
         load.usage_rows += 1;
-        load.prompt_tokens += prompt;
-        load.completion_tokens += completion;
+        load.prompt_tokens = load.prompt_tokens.saturating_add(prompt);
+        load.completion_tokens = load.completion_tokens.saturating_add(completion);
     }
 }
 

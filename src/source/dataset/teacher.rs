@@ -1,12 +1,13 @@
 //! The teacher on the rows of the eval set, as the log tells: how long its answers took, and how many tokens they had.
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::read::ReadInput;
 use super::reread::LineReader;
 use crate::data::corpus::Corpus;
 use crate::data::forms::{self, Forms};
+use crate::data::json::members::Members;
 use crate::data::reject::Reject;
 use crate::source::manifest::TeacherUsage;
 
@@ -18,13 +19,12 @@ pub(super) fn usage(inputs: &[ReadInput], corpus: &Corpus, eval: &[u32]) -> anyh
     for &row in eval {
         let at = &corpus.rows[row as usize].origin;
         let line = lines.read(at)?.to_vec();
-        let record = forms::read(&line, Forms::Logged, read_record).with_context(|| lines.failed(at))?;
-        latencies.extend(record["latency_ms"].as_f64().filter(|ms| *ms >= 0.0));
-        let tokens = |name: &str| record["response"]["usage"][name].as_u64();
-        if let Some((prompt, completion)) = tokens("prompt_tokens").zip(tokens("completion_tokens")) {
+        let told = forms::read(&line, Forms::Logged, read_record).with_context(|| lines.failed(at))?;
+        latencies.extend(told.latency_ms.filter(|ms| *ms >= 0.0));
+        if let Some((prompt, completion)) = told.tokens {
             usage.usage_rows += 1;
-            usage.prompt_tokens += prompt;
-            usage.completion_tokens += completion;
+            usage.prompt_tokens = usage.prompt_tokens.saturating_add(prompt);
+            usage.completion_tokens = usage.completion_tokens.saturating_add(completion);
         }
     }
     latencies.sort_by(f64::total_cmp);
@@ -34,12 +34,27 @@ pub(super) fn usage(inputs: &[ReadInput], corpus: &Corpus, eval: &[u32]) -> anyh
     Ok((usage != TeacherUsage::default()).then_some(usage))
 }
 
-fn read_record(json: &[u8]) -> Result<Value, Reject> {
-    match serde_json::from_slice::<Value>(json) {
-        // Chunks are put together before they are read again.
-        Ok(record) if record["response"].is_object() => Ok(record),
-        _ => Err(Reject::BadResponse),
-    }
+/// What a record says of its answer.
+#[derive(Debug, PartialEq)]
+struct ToldOfAnswer {
+    latency_ms: Option<f64>,
+    /// Of the prompt and of the completion.
+    tokens: Option<(u64, u64)>,
+}
+
+/// Reads only what is asked for: the other numbers of a record may be larger than a double.
+fn read_record(json: &[u8]) -> Result<ToldOfAnswer, Reject> {
+    let record: Members<'_> = serde_json::from_slice(json).map_err(|_| Reject::BadResponse)?;
+    // Chunks are put together before they are read again.
+    let response: Members<'_> = within(&record, "response").ok_or(Reject::BadResponse)?;
+    let usage: Option<Members<'_>> = within(&response, "usage");
+    let tokens = |name: &str| within::<u64>(usage.as_ref()?, name);
+    let tokens = tokens("prompt_tokens").zip(tokens("completion_tokens"));
+    Ok(ToldOfAnswer { latency_ms: within(&record, "latency_ms"), tokens })
+}
+
+fn within<'a, T: Deserialize<'a>>(object: &'a Members<'_>, key: &str) -> Option<T> {
+    serde_json::from_str(object.get(key)?.get()).ok()
 }
 
 /// Returns the smallest value that this share of the sorted values does not exceed.
@@ -51,6 +66,18 @@ pub(crate) fn nearest_rank(sorted: &[f64], share: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_no_double_holds_are_left_out() {
+        let read = |json: &str| forms::read(json.as_bytes(), Forms::Logged, read_record);
+        let told = |latency_ms, tokens| Ok(ToldOfAnswer { latency_ms, tokens });
+        let huge = r#"{"x":1e400,"latency_ms":1e400,"response":{"usage":{"prompt_tokens":-1,"completion_tokens":2}}}"#;
+        assert_eq!(read(huge), told(None, None));
+        let good = r#"{"latency_ms":7,"response":{"y":-1e999,"usage":{"prompt_tokens":3,"completion_tokens":2}}}"#;
+        assert_eq!(read(good), told(Some(7.0), Some((3, 2))));
+        assert_eq!(read(r#"{"response":{"usage":[1e400]}}"#), told(None, None));
+        assert_eq!(read("{}"), Err(Reject::BadResponse));
+    }
 
     #[test]
     fn percentiles_are_values_that_were_measured() {

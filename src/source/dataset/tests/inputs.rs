@@ -166,3 +166,16 @@ fn ids_made_while_reading_order_records_as_those_made_later_do() {
     };
     assert_eq!(built("pairs", &pairs), built("apart", &apart));
 }
+
+#[test]
+fn no_number_of_a_record_ends_a_split() {
+    let folder = Folder::new();
+    let end = r#","usage":{"prompt_tokens":18446744073709551615,"completion_tokens":1}},"huge":1e400}"#;
+    let lines: Vec<String> = (0..40)
+        .map(|n| line("news", n as i64, &words(n), "[[A]]"))
+        .map(|line| format!("{}{end}", line.strip_suffix("}}").unwrap()))
+        .collect();
+    let manifest = build(&request(vec![folder.file("a.jsonl", &lines)]), &folder.out("out"), None).unwrap();
+    let teacher = manifest.teacher.unwrap();
+    assert_eq!((teacher.prompt_tokens, teacher.completion_tokens, teacher.usage_rows), (u64::MAX, 10, 10));
+}
