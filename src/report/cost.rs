@@ -104,17 +104,29 @@ fn load_row(name: &str, step: &LoadStep) -> [String; 8] {
 
 /// Returns how to read [`rows`].
 pub(super) fn note(report: &Report) -> String {
-    let mut note = "Tokens are per request, costs per 1,000 requests.".to_owned();
-    if report.cost.is_some() {
-        note.push_str(
-            " A model costs its GPUs for as long as its evaluation took, or at the most replies per second under load if that \
-             was measured. Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.",
-        );
-        if report.platform == PlatformKind::Embedded {
-            note.push_str(" The GPUs of the embedded platform are virtual, so what they cost is an example.");
-        }
-    }
-    note
+    let per = "Tokens are per request, costs per 1,000 requests.";
+    let even =
+        "Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.";
+    basis(report).map_or_else(|| per.to_owned(), |basis| format!("{per} {basis} {even}"))
+}
+
+/// Says how the cost of a model is counted. `None` without costs.
+pub(super) fn basis(report: &Report) -> Option<String> {
+    report.cost.as_ref()?;
+    let basis = "A model costs its GPUs for as long as its evaluation took, or at the most replies per second under load if that \
+        was measured.";
+    let example = "The GPUs of the embedded platform are virtual, so what they cost is an example.";
+    Some(if report.platform == PlatformKind::Embedded { format!("{basis} {example}") } else { basis.to_owned() })
+}
+
+/// Returns the requests per hour from which a candidate's last evaluated model costs less than the teacher.
+pub(super) fn break_even(report: &Report, model: &str) -> Option<String> {
+    let last = report.candidates.iter().find(|one| one.model == model)?.evaluations.last()?;
+    Some(per_hour(last.usage?.break_even_per_hour?, "requests "))
+}
+
+fn per_hour(requests: f64, of: &str) -> String {
+    format!("{} {of}per hour", count(requests.ceil().max(0.0) as u64))
 }
 
 /// Returns what the teacher and the last evaluation of each candidate took, as texts.
@@ -157,7 +169,7 @@ fn row(name: String, usage: &Usage, rows: u64, currency: &str) -> [String; 8] {
         shown(usage.p95_ms, &ms),
         shown(usage.cost_per_1000, &|cost| money(cost, currency)),
         shown(usage.saving, &|saving| format!("{:.0} %", saving * 100.0)),
-        shown(usage.break_even_per_hour, &|requests| format!("{} per hour", whole(requests.ceil()))),
+        shown(usage.break_even_per_hour, &|requests| per_hour(requests, "")),
     ]
 }
 

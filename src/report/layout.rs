@@ -109,6 +109,8 @@ pub(super) struct Grid {
 struct Row {
     cells: Vec<String>,
     tones: Vec<(usize, Tone)>,
+    /// The first cell takes the whole line.
+    heading: bool,
 }
 
 impl Grid {
@@ -121,9 +123,19 @@ impl Grid {
     }
 
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) -> &mut Grid {
-        let cells = cells.into_iter().map(|cell| one_line(&cell)).collect();
-        self.rows.push(Row { cells, tones: Vec::new() });
+        let mut cells: Vec<String> = cells.into_iter().map(|cell| one_line(&cell)).collect();
+        if self.rows.iter().any(|row| row.heading) {
+            cells[0].insert_str(0, "  ");
+        }
+        self.rows.push(Row { cells, tones: Vec::new(), heading: false });
         self
+    }
+
+    /// Adds a line that stands above the rows after it, which are indented. It must fit the page.
+    pub(super) fn heading(&mut self, text: &str, tone: Tone) {
+        let mut cells = vec![String::new(); self.header.len()];
+        cells[0] = one_line(text);
+        self.rows.push(Row { cells, tones: vec![(0, tone)], heading: true });
     }
 
     /// Shows a cell of the last row in a tone.
@@ -163,7 +175,7 @@ impl Grid {
     /// The widest cell of each column.
     fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.header.iter().map(|(name, _)| shown(name)).collect();
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| !row.heading) {
             for (width, cell) in widths.iter_mut().zip(&row.cells) {
                 *width = (*width).max(shown(cell));
             }
@@ -183,7 +195,10 @@ impl Grid {
             table.set_width(width);
         }
         table.set_header(self.header[columns.clone()].iter().map(|(name, _)| name));
-        table.add_rows(self.rows.iter().map(|row| &row.cells[columns.clone()]));
+        // Where columns have the widths that they need, a heading takes its line alone.
+        let blank = vec![String::new(); self.header.len()];
+        let cells = |row: &'_ Row| if row.heading && width.is_none() { blank.clone() } else { row.cells.clone() };
+        table.add_rows(self.rows.iter().map(|row| cells(row)[columns.clone()].to_vec()));
         let last = columns.len() - 1;
         for (at, (_, side)) in self.header[columns].iter().enumerate() {
             if let Some(column) = table.column_mut(at) {
@@ -202,9 +217,10 @@ impl Grid {
         let pad = " ".repeat(indent);
         let lines = trimmed(&self.table(columns.clone(), None));
         let paint_row = |(at, line): (usize, String)| {
-            let tones = at.checked_sub(2).and_then(|row| self.rows.get(row));
-            let mut line = if line.is_empty() { line } else { format!("{pad}{line}") };
-            for (column, tone) in tones.map_or(&[][..], |row| &row.tones) {
+            let row = at.checked_sub(2).and_then(|row| self.rows.get(row));
+            let heading = row.filter(|row| row.heading && columns.start == 0).map(|row| row.cells[0].clone());
+            let mut line = heading.unwrap_or(if line.is_empty() { line } else { format!("{pad}{line}") });
+            for (column, tone) in row.map_or(&[][..], |row| &row.tones) {
                 let cell = &self.rows[at - 2].cells[*column];
                 if let Some(place) = line.rfind(cell.as_str()).filter(|_| color && columns.contains(column)) {
                     line.replace_range(place..place + cell.len(), &paint(color, *tone, cell));
@@ -222,7 +238,7 @@ impl Grid {
         lines.extend(drawn.by_ref().take(2));
         for (row, rest) in self.rows.iter().zip(drawn) {
             lines.extend(wrap(&row.cells[0], width));
-            lines.push(rest);
+            lines.extend((!row.heading).then_some(rest));
         }
         lines
     }

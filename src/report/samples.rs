@@ -120,7 +120,7 @@ fn counts() -> Manifest {
 
 /// One report of each state.
 pub(super) fn all() -> Vec<Report> {
-    vec![completed(), judged(), long_names(), partial(), cancelled(), running(), held()]
+    vec![completed(), concluded(), judged(), long_names(), partial(), cancelled(), running(), held()]
 }
 
 /// Two students, both done, on a platform inside the process.
@@ -154,6 +154,42 @@ pub(super) fn completed() -> Report {
         warnings: Vec::new(),
         error: None,
     }
+}
+
+/// The same with all that a run can find out: examples, a floor, prices, comparisons and a verdict.
+pub(super) fn concluded() -> Report {
+    let mut report = completed();
+    let against = |model: &str, which: &str, value: f64, verdict: &str| Comparison {
+        a: format!("{model}:base"),
+        b: format!("{model}:{which}"),
+        metric: "macro_f1".into(),
+        difference: Estimate { value, low: Some(value - 0.05), high: Some(value + 0.05) },
+        p: Some(0.01),
+        verdict: verdict.into(),
+        explanation: verdict.into(),
+    };
+    let weak = evaluation(4, true);
+    let prices = [(0.012, 0.95), (0.014, 0.94), (0.01, 0.96)];
+    for candidate in &mut report.candidates {
+        let all = &mut candidate.evaluations;
+        all.icl = Some(weak.clone());
+        for (one, (cost, saving)) in [&mut all.base, &mut all.icl, &mut all.customized].into_iter().zip(prices) {
+            let usage = Usage { cost_per_1000: Some(cost), saving: Some(saving), ..Usage::default() };
+            let usage = Usage { break_even_per_hour: Some(11_030.4), prompt_tokens: Some(18_300), ..usage };
+            one.as_mut().unwrap().usage = Some(usage);
+        }
+        let verdicts = [("icl", -0.1, "worse"), ("customized", 0.11, "cannot tell")];
+        report
+            .comparisons
+            .extend(verdicts.map(|(which, value, verdict)| against(&candidate.model, which, value, verdict)));
+    }
+    report.comparisons[3].verdict = "better".into();
+    report.floor = Some(Evaluation { rows_from: None, ..weak });
+    let cost = Cost { currency: "USD".into(), teacher_per_1000: Some(0.23), gpu_hours: Some(0.5), run: Some(1.25) };
+    report.cost = Some(cost);
+    let sentence = "Look at dfwfd/ngram-large first: macro F1 1.000, better than its base.".into();
+    report.verdict = Some(Verdict { sentence, model: Some("dfwfd/ngram-large".into()) });
+    report
 }
 
 fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {

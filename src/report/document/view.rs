@@ -11,7 +11,8 @@ use super::words::{capitalised, interval, label, number, shown};
 use crate::report::cost;
 use crate::report::json::{self, Candidate, Evaluation, Report};
 use crate::report::metrics::metric_label;
-use crate::report::run_tables::{MARK, gold};
+use crate::report::run_tables::gold;
+use crate::report::run_tables::headline::{self, MARK};
 use crate::report::text::{count, duration};
 use crate::run::gates::Gate;
 use crate::run::outcome::GoldFact;
@@ -35,6 +36,10 @@ pub(super) struct Page {
     gates: Vec<GateLine>,
     metric: String,
     models: Vec<Model>,
+    /// Each row begins with the model and the evaluation.
+    headline: Vec<Vec<String>>,
+    headline_columns: [&'static str; headline::COLUMNS.len()],
+    headline_notes: Vec<String>,
     comparisons: Vec<Comparison>,
     gold: Option<Gold>,
     scores: Option<ScoreTable>,
@@ -158,6 +163,9 @@ impl Page {
             gates: report.gates.iter().map(gate).collect(),
             metric: capitalised(&metric_label(metric)),
             models: report.candidates.iter().map(|one| model(one, metric)).chain(floor(report, metric)).collect(),
+            headline: headline_rows(report),
+            headline_columns: headline::COLUMNS,
+            headline_notes: headline_notes(report),
             comparisons: comparisons(report),
             gold: report.gold.as_ref().map(gold),
             scores: score_table(report),
@@ -215,8 +223,7 @@ fn interval_bar(which: &'static str, evaluation: &Evaluation, metric: &str) -> O
 /// Shows the floor as the last of the models.
 fn floor(report: &Report, metric: &str) -> Option<Model> {
     let bars = interval_bar("floor", report.floor.as_ref()?, metric).into_iter().collect();
-    let note = "A classifier that was trained on the same rows in seconds, without a GPU.";
-    Some(Model { name: "Floor".to_owned(), bars, note: Some(note.to_owned()) })
+    Some(Model { name: "Floor".to_owned(), bars, note: None })
 }
 
 fn model(candidate: &Candidate, metric: &str) -> Model {
@@ -233,6 +240,24 @@ fn model(candidate: &Candidate, metric: &str) -> Model {
         bars: candidate.evaluations.all().into_iter().filter_map(bar).collect(),
         note,
     }
+}
+
+fn headline_rows(report: &Report) -> Vec<Vec<String>> {
+    let row = |model: &str, (name, cells): headline::Line| {
+        [model, name].into_iter().map(str::to_owned).chain(cells).map(|cell| shown(&cell)).collect()
+    };
+    let yardsticks = headline::yardsticks(report).into_iter().map(|(name, cells)| row(name, ("-", cells)));
+    let candidates = report
+        .candidates
+        .iter()
+        .flat_map(|one| headline::of_candidate(report, one).into_iter().map(|line| row(&one.model, line)));
+    yardsticks.chain(candidates).collect()
+}
+
+/// Returns how to read the table. The notes of single models stand with these models.
+fn headline_notes(report: &Report) -> Vec<String> {
+    let notes = headline::notes(report).into_iter().filter(|(term, _)| !term.starts_with(MARK));
+    notes.map(|(term, text)| shown(&(term + &text))).collect()
 }
 
 fn comparisons(report: &Report) -> Vec<Comparison> {

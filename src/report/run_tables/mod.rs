@@ -4,16 +4,16 @@
 mod comparisons;
 mod cost;
 mod drift;
-mod floor;
 mod gates;
 pub(crate) mod gold;
+pub(crate) mod headline;
 mod latency;
 mod texts;
 
 use super::json::{Candidate, Evaluation, Report};
 use super::layout::{Grid, Page, Side};
 use super::metrics::metric_label;
-use super::text::{Tone, counted, duration};
+use super::text::{Tone, duration};
 use super::{ask_adapter, datasets};
 use crate::score::Estimate;
 use crate::vocabulary::{CandidateState, Failure, Generation, RunState};
@@ -36,15 +36,14 @@ fn page(report: &Report, width: usize, color: bool, full: bool) -> String {
     if let Some(manifest) = &report.data {
         datasets::sentence(&mut page, manifest);
     }
-    headline_scores(&mut page, report);
+    headline::section(&mut page, report);
     texts::section(&mut page, report);
     judge_scores(&mut page, report);
     latency::section(&mut page, report, full);
-    cost::section(&mut page, report, full);
-    verdict(&mut page, report);
     gold::section(&mut page, report);
     gates::section(&mut page, report);
     if full {
+        cost::section(&mut page, report);
         comparisons::section(&mut page, report);
         drift::section(&mut page, report);
         for candidate in &report.candidates {
@@ -98,83 +97,6 @@ fn heading(page: &mut Page, report: &Report) {
     }
 }
 
-/// The score that decides, of every candidate.
-fn headline_scores(page: &mut Page, report: &Report) {
-    if report.candidates.is_empty() {
-        return;
-    }
-    let metric = report.headline_metric();
-    let evaluations = || report.candidates.iter().flat_map(|candidate| candidate.evaluations.all());
-    let rows = evaluations().filter_map(|(_, evaluation)| evaluation.rows).max();
-    let on = rows.map_or_else(String::new, |rows| format!(" on {}", counted(rows, "eval row")));
-    page.title(&format!("{}{}{on}", mark(report), capitalised(&metric_label(metric))));
-    let with_examples = evaluations().any(|(which, _)| which == "icl");
-    let mut header = vec![("model", Side::Left), ("base", Side::Right)];
-    header.extend(with_examples.then_some(("examples", Side::Right)));
-    header.extend(["customized", "change", "95 % interval", "runtime"].map(|name| (name, Side::Right)));
-    let mut grid = Grid::new(&header);
-    for candidate in &report.candidates {
-        headline_row(&mut grid, candidate, metric, with_examples);
-    }
-    floor::row(&mut grid, report, metric, with_examples);
-    page.grid(&grid);
-    for candidate in &report.candidates {
-        for (which, note) in candidate.evaluations.notes() {
-            page.tone(Tone::Warning, "", &format!("{MARK} {}, {which}: {note}", candidate.model));
-        }
-    }
-    floor::note(page, report);
-    if evaluations().any(|(_, evaluation)| evaluation.score(metric).is_some()) {
-        let text = if with_examples {
-            "Change and interval are for the customized model, or for the last score of a model that has none."
-        } else {
-            "The interval is for the customized model, or for the base model if that has the only score."
-        };
-        page.tone(Tone::Faint, "", text);
-    }
-}
-
-/// The sentence that the comparisons come to.
-fn verdict(page: &mut Page, report: &Report) {
-    if let Some(verdict) = &report.verdict {
-        page.title(&format!("{}Verdict", mark(report)));
-        page.tone(if verdict.model.is_some() { Tone::Good } else { Tone::Warning }, "", &verdict.sentence);
-    }
-}
-
-/// Stands behind a score that has a note.
-pub(super) const MARK: &str = "*";
-
-fn headline_row(grid: &mut Grid, candidate: &Candidate, metric: &str, with_examples: bool) {
-    let all = &candidate.evaluations;
-    let base = all.base.as_ref().and_then(|base| base.score(metric));
-    let last = candidate.last_score(metric);
-    let later = [&all.customized, &all.icl].into_iter().flatten().find_map(|one| one.score(metric));
-    let change = base.zip(later).map(|(base, later)| later.value - base.value);
-    let mut cells = vec![candidate.model.clone(), cell(all.base.as_ref(), metric)];
-    cells.extend(with_examples.then(|| cell(all.icl.as_ref(), metric)));
-    cells.push(match (&all.customized, candidate.state) {
-        (None, CandidateState::Completed) => "-".to_owned(),
-        (None, state) => state.as_str().to_owned(),
-        (evaluation, _) => cell(evaluation.as_ref(), metric),
-    });
-    let (customized_at, change_at) = (cells.len() - 1, cells.len());
-    cells.extend([
-        change.map_or_else(|| "-".to_owned(), |change| format!("{change:+.3}")),
-        interval(last),
-        candidate.seconds.map_or_else(|| "-".to_owned(), duration),
-    ]);
-    grid.row(cells);
-    match change {
-        Some(change) if change >= 0.000_5 => grid.tone(change_at, Tone::Good),
-        Some(change) if change <= -0.000_5 => grid.tone(change_at, Tone::Bad),
-        _ => {}
-    }
-    if candidate.state == CandidateState::Failed && all.customized.is_none() {
-        grid.tone(customized_at, Tone::Bad);
-    }
-}
-
 /// The judge's score of tool calls beside the scores that comparing the calls gives.
 fn judge_scores(page: &mut Page, report: &Report) {
     let Some(judge) = report.judge.as_ref().filter(|_| !texts::are_scored(report)) else { return };
@@ -210,7 +132,9 @@ fn judge_scores(page: &mut Page, report: &Report) {
 /// Returns a score, or the reason why there is none.
 fn cell(evaluation: Option<&Evaluation>, metric: &str) -> String {
     match (evaluation.and_then(|evaluation| evaluation.score(metric)), evaluation) {
-        (Some(score), Some(evaluation)) if evaluation.note().is_some() => format!("{:.3}{MARK}", score.value),
+        (Some(score), Some(evaluation)) if evaluation.note().is_some() => {
+            format!("{:.3}{}", score.value, headline::MARK)
+        }
         (Some(score), _) => format!("{:.3}", score.value),
         (None, Some(evaluation)) if evaluation.state != CandidateState::Completed => {
             evaluation.state.as_str().to_owned()

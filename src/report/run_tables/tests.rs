@@ -26,7 +26,7 @@ macro_rules! snapshots {
     )*};
 }
 
-snapshots!(completed, judged, partial, cancelled, running, held, long_names);
+snapshots!(completed, concluded, judged, partial, cancelled, running, held, long_names);
 
 #[test]
 fn every_table_of_a_rehearsal_says_so() {
@@ -52,9 +52,23 @@ fn nothing_that_matters_is_cut() {
     }
 }
 
+/// A column that says nothing of any model is left out, and so is the sentence that explains it.
+#[test]
+fn the_table_has_the_columns_that_are_known() {
+    let text = summary(&samples::concluded(), 80, false);
+    for known in ["teacher ", "floor (n-grams)", "  with examples", "cost/1,000  saving", "verdict: Look", "1.25 USD"] {
+        assert!(text.contains(known), "{known}: {text}");
+    }
+    let text = summary(&samples::completed(), 80, false);
+    for unknown in ["teacher", "floor", "examples", "cost", "saving", "verdict:"] {
+        assert!(!text.contains(unknown), "{unknown}: {text}");
+    }
+    assert!(text.contains("score  95 % interval  change"), "{text}");
+}
+
 #[test]
 fn colour_adds_styles_and_nothing_else() {
-    for report in [samples::completed(), samples::partial(), samples::long_names()] {
+    for report in [samples::concluded(), samples::partial(), samples::long_names()] {
         let (plain, colored) = (full(&report, 80, false), full(&report, 80, true));
         assert_ne!(plain, colored);
         assert_eq!(console::strip_ansi_codes(&colored), plain);
