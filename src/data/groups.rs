@@ -89,7 +89,7 @@ impl Texts {
 }
 
 /// Returns the value that more than half of the items have (Boyer and Moore 1981). Of a single item nothing is usual.
-fn majority(items: impl Iterator<Item = u64> + Clone) -> Option<u64> {
+pub(crate) fn majority(items: impl Iterator<Item = u64> + Clone) -> Option<u64> {
     let (mut candidate, mut lead) = (None, 0_u64);
     for item in items.clone() {
         if lead == 0 {

@@ -1,7 +1,11 @@
 //! Near-copies of texts by MinHash (Broder 1997): texts that share most of their shingles of three words. Remembers 64 bytes
-//! of a text and compares no texts.
+//! of a text and compares no texts, except two that are at hand.
+
+use std::collections::HashSet;
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::normal_form::mask;
 
 /// Bands of a text. Two texts are near-copies if [`EQUAL_BANDS`] of them are equal.
 const BANDS: usize = 16;
@@ -39,18 +43,10 @@ impl NearCopies {
 
     /// Returns the bands of a masked text, or `None` if it has fewer words than a shingle.
     pub(crate) fn bands(&self, masked: &[u8]) -> Option<Bands> {
-        let mut words = Words { text: masked, at: 0 };
-        let mut starts = [0; SHINGLE];
         let mut least = vec![u64::MAX; self.functions.len()];
         let mut count = 0;
-        while let Some((start, end)) = words.next() {
-            starts.rotate_left(1);
-            starts[SHINGLE - 1] = start;
+        for shingle in shingles(masked) {
             count += 1;
-            if count < SHINGLE {
-                continue;
-            }
-            let shingle = xxh3_64(&masked[starts[0]..end]);
             for (least, (multiplier, summand)) in least.iter_mut().zip(&self.functions) {
                 *least = (*least).min(shingle.wrapping_mul(*multiplier).wrapping_add(*summand));
             }
@@ -58,8 +54,39 @@ impl NearCopies {
         let mut bands = [0; BANDS];
         let hash = |band: &[u64]| band.iter().fold(0_u64, |hash, row| (hash ^ row).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         bands.iter_mut().zip(least.chunks(self.rows)).for_each(|(of, band)| *of = (hash(band) >> 32) as u32);
-        (count >= SHINGLE).then_some(bands)
+        (count > 0).then_some(bands)
     }
+}
+
+/// Returns the hashes of the shingles of a masked text.
+fn shingles(masked: &[u8]) -> impl Iterator<Item = u64> {
+    let mut words = Words { text: masked, at: 0 };
+    let mut starts = [0; SHINGLE];
+    let mut count = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let (start, end) = words.next()?;
+            starts.rotate_left(1);
+            starts[SHINGLE - 1] = start;
+            count += 1;
+            if count >= SHINGLE {
+                return Some(xxh3_64(&masked[starts[0]..end]));
+            }
+        }
+    })
+}
+
+/// Returns the Jaccard similarity of the shingles of two texts. `None` if one has fewer words than a shingle.
+pub(crate) fn similarity(one: &str, other: &str) -> Option<f64> {
+    let of = |text: &str| {
+        let mut masked = Vec::new();
+        mask(text, &mut masked);
+        shingles(&masked).collect::<HashSet<u64>>()
+    };
+    let (one, other) = (of(one), of(other));
+    let shared = one.intersection(&other).count();
+    let all = one.len() + other.len() - shared;
+    (!one.is_empty() && !other.is_empty()).then(|| shared as f64 / all as f64)
 }
 
 /// The words of a masked text, which gaps part.

@@ -63,6 +63,7 @@ async fn make(run: &RunContext, icl: &IclPlan) -> anyhow::Result<ExampleCounts> 
         Some(embedding) => Some(embed::questions(run, embedding, &pool).await?),
         None => None,
     };
-    let write = tokio::task::spawn_blocking(move || examples::write(&dir, &rules, &pool, near.as_ref()));
+    let least = run.plan.data.split.near_duplicate_threshold;
+    let write = tokio::task::spawn_blocking(move || examples::write(&dir, &rules, &pool, near.as_ref(), least));
     write.await.context("the task that writes the examples ended early")?
 }

@@ -280,3 +280,48 @@ fn an_embedding_model_that_refuses_or_answers_nonsense_ends_the_run() {
         .expect(2)
         .says("model_name");
 }
+
+/// Returns records of 60 questions, each asked in two conversations that begin otherwise: no group holds both.
+fn asked_twice() -> String {
+    let record = |at: usize| {
+        let (n, begin) = (at % 60, ["Hello", "GOOD day"][at / 60]);
+        let word = |of: usize| char::from(b'a' + (n / of % 5) as u8).to_string().repeat(4);
+        let question = format!("{} {} {} of the desk", word(1), word(5), word(25));
+        let question = if at < 60 { question } else { format!(" {}", question.to_uppercase()) };
+        let label = ["Up", "Down"][n % 2];
+        json!({
+            "timestamp": 1_700_000_000 + at, "workload_id": "w", "client_id": "c",
+            "request": {"model": "teacher", "messages": [
+                {"role": "user", "content": format!("{begin} {}", word(1) + &word(5) + &word(25))},
+                {"role": "assistant", "content": "Yes?"},
+                {"role": "user", "content": question},
+            ]},
+            "response": {"choices": [{"message": {"role": "assistant", "content": format!("[[[{label}]]]")}}]},
+        })
+    };
+    (0..120).map(|at| format!("{}\n", record(at))).collect()
+}
+
+#[test]
+fn no_row_sees_its_own_question_from_another_conversation() {
+    let model = OpenAi::start(by_letters);
+    let url = format!("url={}", model.url().replace("/chat/completions", ""));
+    let home = Home::new(1, "8");
+    std::fs::write(home.folder().join("logs.jsonl"), asked_twice()).unwrap();
+    let platform = Platform::start(&[]);
+    let report = run(&platform, &home, &similar(&[&url, "model_name=e"])).code(0).json();
+    let asked = rows(&home, &report, "eval/eval_data.jsonl");
+    let question = |row: &Value| row["request"]["messages"][2]["content"].as_str().unwrap().trim().to_lowercase();
+    let train: BTreeSet<String> = rows(&home, &report, "train/training/train_data.jsonl")
+        .iter()
+        .map(|row| row["messages"][2]["content"].as_str().unwrap().trim().to_lowercase())
+        .collect();
+    let twins = asked.iter().filter(|row| train.contains(&question(row))).count();
+    assert!(twins > 0, "the training set has the questions of eval rows");
+    let each = shown(&home, &report);
+    assert!(each.iter().any(|row| !row.is_empty()));
+    for (row, shown) in asked.iter().zip(&each) {
+        let shown: Vec<String> = shown.iter().map(|text| text.trim().to_lowercase()).collect();
+        assert!(!shown.contains(&question(row)), "{} {shown:?}", question(row));
+    }
+}

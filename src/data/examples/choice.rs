@@ -58,12 +58,18 @@ impl<T> Shortest<T> {
 }
 
 /// Returns the rows that an eval row shows, nearest first: of those nearest to it, `ratio` of the `most` places go to the
-/// nearest, the others first to classes that have no place yet, then to the next nearest. `likeness` has an entry for
-/// each row.
-pub(crate) fn nearest(likeness: &[f32], classes: &[String], most: usize, ratio: f64) -> Vec<usize> {
+/// nearest, the others first to classes that have no place yet, then to the next nearest rows. `likeness` has an entry for
+/// each row. Only an `allowed` row is shown.
+pub(crate) fn nearest(
+    likeness: &[f32],
+    classes: &[String],
+    most: usize,
+    ratio: f64,
+    allowed: impl Fn(usize) -> bool,
+) -> Vec<usize> {
     let mut order: Vec<usize> = (0..likeness.len()).collect();
     order.sort_by(|a, b| likeness[*b].total_cmp(&likeness[*a]).then(a.cmp(b)));
-    order.truncate(most * LOOKED_AT);
+    let order: Vec<usize> = order.into_iter().filter(|row| allowed(*row)).take(most * LOOKED_AT).collect();
     // A ratio such as 0.7 is a little less than it says.
     let relevant = ((most as f64).mul_add(ratio, 1e-9).floor() as usize).min(order.len());
     let mut chosen = order[..relevant].to_vec();

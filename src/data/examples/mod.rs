@@ -1,9 +1,10 @@
 //! Examples in the prompt: which training rows an eval row shows, and how (docs/examples-in-the-prompt.md). Takes rows as
-//! JSON texts, returns rows as JSON texts. Rows of the training set never share a group with an eval row (`split`), so a
-//! near-copy of an eval row is never its example.
+//! JSON texts, returns rows as JSON texts. Rows of the training set never share a group with an eval row (`split`), and one
+//! that still asks nearly the same (`twins`) is never its example.
 
 pub(crate) mod choice;
 pub(crate) mod prompt;
+pub(crate) mod twins;
 
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::choice::fitting;
+use super::twins::Asked;
 use super::{ExampleRules, most_tokens, tokens};
 use crate::data::json::canonical;
 use crate::data::json::edit::{edit, edit_items, items};
@@ -18,8 +19,8 @@ const INTRODUCTION: &str = "Earlier conversations with the answers that they got
 pub(crate) struct Example {
     /// The conversation and its answer.
     pub(crate) text: String,
-    /// The last message of the user.
-    pub(crate) question: String,
+    /// The conversation without its answer.
+    pub(crate) asked: Asked,
     /// Counted when it is first asked for.
     tokens: OnceLock<u64>,
 }
@@ -30,7 +31,8 @@ impl Example {
         let messages = row["messages"].as_array().map_or(&[][..], Vec::as_slice);
         let mut text: String = messages.iter().map(message).collect();
         text.push('\n');
-        Example { text, question: question(messages), tokens: OnceLock::new() }
+        let asked = asked(messages.split_last().map_or(&[][..], |(_, before)| before));
+        Example { text, asked, tokens: OnceLock::new() }
     }
 
     /// Returns the tokens that it takes in a prompt.
@@ -58,6 +60,12 @@ fn request_text(request: &Value) -> String {
     let mut text: String = messages.iter().map(message).collect();
     text.extend(request.get("tools").filter(|tools| !tools.is_null()).map(Value::to_string));
     text
+}
+
+/// Returns what the messages of a request ask.
+pub(crate) fn asked(messages: &[Value]) -> Asked {
+    let whole: String = messages.iter().map(message).collect();
+    Asked::new(question(messages), &whole)
 }
 
 /// Returns the last message of the user.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::choice::{Shortest, fitting, nearest};
-use super::prompt::{Example, shown as room_for, with_examples};
+use super::prompt::{Example, asked as asked_of, shown as room_for, with_examples};
+use super::twins::Twins;
 use super::*;
 
 /// Returns the rows that are shown of these classes, each row a class with a length.
@@ -33,7 +34,7 @@ fn the_same_examples_are_the_shortest_of_each_class_in_turn() {
 fn a_ratio_of_the_places_goes_to_the_nearest() {
     let classes = ["a", "a", "a", "a", "b", "c", "a", "d"].map(str::to_owned);
     let likeness: Vec<f32> = (0..8).map(|at| 1.0 - at as f32 / 10.0).collect();
-    let chosen = |most, ratio| nearest(&likeness, &classes, most, ratio);
+    let chosen = |most, ratio| nearest(&likeness, &classes, most, ratio, |_| true);
     assert_eq!(chosen(4, 1.0), [0, 1, 2, 3]);
     // floor(4 * 0.7) = 2 nearest, then the classes that are missing.
     assert_eq!(chosen(4, 0.7), [0, 1, 4, 5]);
@@ -43,14 +44,41 @@ fn a_ratio_of_the_places_goes_to_the_nearest() {
     // floor(10 * 0.7) is 7, although 0.7 is a little less in binary.
     let all = vec!["a".to_owned(); 12];
     let likeness: Vec<f32> = (0..12).map(|at| -(at as f32)).collect();
-    assert_eq!(nearest(&likeness, &all, 10, 0.7), (0..10).collect::<Vec<_>>());
+    assert_eq!(nearest(&likeness, &all, 10, 0.7, |_| true), (0..10).collect::<Vec<_>>());
     // Only five times as many are looked at: the tool at place 10 is not.
     let mut far = vec!["a".to_owned(); 12];
     far[10] = "b".to_owned();
-    assert_eq!(nearest(&likeness, &far, 2, 0.5), [0, 1]);
+    assert_eq!(nearest(&likeness, &far, 2, 0.5, |_| true), [0, 1]);
     far[9] = "c".to_owned();
-    assert_eq!(nearest(&likeness, &far, 2, 0.5), [0, 9]);
-    assert_eq!(nearest(&[], &[], 3, 0.7), [0; 0]);
+    assert_eq!(nearest(&likeness, &far, 2, 0.5, |_| true), [0, 9]);
+    // Rows that are not allowed take no place, neither of the nearest nor of those that are looked at.
+    assert_eq!(nearest(&likeness, &far, 2, 0.5, |row| row != 0 && row != 9), [1, 10]);
+    assert_eq!(nearest(&[], &[], 3, 0.7, |_| true), [0; 0]);
+}
+
+#[test]
+fn twins_ask_the_same_or_nearly_so() {
+    let asked = |first: &str, last: &str| {
+        let user = |text: &str| json!({"role": "user", "content": text});
+        asked_of(&[user(first), json!({"role": "assistant", "content": "Yes?"}), user(last)])
+    };
+    let question = "How do I replace the worn brake pads of the rear wheel";
+    let (one, same) =
+        (asked("Hello", question), asked("Good day", "  HOW do I replace the worn brake&#32;pads of the rear wheel"));
+    let near = asked("Hi", "How do I replace the worn brake pads of the rear wheels");
+    let other = asked("Hello", "Where do I find the pads");
+    let rows = [&one, &same, &near, &other];
+    for (least, is_near) in [(None, false), (Some(0.7), true), (Some(0.9), false)] {
+        let twins = Twins::new(rows.into_iter(), least);
+        // 8 of 10 runs of three words.
+        assert_eq!([&same, &near, &other].map(|row| twins.are(&one, row)), [true, is_near, false], "{least:?}");
+        assert_eq!(twins.are(&near, &one), is_near);
+    }
+    // Where most rows ask the same, their texts stand in other messages, and only all messages tell twins.
+    let (a, b, again) =
+        (asked("Rates rise", "Which label?"), asked("Sales fall", "Which label?"), asked("RATES rise", "which label?"));
+    let twins = Twins::new([&a, &b, &again, &other].into_iter(), Some(0.5));
+    assert_eq!([twins.are(&a, &b), twins.are(&a, &again), twins.are(&a, &other)], [false, true, false]);
 }
 
 #[test]
@@ -79,7 +107,7 @@ fn an_example_is_the_conversation_with_its_answer() {
     let example = Example::of(&row);
     let calls = r#"[{"function":{"name":"quote","arguments":{"symbol":"ACME"}}}]"#;
     assert_eq!(example.text, format!("system: Be brief.\nuser: quote\nACME\nassistant: \ntool calls: {calls}\n\n"));
-    assert_eq!((example.question.as_str(), example.tokens()), ("quote\nACME", tokens(&example.text)));
+    assert_eq!((example.asked.question.as_str(), example.tokens()), ("quote\nACME", tokens(&example.text)));
 }
 
 #[test]

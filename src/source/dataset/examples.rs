@@ -12,6 +12,7 @@ use super::{EVAL, TRAIN};
 use crate::data::examples::ExampleRules;
 use crate::data::examples::choice::{Shortest, nearest};
 use crate::data::examples::prompt::{self, Example};
+use crate::data::examples::twins::{Asked, Twins};
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
 use crate::source::manifest::Manifest;
@@ -104,7 +105,7 @@ impl Pool {
 
     /// Returns the questions of the examples.
     pub(crate) fn questions(&self) -> Vec<String> {
-        self.examples.iter().map(|example| example.question.clone()).collect()
+        self.examples.iter().map(|example| example.asked.question.clone()).collect()
     }
 }
 
@@ -113,27 +114,45 @@ impl Pool {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn questions(dir: &Path) -> Result<Vec<String>> {
-    let (path, text) = eval(dir)?;
-    let question = |line: &str| {
-        let row: Value = serde_json::from_str(line)?;
-        Ok(prompt::question(row["request"]["messages"].as_array().map_or(&[][..], Vec::as_slice)))
-    };
-    text.lines().map(question).collect::<Result<_>>().with_context(|| format!("cannot read the rows of {path}"))
+    Ok(asked(dir)?.1.into_iter().map(|asked| asked.question).collect())
 }
 
-/// Writes the eval set with examples into the folder `dir`.
+/// Returns the lines of the eval set, and the conversation of each.
+fn asked(dir: &Path) -> Result<(String, Vec<Asked>)> {
+    let path = dir.join(EVAL);
+    let act = || format!("cannot read {}", path.display());
+    let text = std::fs::read_to_string(&path).with_context(act)?;
+    let asked = |line: &str| {
+        let row: Value = serde_json::from_str(line)?;
+        Ok(prompt::asked(row["request"]["messages"].as_array().map_or(&[][..], Vec::as_slice)))
+    };
+    let rows = text.lines().map(asked).collect::<Result<_>>().with_context(act)?;
+    Ok((text, rows))
+}
+
+/// Writes the eval set with examples into the folder `dir`. Questions that share the part `least` of their words are twins.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub(crate) fn write(dir: &Path, rules: &ExampleRules, pool: &Pool, near: Option<&Embeddings>) -> Result<ExampleCounts> {
-    let (path, text) = eval(dir)?;
-    let same: Vec<usize> = (0..pool.examples.len()).collect();
-    let chosen = |at: usize| match (near.and_then(|near| Some((near.eval.get(at)?, near))), rules.relevance_ratio) {
-        (Some((eval, near)), Some(ratio)) => {
-            let likeness: Vec<f32> = near.examples.iter().map(|other| product(eval, other)).collect();
-            nearest(&likeness, &pool.classes, rules.max_examples, ratio)
+pub(crate) fn write(
+    dir: &Path,
+    rules: &ExampleRules,
+    pool: &Pool,
+    near: Option<&Embeddings>,
+    least: Option<f64>,
+) -> Result<ExampleCounts> {
+    let (text, asked) = asked(dir)?;
+    let all = asked.iter().chain(pool.examples.iter().map(|example| &example.asked));
+    let twins = Twins::new(all, least);
+    let chosen = |at: usize| {
+        let allowed = |other: usize| !twins.are(&asked[at], &pool.examples[other].asked);
+        match (near.and_then(|near| Some((near.eval.get(at)?, near))), rules.relevance_ratio) {
+            (Some((eval, near)), Some(ratio)) => {
+                let likeness: Vec<f32> = near.examples.iter().map(|other| product(eval, other)).collect();
+                nearest(&likeness, &pool.classes, rules.max_examples, ratio, allowed)
+            }
+            _ => (0..pool.examples.len()).filter(|other| allowed(*other)).collect(),
         }
-        _ => same.clone(),
     };
     let with_examples = |(at, line): (usize, &str)| -> Result<(String, usize)> {
         let row: Value = serde_json::from_str(line)?;
@@ -149,7 +168,8 @@ pub(crate) fn write(dir: &Path, rules: &ExampleRules, pool: &Pool, near: Option<
         || (),
         |(), line| with_examples(line),
         |written: Result<(String, usize)>| {
-            let (row, shown) = written.with_context(|| format!("cannot read the rows of {path}"))?;
+            let (row, shown) =
+                written.with_context(|| format!("cannot read the rows of {}", dir.join(EVAL).display()))?;
             counts.rows += 1;
             counts.examples += shown as u64;
             counts.without += u64::from(shown == 0);
@@ -159,12 +179,6 @@ pub(crate) fn write(dir: &Path, rules: &ExampleRules, pool: &Pool, near: Option<
     )?;
     output.finish()?;
     Ok(counts)
-}
-
-fn eval(dir: &Path) -> Result<(String, String)> {
-    let path = dir.join(EVAL);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok((path.display().to_string(), text))
 }
 
 /// Returns the label or the first called function of a training row. A row without one is no example.
