@@ -1,14 +1,16 @@
 //! A run as metrics in Prometheus' text format, for the textfile collector of the node exporter.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::cost;
 use super::json::{Candidate, Evaluation, Report};
+use crate::run::outcome::LoadStep;
 use crate::vocabulary::RunState;
 
 /// The label names and values of a sample.
-type Labels<'a> = Vec<(&'static str, &'a str)>;
+type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
 
 /// One metric.
 struct Metric<'a> {
@@ -28,11 +30,15 @@ pub(crate) fn text(report: &Report) -> String {
     for candidate in &report.candidates {
         for (which, evaluation) in candidate.evaluations.all() {
             of_evaluation(&mut metrics, [workload, &candidate.model, which], evaluation);
+            of_load(&mut metrics, [workload, &candidate.model, which], &evaluation.latency);
         }
         of_candidate(&mut metrics, workload, candidate);
     }
     if let Some(floor) = &report.floor {
         of_evaluation(&mut metrics, [workload, "floor", "floor"], floor);
+    }
+    if let Some(teacher) = &report.teacher {
+        of_load(&mut metrics, [workload, &teacher.model, "teacher"], &teacher.latency);
     }
     metrics.text()
 }
@@ -48,7 +54,8 @@ fn of_run<'a>(metrics: &mut Metrics<'a>, report: &'a Report, workload: &'a str) 
     add("dfwfd_run_held", "Resources that the run still holds on the platform.", Some(report.held.len() as f64));
     add("dfwfd_run_warnings", "Warnings of the run.", Some(report.warnings.len() as f64));
     if let Some(cost) = &report.cost {
-        add("dfwfd_run_gpu_hours", "GPU hours of all deployments and trainings of the run.", cost.gpu_hours);
+        let gpu_seconds = cost.gpu_hours.map(|hours| hours * 3600.0);
+        add("dfwfd_run_gpu_seconds", "Time on GPUs of all deployments and trainings of the run.", gpu_seconds);
         add("dfwfd_run_cost", "Money for the GPUs of the run.", cost.run);
         add("dfwfd_teacher_cost_per_1000", "Money for 1,000 requests to the teacher.", cost.teacher_per_1000);
     }
@@ -99,7 +106,7 @@ fn of_candidate<'a>(metrics: &mut Metrics<'a>, workload: &'a str, candidate: &'a
 fn of_evaluation<'a>(metrics: &mut Metrics<'a>, [workload, model, which]: [&'a str; 3], one: &'a Evaluation) {
     let labels = |more: Option<(&'static str, &'a str)>| {
         let own = [("workload", workload), ("model", model), ("evaluation", which)];
-        own.into_iter().chain(more).collect::<Labels<'a>>()
+        own.into_iter().chain(more).collect::<Vec<_>>()
     };
     for (name, score) in &one.scores {
         let score_labels = || labels(Some(("score", name.as_str())));
@@ -129,9 +136,46 @@ fn of_evaluation<'a>(metrics: &mut Metrics<'a>, [workload, model, which]: [&'a s
     }
 }
 
+/// Adds each step of a load, by the number of requests at once.
+fn of_load<'a>(metrics: &mut Metrics<'a>, [workload, model, which]: [&'a str; 3], steps: &'a [LoadStep]) {
+    for step in steps {
+        let own = [("workload", workload), ("model", model), ("evaluation", which)];
+        let labels = |more: Option<(&'static str, &'a str)>| {
+            let text = |(name, value): (&'static str, &'a str)| (name, Cow::Borrowed(value));
+            let at_once = ("concurrency", Cow::Owned(step.at_once.to_string()));
+            own.into_iter().map(text).chain([at_once]).chain(more.map(text)).collect::<Labels<'a>>()
+        };
+        let replies = "Replies per second of a load, by the requests at once.";
+        metrics.put("dfwfd_load_replies_per_second", replies, labels(None), Some(step.per_second));
+        let failed = "Requests of a load without a reply, by the requests at once.";
+        metrics.put("dfwfd_load_failed_requests", failed, labels(None), Some(step.failed as f64));
+        for (percentile, ms, first) in
+            [("50", step.p50_ms, step.first_token_p50_ms), ("95", step.p95_ms, step.first_token_p95_ms)]
+        {
+            let labels = || labels(Some(("percentile", percentile)));
+            let help = "Latency of a reply under load, by the requests at once.";
+            metrics.put("dfwfd_load_latency_seconds", help, labels(), ms.map(|ms| ms / 1000.0));
+            let help = "Time to the first token of a reply under load, by the requests at once.";
+            metrics.put("dfwfd_load_first_token_seconds", help, labels(), first.map(|ms| ms / 1000.0));
+        }
+    }
+}
+
 impl<'a> Metrics<'a> {
     /// Adds a sample, unless there is no value.
-    fn add(&mut self, name: &'static str, help: &'static str, labels: Labels<'a>, value: Option<f64>) {
+    fn add(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: Vec<(&'static str, &'a str)>,
+        value: Option<f64>,
+    ) {
+        let labels = labels.into_iter().map(|(name, value)| (name, Cow::Borrowed(value))).collect();
+        self.put(name, help, labels, value);
+    }
+
+    /// The same with labels that may be made for it.
+    fn put(&mut self, name: &'static str, help: &'static str, labels: Labels<'a>, value: Option<f64>) {
         if let Some(value) = value {
             let metric = self.0.entry(name).or_insert(Metric { help, samples: Vec::new() });
             metric.samples.push((labels, value));

@@ -25,7 +25,7 @@ fn metrics(folder: &Folder) -> String {
     };
     folder.write("day.jsonl", log("news", 160).lines().map(told).collect::<String>());
     for _ in 0..2 {
-        let flags = ["-q", "run", "--metrics", "day.prom", "--min", "macro_f1=0.1"];
+        let flags = ["-q", "run", "--measure-latency", "--metrics", "day.prom", "--min", "macro_f1=0.1"];
         folder.dfwfd(flags).run().code(0);
     }
     folder.read("day.prom")

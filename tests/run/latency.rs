@@ -74,6 +74,28 @@ fn base_and_customized_models_are_measured_on_a_nim_that_nobody_else_asks() {
     for name in ["dfwfd_replies_per_second{", "dfwfd_first_token_seconds{", "dfwfd_latency_seconds{"] {
         assert!(metrics.contains(name), "{metrics}");
     }
+    for which in ["base", "customized"] {
+        for step in evaluation(&report, which)["latency"].as_array().unwrap() {
+            let labels =
+                format!("model=\"dfwfd/ngram-small\",evaluation=\"{which}\",concurrency=\"{}\"", step["at_once"]);
+            let value = |name: &str, more: &str| -> f64 {
+                let line = |line: &&str| line.starts_with(name) && line.contains(&format!("{labels}{more}}}"));
+                let line = metrics.lines().find(line).unwrap_or_else(|| panic!("{name} {labels}{more}: {metrics}"));
+                line.rsplit_once(' ').unwrap().1.parse().unwrap()
+            };
+            assert_eq!(Some(value("dfwfd_load_replies_per_second{", "")), step["per_second"].as_f64());
+            assert_eq!(Some(value("dfwfd_load_failed_requests{", "")), step["failed"].as_f64());
+            for (name, of) in
+                [("dfwfd_load_latency_seconds{", "p"), ("dfwfd_load_first_token_seconds{", "first_token_p")]
+            {
+                for percentile in ["50", "95"] {
+                    let ms = step[format!("{of}{percentile}_ms")].as_f64().unwrap();
+                    let found = value(name, &format!(",percentile=\"{percentile}\""));
+                    assert!((found - ms / 1000.0).abs() < 1e-9, "{name} {percentile}: {found} {ms}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
