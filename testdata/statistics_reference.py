@@ -113,6 +113,7 @@ def squad_f1(reference, reply):
 def text_cases(rng):
     words = "The a an bank's profit rose 4.5% in Q3, naïve café 決算 M&A e-mail don't U.S. running THE __x__ ß İ".split()
     hard = [("", ""), ("a", ""), ("", "b"), ("the", "a"), ("!?", "..."), ("x", "X."), ("a\x1fb c", "a b c"), ("don't", "dont")]
+    hard += [("x½a b", "x½ b"), ("a\u0301 x", "x \u0301"), ("a\u200db", "b"), ("Ⓐa b", "b"), ("the\u203fa b", "b")]
     hard += [("the cat sat on the mat", "on the mat the cat sat"), ("a b c d", "a c b d"), ("決算", "決算")]
     texts = [(" ".join(rng.choices(words, k=rng.randrange(1, 25))),) * 2 for _ in range(20)]
     mixed = [(left, " ".join(rng.sample(left.split(), rng.randrange(1, len(left.split()) + 1)))) for left, _ in texts]

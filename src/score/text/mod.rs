@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 /// Returns the F-measure of ROUGE-L: the longest common subsequence of words (Lin 2004, ROUGE: A Package for Automatic
 /// Evaluation of Summaries). It equals `rouge_score` 0.1.2 without a stemmer: words are runs of ASCII letters and digits
@@ -52,12 +52,16 @@ fn rouge_words(text: &str) -> Vec<String> {
         .collect()
 }
 
-static ARTICLES: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b(a|an|the)\b").expect("the pattern is a constant and valid"));
+/// Words of Python's `\b`: neither accents that stand alone nor joiners belong to a word, but fractions do.
+static WORDS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[\p{L}\p{N}_]+").expect("the pattern is a constant and valid"));
 
 fn squad_words(text: &str) -> Vec<String> {
     let bare: String = text.to_lowercase().chars().filter(|letter| !letter.is_ascii_punctuation()).collect();
-    let words = ARTICLES.replace_all(&bare, " ");
+    let words = WORDS.replace_all(&bare, |word: &Captures<'_>| match &word[0] {
+        "a" | "an" | "the" => " ".to_owned(),
+        other => other.to_owned(),
+    });
     words.split(is_python_space).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 

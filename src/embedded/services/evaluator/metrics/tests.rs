@@ -309,3 +309,14 @@ fn a_judge_is_asked_with_a_limit() {
     assert_eq!(Value::Object(request), json!({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 1024}));
     assert!(judge.request(&templates, &Context::new(&json!({}), None)).is_err());
 }
+
+/// The scores of the SQuAD script, which testdata/statistics_reference.json holds.
+#[test]
+fn articles_are_words_as_python_sees_them() {
+    let cases =
+        [("x½a b", "x½ b", 0.5), ("a\u{301} x", "x \u{301}", 1.0), ("a\u{200d}b", "b", 0.0), ("Ⓐa b", "b", 2.0 / 3.0)];
+    for (gold, said, wanted) in cases {
+        let score = text::token_f1(gold, said);
+        assert!((score - wanted).abs() < 1e-12, "{gold:?} {said:?}: {score}");
+    }
+}

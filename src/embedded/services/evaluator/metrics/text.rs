@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::Value;
 
 use crate::embedded::services::evaluator::python_values::{self, is_space};
@@ -59,11 +59,16 @@ pub(crate) fn exact_match(gold: &str, predicted: &str) -> bool {
     words(&normalise(gold)) == words(&normalise(predicted))
 }
 
-static ARTICLES: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b(a|an|the)\b").expect("the pattern is a constant and valid"));
+/// Words of Python's `\b`: neither accents that stand alone nor joiners belong to a word, but fractions do.
+static WORDS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[\p{L}\p{N}_]+").expect("the pattern is a constant and valid"));
 
 /// Converts to lower case, deletes ASCII punctuation, and blanks articles.
 fn normalise(text: &str) -> String {
     let lower: String = text.to_lowercase().chars().filter(|letter| !letter.is_ascii_punctuation()).collect();
-    ARTICLES.replace_all(&lower, " ").into_owned()
+    let without = |word: &Captures<'_>| match &word[0] {
+        "a" | "an" | "the" => " ".to_owned(),
+        other => other.to_owned(),
+    };
+    WORDS.replace_all(&lower, without).into_owned()
 }
