@@ -37,7 +37,7 @@ reasons! {
     DuplicateKey = "duplicate_key", "A key that dfwfd reads appears twice in its object.";
     LoneSurrogate = "lone_surrogate", "A string holds half of a UTF-16 surrogate pair.";
     TooDeep = "too_deep", "Objects and lists are nested more than 100 levels deep.";
-    BadTimestamp = "bad_timestamp", "`timestamp` is neither a time in the years 1 to 9999 nor null.";
+    BadTimestamp = "bad_timestamp", "`timestamp` is neither a time in the years 1 to 5138 nor null.";
     MissingWorkload = "missing_workload", "`workload_id` is absent, null or blank, and no default was given.";
     BadWorkload = "bad_workload", "`workload_id` is not a string.";
     BadClient = "bad_client", "`client_id` is neither a string nor null.";

@@ -10,11 +10,11 @@ const ZONED: DateTimeParser =
     DateTimeParser::new().offset_conflict(OffsetConflict::Reject).disambiguation(Disambiguation::Reject);
 /// 0001-01-01T00:00:00Z.
 const MIN: i64 = -62_135_596_800;
-/// 9999-12-31T23:59:59Z.
-const MAX: i64 = 253_402_300_799;
+/// The last second that is no number of milliseconds when it is read again: 5138-11-16T09:46:39Z.
+const MAX: i64 = MILLISECONDS_FROM - 1;
 
 /// Reads a JSON value as whole epoch seconds, rounded down: a number of seconds (from 1e11 on milliseconds) or a quoted
-/// ISO 8601 time. Returns `None` for anything else and for times outside the years 1 to 9999.
+/// ISO 8601 time. Returns `None` for anything else and for times outside the years 1 to 5138.
 pub(crate) fn from_json(raw: &str) -> Option<i64> {
     if raw.starts_with('"') {
         return from_text(&serde_json::from_str::<String>(raw).ok()?);
@@ -131,6 +131,17 @@ mod tests {
             "2024-03-31T02:30:00[Europe/Berlin]",
         ] {
             assert_eq!(from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_time_is_the_same_when_it_is_read_again() {
+        for raw in ["99999999999", "99999999999999", "\"5138-11-16T09:46:39Z\"", "\"0001-01-01\"", "-62135596800", "0"] {
+            let seconds = from_json(raw).unwrap();
+            assert_eq!(from_json(&seconds.to_string()), Some(seconds), "{raw}");
+        }
+        for raw in ["100000000000000", "199999999999999", "\"5138-11-16T09:46:40Z\"", "\"9999-12-31T23:59:59Z\""] {
+            assert_eq!(from_json(raw), None, "{raw} would be a time of 1973 or later, as a number of milliseconds");
         }
     }
 
