@@ -37,7 +37,7 @@ build() {
         command -v musl-gcc >/dev/null || die "cannot build for musl: there is no musl-gcc (Debian: apt-get install musl-tools)"
         rustup target list --installed | grep -qx "$target" || rustup target add "$target" >&2
     fi
-    cargo build --locked --profile dist --target "$target" >&2
+    cargo build --locked --features parquet --profile dist --target "$target" >&2
     echo "${CARGO_TARGET_DIR:-target}/$target/dist/dfwfd"
 }
 

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn every_time_is_the_same_when_it_is_read_again() {
-        for raw in ["99999999999", "99999999999999", "\"5138-11-16T09:46:39Z\"", "\"0001-01-01\"", "-62135596800", "0"] {
+        for raw in ["99999999999", "99999999999999", "\"5138-11-16T09:46:39Z\"", "\"0001-01-01\"", "-62135596800", "0"]
+        {
             let seconds = from_json(raw).unwrap();
             assert_eq!(from_json(&seconds.to_string()), Some(seconds), "{raw}");
         }

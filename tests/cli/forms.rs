@@ -129,7 +129,7 @@ fn marked_utf_16_is_read_and_another_kind_of_file_is_named() {
     ];
     folder.dfwfd(split).run().code(0);
     for (bytes, kind) in [
-        (&b"PAR1\x15\x00"[..], "a Parquet file"),
+        (&b"PARE\x15\x00"[..], "an encrypted Parquet file"),
         (b"SQLite format 3\x00", "an SQLite database"),
         (b"%PDF-1.4", "a PDF document"),
     ] {

@@ -20,6 +20,7 @@ mod load;
 #[path = "../run/openai.rs"]
 mod openai;
 mod output;
+mod parquet;
 mod redact;
 mod report;
 mod review;

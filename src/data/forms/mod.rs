@@ -5,6 +5,7 @@ pub(crate) mod answer_parts;
 pub(crate) mod bare;
 pub(crate) mod batches;
 pub(crate) mod chat_row;
+pub(crate) mod columns;
 pub(crate) mod function_call;
 pub(crate) mod presets;
 pub(crate) mod reshape;

@@ -1,5 +1,6 @@
 //! Why an input cannot be read, or not to its end.
 
+use std::borrow::Cow;
 use std::io;
 
 use super::damage::Damaged;
@@ -30,12 +31,14 @@ pub(crate) enum InputError {
         unpack: &'static str,
     },
     /// The input is a file of another kind.
-    #[error("cannot read {name}: it is {what}, which is not supported")]
+    #[error("cannot read {name}: it is {what}")]
     OtherKind {
         /// The input as it was named.
         name: String,
-        /// The kind of file, with its article.
-        what: &'static str,
+        /// The kind of file, and why it is not read.
+        what: Cow<'static, str>,
+        /// The next step.
+        hint: &'static str,
     },
     /// The compressed data ends too early or was changed.
     #[error("cannot read {name} to its end: {why}")]
@@ -89,7 +92,7 @@ impl InputError {
             InputError::Compressed { name, unpack } => {
                 Some(format!("unpack it on the way: {unpack} {name} | dfwfd load - (for split and run: --logs -)"))
             }
-            InputError::OtherKind { .. } => Some("export its records as JSONL, CSV or TSV".to_owned()),
+            InputError::OtherKind { hint, .. } => Some((*hint).to_owned()),
             InputError::Damaged { .. } => Some(
                 "copy the file again; `dfwfd load` keeps the lines before the damage and adds the others later"
                     .to_owned(),

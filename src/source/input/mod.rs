@@ -5,13 +5,15 @@ pub(crate) mod damage;
 pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod packed;
+#[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
+mod parquet;
 pub(crate) mod redacted;
 pub(crate) mod reshaped;
 pub(crate) mod rewritten;
 mod values;
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use digest::StreamDigest;
@@ -57,7 +59,7 @@ impl<'s> Input<'s> {
         let is_file = || std::fs::metadata(&self.name).map_or(true, |metadata| metadata.is_file());
         let is_packed = || {
             let looked = File::open(&self.name).and_then(packed::look);
-            looked.is_ok_and(|(kind, _)| matches!(kind, PackedKind::Packed(_)))
+            looked.is_ok_and(|(kind, _)| matches!(kind, PackedKind::Packed(_) | PackedKind::Parquet))
         };
         self.stream.is_none() && is_file() && !is_packed()
     }
@@ -66,7 +68,7 @@ impl<'s> Input<'s> {
     pub(crate) fn open(self) -> Result<OpenInput<'s>, InputError> {
         let name = self.name.display().to_string();
         if let Some(bytes) = self.stream {
-            return Ok(OpenInput { name, size: None, is_packed: false, bytes });
+            return Ok(OpenInput { bytes, ..OpenInput::new(name) });
         }
         let file = match File::open(&self.name) {
             Ok(file) => file,
@@ -77,7 +79,8 @@ impl<'s> Input<'s> {
             return Err(InputError::Folder { name });
         }
         let size = metadata.filter(Metadata::is_file).map(|metadata| metadata.len());
-        Ok(OpenInput { name, size, is_packed: false, bytes: Box::new(file) })
+        let again = size.map(|_| self.name);
+        Ok(OpenInput { size, again, bytes: Box::new(file), ..OpenInput::new(name) })
     }
 }
 
@@ -89,11 +92,26 @@ pub(crate) struct OpenInput<'s> {
     pub(crate) size: Option<u64>,
     /// The bytes were packed.
     pub(crate) is_packed: bool,
+    /// The columns of Parquet, whose rows are lines now.
+    pub(crate) columns: Option<Vec<String>>,
     /// The bytes, to be read once.
     pub(crate) bytes: Box<dyn Read + 's>,
+    /// The file that the bytes come from, if it can be opened again.
+    again: Option<PathBuf>,
+}
+
+/// The content of a Parquet file.
+struct ParquetRows {
+    columns: Vec<String>,
+    /// A JSON object for each row.
+    lines: Box<dyn Read>,
 }
 
 impl<'s> OpenInput<'s> {
+    fn new(name: String) -> OpenInput<'s> {
+        OpenInput { name, size: None, is_packed: false, columns: None, bytes: Box::new(io::empty()), again: None }
+    }
+
     /// Unpacks the bytes while they are read, if they are packed. `digest` hashes them as they stand in the input.
     /// `encoding` is that of the text, if it is not the one that the text is marked with, or UTF-8.
     pub(crate) fn unpacked(
@@ -101,7 +119,7 @@ impl<'s> OpenInput<'s> {
         digest: Option<&StreamDigest>,
         mut encoding: Option<&'static Encoding>,
     ) -> Result<OpenInput<'s>, InputError> {
-        let OpenInput { name, size, mut bytes, .. } = self;
+        let OpenInput { name, size, mut bytes, again, .. } = self;
         if let Some(digest) = digest {
             bytes = Box::new(digest.watch(bytes));
         }
@@ -110,7 +128,16 @@ impl<'s> OpenInput<'s> {
         for _ in 0..MOST_LAYERS {
             let (kind, whole) = packed::look(bytes).map_err(failed)?;
             bytes = match (kind, encoding) {
-                (PackedKind::Other(what), _) => return Err(InputError::OtherKind { name, what }),
+                (PackedKind::Other(what), _) => {
+                    let hint = "export its records as JSONL, CSV or TSV";
+                    return Err(InputError::OtherKind { name, what: what.into(), hint });
+                }
+                (PackedKind::Parquet, _) => {
+                    let file = whole_file(whole, again.filter(|_| !is_packed), digest.is_some()).map_err(failed)?;
+                    let ParquetRows { columns, lines } = parquet::open(&name, file)?;
+                    let columns = Some(columns);
+                    return Ok(OpenInput { size, is_packed: true, columns, bytes: lines, ..OpenInput::new(name) });
+                }
                 (PackedKind::Foreign(unpack), _) => return Err(InputError::Compressed { name, unpack }),
                 (PackedKind::Packed(packing @ (Packing::Gzip | Packing::Zstandard)), _)
                 | (PackedKind::Packed(packing), None) => {
@@ -129,6 +156,24 @@ impl<'s> OpenInput<'s> {
                 }
             };
         }
-        Ok(OpenInput { name, size, is_packed, bytes })
+        Ok(OpenInput { size, is_packed, bytes, ..OpenInput::new(name) })
+    }
+}
+
+/// Returns a file with a stream: the one that it comes from, or a temporary copy. The stream is read to its end if it is
+/// hashed on the way.
+fn whole_file(mut stream: impl Read, from: Option<PathBuf>, is_hashed: bool) -> io::Result<File> {
+    match from {
+        Some(path) => {
+            if is_hashed {
+                io::copy(&mut stream, &mut io::sink())?;
+            }
+            File::open(path)
+        }
+        None => {
+            let mut copy = tempfile::tempfile()?;
+            io::copy(&mut stream, &mut copy)?;
+            Ok(copy)
+        }
     }
 }

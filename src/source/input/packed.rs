@@ -18,7 +18,9 @@ pub(crate) enum PackedKind {
     Packed(Packing),
     /// Packed in another form, with the command that unpacks it to standard output.
     Foreign(&'static str),
-    /// A file of another kind, which holds no lines of text.
+    /// Rows in columns, which are read from a file only.
+    Parquet,
+    /// A file of another kind, which holds no lines of text: the kind, and why it is not read.
     Other(&'static str),
 }
 
@@ -36,7 +38,7 @@ pub(crate) enum Packing {
 }
 
 /// The first bytes of each form. No line of JSON and no header of a table begins with them.
-const MAGIC: [(&[u8], PackedKind); 14] = [
+const MAGIC: [(&[u8], PackedKind); 15] = [
     (b"\x1f\x8b", PackedKind::Packed(Packing::Gzip)),
     (b"\x28\xb5\x2f\xfd", PackedKind::Packed(Packing::Zstandard)),
     (b"\xfd7zXZ\x00", PackedKind::Foreign("xz -dc")),
@@ -46,11 +48,12 @@ const MAGIC: [(&[u8], PackedKind); 14] = [
     (b"\x04\x22\x4d\x18", PackedKind::Foreign("lz4 -dc")),
     (b"\xff\xfe", PackedKind::Packed(Packing::Utf16)),
     (b"\xfe\xff", PackedKind::Packed(Packing::Utf16)),
-    (b"PAR1", PackedKind::Other("a Parquet file")),
-    (b"ARROW1", PackedKind::Other("an Arrow file")),
-    (b"Obj\x01", PackedKind::Other("an Avro file")),
-    (b"SQLite format 3\x00", PackedKind::Other("an SQLite database")),
-    (b"%PDF-", PackedKind::Other("a PDF document")),
+    (b"PAR1", PackedKind::Parquet),
+    (b"PARE", PackedKind::Other("an encrypted Parquet file, which is not supported")),
+    (b"ARROW1", PackedKind::Other("an Arrow file, which is not supported")),
+    (b"Obj\x01", PackedKind::Other("an Avro file, which is not supported")),
+    (b"SQLite format 3\x00", PackedKind::Other("an SQLite database, which is not supported")),
+    (b"%PDF-", PackedKind::Other("a PDF document, which is not supported")),
 ];
 
 /// Bytes that tell the kind of a stream.
@@ -241,9 +244,9 @@ pub(crate) mod tests {
             (&b"\xfd7zXZ\x00\x00"[..], PackedKind::Foreign("xz -dc")),
             (b"BZh91AY&SY..", PackedKind::Foreign("bzip2 -dc")),
             (b"PK\x03\x04\x14", PackedKind::Foreign("unzip -p")),
-            (b"PAR1\x15\x04", PackedKind::Other("a Parquet file")),
-            (b"SQLite format 3\x00\x10", PackedKind::Other("an SQLite database")),
-            (b"%PDF-1.7", PackedKind::Other("a PDF document")),
+            (b"PAR1\x15\x04", PackedKind::Parquet),
+            (b"SQLite format 3\x00\x10", PackedKind::Other("an SQLite database, which is not supported")),
+            (b"%PDF-1.7", PackedKind::Other("a PDF document, which is not supported")),
             (b"BZh,text", PackedKind::Plain),
             (b"PK,text", PackedKind::Plain),
             (b"{}", PackedKind::Plain),

@@ -11,10 +11,11 @@ use super::outcome::{LoadOutcome, Loaded};
 use super::sink::Sink;
 use super::{LoadProgress, LoadRequest, UnclearTable};
 use crate::data::forms::batches::Batches;
+use crate::data::forms::columns;
 use crate::data::forms::presets::Layout;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::forms::stored_completions;
-use crate::data::forms::table::Table;
+use crate::data::forms::table::{Table, TableOptions, TableRow};
 use crate::data::options::Fields;
 use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
@@ -87,36 +88,52 @@ impl<'a> Loader<'a> {
     }
 
     fn take_content(&mut self, input: OpenInput<'_>) -> Result<()> {
-        let OpenInput { name, is_packed, bytes, .. } = input.unpacked(None, self.request.encoding)?;
+        let OpenInput { name, is_packed, bytes, columns, .. } = input.unpacked(None, self.request.encoding)?;
         if is_packed {
             // Only the end shows how much is packed.
             self.reached.of = None;
         }
         let failed = |error| InputError::of_read(&name, error);
         let mut bytes = BufReader::with_capacity(BUFFER, bytes);
+        if let Some(columns) = columns {
+            return self.take_rows(&name, &columns, bytes);
+        }
         let beginning = beginning(&mut bytes).map_err(failed)?;
         let name_inside = if is_packed { inner_name(&name) } else { &name };
         let format = self.request.format.unwrap_or_else(|| detect(name_inside, &beginning));
         let mut content = Cursor::new(beginning).chain(bytes);
         match format {
-            FileFormat::Jsonl => match &self.request.layout {
-                Layout::Fields(fields) if fields.are_own() => self.take_masked(&name, content),
-                Layout::Fields(fields) => self.take_documents(&name, content, fields),
-                Layout::StoredCompletions => {
-                    self.take_masked(&name, Rewritten::new(content, stored_completions::write))
-                }
-                Layout::Batches => self.take_batch(&name, content),
-            },
+            FileFormat::Jsonl => self.take_json(&name, content),
             FileFormat::Table(delimiter) => {
                 let mut table = Vec::new();
                 content.read_to_end(&mut table).map_err(failed)?;
-                if let Some(redactor) = &mut self.redactor {
-                    let masked = String::from_utf8(table).map(|text| redactor.text(&text).into_owned().into_bytes());
-                    // Bytes in another encoding are refused row by row.
-                    table = masked.unwrap_or_else(|error| error.into_bytes());
-                }
-                self.take_table(&name, &table, delimiter)
+                let options = self.request.table.clone();
+                let delimiter = options.delimiter.or(delimiter);
+                self.take_table(&name, table, &TableOptions { delimiter, ..options }, |row, _| row.line)
             }
+        }
+    }
+
+    /// Loads rows of named columns, each of which is a JSON object on a line: records, or those of a table.
+    fn take_rows(&mut self, name: &str, columns: &[String], mut rows: impl Read) -> Result<()> {
+        let is_own = matches!(&self.request.layout, Layout::Fields(fields) if fields.are_own());
+        if !is_own || !columns::are_of_a_table(columns) {
+            return self.take_json(name, rows);
+        }
+        let mut lines = String::new();
+        rows.read_to_string(&mut lines).map_err(|error| InputError::of_read(name, error))?;
+        let options = self.request.table.clone();
+        let options = TableOptions { delimiter: Some(b','), has_no_header: false, ..options };
+        self.take_table(name, columns::to_csv(columns, &lines)?, &options, |_, number| number)
+    }
+
+    /// Loads lines of JSON in the layout of the request.
+    fn take_json(&mut self, name: &str, content: impl Read) -> Result<()> {
+        match &self.request.layout {
+            Layout::Fields(fields) if fields.are_own() => self.take_masked(name, content),
+            Layout::Fields(fields) => self.take_documents(name, content, fields),
+            Layout::StoredCompletions => self.take_masked(name, Rewritten::new(content, stored_completions::write)),
+            Layout::Batches => self.take_batch(name, content),
         }
     }
 
@@ -209,23 +226,33 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    fn take_table(&mut self, name: &str, bytes: &[u8], delimiter: Option<u8>) -> Result<()> {
-        let mut options = self.request.table.clone();
-        options.delimiter = options.delimiter.or(delimiter);
-        let table = Table::read(bytes, &options).map_err(|source| UnclearTable { name: name.to_owned(), source })?;
+    /// Loads a table. `line` returns the line of a row for messages, which it is told with the number of the row.
+    fn take_table(
+        &mut self,
+        name: &str,
+        mut bytes: Vec<u8>,
+        options: &TableOptions,
+        line: fn(&TableRow<'_>, u64) -> u64,
+    ) -> Result<()> {
+        if let Some(redactor) = &mut self.redactor {
+            let masked = String::from_utf8(bytes).map(|text| redactor.text(&text).into_owned().into_bytes());
+            // Bytes in another encoding are refused row by row.
+            bytes = masked.unwrap_or_else(|error| error.into_bytes());
+        }
+        let table = Table::read(&bytes, options).map_err(|source| UnclearTable { name: name.to_owned(), source })?;
         let mut examiner = LoadExaminer::new(self.request, self.only_five);
         let mut out = Vec::new();
         if let Some([text, label]) = table.as_ref().map(Table::taken) {
             self.outcome.loaded.columns.push([name, text, label].map(str::to_owned));
         }
         let file = self.outcome.names.len() - 1;
-        for row in table.iter().flat_map(Table::rows) {
+        for (row, number) in table.iter().flat_map(Table::rows).zip(1..) {
             if row.is_header {
                 self.outcome.loaded.repeated_headers += 1;
                 continue;
             }
             let found = examiner.row(&row, &mut out).map_err(|reason| (reason, row.raw));
-            self.take_line((file, row.line), found)?;
+            self.take_line((file, line(&row, number)), found)?;
         }
         self.report(self.reached.bytes + bytes.len() as u64);
         Ok(())
