@@ -113,10 +113,20 @@ pub(super) fn note(report: &Report) -> String {
 /// Says how the cost of a model is counted. `None` without costs.
 pub(super) fn basis(report: &Report) -> Option<String> {
     report.cost.as_ref()?;
-    let basis = "A model costs its GPUs for as long as its evaluation took, or at the most replies per second under load if that \
-        was measured.";
-    let example = "The GPUs of the embedded platform are virtual, so what they cost is an example.";
-    Some(if report.platform == PlatformKind::Embedded { format!("{basis} {example}") } else { basis.to_owned() })
+    let evaluations: Vec<_> = report.candidates.iter().flat_map(|one| one.evaluations.all()).collect();
+    let took = "for as long as its evaluation took";
+    let mut basis = match evaluations.iter().filter(|(_, one)| one.latency.is_empty()).count() {
+        0 => "A model costs its GPUs at its most replies per second under load.".to_owned(),
+        none if none == evaluations.len() => format!("A model costs its GPUs {took}."),
+        _ => {
+            let rest = "one that was not measured under load, such as a base model with examples";
+            format!("A model costs its GPUs at its most replies per second under load; {rest}, {took}.")
+        }
+    };
+    if report.platform == PlatformKind::Embedded {
+        basis.push_str(" The GPUs of the embedded platform are virtual, so what they cost is an example.");
+    }
+    Some(basis)
 }
 
 /// Returns the requests per hour from which a candidate's last evaluated model costs less than the teacher.

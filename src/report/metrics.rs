@@ -1,4 +1,4 @@
-//! The names of scores: which one decides, and how people write them.
+//! The names of scores and evaluations: which score decides, and how people write them.
 
 use crate::data::workload_type::WorkloadType;
 
@@ -35,4 +35,17 @@ pub(super) fn metric_label(metric: &str) -> String {
         other => return format!("{}{lenient}", other.replace('_', " ")),
     };
     format!("{label}{lenient}")
+}
+
+/// Returns the word for an evaluation.
+pub(super) fn evaluation_label(which: &str) -> &str {
+    if which == "icl" { "with examples" } else { which }
+}
+
+/// Returns the name of an evaluated model in words: `meta/llama, customized` for `meta/llama:customized`.
+pub(super) fn evaluated_label(name: &str) -> String {
+    match name.rsplit_once(':') {
+        Some((model, which @ ("base" | "icl" | "customized"))) => format!("{model}, {}", evaluation_label(which)),
+        _ => name.to_owned(),
+    }
 }

@@ -67,7 +67,7 @@ fn a_recorded_run_is_compared_with_labels_of_people() {
     for (form, row) in [("html", "<tr>"), ("markdown", "\n")] {
         let page = folder.dfwfd(["report", run, "--gold", "labels.csv", "--format", form]).run().code(0).stdout.clone();
         let table = page.split("Against labels.csv, on 80 labelled eval rows").nth(1).unwrap_or_default();
-        let row = table.split(row).find(|row| row.contains("ngram-large:customized")).unwrap_or_default();
+        let row = table.split(row).find(|row| row.contains("ngram-large, customized")).unwrap_or_default();
         assert!(wanted.iter().all(|cell| row.contains(cell)), "{form}: {wanted:?} in {row}");
         assert!(table.contains("5 of 85 labels belong to no eval row"), "{table}");
     }

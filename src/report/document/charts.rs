@@ -50,8 +50,9 @@ pub(super) fn cost(report: &Report, metric: &str) -> Option<Chart> {
     let values: Vec<Datum> = report.candidates.iter().filter_map(datum).collect();
     let x = Range::from_zero(values.iter().map(|datum| datum.x * 1.15));
     let data = [Data { name: metric_label(metric), values, line: false, dots: true }];
+    let axis = format!("cost of 1,000 requests, {}", report.cost.as_ref().map_or("", |cost| cost.currency.as_str()));
     (!data[0].values.is_empty())
-        .then(|| Chart::new(&capitalised(&metric_label(metric)), "cost per 1,000 requests", (x, Range::UNIT), &data))
+        .then(|| Chart::new(&capitalised(&metric_label(metric)), &axis, (x, Range::UNIT), &data))
 }
 
 /// Draws the scores of a workload over its runs, where it has more than one.

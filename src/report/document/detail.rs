@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::chart::Chart;
 use super::charts;
 use super::extras::{EvaluatedRows, WrongRow};
-use super::words::{label, number, shown};
+use super::words::{number, shown};
 use crate::report::json::{Candidate, Evaluation};
+use crate::report::metrics::evaluation_label;
 use crate::report::text::{count, counted};
 use crate::score::classification::ClassScore;
 
@@ -73,7 +74,7 @@ impl Detail {
             |row: &WrongRow| WrongRow { text: shown(&row.text), gold: shown(&row.gold), reply: shown(&row.reply) };
         Some(Detail {
             title: shown(&candidate.model),
-            which: label(which),
+            which: evaluation_label(which),
             has_before: before.is_some(),
             classes: classes(last, before),
             confusion: heat(last),

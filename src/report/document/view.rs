@@ -7,10 +7,10 @@ use super::chart::Chart;
 use super::charts;
 use super::detail::Detail;
 use super::extras::Extras;
-use super::words::{capitalised, interval, label, number, shown};
+use super::words::{capitalised, interval, number, shown};
 use crate::report::cost;
 use crate::report::json::{self, Candidate, Evaluation, Report};
-use crate::report::metrics::metric_label;
+use crate::report::metrics::{evaluated_label, evaluation_label, metric_label};
 use crate::report::run_tables::gold;
 use crate::report::run_tables::headline::{self, MARK};
 use crate::report::text::{count, duration};
@@ -211,7 +211,7 @@ fn interval_bar(which: &'static str, evaluation: &Evaluation, metric: &str) -> O
     let low = score.low.map(per_cent);
     Some(IntervalBar {
         which,
-        label: label(which),
+        label: if which == "floor" { "n-grams" } else { evaluation_label(which) },
         at: per_cent(score.value),
         low,
         span: low.zip(score.high).map(|(low, high)| per_cent(high) - low),
@@ -233,7 +233,8 @@ fn model(candidate: &Candidate, metric: &str) -> Model {
         None if candidate.evaluations.customized.is_none() => Some(candidate.state.as_str().to_owned()),
         None => None,
     };
-    let notes = candidate.evaluations.notes().map(|(which, note)| format!("{MARK} {}: {note}", label(which)));
+    let notes =
+        candidate.evaluations.notes().map(|(which, note)| format!("{MARK} {}: {note}", evaluation_label(which)));
     let note = state.into_iter().chain(notes).reduce(|all, next| format!("{all}; {next}"));
     Model {
         name: shown(&candidate.model),
@@ -262,8 +263,8 @@ fn headline_notes(report: &Report) -> Vec<String> {
 
 fn comparisons(report: &Report) -> Vec<Comparison> {
     let row = |one: &json::Comparison| Comparison {
-        a: shown(&one.a),
-        b: shown(&one.b),
+        a: shown(&evaluated_label(&one.a)),
+        b: shown(&evaluated_label(&one.b)),
         difference: format!("{:+.3}", one.difference.value),
         interval: one
             .difference
@@ -288,7 +289,7 @@ fn gold(fact: &GoldFact) -> Gold {
 fn score_table(report: &Report) -> Option<ScoreTable> {
     let mut columns: Vec<(ScoreColumn, &Evaluation)> = Vec::new();
     for candidate in &report.candidates {
-        let column = |which| ScoreColumn { model: shown(&candidate.model), which: label(which) };
+        let column = |which| ScoreColumn { model: shown(&candidate.model), which: evaluation_label(which) };
         columns.extend(candidate.evaluations.all().into_iter().map(|(which, one)| (column(which), one)));
     }
     let mut names: Vec<&String> = columns.iter().flat_map(|(_, one)| one.scores.keys()).collect();
@@ -317,7 +318,7 @@ fn data_facts(report: &Report) -> Vec<Fact> {
     [
         ("read", data.read),
         ("rejected", rejected),
-        ("other", data.other),
+        ("other workload, client or time", data.other),
         ("duplicates", data.duplicates),
         ("over the limit", data.over_limit),
         ("kept", data.kept),
@@ -325,7 +326,7 @@ fn data_facts(report: &Report) -> Vec<Fact> {
         ("training", data.train),
         ("validation", data.validation),
         ("held back", data.held_back),
-        ("conflicts", data.conflicts),
+        ("conflicting labels", data.conflicts),
         ("seed", data.seed),
     ]
     .into_iter()

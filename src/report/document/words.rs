@@ -23,8 +23,3 @@ pub(super) fn number(value: f64) -> String {
 pub(super) fn interval(estimate: &Estimate) -> Option<String> {
     Some(format!("{}–{}", number(estimate.low?), number(estimate.high?)))
 }
-
-/// Returns the word for an evaluation.
-pub(super) fn label(which: &'static str) -> &'static str {
-    if which == "icl" { "with examples" } else { which }
-}

@@ -2,7 +2,8 @@
 
 use super::mark;
 use crate::report::json::{Comparison, Report};
-use crate::report::layout::{Grid, Page, Side};
+use crate::report::layout::{Grid, Page, Side, wrap};
+use crate::report::metrics::evaluated_label;
 use crate::report::text::Tone;
 
 /// Every pair of models that was compared.
@@ -19,13 +20,17 @@ pub(in crate::report) fn rows(page: &mut Page, comparisons: &[Comparison]) {
         return;
     }
     let columns =
-        [("model", Side::Left), ("against", Side::Left), ("change", Side::Right), ("95 % interval", Side::Right)];
-    let mut grid = Grid::new(&[&columns[..], &[("p", Side::Right), ("verdict", Side::Left)]].concat());
+        [("model, against", Side::Left), ("change", Side::Right), ("95 % interval", Side::Right), ("p", Side::Right)];
+    let mut grid = Grid::new(&[&columns[..], &[("verdict", Side::Left)]].concat());
+    let mut above = "";
     for one in comparisons {
+        if above != one.b {
+            above = &one.b;
+            wrap(&evaluated_label(above), page.width()).iter().for_each(|line| grid.heading(line, Tone::Heading));
+        }
         let ends = one.difference.low.zip(one.difference.high);
         grid.row([
-            one.b.clone(),
-            one.a.clone(),
+            against(one),
             format!("{:+.3}", one.difference.value),
             ends.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:+.3} to {high:+.3}")),
             one.p.map_or_else(|| "-".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }),
@@ -34,6 +39,17 @@ pub(in crate::report) fn rows(page: &mut Page, comparisons: &[Comparison]) {
     }
     page.grid(&grid);
     for one in comparisons.iter().filter(|one| one.explanation != one.verdict) {
-        page.tone(Tone::Faint, "", &format!("{} against {}: {}", one.b, one.a, one.explanation));
+        let (b, a) = (evaluated_label(&one.b), evaluated_label(&one.a));
+        page.tone(Tone::Faint, "", &format!("{b} against {a}: {}", one.explanation));
+    }
+}
+
+/// Names the measure of a comparison, in short if it is the same model.
+fn against(one: &Comparison) -> String {
+    let model = |name: &str| name.rsplit_once(':').map(|(model, _)| model.to_owned());
+    let label = evaluated_label(&one.a);
+    match label.rsplit_once(", ").filter(|_| model(&one.a) == model(&one.b) && one.a != one.b) {
+        Some((_, which)) => which.to_owned(),
+        None => label,
     }
 }

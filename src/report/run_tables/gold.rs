@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::json::Report;
 use super::super::layout::{Grid, Page, Side};
+use super::super::metrics::evaluated_label;
 use super::super::text::{Tone, counted};
 use super::{interval, mark};
 use crate::run::outcome::GoldFact;
@@ -14,7 +15,7 @@ pub(crate) const COLUMNS: [&str; 7] =
     ["model", "macro F1", "95 % interval", "accuracy", "vs teacher", "apart", "right then"];
 
 /// Explains the columns.
-pub(crate) const NOTE: &str = "The scores are against the labels of people. Apart: rows on which the model and the teacher differ; right then: the \
+pub(crate) const NOTE: &str = "The scores are against the labels of people. Vs teacher: the accuracy against the answers of the teacher. Apart: rows on which the model and the teacher differ; right then: the \
     share of these rows on which the model agrees with people.";
 
 /// Shows the comparison, if there is one.
@@ -53,7 +54,7 @@ pub(crate) fn rows(gold: &GoldFact) -> Vec<[String; 7]> {
     for one in &gold.models {
         let right = one.right.map_or_else(dash, |right| format!("{:.0} %", right.value * 100.0));
         let last = [score(&one.teacher, "accuracy"), one.disagreements.to_string(), right];
-        rows.push(row(&one.model, &one.human, last));
+        rows.push(row(&evaluated_label(&one.model), &one.human, last));
     }
     rows
 }

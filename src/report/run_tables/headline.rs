@@ -4,9 +4,9 @@
 use super::super::cost::{self, money};
 use super::super::json::{Candidate, Evaluation, Report};
 use super::super::layout::{Grid, Page, Side, wrap};
-use super::super::metrics::metric_label;
+use super::super::metrics::{evaluation_label, metric_label};
 use super::super::text::{Tone, counted, duration};
-use super::{capitalised, cell, in_words, interval, mark};
+use super::{capitalised, cell, interval, mark};
 use crate::vocabulary::{CandidateState, PlatformKind};
 
 /// The columns beside the name.
@@ -111,7 +111,7 @@ pub(crate) fn of_candidate(report: &Report, candidate: &Candidate) -> Vec<Line> 
             cost,
             usage.saving.map(|saving| format!("{:.0} %", saving * 100.0)),
         ];
-        (in_words(which), cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned())))
+        (evaluation_label(which), cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned())))
     };
     candidate.evaluations.all().into_iter().map(line).collect()
 }
@@ -122,7 +122,9 @@ pub(crate) fn notes(report: &Report) -> Vec<(String, String)> {
     let mut notes = Vec::new();
     for candidate in &report.candidates {
         let own = candidate.evaluations.notes();
-        notes.extend(own.map(|(which, note)| (MARK, format!("{}, {}: {note}", candidate.model, in_words(which)))));
+        notes.extend(
+            own.map(|(which, note)| (MARK, format!("{}, {}: {note}", candidate.model, evaluation_label(which)))),
+        );
     }
     if report.cost.as_ref().is_some_and(|cost| cost.teacher_per_1000.is_some()) {
         notes.push(("teacher", "the production model, at the configured prices".to_owned()));

@@ -2,7 +2,7 @@
 
 use super::super::cost::{LOAD_COLUMNS, load_rows};
 use super::super::json::Report;
-use super::super::layout::{Grid, Page, Side};
+use super::super::layout::{Grid, Page, Side, wrap};
 use super::super::text::Tone;
 use super::mark;
 
@@ -12,12 +12,17 @@ pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     if rows.is_empty() {
         return;
     }
-    let side = |column: usize| if column == 0 { Side::Left } else { Side::Right };
+    let side = |at: usize| if at == 0 { Side::Left } else { Side::Right };
     let header: Vec<(&str, Side)> =
-        LOAD_COLUMNS.into_iter().enumerate().map(|(at, column)| (column, side(at))).collect();
+        LOAD_COLUMNS[1..].iter().enumerate().map(|(at, &column)| (column, side(at))).collect();
     let mut grid = Grid::new(&header);
-    for row in rows {
-        grid.row(row);
+    let mut above = "";
+    for row in &rows {
+        if above != row[0] {
+            above = &row[0];
+            wrap(above, page.width()).iter().for_each(|line| grid.heading(line, Tone::Heading));
+        }
+        grid.row(row[1..].iter().cloned());
     }
     page.title(&format!("{}Latency under load", mark(report)));
     page.grid(&grid);

@@ -12,7 +12,7 @@ mod texts;
 
 use super::json::{Candidate, Evaluation, Report};
 use super::layout::{Grid, Page, Side};
-use super::metrics::metric_label;
+use super::metrics::{evaluation_label, metric_label};
 use super::text::{Tone, duration};
 use super::{ask_adapter, datasets};
 use crate::score::Estimate;
@@ -163,7 +163,7 @@ fn all_scores(page: &mut Page, report: &Report, candidate: &Candidate) {
     page.title(&format!("{}Scores of {}", mark(report), candidate.model));
     let mut header = vec![("score", Side::Left)];
     for (name, _) in &columns {
-        header.extend([(in_words(name), Side::Right), ("95 % interval", Side::Right)]);
+        header.extend([(evaluation_label(name), Side::Right), ("95 % interval", Side::Right)]);
     }
     let mut grid = Grid::new(&header);
     let names = score_order(&columns);
@@ -201,17 +201,12 @@ fn score_order<'a>(columns: &[(&str, &'a Evaluation)]) -> Vec<&'a str> {
     names
 }
 
-/// Returns the word for an evaluation in a table.
-fn in_words(which: &'static str) -> &'static str {
-    if which == "icl" { "with examples" } else { which }
-}
-
 /// The class table of a candidate: of its last evaluation, beside its base evaluation.
 fn classes(page: &mut Page, report: &Report, candidate: &Candidate) {
     let last = candidate.evaluations.all().pop();
     let Some((which, shown)) = last.filter(|(_, shown)| !shown.classes.is_empty()) else { return };
     let before = candidate.evaluations.base.as_ref().filter(|_| which != "base");
-    page.title(&format!("{}Classes of {}, {}", mark(report), candidate.model, in_words(which)));
+    page.title(&format!("{}Classes of {}, {}", mark(report), candidate.model, evaluation_label(which)));
     let mut header = vec![("class", Side::Left), ("rows", Side::Right)];
     header.extend(before.is_some().then_some(("base F1", Side::Right)));
     let rest = ["F1", "precision", "recall", "predicted"].map(|name| (name, Side::Right));
