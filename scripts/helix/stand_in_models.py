@@ -168,6 +168,24 @@ def handler_of(models):
             self.end_headers()
             self.wfile.write(content)
 
+        def stream(self, common, message, reason, usage):
+            """Sends a reply word by word, as server-sent events in chunks."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            deltas = [{"role": "assistant", "content": ""}]
+            deltas += [{"content": word} for word in re.findall(r"\s*\S+", message["content"])]
+            deltas += [{"tool_calls": [{"index": at, **call}]} for at, call in enumerate(message["tool_calls"])]
+            events = [{**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+            events.append({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+            events += [{**common, "choices": [], "usage": usage}] if usage else []
+            for data in [*map(json.dumps, events), "[DONE]"]:
+                event = f"data: {data}\n\n".encode()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
+
         def do_GET(self):
             if not self.path.startswith("/v1/models"):
                 return self.send(200, {"status": "ok"})
@@ -185,10 +203,13 @@ def handler_of(models):
                 return self.send(404, {"error": {"message": missing, "type": "NotFoundError", "code": 404}})
             reason = "tool_calls" if message["tool_calls"] else "stop"
             prompt, reply = len(words(request.get("messages"))), len(words(message["content"])) + 1
-            return self.send(200, {
-                "id": f"chatcmpl-{uuid.uuid4().hex}", "object": "chat.completion", "created": int(time.time()), "model": name,
-                "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-                "usage": {"prompt_tokens": prompt, "completion_tokens": reply, "total_tokens": prompt + reply}})
+            usage = {"prompt_tokens": prompt, "completion_tokens": reply, "total_tokens": prompt + reply}
+            common = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": name}
+            if request.get("stream"):
+                is_told = (request.get("stream_options") or {}).get("include_usage")
+                return self.stream({**common, "object": "chat.completion.chunk"}, message, reason, is_told and usage)
+            return self.send(200, {**common, "object": "chat.completion", "usage": usage,
+                                   "choices": [{"index": 0, "message": message, "finish_reason": reason}]})
 
     return Handler
 

@@ -176,6 +176,33 @@ fn a_base_model_is_evaluated_with_examples_in_its_prompt_too() {
 
 #[test]
 #[ignore = ".ci/full runs it"]
+fn latency_is_measured_through_the_gateway_which_passes_on_streams() {
+    let Some(platform) = Platform::of("latency") else { return };
+    let folder = platform.folder();
+    let keys = ["--measure-latency", "--metrics", "run.prom", "--set", "cost.gpu_hour=2"];
+    let report = folder.dfwfd(["run", "--format", "json"]).args(keys).run().code(0).json();
+    let metrics = folder.read("run.prom");
+    for which in ["base", "customized"] {
+        let evaluation = &report["candidates"][0]["evaluations"][which];
+        let steps = evaluation["latency"].as_array().unwrap();
+        assert!(!steps.is_empty(), "{report:#}");
+        for step in steps {
+            assert_eq!(step["failed"], 0, "{step}");
+            let (first, whole) = (step["first_token_p50_ms"].as_f64(), step["p50_ms"].as_f64());
+            assert!(first.is_some_and(|first| 0.0 < first && Some(first) <= whole), "{step}");
+            let labels = format!("evaluation=\"{which}\",concurrency=\"{}\"", step["at_once"]);
+            assert!(metrics.lines().any(|line| line.starts_with("dfwfd_load_first_token") && line.contains(&labels)));
+        }
+        // The replies of a stream tell their tokens too.
+        assert!(evaluation["usage"]["prompt_tokens"].as_u64() > Some(0), "{evaluation:#}");
+    }
+    // The adapter answers otherwise than its base, so nothing is said of it.
+    assert!(!report["warnings"].to_string().contains("adapter"), "{}", report["warnings"]);
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
 fn a_base_model_is_made_from_a_private_repository_and_no_token_stays() {
     let Some(platform) = Platform::of("private") else { return };
     let folder = platform.folder();
