@@ -266,7 +266,10 @@ fn stands(decision: &Decision, other: &str) -> String {
         Standing::Better => format!("better than {other}"),
         Standing::Same => format!("the same as {other}"),
         Standing::Worse => format!("worse than {other}"),
-        Standing::CannotTell => format!("against {other} {decision}"),
+        Standing::CannotTell => match decision.more_rows {
+            Some(more) => format!("not told apart from {other}, which takes {more}"),
+            None => format!("not told apart from {other}"),
+        },
     }
 }
 
@@ -346,6 +349,23 @@ fn parameters(name: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::verdict::MoreRows;
+
+    #[test]
+    fn a_sentence_with_what_cannot_be_told_reads_on() {
+        let decision =
+            |standing, more_rows| Decision { standing, not_worse: false, p_adjusted: 0.4, detectable: 0.2, more_rows };
+        let more = |for_observed| Some(MoreRows { for_margin: 18_640, for_observed });
+        for (rows, needed) in [
+            (more(None), ", which takes about 19,000 more rows"),
+            (more(Some(107)), ", which takes about 19,000 more rows (110 if the difference stays as it is)"),
+            (None, ""),
+        ] {
+            let told = stands(&decision(Standing::CannotTell, rows), "its base");
+            assert_eq!(told, format!("not told apart from its base{needed}"));
+        }
+        assert_eq!(stands(&decision(Standing::Same, None), "its base"), "the same as its base");
+    }
 
     #[test]
     fn parameters_stand_in_the_name() {

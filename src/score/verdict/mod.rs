@@ -111,8 +111,14 @@ impl fmt::Display for Standing {
 impl fmt::Display for Decision {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let Some(more) = self.more_rows else { return self.standing.fmt(out) };
-        write!(out, "{}, need about {} more rows", self.standing, HumanCount(about(more.for_margin)))?;
-        match more.for_observed {
+        write!(out, "{}, need {more}", self.standing)
+    }
+}
+
+impl fmt::Display for MoreRows {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "about {} more rows", HumanCount(about(self.for_margin)))?;
+        match self.for_observed {
             Some(rows) => write!(out, " ({} if the difference stays as it is)", HumanCount(about(rows))),
             None => Ok(()),
         }
