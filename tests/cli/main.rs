@@ -9,6 +9,7 @@ mod harness;
 mod answers;
 mod broken;
 mod config;
+mod corrections;
 mod doctor;
 mod eval_sets;
 mod exports;

@@ -1,0 +1,144 @@
+//! `run --corrections`: a review file as a person gives it back, from the file to the report and the training rows, and
+//! files that cannot be used.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, Output, lines, parse_lines, record};
+
+const FLYWHEEL: &str = "nmp_config: {platform: embedded}\nnims: [{model_name: dfwfd/ngram-small}]\nlabels: [Earnings, Merger, Product]\n\
+    data_split_config: {eval_size: 20, min_total_records: 50}\n";
+const TRAINING: &str = "train/training/train_data.jsonl";
+
+/// A log of which every 30th record has a wrong label, and an older answer that is not allowed.
+fn folder() -> Folder {
+    let folder = Folder::with_config(FLYWHEEL);
+    let mut records: Vec<Value> = (0..300).map(|number| record("w", number)).collect();
+    for number in (7..300).step_by(30) {
+        let answer = &mut records[number]["response"]["choices"][0]["message"]["content"];
+        *answer = json!(if *answer == "[[[Merger]]]" { "[[[Product]]]" } else { "[[[Merger]]]" });
+        let mut older = records[number].clone();
+        older["timestamp"] = json!(1_600_000_000 + number);
+        older["response"]["choices"][0]["message"]["content"] = json!("[[[Mergers]]]");
+        records.push(older);
+    }
+    folder.write("logs.jsonl", lines(&records));
+    folder
+}
+
+/// Fills in a review file as a spreadsheet does: with a mark, semicolons and line ends of its own, in another order. Returns
+/// the texts and labels that were given.
+fn fill_in(folder: &Folder) -> Vec<(String, String)> {
+    let right = |text: &str| {
+        let record =
+            (0..300).map(|number| record("w", number)).find(|one| one["request"]["messages"][1]["content"] == text);
+        let answer = record.unwrap()["response"]["choices"][0]["message"]["content"].clone();
+        answer.as_str().unwrap().trim_matches(['[', ']']).to_owned()
+    };
+    let review = folder.read("review.csv");
+    let mut reader = csv::Reader::from_reader(review.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let mut writer =
+        csv::WriterBuilder::new().delimiter(b';').terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(["who", "correct", "request", "text"]).unwrap();
+    let mut given = Vec::new();
+    for row in reader.records() {
+        let row = row.unwrap();
+        let (request, text) = (&row[at("request")], &row[at("text")]);
+        // A person leaves some rows for later.
+        let label = if given.len() < 8 { right(text) } else { String::new() };
+        writer.write_record(["ann", &format!(" {label} "), request, text]).unwrap();
+        if !label.is_empty() {
+            given.push((text.to_owned(), label));
+        }
+    }
+    let rows = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+    folder.write("checked.csv", format!("\u{feff}{rows}"));
+    given
+}
+
+fn run(folder: &Folder) -> Output {
+    let arguments =
+        ["run", "--workload", "w", "--logs", "logs.jsonl", "--corrections", "checked.csv", "--format", "json"];
+    folder.dfwfd(arguments).run()
+}
+
+#[test]
+fn a_run_trains_and_measures_on_the_labels_of_people_and_reports_them() {
+    let folder = folder();
+    let split = ["split", "--logs", "logs.jsonl", "--out", "first", "--review", "review.csv"];
+    folder.dfwfd(split).run().code(0);
+    let given = fill_in(&folder);
+    assert_eq!(given.len(), 8, "{}", folder.read("review.csv"));
+    let report = run(&folder).code(0).json();
+    let told = &report["data"]["corrections"];
+    let wanted = (json!(8), json!(16), json!(0), json!(folder.at("checked.csv")));
+    assert_eq!(
+        (&told["given"], &told["records"], &told["unused"], &told["path"]),
+        (&wanted.0, &wanted.1, &wanted.2, &wanted.3)
+    );
+    assert_eq!(report["data"]["rejected"], json!({"off_taxonomy": 2}), "those of two requests that nobody corrected");
+    let run = report["run"].as_str().unwrap();
+    let datasets = format!(".dfwfd/runs/{run}");
+    let manifest: Value = serde_json::from_str(&folder.read(&format!("{datasets}/manifest.json"))).unwrap();
+    assert_eq!(manifest["corrections"], *told);
+    let answers: Vec<(String, String)> = [TRAINING, "train/validation/val_data.jsonl", "eval/eval_data.jsonl"]
+        .iter()
+        .flat_map(|set| parse_lines(&folder.read(&format!("{datasets}/{set}"))))
+        .map(|row| {
+            let trained = row["messages"].as_array().map(|all| (all[1].clone(), all[2]["content"].clone()));
+            let measured =
+                || (row["request"]["messages"][1].clone(), row["response"]["choices"][0]["message"]["content"].clone());
+            let (asked, answer) = trained.unwrap_or_else(measured);
+            (asked["content"].as_str().unwrap().to_owned(), answer.as_str().unwrap().to_owned())
+        })
+        .collect();
+    for (text, label) in &given {
+        let found: Vec<&str> =
+            answers.iter().filter(|(asked, _)| asked == text).map(|(_, answer)| answer.as_str()).collect();
+        assert_eq!(found, [format!("[[[{label}]]]")], "{text}");
+    }
+    let trained = parse_lines(&folder.read(&format!("{datasets}/{TRAINING}")));
+    let is_given = |row: &&Value| given.iter().any(|(text, _)| row["messages"][1]["content"] == text.as_str());
+    assert!(trained.iter().filter(is_given).count() > 0, "some corrected rows are trained on");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_ends_a_run_before_anything_is_uploaded() {
+    let folder = folder();
+    let request = format!("req-{:032x}", 1);
+    for (file, told) in [
+        (format!("request,correct\n{request},Profits\n"), "line 2: Profits is not one of labels"),
+        (format!("request,correct\n{request},Merger\n{request},Product\n"), "line 3: the request is corrected twice"),
+        ("request,correct\nsoon,Merger\n".to_owned(), "line 2: \"soon\" names no request of a review file"),
+        (format!("request,correct\n{request},Merger,x\n"), "line: 2"),
+        (format!("{{\"request\":\"{request}\",\"correct\":\"Merger\"}}\n{{\"request\":"), "line 2: "),
+        (String::new(), "it needs the columns request and correct"),
+    ] {
+        folder.write("checked.csv", &file);
+        let output = run(&folder);
+        output.code(2).says("checked.csv").says(told).says("--review").hints();
+        let report = output.json();
+        assert_eq!((&report["state"], &report["data"]), (&json!("failed"), &Value::Null), "{file}");
+        let made = std::fs::read_dir(folder.at(&format!(".dfwfd/runs/{}", report["run"].as_str().unwrap())));
+        let made: Vec<_> = made.unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(made, ["log.jsonl"], "{file}");
+    }
+}
+
+#[test]
+fn a_run_that_a_broken_file_has_ended_is_resumed_with_the_mended_one() {
+    let folder = folder();
+    folder.write("checked.csv", "request,correct\nsoon,Merger\n");
+    let failed = run(&folder).code(2).json();
+    // No record has this request.
+    folder.write("checked.csv", format!("request,correct\nreq-{:032x},Merger\n", 1));
+    let resumed = folder.dfwfd(["run", "--resume", failed["run"].as_str().unwrap(), "--format", "json"]).run();
+    let report = resumed.code(0).json();
+    let told = &report["data"]["corrections"];
+    assert_eq!((&told["given"], &told["unused"], &told["records"]), (&json!(1), &json!(1), &json!(0)));
+    let warnings: Vec<&str> = report["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let is_told =
+        |warning: &&str| warning.starts_with("1 of 1 corrections in ") && warning.ends_with(" match no record");
+    assert!(warnings.iter().any(is_told), "{warnings:?}");
+}
