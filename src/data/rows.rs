@@ -192,9 +192,12 @@ impl RowRenderer {
         })
     }
 
-    /// Returns calls with their arguments in this form and without nulls.
+    /// Returns calls with their arguments in this form and without nulls. What is no call stays as it is.
     fn calls(&mut self, calls: &str, form: ArgumentForm) -> Result<String, Reject> {
         edit_items(calls, &mut |_, call| {
+            if !call.starts_with('{') {
+                return Ok(call.to_owned());
+            }
             let mut call = members(call)?;
             call.remove_nulls();
             self.call(&call.to_json(), form)
@@ -289,6 +292,18 @@ mod tests {
             row,
             r#"{"client_id":"c","request":{"messages":[{"content":"quote ACME","refusal":null,"role":"user"},{"content":null,"role":"assistant","tool_calls":[{"function":{"arguments":"{\"a\":12345678901234567890,\"b\":1}","name":"find"},"id":"1","index":null,"type":"function"}]},{"content":"ACME.N","role":"tool","tool_call_id":"1"}],"model":"m","tools":[{"function":{"name":"quote"},"type":"function"}]},"response":{"choices":[{"message":{"content":null,"refusal":null,"role":"assistant","tool_calls":[{"function":{"arguments":{"ticker":"ACME.N"},"name":"quote"},"id":"2","type":"function"}]}},null]},"timestamp":1700000000,"workload_id":"w"}"#
         );
+    }
+
+    #[test]
+    fn what_is_no_call_stays_as_it_is() {
+        let calls = "[[[0]],null,\"x\",7,{\"function\":[1]},{\"function\":{\"arguments\":[2]}}]";
+        let json = format!(
+            r#"{{"workload_id":"w","request":{{"messages":[{{"role":"user","content":"u","tool_calls":{calls}}}]}},"response":{{"choices":[{{"message":{{"content":"[[A]]","tool_calls":{calls}}}}}]}}}}"#
+        );
+        for parse in [true, false] {
+            assert_eq!(row(&json, parse, RowRenderer::training_row).matches("[[[0]],null,\"x\",7,").count(), 2);
+            assert_eq!(row(&json, parse, RowRenderer::eval_row).matches("[[[0]],null,\"x\",7,").count(), 2);
+        }
     }
 
     #[test]
