@@ -2,6 +2,7 @@
 //! while they are read.
 
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+use std::marker::PhantomData;
 
 use encoding_rs_io::DecodeReaderBytes;
 use flate2::bufread::GzDecoder;
@@ -64,10 +65,16 @@ impl PackedKind {
     pub(crate) fn of(beginning: &[u8]) -> PackedKind {
         match MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)) {
             Some((_, kind)) => *kind,
+            None if is_skippable(beginning) => PackedKind::Packed(Packing::Zstandard),
             None if values::are_spread(beginning) => PackedKind::Packed(Packing::Values),
             None => PackedKind::Plain,
         }
     }
+}
+
+/// Returns true for a frame of Zstandard that holds no data, such as those that pzstd writes first.
+fn is_skippable(beginning: &[u8]) -> bool {
+    matches!(beginning, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// A whole stream whose first bytes are known.
@@ -93,34 +100,70 @@ impl Packing {
     pub(crate) fn unpack<'a>(self, from: impl Read + 'a) -> io::Result<Unpacked<'a>> {
         let from = BufReader::with_capacity(1 << 18, from);
         let decoder: Box<dyn Read + 'a> = match self {
-            Packing::Gzip => Box::new(GzipMembers { member: Some(GzDecoder::new(from)), last: 0, begins: false }),
+            Packing::Gzip => Box::new(Parts::<GzDecoder<_>, _>::new(from)?),
             Packing::Utf16 => Box::new(DecodeReaderBytes::new(from)),
             Packing::Values => Box::new(OnePerLine::new(from)),
-            Packing::Zstandard => Box::new(zstd::Decoder::with_buffer(from)?),
+            Packing::Zstandard => Box::new(Parts::<zstd::Decoder<'_, _>, _>::new(from)?),
         };
         Ok(Unpacked(decoder))
     }
 }
 
-/// The members of a gzip stream, one after the other. Zeros behind the last are padding, as tapes write it.
-struct GzipMembers<R> {
-    /// `None` at the end.
-    member: Option<GzDecoder<R>>,
-    /// The last byte that was read.
-    last: u8,
-    /// No byte of the member was read yet, and another member stands before it.
-    begins: bool,
+/// One part of a packed stream: a member of gzip, a frame of Zstandard.
+trait Part<R>: Read + Sized {
+    /// Begins the part at which a stream stands.
+    fn begin(from: R) -> io::Result<Self>;
+
+    /// Returns the stream behind the part, which was read to its end.
+    fn end(self) -> R;
 }
 
-impl<R: BufRead> Read for GzipMembers<R> {
+impl<R: BufRead> Part<R> for GzDecoder<R> {
+    fn begin(from: R) -> io::Result<Self> {
+        Ok(GzDecoder::new(from))
+    }
+
+    fn end(self) -> R {
+        self.into_inner()
+    }
+}
+
+impl<R: BufRead> Part<R> for zstd::Decoder<'_, R> {
+    fn begin(from: R) -> io::Result<Self> {
+        Ok(zstd::Decoder::with_buffer(from)?.single_frame())
+    }
+
+    fn end(self) -> R {
+        self.finish()
+    }
+}
+
+/// The parts of a packed stream, one after the other. Zeros behind the last are padding, as tapes write it.
+struct Parts<P, R> {
+    /// `None` at the end.
+    part: Option<P>,
+    /// The last byte that was read.
+    last: u8,
+    /// No byte of the part was read yet, and another part stands before it.
+    begins: bool,
+    stream: PhantomData<R>,
+}
+
+impl<R: BufRead, P: Part<R>> Parts<P, R> {
+    fn new(from: R) -> io::Result<Parts<P, R>> {
+        Ok(Parts { part: Some(P::begin(from)?), last: 0, begins: false, stream: PhantomData })
+    }
+}
+
+impl<R: BufRead, P: Part<R>> Read for Parts<P, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // Files that were joined may lack the line end between two records.
         let room = usize::from(self.begins && self.last == b'}' && buffer.len() > 1);
-        while let Some(member) = &mut self.member {
-            let mut count = member.read(&mut buffer[room..])?;
+        while let Some(part) = &mut self.part {
+            let mut count = part.read(&mut buffer[room..])?;
             if count == 0 && buffer.len() > room {
-                let rest = self.member.take().map(GzDecoder::into_inner);
-                self.member = rest.map(next_member).transpose()?.flatten();
+                let rest = self.part.take().map(P::end);
+                self.part = rest.map(next_part).transpose()?.flatten();
                 self.begins = true;
                 if room == 0 && self.last == b'}' && buffer.len() > 1 {
                     return self.read(buffer);
@@ -141,8 +184,8 @@ impl<R: BufRead> Read for GzipMembers<R> {
     }
 }
 
-/// Returns the next member of a gzip stream, if one follows.
-fn next_member<R: BufRead>(mut from: R) -> io::Result<Option<GzDecoder<R>>> {
+/// Begins the next part of a packed stream, if one follows.
+fn next_part<R: BufRead, P: Part<R>>(mut from: R) -> io::Result<Option<P>> {
     loop {
         let rest = match from.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -154,7 +197,7 @@ fn next_member<R: BufRead>(mut from: R) -> io::Result<Option<GzDecoder<R>>> {
             return Ok(None);
         }
         if zeros < all {
-            return Ok(Some(GzDecoder::new(from)));
+            return P::begin(from).map(Some);
         }
     }
 }
@@ -208,21 +251,47 @@ pub(crate) mod tests {
         }
     }
 
+    /// Both forms that are packed in parts.
+    const IN_PARTS: [(Packing, fn(&[u8]) -> Vec<u8>); 2] = [(Packing::Gzip, gzip), (Packing::Zstandard, zstandard)];
+
     #[test]
-    fn zeros_behind_the_last_member_are_padding_and_others_are_damage() {
-        for zeros in [1, 511, 100_000] {
-            let padded = [gzip(b"one\n"), gzip(b"two\n"), vec![0; zeros]].concat();
-            assert_eq!(read(&padded), (PackedKind::Packed(Packing::Gzip), b"one\ntwo\n".to_vec(), None));
+    fn zeros_behind_the_last_part_are_padding_and_others_are_damage() {
+        for (packing, pack) in IN_PARTS {
+            for zeros in [1, 3, 511, 1_000_000] {
+                let padded = [pack(b"one\n"), pack(b"two\n"), vec![0; zeros]].concat();
+                assert_eq!(read(&padded), (PackedKind::Packed(packing), b"one\ntwo\n".to_vec(), None));
+            }
+            for rest in [&b"rest"[..], b"{\"a\":1}\n", b"\x1f", b"\x28\xb5"] {
+                for zeros in [0, 8] {
+                    let (_, bytes, fault) = read(&[&pack(b"one\n"), &vec![0; zeros], rest].concat());
+                    assert!(bytes == b"one\n" && fault.is_some(), "{packing:?} {rest:?}");
+                }
+            }
         }
-        let (_, bytes, fault) = read(&[gzip(b"one\n"), vec![0; 8], b"rest".to_vec()].concat());
-        assert!(bytes == b"one\n" && fault.is_some());
     }
 
     #[test]
-    fn records_of_members_without_a_line_end_stay_apart() {
-        let joined = |parts: &[&[u8]]| read(&parts.iter().flat_map(|part| gzip(part)).collect::<Vec<_>>()).1;
-        assert_eq!(joined(&[b"{1}", b"{2}\n", b"{3}", b"", b"{4}"]), b"{1}\n{2}\n{3}\n{4}");
-        assert_eq!(joined(&[b"{\"a\":", b"{}}", b"\n{2}"]), b"{\"a\":{}}\n{2}", "a member may end within a line");
+    fn records_of_parts_without_a_line_end_stay_apart() {
+        for (_, pack) in IN_PARTS {
+            let joined = |parts: &[&[u8]]| read(&parts.iter().flat_map(|part| pack(part)).collect::<Vec<_>>()).1;
+            assert_eq!(joined(&[b"{1}", b"{2}\n", b"{3}", b"", b"{4}"]), b"{1}\n{2}\n{3}\n{4}");
+            assert_eq!(joined(&[b"{\"a\":", b"{}}", b"\n{2}"]), b"{\"a\":{}}\n{2}", "a part may end within a line");
+        }
+    }
+
+    #[test]
+    fn frames_that_hold_no_data_are_skipped_wherever_they_stand() {
+        let skipped = |kind: u8, data: &[u8]| {
+            let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+            [&[kind, 0x2a, 0x4d, 0x18][..], &length, data].concat()
+        };
+        let (one, two) = (zstandard(b"{1}"), zstandard(b"{2}"));
+        let parts =
+            [skipped(0x50, b"size"), one.clone(), skipped(0x5f, &[0; 300_000]), two, skipped(0x5e, b""), vec![0; 9]];
+        assert_eq!(read(&parts.concat()), (PackedKind::Packed(Packing::Zstandard), b"{1}\n{2}".to_vec(), None));
+        let (_, bytes, fault) = read(&[one, skipped(0x50, b"size")[..9].to_vec()].concat());
+        assert!(bytes == b"{1}" && fault.is_some(), "{fault:?}");
+        assert_eq!(look(&b"P*,text"[..]).unwrap().0, PackedKind::Plain);
     }
 
     #[test]
