@@ -15,7 +15,7 @@ use crate::report::text::counted;
 use crate::source::credentials::Credentials;
 use crate::source::elastic::inspect;
 use crate::source::local::LocalStore;
-use crate::source::personal_sample::Sample;
+use crate::source::personal_sample::{self, Sample};
 
 const PART: Section = Section::Logs;
 
@@ -40,8 +40,11 @@ fn check_texts(input: &LogSource) -> Option<Check> {
         LogSource::Stdin | LogSource::Elasticsearch(_) => return None,
     };
     let sample = Sample::of_files(paths.iter().map(PathBuf::as_path)).ok()?;
-    let remedy = "redact: all in the configuration masks such values (docs/records.md)";
-    Some(PART.warning("personal data", sample.finding()?, remedy))
+    Some(personal(sample.finding(personal_sample::first_lines)?))
+}
+
+fn personal(finding: String) -> Check {
+    PART.warning("personal data", finding, "redact: all in the configuration masks such values (docs/records.md)")
 }
 
 async fn check_source(plan: &Plan, environment: &Environment) -> Vec<Check> {
@@ -51,12 +54,16 @@ async fn check_source(plan: &Plan, environment: &Environment) -> Vec<Check> {
         LogSource::Stdin => vec![PART.skipped("source", "standard input is read by the run alone")],
         LogSource::Elasticsearch(at) => {
             let credentials = Credentials::find(&plan.data.input, |name| environment.get(name));
-            let (at, filter) = (at.clone(), plan.data.filter.clone());
-            let described = tokio::task::spawn_blocking(move || inspect::describe(&at, &credentials, &filter)).await;
-            vec![match described.context("the task that asks the log store ended").and_then(|described| described) {
-                Ok(words) => PART.ok("index", words),
-                Err(error) => PART.failed("index", &error, "check the section logs of the configuration"),
-            }]
+            let (at, filter, for_personal) = (at.clone(), plan.data.filter.clone(), plan.data.redact.is_none());
+            let look = move || inspect::describe(&at, &credentials, &filter, for_personal);
+            let looked = tokio::task::spawn_blocking(look).await;
+            match looked.context("the task that asks the log store ended").and_then(|looked| looked) {
+                Ok(looked) => {
+                    let personal = looked.personal.map(personal);
+                    [PART.ok("index", looked.words)].into_iter().chain(personal).collect()
+                }
+                Err(error) => vec![PART.failed("index", &error, "check the section logs of the configuration")],
+            }
         }
     }
 }

@@ -48,16 +48,21 @@ impl Sample {
 
     /// Returns a warning if the lines look personal.
     pub(crate) fn warning(&self) -> Option<String> {
-        Some(format!("{}; --set redact=all masks such values", self.finding()?))
+        Some(format!("{}; --set redact=all masks such values", self.finding(first_lines)?))
     }
 
-    /// Says what looks personal, if anything does.
-    pub(crate) fn finding(&self) -> Option<String> {
+    /// Says what looks personal, if anything does. `name` names so many lines.
+    pub(crate) fn finding(&self, name: impl Fn(usize) -> String) -> Option<String> {
         let rules = RedactRules { kinds: KINDS.map(str::to_owned).to_vec(), ..RedactRules::default() };
         let mut redactor = Redactor::new(&rules, [0; 32]).ok()?;
         self.lines.iter().for_each(|line| redactor.line(line, &mut Vec::new()));
         let found: Vec<String> = redactor.counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let (lines, found) = (self.lines.len(), (!found.is_empty()).then(|| found.join(", "))?);
-        Some(format!("the first {lines} lines look personal ({found})"))
+        Some(format!("{} look personal ({found})", name(lines)))
     }
+}
+
+/// Names the first lines of files.
+pub(crate) fn first_lines(lines: usize) -> String {
+    format!("the first {lines} lines")
 }

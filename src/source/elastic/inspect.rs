@@ -15,6 +15,7 @@ use super::stored_source;
 use super::window::{self, TimeUnits};
 use crate::data::options::{Filter, IndexAt};
 use crate::source::credentials::Credentials;
+use crate::source::personal_sample::Sample;
 
 /// The time that an index may take to recover.
 const RECOVERY_TIMEOUT: &str = "8s";
@@ -112,18 +113,42 @@ pub(crate) async fn matches_any(client: &SearchClient, query: &Value) -> Result<
     Ok(found["hits"]["total"]["value"].as_u64().unwrap_or_default() > 0)
 }
 
-/// Returns the server and its address in words, if records of the index can be read with these credentials.
+/// An index that can be read.
+#[derive(Debug)]
+pub(crate) struct LookedAt {
+    /// The server and its address, and that there are records.
+    pub(crate) words: String,
+    /// Says what looks personal in some documents, if anything does.
+    pub(crate) personal: Option<String>,
+}
+
+/// Looks at an index, if its records can be read with these credentials. Looks for personal data if asked to.
 ///
 /// # Errors
 /// As for reading.
-pub(crate) fn describe(at: &IndexAt, credentials: &Credentials, filter: &Filter) -> anyhow::Result<String> {
+pub(crate) fn describe(
+    at: &IndexAt,
+    credentials: &Credentials,
+    filter: &Filter,
+    for_personal: bool,
+) -> anyhow::Result<LookedAt> {
     let client = SearchClient::new(at, credentials)?;
     let filter = filter.clone();
-    let look = async move {
-        let index = inspect(&client, &filter).await?;
-        let any = matches_any(&client, &mapping::all_of(index.parts.clone())).await?;
-        let records = if any { "holds matching records" } else { "holds no matching record" };
-        Ok(format!("{}, index {}, {records}", named(&client, &index.server), client.index))
-    };
+    let look = async move { looked_at(&client, &filter, for_personal).await };
     Ok(BackgroundRuntime::start()?.block_on(look)?)
+}
+
+pub(super) async fn looked_at(
+    client: &SearchClient,
+    filter: &Filter,
+    for_personal: bool,
+) -> Result<LookedAt, ElasticError> {
+    let index = inspect(client, filter).await?;
+    let any = matches_any(client, &mapping::all_of(index.parts.clone())).await?;
+    let records = if any { "holds matching records" } else { "holds no matching record" };
+    let words = format!("{}, index {}, {records}", named(client, &index.server), client.index);
+    let documents = if for_personal { index.sample.documents(client).await? } else { Vec::new() };
+    let mut sample = Sample::default();
+    sample.add(documents.iter().map(String::as_bytes));
+    Ok(LookedAt { words, personal: sample.finding(|documents| format!("{documents} of its documents")) })
 }

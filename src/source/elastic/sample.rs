@@ -97,19 +97,22 @@ impl DocumentSample {
 
     /// Returns the average bytes of a document as pages hold it, or none if no document matches.
     pub(crate) async fn average_bytes(&self, client: &SearchClient) -> Result<Option<usize>, ElasticError> {
+        let documents = self.documents(client).await?;
+        Ok(documents.iter().map(String::len).sum::<usize>().checked_div(documents.len()))
+    }
+
+    /// Returns some documents as pages hold them.
+    pub(crate) async fn documents(&self, client: &SearchClient) -> Result<Vec<String>, ElasticError> {
         let wanted = mapping::source_fields(&client.fields);
-        let (mut bytes, mut documents) = (0_usize, 0_usize);
+        let mut documents: Vec<String> = Vec::new();
         for id in self.ids.iter().take(MAX_MEASURED) {
             // The document may have been deleted in the meantime.
-            if let Some(text) = source(&fetch_document(client, id, &wanted).await?) {
-                bytes += text.len();
-                documents += 1;
-            }
-            if bytes >= ENOUGH_BYTES {
+            documents.extend(source(&fetch_document(client, id, &wanted).await?).map(str::to_owned));
+            if documents.iter().map(String::len).sum::<usize>() >= ENOUGH_BYTES {
                 break;
             }
         }
-        Ok(bytes.checked_div(documents))
+        Ok(documents)
     }
 }
 
@@ -135,7 +138,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::super::fake::FakeServer;
-    use super::super::inspect::inspect;
+    use super::super::inspect::{inspect, looked_at};
     use super::super::reader::IndexReader;
     use super::super::runtime::BackgroundRuntime;
     use super::*;
@@ -221,6 +224,22 @@ mod tests {
             said.contains("field asks (logs.fields.request)") && said.contains("any of 10 documents") && searches == 10,
             "{said}"
         );
+    }
+
+    #[test]
+    fn documents_are_looked_at_for_personal_data() {
+        let found = |text: &str| {
+            let fake = fake("9.2.0", None, 0, 0);
+            fake.state().sampled =
+                vec![json!({"timestamp": 1_700_000_000, "request": {"messages": [{"content": text}]}})];
+            let client = fake.client(&Credentials::None);
+            let look = async move { looked_at(&client, &Filter::default(), true).await };
+            let looked = BackgroundRuntime::start().unwrap().block_on(look).unwrap();
+            assert!(looked.words.contains("index "), "{}", looked.words);
+            looked.personal
+        };
+        assert_eq!(found("mail ann@example.org").as_deref(), Some("1 of its documents look personal (email 1)"));
+        assert_eq!(found("mail nobody"), None);
     }
 
     #[test]
