@@ -251,8 +251,10 @@ pub(crate) mod tests {
         }
     }
 
+    type Pack = fn(&[u8]) -> Vec<u8>;
+
     /// Both forms that are packed in parts.
-    const IN_PARTS: [(Packing, fn(&[u8]) -> Vec<u8>); 2] = [(Packing::Gzip, gzip), (Packing::Zstandard, zstandard)];
+    const IN_PARTS: [(Packing, Pack); 2] = [(Packing::Gzip, gzip), (Packing::Zstandard, zstandard)];
 
     #[test]
     fn zeros_behind_the_last_part_are_padding_and_others_are_damage() {
