@@ -7,6 +7,7 @@ mod data;
 mod doctor;
 pub mod embedded;
 pub mod error;
+mod memory;
 mod mlflow;
 pub mod nemo;
 mod platform;

@@ -78,6 +78,10 @@ pub struct Load {
     /// Use this template for the user message of CSV rows; {text} stands for the text [default: "{text}"]
     #[arg(long, value_name = "TEMPLATE")]
     pub prompt: Option<String>,
+    /// Keep at most this much of the tables of record ids in memory, and the rest in a temporary file: 512M, 4G [default: no
+    /// limit]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub memory: Option<u64>,
     /// Write rejected rows to this file, with file, line and reason [default: not written]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
@@ -134,6 +138,9 @@ pub struct Split {
     /// that are not allowed, and those that a classifier doubts [default: not written]
     #[arg(long, value_name = "FILE")]
     pub review: Option<PathBuf>,
+    /// Keep at most this much of the tables of records in memory, and the rest in a temporary file: 512M, 4G [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub memory: Option<u64>,
     #[command(flatten)]
     pub records: Records,
 }
@@ -153,6 +160,17 @@ pub struct Logs {
     /// Select only records before this time, written as for --since [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+}
+
+/// Reads a size in bytes: a whole number, with K, M, G or T for powers of 1024.
+pub(super) fn memory_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power = match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "" => Some(0),
+        unit => "kmgt".find(unit).filter(|_| unit.len() == 1).map(|at| at as u32 + 1),
+    };
+    let bytes = digits.parse().ok().zip(power).and_then(|(n, power): (u64, u32)| n.checked_mul(1 << (10 * power)));
+    bytes.ok_or_else(|| "write it as 512M or 4G".to_owned())
 }
 
 /// Reads the name of an encoding.

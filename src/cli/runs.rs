@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::records::Records;
+use super::records::{self, Records};
 use crate::ui::Format;
 
 /// Arguments of `run`.
@@ -55,6 +55,9 @@ pub struct Run {
     /// correct filled in [default: labels as they were logged]
     #[arg(long, value_name = "FILE")]
     pub corrections: Option<PathBuf>,
+    /// Keep at most this much of the tables of records in memory, and the rest in a temporary file: 512M, 4G [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = records::memory_size)]
+    pub memory: Option<u64>,
     #[command(flatten)]
     pub gates: Gates,
     #[command(flatten)]

@@ -11,6 +11,7 @@ use crate::cli::{Global, Split};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
+use crate::memory;
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::SplitReport;
@@ -41,6 +42,9 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     let created = NewFolder::create(&args.out);
     let _folder = created.with_context(|| format!("cannot create the folder {}", args.out.display()))?;
+    if let Some(bytes) = args.memory {
+        memory::limit_tables(bytes, &args.out)?;
+    }
     let logs = match &plan.data.input {
         LogSource::Files(paths) => paths.as_slice(),
         LogSource::Local(_) | LogSource::Stdin | LogSource::Elasticsearch(_) => &[],
@@ -66,6 +70,9 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
         ui.note(&format!("read from {server}"));
     }
     let rejected = manifest.all_rejected();
+    if let beyond @ 1.. = memory::bytes_in_file() {
+        ui.note(&format!("{} MiB of tables lay in a temporary file", beyond >> 20));
+    }
     let strict = args.strict.then(|| super::rejects::strict_error(rejected)).flatten();
     ui.json(&SplitReport {
         schema: SCHEMA,

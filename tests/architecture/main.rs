@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use paths::Used;
 
 /// The modules that each part of the crate may import, with everything below them. Imports go downwards only.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("vocabulary", &[]),
+    ("memory", &[]),
     ("retry", &[]),
     ("remote_text", &[]),
     ("data", &[]),
@@ -99,6 +100,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "data",
             "doctor",
             "error",
+            "memory",
             "mlflow",
             "nemo",
             "platform",

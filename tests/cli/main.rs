@@ -18,6 +18,7 @@ mod forms;
 mod gold;
 mod leaks;
 mod load;
+mod memory;
 #[path = "../run/openai.rs"]
 mod openai;
 mod output;
