@@ -119,8 +119,8 @@ impl<const N: usize> Cells<N> {
         // The innermost loop of all resamples: once over the cells for all models.
         for (at, &n) in counts.iter().enumerate() {
             if n > 0.0 {
-                let (gold, columns) = self.cells[at];
-                margins.iter_mut().zip(columns).for_each(|(margins, column)| margins.add(gold, column, n));
+                let (gold, columns) = &self.cells[at];
+                (0..N).for_each(|model| margins[model].add(*gold, columns[model], n));
             }
         }
     }

@@ -43,6 +43,7 @@ impl Margins {
     }
 
     /// Counts `n` rows of class `gold` whose reply is in `column`.
+    #[inline]
     pub(super) fn add(&mut self, gold: usize, column: usize, n: f64) {
         self.support[gold] += n;
         if let Some(predicted) = self.predicted.get_mut(column) {

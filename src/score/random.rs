@@ -27,6 +27,7 @@ impl Draws {
 
     /// Returns a number below `bound`, which is not 0: multiplies, takes the high half, and draws again where the low
     /// half would favour some numbers (Lemire 2019, ACM TOMACS 29:3).
+    #[inline]
     pub fn below(&mut self, bound: u32) -> u32 {
         loop {
             let wide = u64::from(self.0.next_u32()) * u64::from(bound);

@@ -66,10 +66,7 @@ impl Weights {
     pub(super) fn scores(&self, row: &FeatureRow) -> Vec<f32> {
         let mut scores = self.values[self.values.len() - self.classes..].to_vec();
         for &(at, value) in row {
-            let start = at as usize * self.classes;
-            for (score, weight) in scores.iter_mut().zip(&self.values[start..start + self.classes]) {
-                *score += value * weight;
-            }
+            add_scaled(&mut scores, value, &self.values[at as usize * self.classes..]);
         }
         scores
     }
@@ -78,11 +75,17 @@ impl Weights {
     pub(super) fn add(&mut self, row: &FeatureRow, change: &[f32]) {
         let constant = self.values.len() - self.classes;
         let mut add_at = |start: usize, value: f32| {
-            for (weight, change) in self.values[start..start + change.len()].iter_mut().zip(change) {
-                *weight += value * change;
-            }
+            add_scaled(&mut self.values[start..start + change.len()], value, change);
         };
         row.iter().for_each(|&(at, value)| add_at(at as usize * change.len(), value));
         add_at(constant, 1.0);
     }
+}
+
+/// Adds `of` times `value` to `to`. Most of a training and of a prediction, so it uses no iterator that a build without
+/// link-time optimisation would call.
+#[inline]
+fn add_scaled(to: &mut [f32], value: f32, of: &[f32]) {
+    let of = &of[..to.len()];
+    (0..to.len()).for_each(|at| to[at] += value * of[at]);
 }

@@ -163,7 +163,10 @@ fn fields<'t, 'a, const N: usize>(
             return Err(Reject::DuplicateKey);
         }
     }
-    Ok(found.map(|value| value.filter(|value| value.kind() != JsonKind::Null)))
+    for value in &mut found {
+        *value = value.filter(|value| value.kind() != JsonKind::Null);
+    }
+    Ok(found)
 }
 
 /// Returns true if any key that is read stands twice in its object.

@@ -194,5 +194,7 @@ fn class_of(row: &Value, workload_type: WorkloadType, reader: &LabelReader, labe
 }
 
 fn product(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let both = a.len().min(b.len());
+    let (a, b) = (&a[..both], &b[..both]);
+    (0..both).map(|at| a[at] * b[at]).sum()
 }

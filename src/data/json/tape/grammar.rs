@@ -146,13 +146,12 @@ impl<'a, 't> Grammar<'a, 't> {
         }
         let end = self.string(start)?;
         let key = &self.bytes[start + 1..end - 1];
-        let mut first = [0; 8];
-        let prefix = if let Some(eight) = self.bytes.get(start + 1..start + 9) {
-            first.copy_from_slice(eight);
+        let prefix = if let Some(eight) = self.bytes[start + 1..].first_chunk() {
             let behind = u64::MAX.checked_shr(8 * key.len().min(8) as u32).unwrap_or(0);
-            u64::from_be_bytes(first) & !behind
+            u64::from_be_bytes(*eight) & !behind
         } else {
             // Fewer than eight bytes of the text are left.
+            let mut first = [0; 8];
             first[..key.len()].copy_from_slice(key);
             u64::from_be_bytes(first)
         };
@@ -236,12 +235,10 @@ fn behind_space(bytes: &[u8], mut at: usize) -> usize {
 #[inline(always)]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let mut words = bytes.chunks_exact(8);
+    let (words, rest) = bytes.as_chunks();
     let mut run = 0;
-    for word in words.by_ref() {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(word);
-        let word = u64::from_le_bytes(eight);
+    for word in words {
+        let word = u64::from_le_bytes(*word);
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let found = (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control) & TOPS;
         if found != 0 {
@@ -250,5 +247,5 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
         run += 8;
     }
     let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-    run + words.remainder().iter().take_while(is_plain).count()
+    run + rest.iter().take_while(is_plain).count()
 }

@@ -175,10 +175,10 @@ impl<'t, 'a> JsonValue<'t, 'a> {
         let mut found = [None; N];
         for (key, value) in self.members() {
             if let Some(at) = names.iter().position(|name| key.is_key(*name)) {
-                found[at] = Some(value);
+                found[at] = (value.kind() != JsonKind::Null).then_some(value);
             }
         }
-        found.map(|value: Option<JsonValue<'_, '_>>| value.filter(|value| value.kind() != JsonKind::Null))
+        found
     }
 
     /// Iterates over the items of a list. Other values have none.
