@@ -85,12 +85,11 @@ impl Corpus {
         let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
-        for same in several(&entries) {
-            let Some((&newest, older)) = same.split_last() else { continue };
+        for same in several(&entries).chunk_by(|a, b| a.0.request == b.0.request) {
+            let Some(((newest, _), older)) = same.split_last() else { continue };
             counts.duplicates += older.len() as u64;
-            older.iter().for_each(|&at| is_older[at as usize] = true);
-            let newest = entries[newest as usize];
-            let same = same.iter().map(|&at| &entries[at as usize]);
+            older.iter().for_each(|&(_, at)| is_older[at as usize] = true);
+            let same = same.iter().map(|(entry, _)| entry);
             if let Some(conflict) = conflict(same, newest, workload_type, &labels) {
                 conflicts.push((newest.timestamp, newest.id, conflict));
             }
@@ -136,29 +135,25 @@ fn name_of(entry: &Entry, workload_type: WorkloadType) -> usize {
     entry.class_name(workload_type).unwrap_or_default() as usize
 }
 
-/// Returns the entries of each request that occurs several times, from the oldest to the newest.
-fn several(entries: &[Entry]) -> Vec<Vec<u32>> {
+/// Returns the entries of requests that may occur several times, with their places: request after request, and each from the
+/// oldest to the newest. It walks through all entries once, because they may lie in a file (`--memory`).
+fn several(entries: &[Entry]) -> Vec<(Entry, u32)> {
     // Half of a key tells nearly all requests apart, and numbers are sorted several times faster than entries.
     let half = |entry: &Entry| (entry.request >> 64) as u64;
     let mut order: Vec<(u64, u32)> = entries.iter().map(half).zip(0..).collect();
     order.sort_unstable();
-    let mut several = Vec::new();
-    for alike in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
-        let of = |at: u32| &entries[at as usize];
-        alike.sort_unstable_by_key(|&(_, at)| {
-            let Entry { request, timestamp, id, origin, .. } = *of(at);
-            (request, timestamp, id, Reverse(origin))
-        });
-        let requests = alike.chunk_by(|a, b| of(a.1).request == of(b.1).request).filter(|same| same.len() > 1);
-        several.extend(requests.map(|same| same.iter().map(|&(_, at)| at).collect()));
-    }
+    let alike = order.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1);
+    let mut places: Vec<u32> = alike.flatten().map(|&(_, at)| at).collect();
+    places.sort_unstable();
+    let mut several: Vec<(Entry, u32)> = places.into_iter().map(|at| (entries[at as usize], at)).collect();
+    several.sort_unstable_by_key(|(entry, _)| (entry.request, entry.timestamp, entry.id, Reverse(entry.origin)));
     several
 }
 
 /// Returns the conflict among the records of one request, if their answers differ.
 fn conflict<'a>(
     same: impl Iterator<Item = &'a Entry> + Clone,
-    newest: Entry,
+    newest: &Entry,
     workload_type: WorkloadType,
     labels: &ClassNames,
 ) -> Option<LabelConflict> {
@@ -169,7 +164,7 @@ fn conflict<'a>(
         // A model words its texts anew each time.
         WorkloadType::Text => 0,
     };
-    if same.clone().all(|entry| answer(entry) == answer(&newest)) {
+    if same.clone().all(|entry| answer(entry) == answer(newest)) {
         return None;
     }
     let (mut all, mut answers) = (BTreeMap::new(), BTreeSet::new());
@@ -177,7 +172,7 @@ fn conflict<'a>(
         *all.entry(labels.shown[class(entry)].clone()).or_default() += 1;
         answers.insert(answer(entry));
     }
-    let label = labels.shown[class(&newest)].clone();
+    let label = labels.shown[class(newest)].clone();
     Some(LabelConflict { kept: newest.origin, label, labels: all, answers: answers.len() })
 }
 

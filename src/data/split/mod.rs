@@ -136,11 +136,12 @@ struct Division {
 impl Division {
     fn new(corpus: &Corpus, rules: &SplitRules, rows: Vec<u32>) -> Division {
         let group_of = |row: u32| corpus.rows[row as usize].group;
-        let class_of = |row: u32| corpus.rows[row as usize].class as usize;
+        let class_of = |row: u32| corpus.rows[row as usize].class;
         let mut sizes = vec![0_usize; corpus.classes.len()];
-        rows.iter().for_each(|&row| sizes[class_of(row)] += 1);
-        // The sort key stands beside each row, so that comparisons need no look-up.
-        let mut by_group: Vec<(u64, u32)> = rows.into_iter().map(|row| (group_of(row), row)).collect();
+        rows.iter().for_each(|&row| sizes[class_of(row) as usize] += 1);
+        // What is asked of each row stands beside it, so that nothing is looked up in the order of groups.
+        let mut by_group: Vec<(u64, u32, u32)> =
+            rows.into_iter().map(|row| (group_of(row), row, class_of(row))).collect();
         by_group.sort_unstable();
         let pool = corpus.classes.len();
         let mut strata = vec![Stratum { is_class: true, ..Stratum::default() }; pool];
@@ -148,7 +149,7 @@ impl Division {
         let mut groups = Vec::new();
         let mut start = 0;
         for together in by_group.chunk_by(|a, b| a.0 == b.0) {
-            let class = majority(together.iter().map(|&(_, row)| class_of(row)));
+            let class = majority(together.iter().map(|&(_, _, class)| class as usize));
             let rare = sizes[class] <= rules.rare_class_threshold || sizes[class] < rules.min_samples_per_class;
             let stratum = if rare || !rules.stratify_enabled { pool } else { class };
             let group = Group { start, rows: together.len() as u32 };
@@ -157,7 +158,7 @@ impl Division {
             groups.push(group);
             start += group.rows;
         }
-        let rows = by_group.into_iter().map(|(_, row)| row).collect();
+        let rows = by_group.into_iter().map(|(_, row, _)| row).collect();
         Division { rows, groups, strata }
     }
 
