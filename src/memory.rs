@@ -26,12 +26,13 @@ const PAGE: usize = 1 << 16;
 static ALLOCATOR: Tables =
     Tables { in_memory: AtomicUsize::new(0), limit: AtomicUsize::new(usize::MAX), file: OnceLock::new() };
 
-/// Lets the tables of this process take `bytes` of memory. What they need beyond it lies in a file in `folder`, which has no
-/// name and goes with the process.
+/// Lets the tables of this process take `bytes` of memory; `None` sets no limit. What they need beyond it lies in a file in
+/// `folder`, which has no name and goes with the process.
 ///
 /// # Errors
 /// The folder takes no such file, or the process may not have enough addresses. There is no limit then.
-pub(crate) fn limit_tables(bytes: u64, folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn limit_tables(bytes: Option<u64>, folder: &Path) -> anyhow::Result<()> {
+    let Some(bytes) = bytes else { return Ok(()) };
     let file = TableFile::create(folder).with_context(|| format!("cannot keep tables in {}", folder.display()))?;
     // A process runs one command. A second limit changes the size, not the file.
     ALLOCATOR.file.get_or_init(|| file);

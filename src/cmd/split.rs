@@ -42,9 +42,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     let created = NewFolder::create(&args.out);
     let _folder = created.with_context(|| format!("cannot create the folder {}", args.out.display()))?;
-    if let Some(bytes) = args.memory {
-        memory::limit_tables(bytes, &args.out)?;
-    }
+    memory::limit_tables(args.memory, &args.out)?;
     let logs = match &plan.data.input {
         LogSource::Files(paths) => paths.as_slice(),
         LogSource::Local(_) | LogSource::Stdin | LogSource::Elasticsearch(_) => &[],

@@ -34,9 +34,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         ui.warn(warning);
     }
     super::state_dir::create(&plan.state_dir)?;
-    if let Some(bytes) = args.memory {
-        memory::limit_tables(bytes, &plan.state_dir)?;
-    }
+    memory::limit_tables(args.memory, &plan.state_dir)?;
     let (store, credentials) = (LocalStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
     let target = super::log_store(&plan.data.input, &store, &credentials);
     let mut rejects = super::rejects::create(args.rejects.as_ref(), &args.files)?;

@@ -10,7 +10,6 @@ use crate::cli::Run;
 use crate::cmd::trace::RunLog;
 use crate::cmd::{credentials_of, environment_of, state_dir};
 use crate::config::plan::{Candidate, Plan};
-use crate::memory;
 use crate::nemo::Secret;
 use crate::platform::Platform;
 use crate::run::context::RunContext;
@@ -61,9 +60,6 @@ pub(super) fn begin(
     let CheckedPlatform { platform, budget, findings } = checked;
     let dir = state_dir.join("runs").join(&id);
     state_dir::create(&dir)?;
-    if let Some(bytes) = args.memory {
-        memory::limit_tables(bytes, &dir)?;
-    }
     log.attach(&dir.join("log.jsonl"))?;
     let views = events::open(args.events.as_deref(), &dir.join("log.jsonl"), ui)?;
     let rehearsal = rehearsal::is_rehearsal(platform.kind, &plan.candidates);

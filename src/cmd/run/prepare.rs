@@ -10,6 +10,7 @@ use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::doctor::StateDir;
 use crate::error::{Exit, Fault};
+use crate::memory;
 use crate::run::lock::Lock;
 use crate::run::signals::Stop;
 use crate::run::{gates as run_gates, leftovers, names, outcome};
@@ -82,6 +83,7 @@ fn new_plan(global: &Global, args: &Run, invocation: &Invocation) -> anyhow::Res
 async fn lock(plan: Option<Plan>, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<LockedRun> {
     let state_dir = plan.as_ref().map_or_else(|| state_dir::path(global), |plan| plan.state_dir.clone());
     state_dir::create(&state_dir)?;
+    memory::limit_tables(args.memory, &state_dir)?;
     for warning in StateDir::check_before_run(&state_dir)? {
         ui.warn(&warning);
     }
