@@ -18,6 +18,7 @@ mod forms;
 mod gold;
 mod leaks;
 mod load;
+#[cfg(target_os = "linux")]
 mod memory;
 #[path = "../run/openai.rs"]
 mod openai;

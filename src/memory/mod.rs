@@ -1,0 +1,6 @@
+//! The memory that tables of records may take (`--memory`).
+
+#[cfg_attr(not(target_os = "linux"), path = "no_tables.rs")]
+mod tables;
+
+pub(crate) use tables::{bytes_in_file, limit_tables};
