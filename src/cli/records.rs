@@ -165,11 +165,15 @@ pub struct Logs {
 /// Reads a size in bytes: a whole number, with K, M, G or T for powers of 1024.
 pub(super) fn memory_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let power = match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
-        "" => Some(0),
-        unit => "kmgt".find(unit).filter(|_| unit.len() == 1).map(|at| at as u32 + 1),
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "kib" => Some(10),
+        "m" | "mb" | "mib" => Some(20),
+        "g" | "gb" | "gib" => Some(30),
+        "t" | "tb" | "tib" => Some(40),
+        _ => None,
     };
-    let bytes = digits.parse().ok().zip(power).and_then(|(n, power): (u64, u32)| n.checked_mul(1 << (10 * power)));
+    let bytes = digits.parse().ok().zip(shift).and_then(|(n, shift): (u64, u32)| n.checked_mul(1 << shift));
     bytes.ok_or_else(|| "write it as 512M or 4G".to_owned())
 }
 

@@ -14,6 +14,7 @@ mod interruptible;
 mod last_run;
 mod load;
 mod logs;
+mod memory_limit;
 mod orphans;
 mod publish;
 mod rejects;

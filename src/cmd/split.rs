@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     }
     let created = NewFolder::create(&args.out);
     let _folder = created.with_context(|| format!("cannot create the folder {}", args.out.display()))?;
-    memory::limit_tables(args.memory, &args.out)?;
+    super::memory_limit::set(args.memory, &args.out)?;
     let logs = match &plan.data.input {
         LogSource::Files(paths) => paths.as_slice(),
         LogSource::Local(_) | LogSource::Stdin | LogSource::Elasticsearch(_) => &[],
@@ -68,8 +68,8 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
         ui.note(&format!("read from {server}"));
     }
     let rejected = manifest.all_rejected();
-    if let beyond @ 1.. = memory::bytes_in_file() {
-        ui.note(&format!("{} MiB of tables lay in a temporary file", beyond >> 20));
+    if memory::was_exceeded() {
+        ui.note("tables beyond --memory lay in a temporary file");
     }
     let strict = args.strict.then(|| super::rejects::strict_error(rejected)).flatten();
     ui.json(&SplitReport {

@@ -3,4 +3,4 @@
 #[cfg_attr(not(target_os = "linux"), path = "no_tables.rs")]
 mod tables;
 
-pub(crate) use tables::{bytes_in_file, limit_tables};
+pub(crate) use tables::{limit_tables, was_exceeded};

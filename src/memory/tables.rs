@@ -33,16 +33,17 @@ static ALLOCATOR: Tables =
 /// The folder takes no such file, or the process may not have enough addresses. There is no limit then.
 pub(crate) fn limit_tables(bytes: Option<u64>, folder: &Path) -> anyhow::Result<()> {
     let Some(bytes) = bytes else { return Ok(()) };
-    let file = TableFile::create(folder).with_context(|| format!("cannot keep tables in {}", folder.display()))?;
+    let file = TableFile::create(folder)
+        .with_context(|| format!("cannot make room for tables in {} (--memory)", folder.display()))?;
     // A process runs one command. A second limit changes the size, not the file.
     ALLOCATOR.file.get_or_init(|| file);
     ALLOCATOR.limit.store(usize::try_from(bytes).unwrap_or(usize::MAX), Relaxed);
     Ok(())
 }
 
-/// Returns the bytes of all tables that were placed in the file.
-pub(crate) fn bytes_in_file() -> u64 {
-    ALLOCATOR.file.get().map_or(0, |file| file.next.load(Relaxed) as u64)
+/// Returns true if a table was placed in the file.
+pub(crate) fn was_exceeded() -> bool {
+    ALLOCATOR.file.get().is_some_and(|file| file.next.load(Relaxed) > 0)
 }
 
 struct Tables {

@@ -163,8 +163,18 @@ impl Dfwfd {
     }
 
     /// Lets no file that it writes grow beyond so many blocks of 512 bytes, as on a full disk.
-    pub(crate) fn on_a_full_disk(mut self, blocks: u32) -> Dfwfd {
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    pub(crate) fn on_a_full_disk(self, blocks: u32) -> Dfwfd {
+        self.under(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+    }
+
+    /// Allows it so many KiB of addresses.
+    pub(crate) fn with_addresses(self, kib: u64) -> Dfwfd {
+        self.under(&format!("ulimit -v {kib}"))
+    }
+
+    /// Starts it in a shell after these commands.
+    fn under(mut self, commands: &str) -> Dfwfd {
+        let script = format!("{commands}; exec \"$0\" \"$@\"");
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).arg(self.command.get_program()).env_clear();
         shell.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -9,7 +9,6 @@ use crate::config::{self, Need};
 use crate::data::options::LogSource;
 use crate::data::reject::Reject;
 use crate::error::{Exit, Fault};
-use crate::memory;
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::{LoadCounts, LoadReport};
@@ -34,7 +33,7 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
         ui.warn(warning);
     }
     super::state_dir::create(&plan.state_dir)?;
-    memory::limit_tables(args.memory, &plan.state_dir)?;
+    super::memory_limit::set(args.memory, &plan.state_dir)?;
     let (store, credentials) = (LocalStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
     let target = super::log_store(&plan.data.input, &store, &credentials);
     let mut rejects = super::rejects::create(args.rejects.as_ref(), &args.files)?;

@@ -5,12 +5,11 @@ use super::begin::{self, LockedRun, Prepared};
 use super::platform_check;
 use super::{preview, resume};
 use crate::cli::{Global, Run};
-use crate::cmd::{cleanup, eval_set, gates, invocation_for, last_run, state_dir, trace};
+use crate::cmd::{cleanup, eval_set, gates, invocation_for, last_run, memory_limit, state_dir, trace};
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::doctor::StateDir;
 use crate::error::{Exit, Fault};
-use crate::memory;
 use crate::run::lock::Lock;
 use crate::run::signals::Stop;
 use crate::run::{gates as run_gates, leftovers, names, outcome};
@@ -83,7 +82,7 @@ fn new_plan(global: &Global, args: &Run, invocation: &Invocation) -> anyhow::Res
 async fn lock(plan: Option<Plan>, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<LockedRun> {
     let state_dir = plan.as_ref().map_or_else(|| state_dir::path(global), |plan| plan.state_dir.clone());
     state_dir::create(&state_dir)?;
-    memory::limit_tables(args.memory, &state_dir)?;
+    memory_limit::set(args.memory, &state_dir)?;
     for warning in StateDir::check_before_run(&state_dir)? {
         ui.warn(&warning);
     }

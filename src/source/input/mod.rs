@@ -133,7 +133,7 @@ impl<'s> OpenInput<'s> {
                     return Err(InputError::OtherKind { name, what: what.into(), hint });
                 }
                 (PackedKind::Parquet, _) => {
-                    let file = whole_file(whole, again.filter(|_| !is_packed), digest.is_some()).map_err(failed)?;
+                    let file = || whole_file(whole, again.filter(|_| !is_packed), digest.is_some());
                     let ParquetRows { columns, lines } = parquet::open(&name, file)?;
                     let columns = Some(columns);
                     return Ok(OpenInput { size, is_packed: true, columns, bytes: lines, ..OpenInput::new(name) });

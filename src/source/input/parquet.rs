@@ -27,7 +27,8 @@ use crate::data::json::canonical::write_string;
 const MADE: usize = 1 << 16;
 
 /// Opens a Parquet file.
-pub(super) fn open(name: &str, file: File) -> Result<ParquetRows, InputError> {
+pub(super) fn open(name: &str, file: impl FnOnce() -> io::Result<File>) -> Result<ParquetRows, InputError> {
+    let file = file().map_err(|error| InputError::of_read(name, error))?;
     let opened = guarded(|| SerializedFileReader::new(file)).map_err(|error| InputError::of_read(name, error))?;
     if let Some(what) = unsupported(opened.metadata()) {
         let hint = "export its records as JSONL, CSV or TSV";
