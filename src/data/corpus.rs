@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::Entry;
-use crate::data::groups::{self, GroupCause};
+use crate::data::groups::{self, GroupCause, Prefix};
 use crate::data::label;
 use crate::data::near_copies::{self, Bands};
 use crate::data::origin::Origin;
@@ -73,6 +73,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) names: &'a [String],
     /// The bands of texts by their numbers in the entries.
     pub(crate) bands: &'a [Bands],
+    /// Beginnings of conversations, in the order of their keys.
+    pub(crate) prefixes: &'a [Prefix],
     pub(crate) late: Vec<(Origin, Reject)>,
     /// The input with the eval set of an earlier run.
     pub(crate) frozen: Option<u32>,
@@ -81,7 +83,8 @@ pub(crate) struct Gathered<'a> {
 impl Corpus {
     /// Keeps the newest record of each request and sorts them into canonical order.
     pub(crate) fn new(gathered: Gathered<'_>) -> Corpus {
-        let Gathered { workload, workload_type, types, mut counts, mut entries, names, bands, late, frozen } = gathered;
+        let Gathered { workload, workload_type, types, mut counts, mut entries, names, .. } = gathered;
+        let Gathered { bands, prefixes, late, frozen, .. } = gathered;
         let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
@@ -114,7 +117,7 @@ impl Corpus {
             }
             _ => Vec::new(),
         };
-        let groups = groups::group(&entries, &near);
+        let groups = groups::group(&entries, prefixes, &near);
         let rows = entries.iter().zip(groups.of.iter().zip(&groups.cause)).map(|(entry, (&group, &cause))| CorpusRow {
             origin: entry.origin,
             class: number[labels.class_of[name_of(entry, workload_type)]],

@@ -6,7 +6,7 @@
 pub(crate) struct GroupKeys {
     /// The messages of the request.
     pub(crate) conversation: u64,
-    /// The messages before the last answer in the request: the request that got that answer. 0 if there is none.
+    /// The longest [`Prefix`] of the messages. 0 if there is none.
     pub(crate) parent: u64,
     /// The masked text of the first user message.
     pub(crate) user_text: u64,
@@ -14,6 +14,42 @@ pub(crate) struct GroupKeys {
     pub(crate) opening: u64,
     /// The masked text of all messages.
     pub(crate) whole: u64,
+}
+
+/// The beginning of a conversation: key of its messages, and of the next shorter beginning or 0.
+pub(crate) type Prefix = (u64, u64);
+
+/// Beginnings of conversations, each once. The turns of a conversation share theirs, so a turn adds two at most.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prefixes {
+    all: Vec<Prefix>,
+    /// Length of `all` when it last held each once.
+    distinct: usize,
+}
+
+/// Prefixes that are gathered before repeated ones are looked for.
+const PREFIXES_AT_ONCE: usize = 4096;
+
+impl Prefixes {
+    pub(crate) fn extend(&mut self, some: Vec<Prefix>) {
+        self.all.extend(some);
+        // Doubling keeps the time of all sorting within a few times that of the last.
+        if self.all.len() > 2 * self.distinct + PREFIXES_AT_ONCE {
+            self.sort();
+        }
+    }
+
+    /// Returns the prefixes in the order of their keys.
+    pub(crate) fn sorted(mut self) -> Vec<Prefix> {
+        self.sort();
+        self.all
+    }
+
+    fn sort(&mut self) {
+        self.all.sort_unstable();
+        self.all.dedup();
+        self.distinct = self.all.len();
+    }
 }
 
 impl AsRef<GroupKeys> for GroupKeys {
@@ -43,15 +79,15 @@ pub(crate) struct Groups {
     pub(crate) cause: Vec<GroupCause>,
 }
 
-/// Groups records by their keys. `near` holds pairs of records whose user texts are near-copies.
-pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T], near: &[(u32, u32)]) -> Groups {
+/// Groups records by their keys. `prefixes` are in order, and `near` holds pairs of records whose texts are near-copies.
+pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T], prefixes: &[Prefix], near: &[(u32, u32)]) -> Groups {
     let each = || keys.iter().map(AsRef::as_ref);
     let texts = Texts::new(each());
     let (of, cause): (Vec<u64>, Vec<GroupCause>) = each().map(|keys| texts.key(keys)).unzip();
     let mut groups = Groups { of, cause };
     // Without a second turn every conversation has one text, which is its group already.
     if each().any(|keys| keys.parent != 0) {
-        groups.join(&turns(keys), GroupCause::Conversation);
+        groups.join(&turns(keys, prefixes), GroupCause::Conversation);
     }
     if !near.is_empty() {
         let has_text = |at: u32| Some(keys[at as usize].as_ref().user_text) != texts.usual_text;
@@ -102,16 +138,23 @@ pub(crate) fn majority(items: impl Iterator<Item = u64> + Clone) -> Option<u64> 
     candidate.filter(|_| all > 1 && same * 2 > all)
 }
 
-/// Returns pairs of records of one conversation.
-fn turns<T: AsRef<GroupKeys>>(keys: &[T]) -> Vec<(u32, u32)> {
+/// Returns pairs of records of one conversation. A turn is paired with the longest of its prefixes that is a record itself:
+/// turns in between may have been refused.
+fn turns<T: AsRef<GroupKeys>>(keys: &[T], prefixes: &[Prefix]) -> Vec<(u32, u32)> {
     let mut by_conversation: Vec<(u64, u32)> = keys.iter().map(|keys| keys.as_ref().conversation).zip(0..).collect();
     by_conversation.sort_unstable();
     let same = by_conversation.windows(2).filter(|pair| pair[0].0 == pair[1].0);
     let mut pairs: Vec<(u32, u32)> = same.map(|pair| (pair[0].1, pair[1].1)).collect();
+    let mut records = by_conversation.into_iter().peekable();
+    let mut record_of = |key: u64| {
+        while records.next_if(|(conversation, _)| *conversation < key).is_some() {}
+        records.peek().filter(|(conversation, _)| *conversation == key).map(|(_, at)| *at)
+    };
+    let found: Vec<Option<u32>> = prefixes.iter().map(|(key, _)| record_of(*key)).collect();
+    let place = |key: u64| prefixes.binary_search_by_key(&key, |(key, _)| *key).ok();
     for (keys, at) in keys.iter().map(AsRef::as_ref).zip(0..).filter(|(keys, _)| keys.parent != 0) {
-        let parent = by_conversation.partition_point(|(conversation, _)| *conversation < keys.parent);
-        let parent = by_conversation.get(parent).filter(|(found, _)| *found == keys.parent);
-        pairs.extend(parent.map(|(_, parent)| (*parent, at)));
+        let mut shorter = std::iter::successors(place(keys.parent), |&at| place(prefixes[at].1));
+        pairs.extend(shorter.find_map(|at| found[at]).map(|begins| (begins, at)));
     }
     pairs
 }
@@ -174,34 +217,43 @@ mod tests {
     #[test]
     fn what_most_records_share_ties_nothing_together() {
         let varied = [text(1, 1), text(1, 2), text(2, 3), text(3, 4)];
-        assert_eq!(group(&varied, &[]).of, [1, 1, 2, 3]);
+        assert_eq!(group(&varied, &[], &[]).of, [1, 1, 2, 3]);
         let same_question = [text(1, 1), text(1, 2), text(1, 2), text(3, 4)];
-        assert_eq!(group(&same_question, &[]).of, [1001, 2002, 2002, 3]);
-        assert_eq!(group(&same_question, &[]).cause[0], GroupCause::Messages);
+        assert_eq!(group(&same_question, &[], &[]).of, [1001, 2002, 2002, 3]);
+        assert_eq!(group(&same_question, &[], &[]).cause[0], GroupCause::Messages);
         let same_examples = [1, 2, 3].map(|n| GroupKeys { opening: 7, ..text(1, n) });
-        assert_eq!(group(&same_examples, &[]).of, [2001, 2002, 2003]);
-        assert_eq!(group(&[text(1, 1)], &[]).of, [1]);
+        assert_eq!(group(&same_examples, &[], &[]).of, [2001, 2002, 2003]);
+        assert_eq!(group(&[text(1, 1)], &[], &[]).of, [1]);
     }
 
     #[test]
     fn turns_of_one_conversation_are_one_group() {
         let turn =
             |conversation, parent| GroupKeys { conversation, parent, user_text: 1, opening: 2, whole: conversation };
-        // Two conversations of three turns behind the same examples, and one that stands alone.
-        let keys = [turn(10, 5), turn(11, 10), turn(12, 11), turn(20, 5), turn(21, 20), turn(22, 21), turn(30, 5)];
-        let groups = group(&keys, &[]);
-        assert_eq!(groups.of, [10, 10, 10, 20, 20, 20, 30]);
-        assert_eq!(groups.cause[2..], [[GroupCause::Conversation; 4].as_slice(), &[GroupCause::Messages]].concat());
+        // Two conversations behind the same examples, and one that stands alone. The second lacks its turn 21.
+        let prefixes = [(5, 0), (10, 5), (11, 10), (20, 5), (21, 20)];
+        let keys = [turn(10, 5), turn(11, 10), turn(12, 11), turn(20, 5), turn(22, 21), turn(30, 5)];
+        let groups = group(&keys, &prefixes, &[]);
+        assert_eq!(groups.of, [10, 10, 10, 20, 20, 30]);
+        assert_eq!(groups.cause[2..], [[GroupCause::Conversation; 3].as_slice(), &[GroupCause::Messages]].concat());
+    }
+
+    #[test]
+    fn prefixes_are_remembered_once() {
+        let mut prefixes = Prefixes::default();
+        (0..3 * PREFIXES_AT_ONCE as u64).for_each(|n| prefixes.extend(vec![(n % 3 + 1, n % 3)]));
+        assert!(prefixes.all.capacity() <= 4 * PREFIXES_AT_ONCE, "memory grows with distinct ones alone");
+        assert_eq!(prefixes.sorted(), [(1, 0), (2, 1), (3, 2)]);
     }
 
     #[test]
     fn near_copies_join_whole_groups_unless_their_text_is_the_usual_one() {
         let keys = [text(1, 1), text(1, 2), text(2, 3), text(3, 4), text(4, 5)];
-        let groups = group(&keys, &[(1, 3), (3, 4)]);
+        let groups = group(&keys, &[], &[(1, 3), (3, 4)]);
         assert_eq!(groups.of, [1, 1, 2, 1, 1]);
         assert_eq!(groups.cause.iter().filter(|cause| **cause == GroupCause::NearCopy).count(), 4);
         let usual = [text(1, 1), text(1, 2), text(1, 3), text(2, 4)];
-        assert_eq!(group(&usual, &[(0, 1), (0, 3)]), group(&usual, &[]));
+        assert_eq!(group(&usual, &[], &[(0, 1), (0, 3)]), group(&usual, &[], &[]));
     }
 
     proptest::proptest! {
@@ -213,10 +265,12 @@ mod tests {
             let mut keys: Vec<GroupKeys> = keys.into_iter().map(|(conversation, parent, user_text, opening)| {
                 GroupKeys { conversation, parent, user_text, opening, whole: 100 + conversation }
             }).collect();
-            let before = group(&keys, &[]);
+            // Of each key the next smaller ones are prefixes.
+            let prefixes = [(1, 0), (2, 1), (3, 0), (4, 3), (5, 2)];
+            let before = group(&keys, &prefixes, &[]);
             let turn = turn % keys.len();
             keys.rotate_left(turn);
-            let mut after = group(&keys, &[]);
+            let mut after = group(&keys, &prefixes, &[]);
             after.of.rotate_right(turn);
             after.cause.rotate_right(turn);
             proptest::prop_assert_eq!(before, after);

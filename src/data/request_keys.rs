@@ -3,7 +3,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::data::groups::GroupKeys;
+use crate::data::groups::{GroupKeys, Prefix};
 use crate::data::json::canonical::CanonicalWriter;
 use crate::data::json::tape::{JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::near_copies::{Bands, NearCopies};
@@ -21,6 +21,8 @@ pub(crate) struct RequestKeyMaker {
     first: (Vec<u8>, MessageKeys),
     /// The tools of the record before.
     tools: (Vec<u8>, u128),
+    /// The beginnings of the conversation of the last request.
+    prefixes: Vec<Prefix>,
 }
 
 const TEXT: KeyName = KeyName::new("text");
@@ -54,10 +56,12 @@ impl RequestKeyMaker {
         near: Option<&NearCopies>,
     ) -> RequestKeys {
         let mut group = GroupKeys::default();
+        self.prefixes.clear();
         let (mut so_far, mut user_text, mut bands) = (0, None, None);
         for (n, message) in messages.iter().enumerate() {
-            if message.role.as_deref() == Some("assistant") {
-                group.parent = so_far as u64;
+            // The messages before the first question are the same in most logs and begin no conversation.
+            if n > 0 && (user_text.is_some() || message.role.as_deref() == Some("assistant")) {
+                self.prefixes.push((so_far as u64, std::mem::replace(&mut group.parent, so_far as u64)));
             }
             let is_user = user_text.is_none() && message.role.as_deref() == Some("user");
             let near = near.filter(|_| is_user);
@@ -73,6 +77,11 @@ impl RequestKeyMaker {
         group.user_text = user_text.unwrap_or(group.whole);
         let tools = tools.map_or(0, |tools| self.tools(tools));
         RequestKeys { request: chained(so_far, tools), group, bands }
+    }
+
+    /// Returns the beginnings of the conversation of the last request, the shortest first.
+    pub(crate) fn prefixes(&self) -> &[Prefix] {
+        &self.prefixes
     }
 
     /// Makes the key of the calls of an answer: equal if functions and arguments are the same.
@@ -253,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_knows_the_request_that_its_last_answer_was_given_to() {
+    fn a_turn_knows_all_beginnings_of_its_conversation() {
         let turns = [
             said("system", "s"),
             user("one"),
@@ -262,8 +271,16 @@ mod tests {
             said("assistant", "2"),
             user("three"),
         ];
-        let [first, second, third] = [2, 4, 6].map(|length| of(&turns[..length]).group);
-        assert_eq!((first.parent, second.parent, third.parent), (0, first.conversation, second.conversation));
+        let mut maker = RequestKeyMaker::default();
+        let all: Vec<GroupKeys> =
+            (0..=turns.len()).map(|length| maker.of(&turns[..length], None, None).group).collect();
+        let prefixes = maker.prefixes();
+        let conversation = |length: usize| all[length].conversation;
+        let [first, second, third] = [2, 4, 6].map(|length| all[length]);
+        assert_eq!((first.parent, second.parent, third.parent), (0, conversation(3), conversation(5)));
+        let beginnings = [(conversation(2), 0), (conversation(3), conversation(2)), (conversation(4), conversation(3))];
+        assert_eq!(prefixes[..3], beginnings);
+        assert_eq!(prefixes[3..], [(third.parent, conversation(4))]);
         assert_eq!((first.user_text, first.opening), (third.user_text, third.opening));
         assert_ne!(first.whole, second.whole);
     }

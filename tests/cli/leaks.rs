@@ -132,6 +132,21 @@ fn no_conversation_crosses_a_split() {
 }
 
 #[test]
+fn turns_stay_together_where_all_open_alike_and_turns_in_between_were_not_logged() {
+    let turn = |number: usize, turns: usize| {
+        let mut messages = vec![system("s"), user("Hello")];
+        for n in 0..turns {
+            messages.push(json!({"role": "assistant", "content": format!("Answer {n}")}));
+            let asked = [text(number), "yes".to_owned(), "the second".to_owned(), "why?".to_owned()];
+            messages.push(user(&asked[n % 4]));
+        }
+        record(number * 10 + turns, Value::from(messages), number)
+    };
+    let data = audit((0..80).flat_map(|number| [1, 3, 4, 9].map(|turns| turn(number, turns))).collect(), 80);
+    assert!(data["held_back"].as_u64().unwrap() < 10, "no group is large: {data}");
+}
+
+#[test]
 fn where_the_text_stands_in_the_system_prompt_it_is_what_varies() {
     let asked = |number: usize, n: usize| {
         let text = if n == 0 { text(number) } else { text(number).to_uppercase() };

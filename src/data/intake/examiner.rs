@@ -7,6 +7,7 @@ use crate::data::corrections::Corrections;
 use crate::data::entry::{ClassName, Entry, NO_BANDS, Names};
 use crate::data::feedback::{self, RatedRecord};
 use crate::data::forms::{self, Forms};
+use crate::data::groups::Prefix;
 use crate::data::json::tape::{KeyName, Tape};
 use crate::data::label::{self, LabelReader};
 use crate::data::near_copies::{Bands, NearCopies};
@@ -51,6 +52,8 @@ pub(crate) struct Findings {
     pub(super) entries: Vec<Entry>,
     pub(super) names: Names,
     pub(super) bands: Vec<Bands>,
+    /// Beginnings of conversations.
+    pub(super) prefixes: Vec<Prefix>,
     /// Records that people rated.
     pub(super) rated: Vec<RatedRecord>,
     /// Requests that people corrected.
@@ -138,6 +141,7 @@ impl Examiner {
             return Err(Reject::TruncatedAnswer);
         }
         let keys = scratch.keys.of(&record.messages, record.tools, self.near.as_ref());
+        findings.prefixes.extend_from_slice(scratch.keys.prefixes());
         let rating = line.get(FEEDBACK).filter(|_| self.mark == 0).and_then(|given| feedback::rating(given.raw()));
         findings.rated.extend(rating.map(|is_good| RatedRecord {
             request: keys.request,

@@ -10,6 +10,7 @@ use crate::data::corrections::Corrections;
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::{Entry, NO_BANDS, Names};
 use crate::data::feedback::RatedRecord;
+use crate::data::groups::Prefixes;
 use crate::data::near_copies::Bands;
 use crate::data::options::{DatasetRequest, TypeChoice};
 use crate::data::origin::Origin;
@@ -33,6 +34,8 @@ pub(crate) struct Intake {
     names: Names,
     /// The bands of texts, by the numbers in the entries.
     bands: Vec<Bands>,
+    /// Beginnings of conversations.
+    prefixes: Prefixes,
     /// The input with the eval set of an earlier run.
     frozen: Option<u32>,
     /// Records that people rated.
@@ -54,6 +57,7 @@ impl Intake {
             tied: Vec::new(),
             names: Names::default(),
             bands: Vec::new(),
+            prefixes: Prefixes::default(),
             frozen: None,
             rated: Vec::new(),
             matched: HashSet::new(),
@@ -115,6 +119,7 @@ impl Intake {
                 ..entry
             }));
             self.bands.extend(findings.bands);
+            self.prefixes.extend(findings.prefixes);
         }
         findings.rejected
     }
@@ -184,6 +189,7 @@ impl Intake {
             entries: self.entries,
             names,
             bands: &self.bands,
+            prefixes: &self.prefixes.sorted(),
             late,
             frozen: self.frozen,
         }))
