@@ -1,13 +1,12 @@
 //! The usable records of one workload, each request once, in canonical order, with the counts of the others.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
 
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::entry::Entry;
 use crate::data::groups::{self, GroupCause, Prefix};
 use crate::data::label;
-use crate::data::near_copies::{self, Bands};
 use crate::data::origin::Origin;
 use crate::data::reject::Reject;
 use crate::data::workload_type::WorkloadType;
@@ -71,20 +70,39 @@ pub(crate) struct Gathered<'a> {
     pub(crate) entries: Vec<Entry>,
     /// The names by their numbers in the entries.
     pub(crate) names: &'a [String],
-    /// The bands of texts by their numbers in the entries.
-    pub(crate) bands: &'a [Bands],
     /// Beginnings of conversations, in the order of their keys.
-    pub(crate) prefixes: &'a [Prefix],
+    pub(crate) prefixes: Vec<Prefix>,
     pub(crate) late: Vec<(Origin, Reject)>,
     /// The input with the eval set of an earlier run.
     pub(crate) frozen: Option<u32>,
 }
 
-impl Corpus {
+/// The usable records of one workload, before they are grouped.
+#[derive(Debug)]
+pub(crate) struct Ungrouped {
+    /// Without rows.
+    corpus: Corpus,
+    /// In canonical order.
+    entries: Vec<Entry>,
+    /// Class of each name in the entries.
+    class_of: Vec<u32>,
+    prefixes: Vec<Prefix>,
+    frozen: Option<u32>,
+}
+
+/// The place of a record and where its text stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextAt {
+    pub(crate) origin: Origin,
+    /// In all messages, because most records have the same user message.
+    pub(crate) is_whole: bool,
+}
+
+impl Ungrouped {
     /// Keeps the newest record of each request and sorts them into canonical order.
-    pub(crate) fn new(gathered: Gathered<'_>) -> Corpus {
+    pub(super) fn new(gathered: Gathered<'_>) -> Ungrouped {
         let Gathered { workload, workload_type, types, mut counts, mut entries, names, .. } = gathered;
-        let Gathered { bands, prefixes, late, frozen, .. } = gathered;
+        let Gathered { prefixes, late, frozen, .. } = gathered;
         let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
         let mut is_older = vec![false; entries.len()];
@@ -111,25 +129,50 @@ impl Corpus {
         entries.iter().for_each(|entry| used[labels.class_of[name_of(entry, workload_type)]] = true);
         let mut next = 0;
         let number: Vec<u32> = used.iter().map(|&used| (next, next += u32::from(used)).0).collect();
-        let near = match u32::try_from(entries.len()) {
-            Ok(all) if !bands.is_empty() => {
-                near_copies::pairs(|at| bands.get(entries[at as usize].bands as usize), all)
+        let class_of = labels.class_of.into_iter().map(|class| number[class]).collect();
+        let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();
+        let conflicts = conflicts.into_iter().map(|(_, _, conflict)| conflict).collect();
+        let rows = Vec::new();
+        let corpus = Corpus { workload, workload_type, types, counts, classes, rows, conflicts, window, late };
+        Ungrouped { corpus, entries, class_of, prefixes, frozen }
+    }
+
+    /// Returns the places of the texts that near-copies are looked for in, in canonical order.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = TextAt> + '_ {
+        let usual = groups::usual_text(self.entries.iter().map(|entry| &entry.group));
+        let is_whole = move |entry: &Entry| Some(entry.group.user_text) == usual;
+        self.entries.iter().map(move |entry| TextAt { origin: entry.origin, is_whole: is_whole(entry) })
+    }
+
+    /// Returns up to `most` of these places. The keys of requests choose them, so the order of the records does not.
+    pub(crate) fn some_texts(&self, most: usize) -> Vec<TextAt> {
+        let mut least: BinaryHeap<(u128, u32)> = BinaryHeap::with_capacity(most + 1);
+        for (entry, at) in self.entries.iter().zip(0..) {
+            if least.len() < most || least.peek().is_some_and(|(largest, _)| entry.request < *largest) {
+                least.push((entry.request, at));
+                if least.len() > most {
+                    least.pop();
+                }
             }
-            _ => Vec::new(),
-        };
-        let groups = groups::group(&entries, prefixes, &near);
+        }
+        let chosen: HashSet<u32> = least.into_iter().map(|(_, at)| at).collect();
+        self.texts().zip(0..).filter(|(_, at)| chosen.contains(at)).map(|(text, _)| text).collect()
+    }
+
+    /// Groups the records. `near` holds pairs of records whose texts are near-copies.
+    pub(crate) fn grouped(self, near: &[(u32, u32)]) -> Corpus {
+        let Ungrouped { mut corpus, entries, class_of, prefixes, frozen } = self;
+        let groups = groups::group(&entries, &prefixes, near);
         let rows = entries.iter().zip(groups.of.iter().zip(&groups.cause)).map(|(entry, (&group, &cause))| CorpusRow {
             origin: entry.origin,
-            class: number[labels.class_of[name_of(entry, workload_type)]],
+            class: class_of[name_of(entry, corpus.workload_type)],
             group,
             cause,
             timestamp: entry.timestamp,
             is_frozen: frozen == Some(entry.origin.input),
         });
-        let rows = rows.collect();
-        let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();
-        let conflicts = conflicts.into_iter().map(|(_, _, conflict)| conflict).collect();
-        Corpus { workload, workload_type, types, counts, classes, rows, conflicts, window, late }
+        corpus.rows = rows.collect();
+        corpus
     }
 }
 

@@ -98,7 +98,7 @@ impl RequestNamer {
         forms::read(line, Forms::Logged, |json| {
             let mut tape = Tape::default();
             let (record, _) = Record::read(json, &FieldDefaults::default(), &mut tape)?;
-            Ok(self.0.of(&record.messages, record.tools, None).request)
+            Ok(self.0.of(&record.messages, record.tools).request)
         })
     }
 }
@@ -123,7 +123,7 @@ impl Corrector {
         forms::read(line, Forms::Logged, |json| {
             let mut tape = Tape::default();
             let (record, _) = Record::read(json, &FieldDefaults::default(), &mut tape)?;
-            let request = self.keys.of(&record.messages, record.tools, None).request;
+            let request = self.keys.of(&record.messages, record.tools).request;
             let Some(right) = self.corrections.label(request) else { return Ok(None) };
             let Some(text) = record.reply.content.map(|content| content.read().into_owned()) else { return Ok(None) };
             let Some(wrong) = self.labels.read(&text) else { return Ok(None) };

@@ -25,12 +25,7 @@ pub(crate) struct Entry {
     pub(crate) label: ClassName,
     /// Number of the called function's name, or why there is none.
     pub(crate) tool: ClassName,
-    /// Number of the bands of its text. [`NO_BANDS`] without any.
-    pub(crate) bands: u32,
 }
-
-/// The number of bands of a text that has none.
-pub(crate) const NO_BANDS: u32 = u32::MAX;
 
 /// The number of a name, or the reason that a record has none. It has half the size of a `Result`: with that an entry takes
 /// 96 bytes, and `split` of a million records peaks at 90 instead of 79 MiB (docs/benchmarks.md).

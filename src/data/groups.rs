@@ -67,7 +67,7 @@ pub(crate) enum GroupCause {
     Messages,
     /// The messages of one begin those of another.
     Conversation,
-    /// Their user texts share most of their words.
+    /// Their texts share most of their words.
     NearCopy,
 }
 
@@ -90,16 +90,14 @@ pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T], prefixes: &[Prefix], near: 
         groups.join(&turns(keys, prefixes), GroupCause::Conversation);
     }
     if !near.is_empty() {
-        let has_text = |at: u32| Some(keys[at as usize].as_ref().user_text) != texts.usual_text;
-        let near: Vec<(u32, u32)> = near.iter().copied().filter(|&(a, b)| has_text(a) && has_text(b)).collect();
-        groups.join(&near, GroupCause::NearCopy);
+        groups.join(near, GroupCause::NearCopy);
     }
     groups
 }
 
 /// Knows which part of the records tells them apart.
 struct Texts {
-    /// The user text of most records. The text to classify stands elsewhere there.
+    /// See [`usual_text`].
     usual_text: Option<u64>,
     /// The opening of most of those. Examples stand in front of the text to classify there.
     usual_opening: Option<u64>,
@@ -107,7 +105,7 @@ struct Texts {
 
 impl Texts {
     fn new<'a>(keys: impl Iterator<Item = &'a GroupKeys> + Clone) -> Texts {
-        let usual_text = majority(keys.clone().map(|keys| keys.user_text));
+        let usual_text = usual_text(keys.clone());
         let of_usual = keys.filter(|keys| Some(keys.user_text) == usual_text);
         let usual_opening = majority(of_usual.map(|keys| keys.opening));
         Texts { usual_text, usual_opening }
@@ -122,6 +120,11 @@ impl Texts {
             (keys.whole, GroupCause::Messages)
         }
     }
+}
+
+/// Returns the user text of most records, if there is one. The text to classify stands elsewhere there.
+pub(crate) fn usual_text<'a>(keys: impl Iterator<Item = &'a GroupKeys> + Clone) -> Option<u64> {
+    majority(keys.map(|keys| keys.user_text))
 }
 
 /// Returns the value that more than half of the items have (Boyer and Moore 1981). Of a single item nothing is usual.
@@ -247,13 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn near_copies_join_whole_groups_unless_their_text_is_the_usual_one() {
+    fn near_copies_join_whole_groups() {
         let keys = [text(1, 1), text(1, 2), text(2, 3), text(3, 4), text(4, 5)];
         let groups = group(&keys, &[], &[(1, 3), (3, 4)]);
         assert_eq!(groups.of, [1, 1, 2, 1, 1]);
         assert_eq!(groups.cause.iter().filter(|cause| **cause == GroupCause::NearCopy).count(), 4);
         let usual = [text(1, 1), text(1, 2), text(1, 3), text(2, 4)];
-        assert_eq!(group(&usual, &[], &[(0, 1), (0, 3)]), group(&usual, &[], &[]));
+        assert_eq!(group(&usual, &[], &[(0, 1)]).of, [1001, 1001, 1003, 2]);
     }
 
     proptest::proptest! {

@@ -1,7 +1,7 @@
 //! Near-copies of texts by MinHash (Broder 1997): texts that share most of their shingles of three words. Remembers 64 bytes
 //! of a text and compares no texts, except two that are at hand.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -19,9 +19,13 @@ const BAND_AT_THRESHOLD: f64 = 0.222;
 const MOST_ROWS: usize = 20;
 /// Texts of a bucket that a text is compared with. Of a large bucket each has others in its other bands.
 const COMPARED: usize = 8;
+/// Texts from which on their template is looked for.
+const MANY_TEXTS: usize = 20;
 
 /// The hashes of the bands of a text.
 pub(crate) type Bands = [u32; BANDS];
+/// Stands for the bands of a text that has none.
+pub(crate) const NO_BANDS: Bands = [0; BANDS];
 
 /// Makes bands for a threshold of similarity.
 #[derive(Clone, Debug)]
@@ -41,20 +45,41 @@ impl NearCopies {
         NearCopies { functions, rows }
     }
 
-    /// Returns the bands of a masked text, or `None` if it has fewer words than a shingle.
-    pub(crate) fn bands(&self, masked: &[u8]) -> Option<Bands> {
+    /// Returns the bands of the shingles of a masked text, apart from usual ones. [`NO_BANDS`] if it has no others.
+    pub(crate) fn bands(&self, masked: &[u8], usual: &UsualShingles) -> Bands {
         let mut least = vec![u64::MAX; self.functions.len()];
         let mut count = 0;
-        for shingle in shingles(masked) {
+        for shingle in shingles(masked).filter(|shingle| !usual.0.contains(shingle)) {
             count += 1;
             for (least, (multiplier, summand)) in least.iter_mut().zip(&self.functions) {
                 *least = (*least).min(shingle.wrapping_mul(*multiplier).wrapping_add(*summand));
             }
         }
-        let mut bands = [0; BANDS];
+        let mut bands = NO_BANDS;
+        if count == 0 {
+            return bands;
+        }
         let hash = |band: &[u64]| band.iter().fold(0_u64, |hash, row| (hash ^ row).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         bands.iter_mut().zip(least.chunks(self.rows)).for_each(|(of, band)| *of = (hash(band) >> 32) as u32);
-        (count > 0).then_some(bands)
+        bands
+    }
+}
+
+/// The shingles of most texts: the template that the texts to classify were put into. It makes no copies.
+#[derive(Debug, Default)]
+pub(crate) struct UsualShingles(HashSet<u64>);
+
+impl UsualShingles {
+    /// Finds the shingles that more than half of some masked texts have. Of few texts none are usual, because copies of one
+    /// text may be most of them.
+    pub(crate) fn of(masked: &[Vec<u8>]) -> UsualShingles {
+        let mut texts_with: HashMap<u64, usize> = HashMap::new();
+        for text in masked.iter().filter(|_| masked.len() >= MANY_TEXTS) {
+            let distinct: HashSet<u64> = shingles(text).collect();
+            distinct.into_iter().for_each(|shingle| *texts_with.entry(shingle).or_default() += 1);
+        }
+        texts_with.retain(|_, texts| *texts * 2 > masked.len());
+        UsualShingles(texts_with.into_keys().collect())
     }
 }
 
@@ -105,18 +130,23 @@ impl Words<'_> {
     }
 }
 
-/// Returns pairs of texts that are near-copies. `None` stands for a text without bands.
-pub(crate) fn pairs<'a>(of: impl Fn(u32) -> Option<&'a Bands>, texts: u32) -> Vec<(u32, u32)> {
+/// Returns pairs of texts that are near-copies, by the places of their bands.
+pub(crate) fn pairs(of: &[Bands]) -> Vec<(u32, u32)> {
     let mut pairs = Vec::new();
     let mut buckets: Vec<u64> = Vec::new();
     for band in 0..BANDS {
         buckets.clear();
-        buckets.extend((0..texts).filter_map(|at| Some((u64::from(of(at)?[band]) << 32) | u64::from(at))));
+        let some = of.iter().zip(0_u32..).filter(|(bands, _)| **bands != NO_BANDS);
+        buckets.extend(some.map(|(bands, at)| (u64::from(bands[band]) << 32) | u64::from(at)));
         buckets.sort_unstable();
         for bucket in buckets.chunk_by(|a, b| a >> 32 == b >> 32) {
             for (n, &one) in bucket.iter().enumerate() {
                 let others = bucket[n.saturating_sub(COMPARED)..n].iter();
-                pairs.extend(others.map(|&other| (other as u32, one as u32)).filter(|&(a, b)| are_near(of(a), of(b))));
+                pairs.extend(
+                    others
+                        .map(|&other| (other as u32, one as u32))
+                        .filter(|&(a, b)| are_near(&of[a as usize], &of[b as usize])),
+                );
             }
         }
     }
@@ -125,8 +155,8 @@ pub(crate) fn pairs<'a>(of: impl Fn(u32) -> Option<&'a Bands>, texts: u32) -> Ve
     pairs
 }
 
-fn are_near(a: Option<&Bands>, b: Option<&Bands>) -> bool {
-    a.zip(b).is_some_and(|(a, b)| a.iter().zip(b).filter(|(a, b)| a == b).count() >= EQUAL_BANDS)
+fn are_near(a: &Bands, b: &Bands) -> bool {
+    a.iter().zip(b).filter(|(a, b)| a == b).count() >= EQUAL_BANDS
 }
 
 #[cfg(test)]
@@ -143,8 +173,8 @@ mod tests {
             let of = |which: &str| words.iter().map(|word| format!("{word}{n}{which}")).collect::<Vec<_>>();
             let (one, mut other) = (of(""), of(""));
             (0..changed).for_each(|at| other[at * words.len() / changed.max(1)] = format!("new{n}x{at}"));
-            let bands = [one, other].map(|words| near.bands(words.join(" ").as_bytes()));
-            pairs(|at| bands[at as usize].as_ref(), 2) == [(0, 1)]
+            let bands = [one, other].map(|words| near.bands(words.join(" ").as_bytes(), &UsualShingles::default()));
+            pairs(&bands) == [(0, 1)]
         };
         (0..400).filter(|&n| is_found(n)).count() as f64 / 400.0
     }
@@ -163,10 +193,33 @@ mod tests {
     #[test]
     fn short_texts_have_no_bands_and_spaces_do_not_matter() {
         let near = NearCopies::new(0.8);
-        assert!([&b""[..], b" ", b"one two"].iter().all(|text| near.bands(text).is_none()));
-        assert_eq!(near.bands(b" one  two three"), near.bands(b"one  two three "));
-        let none: Option<&Bands> = None;
-        assert!(pairs(|_| none, 3).is_empty());
+        assert!(
+            [&b""[..], b" ", b"one two"].iter().all(|text| near.bands(text, &UsualShingles::default()) == NO_BANDS)
+        );
+        assert_eq!(
+            near.bands(b" one  two three", &UsualShingles::default()),
+            near.bands(b"one  two three ", &UsualShingles::default())
+        );
+        assert!(pairs(&[NO_BANDS; 3]).is_empty());
+    }
+
+    #[test]
+    fn the_template_of_most_texts_makes_no_copies() {
+        let near = NearCopies::new(0.5);
+        let asked = |n: usize, end: &str| {
+            let template = "read the headline and choose the one class that fits best";
+            format!("{template} {} {end}", headline(n).join(" ")).into_bytes()
+        };
+        let pairs_of = |texts: &[Vec<u8>]| {
+            let usual = UsualShingles::of(texts);
+            let bands: Vec<Bands> = texts.iter().map(|text| near.bands(text, &usual)).collect();
+            pairs(&bands)
+        };
+        let twins = [asked(0, "now"), asked(0, "then")];
+        let texts: Vec<Vec<u8>> = (0..40).map(|n| asked(n, "now")).chain([asked(0, "then")]).collect();
+        assert_eq!((pairs_of(&texts), pairs_of(&twins)), (vec![(0, 40)], vec![(0, 1)]));
+        let bare: Vec<Vec<u8>> = (0..30).map(|_| b"choose the one class".to_vec()).collect();
+        assert!(pairs_of(&bare).is_empty(), "a template alone has no bands");
     }
 
     /// Returns a headline of words that occur in many headlines.
@@ -196,8 +249,9 @@ mod tests {
     fn measured(threshold: f64) -> [f64; 3] {
         let near = NearCopies::new(threshold);
         let found = |texts: &[String]| {
-            let bands: Vec<Option<Bands>> = texts.iter().map(|text| near.bands(text.as_bytes())).collect();
-            pairs(|at| bands[at as usize].as_ref(), texts.len() as u32)
+            let bands: Vec<Bands> =
+                texts.iter().map(|text| near.bands(text.as_bytes(), &UsualShingles::default())).collect();
+            pairs(&bands)
         };
         let twins = (0..2000).flat_map(|n| [headline(n), republished(n)]).map(|words| words.join(" "));
         let twins = found(&twins.collect::<Vec<_>>());

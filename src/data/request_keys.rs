@@ -6,7 +6,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::data::groups::{GroupKeys, Prefix};
 use crate::data::json::canonical::CanonicalWriter;
 use crate::data::json::tape::{JsonKind, JsonText, JsonValue, KeyName, Tape};
-use crate::data::near_copies::{Bands, NearCopies};
 use crate::data::normal_form::mask;
 use crate::data::record::{Content, Message, ToolCall, id};
 
@@ -34,8 +33,6 @@ pub(crate) struct RequestKeys {
     pub(crate) request: u128,
     /// Which records it belongs to.
     pub(crate) group: GroupKeys,
-    /// The bands of the first user message, if near-copies are looked for.
-    pub(crate) bands: Option<Bands>,
 }
 
 /// The keys of one message.
@@ -44,44 +41,49 @@ struct MessageKeys {
     exact: u128,
     /// Equal for near-copies.
     masked: u64,
-    bands: Option<Bands>,
 }
 
 impl RequestKeyMaker {
-    /// Makes the keys of a request. `near` looks for near-copies of its first user message.
-    pub(crate) fn of(
-        &mut self,
-        messages: &[Message<'_>],
-        tools: Option<&str>,
-        near: Option<&NearCopies>,
-    ) -> RequestKeys {
+    /// Makes the keys of a request.
+    pub(crate) fn of(&mut self, messages: &[Message<'_>], tools: Option<&str>) -> RequestKeys {
         let mut group = GroupKeys::default();
         self.prefixes.clear();
-        let (mut so_far, mut user_text, mut bands) = (0, None, None);
+        let (mut so_far, mut user_text) = (0, None);
         for (n, message) in messages.iter().enumerate() {
             // The messages before the first question are the same in most logs and begin no conversation.
             if n > 0 && (user_text.is_some() || message.role.as_deref() == Some("assistant")) {
                 self.prefixes.push((so_far as u64, std::mem::replace(&mut group.parent, so_far as u64)));
             }
             let is_user = user_text.is_none() && message.role.as_deref() == Some("user");
-            let near = near.filter(|_| is_user);
-            let keys = if n == 0 { self.first_message(message, near) } else { self.message(message, near) };
+            let keys = if n == 0 { self.first_message(message) } else { self.message(message) };
             so_far = chained(so_far, keys.exact);
             group.whole = chained(group.whole.into(), keys.masked.into()) as u64;
             if is_user {
-                (user_text, bands) = (Some(keys.masked), keys.bands);
+                user_text = Some(keys.masked);
                 group.opening = group.whole;
             }
         }
         group.conversation = so_far as u64;
         group.user_text = user_text.unwrap_or(group.whole);
         let tools = tools.map_or(0, |tools| self.tools(tools));
-        RequestKeys { request: chained(so_far, tools), group, bands }
+        RequestKeys { request: chained(so_far, tools), group }
     }
 
     /// Returns the beginnings of the conversation of the last request, the shortest first.
     pub(crate) fn prefixes(&self) -> &[Prefix] {
         &self.prefixes
+    }
+
+    /// Appends the masked text that near-copies are looked for in: of all messages if `is_whole`, else of the first user
+    /// message.
+    pub(crate) fn add_varying(&mut self, messages: &[Message<'_>], is_whole: bool, out: &mut Vec<u8>) {
+        let is_user = |message: &&Message<'_>| message.role.as_deref() == Some("user");
+        let first = messages.iter().find(is_user).filter(|_| !is_whole).map(std::slice::from_ref);
+        for message in first.unwrap_or(messages) {
+            self.message(message);
+            out.extend_from_slice(&self.masked);
+            out.push(b' ');
+        }
     }
 
     /// Makes the key of the calls of an answer: equal if functions and arguments are the same.
@@ -105,16 +107,16 @@ impl RequestKeyMaker {
     }
 
     /// Reads the first message only if it is not that of the record before.
-    fn first_message(&mut self, message: &Message<'_>, near: Option<&NearCopies>) -> MessageKeys {
+    fn first_message(&mut self, message: &Message<'_>) -> MessageKeys {
         let Message { role: Some(role), content: Content::Text(text), unusual: None, .. } = message else {
-            return self.message(message, near);
+            return self.message(message);
         };
         let (JsonText::Plain(written) | JsonText::Written(written)) = text;
         let (known, keys) = &self.first;
         if known.strip_prefix(role.as_bytes()) == Some(written.as_bytes()) {
             return *keys;
         }
-        let keys = self.message(message, near);
+        let keys = self.message(message);
         self.first.0.clear();
         self.first.0.extend_from_slice(role.as_bytes());
         self.first.0.extend_from_slice(written.as_bytes());
@@ -122,7 +124,7 @@ impl RequestKeyMaker {
         keys
     }
 
-    fn message(&mut self, message: &Message<'_>, near: Option<&NearCopies>) -> MessageKeys {
+    fn message(&mut self, message: &Message<'_>) -> MessageKeys {
         self.exact.clear();
         self.masked.clear();
         self.exact.extend_from_slice(message.role.as_deref().unwrap_or_default().as_bytes());
@@ -140,7 +142,7 @@ impl RequestKeyMaker {
         // The mask leaves nothing of texts without letters. They would all be one group.
         let has_letters = self.masked.iter().any(|byte| *byte != b' ');
         let masked = if has_letters && message.tool_calls.is_empty() { xxh3_64(&self.masked) } else { exact as u64 };
-        MessageKeys { exact, masked, bands: near.and_then(|near| near.bands(&self.masked)) }
+        MessageKeys { exact, masked }
     }
 
     fn add_text(&mut self, text: JsonText<'_>) {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     fn of(messages: &[Message<'_>]) -> RequestKeys {
-        RequestKeyMaker::default().of(messages, None, None)
+        RequestKeyMaker::default().of(messages, None)
     }
 
     #[test]
@@ -226,7 +228,7 @@ mod tests {
             of(&[said("system", "t"), user("up 5%")]),
             of(&[said("system", "s"), user("up 6%")]),
             of(&[said("system", "s"), user("up 5%"), said("assistant", "a"), user("why?")]),
-            RequestKeyMaker::default().of(&[said("system", "s"), user("up 5%")], Some("[1]"), None),
+            RequestKeyMaker::default().of(&[said("system", "s"), user("up 5%")], Some("[1]")),
         ] {
             assert_ne!(asked.request, other.request);
             assert_eq!(asked.group.user_text, other.group.user_text, "near-copies");
@@ -234,7 +236,7 @@ mod tests {
         assert_ne!(of(&[user("ab"), user("c")]).request, of(&[user("a"), user("bc")]).request);
         let mut maker = RequestKeyMaker::default();
         let tools = ["[{\"b\":1,\"a\":2}]", "[ {\"a\":2, \"b\":1} ]", "[{\"a\":2}]"]
-            .map(|tools| maker.of(&[user("u")], Some(tools), None));
+            .map(|tools| maker.of(&[user("u")], Some(tools)));
         assert_eq!(tools[0], tools[1]);
         assert_ne!(tools[0].request, tools[2].request);
     }
@@ -248,7 +250,7 @@ mod tests {
             [said("system", "b"), user("y")],
             [said("developer", "b"), user("y")],
         ] {
-            assert_eq!(maker.of(&messages, None, None), of(&messages));
+            assert_eq!(maker.of(&messages, None), of(&messages));
         }
     }
 
@@ -272,8 +274,7 @@ mod tests {
             user("three"),
         ];
         let mut maker = RequestKeyMaker::default();
-        let all: Vec<GroupKeys> =
-            (0..=turns.len()).map(|length| maker.of(&turns[..length], None, None).group).collect();
+        let all: Vec<GroupKeys> = (0..=turns.len()).map(|length| maker.of(&turns[..length], None).group).collect();
         let prefixes = maker.prefixes();
         let conversation = |length: usize| all[length].conversation;
         let [first, second, third] = [2, 4, 6].map(|length| all[length]);
@@ -283,6 +284,18 @@ mod tests {
         assert_eq!(prefixes[3..], [(third.parent, conversation(4))]);
         assert_eq!((first.user_text, first.opening), (third.user_text, third.opening));
         assert_ne!(first.whole, second.whole);
+    }
+
+    #[test]
+    fn near_copies_are_looked_for_in_the_first_user_message_or_in_all() {
+        let messages = [said("system", "Be brief."), user("Up 5%!"), said("assistant", "Yes"), user("why?")];
+        let text = |messages: &[Message<'_>], is_whole| {
+            let mut out = Vec::new();
+            RequestKeyMaker::default().add_varying(messages, is_whole, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!((text(&messages, false).as_str(), text(&messages, true).as_str()), ("up ", "be brief up yes why "));
+        assert_eq!(text(&messages[..1], false), "be brief ", "without a user message");
     }
 
     #[test]

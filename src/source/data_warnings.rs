@@ -120,7 +120,7 @@ fn large_groups(corpus: &Corpus, inputs: &[&Path]) -> Vec<String> {
         let why = match row.cause {
             GroupCause::UserText => "their first user message is the same but for case, digits and punctuation",
             GroupCause::Messages => "their messages are the same but for case, digits and punctuation",
-            GroupCause::NearCopy => "their first user messages share most of their words, one with the next",
+            GroupCause::NearCopy => "their texts share most of their words, one with the next",
             GroupCause::Conversation => "the messages of one begin those of the next",
         };
         let file = inputs.get(row.origin.input as usize)?.display();

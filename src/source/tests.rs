@@ -50,7 +50,7 @@ fn every_reason_has_a_fixture_that_gives_it() {
         while let Some(block) = blocks.next(Vec::new()).unwrap() {
             intake.absorb(examined(&intake.examiner(), 0, &block, &mut Default::default()));
         }
-        let corpus = intake.finish().unwrap();
+        let corpus = intake.finish().unwrap().grouped(&[]);
         // The first line of each fixture is a good record, which must survive its neighbour.
         assert_eq!((corpus.counts.read, corpus.rows.len()), (2, 1), "{reason}");
         assert_eq!(corpus.counts.rejected.into_iter().collect::<Vec<_>>(), [(reason, 1)]);

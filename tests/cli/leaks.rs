@@ -74,13 +74,18 @@ fn system(text: &str) -> Value {
 }
 
 /// Splits the records, in an order that tells nothing, and checks that no number stands in two datasets.
-fn audit(mut records: Vec<Value>, count: usize) -> Value {
+fn audit(records: Vec<Value>, count: usize) -> Value {
+    audit_with(&[], records, count)
+}
+
+/// The same with other settings.
+fn audit_with(settings: &[&str], mut records: Vec<Value>, count: usize) -> Value {
     records.sort_by_key(|record| record["timestamp"].as_u64().map(|time| time.wrapping_mul(2_654_435_761) % 1_000_003));
     let folder = Folder::new();
     folder.write("logs.jsonl", lines(&records));
     let eval = format!("data_split_config.eval_size={}", records.len() / 3);
-    let output =
-        folder.dfwfd(["--format", "json", "--set", &eval, "split", "--logs", "logs.jsonl", "--out", "o"]).run();
+    let set = settings.iter().copied().chain([eval.as_str()]).flat_map(|setting| ["--set", setting]);
+    let output = folder.dfwfd(set).args(["--format", "json", "split", "--logs", "logs.jsonl", "--out", "o"]).run();
     let data = output.code(0).json()["data"].clone();
     assert_eq!((&data["kept"], &data["duplicates"]), (&json!(records.len()), &json!(0)), "{output}");
     let [eval, train, validation] = numbers(&folder, count);
@@ -169,6 +174,35 @@ fn behind_examples_in_the_messages_the_last_text_is_what_varies() {
         record(number * 10 + turns, Value::from(messages), number)
     };
     audit((0..80).flat_map(|number| (1..=3).map(move |turns| asked(number, turns)).collect::<Vec<_>>()).collect(), 80);
+}
+
+#[test]
+fn near_copies_are_found_wherever_the_text_stands() {
+    // Twelve words of its own, of which the last is another one in the twin.
+    let headline = |number: usize, n: usize| {
+        let at = |at: usize| match at {
+            0 => word(number),
+            at if n == 1 && at == 11 => "changed".to_owned(),
+            at => word(200 + (number * 7919 + at * 104_729) % 3000),
+        };
+        (0..12).map(at).collect::<Vec<_>>().join(" ")
+    };
+    let template =
+        "Read the following headline, decide which event it reports, and answer with one class and nothing else:";
+    let places: [fn(&str, String) -> Value; 5] = [
+        |_, text| json!([user(&text)]),
+        |template, text| json!([user(&format!("{template} {text}"))]),
+        |_, text| json!([system(&text), user("Go")]),
+        |template, text| json!([system(&format!("{template} {text}")), user("Go")]),
+        |template, text| json!([system(template), user("Acme up"), {"role": "assistant", "content": "[[A]]"}, user(&text)]),
+    ];
+    for (n, place) in places.iter().enumerate() {
+        let asked = |number: usize, n: usize| record(number * 10 + n, place(template, headline(number, n)), number);
+        let records = (0..100).flat_map(|number| (0..2).map(move |n| asked(number, n))).collect();
+        let data = audit_with(&["data_split_config.near_duplicate_threshold=0.5"], records, 100);
+        assert!(data["near_copies"]["grouped"].as_u64().unwrap() > 190, "place {n}: {data}");
+        assert!(data["held_back"].as_u64().unwrap() < 10, "place {n}, no group is large: {data}");
+    }
 }
 
 const FUNCTIONS: [&str; 3] = ["find", "check", "trade"];

@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 
 use crate::data::corrections::Corrections;
-use crate::data::entry::{ClassName, Entry, NO_BANDS, Names};
+use crate::data::entry::{ClassName, Entry, Names};
 use crate::data::feedback::{self, RatedRecord};
 use crate::data::forms::{self, Forms};
 use crate::data::groups::Prefix;
 use crate::data::json::tape::{KeyName, Tape};
 use crate::data::label::{self, LabelReader};
-use crate::data::near_copies::{Bands, NearCopies};
 use crate::data::options::{DatasetRequest, Filter, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::record::{self, FieldDefaults, Ids, Record};
@@ -28,7 +27,6 @@ pub(crate) struct Examiner {
     accept_truncated: bool,
     /// Added to the keys of requests. Rows of an earlier eval set are no duplicates of others.
     mark: u128,
-    near: Option<NearCopies>,
     corrections: Corrections,
 }
 
@@ -51,7 +49,6 @@ pub(crate) struct Findings {
     pub(super) workloads: HashMap<String, u64>,
     pub(super) entries: Vec<Entry>,
     pub(super) names: Names,
-    pub(super) bands: Vec<Bands>,
     /// Beginnings of conversations.
     pub(super) prefixes: Vec<Prefix>,
     /// Records that people rated.
@@ -87,7 +84,6 @@ impl Examiner {
             choice: request.workload_type,
             accept_truncated: request.accept_truncated,
             mark: 0,
-            near: request.split.near_duplicate_threshold.map(NearCopies::new),
             corrections: Corrections::default(),
         })
     }
@@ -140,7 +136,7 @@ impl Examiner {
         if record.reply.is_truncated && !self.accept_truncated {
             return Err(Reject::TruncatedAnswer);
         }
-        let keys = scratch.keys.of(&record.messages, record.tools, self.near.as_ref());
+        let keys = scratch.keys.of(&record.messages, record.tools);
         findings.prefixes.extend_from_slice(scratch.keys.prefixes());
         let rating = line.get(FEEDBACK).filter(|_| self.mark == 0).and_then(|given| feedback::rating(given.raw()));
         findings.rated.extend(rating.map(|is_good| RatedRecord {
@@ -169,7 +165,6 @@ impl Examiner {
             origin: at,
             label: ClassName::new(label.map(|label| findings.names.number(label))),
             tool: ClassName::new(tool.map(|name| findings.names.number(name))),
-            bands: keys.bands.map_or(NO_BANDS, |bands| (findings.bands.len() as u32, findings.bands.push(bands)).0),
         }))
     }
 

@@ -1,17 +1,16 @@
-//! From the findings of lines to a corpus: absorbs them in the order of the lines, counts, and at the end decides the
+//! From the findings of lines to records: absorbs them in the order of the lines, counts, and at the end decides the
 //! workload type and drops duplicates. Draws nothing and knows no files.
 
 mod examiner;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::data::corpus::{Corpus, Gathered};
+use crate::data::corpus::{Gathered, Ungrouped};
 use crate::data::corrections::Corrections;
 use crate::data::counts::{LineCounts, TypeCounts};
-use crate::data::entry::{Entry, NO_BANDS, Names};
+use crate::data::entry::{Entry, Names};
 use crate::data::feedback::RatedRecord;
 use crate::data::groups::Prefixes;
-use crate::data::near_copies::Bands;
 use crate::data::options::{DatasetRequest, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::reject::Reject;
@@ -22,7 +21,7 @@ pub(crate) use examiner::{Examiner, ExaminerScratch, Findings};
 /// Distinct workloads that are counted each; further ones are ignored.
 const NAMED_WORKLOADS: usize = 1000;
 
-/// Takes the findings of all lines and ends in a corpus.
+/// Takes the findings of all lines and ends in the records of one workload.
 #[derive(Debug)]
 pub(crate) struct Intake {
     examiner: Examiner,
@@ -32,8 +31,6 @@ pub(crate) struct Intake {
     /// Indexes into `entries`, in the order of [`Intake::ties`].
     tied: Vec<u32>,
     names: Names,
-    /// The bands of texts, by the numbers in the entries.
-    bands: Vec<Bands>,
     /// Beginnings of conversations.
     prefixes: Prefixes,
     /// The input with the eval set of an earlier run.
@@ -56,7 +53,6 @@ impl Intake {
             entries: Vec::new(),
             tied: Vec::new(),
             names: Names::default(),
-            bands: Vec::new(),
             prefixes: Prefixes::default(),
             frozen: None,
             rated: Vec::new(),
@@ -110,15 +106,12 @@ impl Intake {
             self.entries = Vec::new();
         } else {
             let numbers: Vec<u32> = findings.names.list.iter().map(|name| self.names.number(name)).collect();
-            let known_bands = self.bands.len() as u32;
             let renumbered = |name: u32| numbers.get(name as usize).copied().unwrap_or_default();
             self.entries.extend(findings.entries.into_iter().map(|entry| Entry {
                 label: entry.label.renumbered(renumbered),
                 tool: entry.tool.renumbered(renumbered),
-                bands: if entry.bands == NO_BANDS { NO_BANDS } else { known_bands + entry.bands },
                 ..entry
             }));
-            self.bands.extend(findings.bands);
             self.prefixes.extend(findings.prefixes);
         }
         findings.rejected
@@ -153,7 +146,7 @@ impl Intake {
     }
 
     /// Decides the workload type, refuses the records that it cannot use and drops duplicates. Settle the ties before.
-    pub(crate) fn finish(mut self) -> Result<Corpus, Unusable> {
+    pub(crate) fn finish(mut self) -> Result<Ungrouped, Unusable> {
         if self.is_ambiguous() {
             return Err(Unusable::Ambiguous { workloads: self.workloads.into_iter().collect() });
         }
@@ -181,15 +174,14 @@ impl Intake {
         }
         // Texts have no names to be told apart by.
         let names = if workload_type == WorkloadType::Text { &[String::new()][..] } else { &self.names.list };
-        Ok(Corpus::new(Gathered {
+        Ok(Ungrouped::new(Gathered {
             workload,
             workload_type,
             types,
             counts: self.counts,
             entries: self.entries,
             names,
-            bands: &self.bands,
-            prefixes: &self.prefixes.sorted(),
+            prefixes: self.prefixes.sorted(),
             late,
             frozen: self.frozen,
         }))

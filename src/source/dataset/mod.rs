@@ -3,6 +3,7 @@
 
 mod corrections;
 pub(crate) mod examples;
+mod near_copies;
 mod preferences;
 mod read;
 mod reread;
@@ -115,7 +116,7 @@ fn build_from(
     let ids = write::ids(&inputs, &intake.ties())?;
     intake.settle(&ids);
     let (corrected, rated) = (intake.corrected(), intake.take_rated());
-    let corpus = intake.finish()?;
+    let corpus = near_copies::grouped(&inputs, intake.finish()?, request.split.near_duplicate_threshold)?;
     if let Some(rows) = frozen_rows {
         check_frozen(&corpus, rows)?;
     }

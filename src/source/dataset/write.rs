@@ -29,7 +29,7 @@ pub(crate) const VALIDATION: &str = "train/validation/val_data.jsonl";
 pub(crate) const CONFLICTS: &str = "conflicts.jsonl";
 
 /// Rows that one thread renders at once.
-const ROWS_AT_ONCE: usize = 512;
+pub(super) const ROWS_AT_ONCE: usize = 512;
 
 /// Appends the row of a record: one of the two forms of [`RowRenderer`].
 pub(super) type Render = fn(&mut RowRenderer, &[u8], &mut Vec<u8>) -> Result<(), Reject>;
