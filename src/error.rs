@@ -120,7 +120,7 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         return (exit, input.hint());
     }
     if let Some(unclear) = error.downcast_ref::<UnclearTable>() {
-        return (Exit::Usage, Some(unclear.hint().to_owned()));
+        return (Exit::Usage, Some(unclear.hint()));
     }
     if let Some(known) = error.downcast_ref::<ApiError>().and_then(api_exit) {
         return known;

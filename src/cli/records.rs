@@ -55,7 +55,7 @@ pub struct Load {
     #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
     pub input: InputFormat,
     /// Read the export of this tool, whose fields have places of their own [default: log records]
-    #[arg(long, value_enum, value_name = "TOOL")]
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with_all = ["text_column", "label_column", "system", "prompt"])]
     pub from: Option<Exporter>,
     /// Read the files in this encoding, such as latin1 or shift_jis [default: UTF-8, or UTF-16 if so marked]
     #[arg(long, value_name = "NAME", value_parser = encoding)]

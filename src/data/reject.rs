@@ -41,6 +41,7 @@ reasons! {
     MissingWorkload = "missing_workload", "`workload_id` is absent, null or blank, and no default was given.";
     BadWorkload = "bad_workload", "`workload_id` is not a string.";
     BadClient = "bad_client", "`client_id` is neither a string nor null.";
+    NotACall = "not_a_call", "The line of an export is no call of a chat model.";
     NoRequest = "no_request", "`request` is absent, null or neither an object nor a list of messages.";
     NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
     BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
@@ -53,6 +54,7 @@ reasons! {
     FailedAnswer = "failed_answer", "The response is an error, or broke off with one.";
     NoChoices = "no_choices", "`response.choices` is absent, null, empty or not a list.";
     FilteredAnswer = "filtered_answer", "A content filter cut the answer off.";
+    UnknownEnding = "unknown_ending", "The finish reason is none that is known.";
     NoMessage = "no_message", "`response.choices[0].message` is absent, null or not an object.";
     BadContent = "bad_content", "The content of the response is neither a string, a list of text parts nor null.";
     BadToolCalls = "bad_tool_calls", "`tool_calls` of the response is not a list of calls with a function name.";

@@ -126,3 +126,79 @@ fn the_older_function_call_stands_in_both_datasets_as_a_tool_call() {
     let loaded = counts(&folder, &[answered(0, response)], &["load", "logs.jsonl"]);
     assert_eq!((&loaded["added"], &loaded["rejected"]), (&json!(1), &json!({})));
 }
+
+#[test]
+fn finish_reasons_and_errors_of_every_server_are_told_apart() {
+    let folder = Folder::new();
+    let ended = |reason: Value| json!({"choices": [{"finish_reason": reason, "message": {"content": "[[A]]"}}]});
+    let with = |key: &str, value: Value| {
+        let mut response = whole(json!("[[A]]"), "stop");
+        response[key] = value;
+        response
+    };
+    let own = |value: Value| {
+        let mut response = whole(json!("[[A]]"), "stop");
+        response["choices"][0]["error"] = value;
+        response
+    };
+    let begun = chunk(json!({"content": "[[A]]"}), Value::Null);
+    let mut failed = chunk(json!({}), json!("stop"));
+    failed["choices"][0]["error"] = json!({"code": 502});
+    let of_id = |id: &str, finish: Value| {
+        let mut chunk = chunk(json!({"content": "[[A]]"}), finish);
+        chunk["id"] = json!(id);
+        chunk
+    };
+    for (response, reason) in [
+        (ended(json!("insufficient_system_resource")), Some("failed_answer")),
+        (ended(json!("MALFORMED_FUNCTION_CALL")), Some("failed_answer")),
+        (ended(json!("OTHER")), Some("failed_answer")),
+        (ended(json!("network_error")), Some("failed_answer")),
+        (ended(json!("SPII")), Some("filtered_answer")),
+        (ended(json!("sensitive")), Some("filtered_answer")),
+        (ended(json!("refusal")), Some("filtered_answer")),
+        (ended(json!("model_context_window_exceeded")), Some("truncated_answer")),
+        (ended(json!("gave_up")), Some("unknown_ending")),
+        (ended(json!(7)), Some("unknown_ending")),
+        (ended(json!("STOP")), None),
+        (ended(json!("end_turn")), None),
+        (ended(json!("")), None),
+        (ended(Value::Null), None),
+        (with("error", json!(500)), Some("failed_answer")),
+        (with("error", json!(true)), Some("failed_answer")),
+        (with("error", json!(["x"])), Some("failed_answer")),
+        (own(json!(true)), Some("failed_answer")),
+        (with("error", json!(false)), None),
+        (with("error", json!(0)), None),
+        (with("error", json!({})), None),
+        (own(json!("")), None),
+        (json!([begun, failed]), Some("failed_answer")),
+        (json!([chunk(json!({"content": "[[A]]"}), json!(""))]), Some("unfinished_stream")),
+        (json!([of_id("a", Value::Null), of_id("b", json!("stop"))]), Some("mixed_stream")),
+        (json!([of_id("", Value::Null), of_id("b", json!("stop"))]), None),
+        (whole(json!("<Think>[[A]]"), "stop"), Some("no_content")),
+        (whole(json!("[THINK]maybe [[A]]"), "stop"), Some("no_content")),
+        (whole(json!("<thought>[[A]]</thought>"), "stop"), Some("no_content")),
+    ] {
+        folder.write("one.jsonl", lines(&[answered(0, response.clone())]));
+        let output = folder.dfwfd(["--format", "json", "load", "one.jsonl"]).run();
+        let data = output.json()["data"].clone();
+        let wanted = reason.map_or(json!({}), |reason| json!({reason: 1}));
+        assert_eq!(data["rejected"], wanted, "{response}");
+    }
+}
+
+#[test]
+fn a_class_that_is_named_in_a_thought_is_no_label() {
+    let folder = Folder::new();
+    let records: Vec<Value> =
+        ["<Think>[[B]]</Think>[[A]]", "[THINK][[B]][/THINK][[A]]", "<reasoning>[[B]]</reasoning> [[A]]"]
+            .into_iter()
+            .enumerate()
+            .map(|(n, content)| answered(n, whole(json!(content), "stop")))
+            .collect();
+    counts(&folder, &records, &SPLIT);
+    let manifest: Value = serde_json::from_str(&folder.read("o/manifest.json")).unwrap();
+    assert_eq!(manifest["classes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["A"], "{manifest}");
+    assert!(!folder.read("o/train/training/train_data.jsonl").contains("[[B]]"));
+}

@@ -29,10 +29,10 @@ fn stored(folder: &Folder) -> Vec<Value> {
 #[test]
 fn every_export_gives_the_records_that_its_documentation_describes() {
     for (tool, client, refused) in [
-        ("langfuse", "", "no_messages"),
-        ("litellm", "desk-7", "no_choices"),
+        ("langfuse", "", "not_a_call"),
+        ("litellm", "desk-7", "failed_answer"),
         ("helicone", "desk-7", "failed_answer"),
-        ("langsmith", "desk-7", "no_messages"),
+        ("langsmith", "desk-7", "not_a_call"),
         ("openai", "desk-7", "no_messages"),
         ("openai-batch", "desk-7", "failed_answer"),
     ] {
@@ -94,4 +94,46 @@ fn the_files_of_a_batch_are_joined_in_any_order_and_only_together() {
     let data = load(&Folder::new(), &[&asked, &answered, &folder.at("other.jsonl").display().to_string()], &[]);
     let data = data.code(0).json()["data"].clone();
     assert_eq!(data["rejected"], json!({"ambiguous_request": 1, "failed_answer": 1}));
+}
+
+#[test]
+fn an_export_as_a_table_gives_the_same_records_and_is_named_where_it_is_not_asked_for() {
+    let folder = Folder::new();
+    let table = testdata("exports/langfuse.csv").display().to_string();
+    let load = |folder: &Folder, file: &str, flags: &[&str]| {
+        folder.dfwfd(["load", file, "--workload", "w", "--format", "json"]).args(flags).run()
+    };
+    let data = load(&folder, &table, &["--from", "langfuse", "--rejects", "bad.jsonl"]).code(0).json()["data"].clone();
+    let rejected = json!({"not_a_call": 1, "failed_answer": 1, "bad_row": 1});
+    assert_eq!((&data["read"], &data["added"], &data["rejected"]), (&json!(5), &json!(2), &rejected));
+    let lines: Vec<Value> = parse_lines(&folder.read("bad.jsonl")).iter().map(|line| line["line"].clone()).collect();
+    assert_eq!(lines, [json!(6), json!(7), json!(8)], "a cell may hold several lines");
+    let jsonl = Folder::new();
+    self::load(&jsonl, "langfuse", &["--from", "langfuse"]).code(0);
+    assert_eq!(stored(&folder), stored(&jsonl));
+    load(&Folder::new(), &table, &[])
+        .code(2)
+        .says("the columns look like an export of langfuse")
+        .says("--from langfuse");
+    let runs = "id;run_type;start_time;inputs;outputs;error\n\
+        1;llm;2024-05-01;\"{\"\"messages\"\":[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"u\"\"}]}\";\"{\"\"role\"\":\"\"assistant\"\",\"\"content\"\":\"\"a\"\"}\";\n\
+        2;chain;2024-05-01;{};{};\n";
+    for (name, text) in
+        [("runs.csv", runs.to_owned()), ("runs.tsv", runs.replace(';', "\t")), ("runs", runs.to_owned())]
+    {
+        folder.write(name, &text);
+        let data = load(&Folder::new(), &folder.at(name).display().to_string(), &["--from", "langsmith"]);
+        let data = data.code(0).json()["data"].clone();
+        assert_eq!((&data["added"], &data["rejected"]), (&json!(1), &json!({"not_a_call": 1})), "{name}");
+    }
+    load(&folder, "runs.csv", &[]).code(2).says("--from langsmith");
+    load(&folder, "runs.csv", &["--from", "helicone"]).code(2).says("request_created_at");
+    load(&folder, "runs.csv", &["--from", "openai"]).code(2).says("is no table").hints();
+    load(&folder, "runs.csv", &["--from", "langsmith", "--text-column", "inputs"]).code(2).says("--text-column");
+    let fields = ["--set", "logs.fields.request=inputs", "--set", "logs.fields.response=outputs"];
+    let data =
+        load(&Folder::new(), &folder.at("runs.csv").display().to_string(), &fields).code(0).json()["data"].clone();
+    assert_eq!((&data["added"], &data["rejected"]), (&json!(1), &json!({"no_messages": 1})), "through logs.fields");
+    folder.write("texts.csv", "text,label\na,A\n");
+    load(&Folder::new(), &folder.at("texts.csv").display().to_string(), &fields).code(0);
 }

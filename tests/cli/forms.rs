@@ -192,3 +192,68 @@ fn requests_and_responses_without_their_envelope_are_read_through_fields_too() {
     let pair = |text: &str, label: &str| [text.to_owned(), label.to_owned()];
     assert_eq!(stored(&folder), [pair("Acme", "[[A]]"), pair("Borel", "[[B]]")]);
 }
+
+#[test]
+fn a_first_row_that_is_data_is_never_lost_as_a_header() {
+    let folder = Folder::new();
+    let by_number = ["--text-column", "2", "--label-column", "1"];
+    for (name, table, flags) in [
+        ("sentence.csv", "neutral,Acme has no plans to move\nneutral,Borel opens a plant\n", &by_number[..]),
+        ("label.csv", "up,Acme rises\ndown,Borel falls\nup,Corvo rises\n", &by_number),
+        ("case.tsv", "Up\tAcme rises\ndown\tBorel falls\nup\tCorvo rises\n", &by_number),
+        ("number.csv", "1,Acme rises\n0,Borel falls\n", &by_number),
+        ("time.csv", "A,Acme rises,2024-05-01\nB,Borel falls,2024-05-02\n", &by_number),
+        ("one.csv", "up,Acme rises\nup,Corvo rises\n", &["--text-column", "2"]),
+        ("none.csv", "Acme rises today,A\nBorel falls,B\nCorvo rises,A\n", &[]),
+    ] {
+        folder.write(name, table);
+        load(&folder, name, flags).code(2).says("the first row looks like data").says("--no-header").hints();
+        let rows = table.lines().count();
+        let flags = [&by_number[..], &["--no-header"]].concat();
+        assert_eq!(load(&folder, name, &flags).code(0).json()["data"]["read"], rows, "{name}");
+    }
+    folder.write("short.csv", "Acme rises today,A\n");
+    load(&folder, "short.csv", &[]).code(2).says("--no-header").hints();
+    for (name, table, flags) in [
+        ("named.csv", "kind,story\nkind,a story\nother,b\n", &["--text-column", "story", "--label-column", "kind"][..]),
+        ("known.csv", "Event,Headline\nEvent,Acme rises\nOther,Borel falls\n", &by_number),
+        ("numbered.csv", "kind,story\nup,a\ndown,b\n", &by_number),
+    ] {
+        folder.write(name, table);
+        let data = load(&Folder::new(), &folder.at(name).display().to_string(), flags).code(0).json()["data"].clone();
+        assert_eq!(data["added"], 2, "{name}: {data}");
+    }
+}
+
+#[test]
+fn a_header_that_is_repeated_in_another_case_is_no_record() {
+    let folder = Folder::new();
+    for (name, table) in [
+        ("upper.csv", "headline,event\nAcme,Deals\nHEADLINE,EVENT\nBorel,People\n"),
+        ("title.tsv", "headline\tevent\nCorvo\tDeals\nHeadline\t Event \nDelta\tPeople\n"),
+        ("full.csv", "headline,event\nEpoch,Deals\n\u{ff28}eadline,event\nFalco,People\n"),
+    ] {
+        folder.write(name, table);
+        let data = load(&folder, name, &[]).code(0).json()["data"].clone();
+        assert_eq!(
+            (&data["read"], &data["added"], &data["repeated_headers"]),
+            (&json!(2), &json!(2), &json!(1)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_table_that_cannot_be_read_shows_a_terminal_little_of_it_and_nothing_to_obey() {
+    let folder = Folder::new();
+    let cells: Vec<String> = (0..60).map(|n| format!("cell{n}\u{1b}[31m\u{7}\0{}", "x".repeat(4000))).collect();
+    folder.write("odd.csv", cells.join(","));
+    for flags in
+        [&[][..], &["--text-column", "9999"], &["--prompt", "{nothing}", "--text-column", "1", "--label-column", "2"]]
+    {
+        let output = folder.dfwfd(["load", "odd.csv", "--workload", "w"]).args(flags).run();
+        let text = output.code(2).stderr.clone();
+        assert!(text.len() < 1500 && !text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("and 48 more"), "{text:?}");
+    }
+}

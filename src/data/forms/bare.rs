@@ -31,7 +31,7 @@ fn in_envelope(value: &str, key: &str, bare: fn(&str) -> Option<String>) -> Opti
 }
 
 /// Returns the JSON object or list that a text holds. Other values stay as they are.
-fn unpacked(value: &str) -> Cow<'_, str> {
+pub(super) fn unpacked(value: &str) -> Cow<'_, str> {
     let text = value.starts_with('"').then(|| serde_json::from_str::<String>(value).ok()).flatten();
     match text
         .filter(|text| text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(text).is_ok())

@@ -64,7 +64,12 @@ struct Converter {
 /// Returns the JSON of the record that a line holds in some form, or `None` if the line has not this form.
 type RecordOf = fn(&[u8]) -> Option<Result<Vec<u8>, Reject>>;
 
-const CONVERTERS: [Converter; 5] = [
+const CONVERTERS: [Converter; 6] = [
+    Converter {
+        explains: &[Reject::MissingWorkload, Reject::NoRequest],
+        is_for_load: false,
+        record_of: presets::refused,
+    },
     Converter {
         explains: &[Reject::NoRequest, Reject::BadResponse, Reject::NoChoices],
         is_for_load: false,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::data::forms::presets::{Prepared, Preset};
 use crate::data::json::members::Members;
 use crate::data::options::Fields;
 use crate::data::unusable::Unusable;
@@ -12,9 +13,11 @@ use crate::data::unusable::Unusable;
 /// Turns documents into records, and remembers which fields it has met.
 #[derive(Clone, Debug)]
 pub(crate) struct Reshaper {
-    fields: [(&'static str, String, bool); 5],
-    met: [bool; 5],
+    /// Name of each field, its path, and whether a document has to have it. A field may have several paths.
+    fields: Vec<(&'static str, String, bool)>,
+    met: Vec<bool>,
     documents: u64,
+    export: Option<&'static Preset>,
 }
 
 /// The content of a document: fields with their values, and keys that hold no field.
@@ -29,15 +32,33 @@ impl Reshaper {
     pub(crate) fn new(fields: &Fields) -> Reshaper {
         let place =
             |(name, path): (&'static str, Option<&str>)| (name, path.unwrap_or(name).to_owned(), path.is_some());
-        Reshaper { fields: fields.all().map(place), met: [false; 5], documents: 0 }
+        Reshaper::of(fields.all().map(place).into(), None)
+    }
+
+    /// Creates a reshaper for the lines of an exporter.
+    pub(crate) fn of_export(export: &'static Preset) -> Reshaper {
+        let place = |(name, path): (&'static str, &str)| (name, path.to_owned(), true);
+        let mut fields: Vec<_> = export.places().into_iter().map(place).collect();
+        fields.push(("workload_id", "workload_id".to_owned(), false));
+        Reshaper::of(fields, Some(export))
+    }
+
+    fn of(fields: Vec<(&'static str, String, bool)>, export: Option<&'static Preset>) -> Reshaper {
+        Reshaper { met: vec![false; fields.len()], fields, documents: 0, export }
     }
 
     /// Appends the record of a document, on one line and without a line end.
     pub(crate) fn write(&mut self, document: &[u8], out: &mut Vec<u8>) {
+        let prepared = self.export.map(|export| export.prepared(document));
+        let is_call = !matches!(prepared, Some(Prepared::NoCall(_)));
+        let document = match &prepared {
+            Some(Prepared::Call(line) | Prepared::NoCall(line)) => line,
+            Some(Prepared::AsItIs) | None => document,
+        };
         let Some(found) = std::str::from_utf8(document).ok().and_then(|text| self.found(text)) else {
             return out.extend_from_slice(document);
         };
-        self.documents += 1;
+        self.documents += u64::from(is_call);
         let mut before = b'{';
         let mut key = |name: &str, out: &mut Vec<u8>| {
             out.push(before);
@@ -69,8 +90,9 @@ impl Reshaper {
     /// Returns an error for the first mapped field that no document had so far. The client is no such field, because many
     /// records have none.
     pub(crate) fn unmet(&self) -> Option<Unusable> {
-        let mut all = self.fields.iter().zip(self.met).filter(|_| self.documents > 0);
-        let ((field, path, _), _) = all.find(|((name, _, mapped), met)| *mapped && !met && *name != "client_id")?;
+        let is_met = |name| self.fields.iter().zip(&self.met).any(|((other, ..), met)| *other == name && *met);
+        let mut all = self.fields.iter().filter(|_| self.documents > 0);
+        let (field, path, _) = all.find(|(name, _, mapped)| *mapped && *name != "client_id" && !is_met(*name))?;
         Some(Unusable::NoField { field, path: path.clone(), documents: self.documents })
     }
 

@@ -10,12 +10,81 @@ pub(super) const CHOICE: [KeyName; 3] = [KeyName::new("message"), KeyName::new("
 pub(super) const REPLY: [KeyName; 3] =
     [KeyName::new("content"), KeyName::new("tool_calls"), KeyName::new("function_call")];
 
-/// Finish reasons of answers that a limit cut off, as OpenAI, Anthropic and Mistral name them.
-const CUT: [&str; 4] = ["length", "max_tokens", "max_output_tokens", "model_length"];
-/// Finish reasons of answers that a filter withheld, as OpenAI and Google name them.
-const FILTERED: [&str; 5] = ["content_filter", "safety", "recitation", "blocklist", "prohibited_content"];
-/// Finish reasons of answers that broke off, as OpenRouter and vLLM name them.
-const FAILED: [&str; 3] = ["error", "abort", "cancelled"];
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    /// A limit cut it off.
+    Cut,
+    /// A filter withheld it.
+    Filtered,
+    /// It broke off.
+    Failed,
+}
+
+/// Finish reasons that servers are known to give, in lower case. Any other may stand for an answer that broke off.
+const ENDINGS: [(Ending, &[&str]); 4] = [
+    // OpenAI, Anthropic, Text Generation Inference and Cohere. Some servers give an empty one.
+    (
+        Ending::Whole,
+        &[
+            "",
+            "stop",
+            "tool_calls",
+            "tool_call",
+            "tool_use",
+            "function_call",
+            "end_turn",
+            "stop_sequence",
+            "eos",
+            "eos_token",
+            "complete",
+            "completed",
+            "done",
+        ],
+    ),
+    // OpenAI, Anthropic and Mistral.
+    (
+        Ending::Cut,
+        &["length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded", "incomplete"],
+    ),
+    // OpenAI, Google, Anthropic, Amazon, Cohere and Zhipu.
+    (
+        Ending::Filtered,
+        &[
+            "content_filter",
+            "content_filtered",
+            "safety",
+            "image_safety",
+            "recitation",
+            "blocklist",
+            "prohibited_content",
+            "spii",
+            "refusal",
+            "guardrail_intervened",
+            "error_toxic",
+            "sensitive",
+        ],
+    ),
+    // OpenRouter, vLLM, DeepSeek, Zhipu, Cohere and Google.
+    (
+        Ending::Failed,
+        &[
+            "error",
+            "abort",
+            "cancelled",
+            "canceled",
+            "user_cancel",
+            "timeout",
+            "network_error",
+            "insufficient_system_resource",
+            "malformed_function_call",
+            "unexpected_tool_call",
+            "language",
+            "other",
+        ],
+    ),
+];
 
 /// Reads the answer of a response.
 pub(super) fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>, Reject> {
@@ -26,24 +95,23 @@ pub(super) fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>
     let [choices, error] = fields(response, RESPONSE)?;
     let first = choices.and_then(|choices| choices.items().next());
     let [message, finish_reason, own_error] = first.map_or(Ok([None; 3]), |first| fields(first, CHOICE))?;
-    let ended_by = |reasons: &[&str]| {
-        let reason = finish_reason.and_then(|reason| reason.text());
-        reason.is_some_and(|reason| reasons.iter().any(|known| reason.read().eq_ignore_ascii_case(known)))
-    };
-    if error.is_some_and(is_error) || own_error.is_some_and(is_error) || ended_by(&FAILED) {
+    let ending = finish_reason.map_or(Some(Ending::Whole), ending);
+    let has_error = [error, own_error].iter().flatten().any(|error| tells_of_error(error.raw()));
+    if has_error || ending == Some(Ending::Failed) {
         return Err(Reject::FailedAnswer);
     }
     first.ok_or(Reject::NoChoices)?;
-    if ended_by(&FILTERED) {
+    if ending == Some(Ending::Filtered) {
         return Err(Reject::FilteredAnswer);
     }
+    let ending = ending.ok_or(Reject::UnknownEnding)?;
     let message = message.filter(|message| is_kind(message, JsonKind::Object)).ok_or(Reject::NoMessage)?;
     let [content, calls, old_call] = fields(message, REPLY)?;
     let content = optional_text(content, Reject::BadContent)?.filter(holds_answer);
     if old_call.is_some() {
         return Err(Reject::BadFunctionCall);
     }
-    let (tool_calls, is_truncated) = (tool_calls(calls)?, ended_by(&CUT));
+    let (tool_calls, is_truncated) = (tool_calls(calls)?, ending == Ending::Cut);
     match (&content, &tool_calls) {
         (None, Err(Malformed)) => Err(Reject::BadToolCalls),
         (None, Ok(calls)) if calls.is_empty() && is_truncated => Err(Reject::TruncatedAnswer),
@@ -52,11 +120,20 @@ pub(super) fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>
     }
 }
 
-/// Returns true if an `error` member tells of an error. Some loggers write an empty one.
-fn is_error(error: JsonValue<'_, '_>) -> bool {
-    match error.text() {
-        Some(text) => !text.is_blank(),
-        None => error.members().next().is_some(),
+/// Returns how an answer with this finish reason ended. `None` if it cannot be told.
+fn ending(reason: JsonValue<'_, '_>) -> Option<Ending> {
+    let reason = reason.text()?;
+    let reason = reason.read();
+    let is_known = |(_, reasons): &&(_, &[&str])| reasons.iter().any(|known| reason.eq_ignore_ascii_case(known));
+    ENDINGS.iter().find(is_known).map(|(ending, _)| *ending)
+}
+
+/// Returns true if an `error` member, as it is written, tells of an error. Some loggers write an empty one.
+pub(crate) fn tells_of_error(json: &str) -> bool {
+    let inside = ['{', '[', '"'].iter().find_map(|opens| json.strip_prefix(*opens));
+    match inside {
+        Some(inside) => !inside[..inside.len().saturating_sub(1)].trim().is_empty(),
+        None => !matches!(json, "null" | "false" | "0"),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::data::json::canonical::Canonicaliser;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
 use crate::data::timestamp;
+pub(crate) use answer::tells_of_error;
 use answer::{CHOICE, REPLY, RESPONSE, reply};
 pub(crate) use normalise::{Checked, Ids, Normaliser, normalise};
 

@@ -4,7 +4,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::data::forms::table::TableRow;
 use crate::data::forms::{self, Forms};
 use crate::data::origin::Origin;
 use crate::data::record::{Checked, FieldDefaults, Normaliser};
@@ -115,14 +114,6 @@ impl<'a> LoadExaminer<'a> {
         out.clear();
         let place = forms::read(json, Forms::Logged, |json| self.record(json, out))?;
         Ok(FoundRecord { id: place.id, workload: &self.workload, line: out, has_more: place.has_more })
-    }
-
-    /// Examines a row of a table. `out` takes the line of its record.
-    pub(super) fn row<'o>(&'o mut self, row: &TableRow<'_>, out: &'o mut Vec<u8>) -> Result<FoundRecord<'o>, Reject> {
-        out.clear();
-        let json = row.record.as_ref().map_err(|reason| *reason)?;
-        let FoundPlace { id, has_more, .. } = self.record(json, out)?;
-        Ok(FoundRecord { id, workload: &self.workload, line: out, has_more })
     }
 
     fn record(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<FoundPlace, Reject> {

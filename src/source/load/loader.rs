@@ -15,8 +15,7 @@ use crate::data::forms::columns;
 use crate::data::forms::presets::Layout;
 use crate::data::forms::reshape::Reshaper;
 use crate::data::forms::stored_completions;
-use crate::data::forms::table::{Table, TableOptions, TableRow};
-use crate::data::options::Fields;
+use crate::data::forms::table::{Documents, Table, TableError, TableOptions, TableRow};
 use crate::data::redact::Redactor;
 use crate::data::reject::Reject;
 use crate::source::elastic::bulk::InputLine;
@@ -131,17 +130,17 @@ impl<'a> Loader<'a> {
     fn take_json(&mut self, name: &str, content: impl Read) -> Result<()> {
         match &self.request.layout {
             Layout::Fields(fields) if fields.are_own() => self.take_masked(name, content),
-            Layout::Fields(fields) => self.take_documents(name, content, fields),
+            Layout::Fields(fields) => self.take_documents(name, content, Reshaper::new(fields)),
+            Layout::Export(export) => self.take_documents(name, content, Reshaper::of_export(export)),
             Layout::StoredCompletions => self.take_masked(name, Rewritten::new(content, stored_completions::write)),
             Layout::Batches => self.take_batch(name, content),
         }
     }
 
     /// Loads documents of another shape. If none of the first has a field, it stands elsewhere, and nothing is stored.
-    fn take_documents(&mut self, name: &str, mut content: impl Read, fields: &Fields) -> Result<()> {
+    fn take_documents(&mut self, name: &str, mut content: impl Read, mut reshaper: Reshaper) -> Result<()> {
         let mut first = Vec::new();
         content.by_ref().take(FIRST).read_to_end(&mut first).map_err(|error| InputError::of_read(name, error))?;
-        let mut reshaper = Reshaper::new(fields);
         let whole = memchr::memrchr(b'\n', &first).unwrap_or(first.len());
         io::copy(&mut reshaped(&first[..whole], &mut reshaper), &mut io::sink())?;
         if let Some(unmet) = reshaper.unmet() {
@@ -239,22 +238,85 @@ impl<'a> Loader<'a> {
             // Bytes in another encoding are refused row by row.
             bytes = masked.unwrap_or_else(|error| error.into_bytes());
         }
-        let table = Table::read(&bytes, options).map_err(|source| UnclearTable { name: name.to_owned(), source })?;
+        let unclear = |source| UnclearTable { name: name.to_owned(), source };
+        let end = self.reached.bytes + bytes.len() as u64;
+        match self.reshaper_of(&bytes, options).map_err(unclear)? {
+            Some((documents, reshaper)) => self.take_documents_of_table(&documents, reshaper, line)?,
+            None => {
+                let table = Table::read(&bytes, options).map_err(unclear)?;
+                if let Some([text, label]) = table.as_ref().map(Table::taken) {
+                    self.outcome.loaded.columns.push([name.to_owned(), text, label]);
+                }
+                self.take_table_rows(table.iter().flat_map(Table::rows), line)?;
+            }
+        }
+        self.report(end);
+        Ok(())
+    }
+
+    /// Returns a table as documents, with what makes records of them. `None` if its columns hold texts and labels.
+    fn reshaper_of<'t>(
+        &self,
+        bytes: &'t [u8],
+        options: &TableOptions,
+    ) -> Result<Option<(Documents<'t>, Reshaper)>, TableError> {
+        let reshaper = match &self.request.layout {
+            Layout::StoredCompletions => return Err(TableError::NoTables("openai")),
+            Layout::Batches => return Err(TableError::NoTables("openai-batch")),
+            Layout::Export(export) => Reshaper::of_export(export),
+            Layout::Fields(fields) if fields.are_own() => return Ok(None),
+            Layout::Fields(fields) => Reshaper::new(fields),
+        };
+        let documents = Documents::read(bytes, options.delimiter)?;
+        let is_mapped = |documents: &Documents<'_>| match &self.request.layout {
+            Layout::Fields(fields) => documents.has_column_of(fields.path("request")),
+            _ => true,
+        };
+        Ok(documents.filter(is_mapped).map(|documents| (documents, reshaper)))
+    }
+
+    /// Loads the rows of a table as documents. If none of the first has a field, nothing is stored.
+    fn take_documents_of_table(
+        &mut self,
+        documents: &Documents<'_>,
+        mut reshaper: Reshaper,
+        line: fn(&TableRow<'_>, u64) -> u64,
+    ) -> Result<()> {
+        let mut looked = 0;
+        for document in documents.rows().filter_map(|row| row.record.ok()).take_while(|row| {
+            looked += row.len() as u64;
+            looked <= FIRST
+        }) {
+            reshaper.write(&document, &mut Vec::new());
+        }
+        if let Some(unmet) = reshaper.unmet() {
+            return Err(unmet.into());
+        }
+        let mut record = |document: Vec<u8>| {
+            let mut record = Vec::new();
+            reshaper.write(&document, &mut record);
+            record
+        };
+        let rows = documents.rows().map(|row| TableRow { record: row.record.map(&mut record), ..row });
+        self.take_table_rows(rows, line)
+    }
+
+    fn take_table_rows<'t>(
+        &mut self,
+        rows: impl Iterator<Item = TableRow<'t>>,
+        line: fn(&TableRow<'_>, u64) -> u64,
+    ) -> Result<()> {
         let mut examiner = LoadExaminer::new(self.request, self.only_five);
         let mut out = Vec::new();
-        if let Some([text, label]) = table.as_ref().map(Table::taken) {
-            self.outcome.loaded.columns.push([name, text, label].map(str::to_owned));
-        }
         let file = self.outcome.names.len() - 1;
-        for (row, number) in table.iter().flat_map(Table::rows).zip(1..) {
+        for (row, number) in rows.zip(1..) {
             if row.is_header {
                 self.outcome.loaded.repeated_headers += 1;
                 continue;
             }
-            let found = examiner.row(&row, &mut out).map_err(|reason| (reason, row.raw));
-            self.take_line((file, line(&row, number)), found)?;
+            let found = row.record.as_ref().map_err(|reason| *reason).and_then(|json| examiner.json(json, &mut out));
+            self.take_line((file, line(&row, number)), found.map_err(|reason| (reason, row.raw)))?;
         }
-        self.report(self.reached.bytes + bytes.len() as u64);
         Ok(())
     }
 

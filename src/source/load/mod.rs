@@ -72,10 +72,23 @@ pub(crate) struct UnclearTable {
 
 impl UnclearTable {
     /// Returns something to do about it.
-    pub(crate) fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> String {
         match self.source {
-            TableError::NoHeader(_) => "--no-header --text-column 2 --label-column 1 takes the columns by number",
-            _ => "`dfwfd load --help` lists the options for CSV and TSV",
+            TableError::NoHeader(_) => {
+                "--no-header --text-column 2 --label-column 1 takes the columns by number; if the first \
+                 row is a header, name its columns with --text-column NAME --label-column NAME"
+                    .to_owned()
+            }
+            TableError::Unclear { .. } => {
+                "--text-column NAME --label-column NAME takes the columns by name; add --no-header and \
+                 give numbers if the first row is data"
+                    .to_owned()
+            }
+            TableError::Export(tool) => format!(
+                "--from {tool} takes its fields; --text-column NAME --label-column NAME reads it as a table of texts"
+            ),
+            TableError::NoTables(_) => "load the JSON lines that the tool writes, or leave out --from".to_owned(),
+            _ => "`dfwfd load --help` lists the options for CSV and TSV".to_owned(),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::forms::answer_parts;
 use crate::data::json::members::{Members, write_object};
+use crate::data::record::tells_of_error;
 use crate::data::reject::Reject;
 
 /// Returns the JSON of the record with the completion as its response. `None` if `response` is no list of chunks. Other
@@ -58,6 +59,7 @@ struct Choice {
     index: u64,
     delta: Option<Map<String, Value>>,
     finish_reason: Option<Value>,
+    error: Option<Value>,
 }
 
 /// One choice, put together so far.
@@ -79,15 +81,25 @@ struct JoinedCall {
 fn completion(chunks: &[Members<'_>]) -> Option<Result<Vec<u8>, Reject>> {
     let mut joined: BTreeMap<u64, Joined> = BTreeMap::new();
     let mut usage = None;
-    let (mut is_streamed, mut reason) = (false, None);
+    let (mut is_streamed, mut reason, mut id) = (false, None, None);
     for chunk in chunks {
-        if chunk.get("error").is_some_and(|error| !matches!(error.get(), "null" | "\"\"" | "{}" | "false")) {
+        if chunk.get("error").is_some_and(|error| tells_of_error(error.get())) {
             return Some(Err(Reject::FailedAnswer));
+        }
+        // Chunks of two answers. Some servers leave the id of the first chunk empty.
+        let own_id = chunk.get("id").map(RawValue::get).filter(|id| !matches!(*id, "null" | "\"\""));
+        if own_id.is_some_and(|own| *id.get_or_insert(own) != own) {
+            reason = Some(Reject::MixedStream);
         }
         let choices = chunk.get("choices").map_or("null", RawValue::get);
         for choice in serde_json::from_str::<Option<Vec<Choice>>>(choices).ok()?.unwrap_or_default() {
+            if choice.error.is_some_and(|error| tells_of_error(&error.to_string())) {
+                return Some(Err(Reject::FailedAnswer));
+            }
             let so_far = joined.entry(choice.index).or_default();
-            so_far.finish_reason = choice.finish_reason.unwrap_or(so_far.finish_reason.take());
+            // Some servers give an empty one with every chunk but the last.
+            let finish_reason = choice.finish_reason.filter(|reason| *reason != "");
+            so_far.finish_reason = finish_reason.unwrap_or(so_far.finish_reason.take());
             if let Some(delta) = choice.delta {
                 is_streamed = true;
                 reason = reason.or(so_far.add(delta).err());
@@ -157,11 +169,16 @@ impl Joined {
             self.calls.push(JoinedCall { index, call: piece });
             return Ok(());
         };
-        // A piece that names another function, or begins where the arguments have ended, is of a call without an id.
+        // A piece that names another function, or begins where the arguments have ended, is of a call without an id. So may
+        // be one that names the function again, unless the arguments go on.
         let is_other = name_of(&piece).is_some_and(|name| name_of(call).is_some_and(|known| known != name));
         let goes_on = arguments_of(&piece).is_some_and(|more| !more.trim().is_empty());
-        let has_ended = || arguments_of(call).is_some_and(|so_far| serde_json::from_str::<&RawValue>(so_far).is_ok());
-        if is_other || goes_on && has_ended() {
+        let so_far = arguments_of(call).map_or("", str::trim);
+        let has_ended = serde_json::from_str::<&RawValue>(so_far).is_ok();
+        let has_no_id =
+            [call, &piece].iter().all(|call| call.get("id").and_then(Value::as_str).is_none_or(str::is_empty));
+        let begins_anew = has_no_id && name_of(&piece).is_some() && (so_far.is_empty() || has_ended);
+        if is_other || begins_anew || goes_on && has_ended {
             return Err(Reject::MixedStream);
         }
         join(call, piece);

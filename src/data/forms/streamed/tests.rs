@@ -136,6 +136,11 @@ fn a_new_id_or_no_index_is_a_new_call() {
     assert_eq!(calls(&by_id), two(x, y));
     let late_id = [piece(Some(0), None, Some("quote"), "{\"t\""), piece(Some(0), Some("a"), None, ":1}")];
     assert_eq!(calls(&late_id), Ok(vec![x.map(str::to_owned)]));
+    let named_twice = [piece(Some(0), None, Some("quote"), "{\"t\""), piece(Some(0), None, Some("quote"), ":1}")];
+    assert_eq!(calls(&named_twice), Ok(vec![["", "quote", r#"{"t":1}"#].map(str::to_owned)]));
+    let named_with_its_id =
+        [piece(Some(0), Some("a"), Some("quote"), ""), piece(Some(0), Some("a"), Some("quote"), "{}")];
+    assert_eq!(calls(&named_with_its_id), Ok(vec![["a", "quote", "{}"].map(str::to_owned)]));
 }
 
 #[test]
@@ -145,6 +150,9 @@ fn calls_that_cannot_be_told_apart_are_refused() {
         [piece(Some(0), None, Some("quote"), "{\"t\":1}"), piece(Some(0), None, Some("quote"), "{\"t\":2}")],
         [piece(Some(0), Some("a"), Some("quote"), "{}"), piece(Some(0), None, None, "{}")],
         [piece(None, None, None, "{}"), piece(None, None, None, "{}")],
+        [piece(Some(0), None, Some("quote"), ""), piece(Some(0), None, Some("quote"), "")],
+        [piece(Some(0), None, Some("quote"), ""), piece(Some(0), Some(""), Some("quote"), "{}")],
+        [piece(Some(0), Some(""), Some("quote"), "{}"), piece(Some(0), None, Some("quote"), "")],
     ] {
         assert_eq!(calls(&pieces), Err(Reject::MixedStream), "{pieces:?}");
     }

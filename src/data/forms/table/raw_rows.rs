@@ -2,6 +2,8 @@
 
 use memchr::memmem;
 
+use crate::data::reject::Reject;
+
 /// The way in which a table is cut into cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
@@ -42,6 +44,19 @@ pub(super) struct RawRow<'a> {
     pub(super) cells: csv::ByteRecord,
     /// A quote in it is not closed.
     pub(super) broken: bool,
+}
+
+/// One row of a table.
+#[derive(Debug)]
+pub(crate) struct TableRow<'a> {
+    /// Number of the line on which it starts, from 1.
+    pub(crate) line: u64,
+    /// The row as written, without its line end.
+    pub(crate) raw: &'a [u8],
+    /// It repeats the header, as in tables that were put together.
+    pub(crate) is_header: bool,
+    /// The log record as JSON, or the reason that there is none.
+    pub(crate) record: Result<Vec<u8>, Reject>,
 }
 
 /// Reads the rows of a table as written. A quote that is never closed would swallow the rows behind it, so such a row
