@@ -75,9 +75,8 @@ impl<'a> Table<'a> {
         let label_known = label.or_else(|| known(columns, LABEL_COLUMNS, text_known));
         // A number names no column, even if a cell of the first row holds it: that row may be data nevertheless.
         let is_name = |given: &String| number_in(columns, given).is_none() && position(columns, given).is_some();
-        let has_name =
-            |taken: Option<usize>, given: &Option<String>| taken.is_some() && given.as_ref().is_none_or(is_name);
-        let is_named = has_name(text_known, &options.text_column) || has_name(label_known, &options.label_column);
+        let is_named = [&options.text_column, &options.label_column].into_iter().flatten().any(is_name)
+            || [TEXT_COLUMNS, LABEL_COLUMNS].iter().any(|names| known(columns, names, None).is_some());
         if !is_named && header.is_likely_data() {
             return Err(TableError::NoHeader(header.columns));
         }
