@@ -6,12 +6,19 @@ use super::state_dir::named_run;
 use crate::cli;
 use crate::config::plan::Plan;
 use crate::error::{Exit, Fault};
-use crate::run::gates::{Gate, Gates, Minimum};
-use crate::store::Store;
+use crate::run::gates::{Gate, Gates, LATEST, Minimum, is_comparable};
+use crate::store::{RunRow, Store};
 use crate::ui::Ui;
+use crate::vocabulary::RunState;
 
-/// Reads the gates of the command line for a run with this plan.
-pub(super) fn asked(args: &cli::Gates, plan: &Plan, store: &Store, state_dir: &Path) -> anyhow::Result<Gates> {
+/// Reads the gates of the command line for a run with this plan, which is recorded already if it is the `judged` one.
+pub(super) fn asked(
+    args: &cli::Gates,
+    plan: &Plan,
+    judged: Option<&RunRow>,
+    store: &Store,
+    state_dir: &Path,
+) -> anyhow::Result<Gates> {
     let models: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.model_name.as_str()).collect();
     let minimum = |text: &String| {
         let refused = |why| {
@@ -21,8 +28,51 @@ pub(super) fn asked(args: &cli::Gates, plan: &Plan, store: &Store, state_dir: &P
         Minimum::parse(text, &models).map_err(refused)
     };
     let minimums = args.min.iter().map(minimum).collect::<Result<_, _>>()?;
-    let baseline = args.baseline.as_ref().map(|name| named_run(Some(store), name, state_dir)).transpose()?;
-    Ok(Gates { minimums, baseline: baseline.map(|row| row.id) })
+    let baseline = args.baseline.as_deref().map(|name| baseline(name, plan, judged, store, state_dir)).transpose()?;
+    Ok(Gates { minimums, baseline })
+}
+
+/// Finds the run that `--baseline` names. Without a known workload, which run is the latest is decided at the end.
+fn baseline(
+    name: &str,
+    plan: &Plan,
+    judged: Option<&RunRow>,
+    store: &Store,
+    state_dir: &Path,
+) -> anyhow::Result<String> {
+    let workload = judged.and_then(|row| row.workload.as_deref()).or(plan.data.filter.workload.as_deref());
+    let refused = |why: String| {
+        let fault = Fault::new(Exit::Usage, format!("cannot use --baseline {name}: {why}"));
+        anyhow::Error::from(
+            fault.hint("`dfwfd status` lists the runs; without --baseline a run has no earlier one to keep up with"),
+        )
+    };
+    if name == LATEST {
+        let mut rows = store.runs()?;
+        if let Some(at) = judged.and_then(|own| rows.iter().position(|row| row.id == own.id)) {
+            rows.drain(..=at);
+        }
+        let found = rows.into_iter().find(|row| is_comparable(row, workload, plan.rehearse));
+        let none = || {
+            let of = workload.map_or_else(String::new, |workload| format!(" of the workload {workload}"));
+            refused(format!("there is no earlier completed run{of}"))
+        };
+        let found = found.ok_or_else(none)?;
+        return Ok(if workload.is_some() { found.id } else { LATEST.to_owned() });
+    }
+    let row = named_run(Some(store), name, state_dir)?;
+    if judged.is_some_and(|own| own.id == row.id) {
+        return Err(refused("it is the run itself".to_owned()));
+    }
+    match (workload, row.workload.as_deref()) {
+        (Some(own), Some(other)) if own != other => {
+            Err(refused(format!("it is of the workload {other}, and this run of {own}")))
+        }
+        _ if !matches!(row.state, RunState::Completed | RunState::Partial) => {
+            Err(refused(format!("it is {}", row.state.as_str())))
+        }
+        _ => Ok(row.id),
+    }
 }
 
 /// Tells which gates were missed. Returns the exit code of a command that has otherwise done what it should.

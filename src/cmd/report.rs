@@ -23,7 +23,7 @@ pub(super) async fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Resu
         again(Ended { store: &store, row: &row, plan: &plan, state_dir: &state_dir }, ui).await?;
     }
     let mut report = assemble::assemble(&store, &row, &state_dir)?;
-    let asked = gates::asked(&args.gates, &plan, &store, &state_dir)?;
+    let asked = gates::asked(&args.gates, &plan, Some(&row), &store, &state_dir)?;
     let exit = if asked.is_empty() {
         Exit::Done
     } else {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::judge::{self, JudgeModel, JudgeTask};
@@ -86,8 +87,8 @@ pub struct EvaluatedRow {
     pub item: Value,
     /// The text of the model's reply.
     pub output_text: Option<String>,
-    /// The names of the functions that the model called.
-    pub called: Vec<String>,
+    /// The functions that the model called.
+    pub called: Vec<Call>,
     /// The reply was cut off at the largest number of tokens.
     pub cut_off: bool,
     pub prompt_tokens: Option<u64>,
@@ -97,6 +98,30 @@ pub struct EvaluatedRow {
     pub scores: MetricScores,
     /// The reason for a missing score, if the service reports one.
     pub error: Option<String>,
+}
+
+/// A call of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub name: String,
+    /// JSON, as a text.
+    pub arguments: String,
+}
+
+impl Call {
+    /// Reads the calls of a message. Some services send the arguments as an object.
+    pub fn of_message(message: &Value) -> Vec<Call> {
+        let call = |call: &Value| {
+            let name = read_json::text(call, &["function", "name"])?;
+            let arguments = match read_json::at(call, &["function", "arguments"]) {
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+                None => String::new(),
+            };
+            Some(Call { name, arguments })
+        };
+        read_json::list(message, &["tool_calls"]).iter().filter_map(call).collect()
+    }
 }
 
 /// Returns the request that an evaluator sends for a row.
@@ -114,13 +139,12 @@ impl EvaluatedRow {
     /// Returns a row without scores from the model's response, which is null if there is none.
     pub fn of_answer(item: Value, response: &Value) -> EvaluatedRow {
         let choice = read_json::list(response, &["choices"]).first();
-        let calls = choice.map_or(&[][..], |choice| read_json::list(choice, &["message", "tool_calls"]));
         let tokens = |key| read_json::integer(response, &["usage", key]);
         EvaluatedRow {
             task: String::new(),
             item,
             output_text: choice.and_then(|choice| Some(choice.pointer("/message/content")?.as_str()?.to_owned())),
-            called: calls.iter().filter_map(|call| read_json::text(call, &["function", "name"])).collect(),
+            called: choice.map(|choice| Call::of_message(&choice["message"])).unwrap_or_default(),
             cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),

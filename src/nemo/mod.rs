@@ -33,8 +33,8 @@ pub use datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 pub use deployments::{Deployment, NewDeployment};
 pub use embeddings::EmbeddingModel;
 pub use evaluation::{
-    EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation,
-    TOOL_METRIC,
+    Call, EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores,
+    NewEvaluation, TOOL_METRIC,
 };
 pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, MOST_ALIKE, RemoteModel};
 pub use removal::Removal;

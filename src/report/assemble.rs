@@ -6,15 +6,15 @@ use anyhow::Context as _;
 
 use super::cost;
 use super::json::{
-    Candidate, Comparison, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, MeasuredTeacher, Report, SCHEMA,
-    Training, Usage, Verdict,
+    Candidate, CandidateVerdict, Comparison, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, MeasuredTeacher,
+    Report, SCHEMA, Training, Usage, Verdict,
 };
 use crate::config::plan::{Plan, ServicePlace};
 use crate::run::gates::JUDGED;
 use crate::run::outcome::{
-    CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, LatencyFact, MANIFEST, ModelVariant,
-    PLATFORM_VERSION, TEACHER_LATENCY, TrainingFact, UNSENT, WARNINGS, candidate_key, evaluation_key, latency_key,
-    training_key,
+    Advice, CONCLUSION, CandidateFact, ConclusionFact, DRIFT, EvaluationFact, FLOOR, GOLD, LatencyFact, MANIFEST,
+    ModelVariant, PLATFORM_VERSION, TEACHER_LATENCY, TrainingFact, UNSENT, WARNINGS, candidate_key, evaluation_key,
+    latency_key, training_key,
 };
 use crate::run::{gpu_time, liveness};
 use crate::source::dataset::Manifest;
@@ -30,9 +30,13 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     let state = liveness::shown_state(row, state_dir);
     let manifest: Option<Manifest> = store.fact(&row.id, MANIFEST)?;
     let conclusion: Option<ConclusionFact> = store.fact(&row.id, CONCLUSION)?;
-    let verdict =
-        conclusion.as_ref().map(|fact| Verdict { sentence: fact.sentence.clone(), model: fact.model.clone() });
-    let (comparisons, concluded) = conclusion.map(|fact| (fact.comparisons, fact.warnings)).unwrap_or_default();
+    let verdict = conclusion.as_ref().map(|fact| Verdict {
+        sentence: fact.sentence.clone(),
+        model: fact.model.clone(),
+        variant: fact.variant,
+    });
+    let (comparisons, concluded, advice) =
+        conclusion.map(|fact| (fact.comparisons, fact.warnings, fact.candidates)).unwrap_or_default();
     let comparisons = comparisons.into_iter().map(Comparison::from).collect();
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
@@ -43,6 +47,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     let told = cost::teacher(manifest.as_ref(), teacher.as_ref());
     let cost = cost::of_run(&plan.cost, told.as_ref(), gpu_hours);
     enter_costs(&plan, cost.as_ref(), &mut candidates);
+    enter_verdicts(advice, &mut candidates);
     let warnings = warnings(store, row, &plan, manifest.as_ref(), concluded)?;
     let version: Option<PlatformVersion> = store.fact(&row.id, PLATFORM_VERSION)?;
     let is_helix = version.as_ref().is_some_and(|version| version.generation == Generation::Helix);
@@ -94,6 +99,15 @@ fn warnings(
     // An earlier version kept them in both places.
     warnings.extend(concluded.into_iter().filter(|warning| !told.contains(warning)));
     Ok(warnings)
+}
+
+/// Enters the verdict on each candidate.
+fn enter_verdicts(advice: Vec<Advice>, candidates: &mut [Candidate]) {
+    for Advice { model, variant, sentence } in advice {
+        if let Some(one) = candidates.iter_mut().find(|one| one.model == model) {
+            one.verdict = Some(CandidateVerdict { variant, sentence });
+        }
+    }
 }
 
 /// Enters what 1,000 requests to each model cost.
@@ -167,6 +181,7 @@ fn candidate(store: &Store, row: &RunRow, model: &str, run: RunState) -> anyhow:
             icl: evaluation(ModelVariant::Icl)?,
             customized: evaluation(ModelVariant::Customized)?,
         },
+        verdict: None,
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::json::*;
+use crate::run::outcome::ModelVariant;
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::Manifest;
@@ -86,6 +87,7 @@ fn candidate(model: &str, base: u64, customized: u64) -> Candidate {
             icl: None,
             customized: Some(evaluation(customized, false)),
         },
+        verdict: None,
     }
 }
 
@@ -167,6 +169,7 @@ pub(super) fn concluded() -> Report {
         p: Some(0.01),
         verdict: verdict.into(),
         explanation: verdict.into(),
+        detectable: Some(0.07),
     };
     let weak = evaluation(4, true);
     let prices = [(0.012, 0.95), (0.014, 0.94), (0.01, 0.96)];
@@ -188,7 +191,10 @@ pub(super) fn concluded() -> Report {
     let cost = Cost { currency: "USD".into(), teacher_per_1000: Some(0.23), gpu_hours: Some(0.5), run: Some(1.25) };
     report.cost = Some(cost);
     let sentence = "Look at dfwfd/ngram-large first: macro F1 1.000, better than its base.".into();
-    report.verdict = Some(Verdict { sentence, model: Some("dfwfd/ngram-large".into()) });
+    let variant = Some(ModelVariant::Customized);
+    report.verdict = Some(Verdict { sentence, model: Some("dfwfd/ngram-large".into()), variant });
+    let sentence = "Customized: macro F1 0.900, worse than dfwfd/ngram-large.".to_owned();
+    report.candidates[0].verdict = Some(CandidateVerdict { variant: ModelVariant::Customized, sentence });
     report
 }
 

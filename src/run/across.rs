@@ -24,6 +24,12 @@ pub(crate) struct PastModel {
 }
 
 impl PastModel {
+    /// Returns the name for people, such as `meta/llama-3.2-1b-instruct, customized`.
+    pub(crate) fn in_words(&self) -> String {
+        let variant = if self.variant == ModelVariant::Icl { "with examples" } else { self.variant.as_str() };
+        format!("{}, {variant}", self.model)
+    }
+
     /// Returns `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
     pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.model, self.variant.as_str())
@@ -136,8 +142,16 @@ pub(crate) fn compare_all(old: &PastRun<'_>, new: &PastRun<'_>) -> anyhow::Resul
                 (standing.to_string(), format!("{standing}, unpaired: the eval rows differ"))
             }
         };
-        let (p, difference) = (decision.map(|decision| decision.p_adjusted), one.difference);
-        ComparisonFact { a: name.clone(), b: name, metric: metric.to_owned(), difference, p, verdict, explanation }
+        ComparisonFact {
+            a: name.clone(),
+            b: name,
+            metric: metric.to_owned(),
+            difference: one.difference,
+            p: decision.map(|decision| decision.p_adjusted),
+            verdict,
+            explanation,
+            detectable: decision.map(|decision| decision.detectable),
+        }
     });
     Ok(facts.collect())
 }

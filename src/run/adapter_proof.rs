@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use super::context::RunContext;
 use super::event::Step;
 use super::outcome::{EvaluationFact, ModelVariant, ProofFact, evaluation_key, proof_key};
-use super::rows::{self, OutputRow};
+use super::rows;
 use super::signals::Interrupted;
+use super::suspicions::errs_often;
 use super::{base_model, evaluate, names};
 use crate::config::plan::Candidate;
+use crate::data::workload_type::WorkloadType;
 use crate::nemo::{ApiError, EVALUATION_TEMPERATURE, EvaluationKind};
 use crate::source::dataset;
 
@@ -22,9 +24,6 @@ const ROWS: usize = 8;
 
 /// How long an adapter that answers as its base is asked again, unless `limits.adapter` is shorter.
 const LONGEST: Duration = Duration::from_secs(120);
-
-/// Below this share of errors of the base, equal answers are to be expected.
-const FEW_ERRORS: f64 = 0.05;
 
 /// Asks the adapter of a candidate and its base the same rows until an answer differs, unless an earlier process has. What
 /// cannot be asked proves nothing and fails nothing: the evaluation will tell.
@@ -39,15 +38,20 @@ pub(super) async fn prove(run: &RunContext, candidate: &Candidate, adapter: &str
         return Ok(());
     }
     let base = base_model::id(run, candidate).await?;
-    let probes = Probes::read(run, model, evaluate::kind(run)?)?;
-    let limit = if probes.errs { LONGEST.min(names::millis(run.plan.limits.adapter_ms)) } else { Duration::ZERO };
+    let probes = Probes::read(run, evaluate::kind(run)?)?;
+    let limit = LONGEST.min(names::millis(run.plan.limits.adapter_ms));
     let seen_equal = AtomicBool::new(false);
     let what = format!("{adapter} to answer otherwise than its base");
     let looked = run.wait(&what, limit, "adapter", || async {
-        if probes.differ(run, &base, adapter).await? {
+        // Anew at each look: the base may still be being evaluated.
+        let right = right_rows(run, model, probes.kind)?;
+        if probes.differ(run, &base, adapter, &right).await? {
             return Ok(Some(()));
         }
         seen_equal.store(true, Ordering::Relaxed);
+        if !errs_often(&right) {
+            return Ok(Some(()));
+        }
         let detail = "answers as its base, asking again".to_owned();
         run.progress(Some(model), Step::Adapter, None, Some(detail));
         Ok(None)
@@ -59,7 +63,7 @@ pub(super) async fn prove(run: &RunContext, candidate: &Candidate, adapter: &str
             tracing::warn!(error = format!("{error:#}"), "cannot compare {adapter} with its base");
             return Ok(());
         }
-        Err(_) => Some(probes.rows.len() as u64).filter(|_| probes.errs),
+        Err(_) => Some(probes.rows.len().min(ROWS) as u64),
     };
     Ok(run.store.remember(&run.id, &proof_key(model), &ProofFact { same })?)
 }
@@ -67,29 +71,21 @@ pub(super) async fn prove(run: &RunContext, candidate: &Candidate, adapter: &str
 /// The rows that are asked.
 struct Probes {
     kind: EvaluationKind,
-    /// Those that the base got wrong come first.
     rows: Vec<Value>,
-    /// The base is wrong often enough, as far as that is known.
-    errs: bool,
 }
 
 impl Probes {
-    fn read(run: &RunContext, model: &str, kind: EvaluationKind) -> anyhow::Result<Probes> {
+    fn read(run: &RunContext, kind: EvaluationKind) -> anyhow::Result<Probes> {
         let path = run.dir.join(dataset::EVAL);
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        // While the base is still being evaluated, nothing is known of it.
-        let base: Option<EvaluationFact> = run.store.fact(&run.id, &evaluation_key(model, ModelVariant::Base))?;
-        let answers = base.map(|fact| rows::read(&run.dir.join(&fact.file))).transpose()?.unwrap_or_default();
-        let right: Vec<bool> = answers.iter().map(|row| is_right(row, kind)).collect();
-        let (order, errs) = wrong_first(text.lines().count(), &right);
-        let lines: Vec<&str> = text.lines().collect();
-        let rows = order.into_iter().map(|at| serde_json::from_str(lines[at])).collect::<Result<_, _>>()?;
-        Ok(Probes { kind, rows, errs })
+        let rows = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        Ok(Probes { kind, rows: rows.with_context(|| format!("cannot read {}", path.display()))? })
     }
 
-    /// Tells whether any row is answered otherwise. A row that either model refuses tells nothing.
-    async fn differ(&self, run: &RunContext, base: &str, adapter: &str) -> anyhow::Result<bool> {
-        for row in &self.rows {
+    /// Tells whether any of the rows is answered otherwise; those that the base got wrong are asked first. A row that
+    /// either model refuses tells nothing.
+    async fn differ(&self, run: &RunContext, base: &str, adapter: &str, right: &[bool]) -> anyhow::Result<bool> {
+        for row in wrong_first(self.rows.len(), right).into_iter().map(|at| &self.rows[at]) {
             let (base, adapter) = tokio::join!(self.said(run, base, row), self.said(run, adapter, row));
             if base?.zip(adapter?).is_some_and(|(base, adapter)| base != adapter) {
                 return Ok(true);
@@ -108,21 +104,24 @@ impl Probes {
     }
 }
 
-/// Returns the places of the rows to ask, and whether the base errs often enough for its answers to differ from better ones.
-fn wrong_first(rows: usize, right: &[bool]) -> (Vec<usize>, bool) {
+/// Returns which rows the base got right. Empty while it is still being evaluated.
+fn right_rows(run: &RunContext, model: &str, kind: EvaluationKind) -> anyhow::Result<Vec<bool>> {
+    let base: Option<EvaluationFact> = run.store.fact(&run.id, &evaluation_key(model, ModelVariant::Base))?;
+    let answers = base.map(|fact| rows::read(&run.dir.join(&fact.file))).transpose()?.unwrap_or_default();
+    let workload_type = match kind {
+        EvaluationKind::Classification => WorkloadType::Classification,
+        EvaluationKind::ToolCalling => WorkloadType::ToolCalling,
+        EvaluationKind::Text => WorkloadType::Text,
+    };
+    Ok(answers.iter().map(|row| row.is_right(workload_type)).collect())
+}
+
+/// Returns the places of the rows to ask.
+fn wrong_first(rows: usize, right: &[bool]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();
     order.sort_by_key(|at| right.get(*at).copied().unwrap_or(false));
     order.truncate(ROWS);
-    let wrong = right.iter().filter(|right| !**right).count();
-    (order, right.is_empty() || wrong as f64 >= FEW_ERRORS * right.len() as f64)
-}
-
-fn is_right(row: &OutputRow, kind: EvaluationKind) -> bool {
-    match kind {
-        EvaluationKind::Classification => row.predicted.as_ref() == Some(&row.gold),
-        EvaluationKind::ToolCalling => row.call_score() >= 1.0,
-        EvaluationKind::Text => false,
-    }
+    order
 }
 
 /// Returns what an answer says, without the ids that each answer has of its own.
@@ -139,14 +138,14 @@ mod tests {
     #[test]
     fn rows_that_the_base_got_wrong_come_first_and_few_errors_expect_no_difference() {
         let right: Vec<bool> = (0..20).map(|at| at != 3 && at != 17).collect();
-        assert_eq!(wrong_first(20, &right), (vec![3, 17, 0, 1, 2, 4, 5, 6], true));
-        assert_eq!(wrong_first(3, &[]), (vec![0, 1, 2], true), "nothing is known of the base");
+        assert_eq!((wrong_first(20, &right), errs_often(&right)), (vec![3, 17, 0, 1, 2, 4, 5, 6], true));
+        assert_eq!((wrong_first(3, &[]), errs_often(&[])), (vec![0, 1, 2], true), "nothing is known of the base");
         let mut nearly = vec![true; 100];
         nearly[50..54].fill(false);
-        assert_eq!(wrong_first(100, &nearly).0[..5], [50, 51, 52, 53, 0]);
-        assert!(!wrong_first(100, &nearly).1);
+        assert_eq!(wrong_first(100, &nearly)[..5], [50, 51, 52, 53, 0]);
+        assert!(!errs_often(&nearly));
         nearly[54] = false;
-        assert!(wrong_first(100, &nearly).1, "5 %");
+        assert!(errs_often(&nearly), "5 %");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::rows::OutputRow;
 use super::signals::Interrupted;
 use crate::data::label::LabelReader;
 use crate::data::workload_type::WorkloadType;
-use crate::nemo::{EvaluatedRow, TOOL_METRIC};
+use crate::nemo::{Call, EvaluatedRow, TOOL_METRIC};
 use crate::score::verdict::{Standing, decide};
 use crate::source::dataset::{self, Manifest};
 use crate::student::{Adapter, Example, Message, StudentSize, Tool, TrainError, TrainOptions, calls_as_reply, train};
@@ -144,7 +144,7 @@ fn answer(adapter: &Adapter, lessons: &Lessons, row: Value) -> anyhow::Result<Ev
         let gold = calls_of(&row["response"]["choices"][0]["message"]["tool_calls"]);
         answered.scores.insert(TOOL_METRIC.to_owned(), scores_of_calls(&gold, &calls));
         answered.output_text = Some(calls.iter().map(|call| format!("{} {}", call.name, call.arguments)).collect());
-        answered.called = calls.into_iter().map(|call| call.name).collect();
+        answered.called = calls.into_iter().map(|call| Call { name: call.name, arguments: call.arguments }).collect();
     } else {
         let reply = adapter.reply(&messages);
         answered.output_text = Some(lessons.wordings.get(&reply).cloned().unwrap_or(reply));
@@ -187,6 +187,7 @@ pub(super) fn compare(
             p: Some(decision.p_adjusted),
             verdict: decision.standing.to_string(),
             explanation: decision.to_string(),
+            detectable: Some(decision.detectable),
         });
     }
     (facts, warnings)
@@ -216,7 +217,7 @@ mod tests {
                 let (gold, other) = if at.is_multiple_of(2) { ("a", "b") } else { ("b", "a") };
                 let predicted = if at < right { gold } else { other };
                 let (gold, predicted) = (gold.to_owned(), Some(predicted.to_owned()));
-                OutputRow { gold, predicted, reply: None, user: at.to_string(), scores: BTreeMap::new() }
+                OutputRow { gold, predicted, user: at.to_string(), ..OutputRow::default() }
             };
             (0..200).map(row).collect()
         };

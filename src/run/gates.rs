@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::across::{self, Across, PastModel, PastRun};
 use super::outcome::EvaluationFact;
 use crate::score::verdict::LEVEL;
-use crate::store::Store;
+use crate::store::{RunRow, Store};
+use crate::vocabulary::RunState;
 
 /// The key of the gates that were asked for.
 pub(crate) const ASKED: &str = "gates-asked";
 
 /// The key of what became of them.
 pub(crate) const JUDGED: &str = "gates";
+
+/// Names the newest completed run of the same workload before a run.
+pub(crate) const LATEST: &str = "latest";
 
 /// The scores that a gate can name, beside those of a class.
 const SCORES: [&str; 17] = [
@@ -44,7 +48,7 @@ const CLASS_SCORES: [&str; 3] = ["f1", "precision", "recall"];
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gates {
     pub minimums: Vec<Minimum>,
-    /// The id of the earlier run.
+    /// The id of the earlier run, or [`LATEST`] while the workload of the run is not known.
     pub baseline: Option<String>,
 }
 
@@ -131,7 +135,7 @@ impl Minimum {
             .filter_map(|last| Some((self.of(&last.fact)?, last)));
         let best = scores.reduce(|best, next| if next.0 > best.0 { next } else { best });
         let explanation = match best {
-            Some((score, last)) => format!("{} has {score:.3}", last.name()),
+            Some((score, last)) => format!("{} has {score:.3}", last.in_words()),
             None => match &self.class {
                 Some(class) => format!("no row of the eval set has the class {class}"),
                 None => "no candidate has this score".to_owned(),
@@ -150,16 +154,43 @@ pub(crate) fn judge(store: &Store, run: &str, state_dir: &Path, gates: &Gates) -
     let last: Vec<&PastModel> = this.last().collect();
     let mut judged: Vec<Gate> = gates.minimums.iter().map(|minimum| minimum.judged(&last)).collect();
     if let Some(baseline) = &gates.baseline {
+        let baseline = match baseline.as_str() {
+            LATEST => latest_before(store, run)?.map_or_else(|| LATEST.to_owned(), |row| row.id),
+            id => id.to_owned(),
+        };
         // A baseline that cannot be read is a gate that is missed, not a run that fails.
-        let compared = PastRun::read(store, baseline, state_dir).and_then(|earlier| against(&this, &earlier));
+        let compared = if baseline == LATEST {
+            Err(anyhow!("there is no earlier completed run of the workload"))
+        } else {
+            PastRun::read(store, &baseline, state_dir).and_then(|earlier| against(&this, &earlier))
+        };
         let (met, explanation) = compared.unwrap_or_else(|error| (false, format!("{error:#}")));
         judged.push(Gate { gate: format!("baseline {baseline}"), met, explanation });
     }
     Ok(judged)
 }
 
+/// Finds the newest completed run of the workload of a run before it.
+fn latest_before(store: &Store, run: &str) -> anyhow::Result<Option<RunRow>> {
+    let mut rows = store.runs()?.into_iter().skip_while(|row| row.id != run);
+    let Some(own) = rows.next() else { return Ok(None) };
+    Ok(rows.find(|row| is_comparable(row, own.workload.as_deref(), own.rehearsal)))
+}
+
+/// Tells whether a run can be the latest one that another run is compared with: of its workload, if that is known.
+pub(crate) fn is_comparable(row: &RunRow, workload: Option<&str>, rehearsal: bool) -> bool {
+    let alike = workload.is_none() || row.workload.as_deref() == workload;
+    row.state == RunState::Completed && alike && row.rehearsal == rehearsal
+}
+
 /// Compares the best model of a run with the best of an earlier one.
 fn against(this: &PastRun<'_>, earlier: &PastRun<'_>) -> anyhow::Result<(bool, String)> {
+    let workload = |run: &PastRun<'_>| run.manifest.as_ref().map(|manifest| manifest.workload.clone());
+    if let (Some(own), Some(other)) = (workload(this), workload(earlier))
+        && own != other
+    {
+        bail!("it is of the workload {other}, and this run of {own}");
+    }
     let metric = across::metric(this)?;
     let (new, new_score) = best(this, metric).with_context(|| format!("this run has no {metric}"))?;
     let (old, old_score) = best(earlier, metric).with_context(|| format!("the earlier run has no {metric}"))?;
@@ -169,7 +200,7 @@ fn against(this: &PastRun<'_>, earlier: &PastRun<'_>) -> anyhow::Result<(bool, S
     let worse = significant && difference.high.is_some_and(|high| high < 0.0);
     let ends = difference.low.zip(difference.high);
     let ends = ends.map_or_else(String::new, |(low, high)| format!(" ({low:+.3} to {high:+.3})"));
-    let (new, old) = (format!("{} {new_score:.3}", new.name()), format!("{} {old_score:.3}", old.name()));
+    let (new, old) = (format!("{} {new_score:.3}", new.in_words()), format!("{} {old_score:.3}", old.in_words()));
     Ok((!worse, format!("{new} against {old}: {:+.3}{ends}, {how}", difference.value)))
 }
 

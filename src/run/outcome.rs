@@ -245,6 +245,9 @@ pub(crate) struct ComparisonFact {
     pub verdict: String,
     /// The verdict with the rows that it lacks.
     pub explanation: String,
+    /// The smallest true difference that the rows show with a power of 80 %. `None`: not paired, or of an earlier version.
+    #[serde(default)]
+    pub detectable: Option<f64>,
 }
 
 /// The conclusions from the evaluations of a run.
@@ -254,7 +257,22 @@ pub(crate) struct ConclusionFact {
     pub sentence: String,
     /// The model to look at.
     pub model: Option<String>,
+    /// The form in which to look at it. `None` with no model, or from an earlier version.
+    #[serde(default)]
+    pub variant: Option<ModelVariant>,
+    /// On each candidate that was evaluated.
+    #[serde(default)]
+    pub candidates: Vec<Advice>,
     pub warnings: Vec<String>,
+}
+
+/// The verdict on one candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Advice {
+    pub model: String,
+    /// The evaluation that the sentence is about.
+    pub variant: ModelVariant,
+    pub sentence: String,
 }
 
 /// Tells how a run differs from an earlier one.

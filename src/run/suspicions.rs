@@ -8,6 +8,9 @@ const MANY_UNREADABLE: f64 = 0.1;
 /// How many times its first value a loss has to end at to have risen far above its start.
 const FAR: f64 = 1.5;
 
+/// Below this share of errors of the base, equal answers are to be expected.
+const FEW_ERRORS: f64 = 0.05;
+
 /// The longest part of a reply that is quoted.
 const QUOTED_CHARS: usize = 80;
 
@@ -28,6 +31,12 @@ pub(super) fn of_training(loss: &[LossPoint], steps: Option<u64>) -> Option<Stri
         }
         _ => None,
     }
+}
+
+/// Tells whether a base errs often enough for its answers to differ from better ones. Of a base without rows nothing is known.
+pub(super) fn errs_often(right: &[bool]) -> bool {
+    let wrong = right.iter().filter(|right| !**right).count();
+    right.is_empty() || wrong as f64 >= FEW_ERRORS * right.len() as f64
 }
 
 /// Returns what is suspicious about the replies of a customized model beside those of its base.

@@ -34,3 +34,4 @@ mod shapes;
 mod shipped;
 mod split;
 mod unattended;
+mod verdict;

@@ -97,10 +97,11 @@ fn a_recorded_run_is_judged_by_gates_and_each_is_a_test_case() {
     }
     gate("macro-f1=0.5".into()).code(2).says("allowed: accuracy").hints();
     gate("gpt-4:macro_f1=0.5".into()).code(2).says(SMALL);
-    // A run is never worse than itself.
-    let same = folder.dfwfd(["report", "--format", "json", "--baseline", "latest"]).run().code(0).json();
-    assert_eq!(same["gates"][0]["met"], true);
-    assert!(same["gates"][0]["explanation"].as_str().unwrap().contains("paired"), "{}", same["gates"]);
+    // A run is no baseline of itself.
+    let only = folder.dfwfd(["report", "--format", "json", "--baseline", "latest"]).run();
+    only.code(2).says("there is no earlier completed run of the workload news_classifier").hints();
+    let own = folder.dfwfd(["report", "--baseline", report["run"].as_str().unwrap()]).run();
+    own.code(2).says("it is the run itself").hints();
 }
 
 #[test]
@@ -123,7 +124,38 @@ fn a_run_that_misses_a_gate_ends_with_five_and_one_that_meets_them_with_zero() {
     // Other eval rows: the scores are taken as independent.
     let other = ["--set", "data_split_config.random_seed=7", "--baseline", "latest"];
     let other = run(&other).code(0).json();
+    assert_eq!(other["gates"][0]["gate"], format!("baseline {}", next["run"].as_str().unwrap()));
     assert!(other["gates"][0]["explanation"].as_str().unwrap().contains("unpaired"), "{}", other["gates"]);
+}
+
+#[test]
+fn the_latest_baseline_is_a_completed_run_of_the_workload() {
+    let folder = Folder::with_config(FLYWHEEL);
+    for workload in ["w", "v"] {
+        folder.write(&format!("{workload}.jsonl"), log(workload, 120));
+    }
+    let run = |workload: &str, extra: &[&str]| {
+        let logs = format!("{workload}.jsonl");
+        folder.dfwfd(["run", "--format", "json", "--logs", &logs]).args(extra).run()
+    };
+    run("w", &["--baseline", "latest"]).code(2).says("there is no earlier completed run").hints();
+    let id = |report: &Value| report["run"].as_str().unwrap().to_owned();
+    let first = id(&run("w", &[]).code(0).json());
+    // One of another workload, and one that fails, come between.
+    let other = run("v", &["--baseline", "latest"]).code(5).json();
+    assert!(other["gates"][0]["explanation"].as_str().unwrap().contains("no earlier completed run"), "{other}");
+    run("w", &["--set", "data_split_config.min_total_records=5000"]).code(6);
+    let gates = |output: &Value| output["gates"][0]["gate"].clone();
+    let wanted = json!(format!("baseline {first}"));
+    let third = run("w", &["--baseline", "latest"]).code(0).json();
+    assert_eq!(gates(&third), wanted, "the workload is found in the log");
+    let told = run("w", &["--workload", "w", "--baseline", &id(&other)]);
+    told.code(2).says("it is of the workload v, and this run of w").hints();
+    let untold = run("w", &["--baseline", &id(&other)]).code(5).json();
+    assert!(untold["gates"][0]["explanation"].as_str().unwrap().contains("of the workload v"), "{untold}");
+    let again = folder.dfwfd(["report", "latest", "--format", "json", "--baseline", "latest"]).run();
+    assert_eq!(gates(&again.code(0).json()), json!(format!("baseline {}", id(&third))));
+    folder.dfwfd(["report", &first, "--baseline", "latest"]).run().code(2).says("no earlier completed run");
 }
 
 #[test]
@@ -138,7 +170,10 @@ fn a_run_that_became_worse_misses_its_baseline() {
     let worse = run(&untrained);
     let worse = worse.code(5).says(&format!("gate missed: baseline {}", good["run"].as_str().unwrap())).json();
     let explanation = worse["gates"][0]["explanation"].as_str().unwrap();
-    assert!(explanation.contains("paired on the same rows") && explanation.contains(":icl"), "{explanation}");
+    assert!(
+        explanation.contains("paired on the same rows") && explanation.contains(", with examples "),
+        "{explanation}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::control::{Home, Platform, scores};
 use super::faults::{count, failing, struck};
+use crate::harness::parse_lines;
 
 const CHAT: &str = "POST /nim/v1/chat/completions";
 
@@ -119,6 +120,30 @@ fn an_adapter_that_answers_as_its_base_is_asked_again_before_its_evaluation() {
     let (found, none, asked) = run(&["base-adapter=10replies"]);
     assert_eq!((found, none), (wanted, Vec::new()), "it is evaluated once it is loaded");
     assert!(asked >= 20, "{asked}");
+}
+
+#[test]
+fn an_adapter_beside_a_base_that_errs_on_nothing_is_not_waited_for() {
+    let home = Home::new(1, "8");
+    let logs = home.folder().join("logs.jsonl");
+    let named = |line: Value| {
+        let mut line = line;
+        let reply = line["response"]["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+        let messages = line["request"]["messages"].as_array_mut().unwrap();
+        let asked = messages.iter_mut().find(|message| message["role"] == "user").unwrap();
+        // The base finds the name of the class in the text.
+        let text = format!("{reply} {}", asked["content"].as_str().unwrap());
+        asked["content"] = Value::from(text.replace(['[', ']'], ""));
+        line
+    };
+    let lines: Vec<Value> = parse_lines(&std::fs::read_to_string(&logs).unwrap()).into_iter().map(named).collect();
+    std::fs::write(&logs, crate::harness::lines(&lines)).unwrap();
+    let text = std::fs::read_to_string(&home.config).unwrap();
+    std::fs::write(&home.config, text.replace("settle: 0s", "settle: 0s\n  adapter: 1s")).unwrap();
+    let platform = failing(&["base-adapter=release"]);
+    let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
+    assert_eq!(scores(&report)[0]["base"]["accuracy"]["value"], 1.0);
+    assert_eq!(of_adapter(&report), Vec::<String>::new());
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
             }
         }
     }
-    let asked = gates::asked(&args.gates, &locked.plan, &locked.store, &locked.state_dir)?;
+    let asked = gates::asked(&args.gates, &locked.plan, locked.resumed.as_ref(), &locked.store, &locked.state_dir)?;
     let id = &locked.id;
     cleanup::before_a_run(&locked.store, &locked.state_dir, Some(id), ui).await?;
     let keys = platform_check::service_keys(&locked.plan, global)?;

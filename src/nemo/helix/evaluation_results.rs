@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::evaluation_jobs::MAX_TOKENS;
 use super::{Helix, PLATFORM, eval_rows, names, path};
-use crate::nemo::evaluation::{EvaluatedRow, EvaluationScores, MetricScores, TOOL_METRIC};
+use crate::nemo::evaluation::{Call, EvaluatedRow, EvaluationScores, MetricScores, TOOL_METRIC};
 use crate::nemo::judge::JUDGE_METRIC;
 use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, RequestBody, read_json};
 
@@ -39,8 +39,6 @@ fn read_scores(value: &Value) -> EvaluationScores {
 
 fn read_row(row: &Value) -> EvaluatedRow {
     let choice = read_json::list(row, &["sample", "response", "choices"]).first();
-    let message = |key| choice.and_then(|choice| choice.get("message")?.get(key));
-    let calls = message("tool_calls").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let tokens = |key| read_json::integer(row, &["sample", "response", "usage", key]);
     let scores = read_json::entries(row, &["metrics"]).map(|(metric, outputs)| {
         let outputs = outputs.as_array().into_iter().flatten();
@@ -51,7 +49,7 @@ fn read_row(row: &Value) -> EvaluatedRow {
     EvaluatedRow {
         task: TASK.to_owned(),
         output_text: read_json::at(row, &["sample", "output_text"]).and_then(Value::as_str).map(str::to_owned),
-        called: calls.iter().filter_map(|call| read_json::text(call, &["function", "name"])).collect(),
+        called: choice.map(|choice| Call::of_message(&choice["message"])).unwrap_or_default(),
         cut_off: choice.and_then(|choice| read_json::text(choice, &["finish_reason"])).as_deref() == Some("length"),
         prompt_tokens: tokens("prompt_tokens"),
         completion_tokens: tokens("completion_tokens"),

@@ -75,8 +75,7 @@ impl Extras {
 fn wrong_rows(store: &Store, report: &Report, state_dir: &Path) -> anyhow::Result<Vec<EvaluatedRows>> {
     let workload = report.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type);
     let is_wrong = |row: &OutputRow| match workload {
-        WorkloadType::ToolCalling => row.call_score() < 1.0,
-        WorkloadType::Classification => row.predicted.as_deref() != Some(row.gold.as_str()),
+        WorkloadType::ToolCalling | WorkloadType::Classification => !row.is_right(workload),
         WorkloadType::Text => row.text_score(report.judge.is_some()).is_some_and(|alike| alike < HALF_ALIKE),
     };
     let mut found = Vec::new();
@@ -100,8 +99,8 @@ fn wrong_rows(store: &Store, report: &Report, state_dir: &Path) -> anyhow::Resul
 
 impl From<OutputRow> for WrongRow {
     fn from(row: OutputRow) -> WrongRow {
-        let reply = row.reply.or(row.predicted).unwrap_or_default();
-        WrongRow { text: last_message(&row.user), gold: row.gold, reply }
+        let reply = row.said().unwrap_or_default().into_owned();
+        WrongRow { text: last_message(&row.user), gold: row.wanted().into_owned(), reply }
     }
 }
 

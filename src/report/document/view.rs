@@ -73,6 +73,7 @@ struct GateLine {
 struct Model {
     name: String,
     bars: Vec<IntervalBar>,
+    verdict: Option<String>,
     note: Option<String>,
 }
 
@@ -223,7 +224,7 @@ fn interval_bar(which: &'static str, evaluation: &Evaluation, metric: &str) -> O
 /// Shows the floor as the last of the models.
 fn floor(report: &Report, metric: &str) -> Option<Model> {
     let bars = interval_bar("floor", report.floor.as_ref()?, metric).into_iter().collect();
-    Some(Model { name: "Floor".to_owned(), bars, note: None })
+    Some(Model { name: "Floor".to_owned(), bars, verdict: None, note: None })
 }
 
 fn model(candidate: &Candidate, metric: &str) -> Model {
@@ -239,6 +240,7 @@ fn model(candidate: &Candidate, metric: &str) -> Model {
     Model {
         name: shown(&candidate.model),
         bars: candidate.evaluations.all().into_iter().filter_map(bar).collect(),
+        verdict: candidate.verdict.as_ref().map(|verdict| shown(&verdict.sentence)),
         note,
     }
 }

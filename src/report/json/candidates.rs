@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::report::text::counted;
-use crate::run::outcome::LoadStep;
+use crate::run::outcome::{LoadStep, ModelVariant};
 use crate::score::Estimate;
 use crate::score::classification::{ClassScore, Confusion};
 use crate::vocabulary::{CandidateState, Failure, LossPoint, RowsFrom};
@@ -22,6 +22,17 @@ pub(crate) struct Candidate {
     pub seconds: Option<f64>,
     pub training: Option<Training>,
     pub evaluations: Evaluations,
+    /// `None` without an evaluation, and before the end of the run.
+    #[serde(default)]
+    pub verdict: Option<CandidateVerdict>,
+}
+
+/// The verdict on one candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CandidateVerdict {
+    /// The evaluation that the sentence is about.
+    pub variant: ModelVariant,
+    pub sentence: String,
 }
 
 impl Candidate {

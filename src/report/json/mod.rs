@@ -7,7 +7,7 @@ mod doctor;
 mod failure;
 mod run;
 
-pub(crate) use candidates::{Candidate, Evaluation, Evaluations, Training, Usage};
+pub(crate) use candidates::{Candidate, CandidateVerdict, Evaluation, Evaluations, Training, Usage};
 pub(crate) use commands::{
     CleanupReport, LoadCounts, LoadReport, LogList, LogRow, OrphanRow, RunList, RunSummary, SplitReport,
 };

@@ -7,7 +7,7 @@ use super::failure::ErrorObject;
 use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
 use crate::run::gates::Gate;
-use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact, LoadStep};
+use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact, LoadStep, ModelVariant};
 use crate::score::Estimate;
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, ResourceKind, ResourceState};
@@ -124,12 +124,15 @@ pub(crate) struct Comparison {
     /// The verdict, and the rows needed where it cannot tell.
     #[serde(default)]
     pub explanation: String,
+    /// The smallest true difference that these rows show in four of five eval sets. `None` if they are of two runs.
+    #[serde(default)]
+    pub detectable: Option<f64>,
 }
 
 impl From<ComparisonFact> for Comparison {
     fn from(fact: ComparisonFact) -> Comparison {
-        let ComparisonFact { a, b, metric, difference, p, verdict, explanation } = fact;
-        Comparison { a, b, metric, difference, p, verdict, explanation }
+        let ComparisonFact { a, b, metric, difference, p, verdict, explanation, detectable } = fact;
+        Comparison { a, b, metric, difference, p, verdict, explanation, detectable }
     }
 }
 
@@ -138,6 +141,9 @@ impl From<ComparisonFact> for Comparison {
 pub(crate) struct Verdict {
     pub sentence: String,
     pub model: Option<String>,
+    /// The form in which to look at it.
+    #[serde(default)]
+    pub variant: Option<ModelVariant>,
 }
 
 /// A resource on the platform.

@@ -80,8 +80,9 @@ fn all_samples() -> Vec<Report> {
     let (a, b, metric, verdict) = ("a".into(), "b".into(), "macro_f1".into(), "better".into());
     let mut full = samples::completed();
     let explanation = "better".into();
-    full.comparisons = vec![Comparison { a, b, metric, difference: estimate, p: Some(0.01), verdict, explanation }];
-    full.verdict = Some(Verdict { sentence: "b is better".into(), model: Some("b".into()) });
+    full.comparisons =
+        vec![Comparison { a, b, metric, difference: estimate, p: Some(0.01), verdict, explanation, detectable: None }];
+    full.verdict = Some(Verdict { sentence: "b is better".into(), model: Some("b".into()), variant: None });
     full.candidates[0].evaluations.base.as_mut().unwrap().usage = Some(Usage::default());
     full.candidates[0].evaluations.icl = full.candidates[0].evaluations.base.clone();
     let gate = Gate { gate: "macro_f1=0.9".into(), met: false, explanation: "b has 0.8".into() };

@@ -6,8 +6,15 @@ use crate::report::layout::{Grid, Page, Side, wrap};
 use crate::report::metrics::evaluated_label;
 use crate::report::text::Tone;
 
-/// Every pair of models that was compared.
+/// Every pair of models that was compared, and the verdict on each candidate.
 pub(super) fn section(page: &mut Page, report: &Report) {
+    let verdicts: Vec<_> = report.candidates.iter().filter_map(|one| Some((one, one.verdict.as_ref()?))).collect();
+    if !verdicts.is_empty() {
+        page.title(&format!("{}The candidates", mark(report)));
+        for (candidate, verdict) in verdicts {
+            page.plain(&format!("{}: ", candidate.model), &verdict.sentence);
+        }
+    }
     if !report.comparisons.is_empty() {
         page.title(&format!("{}Comparisons on the same rows", mark(report)));
         rows(page, &report.comparisons);
@@ -40,7 +47,9 @@ pub(in crate::report) fn rows(page: &mut Page, comparisons: &[Comparison]) {
     page.grid(&grid);
     for one in comparisons.iter().filter(|one| one.explanation != one.verdict) {
         let (b, a) = (evaluated_label(&one.b), evaluated_label(&one.a));
-        page.tone(Tone::Faint, "", &format!("{b} against {a}: {}", one.explanation));
+        let shows = |least: f64| format!("; these rows show a difference of {least:.3} or more");
+        let detectable = one.detectable.filter(|_| one.verdict == "cannot tell").map(shows).unwrap_or_default();
+        page.tone(Tone::Faint, "", &format!("{b} against {a}: {}{detectable}", one.explanation));
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::data::label::{self, LabelReader};
 use crate::data::workload_type::WorkloadType;
-use crate::nemo::EvaluatedRow;
+use crate::nemo::{Call, EvaluatedRow};
 use crate::source::dataset::Manifest;
 
 /// The replies in the order of the eval set. `None`: the evaluator returned no row.
@@ -30,6 +30,8 @@ pub(super) struct EvalRow {
     request: String,
     /// The texts of the user, for people.
     pub(super) user: String,
+    /// The logged calls.
+    pub(super) calls: Vec<Call>,
     /// An index into the labels.
     pub(super) label: usize,
 }
@@ -50,7 +52,8 @@ impl EvalSet {
             let label = set
                 .label_of(&row)
                 .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
-            set.rows.push(EvalRow { request: request(&row), user: user(&row), label });
+            let calls = row.pointer("/response/choices/0/message").map(Call::of_message).unwrap_or_default();
+            set.rows.push(EvalRow { request: request(&row), user: user(&row), calls, label });
         }
         Ok(set)
     }

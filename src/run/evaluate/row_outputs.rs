@@ -8,14 +8,20 @@ use serde::Serialize;
 
 use super::eval_set::{EvalSet, Replies};
 use crate::data::workload_type::WorkloadType;
+use crate::nemo::Call;
 
 /// One line of the file.
 #[derive(Serialize)]
 struct RowOutput<'a> {
     row: usize,
     gold: &'a str,
+    /// The logged calls.
+    #[serde(skip_serializing_if = "<[Call]>::is_empty")]
+    gold_calls: &'a [Call],
     predicted: Option<&'a str>,
     reply: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Call]>::is_empty")]
+    calls: &'a [Call],
     user: &'a str,
     scores: BTreeMap<&'a str, &'a BTreeMap<String, f64>>,
 }
@@ -26,9 +32,10 @@ pub(super) fn write(path: &Path, set: &EvalSet, replies: &Replies<'_>) -> anyhow
     let mut text = String::new();
     for (index, (row, reply)) in set.rows.iter().zip(replies).enumerate() {
         let output = reply.and_then(|row| row.output_text.as_deref());
+        let calls = reply.map_or(&[][..], |row| &row.called);
         let predicted = match set.workload_type {
             WorkloadType::Text => None,
-            WorkloadType::ToolCalling => reply.and_then(|row| row.called.first()).map(String::as_str),
+            WorkloadType::ToolCalling => calls.first().map(|call| call.name.as_str()),
             WorkloadType::Classification => output.and_then(|text| match set.reader.strict(text, &set.labels) {
                 Some(label) => Some(set.labels[label].as_str()),
                 None => set.reader.read(text),
@@ -37,8 +44,11 @@ pub(super) fn write(path: &Path, set: &EvalSet, replies: &Replies<'_>) -> anyhow
         let line = RowOutput {
             row: index,
             gold: &set.labels[row.label],
+            gold_calls: &row.calls,
             predicted,
-            reply: output,
+            // Evaluators note an empty text beside a call.
+            reply: output.filter(|text| calls.is_empty() || !text.trim().is_empty()),
+            calls,
             user: &row.user,
             scores: reply
                 .map(|row| row.scores.iter().map(|(name, scores)| (name.as_str(), scores)).collect())

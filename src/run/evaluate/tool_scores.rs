@@ -108,6 +108,7 @@ fn rating(reply: Option<&EvaluatedRow>) -> Rating {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nemo::Call;
 
     fn row(scores: &[(&str, f64)]) -> EvaluatedRow {
         let scores = scores.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect();
@@ -115,7 +116,7 @@ mod tests {
             task: "custom-tool-calling".into(),
             item: serde_json::Value::Null,
             output_text: None,
-            called: vec!["f".to_owned()],
+            called: vec![Call { name: "f".to_owned(), arguments: "{}".to_owned() }],
             cut_off: false,
             prompt_tokens: None,
             completion_tokens: None,

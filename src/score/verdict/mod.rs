@@ -29,12 +29,27 @@ pub struct Decision {
     pub standing: Standing,
     /// The interval rules out that the first model is worse by the margin.
     pub not_worse: bool,
+    /// The interval rules out that the first model is better by the margin.
+    pub not_better: bool,
     /// The p value after Holm's correction.
     pub p_adjusted: f64,
     /// The smallest true difference that these rows show with a power of [`POWER`].
     pub detectable: f64,
     /// The rows needed for another standing than [`Standing::CannotTell`], where it is that.
     pub more_rows: Option<MoreRows>,
+}
+
+impl Decision {
+    /// Returns the decision on the second model against the first.
+    #[must_use]
+    pub fn reversed(self) -> Decision {
+        let standing = match self.standing {
+            Standing::Better => Standing::Worse,
+            Standing::Worse => Standing::Better,
+            same @ (Standing::Same | Standing::CannotTell) => same,
+        };
+        Decision { standing, not_worse: self.not_better, not_better: self.not_worse, ..self }
+    }
 }
 
 /// Rows needed beyond those at hand, by the normal approximation.
@@ -72,6 +87,7 @@ fn decision(difference: &Difference, p_adjusted: f64, margin: f64, family: usize
     Decision {
         standing,
         not_worse: difference.low > -margin,
+        not_better: difference.high < margin,
         p_adjusted,
         detectable: power::detectable_difference(difference.deviation(), difference.rows, LEVEL, POWER),
         more_rows: (standing == Standing::CannotTell).then(|| more_rows(difference, margin, family)).flatten(),

@@ -36,6 +36,20 @@ fn not_worse_needs_the_lower_end_alone() {
 }
 
 #[test]
+fn a_decision_reverses_with_its_difference() {
+    for (value, half, p) in [(0.05, 0.02, 0.001), (-0.05, 0.02, 0.001), (0.01, 0.005, 0.5), (0.03, 0.045, 0.5)] {
+        let there = difference(value, half, p, 500);
+        let back = Difference { value: -there.value, low: -there.high, high: -there.low, ..there };
+        let [there, back] = [there, back].map(|one| decide(&[one], MARGIN)[0]);
+        assert_eq!(
+            (there.standing, there.not_worse, there.not_better),
+            (back.reversed().standing, back.reversed().not_worse, back.reversed().not_better),
+            "{value}"
+        );
+    }
+}
+
+#[test]
 fn several_comparisons_share_the_level() {
     let one = difference(0.05, 0.04, 0.03, 500);
     assert_eq!(decide(&[one], MARGIN)[0].standing, Standing::Better);

@@ -50,7 +50,14 @@ fn few_rows_are_told_once() {
 
 #[test]
 fn a_verdict_that_depends_on_the_reading_is_told() {
-    let decision = |standing| Decision { standing, not_worse: true, p_adjusted: 0.5, detectable: 0.1, more_rows: None };
+    let decision = |standing| Decision {
+        standing,
+        not_worse: true,
+        not_better: false,
+        p_adjusted: 0.5,
+        detectable: 0.1,
+        more_rows: None,
+    };
     let (better, same) = (decision(Standing::Better), decision(Standing::Same));
     let flip = Warning::ReadingFlip { strict: Standing::Same, lenient: Standing::Better };
     assert_eq!((of_readings(&same, &better), of_readings(&same, &same)), (Some(flip), None));

@@ -1,0 +1,106 @@
+//! Warnings on the scores of the evaluated models.
+
+use super::evaluated::{Decided, Evaluated, Field};
+use crate::data::workload_type::WorkloadType;
+use crate::run::outcome::ModelVariant;
+use crate::run::suspicions;
+use crate::score::verdict::{Decision, Standing};
+use crate::score::warnings::{self, Warning};
+
+/// Returns what speaks against trusting the scores of the last evaluations.
+pub(super) fn of_models(field: &Field<'_>, workload_type: WorkloadType) -> Vec<String> {
+    let mut told = Vec::new();
+    for place in field.finals() {
+        let one = &field.models[place];
+        let name = one.in_words(field.candidates);
+        let own_base = field.sibling(place, ModelVariant::Base).filter(|base| *base != place);
+        if let Some(same) = own_base.and_then(|base| as_its_base(&field.models[base], one, workload_type)) {
+            told.push(format!("{name}: {same}"));
+        }
+        for warning in one.warnings() {
+            let sentence = in_words(&name, one, &warning);
+            // Classes with few rows are those of every model.
+            told.extend(sentence.filter(|sentence| !told.contains(sentence)));
+        }
+    }
+    told
+}
+
+fn in_words(name: &str, one: &Evaluated, warning: &Warning) -> Option<String> {
+    match warning {
+        Warning::NeverPredicted(classes) => {
+            let rows = |rows| if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+            let labels: Vec<String> =
+                classes.iter().map(|class| format!("{} ({})", class.label, rows(class.rows))).collect();
+            Some(format!("{name} never predicts a class of the eval set: {}", labels.join(", ")))
+        }
+        Warning::FewRows(classes) => {
+            let all = one.fact.classes.iter().filter(|class| class.support > 0).count();
+            Some(format!(
+                "{} of {all} classes have fewer than {} eval rows: do not rely on the scores of single classes",
+                classes.len(),
+                warnings::FEW_ROWS
+            ))
+        }
+        Warning::FormatFailures { unparseable, off_taxonomy } => {
+            let example = one.rows.iter().find(|row| row.predicted.is_none());
+            let example = example.and_then(|row| row.reply.as_deref());
+            let example = suspicions::of_unreadable(*unparseable, example);
+            Some(format!(
+                "{name}: {:.0} % of the replies hold no label of the list, and count as wrong{}",
+                (unparseable + off_taxonomy) * 100.0,
+                example.map_or_else(String::new, |example| format!(", {example}"))
+            ))
+        }
+        Warning::ReadingFlip { .. } => None,
+    }
+}
+
+/// Returns the comparisons that come out otherwise when a label without brackets counts.
+pub(super) fn flips(field: &Field<'_>, strict: &Decided<'_>, lenient: &[Decision]) -> Vec<String> {
+    let flip = |((&(a, b), strict), lenient): ((&(usize, usize), &Decision), &Decision)| {
+        let Warning::ReadingFlip { strict, lenient } = warnings::of_readings(strict, lenient)? else { return None };
+        let [a, b] = [a, b].map(|place| field.models[place].in_words(field.candidates));
+        Some(format!("{b} against {a} is \"{strict}\", but \"{lenient}\" if replies without brackets count"))
+    };
+    strict.pairs.iter().zip(strict.decisions).zip(lenient).filter_map(flip).collect()
+}
+
+/// Returns a warning for each customized model that its base equals or beats, as it is or with examples.
+pub(super) fn needless(field: &Field<'_>, decided: &Decided<'_>) -> Vec<String> {
+    let customized = (0..field.models.len()).filter(|at| field.models[*at].variant == ModelVariant::Customized);
+    let warning = |(place, variant)| {
+        let other = match variant {
+            ModelVariant::Base => "its base",
+            ModelVariant::Icl => "its base with examples",
+            ModelVariant::Customized => return None,
+        };
+        let stands = match decided.standing(place, field.sibling(place, variant)?)?.standing {
+            Standing::Same => "the same as",
+            Standing::Worse => "worse than",
+            Standing::Better | Standing::CannotTell => return None,
+        };
+        let name = field.models[place].in_words(field.candidates);
+        Some(format!("{name} is {stands} {other}, which needs no training"))
+    };
+    customized.flat_map(|place| ModelVariant::ALL.map(|variant| (place, variant))).filter_map(warning).collect()
+}
+
+/// Returns what is suspicious about an adapter beside its base, in one sentence.
+fn as_its_base(base: &Evaluated, customized: &Evaluated, workload_type: WorkloadType) -> Option<String> {
+    let right: Vec<bool> = base.rows.iter().map(|row| row.is_right(workload_type)).collect();
+    if !suspicions::errs_often(&right) {
+        return None;
+    }
+    same_replies(base, customized).or_else(|| {
+        let rows = customized.proof.as_ref()?.same?;
+        Some(format!(
+            "before its evaluation it answered {rows} rows as its base does: the adapter may not have been used for all rows"
+        ))
+    })
+}
+
+fn same_replies(base: &Evaluated, customized: &Evaluated) -> Option<String> {
+    let pairs: Vec<_> = base.rows.iter().zip(&customized.rows).map(|(base, own)| (base.said(), own.said())).collect();
+    suspicions::of_same_replies(pairs.iter().map(|(base, own)| (base.as_deref(), own.as_deref())))
+}
