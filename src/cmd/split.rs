@@ -31,17 +31,12 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     for warning in &plan.warnings {
         ui.warn(warning);
     }
-    let occupied = std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some());
-    if occupied {
-        return Err(Fault::new(
-            Exit::Usage,
-            format!("cannot write datasets to {}: the folder is not empty", args.out.display()),
-        )
-        .hint("name another folder with --out, or empty it")
-        .into());
-    }
+    check_empty(&args.out)?;
     let created = NewFolder::create(&args.out);
     let _folder = created.with_context(|| format!("cannot create the folder {}", args.out.display()))?;
+    if let Some(path) = &args.review {
+        super::whole_file::check(path).with_context(|| unwritable(path))?;
+    }
     super::memory_limit::set(args.memory, &args.out)?;
     let logs = match &plan.data.input {
         LogSource::Files(paths) => paths.as_slice(),
@@ -83,11 +78,24 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     strict.map_or(Ok(Exit::Done), Err)
 }
 
+/// Checks that there is nothing in a folder for datasets.
+fn check_empty(out: &Path) -> anyhow::Result<()> {
+    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        let message = format!("cannot write datasets to {}: the folder is not empty", out.display());
+        return Err(Fault::new(Exit::Usage, message).hint("name another folder with --out, or empty it").into());
+    }
+    Ok(())
+}
+
+fn unwritable(review: &Path) -> String {
+    format!("cannot write the review file {}", review.display())
+}
+
 /// Writes a review file and says what is in it.
 fn write_review(path: &Path, doubtful: &[ReviewItem], ui: &Ui) -> anyhow::Result<BTreeMap<String, u64>> {
     let is_lines = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
     let written = super::whole_file::write(path, &review_file::file(doubtful, is_lines)?);
-    written.with_context(|| format!("cannot write the review file {}", path.display()))?;
+    written.with_context(|| unwritable(path))?;
     let counts = review_file::counts(doubtful);
     let requests = counted(doubtful.len() as u64, "request");
     let reasons: Vec<String> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();

@@ -314,22 +314,28 @@ impl Resolver<'_> {
         } else {
             reader.integer(&seed_key).unwrap_or_default()
         };
+        let split = match reader.text(&at("split")).as_deref() {
+            Some("temporal") => SplitBy::Temporal,
+            _ => SplitBy::Random,
+        };
+        let embargo_s = reader.duration_ms(&at("embargo")).div_ceil(1000);
+        if embargo_s > 0 && split == SplitBy::Random {
+            self.warnings.push(format!("{} has no effect unless {} is temporal", at("embargo"), at("split")));
+        }
         SplitRules {
             eval_size: reader.size(&at("eval_size")),
             val_ratio: reader.number(&at("val_ratio")),
             min_total_records: reader.size(&at("min_total_records")),
             random_seed,
             limit: reader.integer(&at("limit")).and_then(|limit| usize::try_from(limit).ok()),
+            limit_per_client: reader.integer(&at("limit_per_client")).and_then(|limit| usize::try_from(limit).ok()),
             parse_function_arguments: reader.boolean(&at("parse_function_arguments")),
             train_on_thoughts: reader.boolean(&at("train_on_thoughts")),
             stratify_enabled: reader.boolean(&at("stratify_enabled")),
             min_samples_per_class: reader.size(&at("min_samples_per_class")),
             rare_class_threshold: reader.size(&at("rare_class_threshold")),
-            split: match reader.text(&at("split")).as_deref() {
-                Some("temporal") => SplitBy::Temporal,
-                _ => SplitBy::Random,
-            },
-            embargo_s: reader.duration_ms(&at("embargo")).div_ceil(1000),
+            split,
+            embargo_s,
             near_duplicate_threshold: Some(reader.number(&at("near_duplicate_threshold"))).filter(|least| *least > 0.0),
             max_per_class: reader.integer(&at("max_per_class")).and_then(|most| usize::try_from(most).ok()),
         }

@@ -169,6 +169,7 @@ const SPLIT: &[SchemaKey] = &[
     key("min_total_records", KeyType::Integer(1, MANY)),
     key("random_seed", KeyType::Integer(0, u64::MAX)).nullable(),
     key("limit", KeyType::Integer(1, MANY)).nullable(),
+    key("limit_per_client", KeyType::Integer(1, MANY)).nullable(),
     key("parse_function_arguments", KeyType::Boolean),
     key("train_on_thoughts", KeyType::Boolean),
     key("stratify_enabled", KeyType::Boolean),

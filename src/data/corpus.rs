@@ -23,6 +23,8 @@ pub(crate) struct Corpus {
     pub(crate) classes: Vec<String>,
     /// The records in canonical order: timestamp, then id.
     pub(crate) rows: Vec<CorpusRow>,
+    /// The client of each row, numbered in the order of their names. Empty unless records are limited per client.
+    pub(crate) clients: Vec<u32>,
     /// Requests that were answered differently, in the order of their kept rows.
     pub(crate) conflicts: Vec<LabelConflict>,
     /// Epoch seconds of the oldest and of the newest row. `None` without rows.
@@ -30,6 +32,9 @@ pub(crate) struct Corpus {
     /// Records that only the workload type refuses, in the order of reading.
     pub(crate) late: Vec<(Origin, Reject)>,
 }
+
+/// The time of a record that has none.
+pub(crate) const NO_TIME: i64 = 0;
 
 /// One usable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub(crate) struct CorpusRow {
     /// Equal for records that must not straddle two datasets.
     pub(crate) group: u64,
     pub(crate) cause: GroupCause,
-    /// Whole epoch seconds.
+    /// Whole epoch seconds, or [`NO_TIME`].
     pub(crate) timestamp: i64,
     /// It belongs to the eval set of an earlier run.
     pub(crate) is_frozen: bool,
@@ -70,6 +75,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) entries: Vec<Entry>,
     /// The names by their numbers in the entries.
     pub(crate) names: &'a [String],
+    /// The names of clients by their numbers in the entries.
+    pub(crate) clients: &'a [String],
     /// Beginnings of conversations, in the order of their keys.
     pub(crate) prefixes: Vec<Prefix>,
     pub(crate) late: Vec<(Origin, Reject)>,
@@ -86,6 +93,8 @@ pub(crate) struct Ungrouped {
     entries: Vec<Entry>,
     /// Class of each name in the entries.
     class_of: Vec<u32>,
+    /// Place of each client in the entries among their names.
+    client_of: Vec<u32>,
     prefixes: Vec<Prefix>,
     frozen: Option<u32>,
 }
@@ -101,7 +110,7 @@ pub(crate) struct TextAt {
 impl Ungrouped {
     /// Keeps the newest record of each request and sorts them into canonical order.
     pub(super) fn new(gathered: Gathered<'_>) -> Ungrouped {
-        let Gathered { workload, workload_type, types, mut counts, mut entries, names, .. } = gathered;
+        let Gathered { workload, workload_type, types, mut counts, mut entries, names, clients, .. } = gathered;
         let Gathered { prefixes, late, frozen, .. } = gathered;
         let labels = ClassNames::new(names, entries.iter().map(|entry| name_of(entry, workload_type)));
         let mut conflicts = Vec::new();
@@ -132,9 +141,13 @@ impl Ungrouped {
         let class_of = labels.class_of.into_iter().map(|class| number[class]).collect();
         let classes = labels.shown.into_iter().zip(used).filter_map(|(label, used)| used.then_some(label)).collect();
         let conflicts = conflicts.into_iter().map(|(_, _, conflict)| conflict).collect();
-        let rows = Vec::new();
-        let corpus = Corpus { workload, workload_type, types, counts, classes, rows, conflicts, window, late };
-        Ungrouped { corpus, entries, class_of, prefixes, frozen }
+        let mut by_name: Vec<u32> = (0..clients.len() as u32).collect();
+        by_name.sort_unstable_by_key(|&client| &clients[client as usize]);
+        let mut client_of = vec![0; clients.len()];
+        by_name.into_iter().zip(0..).for_each(|(client, place)| client_of[client as usize] = place);
+        let (rows, clients) = (Vec::new(), Vec::new());
+        let corpus = Corpus { workload, workload_type, types, counts, classes, rows, clients, conflicts, window, late };
+        Ungrouped { corpus, entries, class_of, client_of, prefixes, frozen }
     }
 
     /// Returns the places of the texts that near-copies are looked for in, in canonical order.
@@ -161,7 +174,7 @@ impl Ungrouped {
 
     /// Groups the records. `near` holds pairs of records whose texts are near-copies.
     pub(crate) fn grouped(self, near: &[(u32, u32)]) -> Corpus {
-        let Ungrouped { mut corpus, entries, class_of, prefixes, frozen } = self;
+        let Ungrouped { mut corpus, entries, class_of, client_of, prefixes, frozen } = self;
         let groups = groups::group(&entries, &prefixes, near);
         let rows = entries.iter().zip(groups.of.iter().zip(&groups.cause)).map(|(entry, (&group, &cause))| CorpusRow {
             origin: entry.origin,
@@ -172,6 +185,7 @@ impl Ungrouped {
             is_frozen: frozen == Some(entry.origin.input),
         });
         corpus.rows = rows.collect();
+        corpus.clients = entries.iter().map_while(|entry| client_of.get(entry.client as usize).copied()).collect();
         corpus
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) label: ClassName,
     /// Number of the called function's name, or why there is none.
     pub(crate) tool: ClassName,
+    /// Number of the client's name. 0 unless records are limited per client.
+    pub(crate) client: u32,
 }
 
 /// The number of a name, or the reason that a record has none. It has half the size of a `Result`: with that an entry takes
@@ -71,7 +73,7 @@ impl Entry {
     }
 }
 
-/// Spellings of labels and names of functions, numbered in the order of their first appearance.
+/// Spellings of labels, names of functions or names of clients, numbered in the order of their first appearance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     numbers: HashMap<String, u32>,

@@ -224,6 +224,9 @@ pub(crate) struct SplitRules {
     pub(crate) random_seed: u64,
     /// The largest number of records after dedup. `None` keeps all.
     pub(crate) limit: Option<usize>,
+    /// The largest number of records of a client after dedup. `None` keeps all.
+    #[serde(default)]
+    pub(crate) limit_per_client: Option<usize>,
     /// Gives rows the arguments of tool calls in the form that each place needs.
     pub(crate) parse_function_arguments: bool,
     /// Keeps the thoughts of replies in training rows.
@@ -258,6 +261,7 @@ impl SplitRules {
             min_total_records: 2,
             random_seed: 42,
             limit: None,
+            limit_per_client: None,
             parse_function_arguments: true,
             train_on_thoughts: false,
             stratify_enabled: true,

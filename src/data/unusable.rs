@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::data::counts::{LineCounts, TypeCounts};
+use crate::data::reject::Reject;
 
 /// The reason that no datasets can be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) enum Unusable {
         workloads: Vec<(String, u64)>,
     },
     /// Most records hold tool calls, and the type is classification.
-    ToolCalls { types: TypeCounts },
+    ToolCalls { types: TypeCounts, counts: LineCounts },
     /// Fewer records than `min_total_records`.
     TooFew {
         workload: String,
@@ -43,14 +44,18 @@ pub(crate) enum Unusable {
     /// The eval set would leave nothing to train on.
     EvalTooLarge {
         workload: String,
+        counts: LineCounts,
         eval_size: usize,
         kept: usize,
         /// Rows in no dataset: they belong together with eval rows.
         held_back: usize,
+        /// A size that leaves rows to train on, or 0. `None` for the eval set of an earlier run.
+        room: Option<usize>,
     },
     /// Some rows of the eval set of an earlier run cannot be used.
     EvalSet {
         workload: String,
+        counts: LineCounts,
         /// All its rows.
         rows: u64,
         usable: u64,
@@ -60,8 +65,11 @@ pub(crate) enum Unusable {
     /// A split by time leaves nothing to train on.
     NothingBefore {
         workload: String,
+        counts: LineCounts,
         eval_size: usize,
         kept: usize,
+        /// Records without a time.
+        timeless: usize,
         embargo_s: u64,
         /// All records have one time.
         is_one_time: bool,
@@ -87,10 +95,9 @@ impl Unusable {
             Unusable::NoRecords { counts } if counts.read == 0 => {
                 "load records with `dfwfd load FILE --workload NAME`, or name a file with --logs".to_owned()
             }
-            Unusable::NoRecords { .. } => {
-                "`dfwfd split --out DIR --rejects FILE` lists every rejected line with its reason (docs/records.md)"
-                    .to_owned()
-            }
+            Unusable::NoRecords { counts } => of_rejected(counts),
+            Unusable::NoneSelected { counts, .. } if counts.all_rejected() > counts.other => of_rejected(counts),
+            Unusable::TooFew { counts, kept, .. } if counts.all_rejected() > *kept as u64 => of_rejected(counts),
             Unusable::NoneSelected { .. } => {
                 "check --workload, --client, --since and --until; `dfwfd logs` lists the log store".to_owned()
             }
@@ -98,7 +105,9 @@ impl Unusable {
                 "set evaluation_config.workload_type: tool_calling (or auto) for this workload".to_owned()
             }
             Unusable::TooFew { over_limit, .. } if *over_limit > 0 => {
-                "raise data_split_config.limit, or lower data_split_config.min_total_records".to_owned()
+                "raise data_split_config.limit or data_split_config.limit_per_client, or lower \
+                 data_split_config.min_total_records"
+                    .to_owned()
             }
             Unusable::TooFew { .. } => "load more records, or lower data_split_config.min_total_records".to_owned(),
             Unusable::EvalSet { .. } => {
@@ -108,7 +117,7 @@ impl Unusable {
                 "`dfwfd split --out DIR --review FILE` writes a file whose column correct is filled in (docs/records.md)"
                     .to_owned()
             }
-            Unusable::NothingBefore { is_one_time: true, .. } => {
+            Unusable::NothingBefore { is_one_time: true, .. } | Unusable::NothingBefore { timeless: 1.., .. } => {
                 "log the time of each request as timestamp, or set data_split_config.split: random".to_owned()
             }
             Unusable::NothingBefore { embargo_s: 1.., .. } => {
@@ -117,14 +126,40 @@ impl Unusable {
             Unusable::NothingBefore { .. } => {
                 "lower data_split_config.eval_size, or set data_split_config.split: random".to_owned()
             }
-            Unusable::EvalTooLarge { kept, held_back, .. } if kept.saturating_sub(*held_back) < 2 => {
-                "load more records".to_owned()
-            }
-            Unusable::EvalTooLarge { kept, held_back, .. } => {
-                let room = kept.saturating_sub(*held_back) / 2;
+            Unusable::EvalTooLarge { room: Some(room @ 1..), .. } => {
                 format!("lower data_split_config.eval_size, for example --set data_split_config.eval_size={room}")
             }
+            Unusable::EvalTooLarge { held_back: 1.., room: Some(_), .. } => {
+                "load records that differ: all of these belong together".to_owned()
+            }
+            Unusable::EvalTooLarge { .. } => "load more records".to_owned(),
         }
+    }
+
+    /// Returns why a split by time leaves nothing to train on.
+    fn nothing_before(&self) -> String {
+        let Unusable::NothingBefore { eval_size, kept, timeless, embargo_s, is_one_time, .. } = self else {
+            return String::new();
+        };
+        match (kept - timeless, is_one_time) {
+            (0, _) => "none has a time".to_owned(),
+            (dated, true) => format!("all {dated} with a time have the same time"),
+            _ => format!(
+                "none is older than the {eval_size} eval rows by more than the embargo of {embargo_s} s and in no group with \
+                 them, and {timeless} have no time"
+            ),
+        }
+    }
+}
+
+/// Returns what to do about the most frequent reason of refused lines.
+fn of_rejected(counts: &LineCounts) -> String {
+    match counts.rejected.iter().max_by_key(|&(_, &lines)| lines) {
+        Some((Reject::TruncatedAnswer, _)) => {
+            "set accept_truncated: true to take answers that a limit on tokens cut off".to_owned()
+        }
+        _ => "`dfwfd split --out DIR --rejects FILE` lists every rejected line with its reason (docs/records.md)"
+            .to_owned(),
     }
 }
 
@@ -148,10 +183,12 @@ impl fmt::Display for Unusable {
                 )?;
                 if workloads.is_empty() { Ok(()) } else { write!(f, "; workloads in the logs: {}", list(workloads)) }
             }
-            Unusable::ToolCalls { types } => write!(
+            Unusable::ToolCalls { types, counts } => write!(
                 f,
-                "cannot make classification datasets: {} of {} records hold tool calls",
-                types.tool_calls, types.records
+                "cannot make classification datasets: {} of {} records hold tool calls ({})",
+                types.tool_calls,
+                types.records,
+                CountsClause(counts)
             ),
             Unusable::TooFew { workload, counts, over_limit, kept, needed } => {
                 write!(
@@ -162,24 +199,24 @@ impl fmt::Display for Unusable {
                 if *over_limit > 0 { write!(f, "; {over_limit} over the limit)") } else { f.write_str(")") }
             }
             Unusable::Corrections { path, why } => write!(f, "cannot read corrections from {}: {why}", path.display()),
-            Unusable::EvalSet { workload, rows, usable } => {
+            Unusable::EvalSet { workload, counts, rows, usable } => {
                 write!(
                     f,
-                    "cannot use that eval set: of its {rows} rows, {usable} are usable records of workload {workload}"
+                    "cannot use that eval set: of its {rows} rows, {usable} are usable records of workload {workload} ({})",
+                    CountsClause(counts)
                 )
             }
-            Unusable::NothingBefore { workload, kept, is_one_time: true, .. } => {
-                write!(f, "cannot split by time: all {kept} records of workload {workload} have the same time")
-            }
-            Unusable::NothingBefore { workload, eval_size, kept, embargo_s, .. } => write!(
+            Unusable::NothingBefore { workload, counts, kept, .. } => write!(
                 f,
-                "cannot split by time: of {kept} records of workload {workload}, none is older than the {eval_size} eval rows \
-                 by more than the embargo of {embargo_s} s and in no group with them"
+                "cannot split by time: of {kept} records of workload {workload}, {} ({})",
+                self.nothing_before(),
+                CountsClause(counts)
             ),
-            Unusable::EvalTooLarge { workload, eval_size, kept, held_back } => write!(
+            Unusable::EvalTooLarge { workload, counts, eval_size, kept, held_back, .. } => write!(
                 f,
                 "cannot take an eval set of {eval_size} rows: it leaves nothing to train on (workload {workload} has {kept} \
-                 records, {held_back} of them held back because they belong together with eval rows)"
+                 records, {held_back} of them held back because they belong together with eval rows; {})",
+                CountsClause(counts)
             ),
         }
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::data::corpus::Corpus;
+use crate::data::corpus::{Corpus, NO_TIME};
 use crate::data::groups::GroupCause;
 use crate::data::label;
-use crate::data::options::LabelRules;
+use crate::data::options::{DatasetRequest, LabelRules, SplitBy};
 use crate::data::workload_type::WorkloadType;
 
 /// A group with one record of this many is warned about: 5 %.
@@ -73,7 +73,7 @@ fn list(classes: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 /// Returns the warnings about the records of these inputs.
-pub(super) fn of(corpus: &Corpus, rules: &LabelRules, inputs: &[&Path]) -> Vec<String> {
+pub(super) fn of(corpus: &Corpus, request: &DatasetRequest, inputs: &[&Path]) -> Vec<String> {
     let mut warnings = Vec::new();
     let rejected = corpus.counts.all_rejected();
     if rejected * 10 > corpus.counts.read {
@@ -82,9 +82,23 @@ pub(super) fn of(corpus: &Corpus, rules: &LabelRules, inputs: &[&Path]) -> Vec<S
     if let ([only], true) = (corpus.classes.as_slice(), corpus.workload_type != WorkloadType::Text) {
         warnings.push(format!("every record has the same label, {only}"));
     }
-    warnings.extend(classes_that_look_alike(&corpus.classes, rules));
+    warnings.extend(classes_that_look_alike(&corpus.classes, &request.labels));
     warnings.extend(large_groups(corpus, inputs));
+    if request.split.split == SplitBy::Temporal {
+        warnings.extend(timeless(corpus));
+    }
     warnings
+}
+
+/// Warns about records that a split by time leaves out.
+fn timeless(corpus: &Corpus) -> Option<String> {
+    let rows = corpus.rows.iter().filter(|row| row.timestamp == NO_TIME && !row.is_frozen).count();
+    let all = corpus.rows.len();
+    (rows > 0).then(|| {
+        format!(
+            "{rows} of {all} records have no time: split: temporal holds them back, because they may be newer than eval rows"
+        )
+    })
 }
 
 /// Warns about classes that differ only in markup or punctuation, with the setting that joins them.
@@ -120,7 +134,9 @@ fn large_groups(corpus: &Corpus, inputs: &[&Path]) -> Vec<String> {
         let why = match row.cause {
             GroupCause::UserText => "their first user message is the same but for case, digits and punctuation",
             GroupCause::Messages => "their messages are the same but for case, digits and punctuation",
-            GroupCause::NearCopy => "their texts share most of their words, one with the next",
+            GroupCause::NearCopy => {
+                "by near_duplicate_threshold their texts share most of their words, one with the next"
+            }
             GroupCause::Conversation => "the messages of one begin those of the next",
         };
         let file = inputs.get(row.origin.input as usize)?.display();

@@ -184,7 +184,7 @@ impl Manifest {
         tally(&split.train, |counts| &mut counts.train);
         tally(&split.validation, |counts| &mut counts.validation);
         let paths: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
-        let mut warnings = data_warnings::of(corpus, &request.labels, &paths);
+        let mut warnings = data_warnings::of(corpus, request, &paths);
         warnings.extend(data_warnings::scarce_classes(&class_rows(&classes)));
         let untrained = classes.iter().filter(|(_, counts)| counts.eval > 0 && counts.train == 0);
         let untrained: Vec<&str> = untrained.map(|(label, _)| label.as_str()).collect();

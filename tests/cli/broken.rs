@@ -221,7 +221,7 @@ fn what_is_no_log_at_all() {
         ("noise", 6, 6),
         ("zeros", 6, 6),
         ("empty.jsonl", 0, 6),
-        ("marked.jsonl", 0, 6),
+        ("marked.jsonl", 6, 6),
         ("gzip.jsonl.gz", 6, 6),
         ("folder", 2, 2),
         ("nowhere.jsonl", 2, 2),

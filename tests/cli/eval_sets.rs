@@ -55,6 +55,31 @@ fn a_split_by_time_trains_on_nothing_that_is_as_new_as_an_eval_row() {
 }
 
 #[test]
+fn a_split_by_time_leaves_out_what_has_no_time_and_says_so() {
+    let folder = Folder::new();
+    let records: Vec<Value> = (0..200)
+        .map(|n| {
+            let mut record = record("w", n);
+            if n % 2 == 0 {
+                record.as_object_mut().unwrap().remove("timestamp");
+            }
+            record
+        })
+        .collect();
+    folder.write("logs.jsonl", lines(&records));
+    let output = split(&folder, "out", &["split=temporal", "eval_size=20"], &[]);
+    let data = output.code(0).says("100 of 200 records have no time").json()["data"].clone();
+    assert_eq!((&data["kept"], &data["held_back"]), (&json!(200), &json!(100)), "{data}");
+    let eval = parse_lines(&folder.read("out/eval/eval_data.jsonl"));
+    assert!(eval.iter().all(|row| row["timestamp"].as_u64().unwrap() > 1_700_000_000), "{data}");
+    let output = split(&folder, "few", &["split=temporal", "eval_size=150"], &[]);
+    output.code(6).says("100 have no time").says("hint: log the time of each request as timestamp");
+    let random = split(&folder, "random", &["embargo=1h", "eval_size=20"], &[]);
+    random.code(0).says("data_split_config.embargo has no effect unless data_split_config.split is temporal");
+    assert_eq!(random.json()["data"]["held_back"], json!(0));
+}
+
+#[test]
 fn an_eval_set_is_frozen_and_its_twins_are_trained_on_by_no_later_run() {
     let folder = Folder::with_config(FLYWHEEL);
     folder.write("logs.jsonl", log("w", 200));

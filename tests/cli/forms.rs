@@ -100,8 +100,13 @@ fn a_load_that_refused_every_line_is_code_6_and_an_empty_file_is_not() {
     let output = load(&folder, "bad.jsonl", &[]);
     let report = output.code(6).says("2 lines rejected").hints().json();
     assert_eq!((&report["exit_code"], &report["data"]["rejected"]), (&json!(6), &json!({"invalid_json": 2})));
+    for (text, lines) in [("\n\n\n", 3), (" \t\r\n", 1), ("\u{feff}", 1)] {
+        folder.write("blank.jsonl", text);
+        let report = load(&folder, "blank.jsonl", &[]).code(6).hints().json();
+        assert_eq!(report["data"]["rejected"], json!({"empty_line": lines}));
+    }
     folder.write("empty.jsonl", "");
-    load(&folder, "empty.jsonl", &[]).code(0);
+    assert_eq!(load(&folder, "empty.jsonl", &[]).code(0).json()["data"]["read"], json!(0));
     folder.write("mixed.jsonl", format!("no\n{}", log("w", 1)));
     load(&folder, "mixed.jsonl", &[]).code(0);
     load(&folder, "mixed.jsonl", &[]).code(0);

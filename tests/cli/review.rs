@@ -35,6 +35,18 @@ fn datasets(folder: &Folder, out: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn a_review_file_that_cannot_be_written_stops_the_split_before_anything_is_made() {
+    let folder = Folder::new();
+    folder.write("logs.jsonl", log("w", 60));
+    for path in ["nowhere/review.csv", "."] {
+        let output = split(&folder, "out", &["--logs", "logs.jsonl", "--review", path]);
+        output.code(1).says("cannot write the review file");
+        assert!(!folder.at("out").exists(), "{path}");
+    }
+    split(&folder, "out", &["--logs", "logs.jsonl", "--review", "out/review.csv"]).code(0);
+}
+
+#[test]
 fn wrong_labels_are_found_and_their_corrections_give_the_datasets_of_right_ones() {
     let folder = Folder::new();
     folder.write("right.jsonl", log("w", 300));

@@ -493,6 +493,70 @@ fn a_large_group_is_warned_about_with_its_cause_and_its_place() {
 }
 
 #[test]
+fn an_error_of_the_records_has_the_counts_the_cause_and_a_hint_that_helps() {
+    let folder = Folder::new();
+    let alike = |n: usize| labelled("w", n, &format!("Amount {n} EUR"), ["Earnings", "Merger"][n % 2]);
+    let one_group: Vec<Value> = (0..300).map(alike).collect();
+    folder.write("one.jsonl", format!("{}no record\n", lines(&one_group)));
+    let output = small(&folder, "one", 50, &["--logs", "one.jsonl"]);
+    output.code(6).says("301 read: 1 rejected, most often invalid_json").hints();
+    output.says("caused by: 300 of 300 records go to one dataset together, because their messages are the same");
+    assert!(output.json()["error"]["causes"][0].as_str().unwrap().contains("one.jsonl:1"), "{output}");
+    assert!(!output.stderr.contains("--set data_split_config.eval_size"), "no size helps: {output}");
+    let mixed: Vec<Value> = (0..200).map(alike).chain((200..250).map(|n| record("w", n))).collect();
+    folder.write("mixed.jsonl", lines(&mixed));
+    let output = small(&folder, "mixed", 260, &["--logs", "mixed.jsonl"]);
+    let (_, size) = output.code(6).stderr.split_once("--set data_split_config.eval_size=").unwrap();
+    let size: usize = size.split_whitespace().next().unwrap().parse().unwrap();
+    small(&folder, "hinted", size, &["--logs", "mixed.jsonl"]).code(0);
+    let cut_off: Vec<Value> = (0..40)
+        .map(|n| {
+            let mut record = record("w", n);
+            record["response"]["choices"][0]["finish_reason"] = json!("length");
+            record
+        })
+        .collect();
+    folder.write("cut.jsonl", lines(&cut_off));
+    let output = small(&folder, "cut", 5, &["--logs", "cut.jsonl"]);
+    output.code(6).says("40 rejected, most often truncated_answer").says("hint: set accept_truncated: true");
+    small(&folder, "taken", 5, &["--logs", "cut.jsonl", "--set", "accept_truncated=true"]).code(0);
+}
+
+#[test]
+fn a_limit_per_client_lets_no_client_outweigh_the_others() {
+    let folder = Folder::new();
+    let mut records: Vec<Value> = (0..190)
+        .map(|n| {
+            let mut record = record("w", n);
+            record["client_id"] = json!(if n < 120 {
+                "web"
+            } else if n < 180 {
+                "app"
+            } else {
+                "cli"
+            });
+            record
+        })
+        .collect();
+    folder.write("logs.jsonl", lines(&records));
+    let flags = ["--set", "data_split_config.limit_per_client=25", "--logs"];
+    let counts = data(&small(&folder, "d", 12, &[&flags[..], &["logs.jsonl"]].concat()));
+    assert_eq!((&counts["kept"], &counts["over_limit"]), (&json!(25 + 25 + 10), &json!(95 + 35)));
+    let web = (0..3).flat_map(|set| rows(&folder, "d", set)).filter(|row| {
+        let text = user_text(row);
+        records[..120].iter().any(|record| user_text(record) == text)
+    });
+    assert_eq!(web.count(), 25);
+    records.reverse();
+    folder.write("reversed.jsonl", lines(&records));
+    data(&small(&folder, "r", 12, &[&flags[..], &["reversed.jsonl"]].concat()));
+    assert!(sets(&folder, "d") == sets(&folder, "r"), "the order of the lines makes no difference");
+    let limited = [&flags[..], &["logs.jsonl", "--set", "data_split_config.limit=40"]].concat();
+    let counts = data(&small(&folder, "l", 12, &limited));
+    assert_eq!((&counts["kept"], &counts["over_limit"]), (&json!(40), &json!(150)));
+}
+
+#[test]
 fn nothing_is_written_over() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("w", 30));

@@ -54,10 +54,9 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     strict.map_or(Ok(Exit::Done), Err)
 }
 
-/// Returns the error of a load that refused every line. Blank lines alone are an empty file.
+/// Returns the error of a load that refused every line.
 fn nothing_loaded(loaded: &Loaded) -> Option<anyhow::Error> {
-    let is_empty = loaded.rejected.keys().all(|reason| *reason == Reject::EmptyLine);
-    let first = loaded.located.first().filter(|_| loaded.added + loaded.present == 0 && !is_empty)?;
+    let first = loaded.located.first().filter(|_| loaded.added + loaded.present == 0)?;
     let rejected = counted(loaded.rejects(), "line");
     let fault =
         Fault::new(Exit::Data, format!("cannot load anything: {rejected} rejected, the first as {}", first.reason));

@@ -25,6 +25,8 @@ pub(crate) struct Examiner {
     labels: LabelReader,
     choice: TypeChoice,
     accept_truncated: bool,
+    /// Records are limited per client.
+    by_client: bool,
     /// Added to the keys of requests. Rows of an earlier eval set are no duplicates of others.
     mark: u128,
     corrections: Corrections,
@@ -49,6 +51,7 @@ pub(crate) struct Findings {
     pub(super) workloads: HashMap<String, u64>,
     pub(super) entries: Vec<Entry>,
     pub(super) names: Names,
+    pub(super) clients: Names,
     /// Beginnings of conversations.
     pub(super) prefixes: Vec<Prefix>,
     /// Records that people rated.
@@ -83,6 +86,7 @@ impl Examiner {
             labels,
             choice: request.workload_type,
             accept_truncated: request.accept_truncated,
+            by_client: request.split.limit_per_client.is_some(),
             mark: 0,
             corrections: Corrections::default(),
         })
@@ -165,6 +169,7 @@ impl Examiner {
             origin: at,
             label: ClassName::new(label.map(|label| findings.names.number(label))),
             tool: ClassName::new(tool.map(|name| findings.names.number(name))),
+            client: if self.by_client { findings.clients.number(&record.client) } else { 0 },
         }))
     }
 

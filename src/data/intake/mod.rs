@@ -31,6 +31,7 @@ pub(crate) struct Intake {
     /// Indexes into `entries`, in the order of [`Intake::ties`].
     tied: Vec<u32>,
     names: Names,
+    clients: Names,
     /// Beginnings of conversations.
     prefixes: Prefixes,
     /// The input with the eval set of an earlier run.
@@ -53,6 +54,7 @@ impl Intake {
             entries: Vec::new(),
             tied: Vec::new(),
             names: Names::default(),
+            clients: Names::default(),
             prefixes: Prefixes::default(),
             frozen: None,
             rated: Vec::new(),
@@ -106,10 +108,12 @@ impl Intake {
             self.entries = Vec::new();
         } else {
             let numbers: Vec<u32> = findings.names.list.iter().map(|name| self.names.number(name)).collect();
+            let clients: Vec<u32> = findings.clients.list.iter().map(|name| self.clients.number(name)).collect();
             let renumbered = |name: u32| numbers.get(name as usize).copied().unwrap_or_default();
             self.entries.extend(findings.entries.into_iter().map(|entry| Entry {
                 label: entry.label.renumbered(renumbered),
                 tool: entry.tool.renumbered(renumbered),
+                client: clients.get(entry.client as usize).copied().unwrap_or_default(),
                 ..entry
             }));
             self.prefixes.extend(findings.prefixes);
@@ -159,7 +163,7 @@ impl Intake {
             return Err(Unusable::NoneSelected { workload, counts: self.counts, workloads });
         }
         let types = self.type_counts();
-        let workload_type = decide(self.examiner.choice(), types)?;
+        let workload_type = decide(self.examiner.choice(), types, &self.counts)?;
         let mut late = Vec::new();
         self.entries.retain(|entry| match entry.class_name(workload_type) {
             Ok(_) => true,
@@ -181,6 +185,7 @@ impl Intake {
             counts: self.counts,
             entries: self.entries,
             names,
+            clients: &self.clients.list,
             prefixes: self.prefixes.sorted(),
             late,
             frozen: self.frozen,
@@ -199,11 +204,13 @@ impl Intake {
 }
 
 /// Decides the workload type by the majority of the records. A configured type that the records contradict is an error.
-fn decide(choice: TypeChoice, types: TypeCounts) -> Result<WorkloadType, Unusable> {
+fn decide(choice: TypeChoice, types: TypeCounts, counts: &LineCounts) -> Result<WorkloadType, Unusable> {
     let mostly_tools = types.tool_calls * 2 > types.records;
     let mostly_labels = types.labels * 2 > types.records;
     match choice {
-        TypeChoice::Classification if mostly_tools && !mostly_labels => Err(Unusable::ToolCalls { types }),
+        TypeChoice::Classification if mostly_tools && !mostly_labels => {
+            Err(Unusable::ToolCalls { types, counts: counts.clone() })
+        }
         TypeChoice::Classification => Ok(WorkloadType::Classification),
         TypeChoice::ToolCalling => Ok(WorkloadType::ToolCalling),
         TypeChoice::Auto if mostly_tools => Ok(WorkloadType::ToolCalling),

@@ -4,6 +4,8 @@ mod cut;
 mod quotas;
 pub(crate) mod random;
 
+use std::collections::BTreeMap;
+
 use crate::data::corpus::Corpus;
 use crate::data::options::{SplitBy, SplitRules};
 use crate::data::split::random::{Draw, Purpose};
@@ -48,8 +50,20 @@ struct Stratum {
     quota: u64,
 }
 
-/// Divides a corpus by the rules. All draws depend only on their seed.
+/// Divides a corpus by the rules. All draws depend only on their seed. The error for an eval set that is too large has a size
+/// that was tried.
 pub(crate) fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
+    let mut divided = divide(corpus, rules);
+    if let Err(Unusable::EvalTooLarge { eval_size, kept, room: Some(room), .. }) = &mut divided {
+        let half = |size: usize| Some(size / 2).filter(|half| *half > 0);
+        let mut sizes = std::iter::successors(half((*eval_size).min(*kept)), |size| half(*size));
+        let leaves_rows = |&eval_size: &usize| divide(corpus, &SplitRules { eval_size, ..rules.clone() }).is_ok();
+        *room = sizes.find(leaves_rows).unwrap_or_default();
+    }
+    divided
+}
+
+fn divide(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusable> {
     let (rows, over_limit) = sample(corpus, rules);
     let frozen: Vec<u32> = (0..).zip(&corpus.rows).filter(|(_, row)| row.is_frozen).map(|(at, _)| at).collect();
     let kept = rows.len() + frozen.len();
@@ -63,12 +77,19 @@ pub(crate) fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusab
         });
     }
     let eval_size = if frozen.is_empty() { rules.eval_size } else { frozen.len() };
-    let too_large =
-        |held_back| Unusable::EvalTooLarge { workload: corpus.workload.clone(), eval_size, kept, held_back };
+    let is_frozen = !frozen.is_empty();
+    let too_large = |held_back| Unusable::EvalTooLarge {
+        workload: corpus.workload.clone(),
+        counts: corpus.counts.clone(),
+        eval_size,
+        kept,
+        held_back,
+        room: (!is_frozen).then_some(0),
+    };
     if eval_size >= kept {
         return Err(too_large(0));
     }
-    let (eval, mut held_back, mut division) = if frozen.is_empty() && rules.split == SplitBy::Random {
+    let (eval, mut held_back, mut division) = if !is_frozen && rules.split == SplitBy::Random {
         let mut division = Division::new(corpus, rules, rows);
         division.shuffle(&mut Draw::new(rules.random_seed, Purpose::Eval));
         let (eval, held_back) = division.take_exactly(eval_size as u64);
@@ -90,17 +111,25 @@ pub(crate) fn split(corpus: &Corpus, rules: &SplitRules) -> Result<Split, Unusab
 /// Draws the training rows that stay under the cap of their class. Holds back the others.
 fn capped(corpus: &Corpus, rules: &SplitRules, train: Vec<u32>, held_back: &mut Vec<u32>) -> Vec<u32> {
     let Some(most) = rules.max_per_class else { return train };
-    let mut draw = Draw::new(rules.random_seed, Purpose::Cap);
-    let mut of_class = vec![Vec::new(); corpus.classes.len()];
-    train.iter().for_each(|&row| of_class[corpus.rows[row as usize].class as usize].push(row));
-    for rows in of_class.iter_mut().filter(|rows| rows.len() > most) {
-        draw.choose_front(rows, most);
-        held_back.extend(rows.drain(most..));
-    }
+    let class_of = |row: u32| corpus.rows[row as usize].class;
+    let (train, others) = most_of_each(train, class_of, most, &mut Draw::new(rules.random_seed, Purpose::Cap));
+    held_back.extend(others);
     held_back.sort_unstable();
-    let mut train = of_class.concat();
-    train.sort_unstable();
     train
+}
+
+/// Draws up to `most` rows of each kind. Returns them in ascending order, and the others.
+fn most_of_each(rows: Vec<u32>, kind: impl Fn(u32) -> u32, most: usize, draw: &mut Draw) -> (Vec<u32>, Vec<u32>) {
+    let mut by_kind: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    rows.into_iter().for_each(|row| by_kind.entry(kind(row)).or_default().push(row));
+    let mut others = Vec::new();
+    for rows in by_kind.values_mut().filter(|rows| rows.len() > most) {
+        draw.choose_front(rows, most);
+        others.extend(rows.drain(most..));
+    }
+    let mut drawn: Vec<u32> = by_kind.into_values().flatten().collect();
+    drawn.sort_unstable();
+    (drawn, others)
 }
 
 /// Returns the size of the validation set: the rounded share, at least one unless the ratio is 0, never all.
@@ -111,17 +140,22 @@ fn validation_size(rest: usize, ratio: f64) -> u64 {
     ((rest as f64 * ratio).round() as u64).clamp(1, rest as u64 - 1)
 }
 
-/// Draws the rows that stay under `limit`, apart from those of an earlier eval set. Returns them in ascending order, and the
+/// Draws the rows that stay under `limit_per_client`, then under `limit`, apart from those of an earlier eval set. Returns them in ascending order, and the
 /// number of the others.
 fn sample(corpus: &Corpus, rules: &SplitRules) -> (Vec<u32>, usize) {
     let mut rows: Vec<u32> = (0..).zip(&corpus.rows).filter(|(_, row)| !row.is_frozen).map(|(at, _)| at).collect();
+    let all = rows.len();
+    if let Some(most) = rules.limit_per_client {
+        let client_of = |row: u32| corpus.clients.get(row as usize).copied().unwrap_or_default();
+        (rows, _) = most_of_each(rows, client_of, most, &mut Draw::new(rules.random_seed, Purpose::Client));
+    }
     let limit = rules.limit.unwrap_or(usize::MAX);
-    let over = rows.len().saturating_sub(limit);
-    if over > 0 {
+    if rows.len() > limit {
         Draw::new(rules.random_seed, Purpose::Limit).choose_front(&mut rows, limit);
         rows.truncate(limit);
         rows.sort_unstable();
     }
+    let over = all - rows.len();
     (rows, over)
 }
 

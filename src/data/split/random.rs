@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Validation = 3,
     /// Drawing the training rows that stay under `max_per_class`.
     Cap = 4,
+    /// Drawing the records that stay under `limit_per_client`.
+    Client = 5,
 }
 
 /// A stream of draws.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::corpus::CorpusRow;
+use crate::data::corpus::{CorpusRow, NO_TIME};
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::groups::GroupCause;
 use crate::data::origin::Origin;
@@ -30,6 +30,7 @@ fn corpus(rows: impl IntoIterator<Item = (u32, u64)>) -> Corpus {
         counts: LineCounts::default(),
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         rows,
+        clients: Vec::new(),
         conflicts: Vec::new(),
         window: None,
         late: Vec::new(),
@@ -131,10 +132,11 @@ fn a_limit_samples_evenly_and_the_rest_is_counted() {
 }
 
 /// A corpus of rows of one class, given as (time, group), in canonical order.
+/// A second later than given, because 0 stands for no time.
 fn timed(rows: impl IntoIterator<Item = (i64, u64)>) -> Corpus {
     let rows: Vec<(i64, u64)> = rows.into_iter().collect();
     let mut corpus = corpus(rows.iter().map(|&(_, group)| (0, group)));
-    corpus.rows.iter_mut().zip(&rows).for_each(|(row, &(timestamp, _))| row.timestamp = timestamp);
+    corpus.rows.iter_mut().zip(&rows).for_each(|(row, &(timestamp, _))| row.timestamp = timestamp + 1);
     corpus
 }
 
@@ -170,6 +172,34 @@ fn a_group_across_the_cut_keeps_its_eval_side() {
 fn one_time_cannot_be_split_by_time() {
     let problem = split(&timed((0..100).map(|n| (7, n))), &by_time(10, 0)).unwrap_err();
     assert!(matches!(problem, Unusable::NothingBefore { is_one_time: true, .. }), "{problem}");
+}
+
+#[test]
+fn rows_without_a_time_are_in_no_dataset_of_a_split_by_time() {
+    let mut corpus = timed((0..100).map(|n| (n as i64, n)));
+    corpus.rows[..30].iter_mut().for_each(|row| row.timestamp = NO_TIME);
+    let dated = split(&corpus, &by_time(10, 0)).unwrap();
+    assert_eq!((dated.eval, dated.held_back, dated.train.len()), ((90..100).collect(), (0..30).collect(), 60));
+    assert_eq!(split(&corpus, &SplitRules::for_tests(10)).unwrap().held_back, [0; 0]);
+    let few = split(&corpus, &by_time(70, 0)).unwrap_err();
+    assert!(matches!(few, Unusable::NothingBefore { timeless: 30, is_one_time: false, .. }), "{few}");
+    corpus.rows.iter_mut().for_each(|row| row.timestamp = NO_TIME);
+    let none = split(&corpus, &by_time(10, 0)).unwrap_err();
+    assert!(none.to_string().contains("none has a time") && none.hint().contains("timestamp"), "{none}");
+}
+
+proptest! {
+    #[test]
+    fn the_size_that_the_error_hints_at_leaves_rows(rows in prop::collection::vec((0_u32..3, 0_u64..4), 2..60)) {
+        let is_one_group = rows.iter().all(|(_, group)| *group == rows[0].1);
+        let corpus = corpus(rows);
+        let all = corpus.rows.len();
+        let Err(Unusable::EvalTooLarge { room: Some(room), .. }) = split(&corpus, &SplitRules::for_tests(all)) else {
+            return Err(TestCaseError::fail("all rows are too many"));
+        };
+        prop_assert_eq!(room == 0, is_one_group);
+        prop_assert!(room == 0 || split(&corpus, &SplitRules::for_tests(room)).is_ok());
+    }
 }
 
 #[test]

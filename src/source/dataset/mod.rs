@@ -27,6 +27,7 @@ use crate::data::options::{DatasetRequest, LogSource};
 use crate::data::split;
 pub(crate) use crate::data::unusable::Unusable;
 use crate::source::credentials::Credentials;
+use crate::source::data_warnings;
 use crate::source::elastic::reader::IndexReader;
 use crate::source::input::{Input, redacted};
 use crate::source::lines::MAX_LINE;
@@ -118,7 +119,7 @@ fn build_from(
     let (corrected, rated) = (intake.corrected(), intake.take_rated());
     let corpus = near_copies::grouped(&inputs, intake.finish()?, request.split.near_duplicate_threshold)?;
     if let Some(rows) = frozen_rows {
-        check_frozen(&corpus, rows)?;
+        check_frozen(&corpus, rows).map_err(|why| explained(why, &corpus, request, &inputs))?;
     }
     let mut lines = LineReader::new(&inputs);
     for (at, reason) in &corpus.late {
@@ -128,7 +129,7 @@ fn build_from(
     if let Some(review) = notes.review {
         *review = review::gather(&inputs, &corpus, request)?;
     }
-    let split = split::split(&corpus, &request.split)?;
+    let split = split::split(&corpus, &request.split).map_err(|why| explained(why, &corpus, request, &inputs))?;
     let mut files = write::datasets(&inputs, &corpus, &split, request, &given.labels, out)?;
     let opinions = Opinions { rated: &rated, corrections: &given.labels };
     files.extend(preferences::write(&inputs, &corpus, &split, request, &opinions, out)?);
@@ -176,7 +177,17 @@ fn check_frozen(corpus: &Corpus, rows: u64) -> Result<(), Unusable> {
     if usable == rows && rows > 0 {
         return Ok(());
     }
-    Err(Unusable::EvalSet { workload: corpus.workload.clone(), rows, usable })
+    Err(Unusable::EvalSet { workload: corpus.workload.clone(), counts: corpus.counts.clone(), rows, usable })
+}
+
+/// Adds the warnings about the records as causes of the error: often one of them says why.
+fn explained(why: Unusable, corpus: &Corpus, request: &DatasetRequest, inputs: &[ReadInput]) -> anyhow::Error {
+    let paths: Vec<&Path> = inputs.iter().map(|input| input.file.path.as_path()).collect();
+    let mut warnings = data_warnings::of(corpus, request, &paths).into_iter().rev();
+    match warnings.next() {
+        Some(last) => warnings.fold(anyhow::Error::msg(last), |below, warning| below.context(warning)).context(why),
+        None => why.into(),
+    }
 }
 
 #[cfg(test)]

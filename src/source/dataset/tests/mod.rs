@@ -243,7 +243,9 @@ fn tool_calls_are_found_and_not_taken_for_classification() {
 
     wanted.workload_type = TypeChoice::Classification;
     let problem = unusable(build(&wanted, &out, None));
-    assert_eq!(problem.to_string(), "cannot make classification datasets: 40 of 40 records hold tool calls");
+    let counts = "40 read: 0 rejected; 0 of another workload, client or time; 0 duplicates";
+    let wanted_text = format!("cannot make classification datasets: 40 of 40 records hold tool calls ({counts})");
+    assert_eq!(problem.to_string(), wanted_text);
     assert!(problem.hint().contains("tool_calling"));
     wanted.workload_type = TypeChoice::Auto;
     wanted.input = LogSource::Files(vec![
