@@ -3,7 +3,7 @@
 pub mod cli;
 pub mod cmd;
 mod config;
-mod data;
+pub mod data;
 mod doctor;
 pub mod embedded;
 pub mod error;

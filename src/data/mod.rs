@@ -23,6 +23,7 @@ pub(crate) mod reject;
 pub(crate) mod request_keys;
 pub(crate) mod rows;
 pub(crate) mod split;
+pub mod stages;
 pub(crate) mod thoughts;
 pub(crate) mod timestamp;
 pub(crate) mod unusable;
