@@ -4,8 +4,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{Folder, files_below, labelled, lines, parse_lines};
 
-const PRIVATE: [&str; 5] =
-    ["jane.doe@mail.example", "+49 30 901820", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "203.0.113.77"];
+const PRIVATE: [&str; 6] = [
+    "jane.doe@mail.example",
+    "+49 30 901820",
+    "4111 1111 1111 1111",
+    "DE89 3704 0044 0532 0130 00",
+    "203.0.113.77",
+    "sk-proj-abcdefghijklmnopqrstuvwx",
+];
 
 fn letters(n: usize) -> String {
     let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
@@ -14,8 +20,8 @@ fn letters(n: usize) -> String {
 
 /// Records whose texts are told apart by words, and by personal data.
 fn log() -> Vec<Value> {
-    let text = |n: usize| format!("Letter {} from {} of the bank", letters(n), PRIVATE[n % 5]);
-    (0..120).map(|n| labelled("w", n, &text(n), ["A", "B"][n % 2])).collect()
+    let text = |n: usize| format!("Letter {} from {} of the bank", letters(n), PRIVATE[n % 6]);
+    (0..120).map(|n| labelled("w", n, &text(n), ["A", "B"][n / 6 % 2])).collect()
 }
 
 /// Returns the files below a folder that hold a private value.
@@ -31,7 +37,7 @@ fn no_value_is_in_a_store_or_dataset_and_the_counts_are_told() {
     folder.write("logs.jsonl", lines(&log()));
     let load =
         folder.dfwfd(["load", "logs.jsonl", "--format", "json", "--rejects", "rejects.jsonl"]).run().code(0).json();
-    let wanted = json!({"email": 24, "phone": 24, "card": 24, "iban": 24, "ip": 24});
+    let wanted = json!({"email": 20, "phone": 20, "card": 20, "iban": 20, "ip": 20, "secret": 20});
     assert_eq!((&load["data"]["added"], &load["data"]["redacted"]), (&json!(120), &wanted));
     assert_eq!(leaks(&folder, ".dfwfd"), Vec::<String>::new());
     let flags = ["--set", "data_split_config.eval_size=20", "--format", "json"];
@@ -50,6 +56,29 @@ fn no_value_is_in_a_store_or_dataset_and_the_counts_are_told() {
     let eval = parse_lines(&folder.read("files/eval/eval_data.jsonl"));
     let text = eval[0]["request"]["messages"][1]["content"].as_str().unwrap();
     assert!(text.starts_with("Letter ") && text.contains(":") && text.ends_with("> of the bank"), "{text}");
+}
+
+#[test]
+fn calls_with_private_arguments_are_as_usable_as_others() {
+    let folder = Folder::with_config("evaluation_config: {workload_type: tool_calling}\n");
+    let calls = |n: usize| {
+        let arguments = json!({"user": "joe", "password": "correcthorse0", "card": 4_111_111_111_111_111_u64, "n": n});
+        json!({"timestamp": n, "workload_id": "w",
+            "request": {"messages": [{"role": "user", "content": format!("Order {}", letters(n))}]},
+            "response": {"choices": [{"message": {"role": "assistant", "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments.to_string()}}]}}]}})
+    };
+    folder.write("logs.jsonl", lines(&(0..60).map(calls).collect::<Vec<_>>()));
+    let flags =
+        ["--set", "data_split_config.eval_size=10", "--format", "json", "split", "--logs", "logs.jsonl", "--out"];
+    let plain = folder.dfwfd(flags).args(["plain"]).run().code(0).json();
+    let masked = folder.dfwfd(["--set", "redact=all"]).args(flags).args(["masked"]).run().code(0).json();
+    assert_eq!((&plain["data"]["kept"], &masked["data"]["kept"]), (&json!(60), &json!(60)));
+    assert_eq!(masked["data"]["redacted"], json!({"card": 60, "secret": 60}));
+    let row = &parse_lines(&folder.read("masked/train/training/train_data.jsonl"))[0];
+    let arguments = &row["messages"][1]["tool_calls"][0]["function"]["arguments"];
+    let is_masked = |key: &str| arguments[key].as_str().is_some_and(|value| value.starts_with('<'));
+    assert!(is_masked("password") && is_masked("card") && arguments["user"] == "joe", "{arguments}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Kinds of personal data and secrets, each with the patterns that find it and the check that a find has to pass. National
-//! ids are those of the United States, the United Kingdom, Spain, France, Italy and Brazil.
+//! Kinds of personal data and secrets, each with the patterns that find it. National ids are those of the United States,
+//! the United Kingdom, Spain, France, Italy and Brazil.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use super::checks;
 
-use iban::Iban;
+/// The kind of keys, tokens and passwords.
+pub(super) const SECRET: &str = "secret";
 
 /// A kind of personal data.
 pub(super) struct Kind {
@@ -14,146 +15,148 @@ pub(super) struct Kind {
 
 /// A regular expression, with the check of what it finds.
 pub(super) struct Pattern {
+    /// The value is its group, or all that it finds if it has none.
     pub(super) regex: &'static str,
     pub(super) passes: fn(&str) -> bool,
+    /// A text has at least so many ASCII digits if the pattern finds something in it.
+    pub(super) digits: usize,
+    /// A text has this byte if the pattern finds something in it.
+    pub(super) byte: Option<u8>,
+    /// A text has at least so many bytes if the pattern finds something in it.
+    pub(super) length: usize,
 }
 
-const fn all(regex: &'static str) -> Pattern {
-    Pattern { regex, passes: |_| true }
+impl Pattern {
+    const fn new(regex: &'static str) -> Pattern {
+        Pattern { regex, passes: |_| true, digits: 0, byte: None, length: 0 }
+    }
+
+    const fn checked(self, passes: fn(&str) -> bool) -> Pattern {
+        Pattern { passes, ..self }
+    }
+
+    const fn with_digits(self, digits: usize) -> Pattern {
+        Pattern { digits, ..self }
+    }
+
+    const fn with_length(self, length: usize) -> Pattern {
+        Pattern { length, ..self }
+    }
+
+    const fn with_byte(self, byte: u8) -> Pattern {
+        Pattern { byte: Some(byte), ..self }
+    }
 }
 
-const fn checked(regex: &'static str, passes: fn(&str) -> bool) -> Pattern {
-    Pattern { regex, passes }
-}
-
-/// All kinds, in the order in which they are looked for: the most specific first. Their digits are those of ASCII, which the
-/// checks can count; `\d` would also find those of other scripts.
+/// All kinds, in the order in which they are looked for: the most specific first. Digits are those of ASCII, which the
+/// checks can count, and so are the ends of words, because searches for those of Unicode are many times slower. Numbers are
+/// separated by the spaces that do not break a line, too.
 pub(super) const KINDS: [Kind; 7] = [
     Kind {
-        name: "secret",
+        name: SECRET,
         patterns: &[
-            all(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"),
+            Pattern::new(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)")
+                .with_length(27),
             // The forms that providers give their keys.
-            all(r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{20,}|\b(?:nvapi-|hf_|gsk_|xai-|glpat-|npm_)[A-Za-z0-9_-]{20,}"),
-            all(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|xox[abeprs]-[A-Za-z0-9-]{10,})"),
-            all(r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35})\b"),
-            all(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
-            all(
-                r#"(?i)\b(?:api[_-]?key|secret|access[_-]?token|auth[_-]?token|password|passwd)["']?\s*[:=]\s*["']?[A-Za-z0-9_./+~-]{8,}"#,
-            ),
+            Pattern::new(concat!(
+                r"(?-u:\b)(?:",
+                r"(?:sk|pk|rk)[-_][A-Za-z0-9_-]{20,}",
+                r"|(?:nvapi-|hf_|gsk_|xai-|glpat-|npm_|pypi-|whsec_|do[opr]_v1_|shp(?:at|ca|pa|ss)_)[A-Za-z0-9_-]{20,}",
+                r"|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|xox[abeprs]-[A-Za-z0-9-]{10,}",
+                r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)|AIza[A-Za-z0-9_-]{35}(?-u:\b)|ya29\.[A-Za-z0-9_-]{20,}",
+                r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+                r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
+            ))
+            .with_length(15),
+            Pattern::new(r"://[^\s/:@]+:([^\s/@]{3,})@").with_byte(b'@'),
+            Pattern::new(concat!(
+                r#"(?i-u:(?:password|passwd|pwd|passphrase)["']?[ \t]*[:=][ \t]*["']?"#,
+                r"([A-Za-z0-9_./+~!#$%^&*@=-]{8,}))",
+            ))
+            .with_length(12),
+            Pattern::new(concat!(
+                r#"(?i-u:(?:api[_-]?key|secret|token|(?:secret|access|private)[_-]?key)["']?[ \t]*[:=][ \t]*["']?"#,
+                r"([A-Za-z0-9_./+~=-]{8,}))",
+            ))
+            .checked(checks::has_digit)
+            .with_digits(1),
+            Pattern::new(r"(?i-u:\bbearer[ \t]+([A-Za-z0-9_./+~=-]{16,}))").checked(checks::has_digit).with_digits(1),
         ],
     },
     Kind {
         name: "email",
-        patterns: &[all(r"(?i)\b[a-z0-9][a-z0-9._%+-]*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}\b")],
+        patterns: &[Pattern::new(
+            r"(?i-u:\b[a-z0-9][a-z0-9._%+-]*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}\b)",
+        )
+        .with_byte(b'@')],
     },
     Kind {
         name: "iban",
-        patterns: &[checked(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", is_iban)],
+        patterns: &[Pattern::new(
+            r"(?-u:\b)[A-Z]{2}[0-9]{2}(?:[ \u{a0}\u{202f}]?[A-Z0-9]{4}){2,7}(?:[ \u{a0}\u{202f}]?[A-Z0-9]{1,3})?(?-u:\b)",
+        )
+        .checked(checks::is_iban)
+        .with_digits(4)],
     },
-    Kind { name: "card", patterns: &[checked(r"\b[2-6][0-9]{3}[ -]?(?:[0-9][ -]?){8,14}[0-9]\b", is_card)] },
+    Kind {
+        name: "card",
+        patterns: &[Pattern::new(
+            r"(?-u:\b)[2-6][0-9]{3}[ \u{a0}\u{202f}-]?(?:[0-9][ \u{a0}\u{202f}-]?){8,14}[0-9](?-u:\b)",
+        )
+        .checked(checks::is_card)
+        .with_digits(13)],
+    },
     Kind {
         name: "national_id",
         patterns: &[
-            checked(r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", is_social_security_number),
-            all(r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]\b"),
-            checked(r"(?i)\b[xyz0-9][0-9]{7}-?[a-z]\b", is_spanish),
-            checked(
-                r"\b[12] ?[0-9]{2} ?(?:0[1-9]|1[0-2]) ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}\b",
-                is_french,
-            ),
-            all(r"(?i)\b[a-z]{6}[0-9]{2}[a-ehlmpr-t][0-9]{2}[a-z][0-9]{3}[a-z]\b"),
-            checked(r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b", is_brazilian),
+            Pattern::new(r"(?-u:\b)[0-9]{3}-[0-9]{2}-[0-9]{4}(?-u:\b)")
+                .checked(checks::is_social_security_number)
+                .with_digits(9),
+            Pattern::new(r"(?-u:\b)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D](?-u:\b)")
+                .with_digits(6),
+            Pattern::new(r"(?i-u:\b[xyz0-9][0-9]{7}-?[a-z]\b)").checked(checks::is_spanish).with_digits(7),
+            Pattern::new(concat!(
+                r"(?-u:\b)[12] ?[0-9]{2} ?(?:0[1-9]|1[0-2]) ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}",
+                r"(?-u:\b)",
+            ))
+            .checked(checks::is_french)
+            .with_digits(14),
+            Pattern::new(r"(?i-u:\b[a-z]{6}[0-9]{2}[a-ehlmpr-t][0-9]{2}[a-z][0-9]{3}[a-z]\b)").with_digits(7),
+            Pattern::new(r"(?-u:\b)[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?-u:\b)")
+                .checked(checks::is_brazilian)
+                .with_digits(11),
         ],
     },
     Kind {
         name: "ip",
         patterns: &[
-            checked(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b", is_address),
-            checked(r"(?i)\b(?:[0-9a-f]{1,4}:){1,7}(?::|[0-9a-f]{1,4})(?::?[0-9a-f]{1,4}){0,6}\b", is_address),
+            Pattern::new(r"(?-u:\b)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?-u:\b)").checked(checks::is_address).with_digits(4),
+            Pattern::new(r"(?i-u:\b(?:[0-9a-f]{1,4}:){1,7}(?::|[0-9a-f]{1,4})(?::?[0-9a-f]{1,4}){0,6}\b)")
+                .checked(checks::is_address)
+                .with_byte(b':'),
         ],
     },
     Kind {
         name: "phone",
         patterns: &[
-            checked(
-                r"(?:\+|\b00)[1-9][0-9]{0,2}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{1,4}(?:[ .-]?[0-9]{2,4}){1,4}\b",
-                is_phone,
-            ),
-            checked(r"(?:\([0-9]{3}\) ?|\b[0-9]{3}[.-])[0-9]{3}[.-][0-9]{4}\b", is_phone),
-            checked(r"\b0[0-9]{2,4}[ /-][0-9]{3,4}(?:[ -]?[0-9]{2,4}){1,2}\b", is_phone),
+            Pattern::new(concat!(
+                r"(?:\+|(?-u:\b)00)[1-9][0-9]{0,2}[ \u{a0}\u{202f}./-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{1,4}",
+                r"(?:[ \u{a0}\u{202f}./-]?[0-9]{2,4}){1,4}(?-u:\b)",
+            ))
+            .checked(checks::is_phone)
+            .with_digits(8),
+            Pattern::new(r"(?:\([0-9]{3}\) ?|(?-u:\b)[0-9]{3}[.-])[0-9]{3}[.-][0-9]{4}(?-u:\b)")
+                .checked(checks::is_phone)
+                .with_digits(8),
+            // The North American plan: neither the area nor the exchange begins with 0 or 1.
+            Pattern::new(r"(?-u:\b)[2-9][0-9]{2}[ \u{a0}\u{202f}][2-9][0-9]{2}[ \u{a0}\u{202f}-][0-9]{4}(?-u:\b)")
+                .with_digits(10),
+            Pattern::new(r"(?-u:\b)0[1-9](?:[ \u{a0}\u{202f}.-][0-9]{2}){4}(?-u:\b)").with_digits(10),
+            Pattern::new(
+                r"(?-u:\b)0[0-9]{2,4}[ \u{a0}\u{202f}/-][0-9]{3,4}(?:[ \u{a0}\u{202f}-]?[0-9]{2,4}){1,2}(?-u:\b)",
+            )
+            .checked(checks::is_phone)
+            .with_digits(8),
         ],
     },
 ];
-
-/// Returns the digits of a text.
-pub(super) fn digits(text: &str) -> Vec<u32> {
-    text.chars().filter_map(|letter| letter.to_digit(10)).collect()
-}
-
-fn is_iban(text: &str) -> bool {
-    let compact: String = text.chars().filter(|letter| *letter != ' ').collect();
-    compact.parse::<Iban>().is_ok()
-}
-
-/// Checks a card number by the beginnings and lengths of the networks, and by the algorithm of Luhn (ISO/IEC 7812-1).
-fn is_card(text: &str) -> bool {
-    let digits = digits(text);
-    let is_known = matches!(
-        (digits[0], digits[1], digits.len()),
-        (4, _, 13 | 16 | 19)
-            | (5, 1..=5, 16)
-            | (2, 2..=7, 16)
-            | (3, 4 | 7, 15)
-            | (3, 0 | 6 | 8 | 9, 14)
-            | (3, 5, 16)
-            | (6, _, 16..=19)
-    );
-    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
-    let value = |(n, digit): (usize, &u32)| if n % 2 == 1 { doubled(*digit) } else { *digit };
-    is_known && digits.iter().rev().enumerate().map(value).sum::<u32>().is_multiple_of(10)
-}
-
-/// Checks that parts of the number were ever given out.
-fn is_social_security_number(text: &str) -> bool {
-    let (area, group, serial) = (&text[..3], &text[4..6], &text[7..]);
-    !matches!(area, "000" | "666") && !area.starts_with('9') && group != "00" && serial != "0000"
-}
-
-fn is_spanish(text: &str) -> bool {
-    let text = text.to_ascii_uppercase().replace('-', "");
-    let (number, letter) = text.split_at(8);
-    let number = number.replace('X', "0").replace('Y', "1").replace('Z', "2");
-    let expected =
-        number.parse::<usize>().ok().and_then(|number| "TRWAGMYFPDXBNJZSQVHLCKE".get(number % 23..=number % 23));
-    expected == Some(letter)
-}
-
-fn is_french(text: &str) -> bool {
-    let compact: String = text.chars().filter(|letter| *letter != ' ').collect();
-    let number = compact.replace("2A", "19").replace("2B", "18");
-    let (body, key) = number.split_at(number.len() - 2);
-    body.parse::<u64>().ok().zip(key.parse::<u64>().ok()).is_some_and(|(body, key)| body % 97 + key == 97)
-}
-
-fn is_brazilian(text: &str) -> bool {
-    let digits = digits(text);
-    let check = |length: usize| {
-        let sum: u32 =
-            digits[..length].iter().zip((2..=length as u32 + 1).rev()).map(|(digit, weight)| digit * weight).sum();
-        sum * 10 % 11 % 10 == digits[length]
-    };
-    digits.windows(2).any(|pair| pair[0] != pair[1]) && check(9) && check(10)
-}
-
-/// Checks an address of a machine. The loopback and unspecified addresses belong to nobody.
-fn is_address(text: &str) -> bool {
-    let four = text.parse::<Ipv4Addr>().is_ok_and(|address| !address.is_loopback() && !address.is_unspecified());
-    // Times and ratios have one or two colons.
-    let six = || text.matches(':').count() > 2 && text.parse::<Ipv6Addr>().is_ok();
-    four || six()
-}
-
-fn is_phone(text: &str) -> bool {
-    (8..=15).contains(&digits(text.trim_start_matches("00")).len())
-}

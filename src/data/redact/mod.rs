@@ -1,25 +1,26 @@
 //! Masks personal data and secrets in texts. A value becomes a placeholder that is the same wherever the value occurs and
 //! cannot be turned back without the key.
 
+mod checks;
 mod kinds;
+mod records;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use memchr::memchr;
 use regex::Regex;
 
-use crate::data::forms::{self, Forms};
-use crate::data::json::edit::members;
 use crate::data::json::tape::Tape;
 use crate::data::options::RedactRules;
-use crate::data::record::{FieldDefaults, Record};
-use kinds::KINDS;
+use kinds::{KINDS, Pattern, SECRET};
 
 /// Numbers of masked values by kind.
 pub(crate) type RedactionCounts = BTreeMap<String, u64>;
 
-/// Fields of a record that are no texts of requests and responses.
-const KEPT: [&str; 3] = ["timestamp", "workload_id", "client_id"];
+/// Letters of the hash in a placeholder.
+const HASH_LETTERS: usize = 12;
 
 /// Returns the names of all kinds.
 pub(crate) fn known_kinds() -> Vec<&'static str> {
@@ -27,18 +28,34 @@ pub(crate) fn known_kinds() -> Vec<&'static str> {
 }
 
 /// Masks texts by one set of rules.
+#[derive(Clone)]
 pub(crate) struct Redactor {
     rules: Vec<Rule>,
+    /// Finds placeholders, which are never masked again.
+    placeholders: Regex,
     key: [u8; 32],
     tape: Tape,
     /// Counts the masked values so far.
     pub(crate) counts: RedactionCounts,
 }
 
+#[derive(Clone)]
 struct Rule {
     kind: String,
     regex: Regex,
     passes: fn(&str) -> bool,
+    digits: usize,
+    byte: Option<u8>,
+    length: usize,
+    /// Group of the regular expression that is the value.
+    group: usize,
+}
+
+/// A part of a text.
+enum Piece<'t> {
+    Plain(&'t str),
+    /// A placeholder.
+    Masked(Cow<'t, str>),
 }
 
 impl Redactor {
@@ -47,101 +64,127 @@ impl Redactor {
     /// # Errors
     /// An own pattern is no regular expression.
     pub(crate) fn new(rules: &RedactRules, key: [u8; 32]) -> Result<Redactor, regex::Error> {
-        let own = rules.patterns.iter().map(|(kind, regex)| {
-            Ok(Rule { kind: kind.clone(), regex: Regex::new(regex)?, passes: |text| !text.is_empty() })
-        });
+        let own = rules.patterns.iter().map(|(kind, regex)| Rule::own(kind, regex));
         let chosen = KINDS.iter().filter(|kind| rules.kinds.iter().any(|name| name == kind.name));
-        let built_in =
-            chosen.flat_map(|kind| kind.patterns.iter().map(|pattern| (kind.name, pattern))).map(|(kind, pattern)| {
-                Ok(Rule { kind: kind.to_owned(), regex: Regex::new(pattern.regex)?, passes: pattern.passes })
-            });
-        let rules = own.chain(built_in).collect::<Result<_, regex::Error>>()?;
-        Ok(Redactor { rules, key, tape: Tape::default(), counts: RedactionCounts::default() })
+        let built_in = chosen.flat_map(|kind| kind.patterns.iter().map(|pattern| Rule::built_in(kind.name, pattern)));
+        Ok(Redactor {
+            rules: own.chain(built_in).collect::<Result<_, _>>()?,
+            placeholders: Regex::new(&format!("<[^<>:\n]{{1,64}}:[a-z]{{{HASH_LETTERS}}}>"))?,
+            key,
+            tape: Tape::default(),
+            counts: RedactionCounts::default(),
+        })
+    }
+
+    /// Returns another one with the same rules, which has counted nothing.
+    pub(crate) fn clone_without_counts(&self) -> Redactor {
+        Redactor { counts: RedactionCounts::default(), ..self.clone() }
+    }
+
+    /// Adds what another one has counted, and sets that to nothing.
+    pub(crate) fn take_counts(&mut self, from: &mut Redactor) {
+        for (kind, count) in std::mem::take(&mut from.counts) {
+            *self.counts.entry(kind).or_default() += count;
+        }
     }
 
     /// Masks a plain text.
     pub(crate) fn text<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
-        let mut masked = Cow::Borrowed(text);
-        for Rule { kind, regex, passes } in &self.rules {
-            if !regex.is_match(&masked) {
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        let mut pieces = Vec::new();
+        for rule in &self.rules {
+            // Ruling a text out costs far less than a search.
+            let lacks = |byte| memchr(byte, text.as_bytes()).is_none();
+            if text.len() < rule.length || digits < rule.digits || rule.byte.is_some_and(lacks) {
                 continue;
             }
-            let mut found = 0;
-            let replaced = regex.replace_all(&masked, |value: &regex::Captures<'_>| {
-                let value = &value[0];
-                if !passes(value) {
-                    return value.to_owned();
+            if pieces.is_empty() {
+                if !rule.regex.is_match(text) {
+                    continue;
                 }
-                found += 1;
-                placeholder(&self.key, kind, value)
-            });
-            if found > 0 {
-                *self.counts.entry(kind.clone()).or_default() += found;
-                masked = Cow::Owned(replaced.into_owned());
+                pieces = without_placeholders(&self.placeholders, text);
             }
+            pieces = rule.mask(pieces, &self.key, &mut self.counts);
+        }
+        let is_masked = |piece: &Piece<'_>| matches!(piece, Piece::Masked(Cow::Owned(_)));
+        if !pieces.iter().any(is_masked) {
+            return Cow::Borrowed(text);
+        }
+        let parts = pieces.iter().map(|piece| match piece {
+            Piece::Plain(text) => text,
+            Piece::Masked(text) => text.as_ref(),
+        });
+        Cow::Owned(parts.collect())
+    }
+
+    /// Returns what a value that stands alone becomes. `None` if secrets stay, or if it is no secret: short, of several words,
+    /// or a placeholder.
+    fn secret(&mut self, value: &str) -> Option<String> {
+        const SHORTEST: usize = 8;
+        let is_masked = self.rules.iter().any(|rule| rule.kind == SECRET) && value.len() >= SHORTEST;
+        if !is_masked || value.contains(char::is_whitespace) || self.placeholders.is_match(value) {
+            return None;
+        }
+        *self.counts.entry(SECRET.to_owned()).or_default() += 1;
+        Some(placeholder(&self.key, SECRET, value))
+    }
+}
+
+impl Rule {
+    fn own(kind: &str, regex: &str) -> Result<Rule, regex::Error> {
+        let (regex, passes) = (Regex::new(regex)?, |text: &str| !text.is_empty());
+        Ok(Rule { kind: kind.to_owned(), regex, passes, digits: 0, byte: None, length: 0, group: 0 })
+    }
+
+    fn built_in(kind: &str, pattern: &Pattern) -> Result<Rule, regex::Error> {
+        let regex = Regex::new(pattern.regex)?;
+        let group = regex.captures_len() - 1;
+        let Pattern { passes, digits, byte, length, .. } = *pattern;
+        Ok(Rule { kind: kind.to_owned(), regex, passes, digits, byte, length, group })
+    }
+
+    /// Masks the plain pieces of a text.
+    fn mask<'t>(&self, pieces: Vec<Piece<'t>>, key: &[u8; 32], counts: &mut RedactionCounts) -> Vec<Piece<'t>> {
+        let mut masked = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let Piece::Plain(text) = piece else {
+                masked.push(piece);
+                continue;
+            };
+            let mut plain_from = 0;
+            for Range { start, end } in self.values(text) {
+                let value = &text[start..end];
+                if (self.passes)(value) {
+                    masked.push(Piece::Plain(&text[plain_from..start]));
+                    masked.push(Piece::Masked(placeholder(key, &self.kind, value).into()));
+                    *counts.entry(self.kind.clone()).or_default() += 1;
+                    plain_from = end;
+                }
+            }
+            masked.push(Piece::Plain(&text[plain_from..]));
         }
         masked
     }
 
-    /// Masks the line of a log, without its line end. The pieces of a streamed answer are joined first, because a value may
-    /// stand in several of them.
-    pub(crate) fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        let tape = &mut self.tape;
-        let whole = forms::read(line, Forms::Logged, |json| {
-            Record::read(json, &FieldDefaults::default(), tape).map(|_| json.to_vec())
-        });
-        let json = whole.as_deref().unwrap_or(line);
-        match std::str::from_utf8(json).ok().and_then(|json| self.record(json)) {
-            Some(record) => out.extend_from_slice(record.as_bytes()),
-            // No JSON: the line is refused, and shown as it is masked here.
-            None => out.extend_from_slice(self.text(&String::from_utf8_lossy(json)).as_bytes()),
+    /// Returns the places of the values in a text.
+    fn values(&self, text: &str) -> Vec<Range<usize>> {
+        if self.group == 0 {
+            return self.regex.find_iter(text).map(|found| found.range()).collect();
         }
-    }
-
-    /// Masks the texts of an object, but not the fields that tell records apart.
-    fn record(&mut self, json: &str) -> Option<String> {
-        let mut record = members(json).ok()?;
-        for key in record.keys() {
-            if let Some(value) = record.get(&key).filter(|_| !KEPT.contains(&key.as_str())) {
-                let masked = self.strings(value);
-                record.set(&key, masked);
-            }
-        }
-        Some(record.to_json())
-    }
-
-    /// Masks all strings of a JSON text.
-    fn strings(&mut self, json: &str) -> String {
-        let mut out = String::with_capacity(json.len());
-        let mut rest = json;
-        while let Some(start) = rest.find('"') {
-            let length = string_length(&rest[start..]);
-            let (before, string) = (&rest[..start], &rest[start..start + length]);
-            out.push_str(before);
-            let text: Option<String> = serde_json::from_str(string).ok();
-            match text.as_deref().map(|text| self.text(text)) {
-                Some(Cow::Owned(masked)) => out.push_str(&serde_json::Value::from(masked).to_string()),
-                _ => out.push_str(string),
-            }
-            rest = &rest[start + length..];
-        }
-        out.push_str(rest);
-        out
+        self.regex.captures_iter(text).filter_map(|found| Some(found.get(self.group)?.range())).collect()
     }
 }
 
-/// Returns the bytes of the JSON string that a text begins with, its quotes included.
-fn string_length(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 1;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
-        at += found + 1;
-        if bytes[at - 1] == b'"' {
-            return at;
-        }
-        at += 1;
+/// Cuts a text at the placeholders in it.
+fn without_placeholders<'t>(placeholders: &Regex, text: &'t str) -> Vec<Piece<'t>> {
+    let (mut pieces, mut plain_from) = (Vec::new(), 0);
+    for found in placeholders.find_iter(text) {
+        pieces.push(Piece::Plain(&text[plain_from..found.start()]));
+        pieces.push(Piece::Masked(found.as_str().into()));
+        plain_from = found.end();
     }
-    bytes.len()
+    pieces.push(Piece::Plain(&text[plain_from..]));
+    pieces
 }
 
 /// Returns the placeholder of a value: the kind and 12 letters of a keyed hash. Letters, because digits would look like
@@ -149,7 +192,7 @@ fn string_length(text: &str) -> usize {
 fn placeholder(key: &[u8; 32], kind: &str, value: &str) -> String {
     let value: String = value.chars().filter(|letter| letter.is_alphanumeric() || *letter == '@').collect();
     let hash = blake3::keyed_hash(key, format!("{kind}\0{}", value.to_lowercase()).as_bytes());
-    let letters = hash.as_bytes().iter().take(12).map(|byte| char::from(b'a' + byte % 26));
+    let letters = hash.as_bytes().iter().take(HASH_LETTERS).map(|byte| char::from(b'a' + byte % 26));
     format!("<{kind}:{}>", letters.collect::<String>())
 }
 

@@ -41,6 +41,20 @@ fn every_kind_is_found_and_its_checksum_counts() {
         ("key sk-proj-abcdefghijklmnopqrstuvwx", "secret"),
         ("AKIAIOSFODNN7EXAMPLE", "secret"),
         ("password: hunter2hunter2", "secret"),
+        ("DB_PASSWORD='correct-horse'", "secret"),
+        ("pwd:correcthorse", "secret"),
+        ("OPENAI_API_KEY=abc123def456", "secret"),
+        ("aws_secret_access_key = wJalrXUtnFEMIK7MDENG", "secret"),
+        ("secret_key=\"abc123def456\"", "secret"),
+        ("Authorization: Bearer abcdef0123456789", "secret"),
+        ("SG.abcdefghijklmnopqrst.uvwxyzabcdefghijklmnop", "secret"),
+        ("dop_v1_0123456789abcdef0123456789abcdef", "secret"),
+        ("postgres://app:s3cr3tpass@db.internal/x", "secret"),
+        ("call 415 555 2671 today", "phone"),
+        ("appelez le 01 23 45 67 89", "phone"),
+        ("call +49 151/23456789 today", "phone"),
+        ("call +49\u{a0}30\u{a0}901820 today", "phone"),
+        ("paid with 4111\u{a0}1111\u{202f}1111\u{a0}1111", "card"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "secret"),
     ] {
         assert_eq!(kinds(text), [kind], "{text}");
@@ -58,6 +72,9 @@ fn every_kind_is_found_and_its_checksum_counts() {
         "ISIN US0378331005, CUSIP 037833100, order 123456789",
         "meet @acme, ratio 12:30:45",
         "[[[Dividends]]]",
+        "The secret: diversification. Tokens: 16384 in all",
+        "revenue of 415 555 and 2671 units",
+        "https://example.com:8080/path",
     ] {
         assert_eq!(kinds(text), Vec::<String>::new(), "{text}");
     }
@@ -96,7 +113,7 @@ fn only_chosen_kinds_and_own_patterns_are_masked() {
 #[test]
 fn texts_of_requests_and_responses_are_masked_and_nothing_else() {
     let record = json!({
-        "timestamp": "2024-05-01T10:00:00+02:00", "workload_id": "w", "client_id": "desk@acme.example", "n": 4111111111111111_u64,
+        "timestamp": "2024-05-01T10:00:00+02:00", "workload_id": "w", "client_id": "desk@acme.example", "n": 12,
         "request": {"messages": [
             {"role": "user", "content": [{"type": "text", "text": "I am \"Jane\" <jane@b.example>\n"}]},
             {"role": "assistant", "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": "{\"to\":\"jane@b.example\"}"}}]},
@@ -117,6 +134,71 @@ fn texts_of_requests_and_responses_are_masked_and_nothing_else() {
         masked["request"]["messages"][1]["tool_calls"][0]["function"]["arguments"].as_str().unwrap(),
     )
     .unwrap();
+}
+
+#[test]
+fn what_was_masked_once_stays_as_it_is() {
+    let rules = RedactRules { patterns: BTreeMap::from([("password".to_owned(), r"hunter\d+".to_owned())]), ..all() };
+    let mut redactor = Redactor::new(&rules, [7; 32]).unwrap();
+    for text in
+        ["my key sk-proj-abcdefghijklmnopqrstuvwx", "password: hunter2222", "api_key=abc123def456", "a@b.example"]
+    {
+        let once = redactor.text(text).into_owned();
+        let found: u64 = redactor.counts.values().sum();
+        assert_eq!(redactor.text(&once), once);
+        let placeholder = &once[once.find('<').unwrap()..];
+        assert_eq!(redactor.text(&format!("password: {placeholder}")), format!("password: {placeholder}"));
+        assert_eq!(redactor.counts.values().sum::<u64>(), found, "{text}");
+        assert_eq!(once.matches('<').count(), 1, "{once}");
+    }
+}
+
+#[test]
+fn a_secret_has_one_placeholder_whatever_its_name() {
+    let mut redactor = redactor();
+    let texts = ["password: abc123def456", "MY_API_KEY=abc123def456", "{\"a\":{\"client_secret\":\"abc123def456\"}}"];
+    let mut placeholders: Vec<String> = Vec::new();
+    for text in texts {
+        let mut out = Vec::new();
+        redactor.line(text.as_bytes(), &mut out);
+        let masked = String::from_utf8(out).unwrap();
+        let (start, end) = (masked.find('<').unwrap(), masked.find('>').unwrap());
+        placeholders.push(masked[start..=end].to_owned());
+        assert!(text.starts_with(&masked[..start]), "the name stays: {masked}");
+    }
+    placeholders.dedup();
+    assert_eq!(placeholders.len(), 1, "{placeholders:?}");
+}
+
+#[test]
+fn json_stays_json_with_the_same_keys() {
+    let arguments = [
+        json!({"user": "joe", "password": "correcthorse0"}),
+        json!({"card": 4111111111111111_u64, "n": 3, "share": 0.4111111111111111}),
+        json!({"ids": [4111111111111111_u64, 5], "deep": {"apiKey": "abcdefgh1", "note": "{\"to\":\"a@b.example\"}"}}),
+        json!({"empty": {}, "none": [], "phone": "+14155552671", "password": {"type": "string"}}),
+    ];
+    for arguments in arguments {
+        for written in [json!(arguments.to_string()), arguments.clone()] {
+            let record = json!({"workload_id": "w", "request": {"messages": [{"role": "user", "content": "u"}]},
+                "response": {"choices": [{"message": {"role": "assistant", "tool_calls": [
+                    {"id": "c", "type": "function", "function": {"name": "f", "arguments": written}}]}}]}});
+            let mut out = Vec::new();
+            redactor().line(record.to_string().as_bytes(), &mut out);
+            let masked: Value = serde_json::from_slice(&out).unwrap();
+            let call = &masked["response"]["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"];
+            let text = call.as_str().map_or_else(|| call.to_string(), str::to_owned);
+            let call: Value = serde_json::from_str(&text).unwrap();
+            let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            assert_eq!(keys(&call), keys(&arguments));
+            for hidden in ["correcthorse", "4111111111111111,", "4111111111111111]", "abcdefgh1", "a@b.ex", "1415555"] {
+                assert!(!text.contains(hidden), "{text}");
+            }
+            for kept in ["n", "share", "user", "empty", "none"].iter().filter(|key| arguments.get(**key).is_some()) {
+                assert_eq!(call[kept], arguments[kept]);
+            }
+        }
+    }
 }
 
 #[test]

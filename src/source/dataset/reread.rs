@@ -18,12 +18,17 @@ pub(super) struct LineReader<'a> {
     open: Option<(u32, File)>,
     window: Vec<u8>,
     window_start: u64,
+    /// Bytes of the last lines, and all bytes from the first to the last of them.
+    used: u64,
+    passed: u64,
+    /// Place behind the last line.
+    last_end: u64,
 }
 
 impl<'a> LineReader<'a> {
     /// Creates a reader of these inputs, numbered as in [`Origin`].
     pub(super) fn new(inputs: &'a [ReadInput]) -> LineReader<'a> {
-        LineReader { inputs, open: None, window: Vec::new(), window_start: 0 }
+        LineReader { inputs, open: None, window: Vec::new(), window_start: 0, used: 0, passed: 0, last_end: 0 }
     }
 
     /// Returns the name of the input of a line.
@@ -39,9 +44,22 @@ impl<'a> LineReader<'a> {
     /// Reads the line at a place.
     pub(super) fn read(&mut self, at: &Origin) -> anyhow::Result<&[u8]> {
         self.fill_window(at).with_context(|| self.failed(at))?;
+        self.note(at);
         let start = (at.offset - self.window_start) as usize;
         let line = self.window.get(start..start + at.length as usize);
         line.ok_or(Error::from(ErrorKind::UnexpectedEof)).with_context(|| self.failed(at))
+    }
+
+    /// Notes how much of the file the lines make up.
+    fn note(&mut self, at: &Origin) {
+        const REMEMBERED: u64 = 4 * AHEAD as u64;
+        let length = u64::from(at.length);
+        self.used += length;
+        self.passed += length + at.offset.saturating_sub(self.last_end).min(REMEMBERED);
+        self.last_end = at.offset + length;
+        if self.passed > REMEMBERED {
+            (self.used, self.passed) = (self.used / 2, self.passed / 2);
+        }
     }
 
     /// Brings the line at a place into the window.
@@ -55,7 +73,9 @@ impl<'a> LineReader<'a> {
         let window_end = self.window_start.saturating_add(self.window.len() as u64);
         if at.offset < self.window_start || at.offset + u64::from(at.length) > window_end {
             let follows = at.offset >= self.window_start && at.offset <= window_end.saturating_add(AHEAD as u64 / 4);
-            self.load(at.offset, at.length as usize, if follows { AHEAD } else { 0 })?;
+            // Where few lines are read, as for a validation set, reading them one by one is less work.
+            let is_dense = self.used * 4 >= self.passed;
+            self.load(at.offset, at.length as usize, if follows && is_dense { AHEAD } else { 0 })?;
         }
         Ok(())
     }

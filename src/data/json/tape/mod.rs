@@ -18,7 +18,7 @@ const TOPS: u64 = ONES << 7;
 const KEPT: usize = 1 << 16;
 
 /// The places of the values of a JSON text. Reuse it for many texts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tape {
     nodes: Vec<Node>,
 }
