@@ -104,16 +104,29 @@ fn load_row(name: &str, step: &LoadStep) -> [String; 8] {
 
 /// Returns how to read [`rows`].
 pub(super) fn note(report: &Report) -> String {
-    let per = "Tokens are per request, costs per 1,000 requests.";
+    let rows = rows(report);
+    let is_told = |name: &str| {
+        let at = COLUMNS.iter().position(|column| *column == name);
+        at.is_some_and(|at| rows.iter().any(|row| row[at] != "-"))
+    };
+    let per = match (is_told("tokens in") || is_told("tokens out"), is_told("cost/1,000")) {
+        (true, true) => Some("Tokens are per request, costs per 1,000 requests."),
+        (true, false) => Some("Tokens are per request."),
+        (false, true) => Some("Costs are per 1,000 requests."),
+        (false, false) => None,
+    };
     let even =
         "Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.";
-    basis(report).map_or_else(|| per.to_owned(), |basis| format!("{per} {basis} {even}"))
+    let even = is_told("breaks even at").then_some(even);
+    let parts: Vec<String> =
+        per.map(str::to_owned).into_iter().chain(basis(report)).chain(even.map(str::to_owned)).collect();
+    parts.join(" ")
 }
 
 /// Says how the cost of a model is counted. `None` without costs.
 pub(super) fn basis(report: &Report) -> Option<String> {
-    report.cost.as_ref()?;
     let evaluations: Vec<_> = report.candidates.iter().flat_map(|one| one.evaluations.all()).collect();
+    evaluations.iter().find_map(|(_, one)| one.usage?.cost_per_1000)?;
     let took = "for as long as its evaluation took";
     let mut basis = match evaluations.iter().filter(|(_, one)| one.latency.is_empty()).count() {
         0 => "A model costs its GPUs at its most replies per second under load.".to_owned(),
@@ -222,9 +235,19 @@ mod tests {
         assert!((usage.saving.unwrap() - (1.0 - 0.3 / 2.3)).abs() < 1e-12);
         assert!((usage.break_even_per_hour.unwrap() - 3000.0 / 2.3).abs() < 1e-9);
         report.cost = Some(cost);
+        assert!(note(&report).ends_with("GPUs that serve all the time cost less than the teacher."));
         let rows = rows(&report);
         assert_eq!(rows[0], ["teacher, as logged", "400", "20", "-", "-", "2.30 EUR", "-", "-"]);
         assert_eq!(rows[1][5..], ["0.30 EUR", "87 %", "1,305 per hour"]);
         assert_eq!(of_run(&CostPlan::default(), None, 1.0), None, "no prices");
+        // Without prices of the teacher nothing breaks even, and without that of a GPU no model costs anything.
+        let usage = report.candidates[0].evaluations.customized.as_mut().unwrap().usage.as_mut().unwrap();
+        (usage.saving, usage.break_even_per_hour) = (None, None);
+        let told = note(&report);
+        assert!(told.contains("A model costs its GPUs") && !told.contains("last column"), "{told}");
+        report.candidates[0].evaluations.customized.as_mut().unwrap().usage = None;
+        assert_eq!(note(&report), "Tokens are per request, costs per 1,000 requests.");
+        report.cost = None;
+        assert_eq!(note(&report), "Tokens are per request.");
     }
 }

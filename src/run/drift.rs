@@ -72,6 +72,7 @@ fn of_labels(before: &Manifest, now: &Manifest) -> LabelDrift {
             now: share(*y, later),
         })
         .collect();
+    changes.retain(|one| one.before != one.now);
     changes.sort_by(|a, b| (b.now - b.before).abs().total_cmp(&(a.now - a.before).abs()));
     changes.truncate(SHOWN);
     LabelDrift { p, distance, changes }

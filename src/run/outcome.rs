@@ -318,9 +318,15 @@ pub(crate) struct GoldFact {
     pub matched: u64,
     /// The labels that belong to no eval row, or to one that has a label already.
     pub unmatched: u64,
+    /// The records and texts with more than one label. They are left out.
+    #[serde(default)]
+    pub contradictory: u64,
     /// The production model against people, by the names of scores.
     pub teacher: BTreeMap<String, Estimate>,
     pub models: Vec<GoldModel>,
+    /// What the labels say against scores.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A model against people, and against the production model on the same rows.

@@ -1,7 +1,7 @@
 //! The manifest of a dataset folder: counts, classes, inputs and files. Stored beside the datasets, and the source of the
 //! tables of `split` and the reports.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,10 @@ pub(crate) struct Manifest {
     /// Records that were divided.
     pub(crate) kept: u64,
     pub(crate) eval: u64,
+    /// The rows of the eval set, from 0, that belong to one group, such as turns of a conversation. Groups of one row are
+    /// left out, and all of them if the eval set is that of an earlier run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) eval_groups: Vec<Vec<u32>>,
     pub(crate) train: u64,
     pub(crate) validation: u64,
     /// Records in no dataset: of the groups of eval rows, too close to them in time, or over the cap of their class.
@@ -198,6 +202,7 @@ impl Manifest {
             read: corpus.counts.read,
             rejected: corpus.counts.rejected.clone(),
             other: corpus.counts.other,
+            eval_groups: if request.eval_set.is_some() { Vec::new() } else { together(corpus, &split.eval) },
             duplicates: corpus.counts.duplicates,
             over_limit: split.over_limit as u64,
             kept: split.kept() as u64,
@@ -241,4 +246,14 @@ fn near_copies(corpus: &Corpus, split: &Split) -> NearCopyCounts {
     let groups = split.eval.iter().filter(is_near).map(|&row| corpus.rows[row as usize].group).collect::<HashSet<_>>();
     let grouped = corpus.rows.iter().filter(|row| row.cause == GroupCause::NearCopy).count();
     NearCopyCounts { grouped: grouped as u64, leaks_prevented: (outside - groups.len()) as u64 }
+}
+/// Returns the places of rows that belong to one group.
+fn together(corpus: &Corpus, rows: &[u32]) -> Vec<Vec<u32>> {
+    let mut by_group: HashMap<u64, Vec<u32>> = HashMap::new();
+    for (place, row) in (0..).zip(rows) {
+        by_group.entry(corpus.rows[*row as usize].group).or_default().push(place);
+    }
+    let mut groups: Vec<Vec<u32>> = by_group.into_values().filter(|places| places.len() > 1).collect();
+    groups.sort_unstable();
+    groups
 }

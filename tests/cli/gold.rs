@@ -29,6 +29,7 @@ fn labels(eval: &str, rows: &[Value]) -> (String, u64, u64) {
             _ => format!("{id},,{label}\n"),
         });
     }
+    table.push_str(",asked twice,Earnings\n,asked twice,Merger\n");
     (0..5).for_each(|at| table.push_str(&format!(",nobody asked {at},Earnings\n")));
     (table, apart, right)
 }
@@ -45,9 +46,10 @@ fn a_recorded_run_is_compared_with_labels_of_people() {
     let gold = &compared["gold"];
     assert_eq!(
         (&gold["labels"], &gold["matched"], &gold["unmatched"]),
-        (&json!(85), &json!(80), &json!(5)),
+        (&json!(87), &json!(80), &json!(5)),
         "{gold:#}"
     );
+    assert_eq!((&gold["contradictory"], &gold["warnings"]), (&json!(1), &json!([])), "{gold:#}");
     assert_eq!(gold["teacher"]["accuracy"]["value"], json!((80 - right) as f64 / 80.0));
     let name = format!("{LARGE}:customized");
     let of = |name: &str| gold["models"].as_array().unwrap().iter().find(|one| one["model"] == name).unwrap().clone();
@@ -59,20 +61,50 @@ fn a_recorded_run_is_compared_with_labels_of_people() {
     assert!(model["human"]["macro_f1"]["low"].as_f64() < model["human"]["macro_f1"]["value"].as_f64());
     let shown = folder.dfwfd(["report", run, "--gold", "labels.csv"]).run().code(0).stdout.clone();
     assert!(shown.contains("Against labels.csv, on 80 labelled eval rows"), "{shown}");
-    assert!(shown.contains("5 of 85 labels belong to no eval row"), "{shown}");
+    assert!(shown.contains("5 of 87 labels belong to no eval row"), "{shown}");
+    assert!(shown.contains("1 record or text has more than one label and is left out"), "{shown}");
     let number = |score: &Value| format!("{:.3}", score["value"].as_f64().unwrap());
-    let (human, teacher) = (&model["human"], &model["teacher"]);
-    let wanted =
-        [number(&human["macro_f1"]), number(&human["accuracy"]), number(&teacher["accuracy"]), apart.to_string()];
+    let ends = |score: &Value| format!("{:.3}–{:.3}", score["low"].as_f64().unwrap(), score["high"].as_f64().unwrap());
+    let of = |measured: &Value| ["macro_f1", "accuracy"].map(|name| [number(&measured[name]), ends(&measured[name])]);
+    let wanted = [of(&model["human"]), of(&model["teacher"])].concat().concat();
+    let apart = [number(&model["right"]), ends(&model["right"]), apart.to_string()];
     for (form, row) in [("html", "<tr>"), ("markdown", "\n")] {
         let page = folder.dfwfd(["report", run, "--gold", "labels.csv", "--format", form]).run().code(0).stdout.clone();
         let table = page.split("Against labels.csv, on 80 labelled eval rows").nth(1).unwrap_or_default();
-        let row = table.split(row).find(|row| row.contains("ngram-large, customized")).unwrap_or_default();
-        assert!(wanted.iter().all(|cell| row.contains(cell)), "{form}: {wanted:?} in {row}");
-        assert!(table.contains("5 of 85 labels belong to no eval row"), "{table}");
+        let rows: Vec<&str> = table.split(row).filter(|row| row.contains("ngram-large, customized")).take(3).collect();
+        assert!(
+            rows.len() == 3 && wanted.iter().all(|cell| rows[..2].concat().contains(cell)),
+            "{form}: {wanted:?} in {rows:?}"
+        );
+        assert!(apart.iter().all(|cell| rows[2].contains(cell)), "{form}: {apart:?} in {rows:?}");
+        assert!(table.contains("5 of 87 labels belong to no eval row"), "{table}");
     }
     let plain = folder.dfwfd(["report", run, "--format", "json"]).run().code(0).json();
     assert_eq!(plain["gold"], Value::Null, "only a run keeps them");
+}
+
+#[test]
+fn a_model_that_copies_the_errors_of_the_production_model_is_told() {
+    let (folder, report) = recorded();
+    let run = report["run"].as_str().unwrap();
+    let rows = parse_lines(&folder.read(&format!(".dfwfd/runs/{run}/rows/ngram-large-customized.jsonl")));
+    let eval = folder.read(&format!(".dfwfd/runs/{run}/eval/eval_data.jsonl"));
+    let mut table = "id,label\n".to_owned();
+    for (at, (line, row)) in eval.lines().zip(&rows).enumerate() {
+        // People call every fifth of the rows otherwise on which both models agree.
+        let agree = row["predicted"] == row["gold"];
+        let label = if agree && at % 5 == 0 { "Something Else" } else { row["gold"].as_str().unwrap() };
+        table.push_str(&format!("{},{label}\n", &blake3::hash(line.as_bytes()).to_hex()[..32]));
+    }
+    folder.write("copied.csv", table);
+    let compared = folder.dfwfd(["report", run, "--format", "json", "--gold", "copied.csv"]).run().code(0).json();
+    crate::schema::check("report", &compared);
+    let warnings = compared["gold"]["warnings"].as_array().unwrap();
+    let told = warnings.iter().find(|one| one.as_str().unwrap().starts_with("dfwfd/ngram-large, customized: "));
+    assert!(told.is_some_and(|told| told.as_str().unwrap().contains("counts copied errors")), "{warnings:?}");
+    assert!(!warnings.iter().any(|one| one.as_str().unwrap().starts_with("dfwfd/ngram-large, base: ")), "{warnings:?}");
+    let html = folder.dfwfd(["report", run, "--gold", "copied.csv", "--format", "html"]).run();
+    assert!(html.code(0).stdout.contains("counts copied errors"));
 }
 
 #[test]

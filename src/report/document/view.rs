@@ -284,7 +284,9 @@ fn gold(fact: &GoldFact) -> Gold {
         title: shown(&gold::title(fact)),
         columns: gold::COLUMNS,
         rows: gold::rows(fact).into_iter().map(|row| row.map(|cell| shown(&cell))).collect(),
-        notes: std::iter::once(gold::NOTE.to_owned()).chain(gold::unmatched(fact)).collect(),
+        notes: std::iter::once(gold::NOTE.to_owned())
+            .chain(gold::caveats(fact).iter().map(|text| shown(text)))
+            .collect(),
     }
 }
 

@@ -22,5 +22,8 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     }
     page.title(&format!("{}Latency, tokens and cost", mark(report)));
     page.grid(&grid);
-    page.tone(Tone::Faint, "", &note(report));
+    let note = note(report);
+    if !note.is_empty() {
+        page.tone(Tone::Faint, "", &note);
+    }
 }

@@ -10,17 +10,24 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     let Some(drift) = &report.drift else { return };
     page.title(&format!("{}Since run {}", mark(report), drift.run));
     if let Some(mix) = &drift.labels {
-        let mut grid = Grid::new(&[("label", Side::Left), ("then", Side::Right), ("now", Side::Right)]);
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
-        for one in &mix.changes {
-            grid.row([one.label.clone(), percent(one.before), percent(one.now)]);
+        let rows = mix.changes.iter().map(|one| [one.label.clone(), percent(one.before), percent(one.now)]);
+        // A change that no digit shows is none to a reader.
+        let rows: Vec<[String; 3]> = rows.filter(|[_, before, now]| before != now).collect();
+        let mut grid = Grid::new(&[("label", Side::Left), ("then", Side::Right), ("now", Side::Right)]);
+        for row in &rows {
+            grid.row(row.clone());
         }
-        page.grid(&grid);
+        if !rows.is_empty() {
+            page.grid(&grid);
+        }
+        let which = if rows.is_empty() {
+            "No label has another share than then."
+        } else {
+            "The labels whose shares changed most."
+        };
         let p = if mix.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", mix.p) };
-        let text = format!(
-            "The labels whose shares changed most. The mixes differ by {:.3} ({p}, chi-squared).",
-            mix.distance
-        );
+        let text = format!("{which} The mixes differ by {:.3} ({p}, chi-squared).", mix.distance);
         page.tone(Tone::Faint, "", &text);
     }
     let scores: Vec<Comparison> = drift.scores.iter().cloned().map(Comparison::from).collect();

@@ -3,34 +3,40 @@
 use std::collections::BTreeMap;
 
 use super::super::json::Report;
-use super::super::layout::{Grid, Page, Side};
+use super::super::layout::{Grid, Page, Side, wrap};
 use super::super::metrics::evaluated_label;
-use super::super::text::{Tone, counted};
+use super::super::text::{Tone, count, counted};
 use super::{interval, mark};
 use crate::run::outcome::GoldFact;
 use crate::score::Estimate;
 
-/// The columns of the table. The first is a name.
+/// The columns of [`rows`]. The first two are names.
 pub(crate) const COLUMNS: [&str; 7] =
-    ["model", "macro F1", "95 % interval", "accuracy", "vs teacher", "apart", "right then"];
+    ["model", "measured", "macro F1", "95 % interval", "accuracy", "95 % interval", "rows"];
 
-/// Explains the columns.
-pub(crate) const NOTE: &str = "The scores are against the labels of people. Vs teacher: the accuracy against the answers of the teacher. Apart: rows on which the model and the teacher differ; right then: the \
-    share of these rows on which the model agrees with people.";
+/// Explains the rows.
+pub(crate) const NOTE: &str = "Against people: the labels that people gave are the truth. Against the teacher: its answers to the same rows are. Where they \
+    differ: on the rows on which the model and the teacher differ, the share on which the model agrees with people.";
 
 /// Shows the comparison, if there is one.
 pub(super) fn section(page: &mut Page, report: &Report) {
     let Some(gold) = &report.gold else { return };
     page.title(&format!("{}{}", mark(report), title(gold)));
     let sides = [Side::Left].into_iter().chain(std::iter::repeat(Side::Right));
-    let header: Vec<(&str, Side)> = COLUMNS.into_iter().zip(sides).collect();
+    let header: Vec<(&str, Side)> = COLUMNS[1..].iter().copied().zip(sides).collect();
     let mut grid = Grid::new(&header);
-    for row in rows(gold) {
-        grid.row(row);
+    let rows = rows(gold);
+    let mut above = "";
+    for row in &rows {
+        if above != row[0] {
+            above = &row[0];
+            wrap(above, page.width()).iter().for_each(|line| grid.heading(line, Tone::Heading));
+        }
+        grid.row(row[1..].iter().cloned());
     }
     page.grid(&grid);
     page.tone(Tone::Faint, "", NOTE);
-    if let Some(text) = unmatched(gold) {
+    for text in caveats(gold) {
         page.tone(Tone::Warning, "", &text);
     }
 }
@@ -40,27 +46,37 @@ pub(crate) fn title(gold: &GoldFact) -> String {
     format!("Against {}, on {}", gold.file, counted(gold.matched, "labelled eval row"))
 }
 
-/// Returns a row for the teacher, and one for each model.
+/// Returns a row for the teacher, and up to three for each model.
 pub(crate) fn rows(gold: &GoldFact) -> Vec<[String; 7]> {
-    let dash = || "-".to_owned();
-    let score = |scores: &BTreeMap<String, Estimate>, name: &str| {
-        scores.get(name).map_or_else(dash, |score| format!("{:.3}", score.value))
-    };
-    let row = |name: &str, human: &BTreeMap<String, Estimate>, [versus, apart, right]: [String; 3]| {
-        let ends = interval(human.get("macro_f1").copied());
-        [name.to_owned(), score(human, "macro_f1"), ends, score(human, "accuracy"), versus, apart, right]
-    };
-    let mut rows = vec![row("teacher", &gold.teacher, [dash(), dash(), dash()])];
+    let matched = gold.matched;
+    let mut rows = vec![row("teacher", "against people", &gold.teacher, matched)];
     for one in &gold.models {
-        let right = one.right.map_or_else(dash, |right| format!("{:.0} %", right.value * 100.0));
-        let last = [score(&one.teacher, "accuracy"), one.disagreements.to_string(), right];
-        rows.push(row(&evaluated_label(&one.model), &one.human, last));
+        let name = evaluated_label(&one.model);
+        rows.push(row(&name, "against people", &one.human, matched));
+        rows.push(row(&name, "against the teacher", &one.teacher, matched));
+        if let Some(right) = one.right {
+            let right = BTreeMap::from([("accuracy".to_owned(), right)]);
+            rows.push(row(&name, "where they differ", &right, one.disagreements));
+        }
     }
     rows
 }
 
-/// Tells of labels that were not used.
-pub(crate) fn unmatched(gold: &GoldFact) -> Option<String> {
-    let text = || format!("{} of {} labels belong to no eval row.", gold.unmatched, gold.labels);
-    (gold.unmatched > 0).then(text)
+fn row(model: &str, measured: &str, scores: &BTreeMap<String, Estimate>, rows: u64) -> [String; 7] {
+    let score = |name: &str| scores.get(name).map_or_else(|| "-".to_owned(), |score| format!("{:.3}", score.value));
+    let ends = |name: &str| interval(scores.get(name).copied());
+    let (model, measured) = (model.to_owned(), measured.to_owned());
+    [model, measured, score("macro_f1"), ends("macro_f1"), score("accuracy"), ends("accuracy"), count(rows)]
+}
+
+/// Tells of labels that were not used, and what speaks against scores.
+pub(crate) fn caveats(gold: &GoldFact) -> Vec<String> {
+    let unmatched = format!("{} of {} labels belong to no eval row.", gold.unmatched, gold.labels);
+    let contradictory = match gold.contradictory {
+        1 => "1 record or text has more than one label and is left out.".to_owned(),
+        many => format!("{many} records or texts have more than one label and are left out."),
+    };
+    let counted = [(gold.unmatched, unmatched), (gold.contradictory, contradictory)];
+    let counted = counted.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text);
+    counted.chain(gold.warnings.iter().cloned()).collect()
 }

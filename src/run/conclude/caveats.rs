@@ -4,8 +4,10 @@ use super::evaluated::{Decided, Evaluated, Field};
 use crate::data::workload_type::WorkloadType;
 use crate::run::outcome::ModelVariant;
 use crate::run::suspicions;
+use crate::score::interval;
 use crate::score::verdict::{Decision, Standing};
 use crate::score::warnings::{self, Warning};
+use crate::source::dataset::Manifest;
 
 /// Returns what speaks against trusting the scores of the last evaluations.
 pub(super) fn of_models(field: &Field<'_>, workload_type: WorkloadType) -> Vec<String> {
@@ -84,6 +86,36 @@ pub(super) fn needless(field: &Field<'_>, decided: &Decided<'_>) -> Vec<String> 
         Some(format!("{name} is {stands} {other}, which needs no training"))
     };
     customized.flat_map(|place| ModelVariant::ALL.map(|variant| (place, variant))).filter_map(warning).collect()
+}
+
+/// Returns a warning for each model whose agreement with the production model is higher than its answers can show.
+///
+/// The production model answers a repeated request twice alike with a chance that the log shows: the repeated requests
+/// less the conflicts. No model can agree with one of its answers more often than the root of that chance, because the
+/// chance of two like answers is at least the square of that of the most frequent one. Conflicts and duplicates that are
+/// counted by request overstate the chance, so no warning is given lightly.
+pub(super) fn above_ceiling(field: &Field<'_>, manifest: &Manifest) -> Vec<String> {
+    if manifest.workload_type != WorkloadType::Classification || manifest.conflicts == 0 {
+        return Vec::new();
+    }
+    let alike = manifest.duplicates.saturating_sub(manifest.conflicts);
+    let Some((_, alike)) = interval::clopper_pearson(alike, manifest.duplicates) else { return Vec::new() };
+    let ceiling = alike.sqrt();
+    let above = |place: usize| {
+        let accuracy = field.models[place].fact.scores.get("accuracy")?;
+        (accuracy.low? > ceiling).then(|| {
+            format!(
+                "{} agrees with the teacher on {:.0} % of the rows, but the teacher does not agree with itself: it answered {} of \
+                 at most {} repeated requests differently, so more than {:.0} % proves nothing",
+                field.models[place].in_words(field.candidates),
+                accuracy.value * 100.0,
+                manifest.conflicts,
+                manifest.duplicates,
+                ceiling * 100.0
+            )
+        })
+    };
+    field.finals().into_iter().filter_map(above).collect()
 }
 
 /// Returns what is suspicious about an adapter beside its base, in one sentence.

@@ -97,6 +97,7 @@ impl Comparer<'_> {
             warnings.extend(caveats::flips(&field, &decided, &decide(&lenient, self.margin)));
         }
         warnings.extend(caveats::needless(&field, &decided));
+        warnings.extend(caveats::above_ceiling(&field, self.manifest));
         let advice::Verdict { chosen, sentence, candidates: advice } = advice::verdict(&field, &decided);
         let model = chosen.map(|chosen| candidates[evaluated[chosen].candidate].model_name.clone());
         let variant = chosen.map(|chosen| evaluated[chosen].variant);

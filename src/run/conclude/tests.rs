@@ -49,10 +49,19 @@ fn model(candidates: &[Candidate], at: usize, variant: ModelVariant, right: std:
 }
 
 fn conclusion(candidates: &[Candidate], models: &[Evaluated]) -> ConclusionFact {
+    conclusion_of((0, 0), candidates, models)
+}
+
+/// Concludes for a log with so many duplicates and conflicts.
+fn conclusion_of(
+    (duplicates, conflicts): (u64, u64),
+    candidates: &[Candidate],
+    models: &[Evaluated],
+) -> ConclusionFact {
     let manifest: Manifest = serde_json::from_value(json!({
         "workload": "w", "workload_type": "classification", "source": "jsonl", "read": 0, "rejected": {}, "other": 0,
-        "duplicates": 0, "over_limit": 0, "kept": 0, "eval": 0, "train": 0, "validation": 0, "held_back": 0,
-        "conflicts": 0, "seed": 1, "files": [], "inputs": [], "warnings": [],
+        "duplicates": duplicates, "over_limit": 0, "kept": 0, "eval": 0, "train": 0, "validation": 0, "held_back": 0,
+        "conflicts": conflicts, "seed": 1, "files": [], "inputs": [], "warnings": [],
         "classes": {"a": {"eval": 0, "train": 0, "validation": 0}, "b": {"eval": 0, "train": 0, "validation": 0}},
         "types": {"records": 0, "labels": 0, "tool_calls": 0}, "labels": {}
     }))
@@ -147,6 +156,23 @@ fn of_equal_models_the_one_without_training_is_named() {
     assert_eq!(found.variant, Some(Customized));
     let found = conclusion(&one, &[model(&one, 0, Base, 0..392)]);
     assert_eq!(found.sentence, "Look at only first: macro F1 0.980. Whether it takes over is for a person to decide.");
+}
+
+#[test]
+fn agreement_above_what_the_teacher_repeats_is_told() {
+    let one = candidates(&["only"]);
+    let models = [model(&one, 0, Base, 0..200), model(&one, 0, Customized, 0..396)];
+    let told = |counts| {
+        let warnings = conclusion_of(counts, &one, &models).warnings;
+        warnings.into_iter().filter(|warning| warning.contains("does not agree with itself")).collect::<Vec<_>>()
+    };
+    // At least 0.7 of the requests are answered alike: a root of 0.87, below the 0.97 that the model surely has.
+    let wanted = "customized only agrees with the teacher on 99 % of the rows, but the teacher does not agree with itself: it \
+        answered 300 of at most 1000 repeated requests differently, so more than 85 % proves nothing";
+    assert_eq!(told((1_000, 300)), [wanted]);
+    assert_eq!(told((1_000, 10)), Vec::<String>::new(), "the root of 0.995 is above");
+    assert_eq!(told((3, 1)), Vec::<String>::new(), "three duplicates prove nothing");
+    assert_eq!(told((0, 0)), Vec::<String>::new());
 }
 
 #[test]

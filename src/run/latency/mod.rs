@@ -81,7 +81,8 @@ async fn measured(run: &RunContext, key: &str, model: ChatModel<'_>) -> anyhow::
     };
     if let Some(why) = &fact.failure {
         let what = if fact.steps.is_empty() { "cannot measure the latency" } else { "the load ended early" };
-        run.warn(format!("{}: {what}: {why}", model.name()))?;
+        let of = if matches!(model, ChatModel::Remote(_)) { "the teacher " } else { "" };
+        run.warn(format!("{of}{}: {what}: {why}", model.name()))?;
     }
     // Also if it failed: a resumed run does not deploy a NIM for another try.
     run.store.remember(&run.id, key, &fact)?;
