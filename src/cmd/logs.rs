@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::interruptible::AtSignal;
 use crate::cli::{Global, Logs};
 use crate::config::{self, Invocation, Need};
 use crate::data::label::LabelReader;
@@ -42,7 +43,12 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
         let target = super::log_store(&input, &there, &opening);
         target.list(&labels, &wanted, cancel)
     };
-    let contents = super::interruptible::run(&plan.data.input, counting).await?;
+    let contents = super::interruptible::run(
+        AtSignal::ClosesIndex(&plan.data.input),
+        "dfwfd logs counts again from the beginning",
+        counting,
+    )
+    .await?;
     let rows: Vec<LogRow> = contents.workloads.into_iter().map(row).collect();
     if rows.is_empty() && *filter != Filter::default() {
         ui.result("No record in the log store matches.");

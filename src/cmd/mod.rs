@@ -60,7 +60,7 @@ pub fn dispatch(cli: Cli, ui: &Ui) -> LocalBoxFuture<'_, anyhow::Result<Exit>> {
 async fn run_command(cli: Cli, ui: &Ui) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
-        Command::Load(args) => load::run(global, &args, ui),
+        Command::Load(args) => load::run(global, &args, ui).await,
         Command::Split(args) => split::run(global, &args, ui).await,
         Command::Run(args) => run::run(global, &args, ui).await,
         Command::Status(args) => status::run(global, &args, ui).await,

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use super::interruptible::AtSignal;
 use crate::cli::{Global, Split};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
@@ -31,9 +32,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     for warning in &plan.warnings {
         ui.warn(warning);
     }
-    check_empty(&args.out)?;
-    let created = NewFolder::create(&args.out);
-    let _folder = created.with_context(|| format!("cannot create the folder {}", args.out.display()))?;
+    let _folder = new_folder(&args.out)?;
     if let Some(path) = &args.review {
         super::whole_file::check(path).with_context(|| unwritable(path))?;
     }
@@ -52,7 +51,12 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
         let built = dataset::build(&request, &credentials, &out, writer, wanted, cancel);
         Ok((built, triage::doubtful(review, request.split.random_seed)))
     };
-    let (built, doubtful) = super::interruptible::run(&plan.data.input, build).await?;
+    let (built, doubtful) = super::interruptible::run(
+        AtSignal::ClosesIndex(&plan.data.input),
+        "empty the folder of --out, or name another, and split again",
+        build,
+    )
+    .await?;
     // Labels that are not allowed may be the reason that too few records are left.
     let reviewed = args.review.as_deref().map(|path| write_review(path, &doubtful, ui)).transpose()?;
     let manifest = built?;
@@ -78,17 +82,18 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     strict.map_or(Ok(Exit::Done), Err)
 }
 
-/// Checks that there is nothing in a folder for datasets.
-fn check_empty(out: &Path) -> anyhow::Result<()> {
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+fn unwritable(review: &Path) -> String {
+    format!("cannot write the review file {}", review.display())
+}
+
+/// Creates the folder for the datasets, unless it holds something.
+fn new_folder(out: &Path) -> anyhow::Result<NewFolder> {
+    let is_occupied = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if is_occupied {
         let message = format!("cannot write datasets to {}: the folder is not empty", out.display());
         return Err(Fault::new(Exit::Usage, message).hint("name another folder with --out, or empty it").into());
     }
-    Ok(())
-}
-
-fn unwritable(review: &Path) -> String {
-    format!("cannot write the review file {}", review.display())
+    NewFolder::create(out).with_context(|| format!("cannot create the folder {}", out.display()))
 }
 
 /// Writes a review file and says what is in it.

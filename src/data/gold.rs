@@ -69,7 +69,7 @@ mod tests {
             (b"{\"label\":\"A\"}", "line 1: neither id nor text is given"),
             (b"{\"text\":\"a\",\"label\":\"A\"}\n{", "line 2: "),
             (b"text,label\n", "it holds no row"),
-            (b"\xff", "it is not UTF-8 text"),
+            (b"\xff", "it is neither UTF-8 text nor marked as UTF-16"),
         ] {
             let said = read(file).unwrap_err();
             assert!(said.starts_with(told), "{said}");

@@ -1,5 +1,8 @@
 //! Files that people write or edit: CSV whose first line names the columns, or JSON lines. Knows nothing of what they hold.
 
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,13 +15,23 @@ pub(crate) fn rows<T: DeserializeOwned>(
     bytes: &[u8],
     check_header: impl FnOnce(&[&str]) -> Result<(), String>,
 ) -> Result<Vec<(usize, T)>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = text_of(bytes)?;
     let text = text.trim_start_matches('\u{feff}');
     let rows = if text.trim_start().starts_with('{') { of_lines(text)? } else { of_table(text, check_header)? };
     if rows.is_empty() {
         return Err("it holds no row".to_owned());
     }
     Ok(rows)
+}
+
+/// Returns the text of a file in UTF-8, or in UTF-16 if it is marked as that, as spreadsheets write it.
+fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+    let (encoding, _) = Encoding::for_bom(bytes).unwrap_or((UTF_8, 0));
+    let (text, _, is_broken) = encoding.decode(bytes);
+    // Many encodings have each of these bytes, and each of them reads another letter.
+    let unclear = "it is neither UTF-8 text nor marked as UTF-16: save it as CSV UTF-8, or convert it, such as with iconv -f \
+         WINDOWS-1252 -t UTF-8";
+    if is_broken { Err(unclear.to_owned()) } else { Ok(text) }
 }
 
 /// Returns a CSV file with these columns. Each row has one value for each.
@@ -44,8 +57,9 @@ fn of_table<T: DeserializeOwned>(
     check_header: impl FnOnce(&[&str]) -> Result<(), String>,
 ) -> Result<Vec<(usize, T)>, String> {
     let first = text.lines().next().unwrap_or_default();
-    // Some spreadsheets write semicolons where a comma separates decimals.
-    let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
+    // Some spreadsheets write semicolons where a comma separates decimals, and tabs into UTF-16.
+    let delimiter =
+        [',', ';', '\t'].into_iter().find(|delimiter| first.contains(*delimiter)).map_or(b',', |found| found as u8);
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| error.to_string())?;
     check_header(&header.iter().collect::<Vec<_>>())?;

@@ -142,3 +142,29 @@ fn a_run_that_a_broken_file_has_ended_is_resumed_with_the_mended_one() {
         |warning: &&str| warning.starts_with("1 of 1 corrections in ") && warning.ends_with(" match no record");
     assert!(warnings.iter().any(is_told), "{warnings:?}");
 }
+
+#[test]
+fn a_review_file_is_read_as_spreadsheets_save_it_or_refused_with_a_way_out() {
+    let folder = folder();
+    let split =
+        |out: &str, flags: &[&str]| folder.dfwfd(["split", "--logs", "logs.jsonl", "--out", out]).args(flags).run();
+    split("first", &["--review", "review.csv"]).code(0);
+    let given = fill_in(&folder).len() as u64;
+    let rows = folder.read("checked.csv");
+    let rows = rows.trim_start_matches('\u{feff}');
+    let wide = |text: &str, order: fn(u16) -> [u8; 2]| {
+        format!("\u{feff}{text}").encode_utf16().flat_map(order).collect::<Vec<u8>>()
+    };
+    folder.write("little.csv", wide(rows, u16::to_le_bytes));
+    folder.write("big.csv", wide(rows, u16::to_be_bytes));
+    folder.write("tabs.txt", wide(&rows.replace(';', "\t"), u16::to_le_bytes));
+    for name in ["checked.csv", "little.csv", "big.csv", "tabs.txt"] {
+        split(&format!("{name}.out"), &["--corrections", name]).code(0);
+        let manifest: Value = serde_json::from_str(&folder.read(&format!("{name}.out/manifest.json"))).unwrap();
+        assert_eq!(manifest["corrections"]["given"], given, "{name}: {}", manifest["corrections"]);
+    }
+    folder.write("latin1.csv", b"request,correct\nreq-0,Caf\xe9\n");
+    split("refused", &["--corrections", "latin1.csv"]).code(2).says("CSV UTF-8").says("iconv").hints();
+    folder.write("cut.csv", &wide(rows, u16::to_le_bytes)[..101]);
+    split("cut", &["--corrections", "cut.csv"]).code(2).hints();
+}

@@ -1,5 +1,7 @@
 //! Forms of files that `load` takes, or names as what they are.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Folder, Output, lines, log, parse_lines, record};
@@ -87,6 +89,8 @@ fn a_table_without_a_header_says_so_and_is_read_by_numbers() {
         load(&folder, "nohdr.csv", &[&flags[..], &["--encoding", "latin1"]].concat()).code(0).json()["data"].clone();
     assert_eq!((&data["read"], &data["rejected"]), (&json!(3), &json!({})));
     assert!(stored(&folder).iter().any(|[text, _]| text == "Borel\u{2019}s plant opens"));
+    folder.write("header.csv", b"text,cat\xe9gorie\nAcme,Up\n");
+    load(&folder, "header.csv", &[]).code(2).says("--encoding NAME");
     folder.write("bars.txt", "text~label\nAcme rises~Up\n");
     load(&folder, "bars.txt", &["--delimiter", "~", "--text-column", "1", "--label-column", "label"]).code(0);
     load(&folder, "bars.txt", &["--delimiter", "~~"]).code(2).says("--delimiter");
@@ -261,4 +265,54 @@ fn a_table_that_cannot_be_read_shows_a_terminal_little_of_it_and_nothing_to_obey
         assert!(text.len() < 1500 && !text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("and 48 more"), "{text:?}");
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn files_of_other_kinds_are_named_with_what_to_type_next() {
+    let folder = Folder::new();
+    let text = lines(&[record("w", 1), record("w", 2)]);
+    let tar = [&b"a.jsonl"[..], &[0; 250], b"ustar\x0000", &[0; 247], text.as_bytes()].concat();
+    let sheet = [&b"PK\x03\x04"[..], &[0; 26], b"[Content_Types].xml"].concat();
+    for (name, bytes, kind, next) in [
+        ("a.tar", tar.clone(), "a tar archive", "tar -xOf a.tar | dfwfd load -"),
+        ("a.tar.gz", gzip(&tar), "a tar archive", "tar -xOf a.tar.gz | dfwfd load -"),
+        ("a.xlsx", sheet, "an Excel sheet", "CSV UTF-8"),
+        ("a.jsonl", b"<!DOCTYPE html><p>log in".to_vec(), "an HTML page", "login"),
+        ("b.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), "Git LFS", "git lfs pull"),
+        ("c.csv", b"ORC\x08\x03\x10,".to_vec(), "an ORC file", "export its records"),
+        ("d.jsonl", text.bytes().flat_map(|byte| [byte, 0, 0, 0]).collect(), "text in UTF-32", "iconv -f UTF-32LE"),
+    ] {
+        folder.write(name, bytes);
+        let output = folder.dfwfd(["load", name, "--workload", "w"]).run();
+        output.code(6).says(kind).says(next).hints();
+        assert!(!output.stderr.chars().any(|c| c.is_control() && c != '\n'), "{output}");
+        let split = folder.dfwfd(["split", "--out", "o", "--logs", name]).run();
+        split.code(6).says(kind).hints();
+    }
+}
+
+#[test]
+fn utf_16_without_a_mark_is_read_by_every_command() {
+    let folder = Folder::new();
+    let text = lines(&[record("w", 1), record("w", 2)]);
+    let of = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    folder.write("marked.jsonl", of(&format!("\u{feff}{text}"), u16::to_le_bytes));
+    folder.write("little.jsonl", of(&text, u16::to_le_bytes));
+    folder.write("big.jsonl", of(&text, u16::to_be_bytes));
+    folder.write("packed.jsonl.gz", gzip(&of(&text, u16::to_le_bytes)));
+    let added: Vec<Value> = ["marked.jsonl", "little.jsonl", "big.jsonl", "packed.jsonl.gz"]
+        .map(|name| load(&folder, name, &[]).code(0).json()["data"]["added"].clone())
+        .into();
+    assert_eq!(added, [2, 0, 0, 0]);
+    folder.write("table.csv", of("headline,event\nB\u{f6}rse steigt,Up\nKurs f\u{e4}llt,Down\n", u16::to_le_bytes));
+    load(&folder, "table.csv", &[]).code(0);
+    assert!(stored(&folder).iter().any(|[text, _]| text == "B\u{f6}rse steigt"));
+    let split = ["split", "--set", "data_split_config.min_total_records=1", "--set", "data_split_config.eval_size=1"];
+    folder.dfwfd(split).args(["--logs", "big.jsonl", "--out", "o"]).run().code(0);
 }

@@ -296,3 +296,31 @@ fn several_loads_at_once_add_each_record_once() {
     assert_eq!(split.code(0).json()["data"]["rejected"], json!({}));
     writing.wait().code(0);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_load_and_split_with_130_and_says_what_to_do_next() {
+    use rustix::process::Signal;
+
+    for (arguments, next) in [
+        (&["load", "pipe", "--workload", "w"][..], "load the files again"),
+        (&["load", "pipe", "--format", "json"], "load the files again"),
+        (&["split", "--logs", "pipe", "--out", "o"], "split again"),
+    ] {
+        for (signal, word) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "Ctrl-C"), (Signal::HUP, "a closed terminal")] {
+            let folder = Folder::new();
+            let made = std::process::Command::new("mkfifo").arg(folder.at("pipe")).status();
+            if !made.is_ok_and(|status| status.success()) {
+                crate::harness::skip("a_signal_ends_load_and_split", "mkfifo", "there is no mkfifo");
+                return;
+            }
+            let running = folder.dfwfd(arguments).spawn();
+            // Opens once the program reads, which is after it has begun to catch signals.
+            let pipe = std::fs::OpenOptions::new().write(true).open(folder.at("pipe")).unwrap();
+            running.signal(signal);
+            let output = running.wait();
+            output.code(130).says(&format!("cancelled by {word}")).says(next).hints();
+            drop(pipe);
+        }
+    }
+}

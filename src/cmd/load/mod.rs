@@ -4,6 +4,7 @@ mod request;
 
 use std::io::Write;
 
+use super::interruptible::AtSignal;
 use crate::cli::{Global, Load};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
@@ -19,7 +20,7 @@ use crate::ui::Ui;
 use crate::ui::read_meter::{ReadMeter, ReadProgress};
 
 /// Loads the files and prints the counts.
-pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
+pub(super) async fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit> {
     let request = request::of(args)?;
     let plan = config::load(&super::invocation(global, Need::Store))?;
     let request = LoadRequest {
@@ -34,15 +35,18 @@ pub(super) fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result<Exit>
     }
     super::state_dir::create(&plan.state_dir)?;
     super::memory_limit::set(args.memory, &plan.state_dir)?;
-    let (store, credentials) = (LocalStore::at(plan.state_dir.join("logs")), super::credentials_of(&plan));
-    let target = super::log_store(&plan.data.input, &store, &credentials);
+    let store = LocalStore::at(plan.state_dir.join("logs"));
+    let (there, credentials, input) = (store.clone(), super::credentials_of(&plan), plan.data.input.clone());
     let mut rejects = super::rejects::create(args.rejects.as_ref(), &args.files)?;
-    let mut meter = ReadMeter::new(ui, "load");
-    let mut progress = |at: LoadProgress| meter.show(ReadProgress { lines: at.read, bytes: at.bytes, of: at.of });
-    let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
-    let loaded = load::load(&request, target, writer, &mut progress);
-    drop(meter);
-    let loaded = loaded?;
+    let meter = ReadMeter::new(ui, "load");
+    let again = "load the files again: what is in the store is not added twice";
+    let loaded = super::interruptible::run(AtSignal::Ends, again, move |_| {
+        let mut meter = meter;
+        let mut progress = |at: LoadProgress| meter.show(ReadProgress { lines: at.read, bytes: at.bytes, of: at.of });
+        let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
+        load::load(&request, crate::cmd::log_store(&input, &there, &credentials), writer, &mut progress)
+    });
+    let loaded = loaded.await?;
     let strict = args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
     let strict = strict.or_else(|| nothing_loaded(&loaded));
     show(&loaded, args, strict.as_ref(), ui);

@@ -45,6 +45,9 @@ fn messages(request: &str) -> Option<String> {
     request.starts_with('[').then(|| request.to_owned())
 }
 
+/// Keys that say how an answer ended, beside a message or in it: of a choice, of Anthropic and of Ollama.
+const ENDINGS: [&str; 3] = ["finish_reason", "stop_reason", "done_reason"];
+
 /// Returns the choices of a response that is a message, or holds one under `message`: it has no choices, but a role or a
 /// content.
 fn choices(response: &str) -> Option<String> {
@@ -52,7 +55,10 @@ fn choices(response: &str) -> Option<String> {
     let inner = body.get("message").filter(|message| message.starts_with('{')).unwrap_or(response);
     let message = members(inner).ok()?;
     let is_message = ["role", "content", "tool_calls"].iter().any(|key| message.get(key).is_some());
-    (is_message && body.get("choices").is_none()).then(|| format!("[{{\"message\":{inner}}}]"))
+    let ending = ENDINGS.iter().find_map(|key| body.get(key).or(message.get(key)));
+    let ending = ending.map(|ending| format!(",\"finish_reason\":{ending}")).unwrap_or_default();
+    let error = body.get("error").map(|error| format!(",\"error\":{error}")).unwrap_or_default();
+    (is_message && body.get("choices").is_none()).then(|| format!("[{{\"message\":{inner}{ending}{error}}}]"))
 }
 
 #[cfg(test)]
@@ -61,7 +67,7 @@ mod tests {
 
     use super::*;
     use crate::data::forms::{self, Forms};
-    use crate::data::record::{FieldDefaults, normalise};
+    use crate::data::record::{FieldDefaults, Record, normalise};
 
     fn read(request: &Value, response: &Value) -> Result<Value, Reject> {
         let line = json!({"workload_id": "w", "request": request, "response": response}).to_string();
@@ -86,6 +92,30 @@ mod tests {
         assert_eq!(read(&text(&messages), &text(&chunks)), Ok(streamed), "chunks as JSON text");
         let old = json!({"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}});
         assert!(read(&messages, &old).is_ok(), "a form within a form");
+    }
+
+    #[test]
+    fn a_bare_answer_that_did_not_end_is_none() {
+        let messages = json!([{"role": "user", "content": "u"}]);
+        let message = json!({"role": "assistant", "content": "[[A]]"});
+        let with = |key: &str, reason: &str| json!({"role": "assistant", "content": "[[A]]", key: reason});
+        for (response, reason) in [
+            (json!({"index": 0, "message": message, "finish_reason": "content_filter"}), Reject::FilteredAnswer),
+            (json!({"message": message, "done": true, "done_reason": "unload"}), Reject::UnknownEnding),
+            (with("stop_reason", "refusal"), Reject::FilteredAnswer),
+            (with("finish_reason", "error"), Reject::FailedAnswer),
+            (with("error", "reset"), Reject::FailedAnswer),
+            (json!({"message": message, "error": {"code": 502}}), Reject::FailedAnswer),
+        ] {
+            assert_eq!(read(&messages, &response).err(), Some(reason), "{response}");
+        }
+        let line = json!({"request": messages, "response": {"message": message, "done_reason": "length"}}).to_string();
+        let record = record_of(line.as_bytes()).unwrap().unwrap();
+        assert!(
+            Record::parse_with(&record, &FieldDefaults { workload: Some("w"), ..FieldDefaults::default() })
+                .is_ok_and(|record| record.reply.is_truncated)
+        );
+        assert!(read(&messages, &with("stop_reason", "end_turn")).is_ok());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Chat rows: `{messages, tools?}`, with the response as the last message. Turns them into log records without checking
-//! these.
+//! Chat rows: `{messages, tools?}` or, in the older form, `{messages, functions?}`, with the response as the last message.
+//! Turns them into log records without checking these.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,11 @@ use crate::data::json::canonical::write_string;
 use crate::data::json::members::Members;
 use crate::data::reject::Reject;
 
+/// Keys of the request, beside its messages.
+const OF_REQUEST: [&str; 3] = ["tools", "functions", "function_call"];
+
 /// Returns the JSON of the record that a chat row stands for. `None` if the line has no `messages`, or a request or answer
-/// beside them. Keys other than `messages` and `tools` are kept.
+/// beside them. Other keys than those of the request are kept.
 pub(crate) fn record_of(json: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
     let row: Members<'_> = serde_json::from_slice(json).ok()?;
     if row.get("messages").is_none() || ["request", "response", "choices"].iter().any(|key| row.get(key).is_some()) {
@@ -31,32 +34,33 @@ fn convert(row: &Members<'_>, json: &[u8]) -> Result<Vec<u8>, Reject> {
     out.extend_from_slice(b"{\"request\":{\"messages\":[");
     push_joined(asked, &mut out);
     out.push(b']');
-    if let Some(tools) = row.get("tools").filter(|tools| tools.get() != "null") {
-        out.extend_from_slice(b",\"tools\":");
-        out.extend_from_slice(tools.get().as_bytes());
+    for key in OF_REQUEST {
+        if let Some(value) = row.get(key).filter(|value| value.get() != "null") {
+            push_member(key, value, &mut out);
+        }
     }
     out.extend_from_slice(b"},\"response\":{\"choices\":[{\"message\":");
     out.extend_from_slice(reply.get().as_bytes());
     out.extend_from_slice(b"}]}");
-    let mut taken = (false, false);
+    let mut taken = Vec::new();
     for (key, value) in &row.0 {
-        let seen = match key.as_ref() {
-            "messages" => &mut taken.0,
-            "tools" => &mut taken.1,
-            _ => {
-                out.push(b',');
-                write_string(key, &mut out);
-                out.push(b':');
-                out.extend_from_slice(value.get().as_bytes());
-                continue;
-            }
-        };
-        if std::mem::replace(seen, true) {
+        if key != "messages" && !OF_REQUEST.contains(&key.as_ref()) {
+            push_member(key, value, &mut out);
+        } else if taken.contains(&key) {
             return Err(Reject::DuplicateKey);
+        } else {
+            taken.push(key);
         }
     }
     out.push(b'}');
     Ok(out)
+}
+
+fn push_member(key: &str, value: &RawValue, out: &mut Vec<u8>) {
+    out.push(b',');
+    write_string(key, out);
+    out.push(b':');
+    out.extend_from_slice(value.get().as_bytes());
 }
 
 fn push_joined(values: &[&RawValue], out: &mut Vec<u8>) {
@@ -77,6 +81,7 @@ struct Role<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::forms::{self, Forms};
     use crate::data::record::{FieldDefaults, normalise};
 
     fn converted(row: &str) -> Result<String, Reject> {
@@ -98,6 +103,37 @@ mod tests {
         let line = converted(row).unwrap();
         assert!(line.contains(r#""role":"user"}],"tools":[{"type":"function"}]}"#), "{line}");
         assert!(line.contains(r#""timestamp":7,"workload_id":"mine""#), "{line}");
+    }
+
+    #[test]
+    fn functions_of_the_older_form_become_tools() {
+        let function = r#"{"name":"f","parameters":{}}"#;
+        let call = r#"{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}"#;
+        let asked = r#"{"role":"user","content":"u"}"#;
+        let result = r#"{"role":"function","name":"f","content":"r"}"#;
+        let answer = r#"{"role":"assistant","content":"[[A]]"}"#;
+        let read = |row: String| {
+            let defaults = FieldDefaults { workload: Some("w"), ..FieldDefaults::default() };
+            let record = forms::read(row.as_bytes(), Forms::LoggedAndChatRows, |json| normalise(json, &defaults))?;
+            Ok(serde_json::from_slice::<serde_json::Value>(&record.line).unwrap())
+        };
+        for (messages, beside) in [
+            (format!("{asked},{call}"), ""),
+            (format!("{asked},{call},{result},{answer}"), ""),
+            (format!("{asked},{answer}"), r#","function_call":"auto""#),
+        ] {
+            let record = read(format!(r#"{{"messages":[{messages}],"functions":[{function}]{beside}}}"#)).unwrap();
+            let tools = serde_json::json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+            assert_eq!(record["request"]["tools"], tools, "{record}");
+            assert_eq!(record["request"]["tool_choice"] == "auto", !beside.is_empty(), "{record}");
+            let keys: Vec<&String> = record.as_object().unwrap().keys().collect();
+            assert_eq!(keys, ["client_id", "request", "response", "timestamp", "workload_id"]);
+        }
+        let both =
+            read(format!(r#"{{"messages":[{asked},{answer}],"functions":[{function}],"tools":[{{"x":1}}]}}"#)).unwrap();
+        assert_eq!(both["request"]["tools"], serde_json::json!([{"x": 1}]), "the newer form counts");
+        let twice = format!(r#"{{"messages":[{asked},{answer}],"functions":[],"functions":[]}}"#);
+        assert_eq!(read(twice), Err(Reject::DuplicateKey));
     }
 
     #[test]

@@ -22,11 +22,13 @@ pub(crate) enum InputError {
         /// The folder as it was named.
         name: String,
     },
-    /// The input is compressed in a form that is not supported.
-    #[error("cannot read {name}: this compression is not supported")]
-    Compressed {
+    /// The input is text in a form that is not supported, such as another compression.
+    #[error("cannot read {name}: it is {what}, which is not supported")]
+    Foreign {
         /// The input as it was named.
         name: String,
+        /// The form.
+        what: &'static str,
         /// The command that unpacks it to standard output.
         unpack: &'static str,
     },
@@ -73,7 +75,7 @@ impl InputError {
         match self {
             InputError::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
             InputError::Folder { .. } => true,
-            InputError::Compressed { .. }
+            InputError::Foreign { .. }
             | InputError::OtherKind { .. }
             | InputError::Damaged { .. }
             | InputError::Read { .. } => false,
@@ -82,14 +84,15 @@ impl InputError {
 
     /// Returns true if the content of the input is to blame.
     pub(crate) fn is_data(&self) -> bool {
-        matches!(self, InputError::Compressed { .. } | InputError::OtherKind { .. } | InputError::Damaged { .. })
+        matches!(self, InputError::Foreign { .. } | InputError::OtherKind { .. } | InputError::Damaged { .. })
     }
 
     /// Returns what to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             InputError::Folder { name } => Some(format!("name the files in it, such as {name}/*.jsonl")),
-            InputError::Compressed { name, unpack } => {
+            InputError::Foreign { name, unpack, .. } => {
+                let name = if name == "<stdin>" { "-" } else { name };
                 Some(format!("unpack it on the way: {unpack} {name} | dfwfd load - (for split and run: --logs -)"))
             }
             InputError::OtherKind { hint, .. } => Some((*hint).to_owned()),

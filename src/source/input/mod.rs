@@ -4,6 +4,7 @@
 pub(crate) mod damage;
 pub(crate) mod digest;
 pub(crate) mod error;
+pub(crate) mod kinds;
 pub(crate) mod packed;
 #[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
 mod parquet;
@@ -20,7 +21,7 @@ use digest::StreamDigest;
 use encoding_rs::Encoding;
 use encoding_rs_io::DecodeReaderBytesBuilder;
 pub(crate) use error::InputError;
-use packed::{PackedKind, Packing};
+use kinds::{PackedKind, Packing};
 
 /// Layers that are unpacked, such as a list of records in UTF-16 in a gzip file.
 const MOST_LAYERS: usize = 4;
@@ -128,9 +129,9 @@ impl<'s> OpenInput<'s> {
         for _ in 0..MOST_LAYERS {
             let (kind, whole) = packed::look(bytes).map_err(failed)?;
             bytes = match (kind, encoding) {
-                (PackedKind::Other(what), _) => {
-                    let hint = "export its records as JSONL, CSV or TSV";
-                    return Err(InputError::OtherKind { name, what: what.into(), hint });
+                (PackedKind::Other { what, hint }, _) => {
+                    let what = format!("{what}, which is not supported").into();
+                    return Err(InputError::OtherKind { name, what, hint });
                 }
                 (PackedKind::Parquet, _) => {
                     let file = || whole_file(whole, again.filter(|_| !is_packed), digest.is_some());
@@ -138,7 +139,7 @@ impl<'s> OpenInput<'s> {
                     let columns = Some(columns);
                     return Ok(OpenInput { size, is_packed: true, columns, bytes: lines, ..OpenInput::new(name) });
                 }
-                (PackedKind::Foreign(unpack), _) => return Err(InputError::Compressed { name, unpack }),
+                (PackedKind::Foreign { what, unpack }, _) => return Err(InputError::Foreign { name, what, unpack }),
                 (PackedKind::Packed(packing @ (Packing::Gzip | Packing::Zstandard)), _)
                 | (PackedKind::Packed(packing), None) => {
                     is_packed = true;

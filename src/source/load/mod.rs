@@ -87,6 +87,7 @@ impl UnclearTable {
             TableError::Export(tool) => format!(
                 "--from {tool} takes its fields; --text-column NAME --label-column NAME reads it as a table of texts"
             ),
+            TableError::Header => "--encoding NAME reads another encoding than UTF-8, such as windows-1252".to_owned(),
             TableError::NoTables(_) => "load the JSON lines that the tool writes, or leave out --from".to_owned(),
             _ => "`dfwfd load --help` lists the options for CSV and TSV".to_owned(),
         }

@@ -208,7 +208,7 @@ fn what_cannot_be_read_at_all_is_an_error_of_its_own() {
     let folder = fails(trial.dir.path().to_owned());
     assert!(matches!(folder.0.downcast_ref(), Some(InputError::Folder { .. })) && folder.1 == 0);
     let packed = fails(trial.file("b.jsonl.xz", b"\xfd7zXZ\x00rest"));
-    assert!(matches!(packed.0.downcast_ref(), Some(InputError::Compressed { unpack: "xz -dc", .. })) && packed.1 == 1);
+    assert!(matches!(packed.0.downcast_ref(), Some(InputError::Foreign { unpack: "xz -dc", .. })) && packed.1 == 1);
     let unclear = fails(trial.file("c.csv", "a,b,c\n"));
     let Some(UnclearTable { source, .. }) = unclear.0.downcast_ref() else { unreachable!("{:#}", unclear.0) };
     assert!(matches!(source, TableError::Unclear { what: "text", .. }));
