@@ -37,6 +37,19 @@ impl JobStatus {
         }
     }
 
+    /// Returns the status for people: the service's own word if it is an unknown one.
+    pub(crate) fn in_words(&self) -> &str {
+        match self {
+            JobStatus::Waiting => "pending",
+            JobStatus::Running(_) => "in progress",
+            JobStatus::Done => "done",
+            JobStatus::Failed(_) => "failed",
+            JobStatus::Cancelled => "cancelled",
+            JobStatus::Unknown(word) if word.is_empty() => "no status",
+            JobStatus::Unknown(word) => word,
+        }
+    }
+
     /// Reports whether a job has ended and holds no GPU. (A deployment that is ready still holds its GPUs.)
     pub fn is_terminal(&self) -> bool {
         matches!(self, JobStatus::Done | JobStatus::Failed(_) | JobStatus::Cancelled)

@@ -139,6 +139,8 @@ pub struct TrainingJob {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingStatus {
     pub status: JobStatus,
+    /// What the service says beside it.
+    pub detail: Option<String>,
     /// 0 to 100. It grows by whole epochs and may end below 100.
     pub percentage: Option<f32>,
     pub epochs_completed: Option<u64>,

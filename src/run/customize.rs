@@ -9,6 +9,7 @@ use super::job::JobCancelled;
 use super::names;
 use super::outcome::{TrainingFact, training_key};
 use super::release::looked_for_since;
+use super::wait::LastWord;
 use super::{adapter_proof, base_model, datasets, deploy, suspicions};
 use crate::config::plan::{Candidate, CustomizerPlan};
 use crate::nemo::{Hyperparameters, JobStatus, NewTrainingConfig, NewTrainingJob, TrainingOption, TrainingStatus};
@@ -244,9 +245,11 @@ async fn wait_for_job(
     adapter: &Resource,
 ) -> anyhow::Result<(TrainingStatus, String)> {
     let what = format!("customization job {job}");
+    let last_word = LastWord::default();
     let status = run
         .wait(&what, names::millis(run.plan.limits.train_ms), "train", || async {
             let status = run.nemo.training_status(job).await?;
+            last_word.note(&status.status, status.detail.as_deref());
             match &status.status {
                 JobStatus::Done => return Ok(Some(status)),
                 JobStatus::Failed(why) => {
@@ -263,7 +266,8 @@ async fn wait_for_job(
             }
             Ok(None)
         })
-        .await?;
+        .await;
+    let status = last_word.explain(&what, status)?;
     let served = run.read(run.nemo.served_adapter(&run.plan.platform.namespace, &adapter.name, job)).await?;
     Ok((status, served))
 }

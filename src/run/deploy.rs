@@ -9,7 +9,7 @@ use super::context::RunContext;
 use super::event::Step;
 use super::hold::{Lookup, ResourceSpec};
 use super::outcome::{adopted_key, deployed_key};
-use super::wait::TooLong;
+use super::wait::LastWord;
 use super::{base_model, names};
 use crate::config::plan::{Candidate, LocalService};
 use crate::nemo::{BaseModel, JobStatus, NewDeployment};
@@ -274,11 +274,12 @@ pub(super) async fn wait_until_served(
 async fn wait_for_rollout(run: &RunContext, wanted: &NimSpec<'_>, row: &Resource) -> anyhow::Result<()> {
     let namespace = &run.plan.platform.namespace;
     let what = format!("deployment {}", row.name);
-    let latest = Mutex::new(String::new());
+    let (latest, last_word) = (Mutex::new(String::new()), LastWord::default());
     let waited = run.wait(&what, names::millis(run.plan.limits.deploy_ms), "deploy", || async {
         let Some(deployment) = run.nemo.deployment(namespace, &row.name).await? else {
             bail!("deployment {} has disappeared from the platform", row.name);
         };
+        last_word.note(&deployment.status, deployment.detail.as_deref());
         match deployment.status {
             JobStatus::Done => Ok(Some(())),
             JobStatus::Failed(why) => bail!("deployment {} failed: {why}", row.name),
@@ -296,14 +297,7 @@ async fn wait_for_rollout(run: &RunContext, wanted: &NimSpec<'_>, row: &Resource
         }
     });
     let waited = waited.await;
-    let latest = latest.into_inner().unwrap_or_else(PoisonError::into_inner);
-    waited.map_err(|error| match latest.as_str() {
-        "" => error,
-        detail if error.is::<TooLong>() => {
-            error.context(format!("the platform says of deployment {}: {detail}", row.name))
-        }
-        _ => error,
-    })
+    last_word.explain(&what, waited)
 }
 
 /// Tells a detail that has changed. One that does not heal by waiting is a warning at once.

@@ -9,7 +9,7 @@ use super::context::RunContext;
 use super::event::EventKind;
 use super::names;
 use super::wait::{is_passing, pause_after};
-use crate::nemo::{ApiError, ErrorKind};
+use crate::nemo::ApiError;
 use crate::retry::Backoff;
 use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
 
@@ -87,7 +87,7 @@ impl RunContext {
                     Lookup::Absent => {}
                 }
             }
-            let pause = CREATES.pause(tries, None).filter(|_| is_unclear || error.kind == ErrorKind::Connect);
+            let pause = CREATES.pause(tries, None).filter(|_| is_unclear || error.is_transient());
             let Some(pause) = pause else {
                 // Refused or never sent, so nothing exists. Only of what is made by several calls a part may.
                 if !maybe_made && !matches!(spec.kind, ResourceKind::Dataset | ResourceKind::BaseModel) {

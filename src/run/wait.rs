@@ -2,6 +2,7 @@
 //! own loop, because a request to stop must not end it.
 
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::context::RunContext;
 use super::signals::Interrupted;
-use crate::nemo::ApiError;
+use crate::nemo::{ApiError, JobStatus};
 
 /// How long a service may be unreachable before a wait gives up.
 const OUTAGE: Duration = Duration::from_secs(120);
@@ -28,6 +29,28 @@ pub(crate) struct TooLong {
     pub limit: Duration,
     /// The key of the limit below `limits`.
     pub key: String,
+}
+
+/// What the platform said last of something that is waited for.
+#[derive(Debug, Default)]
+pub(super) struct LastWord(Mutex<String>);
+
+impl LastWord {
+    /// Notes a status with its detail.
+    pub(super) fn note(&self, status: &JobStatus, detail: Option<&str>) {
+        let detail = detail.filter(|detail| !detail.is_empty());
+        let text = [status.in_words(), detail.unwrap_or_default()].join(": ");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.trim_end_matches(": ").to_owned();
+    }
+
+    /// Adds it to the error of a wait that was too long.
+    pub(super) fn explain<T>(self, what: &str, waited: anyhow::Result<T>) -> anyhow::Result<T> {
+        let word = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        waited.map_err(|error| match error.is::<TooLong>() && !word.is_empty() {
+            true => error.context(format!("the platform says of {what}: {word}")),
+            false => error,
+        })
+    }
 }
 
 impl RunContext {
@@ -157,6 +180,23 @@ mod tests {
         };
         let asked: usize = (0..6).map(|_| of_one_wait()).sum();
         assert!(asked < 40, "{asked} times");
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_tells_the_last_word_and_another_error_does_not() {
+        let too_long = || TooLong { what: "job j".to_owned(), limit: Duration::from_secs(1), key: "train".to_owned() };
+        let last = LastWord::default();
+        last.note(&JobStatus::Waiting, Some("ErrImagePull"));
+        last.note(&JobStatus::Unknown("finalizing".to_owned()), None);
+        let error = last.explain::<()>("job j", Err(too_long().into())).unwrap_err();
+        assert!(error.is::<TooLong>() && error.to_string() == "the platform says of job j: finalizing", "{error:#}");
+        let last = LastWord::default();
+        last.note(&JobStatus::Waiting, Some("ErrImagePull"));
+        let error = last.explain::<()>("job j", Err(too_long().into())).unwrap_err();
+        assert_eq!(error.to_string(), "the platform says of job j: pending: ErrImagePull");
+        let other = LastWord::default();
+        other.note(&JobStatus::Waiting, None);
+        assert_eq!(other.explain::<()>("job j", Err(anyhow::anyhow!("no"))).unwrap_err().to_string(), "no");
     }
 
     #[test]

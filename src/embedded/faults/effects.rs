@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::connection::ConnectionSwitch;
@@ -58,7 +58,7 @@ pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next
         FaultKind::Status(answer) => told(&path, &answer),
         FaultKind::ExpireAuth => expired(&path),
         FaultKind::Echo => echo(&path, request).await,
-        FaultKind::Foreign(answer) => foreign(answer),
+        FaultKind::Foreign(answer) => foreign(answer, &path),
         FaultKind::Truncate(bytes) => partial(next.run(request).await, Some(bytes), line, AfterPart::End),
         FaultKind::Stall(bytes) => partial(next.run(request).await, bytes, line, AfterPart::Stall),
         FaultKind::FailJob(why) => doomed(JobFate::Fails(why), &mut request, next).await,
@@ -136,8 +136,9 @@ async fn echo(path: &str, request: Request) -> Response {
 }
 
 /// Returns an answer in the form of whatever stands in front of a service.
-fn foreign(answer: ForeignAnswer) -> Response {
-    let gateway = |text: &str| (StatusCode::NOT_FOUND, Json(json!({ "message": text }))).into_response();
+fn foreign(answer: ForeignAnswer, path: &str) -> Response {
+    let not_found = |body: Value| (StatusCode::NOT_FOUND, Json(body)).into_response();
+    let gateway = |text: &str| not_found(json!({ "message": text }));
     match answer {
         ForeignAnswer::Login => {
             let page = "<!doctype html><html><head><title>Sign in</title></head><body><form></form></body></html>\n";
@@ -148,6 +149,11 @@ fn foreign(answer: ForeignAnswer) -> Response {
         ForeignAnswer::Empty => StatusCode::NOT_FOUND.into_response(),
         ForeignAnswer::Ok => StatusCode::OK.into_response(),
         ForeignAnswer::NoContent => StatusCode::NO_CONTENT.into_response(),
+        ForeignAnswer::Spring => {
+            not_found(json!({"timestamp": "2025-05-08T17:19:19Z", "path": path, "status": 404, "error": "Not Found"}))
+        }
+        ForeignAnswer::FastApi => not_found(json!({"detail": "Not Found"})),
+        ForeignAnswer::Redirect => (StatusCode::FOUND, [(header::LOCATION, "/login")]).into_response(),
     }
 }
 

@@ -57,16 +57,25 @@ pub(super) enum ForeignAnswer {
     Ok,
     /// 204.
     NoContent,
+    /// 404 of a gateway in the form of Spring, which looks like that of a service.
+    Spring,
+    /// 404 of a proxy that is made with FastAPI, as the services are.
+    FastApi,
+    /// 302 to the log-in.
+    Redirect,
 }
 
 /// The foreign answers by name.
-const FOREIGN: [(&str, ForeignAnswer); 6] = [
+const FOREIGN: [(&str, ForeignAnswer); 9] = [
     ("login", ForeignAnswer::Login),
     ("no-route", ForeignAnswer::NoRoute),
     ("not-found", ForeignAnswer::NotFound),
     ("empty", ForeignAnswer::Empty),
     ("ok", ForeignAnswer::Ok),
     ("no-content", ForeignAnswer::NoContent),
+    ("spring", ForeignAnswer::Spring),
+    ("fastapi", ForeignAnswer::FastApi),
+    ("redirect", ForeignAnswer::Redirect),
 ];
 
 /// An answer that a fault makes up.

@@ -10,6 +10,7 @@ use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::training::{NewTrainingJob, TrainingJob, TrainingStatus};
 use crate::nemo::transport::{ApiError, read_json};
+use crate::remote_text::said;
 use crate::vocabulary::LossPoint;
 
 /// The step that trains. The others move files.
@@ -197,6 +198,7 @@ fn read_status(status: &Value) -> TrainingStatus {
     let percentage = read_json::number(details, &["percentage_done"]).map(|done| done.clamp(0.0, 100.0) as f32);
     TrainingStatus {
         status: status_of(status, percentage),
+        detail: read_json::text(status, &["status_details", "message"]).as_deref().map(said),
         percentage,
         steps_completed: None,
         epochs_completed: read_json::integer(details, &["epoch"]).map(|epoch| epoch.saturating_sub(1)),

@@ -58,8 +58,12 @@ fn ok(body: Value) -> Reply {
     reply(200, body.to_string())
 }
 
+/// Stands for the last segment of the path that was asked for.
+const NAMED: &str = "$NAME";
+
+/// The service's own 404: it names the thing.
 fn missing() -> Reply {
-    reply(404, json!({ "detail": "not found" }).to_string())
+    reply(404, json!({ "detail": format!("{NAMED} not found") }).to_string())
 }
 
 impl Reply {
@@ -95,11 +99,16 @@ impl Fake {
                     log.len() - 1
                 };
                 let reply = script(&seen, before);
+                let name = parts.uri.path().rsplit('/').next().unwrap().replace("%40", "@");
+                let body = match String::from_utf8(reply.body) {
+                    Ok(text) => text.replace(NAMED, &name).into_bytes(),
+                    Err(bytes) => bytes.into_bytes(),
+                };
                 let mut response = Response::builder().status(reply.status);
                 for (name, value) in reply.headers {
                     response = response.header(name, value);
                 }
-                response.body(Body::from(reply.body)).unwrap()
+                response.body(Body::from(body)).unwrap()
             }
         };
         let app = axum::Router::new().fallback(handler);

@@ -106,6 +106,11 @@ impl ApiError {
         matches!(&self.kind, ErrorKind::Status(refusal) if refusal.status == 404 && !refusal.page)
     }
 
+    /// Reports whether a 404 leaves open if the thing at this path exists: the message does not name it.
+    pub(crate) fn leaves_open(&self, path: &[String]) -> bool {
+        matches!(&self.kind, ErrorKind::Status(refusal) if refusal.status == 404 && (refusal.page || !refusal.names(path)))
+    }
+
     /// Reports whether the service answered 409.
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)
@@ -154,7 +159,8 @@ impl ApiError {
             ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted => true,
             ErrorKind::Status(refusal) => {
                 let starting = self.quirks.starts_with_errors && refusal.status == 404;
-                let away = matches!(refusal.status, 408 | 429 | 500..=599) || (refusal.page && refusal.status == 404);
+                let elsewhere = refusal.page && matches!(refusal.status, 300..=399 | 404);
+                let away = matches!(refusal.status, 408 | 429 | 500..=599) || elsewhere;
                 let in_use = self.quirks.conflicts_pass && refusal.status == 409;
                 starting || in_use || (away && !self.already_exists())
             }
@@ -217,6 +223,8 @@ mod tests {
         let page = error(NONE, 404, "text/html", "<html>nginx</html>");
         assert!(!page.is_not_found() && page.is_unreachable() && page.is_transient());
         assert!(error(NIM, 404, "", "").is_transient());
+        let log_in = error(NONE, 302, "text/html", "");
+        assert!(log_in.is_unreachable() && log_in.is_transient() && !log_in.may_have_been_accepted());
     }
 
     #[test]

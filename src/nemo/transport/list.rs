@@ -56,10 +56,15 @@ impl Transport {
         let Destination::Service(service, path) = to else { return Ok(None) };
         let (list, named) = path.split_at(path.len().saturating_sub(named_by));
         let is = |item: &Value, key: &str, text: &str| read_json::text(item, &[key]).as_deref() == Some(text);
-        let is_it = |item: &&Value| match named {
-            [namespace, name] => is(item, "namespace", namespace) && is(item, "name", name),
-            [id] => is(item, "id", id) || is(item, "name", id),
-            _ => false,
+        // Helix lists a deleted deployment for a while (docs/helix-api.md, Deployments).
+        let is_there = |item: &Value| !is(item, "status", "DELETED");
+        let is_it = |item: &&Value| {
+            is_there(item)
+                && match named {
+                    [namespace, name] => is(item, "namespace", namespace) && is(item, "name", name),
+                    [id] => is(item, "id", id) || is(item, "name", id),
+                    _ => false,
+                }
         };
         let mut found = None;
         let list: Vec<&str> = list.iter().map(String::as_str).collect();

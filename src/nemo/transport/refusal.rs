@@ -23,8 +23,8 @@ pub struct Refusal {
     pub code: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// The answer is not the service's: a page of an ingress or proxy, or a 404 in a form that no service has. Then the
-    /// service was not reached.
+    /// The answer is not the service's: a page of an ingress or proxy, a redirect, or a 404 in a form that no service has.
+    /// Then the service was not reached.
     pub page: bool,
     /// The body says that the thing exists already.
     pub exists: bool,
@@ -52,6 +52,8 @@ impl Refusal {
     pub(crate) fn read(status: u16, content_type: &str, body: &[u8]) -> Refusal {
         let text = String::from_utf8_lossy(body);
         let exists = text.to_ascii_lowercase().contains("already exists");
+        // No service redirects: it is the log-in of a proxy, or a base URL that is not the service's.
+        let redirects = (300..400).contains(&status);
         let (message, page) = match serde_json::from_slice::<Value>(body) {
             Ok(json) => {
                 let message = json_message(&json).unwrap_or_else(|| squeeze(&text));
@@ -59,7 +61,14 @@ impl Refusal {
             }
             Err(_) => (page_message(&text), status == 404 || is_page(content_type, &text)),
         };
-        Refusal { status, message, code: None, retry_after: None, page, exists }
+        Refusal { status, message, code: None, retry_after: None, page: page || redirects, exists }
+    }
+
+    /// Reports whether the answer has a mark that only the service can have: an error code of the Data Store, or a message
+    /// that names the thing at this path. Gateways and frameworks repeat the whole path at most.
+    pub(crate) fn names(&self, path: &[String]) -> bool {
+        let named = path.last().is_some_and(|name| self.message.contains(name.as_str()));
+        self.code.is_some() || (named && !self.message.contains(&path.join("/")))
     }
 }
 
@@ -78,9 +87,11 @@ fn json_message(json: &Value) -> Option<String> {
 }
 
 /// Recognises the forms in which services say that a thing does not exist. A gateway without a route says `message`, or
-/// nothing.
+/// nothing, and frameworks say no more than the name of the status: `{"detail": "Not Found"}` of FastAPI, `error` beside
+/// `path` of Spring.
 fn is_of_a_service(json: &Value) -> bool {
-    ["detail", "error"].iter().any(|key| json.get(key).is_some()) || json["object"] == "error"
+    let says_more = |value: &Value| !value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("not found"));
+    ["detail", "error"].iter().any(|key| json.get(key).is_some_and(says_more)) || json["object"] == "error"
 }
 
 /// Renders one entry of a validation error, such as `body.hyperparameters.epochs: Field required`.
@@ -175,9 +186,23 @@ mod tests {
             "no such path",
             r#"{"message":"no Route matched with those values"}"#,
             r#"{"message":"Not Found"}"#,
+            r#"{"detail":"Not Found"}"#,
+            r#"{"timestamp":"2026-11-27T02:00:00Z","status":404,"error":"Not Found","path":"/v1/models/ns/x"}"#,
         ] {
             assert!(Refusal::read(404, "application/json", foreign.as_bytes()).page, "{foreign}");
         }
         assert!(!Refusal::read(500, "application/json", br#"{"message":"go says no"}"#).page);
+        assert!(Refusal::read(302, "text/plain", b"").page);
+    }
+
+    #[test]
+    fn only_a_message_that_names_the_thing_is_surely_of_the_service() {
+        let path = ["v1", "datasets", "ns", "d1"].map(str::to_owned);
+        let names = |detail: &str| {
+            let body = serde_json::json!({ "detail": detail }).to_string();
+            Refusal::read(404, "application/json", body.as_bytes()).names(&path)
+        };
+        assert!(names("Dataset ns/d1 not found") && names("no dataset 'd1'"));
+        assert!(!names("no such thing") && !names("no route for /nemo/v1/datasets/ns/d1"));
     }
 }

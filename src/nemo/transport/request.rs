@@ -39,12 +39,22 @@ pub(crate) enum Destination {
     Foreign(Url, Option<Secret>),
 }
 
+impl Destination {
+    /// Returns the segments of the path of a service, and none of any other address.
+    pub(crate) fn segments(&self) -> &[String] {
+        match self {
+            Destination::Service(_, path) => path,
+            Destination::Link(_) | Destination::OwnLink(_) | Destination::Foreign(..) => &[],
+        }
+    }
+}
+
 /// Says if a request may be sent again after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
     /// Always, because sending it twice has the effect of sending it once.
     Safe,
-    /// As `Safe`, and after a 404 that is not the service's, because the service has no 404 for this call.
+    /// As `Safe`, and after a 404 or a redirect that is not the service's, because no thing is asked for.
     Patient,
     /// Only if nothing was accepted, because each request creates something.
     UnlessAccepted,
@@ -58,7 +68,9 @@ impl Repeat {
         let status = match failure {
             ErrorKind::Connect => return self != Repeat::Never,
             ErrorKind::Timeout(_) | ErrorKind::Interrupted | ErrorKind::Unreadable(_) => return self.is_safe(),
-            ErrorKind::Status(refusal) if refusal.page && refusal.status == 404 => return self == Repeat::Patient,
+            ErrorKind::Status(refusal) if refusal.page && matches!(refusal.status, 300..=399 | 404) => {
+                return self == Repeat::Patient;
+            }
             ErrorKind::Status(refusal) => refusal.status,
             ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Untrusted => return false,
         };
@@ -168,8 +180,8 @@ impl ApiRequest {
         ApiRequest { repeat: Repeat::Never, ..self }
     }
 
-    /// Takes a 404 in a form that no service has for a passing fault: a gateway that is restarted forgets its routes for a
-    /// moment. For calls that are never about one thing.
+    /// Takes a 404 in a form that no service has, or a redirect, for a passing fault: a gateway that is restarted forgets its
+    /// routes for a moment. For calls that never ask for one thing.
     pub(crate) fn patient(self) -> ApiRequest {
         ApiRequest { repeat: Repeat::Patient, ..self }
     }

@@ -128,8 +128,9 @@ impl Transport {
         }
     }
 
-    /// Reads one thing, or returns `None` if the service says that it does not exist. A response that is something else
-    /// is an error, so that nothing is mistaken for absent.
+    /// Reads one thing, or returns `None` if the service says that it does not exist. The form of a service's own 404 is
+    /// not known, so its list decides unless the message names the thing. A response that is something else is an error, so
+    /// that nothing is mistaken for absent.
     pub(crate) async fn find<T>(
         &self,
         request: ApiRequest,
@@ -138,10 +139,10 @@ impl Transport {
         let (to, named_by) = (request.to.clone(), request.named_by);
         let response = match self.send(request).await {
             Ok(response) => response,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) if error.status() == Some(404) && named_by > 0 => {
+            Err(error) if named_by > 0 && error.leaves_open(to.segments()) => {
                 return Ok(self.find_in_list(&to, named_by).await?.as_ref().and_then(read));
             }
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
         let thing = Some(response.json()?).filter(Value::is_object);
@@ -156,13 +157,13 @@ impl Transport {
         let (to, named_by) = (request.to.clone(), request.named_by);
         match self.send(request).await {
             Ok(_) => Ok(Removal::Removed),
-            Err(error) if error.is_not_found() => Ok(Removal::Absent),
-            Err(error) if error.status() == Some(404) && named_by > 0 => {
+            Err(error) if named_by > 0 && error.leaves_open(to.segments()) => {
                 match self.find_in_list(&to, named_by).await? {
                     Some(_) => Err(error),
                     None => Ok(Removal::Absent),
                 }
             }
+            Err(error) if error.is_not_found() => Ok(Removal::Absent),
             Err(error) => Err(error),
         }
     }

@@ -22,14 +22,14 @@ impl V1 {
 
     /// Reports whether the Entity Store has a namespace.
     pub(crate) async fn namespace_exists(&self, namespace: &str) -> Result<bool, ApiError> {
-        let look = ApiRequest::get(Service::EntityStore, &["v1", "namespaces", namespace]);
+        let look = ApiRequest::get(Service::EntityStore, &["v1", "namespaces", namespace]).listed(1);
         Ok(self.transport.find(look, |_| Some(())).await?.is_some())
     }
 
     /// Creates something for which 409 counts as success. 422 counts only if the thing can be read, because it may also
     /// mean a bad name.
     async fn ensure(&self, create: ApiRequest, look: ApiRequest) -> Result<(), ApiError> {
-        match self.transport.send(create.answers_json()).await {
+        match self.transport.send(create.answers_json().patient()).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) if error.status() == Some(422) => match self.transport.send(look).await {

@@ -18,7 +18,7 @@ impl V1 {
         let body = RequestBody::Json(json!({ "name": name, "organization": ns, "type": "dataset" }));
         // Safe to repeat: if the first response was lost, the second one says that the repository exists.
         let request = ApiRequest::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body);
-        match self.transport.send(request.answers_json()).await {
+        match self.transport.send(request.answers_json().patient()).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) => Err(error),
@@ -49,7 +49,7 @@ impl V1 {
         let path = ["v1", "hf", "api", "datasets", ns, name, "commit", "main"];
         let commit =
             ApiRequest::post(Service::DataStore, &path, RequestBody::Pieces("application/x-ndjson", pieces)).upload();
-        self.transport.send(commit.answers_json()).await.map(drop)
+        self.transport.send(commit.answers_json().patient()).await.map(drop)
     }
 
     /// Asks the server which files go through LFS.
@@ -60,8 +60,11 @@ impl V1 {
             .collect();
         let path = ["v1", "hf", "api", "datasets", ns, name, "preupload", "main"];
         let body = RequestBody::Json(json!({ "files": asked }));
-        let response =
-            self.transport.send(ApiRequest::post(Service::DataStore, &path, body).answers_json()).await?.json()?;
+        let response = self
+            .transport
+            .send(ApiRequest::post(Service::DataStore, &path, body).answers_json().patient())
+            .await?
+            .json()?;
         let lfs = |file: &&UploadSource<'_>| {
             // An empty file has no content to transfer.
             file.size > 0

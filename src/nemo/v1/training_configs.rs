@@ -77,7 +77,7 @@ impl V1 {
     }
 
     pub(crate) async fn training_config(&self, ns: &str, name: &str) -> Result<Option<TrainingConfig>, ApiError> {
-        let request = ApiRequest::get(Service::Customizer, &[&CONFIGS[..], &[ns, name]].concat());
+        let request = ApiRequest::get(Service::Customizer, &[&CONFIGS[..], &[ns, name]].concat()).listed(2);
         self.transport.find(request, |value| Some(read_config(value))).await
     }
 

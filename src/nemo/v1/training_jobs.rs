@@ -8,6 +8,7 @@ use super::{Service, V1};
 use crate::nemo::status::JobStatus;
 use crate::nemo::training::{NewTrainingJob, TrainingJob, TrainingStatus};
 use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::remote_text::said;
 use crate::vocabulary::LossPoint;
 
 const JOBS: [&str; 3] = ["v1", "customization", "jobs"];
@@ -52,6 +53,7 @@ fn read_status(value: &Value) -> TrainingStatus {
     let word = read_json::text(value, &["status"]);
     TrainingStatus {
         status: JobStatus::read(word.as_deref(), percentage, detail.as_deref()),
+        detail: detail.as_deref().map(said),
         percentage,
         epochs_completed: read_json::integer(value, &["epochs_completed"]),
         steps_completed: read_json::integer(value, &["steps_completed"]),

@@ -7,6 +7,8 @@ mod row_outputs;
 pub(super) mod text_scores;
 pub(super) mod tool_scores;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
@@ -18,6 +20,7 @@ use super::judge;
 use super::names;
 use super::outcome::{EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
 use super::release::looked_for_since;
+use super::wait::LastWord;
 use super::{base_model, datasets, examples};
 use crate::config::plan::Candidate;
 use crate::data::label::LabelReader;
@@ -125,6 +128,9 @@ async fn run_and_score(
     Ok(fact)
 }
 
+/// Looks after which a 404 that may not be the evaluator's counts as one: a build without archives has no route for them.
+const FOREIGN_LOOKS: u32 = 5;
+
 /// Returns the rows of a finished job. Some builds of the evaluator have them a little after the end of the job, and some
 /// never. Then the NIM is asked for the same rows.
 async fn rows(
@@ -135,11 +141,16 @@ async fn rows(
 ) -> anyhow::Result<(Vec<EvaluatedRow>, RowsFrom)> {
     let (limit, settle) = (names::millis(run.plan.limits.evaluate_ms), names::millis(run.plan.limits.settle_ms));
     let asked = Instant::now();
+    let looks = AtomicU32::new(0);
     let archive = run
         .wait(&format!("the rows of evaluation job {job}"), limit, "evaluate", || async {
             match run.nemo.evaluated_rows(job).await {
                 Ok(rows) => Ok(Some(Some(rows))),
-                Err(error) if error.is_not_found() => Ok((asked.elapsed() >= settle).then_some(None)),
+                Err(error) if error.status() == Some(404) => {
+                    let enough = if error.is_not_found() { 1 } else { FOREIGN_LOOKS };
+                    let looked = looks.fetch_add(1, Ordering::Relaxed) + 1;
+                    Ok((looked >= enough && asked.elapsed() >= settle).then_some(None))
+                }
                 Err(error) => Err(error.into()),
             }
         })
@@ -258,11 +269,13 @@ async fn wait_for_job(
     let model = Some(candidate.model_name.as_str());
     let step = step_of(variant);
     let what = format!("evaluation job {job}");
-    run.wait(&what, names::millis(run.plan.limits.evaluate_ms), "evaluate", || async {
+    let last_word = LastWord::default();
+    let waited = run.wait(&what, names::millis(run.plan.limits.evaluate_ms), "evaluate", || async {
         let Some(there) = run.nemo.evaluation_job(job).await? else {
             run.store.mark_released(resource.id)?;
             bail!("evaluation job {job} has disappeared from the platform");
         };
+        last_word.note(&there.status, None);
         match there.status {
             JobStatus::Done => return Ok(Some(())),
             JobStatus::Failed(why) => {
@@ -282,8 +295,9 @@ async fn wait_for_job(
             }
         }
         Ok(None)
-    })
-    .await
+    });
+    let waited = waited.await;
+    last_word.explain(&what, waited)
 }
 
 /// Scores answers that were given on this machine, and writes them to a file of the run.

@@ -52,6 +52,9 @@ fn every_kind_is_read() {
         ("foreign=empty", FaultKind::Foreign(ForeignAnswer::Empty)),
         ("foreign=ok", FaultKind::Foreign(ForeignAnswer::Ok)),
         ("foreign=no-content", FaultKind::Foreign(ForeignAnswer::NoContent)),
+        ("foreign=spring", FaultKind::Foreign(ForeignAnswer::Spring)),
+        ("foreign=fastapi", FaultKind::Foreign(ForeignAnswer::FastApi)),
+        ("foreign=redirect", FaultKind::Foreign(ForeignAnswer::Redirect)),
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (text, kind) in cases {
