@@ -4,7 +4,8 @@
 #   30 2 * * *  /opt/flywheel/nightly.sh /opt/flywheel/flywheel.yaml news_classifier /var/log/app/*.jsonl
 #
 # The script prints nothing when all is well, so cron sends no mail. It needs no lock file: dfwfd has its own lock, which
-# the kernel releases with the process, and a second run exits with code 75.
+# the kernel releases with the process, and a second run exits with code 75. Code 75 with a message means that somebody else
+# is on the platform.
 #
 # Variables:
 #   DFWFD      the binary, if it is not on the PATH
@@ -41,10 +42,12 @@ fi
 
 line=$("$dfwfd" --config "$config" -q --format json run --workload "$workload" --since "${KEEP_FROM:-30d}" 2>"$said")
 code=$?
-if [ "$code" -eq 75 ]; then
-    # Last night's run is still going. That is no error: the next night tries again.
-    exit 0
-fi
+case $code:$line in
+    75:*"holds the lock"*)
+        # Last night's run is still going. That is no error: the next night tries again.
+        exit 0
+        ;;
+esac
 # The report of the run or its error, in one line.
 [ -z "$line" ] || printf '%s\n' "$line" >>"$results"
 cat "$said" >&2

@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
     let store = Store::open(&plan.state_dir)?;
     let platform = platform::connect(&plan, &config::environment(&invocation), 0)?;
     platform.nemo.check_api().await.context("cannot reach NeMo (nmp_config.nemo_base_url)")?;
-    let own: BTreeSet<String> = leftovers::own_runs(&store)?;
+    let own: BTreeSet<String> = leftovers::own_resources(&store)?;
     let namespace = &plan.platform.namespace;
     let depth = if args.purge { CleanupDepth::Purge } else { CleanupDepth::Gpus };
     let found = orphans::find(&platform.nemo, namespace, &platform.id, &own, depth).await;

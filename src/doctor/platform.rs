@@ -13,6 +13,7 @@ use crate::report::json::{Check, CheckState};
 use crate::run::check::{check_judge as check_judge_answers, check_target, of_others};
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
+use crate::run::obstacle::IF_OTHERS;
 use crate::run::{embed, leftovers, rehearsal};
 use crate::vocabulary::{Generation, PlatformKind, PlatformVersion};
 
@@ -155,14 +156,14 @@ async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
 
 /// Names the deployments of other state directories and of the operator.
 fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> Check {
-    let own: BTreeSet<String> = around.store.and_then(|store| leftovers::own_runs(store).ok()).unwrap_or_default();
+    let own: BTreeSet<String> = around.store.and_then(|store| leftovers::own_resources(store).ok()).unwrap_or_default();
     let others: Vec<String> =
         of_others(deployments, &own).map(|(deployment, owner)| format!("{} ({owner})", deployment.name)).collect();
     if others.is_empty() {
         return PART.ok("deployments", format!("{}, none of another dfwfd", deployments.len()));
     }
-    let detail = format!("another dfwfd uses this platform: {}", others.join(", "));
-    PART.warning("deployments", detail, "wait until it ends, or run beside it with --share")
+    let detail = format!("another dfwfd is on this platform, so a run without --share ends: {}", others.join(", "));
+    PART.warning("deployments", detail, IF_OTHERS)
 }
 
 async fn check_judge(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Option<Check> {

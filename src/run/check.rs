@@ -37,8 +37,8 @@ pub(crate) struct Findings {
 
 /// The exceptions that a check allows.
 pub(crate) struct CheckOptions<'a> {
-    /// The runs of this state directory.
-    pub own_runs: &'a BTreeSet<String>,
+    /// The names of what this state directory still has to release.
+    pub own: &'a BTreeSet<String>,
     /// Use NIMs that the operator has deployed (`--adopt`).
     pub adopt: bool,
     /// Run beside the deployments of another dfwfd (`--share`).
@@ -84,7 +84,7 @@ pub(crate) async fn check(
     };
     let mut adopted = Vec::new();
     for (model, id) in deployed_models(plan, judge, nemo).await? {
-        if let Some(by) = served_by_operator(&id, &deployments, &served, options.own_runs) {
+        if let Some(by) = served_by_operator(&id, &deployments, &served, options.own) {
             if !options.adopt {
                 return Err(Obstacle::Operator { model: model.to_owned(), by }.into());
             }
@@ -211,12 +211,12 @@ pub(crate) async fn check_judge(judge: JudgeWithKey<'_>, nemo: &Client) -> Resul
 /// Returns the deployments that another dfwfd has made, each with its owner.
 pub(crate) fn of_others<'a>(
     deployments: &'a [Deployment],
-    own_runs: &BTreeSet<String>,
+    own: &BTreeSet<String>,
 ) -> impl Iterator<Item = (&'a Deployment, &'a str)> {
     deployments.iter().filter_map(|deployment| {
         let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
-        let (run, owner) = names::parse(text.unwrap_or(&deployment.name))?;
-        (!own_runs.contains(run)).then_some((deployment, owner.unwrap_or("owner unknown")))
+        let (_, owner) = names::parse(text.unwrap_or(&deployment.name))?;
+        (!own.contains(&deployment.name)).then_some((deployment, owner.unwrap_or("owner unknown")))
     })
 }
 
@@ -228,7 +228,7 @@ fn check_others(
     budget: &Budget,
     options: &CheckOptions<'_>,
 ) -> Result<Option<String>, Obstacle> {
-    let others: Vec<(&Deployment, &str)> = of_others(deployments, options.own_runs).collect();
+    let others: Vec<(&Deployment, &str)> = of_others(deployments, options.own).collect();
     if others.is_empty() {
         return Ok(None);
     }
@@ -247,9 +247,9 @@ fn served_by_operator(
     model: &str,
     deployments: &[Deployment],
     served: &[String],
-    own_runs: &BTreeSet<String>,
+    own: &BTreeSet<String>,
 ) -> Option<String> {
-    let ours = |deployment: &&Deployment| names::parse(&deployment.name).is_some_and(|(run, _)| own_runs.contains(run));
+    let ours = |deployment: &&Deployment| own.contains(&deployment.name);
     let of_model = |deployment: &&Deployment| deployment.model.as_deref() == Some(model);
     let mut theirs = deployments.iter().filter(|deployment| of_model(deployment) && !ours(deployment));
     if let Some(deployment) = theirs.next() {

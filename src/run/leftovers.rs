@@ -30,12 +30,19 @@ impl CleanupDepth {
     }
 }
 
-/// Returns the ids of the runs of a state directory, to tell their resources from those of others.
+/// Returns the names and the ids of all that this state directory still has to release, to tell it from what others have.
+/// A row that is released answers for nothing: what is on the platform in spite of it is an orphan.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) fn own_runs(store: &Store) -> anyhow::Result<BTreeSet<String>> {
-    Ok(store.runs()?.into_iter().map(|row| row.id).collect())
+pub(crate) fn own_resources(store: &Store) -> anyhow::Result<BTreeSet<String>> {
+    let mut own = BTreeSet::new();
+    for run in store.runs()? {
+        own.extend(
+            store.open_resources(&run.id)?.into_iter().flat_map(|row| [Some(row.name), row.remote_id]).flatten(),
+        );
+    }
+    Ok(own)
 }
 
 /// Returns the open resources of a run, except those that ended with the process of their platform.

@@ -67,6 +67,10 @@ pub(crate) enum Obstacle {
     },
 }
 
+/// The remedies for [`Obstacle::Others`]. A deployment that nobody runs any more never ends by itself.
+pub(crate) const IF_OTHERS: &str = "wait until that run ends, or run beside it with --share if the GPUs suffice for both; if no \
+                                    run uses it any more, `dfwfd cleanup --orphans` lists and releases it";
+
 fn beside_the_judge(gpus: u32) -> String {
     if gpus == 0 { String::new() } else { format!(" beside the judge's {gpus}") }
 }

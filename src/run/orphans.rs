@@ -1,5 +1,5 @@
-//! Finds what carries a name of dfwfd on a platform and is in no ledger of this state directory: a state directory that is
-//! gone has left it, or another one uses it.
+//! Finds what carries a name of dfwfd on a platform and is open in no ledger of this state directory: a state directory that
+//! is gone has left it, another one uses it, or it was taken for released.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -55,14 +55,14 @@ impl Search<'_> {
     fn add(&mut self, listed: &Listed<'_>) {
         let described = listed.description.filter(|text| names::parse(text).is_some());
         let Some((run, owner)) = names::parse(described.unwrap_or(listed.name)) else { return };
-        if self.own.contains(run) {
+        // The name of a job is in its description.
+        let name = described.and_then(|text| text.split(" (").next()).filter(|_| listed.id.is_some());
+        if [Some(name.unwrap_or(listed.name)), listed.id].into_iter().flatten().any(|name| self.own.contains(name)) {
             return;
         }
         if let Some(owner) = owner {
             self.owners.insert(run.to_owned(), owner.to_owned());
         }
-        // The name of a job is in its description.
-        let name = described.and_then(|text| text.split(" (").next()).filter(|_| listed.id.is_some());
         let resource = Resource {
             // No row of the ledger has this id, so what is recorded of it goes nowhere.
             id: 0,
@@ -83,7 +83,7 @@ impl Search<'_> {
     }
 }
 
-/// Finds what a cleanup of this depth removes and whose run is none of `own`.
+/// Finds what a cleanup of this depth removes and what is none of `own`, by name or id.
 ///
 /// # Errors
 /// The first error of a service.

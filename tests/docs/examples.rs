@@ -93,6 +93,21 @@ fn a_second_run_at_the_same_time_is_no_news() {
 }
 
 #[test]
+fn a_platform_that_somebody_else_uses_is_news() {
+    if !bash("a_platform_that_somebody_else_uses_is_news") {
+        return;
+    }
+    let folder = Folder::with_config(CONFIG);
+    let line = r#"{"error":{"message":"another dfwfd run is on this platform"}}"#;
+    let dfwfd = folder.write("dfwfd.sh", format!("#!/bin/sh\necho '{line}'\necho 'error: in use' >&2\nexit 75\n"));
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&dfwfd, permissions).unwrap();
+    let (code, said) = night(&folder, "flywheel.yaml news", &[ALL_TIMES, ("DFWFD", dfwfd.to_str().unwrap())]);
+    assert_eq!((code, said.as_str()), (Some(75), "error: in use\n"));
+    assert_eq!(parse_lines(&folder.read("results.jsonl")).len(), 1);
+}
+
+#[test]
 fn a_bad_night_says_what_is_wrong() {
     if !bash("a_bad_night_says_what_is_wrong") {
         return;

@@ -53,6 +53,29 @@ fn what_no_ledger_knows_is_listed_with_its_owner_and_given_back_only_to_it() {
 }
 
 #[test]
+fn what_the_ledger_takes_for_released_and_is_there_is_an_orphan_that_a_run_names() {
+    let platform = Platform::simulated(8);
+    let home = killed(&platform);
+    let database = rusqlite::Connection::open(home.state.join("dfwfd.db")).unwrap();
+    database.execute("UPDATE resources SET state = 'released', released_ms = 1", []).unwrap();
+    drop(database);
+    let listed = platform.dfwfd(&home, &["cleanup", "--orphans", "--dry-run", "--format", "json"]).expect(0).json();
+    let mut kinds = names(&listed["orphans"]);
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["deployment", "training"], "{listed:#}");
+    // Waiting would never help.
+    platform.dfwfd(&home, &["run", "--plan"]).expect(75).says("dfwfd-").says("dfwfd cleanup --orphans");
+    let doctor = platform.dfwfd(&home, &["doctor"]).expect(0);
+    assert!(
+        doctor.stdout.contains("dfwfd cleanup --orphans") && !doctor.stdout.contains("A run can start"),
+        "{doctor}"
+    );
+    platform.command(&home, &["cleanup", "--orphans", "--yes"]).env("USER", "ann").run().expect(0);
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+    platform.dfwfd(&home, &["run", "--plan"]).expect(0);
+}
+
+#[test]
 fn an_orphan_that_does_not_go_is_named() {
     let platform = Platform::simulated(8);
     drop(killed(&platform));

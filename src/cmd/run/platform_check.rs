@@ -37,8 +37,7 @@ pub(super) async fn check(
         None => Budget::of(plan)?,
     };
     let mut platform = connect(plan, &budget)?;
-    let mut own_runs = leftovers::own_runs(store)?;
-    own_runs.insert(id.to_owned());
+    let own = leftovers::own_resources(store)?;
     let mut adopt = args.adopt;
     let models = plan.candidates.iter().map(|candidate| &candidate.model_name);
     for model in models
@@ -50,7 +49,7 @@ pub(super) async fn check(
     // A resumed run that has its examples asks the embedding model no more.
     let has_examples = store.fact::<IgnoredAny>(id, outcome::EXAMPLES)?.is_some();
     let embedding = plan.embedding().filter(|_| !has_examples).map(|plan| (plan, keys.embedding.as_ref()));
-    let options = CheckOptions { own_runs: &own_runs, adopt, share: args.share, embedding };
+    let options = CheckOptions { own: &own, adopt, share: args.share, embedding };
     // Once the datasets are made, it is known whether the records are judged.
     let judge = match store.fact::<Manifest>(id, outcome::MANIFEST)? {
         Some(manifest) => plan.judge_of(manifest.workload_type),

@@ -28,9 +28,9 @@ pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop
     let budget = Budget::of(plan)?;
     let platform = platform_check::connect(plan, &budget)?;
     let store = existing_store(&plan.state_dir)?;
-    let own_runs = store.as_ref().map(leftovers::own_runs).transpose()?.unwrap_or_default();
+    let own = store.as_ref().map(leftovers::own_resources).transpose()?.unwrap_or_default();
     let embedding = plan.embedding().map(|plan| (plan, keys.embedding.as_ref()));
-    let options = CheckOptions { own_runs: &own_runs, adopt: args.adopt, share: args.share, embedding };
+    let options = CheckOptions { own: &own, adopt: args.adopt, share: args.share, embedding };
     let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;
     let findings = findings.context("cannot run this plan")?;
     let built = built?;

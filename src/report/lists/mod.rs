@@ -79,7 +79,8 @@ pub(crate) fn doctor(report: &DoctorReport, width: usize, color: bool) -> String
         "",
         &match (failed, warnings) {
             (0, 0) => "Everything that a run needs is there.".to_owned(),
-            (0, _) => format!("A run can start. {}.", counted(warnings, "warning")),
+            // A warning may be of another run, beside which none starts without a flag.
+            (0, _) => format!("Nothing that a run needs is missing. {}.", counted(warnings, "warning")),
             _ => format!("A run cannot start: {} failed.", counted(failed, "check")),
         },
     );
