@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::config::Problems;
 use crate::nemo::{ApiError, ErrorKind};
-use crate::platform::Unset;
+use crate::platform::{Unfit, Unset};
 use crate::run::End;
 use crate::run::lock::Locked;
-use crate::run::obstacle::Obstacle;
+use crate::run::obstacle::{IF_OTHERS, Obstacle};
 use crate::run::signals::Interrupted;
 use crate::run::wait::TooLong;
 use crate::source::ElasticError;
@@ -139,23 +139,16 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
             Some("set it in the environment or in a .env file beside the configuration file".to_owned()),
         );
     }
+    if error.is::<Unfit>() {
+        return (Exit::Usage, Some("set it to one line of text".to_owned()));
+    }
     if let Some(store) = error.downcast_ref::<StoreError>() {
-        return (Exit::Failed, store_hint(store).map(str::to_owned));
+        return (Exit::Failed, store.hint().map(str::to_owned));
     }
     if let Some(long) = error.downcast_ref::<TooLong>() {
         return (Exit::Failed, Some(format!("raise limits.{} to wait longer", long.key)));
     }
     (Exit::Failed, None)
-}
-
-fn store_hint(error: &StoreError) -> Option<&'static str> {
-    match error {
-        StoreError::Newer { .. } => Some("use the newer dfwfd, or another --state-dir"),
-        StoreError::Sqlite { .. } => Some(
-            "check that the disk of the state directory has space and can be written to; then `dfwfd status` shows the runs",
-        ),
-        StoreError::Damaged { .. } | StoreError::Missing { .. } => None,
-    }
 }
 
 fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {
@@ -224,9 +217,7 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
         Obstacle::Operator { .. } => {
             (Exit::Usage, "use it with --adopt, which never deletes it, or delete it first".to_owned())
         }
-        Obstacle::Others { .. } => {
-            (Exit::Locked, "wait until it ends, or run beside it with --share if the GPUs suffice for both".to_owned())
-        }
+        Obstacle::Others { .. } => (Exit::Locked, IF_OTHERS.to_owned()),
     };
     (exit, Some(hint))
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::env::Environment;
-use crate::config::known_secrets;
 use crate::config::plan::Plan;
+use crate::config::{self, known_secrets};
 use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::vocabulary::{Generation, PlatformId, PlatformKind};
@@ -35,12 +35,21 @@ pub(crate) struct Unset {
     pub name: String,
 }
 
+/// A variable holds a secret that cannot be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the environment variable {0}: it has a line break or another control character inside")]
+pub(crate) struct Unfit(String);
+
 /// Connects to the platform of a plan, or starts it inside this process with `gpus` GPUs. The first call reaches a remote
 /// platform.
 ///
 /// # Errors
 /// When the server cannot be started, a secret that the plan names is not set, or a certificate cannot be read.
 pub(crate) fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Result<Platform> {
+    // A resumed run reads them, but not its configuration.
+    if let Some(name) = config::unfit_secrets(plan, environment).pop() {
+        return Err(Unfit(name).into());
+    }
     let platform = match plan.platform.kind {
         _ if plan.rehearse => start(gpus)?,
         PlatformKind::Embedded => start(gpus)?,

@@ -7,7 +7,7 @@ use crate::ui::Ui;
 
 /// Asks the run to stop.
 pub(super) async fn run(global: &Global, args: &Cancel, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir::path(global);
+    let state_dir = super::state_dir::named(global)?;
     let store = super::state_dir::existing_store(&state_dir)?;
     let name = match &args.run {
         Some(name) => Some(name.clone()),

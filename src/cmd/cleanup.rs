@@ -21,7 +21,7 @@ use crate::ui::Ui;
 
 /// Releases, and prints what was released.
 pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir::path(global);
+    let state_dir = super::state_dir::named(global)?;
     let store = super::state_dir::existing_store(&state_dir)?;
     let depth = match (args.purge, args.base_models) {
         (_, true) => CleanupDepth::BaseModels,

@@ -11,7 +11,7 @@ use crate::vocabulary::PlatformVersion;
 
 /// Compares and shows the differences.
 pub(super) fn run(global: &Global, args: &Compare, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir::path(global);
+    let state_dir = super::state_dir::named(global)?;
     let store = super::state_dir::existing_store(&state_dir)?;
     let earlier = super::state_dir::named_run(store.as_ref(), &args.earlier, &state_dir)?.id;
     let later = super::state_dir::named_run(store.as_ref(), &args.run, &state_dir)?.id;

@@ -54,7 +54,10 @@ fn configuration(loaded: &Result<Plan, Problems>) -> Vec<Check> {
     let part = Section::Configuration;
     let plan = match loaded {
         Ok(plan) => plan,
-        Err(problems) => return vec![part.failed("file", &anyhow::Error::new(problems.clone()), "correct the file")],
+        Err(problems) => {
+            let error = anyhow::Error::new(problems.clone());
+            return vec![part.failed("file", &error, problems.remedy())];
+        }
     };
     let file =
         plan.config_file.as_ref().map_or_else(|| "no file: the defaults".to_owned(), |file| file.display().to_string());

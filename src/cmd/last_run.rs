@@ -22,7 +22,11 @@ pub(super) fn resolve(mut invocation: Invocation, ui: &Ui) -> anyhow::Result<Inv
     let store = state_dir::existing_store(&config::state_dir(&invocation))?;
     let runs = store.as_ref().map(Store::runs).transpose()?.unwrap_or_default();
     let is_meant = |row: &RunRow| invocation.workload.is_none() || row.workload == invocation.workload;
-    let completed: Vec<&RunRow> = runs.iter().filter(|row| row.state == RunState::Completed && is_meant(row)).collect();
+    // A rehearsal has used no record: the next run needs those of its window.
+    let rehearses = |store: &Store, row: &RunRow| store.plan(&row.id).is_ok_and(|plan: Plan| plan.rehearse);
+    let is_rehearsal = |row: &RunRow| row.rehearsal || store.as_ref().is_some_and(|store| rehearses(store, row));
+    let is_over = |row: &RunRow| row.state == RunState::Completed && !is_rehearsal(row);
+    let completed: Vec<&RunRow> = runs.iter().filter(|row| is_meant(row) && is_over(row)).collect();
     let workloads: BTreeSet<&str> = completed.iter().filter_map(|row| row.workload.as_deref()).collect();
     if workloads.len() > 1 {
         let workloads: Vec<&str> = workloads.into_iter().collect();

@@ -14,6 +14,21 @@ pub(super) fn path(global: &Global) -> PathBuf {
     config::state_dir(&super::invocation(global, Need::Settings))
 }
 
+/// Returns the state directory of a command that only looks at one. The default may not exist yet.
+///
+/// # Errors
+/// When a flag or `DFWFD_STATE_DIR` names a folder that does not exist: no run of it would be found, and nothing of it
+/// given back.
+pub(super) fn named(global: &Global) -> anyhow::Result<PathBuf> {
+    let path = path(global);
+    let is_named = global.state_dir.as_ref().is_some_and(|named| !named.as_os_str().is_empty());
+    if is_named && matches!(path.try_exists(), Ok(false)) {
+        let message = format!("cannot find the state directory {}: there is no such folder", path.display());
+        return Err(Fault::new(Exit::Usage, message).hint("correct --state-dir or DFWFD_STATE_DIR").into());
+    }
+    Ok(path)
+}
+
 /// Creates the state directory. Only its owner can read it, because it holds prompts and replies.
 pub(super) fn create(dir: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();

@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// Shows once. With `--watch` shows every change, until no run is running.
 pub(super) async fn run(global: &Global, args: &Status, ui: &Ui) -> anyhow::Result<Exit> {
-    let state_dir = super::state_dir::path(global);
+    let state_dir = super::state_dir::named(global)?;
     let mut last = String::new();
     loop {
         let shown = show(args.run.as_deref(), &state_dir, ui)?;

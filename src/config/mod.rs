@@ -39,7 +39,7 @@ use node::ConfigNode;
 use plan::Plan;
 pub(crate) use problem::Problems;
 use problem::{Location, Problem};
-pub(crate) use secret_variables::{known_secrets, secret_variables};
+pub(crate) use secret_variables::{known_secrets, secret_variables, unfit_secrets};
 pub(crate) use time::duration_ms;
 
 /// Larger files are refused as something else than a configuration.
@@ -132,11 +132,15 @@ pub(crate) fn environment(invocation: &Invocation) -> Environment {
     surroundings.process.clone().beside(file.folder(&surroundings.cwd))
 }
 
-/// Returns the names of the variables that override keys. A stored plan does not contain them.
-pub(crate) fn overriding(invocation: &Invocation) -> Vec<String> {
+/// Returns the names of the variables that would give a key another value than a stored plan has.
+pub(crate) fn overriding(invocation: &Invocation, stored: &Plan) -> Vec<String> {
     let environment = environment(invocation);
-    let sets_a_key = |name: &&str| name.strip_prefix(overrides::PREFIX).is_some_and(|key| key != "STATE_DIR");
-    environment.iter().map(|(name, _)| name).filter(sets_a_key).map(str::to_owned).collect()
+    let differs = |name: &str, value: &str| {
+        let Some(key) = name.strip_prefix(overrides::PREFIX).filter(|key| *key != "STATE_DIR") else { return false };
+        let path = overrides::key_path(&key.split("__").collect::<Vec<_>>());
+        stored.origins.get(&path).is_none_or(|origin| origin.value != value)
+    };
+    environment.iter().filter(|(name, value)| differs(name, value)).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan, Problems> {
@@ -150,9 +154,8 @@ fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan,
     for unset in placeholders::fill(&mut root, &environment) {
         let shown = file.path().map(|path| path.strip_prefix(&surroundings.cwd).unwrap_or(path).to_owned());
         let location = shown.map_or(Location::NoFile, |shown| Location::File(shown, unset.line));
-        let sentence =
-            format!("names the environment variable {}, which is not set; write $${{ for a literal ${{", unset.name);
-        problems.push(Problem::other(location, &unset.path, sentence));
+        let sentence = unset.sentence();
+        problems.push(Problem::unset(location, &unset.path, sentence));
     }
     overrides::apply_variables(&mut root, environment.iter(), &mut problems);
     overrides::apply_sets(&mut root, &invocation.set, &mut problems);

@@ -48,7 +48,7 @@ fn is_blueprint_variable(name: &str) -> bool {
 }
 
 /// Returns the key path of a variable's name. Keys are lower case, except those that the user chooses.
-fn key_path(steps: &[&str]) -> String {
+pub(super) fn key_path(steps: &[&str]) -> String {
     let mut path = String::new();
     for step in steps {
         let own = matches!(schema::find(&path), Some(key) if matches!(key.key_type, KeyType::NamedTexts));

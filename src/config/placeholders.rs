@@ -7,13 +7,39 @@ use super::node::{ConfigNode, NodeContent, ScalarType, WrittenAt};
 /// Headers keep theirs until they are sent, because a plan holds no secret.
 const KEPT: &str = "nmp_config.headers";
 
-/// A variable that a value names and that is not set.
+/// The ways in which a shell gives a variable a default.
+const DEFAULTS: [&str; 4] = [":-", ":=", ":?", ":+"];
+
+/// A variable that a value names and that cannot be filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UnsetName {
     pub line: Option<usize>,
     /// The key path.
     pub path: String,
+    /// What stands between the brackets.
     pub name: String,
+}
+
+impl UnsetName {
+    /// Says what is wrong.
+    pub(super) fn sentence(&self) -> String {
+        match with_default(&self.name) {
+            Some(name) => no_default(name),
+            None => {
+                format!("names the environment variable {}, which is not set; write $${{ for a literal ${{", self.name)
+            }
+        }
+    }
+}
+
+/// Returns the name in `NAME:-default` and its relatives.
+pub(super) fn with_default(text: &str) -> Option<&str> {
+    DEFAULTS.iter().find_map(|sign| text.split_once(sign).map(|(name, _)| name)).filter(|name| is_name(name))
+}
+
+/// Says that a variable has a default.
+pub(super) fn no_default(name: &str) -> String {
+    format!("gives the variable {name} a default, which is not supported: write ${{{name}}} and set the variable")
 }
 
 /// Fills in the values of a tree. Returns the variables that are not set.
@@ -67,7 +93,11 @@ fn filled(text: &str, environment: &Environment) -> Result<String, String> {
         }
         filled.push_str(&rest[..at]);
         let after = &rest[at + 2..];
-        let name = after.split_once('}').map(|(name, _)| name).filter(|name| is_name(name));
+        let inside = after.split_once('}').map(|(inside, _)| inside);
+        if let Some(inside) = inside.filter(|inside| with_default(inside).is_some()) {
+            return Err(inside.to_owned());
+        }
+        let name = inside.filter(|name| is_name(name));
         match name {
             Some(name) => {
                 filled.push_str(environment.get(name).ok_or_else(|| name.to_owned())?);
@@ -102,6 +132,8 @@ mod tests {
         assert_eq!(of("$${HOST} costs $5").unwrap(), "${HOST} costs $5");
         assert_eq!(of("^a${2,} ${open").unwrap(), "^a${2,} ${open");
         assert_eq!(of("${HOST}${NOPE}").unwrap_err(), "NOPE");
+        assert_eq!(of("http://${HOST:-nemo.test}").unwrap_err(), "HOST:-nemo.test");
+        assert_eq!(with_default("HOST:-nemo.test"), Some("HOST"));
     }
 
     #[test]

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::placeholders::{no_default, with_default};
 use super::plan::{PlatformPlan, ValueSource};
 use super::problem::Problem;
 use super::resolve::Resolver;
 use super::{Invocation, Need, check, locate};
 use crate::vocabulary::{Generation, PlatformKind};
+
+/// The ends of URLs that people copy from the pages of the services. The client adds its own paths.
+const API_PATHS: [&str; 6] =
+    ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/hf", "/v1"];
 
 impl Resolver<'_> {
     /// Returns the platform and how to reach it.
@@ -79,7 +84,7 @@ impl Resolver<'_> {
         match self.reader.text(&path) {
             Some(url) => {
                 let url = url.trim_end_matches('/').to_owned();
-                if let Some(base) = url.strip_suffix("/v1/hf").or_else(|| url.strip_suffix("/v1")) {
+                if let Some(base) = API_PATHS.iter().find_map(|path| url.strip_suffix(path)) {
                     let location = self.location_of(&path);
                     let wrong = format!("ends with a path of the API, which is added to it: write {base}");
                     self.problems.push(Problem::other(location, &path, wrong));
@@ -147,7 +152,13 @@ impl Resolver<'_> {
             needed.extend(placeholders(value).map(|name| (path.clone(), name.to_owned())));
         }
         for (path, name) in needed {
-            self.require_variable(&path, &name);
+            match with_default(&name) {
+                Some(name) => {
+                    let location = self.location_of(&path);
+                    self.problems.push(Problem::other(location, &path, no_default(name)));
+                }
+                None => self.require_variable(&path, &name),
+            }
         }
     }
 
@@ -156,7 +167,7 @@ impl Resolver<'_> {
         if self.environment.get(name).is_none() {
             let location = self.location_of(path);
             let sentence = format!("the environment variable {name} is not set, and no .env file sets it");
-            self.problems.push(Problem::other(location, path, sentence));
+            self.problems.push(Problem::unset(location, path, sentence));
         }
     }
 }
@@ -178,6 +189,6 @@ fn header_problem(name: &str, value: &str) -> Option<&'static str> {
 }
 
 /// Returns the names in `${NAME}` of a text.
-fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     text.split("${").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
 }

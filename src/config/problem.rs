@@ -22,6 +22,18 @@ impl Problems {
         no_file.then(|| "`dfwfd init --sample` writes a flywheel.yaml and sample logs to start from".to_owned())
     }
 
+    /// Returns where the first problem is mended.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self.problems.first().map(|problem| (&problem.location, &problem.kind)) {
+            Some((Location::Set | Location::Flag(_), _)) => "correct the command line",
+            Some((_, ProblemKind::Unset(_))) => {
+                "set the variable, here or in a .env file beside the configuration file"
+            }
+            Some((Location::Variable(_), _)) => "correct the variable",
+            _ => "correct the file",
+        }
+    }
+
     fn subject(&self) -> &'static str {
         let is_flag = |problem: &Problem| matches!(problem.location, Location::Flag(_) | Location::Set);
         if self.problems.iter().all(is_flag) { "command line" } else { "configuration" }
@@ -101,6 +113,8 @@ pub(crate) enum ProblemKind {
     Missing {
         needed: String,
     },
+    /// The value needs a variable that is not set, as a sentence says.
+    Unset(String),
     /// A sentence about anything else.
     Other(String),
 }
@@ -127,6 +141,11 @@ impl Problem {
     /// Reports a required key that is missing.
     pub(crate) fn missing(location: Location, key: &str, needed: impl Into<String>) -> Problem {
         Problem { location, key: key.to_owned(), kind: ProblemKind::Missing { needed: needed.into() } }
+    }
+
+    /// Reports a value whose variable is not set.
+    pub(crate) fn unset(location: Location, key: &str, sentence: impl Into<String>) -> Problem {
+        Problem { location, key: key.to_owned(), kind: ProblemKind::Unset(sentence.into()) }
     }
 
     /// Reports a problem in a sentence of its own.
@@ -159,7 +178,7 @@ impl fmt::Display for Problem {
             ProblemKind::Repeated { first_line: None } => f.write_str("written twice; keep one"),
             ProblemKind::Value(Mismatch { found, allowed }) => write!(f, "found {found}; allowed: {allowed}"),
             ProblemKind::Missing { needed } => write!(f, "missing; needed: {needed}"),
-            ProblemKind::Other(sentence) => f.write_str(sentence),
+            ProblemKind::Unset(sentence) | ProblemKind::Other(sentence) => f.write_str(sentence),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::node::{ConfigNode, WrittenAt};
 use super::plan::{CostPlan, Limits, LogLevel, Plan, TokenPrices, TrainingPlan, ValueSource, VerdictPlan};
 use super::problem::{Location, Problem, Problems};
 use super::reader::{ConfigReader, source_of};
+use super::secret_variables::unfit_secrets;
 use super::{Invocation, Need, Surroundings};
 
 /// A plan in the making.
@@ -73,7 +74,7 @@ pub(super) fn plan(
     if !problems.is_empty() {
         return Err(Problems::new(problems));
     }
-    Ok(Plan {
+    let plan = Plan {
         config_file: tree.file.path().map(Path::to_owned),
         state_dir,
         platform,
@@ -95,7 +96,13 @@ pub(super) fn plan(
         log_level,
         origins: reader.origins(),
         warnings,
-    })
+    };
+    let unfit = if invocation.need == Need::Settings { Vec::new() } else { unfit_secrets(&plan, tree.environment) };
+    if unfit.is_empty() {
+        return Ok(plan);
+    }
+    let wrong = "has a line break or another control character inside; a secret is one line of text";
+    Err(Problems::new(unfit.into_iter().map(|name| Problem::other(Location::Variable(name), "", wrong)).collect()))
 }
 
 impl Resolver<'_> {
@@ -129,7 +136,9 @@ impl Resolver<'_> {
     }
 
     fn add_findings(&mut self, checked: &CheckResult) {
-        for Finding { at, path, kind } in &checked.findings {
+        // A value whose variable is not set fits no key either, and that is the same mistake.
+        let known: Vec<String> = self.problems.iter().map(|problem| problem.key.clone()).collect();
+        for Finding { at, path, kind } in checked.findings.iter().filter(|finding| !known.contains(&finding.path)) {
             self.problems.push(Problem { location: self.location(at), key: path.clone(), kind: kind.clone() });
         }
     }

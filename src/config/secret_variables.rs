@@ -2,6 +2,7 @@
 
 use super::env::Environment;
 use super::plan::{Plan, ServiceKey, ServicePlace};
+use super::platform::placeholders;
 use crate::data::options::LogSource;
 use crate::vocabulary::PlatformKind;
 
@@ -24,8 +25,20 @@ pub(crate) fn known_secrets<'a>(plan: &Plan, environment: &'a Environment) -> Ve
     of_plan.iter().map(String::as_str).chain(USUAL).filter_map(|name| environment.get(name)).collect()
 }
 
+/// Returns the variables of a plan whose secret cannot be sent in a header: a line break or another control character is
+/// inside.
+pub(crate) fn unfit_secrets(plan: &Plan, environment: &Environment) -> Vec<String> {
+    let mut names = secret_variables(plan);
+    if plan.platform.kind == PlatformKind::Nemo && !plan.rehearse {
+        names.extend(plan.platform.headers.values().flat_map(|value| placeholders(value)).map(str::to_owned));
+        names.push("HF_TOKEN".to_owned());
+    }
+    names.retain(|name| environment.get(name).is_some_and(|value| value.chars().any(char::is_control)));
+    names
+}
+
 /// Returns the variables that a run may read a secret from, each once: of the platform, of model hubs, of the judge, of the
-/// embedding model, of the log store and of the index of runs.
+/// embedding model, of the teacher, of the log store and of the index of runs.
 pub(crate) fn secret_variables(plan: &Plan) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if plan.platform.kind == PlatformKind::Nemo && !plan.rehearse {
@@ -39,6 +52,7 @@ pub(crate) fn secret_variables(plan: &Plan) -> Vec<String> {
             names.extend(variables.iter().cloned());
         }
     }
+    names.extend(plan.teacher.as_ref().and_then(|teacher| teacher.key_env.clone()));
     // The index of runs is on the server of the records.
     let index = match &plan.data.input {
         LogSource::Elasticsearch(at) => Some(&**at),

@@ -188,8 +188,8 @@ pub(crate) fn named_texts(node: &ConfigNode) -> Read<Vec<(String, String)>> {
 
 /// Describes why this value does not fit that type.
 pub(crate) fn mismatch(node: &ConfigNode, key_type: KeyType) -> Mismatch {
-    // A URL that is refused may hold a password.
-    let password = matches!((key_type, &node.content), (KeyType::Text(TextForm::Url), NodeContent::Scalar(text, _)) if text.contains('@'));
+    // A URL that is refused may hold a password, or a key in its query.
+    let password = matches!((key_type, &node.content), (KeyType::Text(TextForm::Url), NodeContent::Scalar(text, _)) if text.contains(['@', '?', '#', '=']));
     let secret = password || matches!(key_type, KeyType::NamedTexts | KeyType::Text(TextForm::Secret));
     Mismatch { found: found(node, secret), allowed: allowed(key_type) }
 }
@@ -312,6 +312,10 @@ mod tests {
     #[test]
     fn what_may_be_a_secret_is_never_shown() {
         let list = ConfigNode { content: NodeContent::List(vec![raw("hunter2")]), at: WrittenAt::Default };
+        for url in ["http://u:hunter2@a", "http://a/?api_key=hunter2", "judge.test/v1?key=hunter2", "http://a/#hunter2"]
+        {
+            assert!(!mismatch(&raw(url), KeyType::Text(TextForm::Url)).found.contains("hunter2"), "{url}");
+        }
         for node in [raw("hunter2"), list] {
             for kind in [KeyType::Text(TextForm::Secret), KeyType::NamedTexts] {
                 assert!(!mismatch(&node, kind).found.contains("hunter2"));

@@ -1,6 +1,6 @@
 //! The state directory: its place, its permissions, its space, its database, and what earlier runs have left.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -17,7 +17,13 @@ const PART: Section = Section::StateDirectory;
 /// Below this much free space a run may not find room for its datasets and its log. Bytes.
 const LITTLE: u64 = 1 << 30;
 
-const NOT_WRITABLE: &str = "free some space, or name another folder with --state-dir";
+/// Returns what to do about a folder to which nothing can be written.
+fn not_writable(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or name another folder with --state-dir",
+        _ => "let this user write to it, or name another folder with --state-dir",
+    }
+}
 
 /// Written to see that the file system takes it. Bytes.
 const TRIAL: usize = 1 << 16;
@@ -68,7 +74,7 @@ impl StateDir {
     pub(crate) fn check_before_run(dir: &Path) -> Result<Vec<String>, Fault> {
         if let Err(error) = try_writing(dir) {
             let message = format!("cannot write to the state directory {}: {error}", dir.display());
-            return Err(Fault::new(Exit::Failed, message).hint(NOT_WRITABLE));
+            return Err(Fault::new(Exit::Failed, message).hint(not_writable(&error)));
         }
         let warnings = check_network(dir).into_iter().chain([check_space(dir)]);
         let warnings = warnings.filter(|check| check.state == CheckState::Warning);
@@ -85,8 +91,9 @@ fn try_writing(folder: &Path) -> std::io::Result<()> {
 fn check_folder(dir: &Path, folder: &Path) -> Check {
     let subject = "folder";
     if let Err(error) = try_writing(folder) {
+        let remedy = not_writable(&error);
         let error = anyhow::Error::from(error).context(format!("cannot write to {}", folder.display()));
-        return PART.failed(subject, &error, NOT_WRITABLE);
+        return PART.failed(subject, &error, remedy);
     }
     if folder != dir {
         return PART.ok(subject, format!("{} does not exist yet; a run makes it", dir.display()));

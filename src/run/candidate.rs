@@ -75,7 +75,9 @@ async fn serve(
             // The training may go on for hours, and needs no NIM that does not start.
             match deploy::undeploy_leftover(run, candidate).await {
                 Ok(()) => drop(lease.take()),
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "a deployment is still held"),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "a deployment was not given back as it should")
+                }
             }
             return Err(error);
         }

@@ -17,7 +17,8 @@ pub(crate) fn seconds(store: &Store, run: &RunRow, plan: &Plan, state: RunState)
         let ms = held_ms(row, run.resumed_ms, state, now).unwrap_or_default();
         f64::from(gpus(plan, row)) * ms as f64 / 1000.0
     };
-    Ok(store.all_resources(&run.id)?.iter().map(of).sum())
+    // The sum of nothing is a negative zero.
+    Ok(store.all_resources(&run.id)?.iter().map(of).fold(0.0, std::ops::Add::add))
 }
 
 /// Returns for how long the platform has had a resource. `None`: never, or nobody knows.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::names;
 use crate::nemo::{ApiError, Client, Removal};
-use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, now_ms};
+use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, StoreError, now_ms};
 
 /// How far before its intent a job is looked for, because the clocks of two machines differ.
 const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
@@ -41,6 +41,11 @@ pub(crate) struct Releaser<'a> {
 
 /// A resource that could not be released, and why.
 pub(crate) type StillHeld = (Resource, anyhow::Error);
+
+/// A resource is off the platform, and the ledger could not be told, as on a full disk.
+#[derive(Debug, thiserror::Error)]
+#[error("it is released, but that cannot be recorded")]
+pub(crate) struct Unrecorded(#[from] StoreError);
 
 impl Releaser<'_> {
     /// Releases the resources of class GPU: per candidate the evaluation, the training, then the deployment; candidates
@@ -127,11 +132,10 @@ impl Releaser<'_> {
         let jobs = self.jobs_of(row).await?;
         let removal = self.remove_until_gone(row, &jobs, obstacle).await?;
         if removal == Removal::Absent && row.state == ResourceState::Intended {
-            self.settle(row).await?;
+            self.settle(row, obstacle).await?;
             self.remove_until_gone(row, &jobs, obstacle).await?;
         }
-        self.store.mark_released(row.id)?;
-        Ok(())
+        Ok(self.store.mark_released(row.id).map_err(Unrecorded)?)
     }
 
     /// Deletes a resource and looks until it is gone, because not every answer to a delete is the service's.
@@ -214,7 +218,8 @@ impl Releaser<'_> {
     }
 
     /// Waits until a resource that was not found can no longer appear.
-    async fn settle(&self, row: &Resource) -> anyhow::Result<()> {
+    async fn settle(&self, row: &Resource, obstacle: &Obstacle) -> anyhow::Result<()> {
+        obstacle.meet(anyhow::anyhow!("its create was not answered, so it may still appear (limits.settle)"));
         let first = self.store.record_vain_lookup(row.id).unwrap_or_else(|_| now_ms());
         let passed = Duration::from_millis(u64::try_from(now_ms() - first).unwrap_or(0));
         tokio::time::sleep(self.settle.saturating_sub(passed)).await;
@@ -225,12 +230,11 @@ impl Releaser<'_> {
     async fn end_job(&self, row: &Resource, obstacle: &Obstacle) -> anyhow::Result<()> {
         let mut id = self.job_id(row).await?;
         if id.is_none() && row.state == ResourceState::Intended {
-            self.settle(row).await?;
+            self.settle(row, obstacle).await?;
             id = self.job_id(row).await?;
         }
         let Some(id) = id else {
-            self.store.mark_released(row.id)?;
-            return Ok(());
+            return Ok(self.store.mark_released(row.id).map_err(Unrecorded)?);
         };
         // A ledger that cannot be written, as on a full disk, must not keep the GPUs taken.
         if let Err(error) = self.store.mark_live(row.id, Some(&id)) {
@@ -257,8 +261,7 @@ impl Releaser<'_> {
             }
             pause(started).await;
         }
-        self.store.mark_finished(row.id)?;
-        Ok(())
+        Ok(self.store.mark_finished(row.id).map_err(Unrecorded)?)
     }
 
     async fn cancel(&self, kind: ResourceKind, id: &str) -> Result<(), ApiError> {

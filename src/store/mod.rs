@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub(crate) use ledger::{NewResource, Resource, ResourceClass, ResourceKind, ResourceState};
 pub(crate) use runs::{NewRun, RunRow};
@@ -46,7 +46,36 @@ pub(crate) enum StoreError {
     /// There is no database, and none was to be created.
     #[error("there is no database at {}", path.display())]
     Missing { path: PathBuf },
+    /// It cannot be told if there is a database: this user cannot enter the folder.
+    #[error("cannot look for the database {}", path.display())]
+    Hidden { path: PathBuf, source: std::io::Error },
 }
+
+impl StoreError {
+    /// Returns what to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        let code = match self {
+            StoreError::Newer { .. } => return Some("use the newer dfwfd, or another --state-dir"),
+            StoreError::Hidden { .. } => return Some(NOT_ENTERED),
+            StoreError::Damaged { .. } | StoreError::Missing { .. } => return None,
+            StoreError::Sqlite { source, .. } => source.sqlite_error_code(),
+        };
+        Some(match code {
+            Some(ErrorCode::DiskFull) => {
+                "free some space on the disk of the state directory; then `dfwfd status` shows the runs"
+            }
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => NOT_ENTERED,
+            Some(ErrorCode::ReadOnly) => {
+                "the state directory cannot be written to: let this user write there, or use another --state-dir"
+            }
+            _ => {
+                "check that the disk of the state directory works and can be written to; then `dfwfd status` shows the runs"
+            }
+        })
+    }
+}
+
+const NOT_ENTERED: &str = "run dfwfd as the user whose folder it is, or use another --state-dir";
 
 /// The result of every method of the store.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
@@ -75,14 +104,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] when there is none; otherwise as [`Store::open`].
     pub(crate) fn open_existing(state_dir: &Path) -> Result<Store> {
-        let path = state_dir.join(FILE);
-        if !path.exists() {
-            return Err(StoreError::Missing { path });
-        }
+        let path = existing(state_dir)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(&path, flags).map_err(|source| at("open the database", &path, source))?;
-        Store::prepare(connection, path)
+        let opened = Connection::open_with_flags(&path, flags).map_err(|source| at("open the database", &path, source));
+        match opened.and_then(|connection| Store::prepare(connection, path.clone())) {
+            Err(StoreError::Sqlite { act, source, .. }) if is_write_protected(&source) => {
+                Store::open_protected(&path).ok_or(StoreError::Sqlite { act, path, source })
+            }
+            other => other,
+        }
+    }
+
+    /// Opens the database of a file system that cannot be written to, if it is of this version. SQLite needs to be told
+    /// that nobody writes to it, or it looks for a place to keep its locks. What a killed process has left in the log beside
+    /// the database would be overlooked then.
+    fn open_protected(path: &Path) -> Option<Store> {
+        let log = path.with_extension("db-wal");
+        let immutable = if log.metadata().map_or(0, |log| log.len()) == 0 { "?immutable=1" } else { "" };
+        let name = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(format!("file:{name}{immutable}"), flags).ok()?;
+        let is_current = schema::is_current(&connection, path).ok()?;
+        is_current.then(|| Store { connection: Mutex::new(connection), path: path.to_path_buf() })
     }
 
     /// Opens the store of `state_dir` and changes nothing in it. Returns `None` for the database of an older version, which
@@ -91,10 +134,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open_existing`].
     pub(crate) fn open_to_read(state_dir: &Path) -> Result<Option<Store>> {
-        let path = state_dir.join(FILE);
-        if !path.exists() {
-            return Err(StoreError::Missing { path });
-        }
+        let path = existing(state_dir)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(&path, flags).map_err(|source| at("open the database", &path, source))?;
@@ -132,6 +172,22 @@ impl Store {
             source,
         })
     }
+}
+
+/// Returns the path of the database of a state directory. A folder that this user cannot enter is not one without a
+/// database.
+fn existing(state_dir: &Path) -> Result<PathBuf> {
+    let path = state_dir.join(FILE);
+    match path.try_exists() {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(StoreError::Missing { path }),
+        Err(source) => Err(StoreError::Hidden { path, source }),
+    }
+}
+
+/// Recognises what SQLite says where nothing can be written.
+fn is_write_protected(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
 }
 
 /// Creates an empty file that only its owner can read. SQLite gives the files beside it the same rights, and opens an

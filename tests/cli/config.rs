@@ -189,7 +189,7 @@ fn status_needs_nothing_of_a_broken_file() {
     let output = folder.dfwfd(["status", "--format", "json"]).run();
     assert_eq!(output.code(0).json(), json!({"schema": 1, "runs": []}));
     let gone = Folder::new();
-    gone.dfwfd(["status", "--config", "gone.yaml", "--state-dir", "s"]).run().code(0);
+    gone.dfwfd(["status", "--config", "gone.yaml"]).run().code(0);
 }
 
 #[test]

@@ -34,4 +34,5 @@ mod shapes;
 mod shipped;
 mod split;
 mod unattended;
+mod values;
 mod verdict;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Server, log, project};
+use crate::harness::{Folder, Server, log, project, skip};
 
 /// The shipped candidates on a platform elsewhere, without the comparison's cost of a large eval set.
 fn cluster() -> Folder {
@@ -44,6 +44,9 @@ fn last_run_is_the_end_of_the_newest_completed_run() {
     // A failed run leaves the window where it was. One with an end of its own moves it there.
     assert_eq!(since(&folder), Some(next));
     run(&["--until", "2100-01-01"]).code(0);
+    assert_eq!(since(&folder).as_deref(), Some("2100-01-01T00:00:00Z"));
+    // Nor has a rehearsal used any record.
+    folder.dfwfd(["run", "--rehearse", "--until", "2101-01-01"]).run().code(0);
     assert_eq!(since(&folder).as_deref(), Some("2100-01-01T00:00:00Z"));
 }
 
@@ -89,6 +92,77 @@ fn records_that_cannot_be_used_are_no_reason_to_resume() {
     let output = folder.dfwfd(["run", "--set", "data_split_config.min_total_records=1000000"]).run();
     output.code(6).says("min_total_records").hints();
     assert!(!output.stderr.contains("--resume"), "{output}");
+    let flags = ["run", "--format", "json", "--set", "data_split_config.min_total_records=1000000"];
+    let report = folder.dfwfd(flags).args(["--set", "cost.gpu_hour=1"]).run();
+    assert!(report.stdout.contains(r#""gpu_hours":0.0"#) && !report.stdout.contains("-0.0"), "{report}");
+}
+
+#[test]
+fn a_state_directory_that_is_named_and_not_there_is_an_error_and_the_default_one_is_not() {
+    let folder = Folder::shipped();
+    for command in [&["status"][..], &["cleanup"], &["report"], &["cleanup", "--dry-run"]] {
+        let output = folder.dfwfd(command).args(["--state-dir", "gone"]).run();
+        output.code(2).says("gone: there is no such folder").hints();
+        folder.dfwfd(command).env("DFWFD_STATE_DIR", "gone").run().code(2).says("there is no such folder");
+    }
+    assert!(folder.dfwfd(["status"]).run().expect(0).stdout.contains("No runs"));
+    folder.dfwfd(["cleanup"]).run().code(0);
+    // Nobody can look into it: that is not an empty one.
+    folder.write("file", "");
+    for command in ["status", "cleanup"] {
+        let output = folder.dfwfd([command, "--state-dir", "file/below"]).run();
+        output.code(1).says("cannot look for the database").says("--state-dir").hints();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_directory_that_is_mounted_read_only_can_be_read() {
+    let name = "a_state_directory_that_is_mounted_read_only_can_be_read";
+    let unshare = |script: &str, folder: &Folder| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_dfwfd")]).current_dir(folder.path());
+        command.output()
+    };
+    let folder = Folder::shipped();
+    folder.dfwfd(["run", "--set", "gpus=4"]).run().code(0);
+    let mount = "mount --bind .dfwfd .dfwfd && mount -o remount,ro,bind .dfwfd";
+    if !unshare(mount, &folder).is_ok_and(|output| output.status.success()) {
+        return skip(name, "namespaces", "this user may not mount");
+    }
+    let run = |arguments: &str| unshare(&format!("{mount} && exec \"$0\" {arguments}"), &folder).unwrap();
+    for command in ["status", "status latest", "report", "cleanup --dry-run"] {
+        let output = run(command);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{command}: {output:?}");
+    }
+    let output = run("run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("Read-only") && !said.contains("free some space"), "{said}");
+}
+
+#[test]
+fn a_secret_of_two_lines_is_an_error_that_names_its_variable() {
+    let folder = cluster();
+    let urls = ["nemo_base_url", "nim_base_url", "datastore_base_url"];
+    let urls = urls.map(|key| format!("--set=nmp_config.{key}=http://127.0.0.1:9"));
+    let judge = [
+        "evaluation_config.tool_eval_type=tool-calling-judge",
+        "llm_judge_config.deployment_type=remote",
+        "llm_judge_config.url=http://127.0.0.1:9/v1",
+        "llm_judge_config.model_name=a/judge",
+    ];
+    for (variable, settings) in [
+        ("NEMO_KEY", &["nmp_config.api_key_env=NEMO_KEY"][..]),
+        ("GATE", &["nmp_config.headers={X-Api-Token: '${GATE}'}"]),
+        ("HF_TOKEN", &[]),
+        ("LLM_JUDGE_API_KEY", &judge),
+        ("ELASTICSEARCH_API_KEY", &["logs.source=elasticsearch", "logs.elasticsearch.url=http://127.0.0.1:9"]),
+    ] {
+        let sets = settings.iter().flat_map(|set| ["--set", set]);
+        let output = folder.dfwfd(["run", "--plan"]).args(&urls).args(sets).env(variable, "hunter2\nhunter3").run();
+        output.code(2).says(&format!("environment variable {variable}: ")).says("one line");
+        assert!(!output.stderr.contains("hunter"), "{output}");
+    }
 }
 
 #[cfg(target_os = "linux")]

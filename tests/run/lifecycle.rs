@@ -146,8 +146,10 @@ fn resuming_repeats_nothing_that_is_finished_and_takes_no_other_settings() {
     std::fs::write(&home.config, "nims: [").unwrap();
     let again = home.folder().join("again.jsonl");
     let arguments = ["run", "--resume", "--format", "json", "--events", again.to_str().unwrap()];
-    let resumed = platform.command(&home, &arguments).env("DFWFD__GPUS", "2").run().expect(0);
+    let resuming = platform.command(&home, &arguments).env("DFWFD__GPUS", "2").env("DFWFD__LIMITS__SETTLE", "0s");
+    let resumed = resuming.run().expect(0);
     assert!(resumed.stderr.contains("DFWFD__GPUS is ignored"), "{resumed:?}");
+    assert!(!resumed.stderr.contains("DFWFD__LIMITS__SETTLE"), "the value is that of the run: {resumed:?}");
     let report = resumed.json();
     assert_eq!(report["state"], "completed");
     for repeated in ["split", "base_evaluation"] {

@@ -44,7 +44,7 @@ fn a_stopped_run_names_what_did_not_go_and_releases_what_serves_all() {
 
 #[test]
 fn a_disk_that_is_full_keeps_no_gpu() {
-    let mut full = 0;
+    let (mut full, mut told) = (0, 0);
     for blocks in [150, 200, 260, 330, 420, 520, 640, 800] {
         let home = Home::new(2, "8");
         let platform = Platform::start(&[]);
@@ -53,6 +53,13 @@ fn a_disk_that_is_full_keeps_no_gpu() {
         if outcome.code != Some(0) {
             full += 1;
             outcome.says("caused by: ");
+            let line = outcome.json();
+            if line.get("run").is_some() {
+                told += 1;
+                assert!(line["state"].is_string() && line["error"].is_object(), "{blocks}: {outcome}");
+                assert_eq!(line["held"], json!([]), "{blocks}: {outcome}");
+                assert!(!outcome.stderr.contains("still held"), "{blocks}: {outcome}");
+            }
             // Nothing of it is lost once there is space.
             platform.dfwfd(&home, &["status"]).expect(0);
             let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
@@ -60,5 +67,5 @@ fn a_disk_that_is_full_keeps_no_gpu() {
             assert_eq!(platform.gpus_held(), Vec::<String>::new(), "{blocks}");
         }
     }
-    assert!(full > 2, "only {full} runs met the end of the disk");
+    assert!(full > 2 && told > 0, "only {full} runs met the end of the disk, {told} after they had begun");
 }

@@ -46,6 +46,7 @@ fn a_base_url_with_a_path_of_the_api_is_an_error_of_the_configuration() {
     for (key, path) in [
         ("nemo_base_url", "/nemo/v1"),
         ("nim_base_url", "/nim/v1/"),
+        ("nim_base_url", "/nim/v1/chat/completions"),
         ("datastore_base_url", "/datastore/v1/hf"),
         ("datastore_base_url", "/datastore/v1"),
     ] {

@@ -7,38 +7,58 @@ use anyhow::Context as _;
 use crate::cmd::publish::{self, Ended};
 use crate::cmd::{error_object, gates, gold, whole_file};
 use crate::error::{self, Exit, Fault};
+use crate::report::json::ErrorObject;
 use crate::report::{assemble, prometheus, run_tables};
 use crate::run::End;
 use crate::run::context::RunContext;
 use crate::run::event::EventKind;
 use crate::run::gates::{self as run_gates, Gate, Gates};
 use crate::run::outcome::GOLD;
-use crate::store::now_ms;
+use crate::run::release::Unrecorded;
+use crate::store::{RunRow, now_ms};
 use crate::ui::Ui;
 use crate::vocabulary::RunState;
 
+/// The end of a run as its store has it, or would have it.
+pub(super) struct Recorded {
+    pub(super) exit: Exit,
+    /// The row of the run.
+    row: RunRow,
+    /// The store has it. A disk that became full leaves the run unrecorded, and it still is told.
+    pub(super) is_kept: bool,
+}
+
 /// Records the end and tells it.
-pub(super) fn record(run: &RunContext, end: &End, state_dir: &Path, ui: &Ui) -> anyhow::Result<Exit> {
+pub(super) fn record(run: &RunContext, end: &End, state_dir: &Path, ui: &Ui) -> anyhow::Result<Recorded> {
     let judged = judge_gates(run, end, state_dir)?;
-    let exit = gates::told(&judged, error::of_run(end), ui);
-    let error = end.errors.first().map(error_object);
-    let json = error.as_ref().map(serde_json::to_string).transpose().context("cannot record the error of the run")?;
-    if let Err(error) = run.store.end_run(&run.id, end.state, exit.code(), json.as_deref()) {
-        // There will be no report to tell them.
-        tell_held(end, ui);
-        end.errors.iter().for_each(|error| ui.warn(&format!("{error:#}")));
-        return Err(error.into());
+    let mut exit = gates::told(&judged, error::of_run(end), ui);
+    let mut error = end.errors.first().map(error_object);
+    let json = |error: &Option<ErrorObject>| error.as_ref().map(serde_json::to_string).transpose();
+    let act = "cannot record the error of the run";
+    let kept = run.store.end_run(&run.id, end.state, exit.code(), json(&error).context(act)?.as_deref());
+    let mut row = run.store.run(&run.id)?.context("the run is no longer in the store")?;
+    let is_kept = kept.is_ok();
+    if let Err(lost) = kept {
+        let lost = anyhow::Error::new(lost).context("cannot record the end of the run");
+        ui.warn(&format!("{lost:#}"));
+        if matches!(exit, Exit::Done | Exit::Partial | Exit::Gate) {
+            exit = Exit::Failed;
+        }
+        error.get_or_insert_with(|| error_object(&lost));
+        let (error, exit_code) = (json(&error).context(act)?, Some(exit.code()));
+        row = RunRow { state: end.state, exit_code, error, ended_ms: Some(now_ms()), ..row };
     }
     #[expect(clippy::cast_precision_loss, reason = "a run takes hours at most")]
     let seconds = (now_ms() - run.started_ms) as f64 / 1000.0;
     run.events.tell(EventKind::RunDone { state: end.state, exit_code: exit.code(), seconds });
     tell_held(end, ui);
-    Ok(exit)
+    Ok(Recorded { exit, row, is_kept })
 }
 
 fn tell_held(end: &End, ui: &Ui) {
     for (resource, error) in &end.still_held {
-        ui.warn(&format!("still held: {} {}: {error:#}", resource.kind.in_words(), resource.name));
+        let state = if error.is::<Unrecorded>() { "released, but not recorded" } else { "still held" };
+        ui.warn(&format!("{state}: {} {}: {error:#}", resource.kind.in_words(), resource.name));
     }
 }
 
@@ -49,7 +69,9 @@ fn judge_gates(run: &RunContext, end: &End, state_dir: &Path) -> anyhow::Result<
         return Ok(Vec::new());
     }
     let judged = run_gates::judge(&run.store, &run.id, state_dir, &asked)?;
-    run.store.remember(&run.id, run_gates::JUDGED, &judged)?;
+    if let Err(error) = run.store.remember(&run.id, run_gates::JUDGED, &judged) {
+        tracing::warn!(%error, "cannot record the gates");
+    }
     Ok(judged)
 }
 
@@ -73,8 +95,7 @@ pub(super) fn measure_gold(run: &RunContext, state_dir: &Path, path: &Path) -> a
 }
 
 /// Sends the run where its plan says, until a further request to stop.
-pub(super) async fn publish(run: &RunContext, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
-    let row = run.store.run(&run.id)?.context("the run is no longer in the store")?;
+pub(super) async fn publish(run: &RunContext, recorded: &Recorded, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
     let was_stopped = run.stop.check().is_err();
     let interrupted = async {
         match was_stopped {
@@ -82,7 +103,7 @@ pub(super) async fn publish(run: &RunContext, state_dir: &Path, ui: &Ui) -> anyh
             false => run.stop.asked().await,
         }
     };
-    let ended = Ended { store: &run.store, row: &row, plan: &run.plan, state_dir };
+    let ended = Ended { store: &run.store, row: &recorded.row, plan: &run.plan, state_dir };
     for warning in publish::publish(ended, interrupted).await? {
         ui.warn(&warning);
     }
@@ -93,13 +114,16 @@ pub(super) async fn publish(run: &RunContext, state_dir: &Path, ui: &Ui) -> anyh
 pub(super) fn show(
     run: &RunContext,
     end: &End,
-    exit: Exit,
+    recorded: &Recorded,
     state_dir: &Path,
     metrics: Option<&Path>,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    let row = run.store.run(&run.id)?.context("the run is no longer in the store")?;
-    let report = assemble::assemble(&run.store, &row, state_dir)?;
+    let exit = recorded.exit;
+    let mut report = assemble::assemble(&run.store, &recorded.row, state_dir)?;
+    let unrecorded = end.still_held.iter().filter(|(_, error)| error.is::<Unrecorded>());
+    let gone: Vec<&str> = unrecorded.map(|(resource, _)| resource.name.as_str()).collect();
+    report.held.retain(|held| !gone.contains(&held.name.as_str()));
     if let Some(path) = metrics
         && let Err(error) = whole_file::write(path, prometheus::text(&report).as_bytes())
     {

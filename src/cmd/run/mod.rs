@@ -83,15 +83,17 @@ async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, begun: &Begun) -> any
         context.warn(warning)?;
     }
     let end = run::execute(Arc::clone(&context), resumed).await;
-    let exit = finish::record(&context, &end, &state_dir, ui);
+    let recorded = finish::record(&context, &end, &state_dir, ui);
     events::close(&views);
-    let exit = exit?;
-    if let Some(path) = &args.gold {
-        finish::measure_gold(&context, &state_dir, path)?;
+    let recorded = recorded?;
+    if recorded.is_kept {
+        if let Some(path) = &args.gold {
+            finish::measure_gold(&context, &state_dir, path)?;
+        }
+        finish::publish(&context, &recorded, &state_dir, ui).await?;
     }
-    finish::publish(&context, &state_dir, ui).await?;
-    finish::show(&context, &end, exit, &state_dir, args.metrics.as_deref(), ui)?;
+    finish::show(&context, &end, &recorded, &state_dir, args.metrics.as_deref(), ui)?;
     // The embedded platform and the lock live until here.
     drop((platform, lock));
-    Ok(exit)
+    Ok(recorded.exit)
 }

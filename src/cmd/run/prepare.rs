@@ -42,7 +42,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     match &locked.resumed {
         None => warn(&locked.plan, ui),
         Some(row) => {
-            for name in config::overriding(&invocation) {
+            for name in config::overriding(&invocation, &locked.plan) {
                 ui.warn(&format!("{name} is ignored: run {} goes on as it was started", row.id));
             }
         }
