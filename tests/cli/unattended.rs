@@ -146,6 +146,7 @@ fn a_secret_of_two_lines_is_an_error_that_names_its_variable() {
     let urls = ["nemo_base_url", "nim_base_url", "datastore_base_url"];
     let urls = urls.map(|key| format!("--set=nmp_config.{key}=http://127.0.0.1:9"));
     let judge = [
+        "evaluation_config.workload_type=auto",
         "evaluation_config.tool_eval_type=tool-calling-judge",
         "llm_judge_config.deployment_type=remote",
         "llm_judge_config.url=http://127.0.0.1:9/v1",
