@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::config::env::Environment;
 use crate::config::plan::Plan;
-use crate::config::{self, known_secrets};
+use crate::config::{known_secrets, unfit_secrets};
 use crate::embedded;
 use crate::nemo::{BaseUrls, Client, ClientOptions, Secret};
 use crate::vocabulary::{Generation, PlatformId, PlatformKind};
@@ -47,7 +47,7 @@ pub(crate) struct Unfit(String);
 /// When the server cannot be started, a secret that the plan names is not set, or a certificate cannot be read.
 pub(crate) fn connect(plan: &Plan, environment: &Environment, gpus: u32) -> anyhow::Result<Platform> {
     // A resumed run reads them, but not its configuration.
-    if let Some(name) = config::unfit_secrets(plan, environment).pop() {
+    if let Some(name) = unfit_secrets(plan, environment).pop() {
         return Err(Unfit(name).into());
     }
     let platform = match plan.platform.kind {

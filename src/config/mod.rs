@@ -160,7 +160,13 @@ fn load_in(invocation: &Invocation, surroundings: &Surroundings) -> Result<Plan,
     overrides::apply_variables(&mut root, environment.iter(), &mut problems);
     overrides::apply_sets(&mut root, &invocation.set, &mut problems);
     let tree = resolve::ConfigTree { file: &file, root: &root, problems, environment: &environment };
-    resolve::plan(tree, invocation, surroundings)
+    let plan = resolve::plan(tree, invocation, surroundings)?;
+    let unfit = if invocation.need == Need::Settings { Vec::new() } else { unfit_secrets(&plan, &environment) };
+    if unfit.is_empty() {
+        return Ok(plan);
+    }
+    let wrong = "has a line break or another control character inside; a secret is one line of text";
+    Err(Problems::new(unfit.into_iter().map(|name| Problem::other(Location::Variable(name), "", wrong)).collect()))
 }
 
 fn read(path: &Path, cwd: &Path) -> Result<ConfigNode, Problem> {

@@ -32,6 +32,11 @@ impl UnsetName {
     }
 }
 
+/// Returns the names in `${NAME}` of a text.
+pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+}
+
 /// Returns the name in `NAME:-default` and its relatives.
 pub(super) fn with_default(text: &str) -> Option<&str> {
     DEFAULTS.iter().find_map(|sign| text.split_once(sign).map(|(name, _)| name)).filter(|name| is_name(name))

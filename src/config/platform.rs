@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::placeholders::{no_default, with_default};
+use super::placeholders::{no_default, placeholders, with_default};
 use super::plan::{PlatformPlan, ValueSource};
 use super::problem::Problem;
 use super::resolve::Resolver;
@@ -186,9 +186,4 @@ fn header_problem(name: &str, value: &str) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Returns the names in `${NAME}` of a text.
-pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split("${").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
 }

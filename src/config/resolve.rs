@@ -10,7 +10,6 @@ use super::node::{ConfigNode, WrittenAt};
 use super::plan::{CostPlan, Limits, LogLevel, Plan, TokenPrices, TrainingPlan, ValueSource, VerdictPlan};
 use super::problem::{Location, Problem, Problems};
 use super::reader::{ConfigReader, source_of};
-use super::secret_variables::unfit_secrets;
 use super::{Invocation, Need, Surroundings};
 
 /// A plan in the making.
@@ -74,7 +73,7 @@ pub(super) fn plan(
     if !problems.is_empty() {
         return Err(Problems::new(problems));
     }
-    let plan = Plan {
+    Ok(Plan {
         config_file: tree.file.path().map(Path::to_owned),
         state_dir,
         platform,
@@ -96,13 +95,7 @@ pub(super) fn plan(
         log_level,
         origins: reader.origins(),
         warnings,
-    };
-    let unfit = if invocation.need == Need::Settings { Vec::new() } else { unfit_secrets(&plan, tree.environment) };
-    if unfit.is_empty() {
-        return Ok(plan);
-    }
-    let wrong = "has a line break or another control character inside; a secret is one line of text";
-    Err(Problems::new(unfit.into_iter().map(|name| Problem::other(Location::Variable(name), "", wrong)).collect()))
+    })
 }
 
 impl Resolver<'_> {

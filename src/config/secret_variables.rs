@@ -1,8 +1,8 @@
 //! The environment variables that hold the secrets of a plan. Stores no value.
 
 use super::env::Environment;
+use super::placeholders::placeholders;
 use super::plan::{Plan, ServiceKey, ServicePlace};
-use super::platform::placeholders;
 use crate::data::options::LogSource;
 use crate::vocabulary::PlatformKind;
 
