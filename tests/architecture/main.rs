@@ -29,7 +29,16 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("embedded", &["student", "retry"]),
     (
         "platform",
-        &["vocabulary", "nemo", "embedded", "student", "config::plan", "config::env", "config::known_secrets"],
+        &[
+            "vocabulary",
+            "nemo",
+            "embedded",
+            "student",
+            "config::plan",
+            "config::env",
+            "config::known_secrets",
+            "config::unfit_secrets",
+        ],
     ),
     ("run", &["vocabulary", "retry", "config::plan", "nemo", "store", "score", "student", "source", "data"]),
     (
