@@ -47,7 +47,8 @@ pub(super) fn measure(run: &RunContext, manifest: &Manifest) -> anyhow::Result<O
         let warning = labels.as_ref().filter(|mix| mix.p < LEVEL && mix.distance >= DISTANCE);
         let warning = warning.map(|mix| in_words(&row.id, mix));
         let teacher_p50_ms = p50(&before).zip(p50(manifest));
-        return Ok(Some((DriftFact { run: row.id, labels, scores, teacher_p50_ms }, warning)));
+        let teacher_latency_p = teacher_p50_ms.map(|_| of_latencies(&before, manifest));
+        return Ok(Some((DriftFact { run: row.id, labels, scores, teacher_p50_ms, teacher_latency_p }, warning)));
     }
     Ok(None)
 }
@@ -76,6 +77,14 @@ fn of_labels(before: &Manifest, now: &Manifest) -> LabelDrift {
     changes.sort_by(|a, b| (b.now - b.before).abs().total_cmp(&(a.now - a.before).abs()));
     changes.truncate(SHOWN);
     LabelDrift { p, distance, changes }
+}
+
+/// Returns the p value of the test that the latencies of both are alike.
+fn of_latencies(before: &Manifest, now: &Manifest) -> f64 {
+    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    before.teacher_latencies.iter().for_each(|(step, rows)| counts.entry(*step).or_default().0 = *rows);
+    now.teacher_latencies.iter().for_each(|(step, rows)| counts.entry(*step).or_default().1 = *rows);
+    homogeneity::compare(&counts.into_values().collect::<Vec<_>>()).p
 }
 
 fn in_words(run: &str, mix: &LabelDrift) -> String {

@@ -286,6 +286,10 @@ pub(crate) struct DriftFact {
     pub scores: Vec<ComparisonFact>,
     /// The median latency of the production model, in ms, then and now. `None` unless both logs tell.
     pub teacher_p50_ms: Option<(f64, f64)>,
+    /// p value of the chi-squared test that both runs have the same latencies of the production model. `None` unless both
+    /// logs tell.
+    #[serde(default)]
+    pub teacher_latency_p: Option<f64>,
 }
 
 /// The mix of labels, then and now.

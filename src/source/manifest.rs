@@ -78,6 +78,9 @@ pub(crate) struct Manifest {
     /// `None`: the log says nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<TeacherUsage>,
+    /// Eval rows by the latency of the teacher: counts by the lower bound of their step in ms. Steps are half octaves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) teacher_latencies: BTreeMap<u64, u64>,
 }
 
 /// The labels that people gave, and what became of them.
@@ -173,20 +176,7 @@ impl Manifest {
         files: Vec<DatasetFile>,
         inputs: Vec<InputFile>,
     ) -> Manifest {
-        let named = corpus.classes.iter().filter(|_| corpus.workload_type != WorkloadType::Text);
-        let mut classes: BTreeMap<String, ClassCounts> =
-            named.map(|label| (label.clone(), ClassCounts::default())).collect();
-        let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
-            for &row in rows {
-                let label = &corpus.classes[corpus.rows[row as usize].class as usize];
-                if let Some(counts) = classes.get_mut(label) {
-                    *field(counts) += 1;
-                }
-            }
-        };
-        tally(&split.eval, |counts| &mut counts.eval);
-        tally(&split.train, |counts| &mut counts.train);
-        tally(&split.validation, |counts| &mut counts.validation);
+        let classes = class_counts(corpus, split);
         let paths: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
         let mut warnings = data_warnings::of(corpus, request, &paths);
         warnings.extend(data_warnings::scarce_classes(&class_rows(&classes)));
@@ -224,6 +214,7 @@ impl Manifest {
             redacted: None,
             corrections: None,
             teacher: None,
+            teacher_latencies: BTreeMap::new(),
         }
     }
 
@@ -231,6 +222,25 @@ impl Manifest {
     pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
+}
+
+/// Counts the rows of each label (function) per dataset.
+fn class_counts(corpus: &Corpus, split: &Split) -> BTreeMap<String, ClassCounts> {
+    let named = corpus.classes.iter().filter(|_| corpus.workload_type != WorkloadType::Text);
+    let mut classes: BTreeMap<String, ClassCounts> =
+        named.map(|label| (label.clone(), ClassCounts::default())).collect();
+    let mut tally = |rows: &[u32], field: fn(&mut ClassCounts) -> &mut u64| {
+        for &row in rows {
+            let label = &corpus.classes[corpus.rows[row as usize].class as usize];
+            if let Some(counts) = classes.get_mut(label) {
+                *field(counts) += 1;
+            }
+        }
+    };
+    tally(&split.eval, |counts| &mut counts.eval);
+    tally(&split.train, |counts| &mut counts.train);
+    tally(&split.validation, |counts| &mut counts.validation);
+    classes
 }
 
 fn class_rows(classes: &BTreeMap<String, ClassCounts>) -> Vec<ClassRows<'_>> {

@@ -26,13 +26,18 @@ pub(super) fn section(page: &mut Page, report: &Report) {
         } else {
             "The labels whose shares changed most."
         };
-        let p = if mix.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", mix.p) };
+        let p = p_in_words(mix.p);
         let text = format!("{which} The mixes differ by {:.3} ({p}, chi-squared).", mix.distance);
         page.tone(Tone::Faint, "", &text);
     }
     let scores: Vec<Comparison> = drift.scores.iter().cloned().map(Comparison::from).collect();
     comparisons::rows(page, &scores);
     if let Some((then, now)) = drift.teacher_p50_ms {
-        page.plain("", &format!("Median latency of the teacher: {then:.0} ms then, {now:.0} ms now"));
+        let p = drift.teacher_latency_p.map(|p| format!(" ({}, chi-squared)", p_in_words(p))).unwrap_or_default();
+        page.plain("", &format!("Median latency of the teacher: {then:.0} ms then, {now:.0} ms now{p}"));
     }
+}
+
+fn p_in_words(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }

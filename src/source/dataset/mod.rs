@@ -141,7 +141,7 @@ fn build_from(
     manifest.corrections = given.counts(corrected);
     manifest.warnings.extend(manifest.corrections.as_ref().and_then(|counts| counts.warning()));
     manifest.redacted = redactor.map(|redactor| redactor.counts);
-    manifest.teacher = teacher::usage(&inputs, &corpus, &split.eval)?;
+    teacher::add_usage(&mut manifest, &inputs, &corpus, &split.eval)?;
     let mut output = Output::new(out, MANIFEST)?;
     output.rows(&serde_json::to_vec_pretty(&manifest)?, 1)?;
     output.finish()?;

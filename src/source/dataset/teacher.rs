@@ -1,5 +1,7 @@
 //! The teacher on the rows of the eval set, as the log tells: how long its answers took, and how many tokens they had.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use serde::Deserialize;
 
@@ -9,10 +11,15 @@ use crate::data::corpus::Corpus;
 use crate::data::forms::{self, Forms};
 use crate::data::json::members::Members;
 use crate::data::reject::Reject;
-use crate::source::manifest::TeacherUsage;
+use crate::source::manifest::{Manifest, TeacherUsage};
 
-/// Reads `latency_ms` and `response.usage` of the eval rows. `None` if no row has either.
-pub(super) fn usage(inputs: &[ReadInput], corpus: &Corpus, eval: &[u32]) -> anyhow::Result<Option<TeacherUsage>> {
+/// Reads `latency_ms` and `response.usage` of the eval rows into a manifest, if any row has either.
+pub(super) fn add_usage(
+    manifest: &mut Manifest,
+    inputs: &[ReadInput],
+    corpus: &Corpus,
+    eval: &[u32],
+) -> anyhow::Result<()> {
     let mut lines = LineReader::new(inputs);
     let mut latencies: Vec<f64> = Vec::new();
     let mut usage = TeacherUsage::default();
@@ -31,7 +38,19 @@ pub(super) fn usage(inputs: &[ReadInput], corpus: &Corpus, eval: &[u32]) -> anyh
     usage.latency_rows = latencies.len() as u64;
     usage.p50_ms = nearest_rank(&latencies, 0.5);
     usage.p95_ms = nearest_rank(&latencies, 0.95);
-    Ok((usage != TeacherUsage::default()).then_some(usage))
+    manifest.teacher = (usage != TeacherUsage::default()).then_some(usage);
+    manifest.teacher_latencies = steps(&latencies);
+    Ok(())
+}
+
+/// Counts latencies in steps of half an octave, by the lower bound of the step. Latencies below 1 ms have the step 0.
+fn steps(latencies: &[f64]) -> BTreeMap<u64, u64> {
+    let mut counts = BTreeMap::new();
+    for ms in latencies {
+        let lower = if *ms < 1.0 { 0.0 } else { ((ms.log2() * 2.0).floor() / 2.0).exp2() };
+        *counts.entry(lower as u64).or_default() += 1;
+    }
+    counts
 }
 
 /// What a record says of its answer.
@@ -77,6 +96,13 @@ mod tests {
         assert_eq!(read(good), told(Some(7.0), Some((3, 2))));
         assert_eq!(read(r#"{"response":{"usage":[1e400]}}"#), told(None, None));
         assert_eq!(read("{}"), Err(Reject::BadResponse));
+    }
+
+    #[test]
+    fn latencies_are_counted_in_steps_of_half_an_octave() {
+        let counts = steps(&[0.0, 0.9, 1.0, 1.4, 1.5, 100.0, 128.0, 180.0, 182.0, 1e6]);
+        let small: Vec<(u64, u64)> = counts.into_iter().take(6).collect();
+        assert_eq!(small, [(0, 2), (1, 3), (90, 1), (128, 2), (181, 1), (741_455, 1)]);
     }
 
     #[test]
