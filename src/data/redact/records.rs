@@ -106,6 +106,10 @@ impl Redactor {
 
     fn string(&mut self, string: JsonValue<'_, '_>, out: &mut Vec<u8>) {
         let text = string.text().map(|text| text.read()).unwrap_or_default();
+        if text.is_empty() {
+            // Empty, or with half of a surrogate pair: its line is refused, and shown as it is masked here.
+            return out.extend_from_slice(self.text(string.raw()).as_bytes());
+        }
         match self.text(&text) {
             Cow::Owned(masked) => write_string(&masked, out),
             Cow::Borrowed(_) => out.extend_from_slice(string.raw().as_bytes()),

@@ -214,6 +214,9 @@ fn a_value_in_two_pieces_of_a_stream_is_masked() {
     let mut broken = Vec::new();
     redactor().line(b"{\"a\": \"jane@b.example", &mut broken);
     assert!(!String::from_utf8_lossy(&broken).contains("jane@"), "a refused line is masked too");
+    let mut half = Vec::new();
+    redactor().line(br#"{"a": "\ud800 jane@b.example", "b": ""}"#, &mut half);
+    assert!(half.starts_with(br#"{"a":"\ud800 <email:"#) && half.ends_with(br#">","b":""}"#), "half a surrogate pair");
 }
 
 #[test]
