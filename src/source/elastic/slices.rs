@@ -228,11 +228,13 @@ impl SlicedRead {
         }
     }
 
-    /// Returns true if another context can continue the reading. A scroll cannot repeat a page that did not arrive.
+    /// Returns true if another context can continue the reading. A scroll cannot repeat a page that did not arrive. A
+    /// server answers 500 to a search in a context that closes at that moment (seen with Elasticsearch 9.2:
+    /// `illegal_state_exception: already closed`).
     fn is_context_lost(&self, error: &ElasticError) -> bool {
         (error.is_lost_context() && !error.is_no_index())
             || (error.is_transient() && self.kind == ContextKind::Scroll)
-            || matches!(error, ElasticError::Answer { problem, .. } if problem.status == 503)
+            || matches!(error, ElasticError::Answer { problem, .. } if matches!(problem.status, 500 | 503))
     }
 
     fn delivered(&self) -> MutexGuard<'_, DeliveredRecords> {
@@ -247,6 +249,8 @@ pub(super) fn final_error(lost: &ElasticError, losses: u32) -> Option<ElasticErr
         ElasticError::Late { request, after, raisable, .. } => {
             (losses > LATE_REPEATS).then_some(ElasticError::Late { request, after, times: losses, raisable })
         }
-        _ => (losses > MAX_LOSSES).then_some(ElasticError::Lost { times: losses }),
+        _ if losses <= MAX_LOSSES => None,
+        error if error.is_lost_context() => Some(ElasticError::Lost { times: losses }),
+        error => Some(error),
     }
 }

@@ -266,6 +266,24 @@ fn a_page_that_breaks_off_is_fetched_again() {
 }
 
 #[test]
+fn a_search_in_a_context_that_closes_at_that_moment_is_repeated_in_another() {
+    let closing =
+        || say(500, json!({"error": {"type": "illegal_state_exception", "reason": "already closed, can't increment"}}));
+    for (version, distribution) in SERVERS {
+        let fake = FakeServer::new(version, distribution);
+        fake.fail(next_page(version), [None, None, None, closing(), None, closing()]);
+        check(&fake, &[1, 2, 2, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9], 2, 3);
+    }
+    // A server that answers nothing else is given up, and its last reason is told.
+    let fake = FakeServer::new("9.2.0", None);
+    fake.state().documents = documents(&[1, 2, 3]);
+    fake.fail("/_search", [None, None].into_iter().chain((0..9).map(|_| closing())).collect::<Vec<_>>());
+    let error = fake.read(&Filter::default(), 1, 2).unwrap_err();
+    assert!(error.to_string().ends_with("already closed, can't increment"), "{error}");
+    assert!(fake.state().open.is_empty());
+}
+
+#[test]
 fn an_error_closes_what_is_open() {
     let fake = FakeServer::new("9.2.0", None);
     fake.state().documents = documents(&[1; 30]);
