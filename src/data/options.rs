@@ -251,9 +251,8 @@ pub(crate) struct SplitRules {
     pub(crate) near_duplicate_threshold: Option<f64>,
 }
 
-#[cfg(test)]
 impl SplitRules {
-    /// Returns the rules that tests of datasets start from.
+    /// Returns the rules that tests and benches start from.
     pub(crate) fn for_tests(eval_size: usize) -> SplitRules {
         SplitRules {
             eval_size,

@@ -6,7 +6,7 @@ use crate::data::groups::{self, GroupKeys, Prefix, Prefixes};
 use crate::data::intake::{ExaminerScratch, Findings, Intake};
 use crate::data::json::tape::Tape;
 use crate::data::normal_form::mask;
-use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitBy, SplitRules, TypeChoice};
+use crate::data::options::{DatasetRequest, Fields, Filter, LabelRules, LogSource, SplitRules, TypeChoice};
 use crate::data::origin::Origin;
 use crate::data::record::{Content, FieldDefaults, Record};
 use crate::data::request_keys::RequestKeyMaker;
@@ -91,23 +91,7 @@ fn request(eval_size: usize) -> DatasetRequest {
         workload_type: TypeChoice::Classification,
         labels: LabelRules::default(),
         accept_truncated: false,
-        split: SplitRules {
-            eval_size,
-            val_ratio: 0.1,
-            min_total_records: 50,
-            random_seed: 42,
-            limit: None,
-            limit_per_client: None,
-            parse_function_arguments: true,
-            train_on_thoughts: false,
-            stratify_enabled: true,
-            min_samples_per_class: 2,
-            rare_class_threshold: 1,
-            split: SplitBy::Random,
-            embargo_s: 0,
-            max_per_class: None,
-            near_duplicate_threshold: None,
-        },
+        split: SplitRules { min_total_records: 50, ..SplitRules::for_tests(eval_size) },
         redact: None,
         eval_set: None,
         corrections: None,

@@ -64,6 +64,18 @@ impl Page {
         self.lines.extend(grid.lines(self.width, self.color));
     }
 
+    /// A table in which the first cell of each row names the group that the row belongs to, and stands above it.
+    pub(super) fn grid_of_groups<const N: usize>(&mut self, header: &[(&str, Side)], rows: &[[String; N]]) {
+        let mut grid = Grid::new(header);
+        for group in rows.chunk_by(|one, next| one[0] == next[0]) {
+            wrap(&group[0][0], self.width).iter().for_each(|line| grid.heading(line, Tone::Heading));
+            for row in group {
+                grid.row(row[1..].iter().cloned());
+            }
+        }
+        self.grid(&grid);
+    }
+
     pub(super) fn width(&self) -> usize {
         self.width
     }

@@ -2,7 +2,7 @@
 
 use super::mark;
 use crate::report::json::{Comparison, Report};
-use crate::report::layout::{Grid, Page, Side, wrap};
+use crate::report::layout::{Page, Side};
 use crate::report::metrics::evaluated_label;
 use crate::report::text::Tone;
 
@@ -28,23 +28,18 @@ pub(in crate::report) fn rows(page: &mut Page, comparisons: &[Comparison]) {
     }
     let columns =
         [("model, against", Side::Left), ("change", Side::Right), ("95 % interval", Side::Right), ("p", Side::Right)];
-    let mut grid = Grid::new(&[&columns[..], &[("verdict", Side::Left)]].concat());
-    let mut above = "";
-    for one in comparisons {
-        if above != one.b {
-            above = &one.b;
-            wrap(&evaluated_label(above), page.width()).iter().for_each(|line| grid.heading(line, Tone::Heading));
-        }
+    let rows = comparisons.iter().map(|one| {
         let ends = one.difference.low.zip(one.difference.high);
-        grid.row([
+        [
+            evaluated_label(&one.b),
             against(one),
             format!("{:+.3}", one.difference.value),
             ends.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:+.3} to {high:+.3}")),
             one.p.map_or_else(|| "-".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }),
             one.verdict.clone(),
-        ]);
-    }
-    page.grid(&grid);
+        ]
+    });
+    page.grid_of_groups(&[&columns[..], &[("verdict", Side::Left)]].concat(), &rows.collect::<Vec<_>>());
     for one in comparisons.iter().filter(|one| one.explanation != one.verdict) {
         let (b, a) = (evaluated_label(&one.b), evaluated_label(&one.a));
         let shows = |least: f64| format!("; these rows show a difference of {least:.3} or more");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::json::Report;
-use super::super::layout::{Grid, Page, Side, wrap};
+use super::super::layout::{Page, Side};
 use super::super::metrics::evaluated_label;
 use super::super::text::{Tone, count, counted};
 use super::{interval, mark};
@@ -24,17 +24,7 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     page.title(&format!("{}{}", mark(report), title(gold)));
     let sides = [Side::Left].into_iter().chain(std::iter::repeat(Side::Right));
     let header: Vec<(&str, Side)> = COLUMNS[1..].iter().copied().zip(sides).collect();
-    let mut grid = Grid::new(&header);
-    let rows = rows(gold);
-    let mut above = "";
-    for row in &rows {
-        if above != row[0] {
-            above = &row[0];
-            wrap(above, page.width()).iter().for_each(|line| grid.heading(line, Tone::Heading));
-        }
-        grid.row(row[1..].iter().cloned());
-    }
-    page.grid(&grid);
+    page.grid_of_groups(&header, &rows(gold));
     page.tone(Tone::Faint, "", NOTE);
     for text in caveats(gold) {
         page.tone(Tone::Warning, "", &text);

@@ -2,7 +2,7 @@
 
 use super::super::cost::{LOAD_COLUMNS, load_rows};
 use super::super::json::Report;
-use super::super::layout::{Grid, Page, Side, wrap};
+use super::super::layout::{Page, Side};
 use super::super::text::Tone;
 use super::mark;
 
@@ -15,16 +15,7 @@ pub(super) fn section(page: &mut Page, report: &Report, full: bool) {
     let side = |at: usize| if at == 0 { Side::Left } else { Side::Right };
     let header: Vec<(&str, Side)> =
         LOAD_COLUMNS[1..].iter().enumerate().map(|(at, &column)| (column, side(at))).collect();
-    let mut grid = Grid::new(&header);
-    let mut above = "";
-    for row in &rows {
-        if above != row[0] {
-            above = &row[0];
-            wrap(above, page.width()).iter().for_each(|line| grid.heading(line, Tone::Heading));
-        }
-        grid.row(row[1..].iter().cloned());
-    }
     page.title(&format!("{}Latency under load", mark(report)));
-    page.grid(&grid);
+    page.grid_of_groups(&header, &rows);
     page.tone(Tone::Faint, "", "The requests of the eval set, so many at once. First token: the median time to it.");
 }
