@@ -52,11 +52,13 @@ esac
 [ -z "$line" ] || printf '%s\n' "$line" >>"$results"
 cat "$said" >&2
 
+# A run releases what it has taken. Where it could not, its line names what is held; a run that was killed writes no line.
+case $code:$line in
+    2:* | 75:*) ;;
+    3:* | *:*'"held":[{'* | *:) "$dfwfd" --config "$config" -q cleanup ;;
+esac
+
 case $code in
-    3)
-        # The cluster went away during the run. Release what is still held there, or else the next run does.
-        "$dfwfd" --config "$config" -q cleanup
-        ;;
     4)
         echo "some candidates failed: dfwfd --config $config status latest" >&2
         ;;

@@ -108,6 +108,29 @@ fn a_platform_that_somebody_else_uses_is_news() {
 }
 
 #[test]
+fn what_a_run_holds_is_released_whatever_ended_it() {
+    if !bash("what_a_run_holds_is_released_whatever_ended_it") {
+        return;
+    }
+    let (held, released) = (r#"{"held":[{"class":"gpu"}]}"#, r#"{"held":[]}"#);
+    let cases = [(held, 0, true), (held, 1, true), (held, 4, true), (held, 130, true), ("", 137, true)]
+        .into_iter()
+        .chain([(released, 3, true), (released, 0, false), (released, 4, false), ("", 2, false), (held, 75, false)]);
+    for (line, code, cleans) in cases {
+        let folder = Folder::with_config(CONFIG);
+        let run = if line.is_empty() { String::new() } else { format!("echo '{line}'") };
+        let script =
+            format!("#!/bin/sh\necho \"$@\" >>calls\ncase \"$*\" in *cleanup) exit 0 ;; esac\n{run}\nexit {code}\n");
+        let dfwfd = folder.write("dfwfd.sh", script);
+        std::fs::set_permissions(&dfwfd, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let (found, _) = night(&folder, "flywheel.yaml news", &[ALL_TIMES, ("DFWFD", dfwfd.to_str().unwrap())]);
+        assert_eq!(found, Some(code), "{line}");
+        let calls = folder.read("calls");
+        assert_eq!(calls.lines().any(|call| call.ends_with("cleanup")), cleans, "{code} {line}: {calls}");
+    }
+}
+
+#[test]
 fn a_bad_night_says_what_is_wrong() {
     if !bash("a_bad_night_says_what_is_wrong") {
         return;
