@@ -17,26 +17,29 @@ impl Modules {
         let mut modules = Modules { files, bound: BTreeMap::new() };
         for (name, file) in sources {
             let module = module_of(name);
-            let mut bound = BTreeMap::new();
-            for (alias, path) in paths::bound(file) {
-                bound.insert(alias, modules.absolute(&module, path));
+            let written = paths::bound(file);
+            // A `use` may begin with a name that another one binds.
+            for _ in 0..2 {
+                let bound =
+                    written.iter().filter_map(|(name, path)| Some((name.clone(), modules.absolute(&module, path)?)));
+                let bound = bound.collect();
+                modules.bound.insert(module.clone(), bound);
             }
-            modules.bound.insert(module, bound);
         }
         modules
     }
 
-    /// Returns a path of a `use` item from the root of the crate; one into another crate stays as it is.
-    fn absolute(&self, module: &[String], path: Vec<String>) -> Vec<String> {
+    /// Returns a path that stands in a module as one from the root of the crate. `None` for one into another crate.
+    fn absolute(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
         let supers = path.iter().take_while(|segment| *segment == "super").count();
-        let first = path.first().map_or("", String::as_str);
-        match first {
-            "crate" => path[1..].to_vec(),
+        let first = path.first()?;
+        Some(match first.as_str() {
+            "crate" | "dfwfd" => path[1..].to_vec(),
             "self" => [module, &path[1..]].concat(),
             "super" => [&module[..module.len().saturating_sub(supers)], &path[supers..]].concat(),
-            child if self.files.contains_key(&[module, &[child.to_owned()]].concat()) => [module, &path].concat(),
-            _ => path,
-        }
+            _ if self.files.contains_key(&[module, std::slice::from_ref(first)].concat()) => [module, path].concat(),
+            _ => [self.bound.get(module)?.get(first)?, &path[1..]].concat(),
+        })
     }
 
     /// Finds the file that defines what a path names, through the `use` items on the way.
@@ -61,8 +64,8 @@ impl Modules {
     /// Returns the files that a file imports, without those above and below it in the tree of modules.
     pub(crate) fn imports(&self, name: &str, file: &syn::File) -> BTreeSet<String> {
         let module = module_of(name);
-        let named = paths::of_the_crate(name, file);
-        let found = named.iter().filter_map(|used| self.file(&used.path, 0));
+        let named = paths::as_written(file);
+        let found = named.iter().filter_map(|used| self.file(&self.absolute(&module, &used.path)?, 0));
         let is_kin = |other: &str| {
             let other = module_of(other);
             other.starts_with(&module) || module.starts_with(&other)
@@ -106,20 +109,48 @@ fn reachable<'a>(imports: &'a BTreeMap<String, BTreeSet<String>>, from: &str) ->
     seen
 }
 
+fn imports_of(sources: &[(&str, &str)]) -> BTreeMap<String, BTreeSet<String>> {
+    let parsed: Vec<(&str, syn::File)> =
+        sources.iter().map(|(name, text)| (*name, syn::parse_str(text).unwrap())).collect();
+    let modules = Modules::of(parsed.iter().map(|(name, file)| (*name, file)));
+    parsed.iter().map(|(name, file)| ((*name).to_owned(), modules.imports(name, file))).collect()
+}
+
+#[test]
+fn a_planted_circle_is_found_through_a_bound_name() {
+    let imports = |leases: &str| {
+        imports_of(&[
+            ("lib.rs", "mod run;"),
+            ("run/mod.rs", "mod gpus; mod leases;"),
+            ("run/gpus/mod.rs", "pub mod count;"),
+            ("run/gpus/count.rs", "use crate::run::leases::Leases; pub struct Gpu; pub fn gpus(_: Leases) {}"),
+            ("run/leases.rs", leases),
+        ])
+    };
+    let circle = [vec!["run/gpus/count.rs".to_owned(), "run/leases.rs".to_owned()]];
+    for leases in [
+        "use super::gpus; pub struct Leases; fn f() { gpus::count::gpus(Leases) }",
+        "use super::gpus as cards; pub struct Leases(cards::count::Gpu);",
+        "use crate::run; pub struct Leases; fn f() -> R<run::gpus::count::Gpu> { R }",
+        "pub struct Leases; fn f() { use super::gpus; log!(\"{}\", gpus::count::gpus(Leases)); }",
+        "use super::gpus; use gpus::count; pub struct Leases(count::Gpu);",
+    ] {
+        assert_eq!(circles(&imports(leases)), circle, "{leases}");
+    }
+    let straight = imports("use super::gpus; pub struct Leases; fn f(gpus: gpus::Count) { gpus.count() }");
+    assert_eq!(straight["run/leases.rs"], BTreeSet::from(["run/gpus/mod.rs".to_owned()]));
+    assert!(circles(&straight).is_empty());
+}
+
 #[test]
 fn a_planted_circle_is_found_through_a_re_export() {
-    let sources = [
+    let imports = imports_of(&[
         ("lib.rs", "mod a; mod b; mod c;"),
         ("a/mod.rs", "mod deep; pub use deep::Thing; use crate::c::Other;"),
         ("a/deep.rs", "use super::helper; pub struct Thing(crate::b::Part);"),
         ("b.rs", "use crate::c; pub struct Part; fn f() -> c::Other { c::Other }"),
         ("c.rs", "pub struct Other; fn f(_: crate::a::Thing) {}"),
-    ];
-    let parsed: Vec<(&str, syn::File)> =
-        sources.iter().map(|(name, text)| (*name, syn::parse_str(text).unwrap())).collect();
-    let modules = Modules::of(parsed.iter().map(|(name, file)| (*name, file)));
-    let imports: BTreeMap<String, BTreeSet<String>> =
-        parsed.iter().map(|(name, file)| ((*name).to_owned(), modules.imports(name, file))).collect();
+    ]);
     assert_eq!(imports["a/deep.rs"], BTreeSet::from(["b.rs".to_owned()]), "a parent is no import");
     assert_eq!(imports["c.rs"], BTreeSet::from(["a/deep.rs".to_owned()]), "a re-export is followed");
     assert_eq!(circles(&imports), [vec!["a/deep.rs".to_owned(), "b.rs".to_owned(), "c.rs".to_owned()]]);

@@ -12,6 +12,8 @@ pub(crate) struct Items {
     pub functions: Vec<(String, usize)>,
     /// Public types, functions and modules without a doc comment.
     pub undocumented: Vec<String>,
+    /// `use` items with a glob and modules without a file, through which no import is followed.
+    pub unfollowed: Vec<String>,
 }
 
 /// Reads a file.
@@ -46,6 +48,7 @@ impl<'ast> Visit<'ast> for Items {
             syn::Item::Trait(item) => self.documented(&item.vis, &item.attrs, &item.ident),
             syn::Item::Type(item) => self.documented(&item.vis, &item.attrs, &item.ident),
             syn::Item::Fn(item) => self.documented(&item.vis, &item.attrs, &item.sig.ident),
+            syn::Item::Mod(item) if item.content.is_some() => self.unfollowed.push(format!("mod {}", item.ident)),
             _ => {}
         }
         visit::visit_item(self, item);
@@ -54,6 +57,10 @@ impl<'ast> Visit<'ast> for Items {
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.function(&item.sig.ident, item.sig.span(), &item.block);
         visit::visit_item_fn(self, item);
+    }
+
+    fn visit_use_glob(&mut self, _: &'ast syn::UseGlob) {
+        self.unfollowed.push("use *".to_owned());
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
@@ -74,7 +81,7 @@ impl<'ast> Visit<'ast> for Items {
 }
 
 #[test]
-fn lengths_and_missing_docs_are_seen() {
+fn lengths_missing_docs_and_what_hides_imports_are_seen() {
     let source = "
 /// Says something.
 pub fn short() {}
@@ -87,12 +94,17 @@ impl Silent {
         let _ = 1;
     }
 }
+mod inner {
+    use super::*;
+}
 #[cfg(test)]
 mod tests {
+    use super::*;
     pub fn silent_test_help() {}
 }
 ";
     let items = of(&syn::parse_str(source).unwrap());
     assert_eq!(items.functions, [("short".to_owned(), 1), ("long".to_owned(), 5)]);
     assert_eq!(items.undocumented, ["Silent", "long"]);
+    assert_eq!(items.unfollowed, ["mod inner", "use *"]);
 }

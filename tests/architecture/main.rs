@@ -232,7 +232,7 @@ fn what_one_place_alone_may_use() {
     let mut wrong = Vec::new();
     let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
     for (name, file, _, is_test) in files() {
-        for used in paths::of_other_crates(&file) {
+        for used in paths::as_written(&file) {
             let places: Vec<_> = ONLY_IN.iter().filter(|(krate, _)| used.path[0] == *krate).collect();
             let here = places.iter().find(|(_, place)| name.starts_with(place));
             seen.extend(here.map(|place| **place));
@@ -281,7 +281,7 @@ fn every_file_says_what_it_owns_is_short_and_named_by_its_subject() {
 }
 
 #[test]
-fn functions_are_short_and_what_is_public_says_what_it_is() {
+fn functions_are_short_what_is_public_says_what_it_is_and_imports_are_named() {
     let mut wrong = Vec::new();
     let mut seen = 0;
     for (name, file, _, _) in files().iter().filter(|(_, _, _, is_test)| !is_test) {
@@ -290,6 +290,7 @@ fn functions_are_short_and_what_is_public_says_what_it_is() {
         let long = items.functions.iter().filter(|(_, lines)| *lines > 60);
         wrong.extend(long.map(|(function, lines)| format!("src/{name}: {function} has {lines} lines")));
         wrong.extend(items.undocumented.iter().map(|item| format!("src/{name}: {item} is public without a word")));
+        wrong.extend(items.unfollowed.iter().map(|item| format!("src/{name}: {item} hides imports")));
     }
     assert!(seen > 1000, "functions are found: {seen}");
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -365,7 +366,7 @@ fn the_reader_of_paths_misses_nothing() {
     ];
     assert_eq!(found, wanted);
     let other = "use serde_yaml::Value; fn f() { serde_yaml::from_str(x); log!(rusqlite::Error); }";
-    let found = paths::of_other_crates(&syn::parse_str(other).unwrap());
+    let found = paths::as_written(&syn::parse_str(other).unwrap());
     for krate in ["serde_yaml", "rusqlite"] {
         assert!(found.iter().any(|used| used.path[0] == krate), "{krate}");
     }

@@ -23,8 +23,8 @@ pub(crate) fn of_the_crate(name: &str, file: &syn::File) -> Vec<Used> {
     reader.found
 }
 
-/// Returns all other paths in a file, outside of tests. Names that the file defines itself are among them.
-pub(crate) fn of_other_crates(file: &syn::File) -> Vec<Used> {
+/// Returns every path in a file as it is written, outside of tests. Names that the file defines itself are among them.
+pub(crate) fn as_written(file: &syn::File) -> Vec<Used> {
     let mut reader = Reader { module: Vec::new(), all: true, found: Vec::new() };
     reader.visit_file(file);
     reader.found
@@ -110,7 +110,7 @@ pub(crate) fn attributes(item: &syn::Item) -> &[syn::Attribute] {
 struct Reader {
     /// The module that is read now.
     module: Vec<String>,
-    /// Find paths of other crates instead of paths of this crate.
+    /// Find every path as it is written, instead of those of this crate.
     all: bool,
     found: Vec<Used>,
 }
@@ -218,33 +218,42 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// The names that a file's `use` items bind, each with its path as written.
+/// The names that the `use` items of a file bind, also inside of its functions, each with its path as written.
 pub(crate) fn bound(file: &syn::File) -> Vec<(String, Vec<String>)> {
-    fn read(tree: &syn::UseTree, before: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
-        match tree {
-            syn::UseTree::Path(path) => {
-                before.push(path.ident.to_string());
-                read(&path.tree, before, found);
-                before.pop();
-            }
-            syn::UseTree::Group(group) => group.items.iter().for_each(|one| read(one, before, found)),
-            syn::UseTree::Glob(_) => {}
-            syn::UseTree::Name(syn::UseName { ident }) if ident == "self" => {
-                found.extend(before.last().cloned().map(|name| (name, before.clone())));
-            }
-            syn::UseTree::Name(syn::UseName { ident }) => {
-                found.push((ident.to_string(), [before.as_slice(), &[ident.to_string()]].concat()));
-            }
-            syn::UseTree::Rename(syn::UseRename { ident, rename, .. }) => {
-                found.push((rename.to_string(), [before.as_slice(), &[ident.to_string()]].concat()));
+    struct Names(Vec<(String, Vec<String>)>);
+    impl Names {
+        fn read(&mut self, tree: &syn::UseTree, before: &mut Vec<String>) {
+            match tree {
+                syn::UseTree::Path(path) => {
+                    before.push(path.ident.to_string());
+                    self.read(&path.tree, before);
+                    before.pop();
+                }
+                syn::UseTree::Group(group) => group.items.iter().for_each(|one| self.read(one, before)),
+                syn::UseTree::Glob(_) => {}
+                syn::UseTree::Name(syn::UseName { ident }) if ident == "self" => {
+                    self.0.extend(before.last().cloned().map(|name| (name, before.clone())));
+                }
+                syn::UseTree::Name(syn::UseName { ident }) => {
+                    self.0.push((ident.to_string(), [before.as_slice(), &[ident.to_string()]].concat()));
+                }
+                syn::UseTree::Rename(syn::UseRename { ident, rename, .. }) => {
+                    self.0.push((rename.to_string(), [before.as_slice(), &[ident.to_string()]].concat()));
+                }
             }
         }
     }
-    let mut found = Vec::new();
-    for item in &file.items {
-        if let syn::Item::Use(item) = item {
-            read(&item.tree, &mut Vec::new(), &mut found);
+    impl<'ast> Visit<'ast> for Names {
+        fn visit_item(&mut self, item: &'ast syn::Item) {
+            if !attributes(item).iter().any(is_for_tests) {
+                visit::visit_item(self, item);
+            }
+        }
+        fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+            self.read(&item.tree, &mut Vec::new());
         }
     }
-    found
+    let mut names = Names(Vec::new());
+    names.visit_file(file);
+    names.0
 }
