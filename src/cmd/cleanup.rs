@@ -12,7 +12,7 @@ use crate::nemo::ErrorKind;
 use crate::platform;
 use crate::report::json::{CleanupReport, Held, SCHEMA};
 use crate::report::lists;
-use crate::run::leftovers::{self, CleanupDepth};
+use crate::run::dead_runs::{self, CleanupDepth};
 use crate::run::liveness;
 use crate::run::lock::{self, Lock};
 use crate::run::release::StillHeld;
@@ -76,13 +76,13 @@ async fn clean_up(
     dry_run: bool,
     report: &mut CleanupReport,
 ) -> anyhow::Result<()> {
-    let mut open = leftovers::open_resources(store, &row.id)?;
+    let mut open = dead_runs::open_resources(store, &row.id)?;
     open.retain(|resource| depth.includes(resource));
     if dry_run {
         report.held.extend(open.iter().map(Held::from));
         return Ok(());
     }
-    leftovers::settle_ended_platforms(store, &row.id)?;
+    dead_runs::settle_ended_platforms(store, &row.id)?;
     if open.is_empty() {
         return Ok(());
     }
@@ -117,7 +117,7 @@ async fn release(
         Err(error) if error.kind == ErrorKind::Connect => return Err(error.into()),
         _ => {}
     }
-    leftovers::release(store, &platform.nemo, &plan, row, open, depth, on_release).await
+    dead_runs::release(store, &platform.nemo, &plan, row, open, depth, on_release).await
 }
 
 /// Releases what all ended runs but one hold, before a run starts. A failure is a warning.
@@ -126,8 +126,8 @@ pub(super) async fn before_a_run(store: &Store, state_dir: &Path, except: Option
         if except == Some(row.id.as_str()) || liveness::is_alive(&row, state_dir) {
             continue;
         }
-        leftovers::settle_ended_platforms(store, &row.id)?;
-        let mut open = leftovers::open_resources(store, &row.id)?;
+        dead_runs::settle_ended_platforms(store, &row.id)?;
+        let mut open = dead_runs::open_resources(store, &row.id)?;
         open.retain(|resource| CleanupDepth::Gpus.includes(resource));
         if open.is_empty() {
             continue;

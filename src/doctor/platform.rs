@@ -14,7 +14,7 @@ use crate::run::check::{check_judge as check_judge_answers, check_target, of_oth
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
 use crate::run::obstacle::IF_OTHERS;
-use crate::run::{embed, leftovers, rehearsal};
+use crate::run::{dead_runs, embed, rehearsal};
 use crate::vocabulary::{Generation, PlatformKind, PlatformVersion};
 
 const PART: Section = Section::Platform;
@@ -156,7 +156,7 @@ async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
 
 /// Names the deployments of other state directories and of the operator.
 fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> Check {
-    let own: BTreeSet<String> = around.store.and_then(|store| leftovers::own_resources(store).ok()).unwrap_or_default();
+    let own: BTreeSet<String> = around.store.and_then(|store| dead_runs::own_resources(store).ok()).unwrap_or_default();
     let others: Vec<String> =
         of_others(deployments, &own).map(|(deployment, owner)| format!("{} ({owner})", deployment.name)).collect();
     if others.is_empty() {

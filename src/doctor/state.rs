@@ -9,7 +9,7 @@ use super::Section;
 use crate::error::{Exit, Fault};
 use crate::report::json::{Check, CheckState};
 use crate::report::text::counted;
-use crate::run::{leftovers, liveness, lock};
+use crate::run::{dead_runs, liveness, lock};
 use crate::store::{ResourceClass, Store, StoreError};
 
 const PART: Section = Section::StateDirectory;
@@ -186,7 +186,7 @@ fn check_runs(store: &Store, dir: &Path) -> anyhow::Result<Vec<Check>> {
         None => PART.ok("database", format!("{}, no run works here now", counted(runs.len() as u64, "run"))),
     }];
     for run in runs.iter().filter(|run| !liveness::is_alive(run, dir)) {
-        let mut open = leftovers::open_resources(store, &run.id)?;
+        let mut open = dead_runs::open_resources(store, &run.id)?;
         open.retain(|resource| resource.class() == ResourceClass::Gpu);
         if let Some(first) = open.first() {
             let detail =

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::leftovers::CleanupDepth;
+use super::dead_runs::CleanupDepth;
 use super::names;
 use super::release::{Releaser, StillHeld};
 use crate::nemo::{ApiError, Client, JobStatus, Stored, StoredKind};

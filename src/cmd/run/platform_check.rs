@@ -13,7 +13,7 @@ use crate::platform::{self, Platform};
 use crate::run::check::{self, CheckOptions, Findings};
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::{self, JudgeWithKey};
-use crate::run::{leftovers, outcome, rehearsal};
+use crate::run::{dead_runs, outcome, rehearsal};
 use crate::source::dataset::Manifest;
 use crate::store::Store;
 
@@ -37,7 +37,7 @@ pub(super) async fn check(
         None => Budget::of(plan)?,
     };
     let mut platform = connect(plan, &budget)?;
-    let own = leftovers::own_resources(store)?;
+    let own = dead_runs::own_resources(store)?;
     let mut adopt = args.adopt;
     let models = plan.candidates.iter().map(|candidate| &candidate.model_name);
     for model in models

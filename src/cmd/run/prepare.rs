@@ -1,4 +1,4 @@
-//! Everything before a run begins: its plan, the lock, the leftovers of ended runs, and the check of the platform. Creates
+//! Everything before a run begins: its plan, the lock, the release of what dead runs hold, and the check of the platform. Creates
 //! nothing on the platform.
 
 use super::begin::{self, LockedRun, Prepared};
@@ -12,7 +12,7 @@ use crate::doctor::StateDir;
 use crate::error::{Exit, Fault};
 use crate::run::lock::Lock;
 use crate::run::signals::Stop;
-use crate::run::{gates as run_gates, leftovers, names, outcome};
+use crate::run::{dead_runs, gates as run_gates, names, outcome};
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -52,7 +52,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     cleanup::before_a_run(&locked.store, &locked.state_dir, Some(id), ui).await?;
     let keys = platform_check::service_keys(&locked.plan, global)?;
     let checked = platform_check::check(&locked.plan, &locked.store, id, args, &keys).await;
-    if checked.is_err() && !leftovers::open_resources(&locked.store, id)?.is_empty() {
+    if checked.is_err() && !dead_runs::open_resources(&locked.store, id)?.is_empty() {
         ui.warn(&format!("run {id} still holds something on the platform"));
         ui.hint(&format!("dfwfd cleanup {id}"));
     }

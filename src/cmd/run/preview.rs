@@ -12,7 +12,7 @@ use crate::run::check::{self, CheckOptions};
 use crate::run::gpus::{Budget, GpuPool};
 use crate::run::judge::{self, JudgeWithKey};
 use crate::run::signals::Stop;
-use crate::run::{datasets, estimate, leftovers, rehearsal, schedule};
+use crate::run::{datasets, dead_runs, estimate, rehearsal, schedule};
 use crate::ui::Ui;
 
 /// Checks a plan and shows it. Makes the datasets as the run would, to see whether the records suffice, and deletes them.
@@ -28,7 +28,7 @@ pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop
     let budget = Budget::of(plan)?;
     let platform = platform_check::connect(plan, &budget)?;
     let store = existing_store(&plan.state_dir)?;
-    let own = store.as_ref().map(leftovers::own_resources).transpose()?.unwrap_or_default();
+    let own = store.as_ref().map(dead_runs::own_resources).transpose()?.unwrap_or_default();
     let embedding = plan.embedding().map(|plan| (plan, keys.embedding.as_ref()));
     let options = CheckOptions { own: &own, adopt: args.adopt, share: args.share, embedding };
     let findings = check::check(plan, &platform.nemo, &budget, &options, judge).await;

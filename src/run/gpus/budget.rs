@@ -34,7 +34,7 @@ impl Budget {
                 let why = "neither NVML nor nvidia-smi on this machine: one candidate at a time".to_owned();
                 return Ok(Budget { gpus: None, why });
             };
-            return match all.iter().filter(|gpu| !gpu.busy).count() {
+            return match count::free(&all) {
                 0 => Err(Obstacle::AllBusy),
                 free => Ok(Budget {
                     gpus: u32::try_from(free).ok(),

@@ -41,6 +41,11 @@ pub(crate) fn gpus() -> Option<(Counter, Vec<Gpu>)> {
     nvml.or_else(|| of_nvidia_smi().ok().map(|gpus| (Counter::NvidiaSmi, gpus)))
 }
 
+/// Returns how many GPUs are free: no process computes on them.
+pub(super) fn free(gpus: &[Gpu]) -> usize {
+    gpus.iter().filter(|gpu| !gpu.busy).count()
+}
+
 /// A GPU that NVML cannot read counts as busy.
 fn of_nvml() -> Result<Vec<Gpu>, nvml_wrapper::error::NvmlError> {
     let nvml = nvml_wrapper::Nvml::init()?;
@@ -90,7 +95,9 @@ mod tests {
         let busy = BTreeSet::from(["GPU-1"]);
         let gpu = gpu_of("GPU-1, NVIDIA H100 80GB HBM3, 81029, 81559", &busy).unwrap();
         assert_eq!(gpu, Gpu { name: "NVIDIA H100 80GB HBM3".into(), busy: true, free_mib: 81029, total_mib: 81559 });
-        assert!(!gpu_of("GPU-2, A, [N/A], 1", &busy).unwrap().busy);
+        let idle = gpu_of("GPU-2, A, [N/A], 1", &busy).unwrap();
+        assert!(!idle.busy);
+        assert_eq!(free(&[gpu, idle]), 1);
         assert_eq!(gpu_of("", &busy), None);
     }
 }

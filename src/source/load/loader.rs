@@ -11,9 +11,9 @@ use super::outcome::{LoadOutcome, Loaded};
 use super::sink::Sink;
 use super::{LoadProgress, LoadRequest, UnclearTable};
 use crate::data::forms::batches::Batches;
-use crate::data::forms::columns;
 use crate::data::forms::presets::Layout;
 use crate::data::forms::reshape::Reshaper;
+use crate::data::forms::rows_to_csv;
 use crate::data::forms::stored_completions;
 use crate::data::forms::table::{Documents, Table, TableError, TableOptions, TableRow};
 use crate::data::redact::Redactor;
@@ -116,14 +116,14 @@ impl<'a> Loader<'a> {
     /// Loads rows of named columns, each of which is a JSON object on a line: records, or those of a table.
     fn take_rows(&mut self, name: &str, columns: &[String], mut rows: impl Read) -> Result<()> {
         let is_own = matches!(&self.request.layout, Layout::Fields(fields) if fields.are_own());
-        if !is_own || !columns::are_of_a_table(columns) {
+        if !is_own || !rows_to_csv::are_of_a_table(columns) {
             return self.take_json(name, rows);
         }
         let mut lines = String::new();
         rows.read_to_string(&mut lines).map_err(|error| InputError::of_read(name, error))?;
         let options = self.request.table.clone();
         let options = TableOptions { delimiter: Some(b','), has_no_header: false, ..options };
-        self.take_table(name, columns::to_csv(columns, &lines)?, &options, |_, number| number)
+        self.take_table(name, rows_to_csv::csv_of(columns, &lines)?, &options, |_, number| number)
     }
 
     /// Loads lines of JSON in the layout of the request.

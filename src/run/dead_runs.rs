@@ -1,4 +1,4 @@
-//! Resources of runs whose process has ended: which are still on a platform, and their release.
+//! Dead runs, whose process has ended: which of their resources are still on a platform, and their release.
 
 use std::collections::{BTreeMap, BTreeSet};
 

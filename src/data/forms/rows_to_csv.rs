@@ -15,7 +15,7 @@ pub(crate) fn are_of_a_table(columns: &[String]) -> bool {
 
 /// Turns lines with a JSON object each into CSV with a header. Texts stand in the cells without quotes and escapes of JSON,
 /// other values as JSON. An absent value is an empty cell.
-pub(crate) fn to_csv(columns: &[String], lines: &str) -> csv::Result<Vec<u8>> {
+pub(crate) fn csv_of(columns: &[String], lines: &str) -> csv::Result<Vec<u8>> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(columns)?;
     for line in lines.lines() {
@@ -37,7 +37,7 @@ mod tests {
     fn cells_hold_texts_as_they_are_and_other_values_as_json() {
         let columns = ["text", "label", "score"].map(str::to_owned);
         let lines = "{\"text\":\"a \\\"b\\\",\\nc\",\"label\":1}\n{\"score\":0.5,\"label\":[\"x\"]}\n";
-        let csv = String::from_utf8(to_csv(&columns, lines).unwrap()).unwrap();
+        let csv = String::from_utf8(csv_of(&columns, lines).unwrap()).unwrap();
         assert_eq!(csv, "text,label,score\n\"a \"\"b\"\",\nc\",1,\n,\"[\"\"x\"\"]\",0.5\n");
         assert!(are_of_a_table(&columns) && !are_of_a_table(&["text".to_owned(), "messages".to_owned()]));
     }
