@@ -226,7 +226,7 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
 const STRENGTH: [Exit; 5] = [Exit::Usage, Exit::Locked, Exit::Service, Exit::Data, Exit::Failed];
 
 /// Returns the exit code of a run that has ended.
-pub fn of_run(end: &End) -> Exit {
+pub(crate) fn of_run(end: &End) -> Exit {
     let codes = || end.errors.iter().map(|error| classify(error).0);
     match end.state {
         RunState::Completed => Exit::Done,

@@ -101,7 +101,7 @@ impl Server {
     }
 
     /// Returns the scripted faults that have struck no call.
-    pub fn unused_faults(&self) -> Vec<String> {
+    pub(crate) fn unused_faults(&self) -> Vec<String> {
         self.backend.faults.unused()
     }
 

@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// Reports whether a namespace exists.
-    pub async fn namespace_exists(&self, namespace: &str) -> Result<bool, ApiError> {
+    pub(crate) async fn namespace_exists(&self, namespace: &str) -> Result<bool, ApiError> {
         on!(self, namespace_exists(namespace))
     }
 
@@ -132,7 +132,7 @@ impl Client {
     }
 
     /// Reports whether anything of a dataset is there.
-    pub async fn dataset_remains(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
+    pub(crate) async fn dataset_remains(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
         on!(self, dataset_remains(namespace, name))
     }
 }
@@ -176,7 +176,7 @@ impl Client {
 /// Base models.
 impl Client {
     /// Returns the id under which a base model is served.
-    pub async fn base_model_id(&self, model: &BaseModel) -> Result<String, ApiError> {
+    pub(crate) async fn base_model_id(&self, model: &BaseModel) -> Result<String, ApiError> {
         match self.dialect().await? {
             Dialect::V1(_) => Ok(model.name.clone()),
             Dialect::Helix(helix) => Ok(helix.base_model_id(model)),
@@ -184,7 +184,7 @@ impl Client {
     }
 
     /// Ensures that a base model can be deployed and trained. Version 1 answers that with its targets.
-    pub async fn ensure_base_model(&self, model: &BaseModel) -> Result<(), ApiError> {
+    pub(crate) async fn ensure_base_model(&self, model: &BaseModel) -> Result<(), ApiError> {
         match self.dialect().await? {
             Dialect::V1(_) => Ok(()),
             Dialect::Helix(helix) => helix.ensure_base_model(model).await,
@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// Reports whether a base model exists. Version 1 knows them without a call.
-    pub async fn base_model_exists(&self, model: &BaseModel) -> Result<bool, ApiError> {
+    pub(crate) async fn base_model_exists(&self, model: &BaseModel) -> Result<bool, ApiError> {
         match self.dialect().await? {
             Dialect::V1(_) => Ok(true),
             Dialect::Helix(helix) => helix.base_model_exists(&helix.base_model_id(model)).await,
@@ -200,7 +200,7 @@ impl Client {
     }
 
     /// Deletes a base model that dfwfd has made, by its id, with everything that belongs to it. Others are kept.
-    pub async fn delete_base_model(&self, id: &str) -> Result<Removal, ApiError> {
+    pub(crate) async fn delete_base_model(&self, id: &str) -> Result<Removal, ApiError> {
         match self.dialect().await? {
             Dialect::V1(_) => Ok(Removal::Absent),
             Dialect::Helix(helix) => helix.delete_base_model(id).await,
@@ -219,7 +219,7 @@ impl Client {
 /// Training and adapters.
 impl Client {
     /// Reports whether trainings need a target and a stored configuration.
-    pub async fn has_training_configs(&self) -> Result<bool, ApiError> {
+    pub(crate) async fn has_training_configs(&self) -> Result<bool, ApiError> {
         Ok(matches!(self.dialect().await?, Dialect::V1(_)))
     }
 
@@ -229,7 +229,7 @@ impl Client {
     }
 
     /// Returns one model that can be trained, by its URN, or `None` if it does not exist.
-    pub async fn training_target(&self, urn: &str) -> Result<Option<TrainingTarget>, ApiError> {
+    pub(crate) async fn training_target(&self, urn: &str) -> Result<Option<TrainingTarget>, ApiError> {
         on_v1!(self, training_target(urn))
     }
 
@@ -294,8 +294,8 @@ impl Client {
     }
 
     /// Reports whether anything of an adapter is there that these training jobs wrote.
-    pub async fn adapter_remains(&self, namespace: &str, adapter: &str, jobs: &[&str]) -> Result<bool, ApiError> {
-        on!(self, adapter_remains(namespace, adapter, jobs))
+    pub(crate) async fn adapter_remains(&self, namespace: &str, name: &str, jobs: &[&str]) -> Result<bool, ApiError> {
+        on!(self, adapter_remains(namespace, name, jobs))
     }
 }
 
@@ -336,7 +336,7 @@ impl Client {
     }
 
     /// Reports whether anything of an evaluation job is there.
-    pub async fn evaluation_remains(&self, id: &str) -> Result<bool, ApiError> {
+    pub(crate) async fn evaluation_remains(&self, id: &str) -> Result<bool, ApiError> {
         on!(self, evaluation_remains(id))
     }
 
@@ -391,7 +391,7 @@ impl Client {
     }
 
     /// Sends a short request to a judge, to check that it answers, knows the model and accepts the key.
-    pub async fn probe_judge(&self, judge: &RemoteModel) -> Result<(), ApiError> {
+    pub(crate) async fn probe_judge(&self, judge: &RemoteModel) -> Result<(), ApiError> {
         judge::probe(&self.transport, judge).await
     }
 }

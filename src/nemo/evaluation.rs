@@ -11,11 +11,11 @@ use super::status::JobStatus;
 use super::transport::read_json;
 
 /// The metric of tool calls.
-pub const TOOL_METRIC: &str = "tool-calling-accuracy";
+pub(crate) const TOOL_METRIC: &str = "tool-calling-accuracy";
 
 /// The sampling temperature of evaluations, of candidates and judges: nearly greedy, so that two evaluations of one model
 /// agree. Some services refuse exactly 0.
-pub const EVALUATION_TEMPERATURE: f64 = 0.01;
+pub(crate) const EVALUATION_TEMPERATURE: f64 = 0.01;
 
 /// How each row is asked and scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub struct Call {
 
 impl Call {
     /// Reads the calls of a message. Some services send the arguments as an object.
-    pub fn of_message(message: &Value) -> Vec<Call> {
+    pub(crate) fn of_message(message: &Value) -> Vec<Call> {
         let call = |call: &Value| {
             let name = read_json::text(call, &["function", "name"])?;
             let arguments = match read_json::at(call, &["function", "arguments"]) {
@@ -137,7 +137,7 @@ pub(super) fn chat_request(model: &str, kind: EvaluationKind, temperature: f64, 
 
 impl EvaluatedRow {
     /// Returns a row without scores from the model's response, which is null if there is none.
-    pub fn of_answer(item: Value, response: &Value) -> EvaluatedRow {
+    pub(crate) fn of_answer(item: Value, response: &Value) -> EvaluatedRow {
         let choice = read_json::list(response, &["choices"]).first();
         let tokens = |key| read_json::integer(response, &["usage", key]);
         EvaluatedRow {

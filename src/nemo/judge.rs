@@ -8,10 +8,10 @@ use super::secret::Secret;
 use super::transport::{ApiError, ApiRequest, Destination, ErrorKind, RequestBody, Transport, read_json};
 
 /// The metric of the judge.
-pub const JUDGE_METRIC: &str = "correctness";
+pub(crate) const JUDGE_METRIC: &str = "correctness";
 
 /// The score of that metric: 1 for calls that do what was asked, otherwise 0; for texts 0 to [`MOST_ALIKE`].
-pub const JUDGE_SCORE: &str = "rating";
+pub(crate) const JUDGE_SCORE: &str = "rating";
 
 /// The end of a URL that takes chat requests.
 const CHAT: &str = "/chat/completions";
@@ -51,7 +51,7 @@ macro_rules! rating_pattern {
 const RATING_PATTERN: &str = rating_pattern!("([01])");
 
 /// The best rating of a text.
-pub const MOST_ALIKE: f64 = 10.0;
+pub(crate) const MOST_ALIKE: f64 = 10.0;
 
 /// The instructions to the judge of texts.
 const TEXT_INSTRUCTIONS: &str = "You compare replies. For one request you see the conversation, a reply that is known to be good, and \

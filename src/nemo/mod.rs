@@ -33,15 +33,16 @@ pub use datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 pub use deployments::{Deployment, NewDeployment};
 pub use embeddings::EmbeddingModel;
 pub use evaluation::{
-    Call, EVALUATION_TEMPERATURE, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores,
-    NewEvaluation, TOOL_METRIC,
+    Call, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation,
 };
-pub use judge::{JUDGE_METRIC, JUDGE_SCORE, JudgeModel, MOST_ALIKE, RemoteModel};
+pub(crate) use evaluation::{EVALUATION_TEMPERATURE, TOOL_METRIC};
+pub(crate) use judge::{JUDGE_METRIC, JUDGE_SCORE, MOST_ALIKE};
+pub use judge::{JudgeModel, RemoteModel};
 pub use removal::Removal;
 pub use secret::Secret;
 pub use status::JobStatus;
 pub use stored::{Stored, StoredKind};
-pub use timed_reply::{ChatModel, TimedReply};
+pub(crate) use timed_reply::{ChatModel, TimedReply};
 pub use training::{
     Hyperparameters, NewTrainingConfig, NewTrainingJob, StoredTrainingOption, TrainingConfig, TrainingJob,
     TrainingOption, TrainingStatus, TrainingTarget,

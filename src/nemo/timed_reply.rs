@@ -16,7 +16,7 @@ const STREAM: &str = "text/event-stream, application/json";
 
 /// A model that takes chat requests.
 #[derive(Clone, Copy, Debug)]
-pub enum ChatModel<'a> {
+pub(crate) enum ChatModel<'a> {
     /// A model that the platform serves, by its id.
     Served(&'a str),
     /// A model behind an endpoint of its own.
@@ -25,7 +25,7 @@ pub enum ChatModel<'a> {
 
 /// How long a reply took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedReply {
+pub(crate) struct TimedReply {
     /// `None` if the server sent the reply in one piece.
     pub first_token: Option<Duration>,
     /// To the last byte.
@@ -36,7 +36,7 @@ pub struct TimedReply {
 
 impl ChatModel<'_> {
     /// Returns the name of the model in requests.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             ChatModel::Served(model) => model,
             ChatModel::Remote(remote) => &remote.model,
@@ -46,7 +46,7 @@ impl ChatModel<'_> {
 
 impl Client {
     /// Sends the request of a row of an eval set for a stream, once, and returns how long the reply took.
-    pub async fn timed_chat(
+    pub(crate) async fn timed_chat(
         &self,
         model: ChatModel<'_>,
         kind: EvaluationKind,

@@ -70,7 +70,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(250);
 
 /// The end of a run.
 #[derive(Debug)]
-pub struct End {
+pub(crate) struct End {
     pub state: RunState,
     /// Why it did not complete: one error for each failed candidate.
     pub errors: Vec<anyhow::Error>,

@@ -2,7 +2,7 @@
 
 /// Returns the adjusted p values in the order given: the family's chance of one false difference stays below the level
 /// to which each of them is compared (Holm 1979, Scandinavian Journal of Statistics 6:65).
-pub fn adjust(p_values: &[f64]) -> Vec<f64> {
+pub(crate) fn adjust(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&left, &right| p_values[left].total_cmp(&p_values[right]));
     let mut adjusted = vec![0.0; p_values.len()];

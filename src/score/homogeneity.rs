@@ -7,7 +7,7 @@ const LEAST_EXPECTED: f64 = 5.0;
 
 /// Two samples compared by the counts of their classes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Homogeneity {
+pub(crate) struct Homogeneity {
     /// Pearson's chi-squared test (Pearson 1900). 1 if there is nothing to compare.
     pub p: f64,
     /// The total variation distance of the shares: 0 for the same, 1 for samples without a common class.
@@ -15,7 +15,7 @@ pub struct Homogeneity {
 }
 
 /// Compares two samples. Each class has its count in either.
-pub fn compare(counts: &[(u64, u64)]) -> Homogeneity {
+pub(crate) fn compare(counts: &[(u64, u64)]) -> Homogeneity {
     let (first, second) = counts.iter().fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
     if first == 0 || second == 0 {
         return Homogeneity { p: 1.0, distance: 0.0 };

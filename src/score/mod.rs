@@ -6,11 +6,11 @@ mod cells;
 pub mod classification;
 mod counts;
 pub mod difference;
-pub mod holm;
-pub mod homogeneity;
+pub(crate) mod holm;
+pub(crate) mod homogeneity;
 pub mod interval;
 pub mod mcnemar;
-pub mod power;
+pub(crate) mod power;
 pub mod random;
 mod randomization;
 #[cfg(test)]

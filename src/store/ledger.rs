@@ -29,7 +29,7 @@ pub enum ResourceKind {
 
 /// The reason to give a resource back, which decides when that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResourceClass {
+pub(crate) enum ResourceClass {
     /// Takes GPUs. Every end of a run gives it back.
     Gpu,
     /// Takes storage. A purge deletes it.
@@ -45,7 +45,7 @@ pub enum ResourceClass {
 /// The state of a row of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ResourceState {
+pub(crate) enum ResourceState {
     /// Written before the create. The platform may or may not have the resource.
     Intended,
     /// The platform has the resource.
@@ -68,7 +68,7 @@ pub(crate) struct NewResource<'a> {
 
 /// A row of the ledger.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Resource {
+pub(crate) struct Resource {
     /// Grows in the order of the intents.
     pub id: i64,
     pub run: String,
@@ -94,7 +94,7 @@ pub struct Resource {
 
 impl Resource {
     /// Returns the class that follows from the kind and the end of a job.
-    pub fn class(&self) -> ResourceClass {
+    pub(crate) fn class(&self) -> ResourceClass {
         match (self.kind, self.finished) {
             (ResourceKind::Deployment, _) | (ResourceKind::Training | ResourceKind::Evaluation, false) => {
                 ResourceClass::Gpu

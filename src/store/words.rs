@@ -47,7 +47,7 @@ impl ResourceState {
     const ALL: [ResourceState; 3] = [ResourceState::Intended, ResourceState::Live, ResourceState::Released];
 
     /// Returns the word for the state in tables and in the database.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             ResourceState::Intended => "intended",
             ResourceState::Live => "live",

@@ -16,7 +16,7 @@ const MAX_PROMPT: usize = 1 << 20;
 /// before those to rate, and some message asks for a rating. Answers `RATING: 1` for the same functions with the same
 /// arguments and `RATING: 0` otherwise, with an explanation. Ignores differences in case, surrounding white space, null
 /// members, order of members, and numbers written as text.
-pub fn rate_tool_calls(messages: &[Message]) -> Option<String> {
+pub(crate) fn rate_tool_calls(messages: &[Message]) -> Option<String> {
     let asked = messages.iter().rev().find(|message| message.role == "user")?;
     let lists = call_lists(&asked.content);
     let [.., expected, made] = lists.as_slice() else { return None };

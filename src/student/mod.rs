@@ -25,11 +25,12 @@ mod tests;
 
 pub use adapter::Adapter;
 pub use conversation::{Example, Message};
-pub use judge::rate_tool_calls;
-pub use save::AdapterError;
-pub use similarity::rate_texts;
-pub use size::{NAMES, StudentSize, billions, stand_in};
-pub use tool_call::{Tool, ToolCall, calls_as_reply};
-pub use tool_choice::untrained_call;
+pub(crate) use judge::rate_tool_calls;
+pub(crate) use similarity::rate_texts;
+pub use size::{NAMES, StudentSize};
+pub(crate) use size::{billions, stand_in};
+pub(crate) use tool_call::calls_as_reply;
+pub use tool_call::{Tool, ToolCall};
+pub(crate) use tool_choice::untrained_call;
 pub use train::{TrainError, TrainOptions, TrainingProgress, train};
 pub use untrained::untrained_reply;

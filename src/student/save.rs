@@ -17,7 +17,7 @@ const HASH: usize = 32;
 
 /// The reason why bytes are no adapter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AdapterError {
+pub(crate) enum AdapterError {
     #[error("the bytes do not hold an adapter")]
     NotAnAdapter,
     #[error("cannot read format version {0} of an adapter: this program reads version {VERSION}")]
@@ -59,7 +59,7 @@ impl Adapter {
     }
 
     /// Reads an adapter from `bytes`.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Adapter, AdapterError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Adapter, AdapterError> {
         let mut head = ByteReader(bytes.strip_prefix(MAGIC).ok_or(AdapterError::NotAnAdapter)?);
         let version = head.u32().ok_or(AdapterError::Damaged)?;
         if version != VERSION {

@@ -12,7 +12,7 @@ const OTHER: &str = "OTHER REPLY\n";
 /// Rates how alike two texts are when a conversation asks for it: the user's last message shows one below `GOOD REPLY` and
 /// one below `OTHER REPLY`, and some message asks for a rating. Answers `RATING: 0` to `RATING: 10`: ten times the share of
 /// words that both have (Dice's coefficient), rounded.
-pub fn rate_texts(messages: &[Message]) -> Option<String> {
+pub(crate) fn rate_texts(messages: &[Message]) -> Option<String> {
     let asked = messages.iter().rev().find(|message| message.role == "user")?;
     let (good, other) = asked.content.split_once(GOOD)?.1.split_once(OTHER)?;
     messages.iter().find(|message| message.content.to_lowercase().contains("rating"))?;

@@ -27,7 +27,7 @@ impl StudentSize {
 
 /// Returns the size that answers for `model`. The students' own names mean themselves. Any other name gets the small
 /// student when it states at most two billion parameters (`-1b-`, `350m`), and the large one otherwise.
-pub fn stand_in(model: &str) -> StudentSize {
+pub(crate) fn stand_in(model: &str) -> StudentSize {
     if model == NAMES[0] {
         return StudentSize::Small;
     }
@@ -38,7 +38,7 @@ pub fn stand_in(model: &str) -> StudentSize {
 }
 
 /// Returns the parameters that the name of a model states, in billions.
-pub fn billions(model: &str) -> Option<f64> {
+pub(crate) fn billions(model: &str) -> Option<f64> {
     model
         .to_lowercase()
         .split(['-', '/', '_', '@', ':'])

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
+use super::save::AdapterError;
 use super::*;
 
 const SIZES: [StudentSize; 2] = [StudentSize::Small, StudentSize::Large];

@@ -32,6 +32,6 @@ impl CallExample {
 }
 
 /// Returns the class of a reply that makes these calls.
-pub fn calls_as_reply(calls: &[ToolCall]) -> String {
+pub(crate) fn calls_as_reply(calls: &[ToolCall]) -> String {
     calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>().join(" + ")
 }

@@ -58,7 +58,12 @@ fn nearest<'a>(rows: impl Iterator<Item = &'a CallExample>, text: &str) -> Optio
 /// Returns the call of the untrained student: with the arguments of the nearest example in the prompt that calls the
 /// function, adapted to the question, or without arguments. Returns none when no tool shares anything with the user's last
 /// message, unless a call is `forced`.
-pub fn untrained_call(size: StudentSize, messages: &[Message], tools: &[Tool], forced: bool) -> Option<ToolCall> {
+pub(crate) fn untrained_call(
+    size: StudentSize,
+    messages: &[Message],
+    tools: &[Tool],
+    forced: bool,
+) -> Option<ToolCall> {
     let question = last_user_text(messages);
     let text = grams(size, question);
     let examples = shown::examples(messages);

@@ -10,7 +10,7 @@ use crate::run::event::Event;
 use super::{Ui, View};
 
 /// Appends one JSON line per event to a file.
-pub struct JsonLinesView {
+pub(crate) struct JsonLinesView {
     ui: Ui,
     path: PathBuf,
     file: Option<File>,
@@ -18,7 +18,7 @@ pub struct JsonLinesView {
 
 impl JsonLinesView {
     /// Opens or creates the file for appending.
-    pub fn append(path: &Path, ui: &Ui) -> io::Result<JsonLinesView> {
+    pub(crate) fn append(path: &Path, ui: &Ui) -> io::Result<JsonLinesView> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         Ok(JsonLinesView { ui: ui.clone(), path: path.to_owned(), file: Some(file) })
     }

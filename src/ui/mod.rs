@@ -2,12 +2,12 @@
 //! `--color` are heeded here, so that no caller has to. Control characters in text from elsewhere are replaced. `report`
 //! lays results out; the views of a running run are in the files beside this one.
 
-pub mod json_lines;
+pub(crate) mod json_lines;
 pub mod parse_error;
 pub mod plain;
 pub mod progress;
-pub mod read_meter;
-pub mod view;
+pub(crate) mod read_meter;
+pub(crate) mod view;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,7 +154,7 @@ impl Ui {
     }
 
     /// Prints a result that may be printed `again` when it changes. On a terminal it replaces the one before.
-    pub fn frame(&self, text: &str, again: bool) {
+    pub(crate) fn frame(&self, text: &str, again: bool) {
         if self.quiet() || self.format() != Format::Human {
             return;
         }
@@ -191,7 +191,7 @@ impl Ui {
     }
 
     /// Prints a warning on stderr. Also with `-q`.
-    pub fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         self.tell(&format!("{} {}", paint(self.inner.err_color, Tone::Warning, "warning:"), clean(text)));
     }
 
@@ -239,7 +239,7 @@ impl Ui {
     }
 
     /// Returns the view of a run on stderr: bars on a terminal, otherwise one line per step.
-    pub fn view(&self) -> Box<dyn View> {
+    pub(crate) fn view(&self) -> Box<dyn View> {
         if self.inner.err_terminal && !self.quiet() {
             Box::new(progress::ProgressView::new(self))
         } else {

@@ -13,7 +13,7 @@ use crate::report::text::count;
 const NOTE_EVERY: u64 = 250_000;
 
 /// Shows the progress of a command that reads lines.
-pub struct ReadMeter {
+pub(crate) struct ReadMeter {
     ui: Ui,
     command: &'static str,
     started: Instant,
@@ -24,7 +24,7 @@ pub struct ReadMeter {
 
 /// How much was read.
 #[derive(Clone, Copy, Debug)]
-pub struct ReadProgress {
+pub(crate) struct ReadProgress {
     pub lines: u64,
     pub bytes: u64,
     /// The size of the input in bytes, if known.
@@ -33,13 +33,13 @@ pub struct ReadProgress {
 
 impl ReadMeter {
     /// Returns a meter that begins now.
-    pub fn new(ui: &Ui, command: &'static str) -> ReadMeter {
+    pub(crate) fn new(ui: &Ui, command: &'static str) -> ReadMeter {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         ReadMeter { ui: ui.clone(), command, started: Instant::now(), bars, bar: None, noted: 0 }
     }
 
     /// Shows the progress.
-    pub fn show(&mut self, reached: ReadProgress) {
+    pub(crate) fn show(&mut self, reached: ReadProgress) {
         if self.ui.quiet() {
             return;
         }

@@ -1,4 +1,7 @@
-//! The items of a file outside of tests: how long its functions are, and which public ones say nothing of themselves.
+//! The items of a file outside of tests: how long its functions are, which public ones say nothing of themselves, and what a
+//! file exports.
+
+use std::collections::BTreeSet;
 
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
@@ -14,6 +17,37 @@ pub(crate) struct Items {
     pub undocumented: Vec<String>,
     /// `use` items with a glob and modules without a file, through which no import is followed.
     pub unfollowed: Vec<String>,
+    /// Functions, constants and modules that are `pub`.
+    pub exported: Vec<String>,
+    /// Types that are `pub`, and names of a `pub use`.
+    pub exported_types: Vec<String>,
+    /// The names in signatures, fields and variants that are `pub`: such types have to be `pub` too.
+    pub shown: BTreeSet<String>,
+}
+
+/// Collects the names in types.
+struct Names<'a>(&'a mut BTreeSet<String>);
+
+impl<'ast> Visit<'ast> for Names<'_> {
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.0.extend(path.segments.iter().map(|segment| segment.ident.to_string()));
+        visit::visit_path(self, path);
+    }
+
+    fn visit_field(&mut self, field: &'ast syn::Field) {
+        if is_public(&field.vis) {
+            visit::visit_field(self, field);
+        }
+    }
+
+    fn visit_variant(&mut self, variant: &'ast syn::Variant) {
+        // The fields of a variant are as public as the enum.
+        variant.fields.iter().for_each(|field| self.visit_type(&field.ty));
+    }
+}
+
+fn is_public(visibility: &syn::Visibility) -> bool {
+    matches!(visibility, syn::Visibility::Public(_))
 }
 
 /// Reads a file.
@@ -30,10 +64,57 @@ impl Items {
     }
 
     fn documented(&mut self, visibility: &syn::Visibility, attributes: &[syn::Attribute], name: &syn::Ident) {
-        let is_public = matches!(visibility, syn::Visibility::Public(_));
-        if is_public && !attributes.iter().any(|attribute| attribute.path().is_ident("doc")) {
+        if is_public(visibility) && !attributes.iter().any(|attribute| attribute.path().is_ident("doc")) {
             self.undocumented.push(name.to_string());
         }
+    }
+
+    fn export(&mut self, item: &syn::Item) {
+        let mut names = Names(&mut self.shown);
+        match item {
+            syn::Item::Fn(item) if is_public(&item.vis) => {
+                names.visit_signature(&item.sig);
+                self.exported.push(item.sig.ident.to_string());
+            }
+            syn::Item::Const(item) if is_public(&item.vis) => {
+                names.visit_type(&item.ty);
+                self.exported.push(item.ident.to_string());
+            }
+            syn::Item::Static(item) if is_public(&item.vis) => {
+                names.visit_type(&item.ty);
+                self.exported.push(item.ident.to_string());
+            }
+            syn::Item::Mod(item) if is_public(&item.vis) => self.exported.push(item.ident.to_string()),
+            syn::Item::Struct(item) if is_public(&item.vis) => {
+                names.visit_fields(&item.fields);
+                self.exported_types.push(item.ident.to_string());
+            }
+            syn::Item::Enum(item) if is_public(&item.vis) => {
+                item.variants.iter().for_each(|variant| names.visit_variant(variant));
+                self.exported_types.push(item.ident.to_string());
+            }
+            syn::Item::Trait(item) if is_public(&item.vis) => {
+                item.items.iter().for_each(|item| names.visit_trait_item(item));
+                self.exported_types.push(item.ident.to_string());
+            }
+            syn::Item::Type(item) if is_public(&item.vis) => {
+                names.visit_type(&item.ty);
+                self.exported_types.push(item.ident.to_string());
+            }
+            syn::Item::Use(item) if is_public(&item.vis) => self.exported_types.extend(leaves(&item.tree)),
+            _ => {}
+        }
+    }
+}
+
+/// Returns the names that a `use` ends in, each as it is called outside.
+fn leaves(tree: &syn::UseTree) -> Vec<String> {
+    match tree {
+        syn::UseTree::Path(path) => leaves(&path.tree),
+        syn::UseTree::Group(group) => group.items.iter().flat_map(leaves).collect(),
+        syn::UseTree::Name(name) => vec![name.ident.to_string()],
+        syn::UseTree::Rename(name) => vec![name.rename.to_string()],
+        syn::UseTree::Glob(_) => Vec::new(),
     }
 }
 
@@ -42,6 +123,7 @@ impl<'ast> Visit<'ast> for Items {
         if attributes(item).iter().any(is_for_tests) {
             return;
         }
+        self.export(item);
         match item {
             syn::Item::Struct(item) => self.documented(&item.vis, &item.attrs, &item.ident),
             syn::Item::Enum(item) => self.documented(&item.vis, &item.attrs, &item.ident),
@@ -69,7 +151,22 @@ impl<'ast> Visit<'ast> for Items {
         }
         self.documented(&item.vis, &item.attrs, &item.sig.ident);
         self.function(&item.sig.ident, item.sig.span(), &item.block);
+        if is_public(&item.vis) {
+            Names(&mut self.shown).visit_signature(&item.sig);
+            self.exported.push(item.sig.ident.to_string());
+        }
         visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
+        if is_public(&item.vis) {
+            Names(&mut self.shown).visit_type(&item.ty);
+            self.exported.push(item.ident.to_string());
+        }
+    }
+
+    fn visit_impl_item_type(&mut self, item: &'ast syn::ImplItemType) {
+        Names(&mut self.shown).visit_type(&item.ty);
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
@@ -107,4 +204,33 @@ mod tests {
     assert_eq!(items.functions, [("short".to_owned(), 1), ("long".to_owned(), 5)]);
     assert_eq!(items.undocumented, ["Silent", "long"]);
     assert_eq!(items.unfollowed, ["mod inner", "use *"]);
+}
+
+#[test]
+fn exported_items_and_the_types_they_show_are_seen() {
+    let source = "
+        pub mod deep;
+        pub use deep::{One, Other as Two};
+        pub const LIMIT: Count = Count(1);
+        pub fn call(ask: &Ask<'_, Word>) -> Result<Answer, Refusal> { hidden() }
+        pub struct Answer { pub text: Text, own: Secret }
+        pub enum Refusal { Late(Delay), Wrong { why: Reason } }
+        pub(crate) fn inner(_: Inner) {}
+        fn hidden() {}
+        impl Answer {
+            pub const LENGTH: Length = 1;
+            pub fn cut(self) -> Part { self.own }
+            fn own(&self) -> &Own { &self.own }
+        }
+        impl Iterator for Answer { type Item = Letter; fn next(&mut self) -> Option<Rune> { None } }
+        #[cfg(test)] mod tests { pub fn help(_: Help) {} }
+    ";
+    let items = of(&syn::parse_str(source).unwrap());
+    assert_eq!(items.exported, ["deep", "LIMIT", "call", "LENGTH", "cut"]);
+    assert_eq!(items.exported_types, ["One", "Two", "Answer", "Refusal"]);
+    let shown: Vec<&str> = items.shown.iter().map(String::as_str).collect();
+    assert_eq!(
+        shown,
+        ["Answer", "Ask", "Count", "Delay", "Length", "Letter", "Part", "Reason", "Refusal", "Result", "Text", "Word"]
+    );
 }

@@ -25,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("mlflow", &["retry", "remote_text"]),
     ("store", &["vocabulary"]),
     ("config", &["vocabulary", "data", "student"]),
-    ("source", &["data", "retry", "remote_text"]),
+    ("source", &["data", "retry", "remote_text", "score::warnings"]),
     ("embedded", &["student", "retry"]),
     (
         "platform",
@@ -293,6 +293,41 @@ fn functions_are_short_what_is_public_says_what_it_is_and_imports_are_named() {
         wrong.extend(items.unfollowed.iter().map(|item| format!("src/{name}: {item} hides imports")));
     }
     assert!(seen > 1000, "functions are found: {seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The words of the code that uses the crate from outside: the binary, the tests and the benchmarks.
+fn words_outside() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("tests"), root.join("benches"), root.join("src/main.rs")];
+    let mut words = BTreeSet::new();
+    while let Some(path) = paths.pop() {
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "architecture") {
+            paths.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+            words.extend(text.split(|letter| !is_part(letter)).map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn what_is_exported_is_used_from_outside() {
+    let words = words_outside();
+    let files = files();
+    let items: Vec<(&String, items::Items)> =
+        files.iter().filter(|(_, _, _, is_test)| !is_test).map(|(name, file, ..)| (name, items::of(file))).collect();
+    let shown: BTreeSet<&String> = items.iter().flat_map(|(_, items)| &items.shown).collect();
+    let mut wrong = Vec::new();
+    for (name, items) in &items {
+        let unused = items.exported.iter().filter(|item| !words.contains(*item));
+        let unneeded = items.exported_types.iter().filter(|item| !words.contains(*item) && !shown.contains(item));
+        wrong.extend(unused.chain(unneeded).map(|item| format!("src/{name}: {item} can be pub(crate)")));
+    }
+    let exported: usize = items.iter().map(|(_, items)| items.exported.len()).sum();
+    assert!(exported > 100, "exported items are found: {exported}");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

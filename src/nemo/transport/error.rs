@@ -112,7 +112,7 @@ impl ApiError {
     }
 
     /// Reports whether the service answered 409.
-    pub fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         self.status() == Some(409)
     }
 
@@ -126,12 +126,12 @@ impl ApiError {
     }
 
     /// Reports whether the service denies access: 401 or 403.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         matches!(self.status(), Some(401 | 403))
     }
 
     /// Reports whether the call went to a link that a service handed out, most often into its own storage.
-    pub fn is_of_link(&self) -> bool {
+    pub(crate) fn is_of_link(&self) -> bool {
         self.quirks.handed_out
     }
 

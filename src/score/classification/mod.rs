@@ -12,9 +12,9 @@ use super::counts::{EXTRA_COLUMNS, Margins, Summary};
 use super::interval::wilson;
 
 /// Column of the confusion matrix for replies with a label that is not on the list.
-pub const OFF_TAXONOMY: &str = "(off taxonomy)";
+pub(crate) const OFF_TAXONOMY: &str = "(off taxonomy)";
 /// Column of the confusion matrix for replies without a label.
-pub const UNPARSEABLE: &str = "(unparseable)";
+pub(crate) const UNPARSEABLE: &str = "(unparseable)";
 
 /// The bootstrap's stream of the seed.
 const STREAM: u64 = 0x5c0e;
@@ -104,7 +104,7 @@ pub fn score(rows: &[Judged], labels: &[String], seed: u64) -> Option<Scores> {
 
 /// Scores rows of which those with the same number in `groups` (near-duplicates) depend on each other. The bootstrap
 /// draws them together, so the intervals of the F1 averages and of kappa know of it; those of shares do not.
-pub fn score_clustered(rows: &[Judged], groups: Option<&[u64]>, labels: &[String], seed: u64) -> Option<Scores> {
+pub(crate) fn score_clustered(rows: &[Judged], groups: Option<&[u64]>, labels: &[String], seed: u64) -> Option<Scores> {
     score_in_rounds(rows, groups, labels, seed, ROUNDS)
 }
 

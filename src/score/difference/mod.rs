@@ -51,13 +51,13 @@ pub struct Difference {
 
 impl Difference {
     /// Returns the difference with its interval.
-    pub fn estimate(&self) -> Estimate {
+    pub(crate) fn estimate(&self) -> Estimate {
         Estimate::between(self.value, Some((self.low, self.high)))
     }
 
     /// Returns the standard deviation of the difference of one row that the interval's width stands for. It includes
     /// the loss by rows that depend on each other.
-    pub fn deviation(&self) -> f64 {
+    pub(crate) fn deviation(&self) -> f64 {
         (self.high - self.low) / (2.0 * Z) * (self.rows as f64).sqrt()
     }
 }
@@ -125,7 +125,7 @@ pub fn of_replies(
 }
 
 /// Compares two models by a score of each row within 0 to 1, such as a judge's; `None` without rows.
-pub fn of_values(rows: &[(f64, f64)], groups: Option<&[u64]>, simulation: Simulation) -> Option<Difference> {
+pub(crate) fn of_values(rows: &[(f64, f64)], groups: Option<&[u64]>, simulation: Simulation) -> Option<Difference> {
     if rows.is_empty() {
         return None;
     }

@@ -15,7 +15,7 @@ const TAIL: f64 = 0.025;
 /// Returns Wilson's score interval for a proportion (Wilson 1927, JASA 22:209), without continuity correction; `None`
 /// without trials. It covers 95 % on average, also for few trials (Brown, Cai and DasGupta 2001, Statistical Science
 /// 16:101).
-pub fn wilson(successes: u64, trials: u64) -> Option<(f64, f64)> {
+pub(crate) fn wilson(successes: u64, trials: u64) -> Option<(f64, f64)> {
     if trials == 0 {
         return None;
     }
@@ -31,7 +31,7 @@ pub fn wilson(successes: u64, trials: u64) -> Option<(f64, f64)> {
 
 /// Returns the exact interval for a proportion (Clopper and Pearson 1934, Biometrika 26:404), `None` without trials. It
 /// covers 95 % at least, and mostly more.
-pub fn clopper_pearson(successes: u64, trials: u64) -> Option<(f64, f64)> {
+pub(crate) fn clopper_pearson(successes: u64, trials: u64) -> Option<(f64, f64)> {
     let failures = trials.checked_sub(successes).filter(|_| trials > 0)?;
     let (hits, misses) = (successes as f64, failures as f64);
     let low = if successes == 0 { 0.0 } else { beta_quantile(hits, misses + 1.0, TAIL)? };

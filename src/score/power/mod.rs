@@ -10,8 +10,9 @@ fn z(share: f64) -> f64 {
     Normal::standard().inverse_cdf(share)
 }
 
-/// Returns the chance that a two-sided test of so many rows finds a true difference.
-pub fn power(deviation: f64, rows: u64, difference: f64, level: f64) -> f64 {
+/// Returns the chance that a two-sided test of so many rows finds a true difference. The other formulas are tested with it.
+#[cfg(test)]
+pub(crate) fn power(deviation: f64, rows: u64, difference: f64, level: f64) -> f64 {
     let shift = difference.abs() * (rows as f64).sqrt() / deviation;
     let normal = Normal::standard();
     let limit = z(1.0 - level / 2.0);
@@ -19,18 +20,18 @@ pub fn power(deviation: f64, rows: u64, difference: f64, level: f64) -> f64 {
 }
 
 /// Returns the smallest true difference that a two-sided test of so many rows finds with this power.
-pub fn detectable_difference(deviation: f64, rows: u64, level: f64, power: f64) -> f64 {
+pub(crate) fn detectable_difference(deviation: f64, rows: u64, level: f64, power: f64) -> f64 {
     (z(1.0 - level / 2.0) + z(power)) * deviation / (rows as f64).sqrt()
 }
 
 /// Returns the rows at which a two-sided test finds a true difference with this power; infinite for no difference.
-pub fn rows_to_detect(deviation: f64, difference: f64, level: f64, power: f64) -> f64 {
+pub(crate) fn rows_to_detect(deviation: f64, difference: f64, level: f64, power: f64) -> f64 {
     ((z(1.0 - level / 2.0) + z(power)) * deviation / difference).powi(2)
 }
 
 /// Returns the rows at which the interval of models that do not differ lies within the margin with this power. At so
 /// many rows a true difference of the margin is found with even more power.
-pub fn rows_for_equivalence(deviation: f64, margin: f64, level: f64, power: f64) -> f64 {
+pub(crate) fn rows_for_equivalence(deviation: f64, margin: f64, level: f64, power: f64) -> f64 {
     ((z(1.0 - level / 2.0) + z((1.0 + power) / 2.0)) * deviation / margin).powi(2)
 }
 

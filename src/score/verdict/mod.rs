@@ -8,10 +8,10 @@ use super::difference::Difference;
 use super::{holm, power};
 
 /// Chance of a false difference among all comparisons of a run.
-pub const LEVEL: f64 = 0.05;
+pub(crate) const LEVEL: f64 = 0.05;
 
 /// Power that the rows needed give.
-pub const POWER: f64 = 0.8;
+pub(crate) const POWER: f64 = 0.8;
 
 /// How the first model of a comparison stands to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ fn about(rows: u64) -> u64 {
 
 /// A model that may be recommended.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Contender {
+pub(crate) struct Contender {
     /// Its size, in any unit.
     pub size: f64,
     /// It is the best model, or not worse than it.
@@ -159,7 +159,7 @@ pub struct Contender {
 }
 
 /// Returns the place of the smallest model that is not worse than the best and that no warning disqualifies.
-pub fn smallest_not_worse(contenders: &[Contender]) -> Option<usize> {
+pub(crate) fn smallest_not_worse(contenders: &[Contender]) -> Option<usize> {
     let fit = |(_, contender): &(usize, &Contender)| contender.not_worse && !contender.disqualified;
     let smallest = contenders.iter().enumerate().filter(fit).min_by(|left, right| left.1.size.total_cmp(&right.1.size));
     smallest.map(|(place, _)| place)
