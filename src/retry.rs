@@ -19,6 +19,14 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// Four tries within four seconds.
+    pub(crate) const SHORT: Backoff = Backoff {
+        tries: 4,
+        first: Duration::from_millis(500),
+        longest: Duration::from_secs(8),
+        longest_asked: Duration::ZERO,
+    };
+
     /// Returns the pause after this many tries, or `None` to give up. `asked` is the pause that the server asks for.
     ///
     /// The pause is shortened at random, by up to half, because clients that failed together must not return together.

@@ -121,6 +121,35 @@ impl Generation {
     }
 }
 
+impl PlatformVersion {
+    /// Returns the name of the platform in a sentence, with its version where it states one.
+    pub(crate) fn in_words(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.generation.in_words()),
+            None => self.generation.in_words().to_owned(),
+        }
+    }
+}
+
+/// The generation of a platform's API as reports name it: the embedded platform speaks that of version 1, and is named itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReportedGeneration {
+    Embedded,
+    V1,
+    Helix,
+}
+
+impl ReportedGeneration {
+    pub(crate) fn of(kind: PlatformKind, generation: Generation) -> ReportedGeneration {
+        match (kind, generation) {
+            (PlatformKind::Embedded, _) => ReportedGeneration::Embedded,
+            (PlatformKind::Nemo, Generation::V1) => ReportedGeneration::V1,
+            (PlatformKind::Nemo, Generation::Helix) => ReportedGeneration::Helix,
+        }
+    }
+}
+
 impl PlatformKind {
     pub(crate) const ALL: [PlatformKind; 2] = [PlatformKind::Nemo, PlatformKind::Embedded];
 
@@ -139,11 +168,21 @@ impl PlatformKind {
             PlatformKind::Embedded => "the embedded platform",
         }
     }
+
+    /// Returns the name of a platform in a sentence, with the generation and the version that it has stated.
+    pub(crate) fn as_stated(self, generation: Option<ReportedGeneration>, version: Option<&str>) -> String {
+        let generation = match generation {
+            Some(ReportedGeneration::V1) => Generation::V1,
+            Some(ReportedGeneration::Helix) => Generation::Helix,
+            Some(ReportedGeneration::Embedded) | None => return self.in_words().to_owned(),
+        };
+        PlatformVersion { generation, version: version.map(str::to_owned) }.in_words()
+    }
 }
 
 /// Which platform a remote resource is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlatformId {
+pub(crate) enum PlatformId {
     /// A platform that outlives the run: its base URLs, separated by spaces.
     Remote(String),
     /// The embedded platform of one process: a random name. All that it holds goes with the process.
@@ -155,7 +194,7 @@ const IN_PROCESS: &str = "embedded:";
 
 impl PlatformId {
     /// Tells whether the resources of the platform are gone once the process that made them has ended.
-    pub fn ends_with_its_process(&self) -> bool {
+    pub(crate) fn ends_with_its_process(&self) -> bool {
         matches!(self, PlatformId::InProcess(_))
     }
 }
@@ -218,12 +257,29 @@ mod tests {
     }
 
     #[test]
+    fn a_platform_has_one_name_wherever_it_is_shown() {
+        for (kind, generation, version, words) in [
+            (PlatformKind::Nemo, Some(Generation::Helix), Some("0.8.1"), "NeMo Helix 0.8.1"),
+            (PlatformKind::Nemo, Some(Generation::V1), None, "NeMo microservices, version 1"),
+            (PlatformKind::Nemo, None, None, "NeMo"),
+            (PlatformKind::Embedded, Some(Generation::V1), None, "the embedded platform"),
+        ] {
+            let reported = generation.map(|generation| ReportedGeneration::of(kind, generation));
+            assert_eq!(kind.as_stated(reported, version), words);
+        }
+    }
+
+    #[test]
     fn words_are_those_of_the_json() {
         for state in RunState::ALL {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
         for kind in PlatformKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        for generation in [Generation::V1, Generation::Helix] {
+            let reported = ReportedGeneration::of(PlatformKind::Nemo, generation);
+            assert_eq!(serde_json::to_value(reported).unwrap(), serde_json::to_value(generation).unwrap());
         }
         for state in [CandidateState::Waiting, CandidateState::Skipped, CandidateState::Cancelled] {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());

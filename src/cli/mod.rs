@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::ui::{ColorChoice, Format};
 
-pub use records::{Exporter, InputFormat, Load, Logs, Records, Split};
+pub use records::{Datasets, Exporter, InputFormat, Load, Logs, Records, Split};
 pub use runs::{Cancel, Cleanup, Compare, Gates, Report, Run, Status};
 pub use setup::{Clock, Completions, Doctor, Init, Serve, UploadMode};
 

@@ -126,6 +126,19 @@ pub struct Split {
     /// Exit with code 6 if any line is rejected
     #[arg(long)]
     pub strict: bool,
+    /// Write the requests whose labels a person should check to this file, CSV or JSON lines by its ending: conflicts, labels
+    /// that are not allowed, and those that a classifier doubts [default: not written]
+    #[arg(long, value_name = "FILE")]
+    pub review: Option<PathBuf>,
+    #[command(flatten)]
+    pub datasets: Datasets,
+    #[command(flatten)]
+    pub records: Records,
+}
+
+/// The flags that decide what datasets are made of. `run` and `split` have them.
+#[derive(Debug, Args)]
+pub struct Datasets {
     /// Measure on the eval rows of this run, and train on neither them nor their groups: an id, the beginning of one, or latest
     /// [default: a new eval set]
     #[arg(long, value_name = "RUN")]
@@ -134,15 +147,9 @@ pub struct Split {
     /// correct filled in [default: labels as they were logged]
     #[arg(long, value_name = "FILE")]
     pub corrections: Option<PathBuf>,
-    /// Write the requests whose labels a person should check to this file, CSV or JSON lines by its ending: conflicts, labels
-    /// that are not allowed, and those that a classifier doubts [default: not written]
-    #[arg(long, value_name = "FILE")]
-    pub review: Option<PathBuf>,
     /// Keep at most this much of the tables of records in memory, and the rest in a temporary file: 512M, 4G [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory: Option<u64>,
-    #[command(flatten)]
-    pub records: Records,
 }
 
 /// Arguments of `logs`.
@@ -163,7 +170,7 @@ pub struct Logs {
 }
 
 /// Reads a size in bytes: a whole number, with K, M, G or T for powers of 1024.
-pub(super) fn memory_size(text: &str) -> Result<u64, String> {
+fn memory_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => Some(0),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::records::{self, Records};
+use super::records::{Datasets, Records};
 use crate::ui::Format;
 
 /// Arguments of `run`.
@@ -47,17 +47,8 @@ pub struct Run {
     /// Also compare with labels of people, a CSV or JSONL file [default: not compared]
     #[arg(long, value_name = "FILE")]
     pub gold: Option<PathBuf>,
-    /// Measure on the eval rows of this run, and train on neither them nor their groups: an id, the beginning of one, or latest
-    /// [default: a new eval set]
-    #[arg(long, value_name = "RUN")]
-    pub eval_set: Option<String>,
-    /// Use the labels in this file in place of those of the answers: a review file of `dfwfd split --review` with its column
-    /// correct filled in [default: labels as they were logged]
-    #[arg(long, value_name = "FILE")]
-    pub corrections: Option<PathBuf>,
-    /// Keep at most this much of the tables of records in memory, and the rest in a temporary file: 512M, 4G [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = records::memory_size)]
-    pub memory: Option<u64>,
+    #[command(flatten)]
+    pub datasets: Datasets,
     #[command(flatten)]
     pub gates: Gates,
     #[command(flatten)]

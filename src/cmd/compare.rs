@@ -12,10 +12,9 @@ use crate::vocabulary::PlatformVersion;
 /// Compares and shows the differences.
 pub(super) fn run(global: &Global, args: &Compare, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir::named(global)?;
-    let store = super::state_dir::existing_store(&state_dir)?;
-    let earlier = super::state_dir::named_run(store.as_ref(), &args.earlier, &state_dir)?.id;
-    let later = super::state_dir::named_run(store.as_ref(), &args.run, &state_dir)?.id;
-    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
+    let (store, earlier) = super::state_dir::stored_run(&state_dir, &args.earlier)?;
+    let earlier = earlier.id;
+    let later = super::state_dir::named_run(Some(&store), &args.run, &state_dir)?.id;
     let old = PastRun::read(&store, &earlier, &state_dir)?;
     let new = PastRun::read(&store, &later, &state_dir)?;
     // Without datasets there are no scores to compare. The rest can still be told apart.
@@ -31,9 +30,6 @@ pub(super) fn run(global: &Global, args: &Compare, ui: &Ui) -> anyhow::Result<Ex
 fn code(store: &Store, run: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
     let dfwfd: Option<String> = store.fact(run, DFWFD_VERSION)?;
     let platform: Option<PlatformVersion> = store.fact(run, PLATFORM_VERSION)?;
-    let platform = platform.map(|platform| {
-        let version = platform.version.map(|version| format!(" {version}")).unwrap_or_default();
-        format!("{}{version}", platform.generation.in_words())
-    });
+    let platform = platform.map(|platform| platform.in_words());
     Ok([("dfwfd", dfwfd), ("platform", platform)].into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
 }

@@ -15,9 +15,7 @@ use crate::ui::{Format, Ui};
 /// Shows the report, or writes it to a file.
 pub(super) async fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Result<Exit> {
     let state_dir = super::state_dir::named(global)?;
-    let store = super::state_dir::existing_store(&state_dir)?;
-    let row = super::state_dir::named_run(store.as_ref(), &args.run, &state_dir)?;
-    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
+    let (store, row) = super::state_dir::stored_run(&state_dir, &args.run)?;
     let plan: Plan = store.plan(&row.id)?;
     if args.publish {
         again(Ended { store: &store, row: &row, plan: &plan, state_dir: &state_dir }, ui).await?;

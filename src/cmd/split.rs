@@ -25,8 +25,8 @@ use crate::ui::Ui;
 /// Writes the datasets and prints their counts.
 pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Result<Exit> {
     let invocation = super::last_run::resolve(super::invocation_for(global, &args.records, Need::Data), ui)?;
-    let mut invocation = super::eval_set::resolve(invocation, args.eval_set.as_deref())?;
-    invocation.corrections.clone_from(&args.corrections);
+    let mut invocation = super::eval_set::resolve(invocation, args.datasets.eval_set.as_deref())?;
+    invocation.corrections.clone_from(&args.datasets.corrections);
     let plan = config::load(&invocation)?;
     super::trace::start(global.verbose, plan.log_level, ui);
     for warning in &plan.warnings {
@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     if let Some(path) = &args.review {
         super::whole_file::check(path).with_context(|| unwritable(path))?;
     }
-    super::memory_limit::set(args.memory, &args.out)?;
+    super::memory_limit::set(args.datasets.memory, &args.out)?;
     let logs = match &plan.data.input {
         LogSource::Files(paths) => paths.as_slice(),
         LogSource::Local(_) | LogSource::Stdin | LogSource::Elasticsearch(_) => &[],

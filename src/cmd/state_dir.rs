@@ -47,6 +47,18 @@ pub(super) fn existing_store(state_dir: &Path) -> anyhow::Result<Option<Store>> 
     }
 }
 
+/// Opens the store of a state directory, and finds the run in it that a user names.
+pub(super) fn stored_run(state_dir: &Path, name: &str) -> anyhow::Result<(Store, RunRow)> {
+    let store = existing_store(state_dir)?.ok_or_else(|| no_run(name, state_dir))?;
+    let row = named_run(Some(&store), name, state_dir)?;
+    Ok((store, row))
+}
+
+fn no_run(name: &str, state_dir: &Path) -> Fault {
+    Fault::new(Exit::Usage, format!("cannot find run {name} in {}", state_dir.display()))
+        .hint("`dfwfd status` lists the runs; --state-dir DIR looks in another state directory")
+}
+
 /// Finds the run that a user names: a unique prefix of its id, or `latest`.
 pub(super) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> anyhow::Result<RunRow> {
     let runs = store.map(Store::runs).transpose()?.unwrap_or_default();
@@ -56,9 +68,7 @@ pub(super) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> 
     };
     match (matching.len(), matching.pop()) {
         (1, Some(row)) => Ok(row),
-        (0, _) => Err(Fault::new(Exit::Usage, format!("cannot find run {name} in {}", state_dir.display()))
-            .hint("`dfwfd status` lists the runs; --state-dir DIR looks in another state directory")
-            .into()),
+        (0, _) => Err(no_run(name, state_dir).into()),
         (many, _) => Err(Fault::new(Exit::Usage, format!("{many} runs begin with {name}"))
             .hint("`dfwfd status` lists their ids")
             .into()),

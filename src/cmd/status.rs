@@ -39,10 +39,9 @@ struct Shown {
 }
 
 fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
-    let store = super::state_dir::existing_store(state_dir)?;
     let Some(name) = run else {
-        let rows = match &store {
-            Some(store) => list(store, state_dir, ui)?,
+        let rows = match super::state_dir::existing_store(state_dir)? {
+            Some(store) => list(&store, state_dir, ui)?,
             None => Vec::new(),
         };
         if rows.is_empty() {
@@ -52,8 +51,7 @@ fn show(run: Option<&str>, state_dir: &Path, ui: &Ui) -> anyhow::Result<Shown> {
         let text = lists::runs(&rows, ui.width(), ui.color());
         return Ok(Shown { text, json: serde_json::to_value(RunList { schema: SCHEMA, runs: rows })?, goes_on });
     };
-    let row = super::state_dir::named_run(store.as_ref(), name, state_dir)?;
-    let store = store.ok_or_else(|| anyhow::anyhow!("the store of {} has disappeared", state_dir.display()))?;
+    let (store, row) = super::state_dir::stored_run(state_dir, name)?;
     let report = assemble::assemble(&store, &row, state_dir)?;
     let goes_on = report.state == RunState::Running;
     Ok(Shown { text: run_tables::full(&report, ui.width(), ui.color()), json: serde_json::to_value(&report)?, goes_on })

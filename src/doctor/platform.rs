@@ -15,7 +15,7 @@ use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
 use crate::run::obstacle::IF_OTHERS;
 use crate::run::{dead_runs, embed, rehearsal};
-use crate::vocabulary::{Generation, PlatformKind, PlatformVersion};
+use crate::vocabulary::{Generation, PlatformKind};
 
 const PART: Section = Section::Platform;
 
@@ -51,7 +51,7 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
     }
     let start = Instant::now();
     let (generation, version) = match nemo.version().await {
-        Ok(version) => (PART.ok("generation", after(start, &in_words(&version))), Some(version)),
+        Ok(version) => (PART.ok("generation", after(start, &version.in_words())), Some(version)),
         Err(error) => (PART.failed("generation", &error.into(), URLS), None),
     };
     let mut checks = vec![generation];
@@ -77,13 +77,6 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
     checks.extend(check_judge(plan, nemo, around).await);
     checks.extend(check_embedding(plan, nemo, around).await);
     checks
-}
-
-fn in_words(version: &PlatformVersion) -> String {
-    match &version.version {
-        Some(number) => format!("{} {number}", version.generation.in_words()),
-        None => version.generation.in_words().to_owned(),
-    }
 }
 
 fn after(start: Instant, words: &str) -> String {

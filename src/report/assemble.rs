@@ -6,8 +6,8 @@ use anyhow::Context as _;
 
 use super::cost;
 use super::json::{
-    Candidate, CandidateVerdict, Comparison, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, MeasuredTeacher,
-    Report, SCHEMA, Training, Usage, Verdict,
+    Candidate, CandidateVerdict, Cost, ErrorObject, Evaluation, Evaluations, Held, Judge, MeasuredTeacher, Report,
+    SCHEMA, Training, Usage, Verdict,
 };
 use crate::config::plan::{Plan, ServicePlace};
 use crate::run::gates::JUDGED;
@@ -19,7 +19,7 @@ use crate::run::outcome::{
 use crate::run::{gpu_time, liveness};
 use crate::source::dataset::Manifest;
 use crate::store::{RunRow, Store, now_ms};
-use crate::vocabulary::{CandidateState, Generation, PlatformKind, PlatformVersion, RunState};
+use crate::vocabulary::{CandidateState, Generation, PlatformVersion, ReportedGeneration, RunState};
 
 /// Returns the report of a run, finished or not.
 ///
@@ -37,7 +37,6 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
     });
     let (comparisons, concluded, advice) =
         conclusion.map(|fact| (fact.comparisons, fact.warnings, fact.candidates)).unwrap_or_default();
-    let comparisons = comparisons.into_iter().map(Comparison::from).collect();
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
@@ -60,7 +59,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         state,
         exit_code: row.exit_code.filter(|_| state != RunState::Interrupted),
         platform: row.platform,
-        generation: generation(row.platform, version.as_ref()).map(str::to_owned),
+        generation: version.as_ref().map(|version| ReportedGeneration::of(row.platform, version.generation)),
         platform_version: version.and_then(|version| version.version),
         rehearsal: row.rehearsal,
         started_at: rfc3339(row.started_ms),
@@ -118,15 +117,6 @@ fn enter_costs(plan: &Plan, cost: Option<&Cost>, candidates: &mut [Candidate]) {
         for evaluation in [&mut all.base, &mut all.icl, &mut all.customized].into_iter().flatten() {
             cost::enter(&plan.cost, cost, evaluation, planned.gpus);
         }
-    }
-}
-
-/// Returns the word for the generation of a platform.
-pub(super) fn generation(platform: PlatformKind, version: Option<&PlatformVersion>) -> Option<&'static str> {
-    match (platform, version?.generation) {
-        (PlatformKind::Embedded, _) => Some("embedded"),
-        (PlatformKind::Nemo, Generation::V1) => Some("v1"),
-        (PlatformKind::Nemo, Generation::Helix) => Some("helix"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json::{Comparison, SCHEMA};
+use super::json::SCHEMA;
 use super::layout::{Grid, Page, Side};
 use super::run_tables;
 use crate::run::across::PastRun;
@@ -26,7 +26,7 @@ pub(crate) struct CompareReport {
     /// Versions.
     pub code: Vec<Change>,
     /// The models that both runs evaluated. `a` is of the earlier run.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ComparisonFact>,
 }
 
 /// A value that is not the same in both runs.
@@ -66,7 +66,7 @@ impl CompareReport {
             configuration: changes(&settings(old), &settings(new)),
             data: changes(&data(old)?, &data(new)?),
             code: changes(&versions(&code[0]), &versions(&code[1])),
-            comparisons: comparisons.into_iter().map(Comparison::from).collect(),
+            comparisons,
         })
     }
 

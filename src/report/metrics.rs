@@ -1,6 +1,7 @@
 //! The names of scores and evaluations: which score decides, and how people write them.
 
 use crate::data::workload_type::WorkloadType;
+use crate::run::outcome::ModelVariant;
 
 /// Returns the name of the score that decides for this type of workload.
 pub(super) fn headline_metric(workload: WorkloadType, judged: bool) -> &'static str {
@@ -39,13 +40,14 @@ pub(super) fn metric_label(metric: &str) -> String {
 
 /// Returns the word for an evaluation.
 pub(super) fn evaluation_label(which: &str) -> &str {
-    if which == "icl" { "with examples" } else { which }
+    match ModelVariant::named(which) {
+        Some(variant) => variant.in_words(),
+        None => which,
+    }
 }
 
 /// Returns the name of an evaluated model in words: `meta/llama, customized` for `meta/llama:customized`.
 pub(super) fn evaluated_label(name: &str) -> String {
-    match name.rsplit_once(':') {
-        Some((model, which @ ("base" | "icl" | "customized"))) => format!("{model}, {}", evaluation_label(which)),
-        _ => name.to_owned(),
-    }
+    let parts = name.rsplit_once(':').and_then(|(model, which)| Some((model, ModelVariant::named(which)?)));
+    parts.map_or_else(|| name.to_owned(), |(model, variant)| format!("{model}, {}", variant.in_words()))
 }

@@ -10,7 +10,7 @@ use crate::run::check::Findings;
 use crate::run::gpus::{Budget, Mode};
 use crate::run::latency::load;
 use crate::source::dataset::Manifest;
-use crate::vocabulary::{Generation, PlatformKind};
+use crate::vocabulary::{PlatformKind, ReportedGeneration};
 
 /// The checked plan of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +18,7 @@ pub(crate) struct PlanReport {
     pub schema: u32,
     pub platform: PlatformKind,
     /// `v1`, `helix` or `embedded`.
-    pub generation: Option<&'static str>,
+    pub generation: Option<ReportedGeneration>,
     /// The version that the platform reports. Only Helix does.
     pub platform_version: Option<String>,
     /// Students stand in for the candidates.
@@ -172,7 +172,7 @@ impl PlanReport {
         PlanReport {
             schema: SCHEMA,
             platform,
-            generation: super::assemble::generation(platform, Some(&findings.version)),
+            generation: Some(ReportedGeneration::of(platform, findings.version.generation)),
             platform_version: findings.version.version.clone(),
             rehearsal: plan.rehearse,
             workload: manifest.workload.clone(),
@@ -214,23 +214,14 @@ impl PlanReport {
         self
     }
 
-    /// Names the platform, with the generation of NeMo and its version.
-    fn platform_words(&self) -> String {
-        let version = self.platform_version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
-        match self.generation {
-            Some("helix") => format!("{}{version}", Generation::Helix.in_words()),
-            Some("v1") => format!("{}{version}", Generation::V1.in_words()),
-            _ => self.platform.in_words().to_owned(),
-        }
-    }
-
     /// Returns the report as a page for people.
     pub(crate) fn text(&self, width: usize, color: bool) -> String {
         let mut page = Page::new(width, color);
         if self.rehearsal {
             page.tone(Tone::Warning, "", "REHEARSAL: students stand in for the candidates");
         }
-        page.plain("", &format!("workload {}, on {}", self.workload, self.platform_words()));
+        let platform = self.platform.as_stated(self.generation, self.platform_version.as_deref());
+        page.plain("", &format!("workload {}, on {platform}", self.workload));
         let rows = [
             (self.kept, "records kept:"),
             (self.eval, "eval,"),

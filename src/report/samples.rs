@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::json::*;
-use crate::run::outcome::ModelVariant;
+use crate::run::outcome::{ComparisonFact, ModelVariant};
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::{Estimate, interval};
 use crate::source::dataset::Manifest;
 use crate::store::{ResourceKind, ResourceState};
-use crate::vocabulary::{CandidateState, Failure, LossPoint, PlatformKind, RowsFrom, RunState};
+use crate::vocabulary::{CandidateState, Failure, LossPoint, PlatformKind, ReportedGeneration, RowsFrom, RunState};
 
 /// Classes of a news workload, most frequent first, with their rows in an eval set of 100.
 const NEWS: [(&str, u64); 13] = [
@@ -134,7 +134,7 @@ pub(super) fn completed() -> Report {
         state: RunState::Completed,
         exit_code: Some(0),
         platform: PlatformKind::Embedded,
-        generation: Some("embedded".into()),
+        generation: Some(ReportedGeneration::Embedded),
         platform_version: None,
         rehearsal: false,
         started_at: "2026-03-01T02:00:00.000Z".into(),
@@ -161,7 +161,7 @@ pub(super) fn completed() -> Report {
 /// The same with all that a run can find out: examples, a floor, prices, comparisons and a verdict.
 pub(super) fn concluded() -> Report {
     let mut report = completed();
-    let against = |model: &str, which: &str, value: f64, verdict: &str| Comparison {
+    let against = |model: &str, which: &str, value: f64, verdict: &str| ComparisonFact {
         a: format!("{model}:base"),
         b: format!("{model}:{which}"),
         metric: "macro_f1".into(),
@@ -257,7 +257,7 @@ pub(super) fn partial() -> Report {
         state: RunState::Partial,
         exit_code: Some(4),
         platform: PlatformKind::Nemo,
-        generation: Some("helix".into()),
+        generation: Some(ReportedGeneration::Helix),
         platform_version: Some("0.8.1".into()),
         nim_base_url: Some("http://nim.test".into()),
         seconds: Some(7_620.0),

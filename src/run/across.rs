@@ -26,8 +26,7 @@ pub(crate) struct PastModel {
 impl PastModel {
     /// Returns the name for people, such as `meta/llama-3.2-1b-instruct, customized`.
     pub(crate) fn in_words(&self) -> String {
-        let variant = if self.variant == ModelVariant::Icl { "with examples" } else { self.variant.as_str() };
-        format!("{}, {variant}", self.model)
+        format!("{}, {}", self.model, self.variant.in_words())
     }
 
     /// Returns `MODEL:base`, `MODEL:icl` or `MODEL:customized`.

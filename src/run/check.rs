@@ -1,7 +1,6 @@
 //! Checks a plan against the platform before anything is created: services, targets, GPUs, and what others have deployed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -17,12 +16,7 @@ use crate::retry::Backoff;
 use crate::vocabulary::{Generation, PlatformVersion};
 
 /// How often the list of served models is read before the proxy counts as away.
-const LOOKS: Backoff = Backoff {
-    tries: 4,
-    first: Duration::from_millis(500),
-    longest: Duration::from_secs(8),
-    longest_asked: Duration::ZERO,
-};
+const LOOKS: Backoff = Backoff::SHORT;
 
 /// The result of the check.
 #[derive(Debug)]

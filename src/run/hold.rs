@@ -1,7 +1,6 @@
 //! Holds remote resources: each is written to the ledger before it is created, and looked up rather than created again.
 
 use std::future::Future;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -14,12 +13,7 @@ use crate::retry::Backoff;
 use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
 
 /// How often a create that did not happen is sent. A refused connection has had its tries in the client before.
-const CREATES: Backoff = Backoff {
-    tries: 4,
-    first: Duration::from_millis(500),
-    longest: Duration::from_secs(8),
-    longest_asked: Duration::ZERO,
-};
+const CREATES: Backoff = Backoff::SHORT;
 
 /// A resource to hold.
 #[derive(Clone, Copy, Debug)]

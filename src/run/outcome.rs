@@ -105,6 +105,19 @@ impl ModelVariant {
         }
     }
 
+    /// Returns the variant of a word.
+    pub(crate) fn named(word: &str) -> Option<ModelVariant> {
+        ModelVariant::ALL.into_iter().find(|variant| variant.as_str() == word)
+    }
+
+    /// Returns the name of the variant for people.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            ModelVariant::Icl => "with examples",
+            ModelVariant::Base | ModelVariant::Customized => self.as_str(),
+        }
+    }
+
     /// Returns the word for the variant in keys, names and reports.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

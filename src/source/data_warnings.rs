@@ -8,6 +8,7 @@ use crate::data::groups::GroupCause;
 use crate::data::label;
 use crate::data::options::{DatasetRequest, LabelRules, SplitBy};
 use crate::data::workload_type::WorkloadType;
+use crate::score::warnings::{self, FEW_ROWS, SCARCE_ROWS};
 
 /// A group with one record of this many is warned about: 5 %.
 const LARGE_SHARE: usize = 20;
@@ -18,12 +19,6 @@ const SHOWN_GROUPS: usize = 3;
 /// The pattern that reads labels without the punctuation around them.
 const BARE_LABEL: &str = r"\[\[+\W*(\w[^\[\]]*?)\W*\]\]";
 
-/// Eval rows below which the score of a class is an anecdote: with 30 rows that are all right, the 95 % interval of the
-/// recall begins at 0.89 (Wilson 1927).
-const RELIABLE_ROWS: u64 = 30;
-/// Eval rows that a class needs for a score of its own. With 5 rows that are all right, the 95 % interval of the recall
-/// begins at 0.57 (Wilson 1927), with 3 at 0.44.
-const ENOUGH_ROWS: u64 = 5;
 /// Classes that a warning names.
 const SHOWN_CLASSES: usize = 10;
 
@@ -37,27 +32,24 @@ pub(super) struct ClassRows<'a> {
 /// Warns about classes with too few eval rows for a score, with the size of an eval set that has enough.
 pub(super) fn scarce_classes(classes: &[ClassRows<'_>]) -> Option<String> {
     let evaluated = classes.iter().filter(|rows| rows.all > 0);
-    let mut scarce: Vec<&ClassRows<'_>> = evaluated.clone().filter(|rows| rows.eval < ENOUGH_ROWS).collect();
+    let mut scarce: Vec<&ClassRows<'_>> = evaluated.clone().filter(|rows| rows.eval < SCARCE_ROWS).collect();
     if scarce.is_empty() {
         return None;
     }
-    let few = evaluated.clone().filter(|rows| rows.eval < RELIABLE_ROWS).count();
-    let mut warning = format!(
-        "{few} of {} classes have fewer than {RELIABLE_ROWS} eval rows: do not rely on the scores of single classes",
-        evaluated.count(),
-    );
+    let few = evaluated.clone().filter(|rows| rows.eval < FEW_ROWS).count();
+    let mut warning = warnings::few_rows(few, evaluated.count());
     scarce.sort_by_key(|rows| std::cmp::Reverse(rows.all));
     let listed = list(scarce.iter().map(|rows| format!("{} {}", rows.class, rows.eval)));
-    warning += &format!("; fewer than {ENOUGH_ROWS}: {listed}");
+    warning += &format!("; fewer than {SCARCE_ROWS}: {listed}");
     // A class needs as many rows to train on.
-    let (frequent, rare): (Vec<_>, Vec<_>) = scarce.into_iter().partition(|rows| rows.all >= 2 * ENOUGH_ROWS);
+    let (frequent, rare): (Vec<_>, Vec<_>) = scarce.into_iter().partition(|rows| rows.all >= 2 * SCARCE_ROWS);
     let all: u64 = classes.iter().map(|rows| rows.all).sum();
-    if let Some(rows) = frequent.iter().map(|rows| (ENOUGH_ROWS * all).div_ceil(rows.all)).max() {
-        warning += &format!(" (about {ENOUGH_ROWS} of each with data_split_config.eval_size={rows})");
+    if let Some(rows) = frequent.iter().map(|rows| (SCARCE_ROWS * all).div_ceil(rows.all)).max() {
+        warning += &format!(" (about {SCARCE_ROWS} of each with data_split_config.eval_size={rows})");
     }
     if !rare.is_empty() {
         let listed = list(rare.iter().map(|rows| format!("{} {}", rows.class, rows.all)));
-        warning += &format!("; fewer than {} records in all: {listed}", 2 * ENOUGH_ROWS);
+        warning += &format!("; fewer than {} records in all: {listed}", 2 * SCARCE_ROWS);
     }
     Some(warning)
 }

@@ -26,9 +26,9 @@ pub(super) enum Start {
 /// Prepares a new run, or the one to resume.
 pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<Start> {
     let invocation = last_run::resolve(invocation_for(global, &args.records, Need::Candidates), ui)?;
-    let mut invocation = eval_set::resolve(invocation, args.eval_set.as_deref())?;
+    let mut invocation = eval_set::resolve(invocation, args.datasets.eval_set.as_deref())?;
     invocation.only.clone_from(&args.only);
-    invocation.corrections.clone_from(&args.corrections);
+    invocation.corrections.clone_from(&args.datasets.corrections);
     invocation.rehearse = args.rehearse;
     invocation.measure_latency = args.measure_latency;
     let plan = new_plan(global, args, &invocation)?;
@@ -82,7 +82,7 @@ fn new_plan(global: &Global, args: &Run, invocation: &Invocation) -> anyhow::Res
 async fn lock(plan: Option<Plan>, global: &Global, args: &Run, ui: &Ui, stop: &Stop) -> anyhow::Result<LockedRun> {
     let state_dir = plan.as_ref().map_or_else(|| state_dir::path(global), |plan| plan.state_dir.clone());
     state_dir::create(&state_dir)?;
-    memory_limit::set(args.memory, &state_dir)?;
+    memory_limit::set(args.datasets.memory, &state_dir)?;
     for warning in StateDir::check_before_run(&state_dir)? {
         ui.warn(&warning);
     }

@@ -48,25 +48,26 @@ pub(super) fn sentence(page: &mut Page, data: &Manifest) {
     page.plain("", &format!("{text}; seed {}", data.seed));
 }
 
+/// Returns the counts from the records read to the datasets. An indented name is a part of the count above it.
+pub(super) fn of_stages(data: &Manifest) -> [(&'static str, u64); 10] {
+    [
+        ("read", data.read),
+        ("rejected", data.all_rejected()),
+        ("other workload, client or time", data.other),
+        ("duplicates", data.duplicates),
+        ("over the limit", data.over_limit),
+        ("kept", data.kept),
+        ("  eval", data.eval),
+        ("  train", data.train),
+        ("  validation", data.validation),
+        ("  held back", data.held_back),
+    ]
+}
+
 /// Counts, rejects and classes.
 pub(super) fn sections(page: &mut Page, data: &Manifest, mark: &str) {
     page.title(&format!("{mark}Records"));
-    let rejected = data.all_rejected();
-    stages(
-        page,
-        &[
-            ("read", data.read),
-            ("rejected", rejected),
-            ("other workload, client or time", data.other),
-            ("duplicates", data.duplicates),
-            ("over the limit", data.over_limit),
-            ("kept", data.kept),
-            ("  eval", data.eval),
-            ("  train", data.train),
-            ("  validation", data.validation),
-            ("  held back", data.held_back),
-        ],
-    );
+    stages(page, &of_stages(data));
     masked(page, data.redacted.as_ref());
     if let Some(given) = &data.corrections {
         page.line(&format!("Corrected: {} got another label.", counted(given.records, "record")));

@@ -9,13 +9,14 @@ use super::detail::Detail;
 use super::extras::Extras;
 use super::words::{capitalised, interval, number, shown};
 use crate::report::cost;
-use crate::report::json::{self, Candidate, Evaluation, Report};
+use crate::report::datasets;
+use crate::report::json::{Candidate, Evaluation, Report};
 use crate::report::metrics::{evaluated_label, evaluation_label, metric_label};
 use crate::report::run_tables::gold;
 use crate::report::run_tables::headline::{self, MARK};
 use crate::report::text::{count, duration};
 use crate::run::gates::Gate;
-use crate::run::outcome::GoldFact;
+use crate::run::outcome::{ComparisonFact, GoldFact};
 use crate::score::Estimate;
 use crate::vocabulary::Failure;
 
@@ -264,7 +265,7 @@ fn headline_notes(report: &Report) -> Vec<String> {
 }
 
 fn comparisons(report: &Report) -> Vec<Comparison> {
-    let row = |one: &json::Comparison| Comparison {
+    let row = |one: &ComparisonFact| Comparison {
         a: shown(&evaluated_label(&one.a)),
         b: shown(&evaluated_label(&one.b)),
         difference: format!("{:+.3}", one.difference.value),
@@ -318,24 +319,11 @@ fn score_table(report: &Report) -> Option<ScoreTable> {
 
 fn data_facts(report: &Report) -> Vec<Fact> {
     let Some(data) = &report.data else { return Vec::new() };
-    let rejected: u64 = data.rejected.values().sum();
-    [
-        ("read", data.read),
-        ("rejected", rejected),
-        ("other workload, client or time", data.other),
-        ("duplicates", data.duplicates),
-        ("over the limit", data.over_limit),
-        ("kept", data.kept),
-        ("eval", data.eval),
-        ("training", data.train),
-        ("validation", data.validation),
-        ("held back", data.held_back),
-        ("conflicting labels", data.conflicts),
-        ("seed", data.seed),
-    ]
-    .into_iter()
-    .map(|(label, value)| Fact { label: label.to_owned(), value: count(value) })
-    .collect()
+    datasets::of_stages(data)
+        .into_iter()
+        .chain([("conflicting labels", data.conflicts), ("seed", data.seed)])
+        .map(|(label, value)| Fact { label: label.trim().to_owned(), value: count(value) })
+        .collect()
 }
 
 fn adapter(candidate: &Candidate) -> Option<Adapter> {

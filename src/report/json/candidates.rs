@@ -68,8 +68,9 @@ pub(crate) struct Evaluations {
 impl Evaluations {
     /// Returns the evaluations that happened, each with its word, in the order of reports.
     pub(crate) fn all(&self) -> Vec<(&'static str, &Evaluation)> {
-        let all = [("base", &self.base), ("icl", &self.icl), ("customized", &self.customized)];
-        all.into_iter().filter_map(|(word, one)| Some((word, one.as_ref()?))).collect()
+        let all = [&self.base, &self.icl, &self.customized];
+        let all = ModelVariant::ALL.into_iter().zip(all);
+        all.filter_map(|(variant, one)| Some((variant.as_str(), one.as_ref()?))).collect()
     }
 
     /// Returns the last evaluation that happened, which stands for the candidate.

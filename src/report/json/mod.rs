@@ -13,7 +13,7 @@ pub(crate) use commands::{
 };
 pub(crate) use doctor::{Check, CheckState, DoctorReport};
 pub(crate) use failure::ErrorObject;
-pub(crate) use run::{Comparison, Cost, Held, Judge, MeasuredTeacher, Report, Verdict};
+pub(crate) use run::{Cost, Held, Judge, MeasuredTeacher, Report, Verdict};
 
 /// The version of the contract.
 pub(crate) const SCHEMA: u32 = 1;

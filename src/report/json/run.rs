@@ -8,10 +8,9 @@ use crate::data::workload_type::WorkloadType;
 use crate::report::metrics::headline_metric;
 use crate::run::gates::Gate;
 use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact, LoadStep, ModelVariant};
-use crate::score::Estimate;
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, ResourceKind, ResourceState};
-use crate::vocabulary::{PlatformKind, RunState};
+use crate::vocabulary::{PlatformKind, ReportedGeneration, RunState};
 
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +26,7 @@ pub(crate) struct Report {
     pub platform: PlatformKind,
     /// `v1`, `helix` or `embedded`. `None` before the platform was asked.
     #[serde(default)]
-    pub generation: Option<String>,
+    pub generation: Option<ReportedGeneration>,
     /// The version that the platform reports. Only Helix does.
     #[serde(default)]
     pub platform_version: Option<String>,
@@ -59,7 +58,7 @@ pub(crate) struct Report {
     #[serde(default)]
     pub cost: Option<Cost>,
     /// Empty with fewer than two evaluations.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ComparisonFact>,
     /// `None` without an evaluation.
     pub verdict: Option<Verdict>,
     /// The models against labels that people gave. `None` without such labels.
@@ -107,33 +106,6 @@ pub(crate) struct Cost {
     pub gpu_hours: Option<f64>,
     /// These GPUs. `None` without a price per hour.
     pub run: Option<f64>,
-}
-
-/// Two models compared on the same rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Comparison {
-    pub a: String,
-    pub b: String,
-    pub metric: String,
-    /// b minus a.
-    pub difference: Estimate,
-    /// Corrected for the number of comparisons.
-    pub p: Option<f64>,
-    /// `better`, `same`, `worse` or `cannot tell`.
-    pub verdict: String,
-    /// The verdict, and the rows needed where it cannot tell.
-    #[serde(default)]
-    pub explanation: String,
-    /// The smallest true difference that these rows show in four of five eval sets. `None` if they are of two runs.
-    #[serde(default)]
-    pub detectable: Option<f64>,
-}
-
-impl From<ComparisonFact> for Comparison {
-    fn from(fact: ComparisonFact) -> Comparison {
-        let ComparisonFact { a, b, metric, difference, p, verdict, explanation, detectable } = fact;
-        Comparison { a, b, metric, difference, p, verdict, explanation, detectable }
-    }
 }
 
 /// The result of the comparisons.

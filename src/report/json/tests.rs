@@ -7,6 +7,7 @@ use super::*;
 use crate::run::event::{Event, EventKind, Step};
 use crate::run::gates::Gate;
 use crate::run::gpus::Share;
+use crate::run::outcome::ComparisonFact;
 use crate::score::Estimate;
 use crate::store::ResourceKind;
 use crate::vocabulary::{CandidateState, PlatformKind, RunState};
@@ -80,8 +81,16 @@ fn all_samples() -> Vec<Report> {
     let (a, b, metric, verdict) = ("a".into(), "b".into(), "macro_f1".into(), "better".into());
     let mut full = samples::completed();
     let explanation = "better".into();
-    full.comparisons =
-        vec![Comparison { a, b, metric, difference: estimate, p: Some(0.01), verdict, explanation, detectable: None }];
+    full.comparisons = vec![ComparisonFact {
+        a,
+        b,
+        metric,
+        difference: estimate,
+        p: Some(0.01),
+        verdict,
+        explanation,
+        detectable: None,
+    }];
     full.verdict = Some(Verdict { sentence: "b is better".into(), model: Some("b".into()), variant: None });
     full.candidates[0].evaluations.base.as_mut().unwrap().usage = Some(Usage::default());
     full.candidates[0].evaluations.icl = full.candidates[0].evaluations.base.clone();

@@ -1,10 +1,11 @@
 //! Models compared in pairs, as a table.
 
 use super::mark;
-use crate::report::json::{Comparison, Report};
+use crate::report::json::Report;
 use crate::report::layout::{Page, Side};
 use crate::report::metrics::evaluated_label;
 use crate::report::text::Tone;
+use crate::run::outcome::ComparisonFact;
 
 /// Every pair of models that was compared, and the verdict on each candidate.
 pub(super) fn section(page: &mut Page, report: &Report) {
@@ -22,7 +23,7 @@ pub(super) fn section(page: &mut Page, report: &Report) {
 }
 
 /// Shows comparisons, one a row, and below them the rows that they lack.
-pub(in crate::report) fn rows(page: &mut Page, comparisons: &[Comparison]) {
+pub(in crate::report) fn rows(page: &mut Page, comparisons: &[ComparisonFact]) {
     if comparisons.is_empty() {
         return;
     }
@@ -49,7 +50,7 @@ pub(in crate::report) fn rows(page: &mut Page, comparisons: &[Comparison]) {
 }
 
 /// Names the measure of a comparison, in short if it is the same model.
-fn against(one: &Comparison) -> String {
+fn against(one: &ComparisonFact) -> String {
     let model = |name: &str| name.rsplit_once(':').map(|(model, _)| model.to_owned());
     let label = evaluated_label(&one.a);
     match label.rsplit_once(", ").filter(|_| model(&one.a) == model(&one.b) && one.a != one.b) {

@@ -1,6 +1,6 @@
 //! Shows how a run differs from the one of its workload before.
 
-use super::super::json::{Comparison, Report};
+use super::super::json::Report;
 use super::super::layout::{Grid, Page, Side};
 use super::super::text::Tone;
 use super::{comparisons, mark};
@@ -30,8 +30,7 @@ pub(super) fn section(page: &mut Page, report: &Report) {
         let text = format!("{which} The mixes differ by {:.3} ({p}, chi-squared).", mix.distance);
         page.tone(Tone::Faint, "", &text);
     }
-    let scores: Vec<Comparison> = drift.scores.iter().cloned().map(Comparison::from).collect();
-    comparisons::rows(page, &scores);
+    comparisons::rows(page, &drift.scores);
     if let Some((then, now)) = drift.teacher_p50_ms {
         let p = drift.teacher_latency_p.map(|p| format!(" ({}, chi-squared)", p_in_words(p))).unwrap_or_default();
         page.plain("", &format!("Median latency of the teacher: {then:.0} ms then, {now:.0} ms now{p}"));

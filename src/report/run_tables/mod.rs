@@ -16,7 +16,7 @@ use super::metrics::{evaluation_label, metric_label};
 use super::text::{Tone, duration};
 use super::{ask_adapter, datasets};
 use crate::score::Estimate;
-use crate::vocabulary::{CandidateState, Failure, Generation, RunState};
+use crate::vocabulary::{CandidateState, Failure, RunState};
 
 pub(super) use comparisons::rows as comparison_rows;
 
@@ -65,15 +65,6 @@ fn mark(report: &Report) -> &'static str {
     if report.rehearsal { "REHEARSAL: " } else { "" }
 }
 
-/// Names the platform, with generation and version where it has said them.
-fn platform_words(report: &Report) -> String {
-    match (report.generation.as_deref(), &report.platform_version) {
-        (Some("helix"), Some(version)) => format!("{} {version}", Generation::Helix.in_words()),
-        (Some("helix"), None) => Generation::Helix.in_words().to_owned(),
-        _ => report.platform.in_words().to_owned(),
-    }
-}
-
 fn heading(page: &mut Page, report: &Report) {
     let state = match report.state {
         RunState::Partial => "partly completed",
@@ -89,7 +80,8 @@ fn heading(page: &mut Page, report: &Report) {
         let word = if report.state == RunState::Running { "for" } else { "after" };
         format!(" {word} {}", duration(seconds))
     });
-    let text = format!("run {}: {workload}, {state}{time}, on {}", report.run, platform_words(report));
+    let platform = report.platform.as_stated(report.generation, report.platform_version.as_deref());
+    let text = format!("run {}: {workload}, {state}{time}, on {platform}", report.run);
     page.tone(tone, "", &format!("{}{text}", mark(report)));
     if report.rehearsal {
         let text = "Students stood in for the candidates: these scores say nothing about the models named here.";

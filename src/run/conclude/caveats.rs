@@ -38,11 +38,7 @@ fn in_words(name: &str, one: &Evaluated, warning: &Warning) -> Option<String> {
         }
         Warning::FewRows(classes) => {
             let all = one.fact.classes.iter().filter(|class| class.support > 0).count();
-            Some(format!(
-                "{} of {all} classes have fewer than {} eval rows: do not rely on the scores of single classes",
-                classes.len(),
-                warnings::FEW_ROWS
-            ))
+            Some(warnings::few_rows(classes.len(), all))
         }
         Warning::FormatFailures { unparseable, off_taxonomy } => {
             let example = one.rows.iter().find(|row| row.predicted.is_none());
