@@ -10,6 +10,7 @@ pub mod error;
 mod memory;
 mod mlflow;
 pub mod nemo;
+mod numbers;
 mod platform;
 mod remote_text;
 mod report;

@@ -10,9 +10,9 @@ use crate::report::json::{Check, DoctorReport, SCHEMA};
 use crate::report::lists;
 use crate::ui::Ui;
 
-/// Checks and prints the list. The exit code is that of the worst check.
+/// Checks and prints the list. The worst check decides the exit code.
 pub(super) async fn run(global: &Global, args: &Doctor, ui: &Ui) -> anyhow::Result<Exit> {
-    let invocation = super::invocation_for(global, &args.records, Need::Candidates);
+    let invocation = super::last_run::resolve(super::invocation_for(global, &args.records, Need::Candidates), ui)?;
     let loaded = config::load(&invocation);
     let level = loaded.as_ref().map_or_else(|_| Default::default(), |plan| plan.log_level);
     super::trace::start(global.verbose, level, ui);

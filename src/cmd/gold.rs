@@ -9,6 +9,7 @@ use crate::error::{Exit, Fault};
 use crate::run::across::PastRun;
 use crate::run::gold::compare;
 use crate::run::outcome::GoldFact;
+use crate::source::given_file;
 use crate::store::Store;
 
 /// Reads the file.
@@ -17,7 +18,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<GoldRow>> {
         let fault = Fault::new(Exit::Usage, format!("cannot read labels from {}: {why}", path.display()));
         fault.hint("write a CSV file with the columns text and label, or JSON lines with these keys (docs/reports.md)")
     };
-    let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let bytes = given_file::read(path).map_err(refused)?;
     Ok(gold::read(&bytes).map_err(refused)?)
 }
 

@@ -62,8 +62,8 @@ fn refuse_existing(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
     if existing.is_empty() {
         return Ok(());
     }
-    let verb = if existing.len() == 1 { "exists" } else { "exist" };
-    Err(Fault::new(Exit::Usage, format!("{} already {verb}", existing.join(" and ")))
+    let there = if existing.len() == 1 { "the file is" } else { "the files are" };
+    Err(Fault::new(Exit::Usage, format!("cannot write {}: {there} already there", existing.join(" and ")))
         .hint("--force replaces existing files; --config FILE writes to another file")
         .into())
 }

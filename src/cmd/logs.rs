@@ -78,8 +78,8 @@ pub(super) async fn run(global: &Global, args: &Logs, ui: &Ui) -> anyhow::Result
 
 fn delete(target: LogStore<'_>, filter: &Filter, ui: &Ui) -> anyhow::Result<Exit> {
     if filter.workload.is_none() && filter.since.is_none() && filter.until.is_none() {
-        return Err(Fault::new(Exit::Usage, "--delete needs --workload, --since or --until")
-            .hint("dfwfd logs --delete --workload NAME")
+        return Err(Fault::new(Exit::Usage, "cannot delete records: no flag selects them")
+            .hint("select them with --workload, --since or --until, such as dfwfd logs --delete --workload NAME")
             .into());
     }
     let store = match target {

@@ -12,8 +12,8 @@ use crate::report::text::counted;
 /// Returns the error of `--strict` when lines were rejected.
 pub(super) fn strict_error(rejected: u64) -> Option<anyhow::Error> {
     (rejected > 0).then(|| {
-        let rejected = counted(rejected, "line");
-        Fault::new(Exit::Data, format!("--strict: {rejected} rejected"))
+        let rejected = counted(rejected, "rejected line");
+        Fault::new(Exit::Data, format!("cannot accept {rejected}: --strict allows none"))
             .hint("--rejects FILE lists them with their reasons")
             .into()
     })

@@ -88,6 +88,10 @@ fn unwritable(review: &Path) -> String {
 
 /// Creates the folder for the datasets, unless it holds something.
 fn new_folder(out: &Path) -> anyhow::Result<NewFolder> {
+    if out.is_file() {
+        let message = format!("cannot write datasets to {}: it is a file", out.display());
+        return Err(Fault::new(Exit::Usage, message).hint("name a new folder with --out").into());
+    }
     let is_occupied = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if is_occupied {
         let message = format!("cannot write datasets to {}: the folder is not empty", out.display());

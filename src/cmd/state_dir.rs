@@ -69,7 +69,7 @@ pub(super) fn named_run(store: Option<&Store>, name: &str, state_dir: &Path) -> 
     match (matching.len(), matching.pop()) {
         (1, Some(row)) => Ok(row),
         (0, _) => Err(no_run(name, state_dir).into()),
-        (many, _) => Err(Fault::new(Exit::Usage, format!("{many} runs begin with {name}"))
+        (many, _) => Err(Fault::new(Exit::Usage, format!("cannot tell which run {name} means: {many} begin with it"))
             .hint("`dfwfd status` lists their ids")
             .into()),
     }

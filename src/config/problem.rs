@@ -50,9 +50,9 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
             [one] if one.location == Location::NoFile => one.fmt(f),
-            [one] => write!(f, "the {} has a problem\n  {one}", self.subject()),
+            [one] => write!(f, "cannot use the {}: it has a problem\n  {one}", self.subject()),
             many => {
-                write!(f, "the {} has {} problems", self.subject(), many.len())?;
+                write!(f, "cannot use the {}: it has {} problems", self.subject(), many.len())?;
                 many.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }

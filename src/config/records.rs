@@ -225,15 +225,16 @@ impl Resolver<'_> {
     fn filter(&mut self, invocation: &Invocation, surroundings: &Surroundings) -> Filter {
         let moment = |flag: &'static str, text: &Option<String>, this: &mut Self| -> Option<i64> {
             let text = text.as_ref()?;
+            // The commands that need records replace the word before a plan is read.
+            let takes_last_run = flag == "--since" && matches!(invocation.need, Need::Data | Need::Candidates);
+            let allowed = if takes_last_run { time::MOMENT_OR_LAST_RUN } else { time::MOMENT };
             let moment = time::moment(text, surroundings.now);
             match moment {
                 Some(seconds) => {
                     let shown = jiff::Timestamp::from_second(seconds).map_or(text.clone(), |at| at.to_string());
                     this.reader.note(flag.trim_start_matches('-'), shown, ValueSource::Flag);
                 }
-                None => {
-                    this.problems.push(Problem::value(Location::Flag(flag), "", format!("\"{text}\""), time::MOMENT))
-                }
+                None => this.problems.push(Problem::value(Location::Flag(flag), "", format!("\"{text}\""), allowed)),
             }
             moment
         };
@@ -345,12 +346,14 @@ impl Resolver<'_> {
 /// Returns why a file cannot be read. The file is not opened.
 fn read_problem(file: &Path) -> Option<String> {
     match std::fs::metadata(file) {
-        Ok(metadata) if metadata.is_dir() => Some(format!("{} is a folder; name the files in it", file.display())),
+        Ok(metadata) if metadata.is_dir() => {
+            Some(format!("cannot read {}: it is a folder, so name the files in it", file.display()))
+        }
         Ok(_) => None,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Some(format!("there is no file {}", file.display()))
         }
-        Err(error) => Some(format!("{} cannot be read: {error}", file.display())),
+        Err(error) => Some(format!("cannot read {}: {error}", file.display())),
     }
 }
 

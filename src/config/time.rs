@@ -56,6 +56,10 @@ pub(crate) fn duration_text(ms: u64) -> String {
 pub(crate) const MOMENT: &str =
     "a date (2025-06-01, midnight UTC), a time (2025-06-01T12:30:00Z; UTC without an offset) or how long ago (7d, 12h)";
 
+/// Describes the accepted forms of `--since` where earlier runs are known.
+pub(crate) const MOMENT_OR_LAST_RUN: &str = "a date (2025-06-01, midnight UTC), a time (2025-06-01T12:30:00Z; UTC without an offset), \
+     how long ago (7d, 12h) or last-run";
+
 /// Returns the epoch seconds of a moment, rounded up. Records have whole seconds, so both `since` (inclusive) and `until`
 /// (exclusive) select the same records as the exact moment would.
 pub(crate) fn moment(text: &str, now: Timestamp) -> Option<i64> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::data::counts::{LineCounts, TypeCounts};
 use crate::data::reject::Reject;
+use crate::numbers::{count, counted};
 
 /// The reason that no datasets can be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,40 @@ pub(crate) enum Unusable {
 }
 
 impl Unusable {
+    /// Returns what became of the lines, each as a cause of its own.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        match self {
+            Unusable::Ambiguous { .. } | Unusable::NoField { .. } | Unusable::Corrections { .. } => {}
+            Unusable::NoneSelected { workload, counts, workloads } if !is_among(workload, workloads) => {
+                if !workloads.is_empty() {
+                    causes.push(format!("the logs hold {}", list(workloads)));
+                }
+                causes.extend(of_lines(&LineCounts { other: 0, ..counts.clone() }));
+            }
+            Unusable::EvalTooLarge { workload, counts, kept, held_back, .. } => {
+                causes.push(format!("workload {workload} has {}", counted(*kept as u64, "record")));
+                if *held_back > 0 {
+                    let held_back = count(*held_back as u64);
+                    causes.push(format!("{held_back} of them belong together with eval rows, and are held back"));
+                }
+                causes.extend(of_lines(counts));
+            }
+            Unusable::TooFew { counts, over_limit, .. } => {
+                causes.extend(of_lines(counts));
+                if *over_limit > 0 {
+                    causes.push(format!("left out: {} over the limit", counted(*over_limit as u64, "record")));
+                }
+            }
+            Unusable::NoRecords { counts }
+            | Unusable::NoneSelected { counts, .. }
+            | Unusable::ToolCalls { counts, .. }
+            | Unusable::EvalSet { counts, .. }
+            | Unusable::NothingBefore { counts, .. } => causes.extend(of_lines(counts)),
+        }
+        causes
+    }
+
     /// Returns true if the command line or the configuration is to blame, not the data.
     pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Unusable::Ambiguous { .. } | Unusable::NoField { .. } | Unusable::Corrections { .. })
@@ -143,10 +178,12 @@ impl Unusable {
         };
         match (kept - timeless, is_one_time) {
             (0, _) => "none has a time".to_owned(),
-            (dated, true) => format!("all {dated} with a time have the same time"),
+            (dated, true) => format!("all {} with a time have the same time", count(dated as u64)),
             _ => format!(
-                "none is older than the {eval_size} eval rows by more than the embargo of {embargo_s} s and in no group with \
-                 them, and {timeless} have no time"
+                "none is older than the {} by more than the embargo of {embargo_s} s and in no group with them, and {} have \
+                 no time",
+                counted(*eval_size as u64, "eval row"),
+                count(*timeless as u64)
             ),
         }
     }
@@ -167,85 +204,85 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unusable::NoField { field, path, documents } => {
-                write!(f, "cannot find {field}: none of {documents} lines has {path}, the path in logs.fields.{field}")
+                let lines = counted(*documents, "line");
+                write!(f, "cannot find {field}: none of {lines} has {path}, the path in logs.fields.{field}")
             }
             Unusable::Ambiguous { workloads } => {
-                write!(f, "cannot choose a workload: the logs hold {}: {}", workloads.len(), list(workloads))
+                write!(f, "cannot choose a workload: the logs hold {}", list(workloads))
+            }
+            Unusable::NoRecords { counts } if counts.read == 0 => {
+                f.write_str("cannot make datasets: there are no records")
             }
             Unusable::NoRecords { counts } => {
-                write!(f, "cannot make datasets: the logs hold no valid record ({})", CountsClause(counts))
+                write!(f, "cannot make datasets: no valid record among {}", counted(counts.read, "line"))
             }
             Unusable::NoneSelected { workload, counts, workloads } => {
-                write!(
-                    f,
-                    "cannot make datasets: no valid record of workload {workload} was selected ({})",
-                    CountsClause(counts)
-                )?;
-                if workloads.is_empty() { Ok(()) } else { write!(f, "; workloads in the logs: {}", list(workloads)) }
+                let lines = counted(counts.read, "line");
+                let selected = if is_among(workload, workloads) { " is selected" } else { "" };
+                write!(f, "cannot make datasets: no record of workload {workload}{selected} among {lines}")
             }
-            Unusable::ToolCalls { types, counts } => write!(
+            Unusable::ToolCalls { types, .. } => write!(
                 f,
-                "cannot make classification datasets: {} of {} records hold tool calls ({})",
-                types.tool_calls,
-                types.records,
-                CountsClause(counts)
+                "cannot make classification datasets: {} of {} hold tool calls",
+                count(types.tool_calls),
+                counted(types.records, "record")
             ),
-            Unusable::TooFew { workload, counts, over_limit, kept, needed } => {
-                write!(
-                    f,
-                    "cannot make datasets: workload {workload} has {kept} usable records and needs {needed} ({}",
-                    CountsClause(counts)
-                )?;
-                if *over_limit > 0 { write!(f, "; {over_limit} over the limit)") } else { f.write_str(")") }
+            Unusable::TooFew { workload, kept, needed, .. } => {
+                let (usable, needed) = (counted(*kept as u64, "usable record"), count(*needed as u64));
+                write!(f, "cannot make datasets: workload {workload} has {usable} and needs {needed}")
             }
             Unusable::Corrections { path, why } => write!(f, "cannot read corrections from {}: {why}", path.display()),
-            Unusable::EvalSet { workload, counts, rows, usable } => {
-                write!(
-                    f,
-                    "cannot use that eval set: of its {rows} rows, {usable} are usable records of workload {workload} ({})",
-                    CountsClause(counts)
-                )
+            Unusable::EvalSet { workload, rows, usable, .. } => write!(
+                f,
+                "cannot use the eval set: {} of its {} are usable records of workload {workload}",
+                count(*usable),
+                counted(*rows, "row")
+            ),
+            Unusable::NothingBefore { workload, kept, .. } => {
+                let records = counted(*kept as u64, "record");
+                write!(f, "cannot split by time: of {records} of workload {workload}, {}", self.nothing_before())
             }
-            Unusable::NothingBefore { workload, counts, kept, .. } => write!(
-                f,
-                "cannot split by time: of {kept} records of workload {workload}, {} ({})",
-                self.nothing_before(),
-                CountsClause(counts)
-            ),
-            Unusable::EvalTooLarge { workload, counts, eval_size, kept, held_back, .. } => write!(
-                f,
-                "cannot take an eval set of {eval_size} rows: it leaves nothing to train on (workload {workload} has {kept} \
-                 records, {held_back} of them held back because they belong together with eval rows; {})",
-                CountsClause(counts)
-            ),
+            Unusable::EvalTooLarge { eval_size, .. } => {
+                let rows = counted(*eval_size as u64, "row");
+                write!(f, "cannot take an eval set of {rows}: it leaves nothing to train on")
+            }
         }
     }
 }
 
 impl std::error::Error for Unusable {}
 
+fn is_among(workload: &str, workloads: &[(String, u64)]) -> bool {
+    workloads.iter().any(|(name, _)| name == workload)
+}
+
 /// Lists workloads with counts, of many the ten largest.
 fn list(workloads: &[(String, u64)]) -> String {
     let mut sorted: Vec<_> = workloads.iter().collect();
     sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let more = sorted.len().saturating_sub(10);
-    let mut shown: Vec<String> = sorted.iter().take(10).map(|(name, records)| format!("{name} ({records})")).collect();
+    let mut shown: Vec<String> =
+        sorted.iter().take(10).map(|(name, records)| format!("{} of {name}", counted(*records, "record"))).collect();
     if more > 0 {
-        shown.push(format!("{more} more"));
+        shown.push(format!("{more} more workloads"));
     }
     shown.join(", ")
 }
 
-/// Shows counts as a clause.
-struct CountsClause<'a>(&'a LineCounts);
-
-impl fmt::Display for CountsClause<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LineCounts { read, rejected, other, duplicates } = self.0;
-        write!(f, "{read} read: {} rejected", self.0.all_rejected())?;
-        if let Some((reason, _)) = rejected.iter().max_by_key(|&(_, &lines)| lines) {
-            write!(f, ", most often {reason}")?;
-        }
-        write!(f, "; {other} of another workload, client or time; {duplicates} duplicates")
+/// Returns what became of the lines that are in no dataset.
+fn of_lines(counts: &LineCounts) -> Vec<String> {
+    let LineCounts { read: _, rejected, other, duplicates } = counts;
+    let mut causes = Vec::new();
+    if let Some((most, _)) = rejected.iter().max_by_key(|&(_, &lines)| lines) {
+        let mostly = if rejected.len() > 1 { "mostly " } else { "" };
+        let lines = counted(counts.all_rejected(), "line");
+        causes.push(format!("rejected: {lines}, {mostly}{}", most.as_str().replace('_', " ")));
     }
+    if *other > 0 {
+        causes.push(format!("left out: {} of another workload, client or time", counted(*other, "record")));
+    }
+    if *duplicates > 0 {
+        causes.push(format!("left out: {}", counted(*duplicates, "duplicate")));
+    }
+    causes
 }

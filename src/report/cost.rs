@@ -127,13 +127,15 @@ pub(super) fn note(report: &Report) -> String {
 pub(super) fn basis(report: &Report) -> Option<String> {
     let evaluations: Vec<_> = report.candidates.iter().flat_map(|one| one.evaluations.all()).collect();
     evaluations.iter().find_map(|(_, one)| one.usage?.cost_per_1000)?;
-    let took = "for as long as its evaluation took";
     let mut basis = match evaluations.iter().filter(|(_, one)| one.latency.is_empty()).count() {
-        0 => "A model costs its GPUs at its most replies per second under load.".to_owned(),
-        none if none == evaluations.len() => format!("A model costs its GPUs {took}."),
+        0 => "The cost of a model is the price of its GPUs at its most replies per second under load.".to_owned(),
+        none if none == evaluations.len() => {
+            "The cost of a model is the price of its GPUs during its evaluation.".to_owned()
+        }
         _ => {
-            let rest = "one that was not measured under load, such as a base model with examples";
-            format!("A model costs its GPUs at its most replies per second under load; {rest}, {took}.")
+            "The cost of a model is the price of its GPUs at its most replies per second under load. A model that was \
+              not measured under load, such as a base model with examples, counts with its evaluation."
+                .to_owned()
         }
     };
     if report.platform == PlatformKind::Embedded {
@@ -244,7 +246,7 @@ mod tests {
         let usage = report.candidates[0].evaluations.customized.as_mut().unwrap().usage.as_mut().unwrap();
         (usage.saving, usage.break_even_per_hour) = (None, None);
         let told = note(&report);
-        assert!(told.contains("A model costs its GPUs") && !told.contains("last column"), "{told}");
+        assert!(told.contains("the price of its GPUs") && !told.contains("last column"), "{told}");
         report.candidates[0].evaluations.customized.as_mut().unwrap().usage = None;
         assert_eq!(note(&report), "Tokens are per request, costs per 1,000 requests.");
         report.cost = None;

@@ -1,13 +1,14 @@
-//! Text as a terminal may show it: control characters taken out, widths, durations and counts as people write them.
+//! Text as a terminal may show it: control characters taken out, widths, and durations as people write them.
 //! Owns no layout and no stream.
 
 use std::borrow::Cow;
 
 use console::Style;
-use indicatif::HumanCount;
 
-/// The same text without what could drive a terminal: control characters (line feed and tab stay) and the invisible
-/// characters that reverse or hide what follows become U+FFFD.
+pub(crate) use crate::numbers::{count, counted};
+
+/// Returns a text that cannot drive a terminal: control characters (line feed and tab stay) and the invisible characters
+/// that reverse or hide the following text become U+FFFD.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     replaced(text, |c| unsafe_char(c) && c != '\n' && c != '\t')
 }
@@ -76,16 +77,6 @@ pub(crate) fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
     }
-}
-
-/// A count with its thousands set apart: `1,206`.
-pub(crate) fn count(n: u64) -> String {
-    HumanCount(n).to_string()
-}
-
-/// A count with its noun: `1 row`, `1,206 rows`; the plural is the noun with an `s`.
-pub(crate) fn counted(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// The meaning of a stretch of text. It decides the colour.

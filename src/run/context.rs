@@ -78,7 +78,7 @@ impl RunContext {
     pub(crate) fn warn(&self, message: impl Into<String>) -> anyhow::Result<()> {
         let message = message.into();
         if self.store.add_to_list(&self.id, WARNINGS, &message)? {
-            self.events.tell(EventKind::Warning { message });
+            self.events.tell(EventKind::Warning { message, is_in_report: false });
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::outcome::MANIFEST;
 use super::signals::Stop;
 use crate::data::options::{DatasetRequest, LogSource};
 use crate::nemo::{NewDataset, StoredDataset, UploadFile};
+use crate::numbers::count;
 use crate::source::credentials::Credentials;
 use crate::source::dataset::{self, Manifest};
 use crate::store::{Resource, ResourceKind};
@@ -95,7 +96,8 @@ pub(crate) async fn build(
 async fn split(run: &RunContext) -> anyhow::Result<Manifest> {
     let work = build(&run.plan.data, &run.credentials, &run.dir, &run.stop);
     run.step_once(MANIFEST, None, Step::Split, work, |manifest: &Manifest| {
-        Some(format!("{} eval, {} train, {} validation", manifest.eval, manifest.train, manifest.validation))
+        let [eval, train, validation] = [manifest.eval, manifest.train, manifest.validation].map(count);
+        Some(format!("{eval} eval, {train} train, {validation} validation"))
     })
     .await
 }

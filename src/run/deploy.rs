@@ -93,7 +93,7 @@ impl<'a> NimSpec<'a> {
 
     /// Returns the NIM of the embedding model.
     pub(super) fn of_embedding(run: &RunContext, model: &'a str, service: &'a LocalService) -> NimSpec<'a> {
-        NimSpec::of_service(names::of_run(&run.id, EMBEDDING), Step::Embedding, model, service)
+        NimSpec::of_service(names::of_run(&run.id, EMBEDDING), Step::DeployEmbedding, model, service)
     }
 
     fn of_service(base: String, step: Step, model: &'a str, service: &'a LocalService) -> NimSpec<'a> {
@@ -179,7 +179,7 @@ pub(super) async fn deploy(run: &RunContext, wanted: &NimSpec<'_>) -> anyhow::Re
 /// When the platform does not delete it.
 pub(super) async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) -> anyhow::Result<()> {
     match nim {
-        Nim::Ours(row) => undeploy_row(run, Some(&candidate.model_name), row).await,
+        Nim::Ours(row) => undeploy_row(run, Some(&candidate.model_name), Step::Undeploy, row).await,
         Nim::Adopted => Ok(()),
     }
 }
@@ -191,12 +191,12 @@ pub(super) async fn undeploy(run: &RunContext, candidate: &Candidate, nim: Nim) 
 pub(super) async fn undeploy_embedding(run: &RunContext) -> anyhow::Result<()> {
     let base = names::of_run(&run.id, EMBEDDING);
     match run.store.open_resource(&run.id, ResourceKind::Deployment, &base)? {
-        Some(row) if row.platform == run.platform => undeploy_row(run, None, row).await,
+        Some(row) if row.platform == run.platform => undeploy_row(run, None, Step::UndeployEmbedding, row).await,
         _ => Ok(()),
     }
 }
 
-async fn undeploy_row(run: &RunContext, candidate: Option<&str>, row: Resource) -> anyhow::Result<()> {
+async fn undeploy_row(run: &RunContext, candidate: Option<&str>, step: Step, row: Resource) -> anyhow::Result<()> {
     let work = async {
         let on_release = |row: &Resource| run.tell_released(row);
         match run.releaser(&on_release).gpus(vec![row], names::millis(run.plan.limits.release_ms)).await.pop() {
@@ -204,7 +204,7 @@ async fn undeploy_row(run: &RunContext, candidate: Option<&str>, row: Resource) 
             None => Ok(()),
         }
     };
-    run.step(candidate, Step::Undeploy, work, |()| None).await
+    run.step(candidate, step, work, |()| None).await
 }
 
 /// Releases the NIM of a candidate after its last step. Returns whether it is gone. A failure does not touch the scores: it
@@ -255,7 +255,7 @@ pub(super) async fn wait_until_served(
     run.wait(&what, names::millis(limit_ms), key, || async {
         let is_listed = run.nemo.served_models().await?.iter().any(|served| served == id);
         // An embedding model does not chat.
-        if is_listed && (step == Step::Embedding || run.nemo.answers(id).await?) {
+        if is_listed && (step == Step::DeployEmbedding || run.nemo.answers(id).await?) {
             return Ok(Some(()));
         }
         if let Some(row) = by

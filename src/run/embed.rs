@@ -9,6 +9,7 @@ use super::obstacle::Obstacle;
 use super::{base_model, names};
 use crate::config::plan::{EmbeddingPlan, ServicePlace};
 use crate::nemo::{Client, EmbeddingModel, Secret};
+use crate::numbers::counted;
 use crate::source::dataset::examples::{self, Embeddings, Pool};
 
 /// Texts of one request.
@@ -60,7 +61,7 @@ pub(super) async fn questions(run: &RunContext, plan: &EmbeddingPlan, pool: &Poo
         let examples = embedded.split_off(eval.len());
         Ok(Embeddings { eval: embedded, examples })
     };
-    run.step(None, Step::Embedding, work, |_| Some(format!("{all} questions"))).await
+    run.step(None, Step::Embedding, work, |_| Some(counted(all as u64, "question"))).await
 }
 
 /// Embeds some texts. The routes of a gateway follow the models that it lists by some seconds.

@@ -99,6 +99,9 @@ pub enum EventKind {
     },
     Warning {
         message: String,
+        /// The report that follows at once has it too, so nobody draws it.
+        #[serde(skip)]
+        is_in_report: bool,
     },
     /// The run was asked to stop and releases its resources.
     Stopping {
@@ -150,8 +153,12 @@ pub enum Step {
     Examples,
     /// Trains and measures the floor, a classifier on this machine.
     Floor,
-    /// Deploys the embedding model, and embeds the questions of the rows.
+    /// Deploys the embedding model and waits until it serves.
+    DeployEmbedding,
+    /// Embeds the questions of the rows.
     Embedding,
+    /// Releases the embedding model.
+    UndeployEmbedding,
     /// Deploys the judge, or asks a remote one whether it answers.
     Judge,
     /// Deploys the NIM and waits until it serves.
@@ -180,7 +187,9 @@ impl Step {
             Step::Upload => "upload",
             Step::Examples => "examples",
             Step::Floor => "floor",
+            Step::DeployEmbedding => "deploy embedding model",
             Step::Embedding => "embed questions",
+            Step::UndeployEmbedding => "undeploy embedding model",
             Step::Judge => "judge",
             Step::Deploy => "deploy",
             Step::BaseEvaluation => "evaluate base",

@@ -8,6 +8,7 @@ use super::outcome::{EXAMPLES, MANIFEST};
 use super::{datasets, deploy, embed};
 use crate::config::plan::IclPlan;
 use crate::data::label::LabelReader;
+use crate::numbers::{count, counted};
 use crate::source::dataset::Manifest;
 use crate::source::dataset::examples::{self, ExampleCounts, Pool};
 
@@ -48,7 +49,8 @@ pub(super) async fn make_and_hold(run: &RunContext) -> anyhow::Result<()> {
 }
 
 fn in_words(counts: &ExampleCounts) -> String {
-    format!("{} in {} rows, {} rows without", counts.examples, counts.rows - counts.without, counts.without)
+    let (given, without) = (counted(counts.rows - counts.without, "row"), counted(counts.without, "row"));
+    format!("{} in {given}, {without} without", count(counts.examples))
 }
 
 async fn make(run: &RunContext, icl: &IclPlan) -> anyhow::Result<ExampleCounts> {

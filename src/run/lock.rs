@@ -24,7 +24,7 @@ pub(crate) struct Lock {
 
 /// Another process holds the lock.
 #[derive(Debug, thiserror::Error)]
-#[error("another run{} uses this state directory and holds the lock {}", .run.as_ref().map(|run| format!(" ({run})")).unwrap_or_default(), .path.display())]
+#[error("cannot use the state directory: another run{} holds the lock {}", .run.as_ref().map(|run| format!(" ({run})")).unwrap_or_default(), .path.display())]
 pub(crate) struct Locked {
     /// The run that holds it, if it has written its id.
     pub run: Option<String>,

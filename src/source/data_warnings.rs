@@ -71,6 +71,13 @@ pub(super) fn of(corpus: &Corpus, request: &DatasetRequest, inputs: &[&Path]) ->
     if rejected * 10 > corpus.counts.read {
         warnings.push(format!("{rejected} of {} lines were refused", corpus.counts.read));
     }
+    warnings.extend(of_records(corpus, request, inputs));
+    warnings
+}
+
+/// Returns the warnings about the records that are left.
+pub(super) fn of_records(corpus: &Corpus, request: &DatasetRequest, inputs: &[&Path]) -> Vec<String> {
+    let mut warnings = Vec::new();
     if let ([only], true) = (corpus.classes.as_slice(), corpus.workload_type != WorkloadType::Text) {
         warnings.push(format!("every record has the same label, {only}"));
     }

@@ -4,6 +4,7 @@ pub(crate) mod credentials;
 mod data_warnings;
 pub(crate) mod dataset;
 pub(crate) mod elastic;
+pub(crate) mod given_file;
 pub(crate) mod input;
 pub(crate) mod lines;
 pub(crate) mod listing;

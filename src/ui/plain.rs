@@ -20,7 +20,9 @@ impl PlainView {
 impl View for PlainView {
     fn event(&mut self, event: &Event) {
         match (&event.kind, line(event)) {
-            (EventKind::Warning { message }, _) => self.ui.note(&format!("warning: {}", one_line(message))),
+            (EventKind::Warning { message, is_in_report: false }, _) => {
+                self.ui.note(&format!("warning: {}", one_line(message)))
+            }
             // A failure is a note, because the end of the run prints it as an error, also with -q.
             (_, Some(EventLine::Failure(text) | EventLine::Note(text))) => self.ui.note(&text),
             (_, None) => {}
@@ -117,6 +119,16 @@ mod tests {
         view.close();
         insta::assert_snapshot!(err.text());
         assert_eq!(out.text(), "");
+    }
+
+    #[test]
+    fn a_warning_that_the_report_has_is_not_told_before_it() {
+        let (ui, _, err) = buffered(false);
+        let mut view = PlainView::new(&ui);
+        for is_in_report in [true, false] {
+            view.event(&event(EventKind::Warning { message: format!("reported: {is_in_report}"), is_in_report }));
+        }
+        assert_eq!(err.text(), "warning: reported: false\n");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl View for ProgressView {
                     self.ui.note(&text);
                 }
             }
-            EventKind::Warning { message } => self.ui.warn(&one_line(message)),
+            EventKind::Warning { message, is_in_report: false } => self.ui.warn(&one_line(message)),
             EventKind::StepFailed { .. } | EventKind::Stopping { .. } => match line(event) {
                 Some(EventLine::Failure(text)) => self.ui.warn(&text),
                 Some(EventLine::Note(text)) => self.ui.note(&text),

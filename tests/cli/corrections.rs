@@ -104,7 +104,7 @@ fn a_run_trains_and_measures_on_the_labels_of_people_and_reports_them() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_ends_a_run_before_anything_is_uploaded() {
+fn no_run_begins_with_a_file_that_cannot_be_used() {
     let folder = folder();
     let request = format!("req-{:032x}", 1);
     for (file, told) in [
@@ -118,23 +118,29 @@ fn a_file_that_cannot_be_used_ends_a_run_before_anything_is_uploaded() {
         folder.write("checked.csv", &file);
         let output = run(&folder);
         output.code(2).says("checked.csv").says(told).says("--review").hints();
-        let report = output.json();
-        assert_eq!((&report["state"], &report["data"]), (&json!("failed"), &Value::Null), "{file}");
-        let made = std::fs::read_dir(folder.at(&format!(".dfwfd/runs/{}", report["run"].as_str().unwrap())));
-        let made: Vec<_> = made.unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(made, ["log.jsonl"], "{file}");
+        assert!(!folder.at(".dfwfd/runs").exists(), "{file}: {output}");
     }
+    for (flag, told) in [("nowhere.csv", "cannot read corrections from"), (".", "it is a folder")] {
+        let run = folder.dfwfd(["run", "--workload", "w", "--logs", "logs.jsonl", "--corrections", flag]).run();
+        run.code(2).says(told).hints();
+    }
+    assert!(!folder.at(".dfwfd/runs").exists());
 }
 
 #[test]
-fn a_run_that_a_broken_file_has_ended_is_resumed_with_the_mended_one() {
+fn a_resumed_run_without_datasets_reads_the_file_again() {
     let folder = folder();
+    let all = folder.read("logs.jsonl");
+    folder.write("logs.jsonl", lines(&[record("w", 0)]));
+    folder.write("checked.csv", "request,correct\n");
+    let failed = run(&folder).code(6).json();
+    folder.write("logs.jsonl", all);
+    let resume = || folder.dfwfd(["run", "--resume", failed["run"].as_str().unwrap(), "--format", "json"]).run();
     folder.write("checked.csv", "request,correct\nsoon,Merger\n");
-    let failed = run(&folder).code(2).json();
+    resume().code(2).says("names no request of a review file");
     // No record has this request.
     folder.write("checked.csv", format!("request,correct\nreq-{:032x},Merger\n", 1));
-    let resumed = folder.dfwfd(["run", "--resume", failed["run"].as_str().unwrap(), "--format", "json"]).run();
-    let report = resumed.code(0).json();
+    let report = resume().code(0).json();
     let told = &report["data"]["corrections"];
     assert_eq!((&told["given"], &told["unused"], &told["records"]), (&json!(1), &json!(1), &json!(0)));
     let warnings: Vec<&str> = report["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

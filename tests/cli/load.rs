@@ -213,6 +213,26 @@ fn strict_ends_with_6_and_loads_the_good_all_the_same() {
 }
 
 #[test]
+fn a_load_of_nothing_says_so_once() {
+    let folder = Folder::shipped();
+    folder.write("bad.jsonl", "{\"cut\n");
+    folder.write("rows.jsonl", log("w", 2).replace("\"workload_id\"", "\"workload\""));
+    for (flags, said) in [
+        (&["load", "bad.jsonl"][..], "caused by: bad.jsonl:1 is invalid_json"),
+        (&["load", "bad.jsonl", "--strict"], "caused by: bad.jsonl:1 is invalid_json"),
+        (&["load", "rows.jsonl"], "hint: --workload NAME sets the workload of rows without one"),
+    ] {
+        let output = folder.dfwfd(flags).run();
+        output.code(6).says("error: cannot load anything: ").says(said).hints();
+        for twice in ["warning: ", "loaded into"] {
+            assert!(!output.stderr.contains(twice), "{flags:?} says {twice}: {output}");
+        }
+    }
+    let empty = folder.dfwfd(["load", "-"]).run();
+    assert!(!empty.code(0).stderr.contains("loaded into"), "{empty}");
+}
+
+#[test]
 fn with_jsonl_logs_in_the_configuration_the_local_store_is_filled() {
     let folder = Folder::shipped();
     folder.write("more.jsonl", log("w", 3));

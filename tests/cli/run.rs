@@ -152,7 +152,7 @@ fn the_report_is_one_line_of_the_documented_shape() {
         // Examples and training are leaps on this data; the two sizes are as close as 100 rows cannot tell apart.
         assert_eq!(one["verdict"], if own { "better" } else { "cannot tell" }, "{one}");
         assert_eq!(one["p"].as_f64().unwrap() < 0.001, own, "{one}");
-        assert_eq!(one["explanation"].as_str().unwrap().contains("more rows"), !own, "{one}");
+        assert_eq!(one["explanation"].as_str().unwrap().contains("more eval rows"), !own, "{one}");
     }
     assert_eq!(report["verdict"]["model"], LARGE);
     assert!(report["verdict"]["sentence"].as_str().unwrap().contains(LARGE), "{}", report["verdict"]);

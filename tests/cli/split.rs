@@ -344,7 +344,7 @@ fn clients_and_times() {
     assert_eq!(other("day", &["--since", "2023-11-14", "--until", "2023-11-15"]), (0, 60));
     // Years ago is not within seven days; from seven days ago on is all of the future.
     let old = small(&folder, "old", 5, &["--logs", "logs.jsonl", "--since", "7d"]);
-    old.code(6).says("60 of another workload, client or time").hints();
+    old.code(6).says("left out: 60 records of another workload, client or time").hints();
     let future = records.iter().cloned().map(|mut record| {
         record["timestamp"] = json!(32_503_680_000_u64);
         record
@@ -352,7 +352,10 @@ fn clients_and_times() {
     folder.write("future.jsonl", lines(&future.collect::<Vec<_>>()));
     assert_eq!(data(&small(&folder, "new", 5, &["--logs", "future.jsonl", "--since", "7d"]))["kept"], 60);
     let wrong = small(&folder, "wrong", 5, &["--logs", "logs.jsonl", "--since", "yesterday"]);
-    wrong.code(2).says("--since");
+    wrong.code(2).says("--since").says("or last-run");
+    folder.write("a_file", "");
+    small(&folder, "a_file", 5, &["--logs", "logs.jsonl"]).code(2).says("it is a file").hints();
+    small(&folder, "folder", 5, &["--logs", "."]).code(2).says("it is a folder");
 }
 
 #[test]
@@ -499,9 +502,9 @@ fn an_error_of_the_records_has_the_counts_the_cause_and_a_hint_that_helps() {
     let one_group: Vec<Value> = (0..300).map(alike).collect();
     folder.write("one.jsonl", format!("{}no record\n", lines(&one_group)));
     let output = small(&folder, "one", 50, &["--logs", "one.jsonl"]);
-    output.code(6).says("301 read: 1 rejected, most often invalid_json").hints();
+    output.code(6).says("caused by: rejected: 1 line, invalid json").hints();
     output.says("caused by: 300 of 300 records go to one dataset together, because their messages are the same");
-    assert!(output.json()["error"]["causes"][0].as_str().unwrap().contains("one.jsonl:1"), "{output}");
+    assert!(output.json()["error"]["causes"][2].as_str().unwrap().contains("one.jsonl:1"), "{output}");
     assert!(!output.stderr.contains("--set data_split_config.eval_size"), "no size helps: {output}");
     let mixed: Vec<Value> = (0..200).map(alike).chain((200..250).map(|n| record("w", n))).collect();
     folder.write("mixed.jsonl", lines(&mixed));
@@ -518,7 +521,7 @@ fn an_error_of_the_records_has_the_counts_the_cause_and_a_hint_that_helps() {
         .collect();
     folder.write("cut.jsonl", lines(&cut_off));
     let output = small(&folder, "cut", 5, &["--logs", "cut.jsonl"]);
-    output.code(6).says("40 rejected, most often truncated_answer").says("hint: set accept_truncated: true");
+    output.code(6).says("rejected: 40 lines, truncated answer").says("hint: set accept_truncated: true");
     small(&folder, "taken", 5, &["--logs", "cut.jsonl", "--set", "accept_truncated=true"]).code(0);
 }
 

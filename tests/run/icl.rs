@@ -196,7 +196,12 @@ fn the_nearest_examples_are_found_by_a_nim_that_is_gone_before_the_candidates_st
     );
     assert_eq!(platform.gpus_held(), Vec::<String>::new(), "one GPU is enough");
     platform.release();
-    let report = running.wait().expect(0).json();
+    let output = running.wait().expect(0);
+    let report = output.json();
+    for step in ["deploy embedding model", "embed questions", "undeploy embedding model"] {
+        let lines: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with(&format!("{step} done"))).collect();
+        assert_eq!(lines.len(), 1, "{step}: {lines:?}");
+    }
     let each = shown(&home, &report);
     assert!(each.iter().all(|row| row.len() == 3) && each.iter().any(|row| *row != each[0]), "{each:?}");
     of_training_rows(&home, &report);

@@ -47,27 +47,61 @@ pub(super) async fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result
         load::load(&request, crate::cmd::log_store(&input, &there, &credentials), writer, &mut progress)
     });
     let loaded = loaded.await?;
-    let strict = args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
-    let strict = strict.or_else(|| nothing_loaded(&loaded));
-    show(&loaded, args, strict.as_ref(), ui);
-    if matches!(plan.data.input, LogSource::Files(_)) {
+    let nothing = nothing_loaded(&loaded, args);
+    let is_nothing = nothing.is_some();
+    let strict = || args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
+    let error = nothing.or_else(strict);
+    show(&loaded, error.as_ref(), ui);
+    if !is_nothing {
+        warn_of_rejected(&loaded, args, ui);
+    }
+    if matches!(plan.data.input, LogSource::Files(_)) && loaded.added + loaded.present > 0 {
         let dir = store.dir().display();
         ui.note(&format!("loaded into the local log store {dir}; the configuration reads the files of logs.path"));
         ui.hint("--set logs.source=local makes `split` and `run` read the store");
     }
-    strict.map_or(Ok(Exit::Done), Err)
+    error.map_or(Ok(Exit::Done), Err)
 }
 
 /// Returns the error of a load that refused every line.
-fn nothing_loaded(loaded: &Loaded) -> Option<anyhow::Error> {
+fn nothing_loaded(loaded: &Loaded, args: &Load) -> Option<anyhow::Error> {
     let first = loaded.located.first().filter(|_| loaded.added + loaded.present == 0)?;
     let rejected = counted(loaded.rejects(), "line");
-    let fault =
-        Fault::new(Exit::Data, format!("cannot load anything: {rejected} rejected, the first as {}", first.reason));
-    Some(fault.hint("docs/records.md says of each reason what to do; --rejects FILE lists the lines").into())
+    let general = || "docs/records.md says of each reason what to do; --rejects FILE lists the lines".to_owned();
+    let fault = Fault::new(Exit::Data, format!("cannot load anything: {rejected} rejected"))
+        .hint(way_out(loaded, args).unwrap_or_else(general));
+    Some(
+        anyhow::anyhow!("{}:{} is {}: {}", first.file, first.line, first.reason, first.reason.meaning()).context(fault),
+    )
 }
 
-fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
+/// Warns about rejected lines, with what to type next.
+fn warn_of_rejected(loaded: &Loaded, args: &Load, ui: &Ui) {
+    let Some(first) = loaded.located.first() else { return };
+    let rejected = counted(loaded.rejects(), "line");
+    let meaning = first.reason.meaning();
+    ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
+    if let Some(hint) = way_out(loaded, args) {
+        ui.hint(&hint);
+    } else if args.rejects.is_none() && !args.strict {
+        ui.hint("--rejects FILE lists them with their reasons");
+    }
+}
+
+/// Returns the flag that would have such lines accepted.
+fn way_out(loaded: &Loaded, args: &Load) -> Option<String> {
+    if let Some(name) = loaded.looks_like.filter(|_| args.from.is_none()) {
+        return Some(format!("--from {name} reads it: the lines look like an export of that tool"));
+    }
+    let has = |reason: Reject| loaded.rejected.contains_key(&reason);
+    if has(Reject::MissingWorkload) {
+        return Some("--workload NAME sets the workload of rows without one".to_owned());
+    }
+    (args.encoding.is_none() && has(Reject::InvalidUtf8))
+        .then(|| "--encoding NAME reads another encoding than UTF-8, such as latin1".to_owned())
+}
+
+fn show(loaded: &Loaded, error: Option<&anyhow::Error>, ui: &Ui) {
     let rejected = loaded.rejected.iter().map(|(reason, n)| (reason.as_str().to_owned(), *n)).collect();
     let counts = LoadCounts {
         read: loaded.read,
@@ -82,8 +116,8 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     ui.json(&LoadReport {
         schema: SCHEMA,
         data: counts,
-        exit_code: strict.map(|_| Exit::Data.code()),
-        error: strict.map(super::error_object),
+        exit_code: error.map(|_| Exit::Data.code()),
+        error: error.map(super::error_object),
     });
     for [file, text, label] in &loaded.columns {
         ui.note(&format!("{file}: the text is column {text}, the label column {label}"));
@@ -95,7 +129,7 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
         let lines = counted(loaded.repaired, "torn line");
         ui.warn(&format!("removed {lines} that an interrupted load left behind; load that file again"));
     }
-    if let Some(server) = &loaded.server {
+    if let Some(server) = loaded.server.as_ref().filter(|_| loaded.added + loaded.present > 0) {
         ui.note(&format!("loaded into {server}"));
     }
     if loaded.trimmed > 0 {
@@ -104,19 +138,5 @@ fn show(loaded: &Loaded, args: &Load, strict: Option<&anyhow::Error>, ui: &Ui) {
     }
     if let Some(why) = &loaded.refusal {
         ui.warn(&format!("the server refused records; its first reason: {why}"));
-    }
-    if let Some(first) = loaded.located.first() {
-        let rejected = counted(loaded.rejects(), "line");
-        let meaning = first.reason.meaning();
-        ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
-        if let Some(name) = loaded.looks_like.filter(|_| args.from.is_none()) {
-            ui.hint(&format!("--from {name} reads it: the lines look like an export of that tool"));
-        } else if loaded.rejected.contains_key(&Reject::MissingWorkload) {
-            ui.hint("--workload NAME sets the workload of rows without one");
-        } else if args.encoding.is_none() && loaded.rejected.contains_key(&Reject::InvalidUtf8) {
-            ui.hint("--encoding NAME reads another encoding than UTF-8, such as latin1");
-        } else if args.rejects.is_none() && strict.is_none() {
-            ui.hint("--rejects FILE lists them with their reasons");
-        }
     }
 }

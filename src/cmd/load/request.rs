@@ -12,11 +12,11 @@ use crate::source::load::{FileFormat, LoadRequest};
 pub(super) fn of(args: &Load) -> anyhow::Result<LoadRequest> {
     let stdin = args.files.iter().filter(|path| path.as_os_str() == "-").count();
     if stdin > 1 {
-        return Err(Fault::new(Exit::Usage, "`-` (standard input) is given more than once").into());
+        return Err(Fault::new(Exit::Usage, "cannot read standard input more than once").hint("name - once").into());
     }
     let when = |text: &String| {
         timestamp::from_text(text).or_else(|| timestamp::from_json(text)).ok_or_else(|| {
-            Fault::new(Exit::Usage, format!("--timestamp: \"{text}\" is not a time"))
+            Fault::new(Exit::Usage, format!("cannot read --timestamp {text}: it is no time"))
                 .hint("give a date (2025-06-01), a time (2025-06-01T12:30:00Z) or epoch seconds")
         })
     };
@@ -45,7 +45,7 @@ pub(super) fn of(args: &Load) -> anyhow::Result<LoadRequest> {
     })
 }
 
-/// Returns the layout of the lines: that of the exporter, else that of the configuration.
+/// Returns the layout of the lines: as the exporter writes them, else as the configuration says.
 pub(super) fn layout(args: &Load, configured: &Fields) -> anyhow::Result<Layout> {
     let Some(exporter) = args.from else { return Ok(Layout::Fields(configured.clone())) };
     if !configured.are_own() {

@@ -13,6 +13,7 @@ use crate::error::{Exit, Fault};
 use crate::run::lock::Lock;
 use crate::run::signals::Stop;
 use crate::run::{dead_runs, gates as run_gates, names, outcome};
+use crate::source::dataset;
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -66,7 +67,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     Ok(Start::Run(Box::new(prepared)))
 }
 
-/// Loads the plan of a new run. A resumed run has one.
+/// Loads the plan of a new run, and checks the files that it names. A resumed run has a plan.
 fn new_plan(global: &Global, args: &Run, invocation: &Invocation) -> anyhow::Result<Option<Plan>> {
     match args.resume {
         Some(_) if !global.set.is_empty() => {
@@ -74,7 +75,11 @@ fn new_plan(global: &Global, args: &Run, invocation: &Invocation) -> anyhow::Res
             Err(Fault::new(Exit::Usage, message).hint("start a new run to use other settings").into())
         }
         Some(_) => Ok(None),
-        None => Ok(Some(config::load(invocation)?)),
+        None => {
+            let plan = config::load(invocation)?;
+            dataset::check_corrections(&plan.data)?;
+            Ok(Some(plan))
+        }
     }
 }
 

@@ -134,7 +134,11 @@ fn five_planted_errors_are_five_with_their_lines() {
         })
         .collect();
     assert_eq!(lines, [9, 13, 14, 24, 27].map(Some));
-    assert!(problems.to_string().starts_with("the configuration has 5 problems\n  testdata/configs/invalid/five"));
+    assert!(
+        problems
+            .to_string()
+            .starts_with("cannot use the configuration: it has 5 problems\n  testdata/configs/invalid/five")
+    );
 }
 
 #[test]

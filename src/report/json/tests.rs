@@ -161,7 +161,7 @@ fn events() -> Vec<Event> {
         EventKind::CandidateDone { candidate: text(), state: CandidateState::Completed, error: None },
         EventKind::ResourceLive { kind: ResourceKind::Dataset, name: text() },
         EventKind::ResourceReleased { kind: ResourceKind::Dataset, name: text() },
-        EventKind::Warning { message: text() },
+        EventKind::Warning { message: text(), is_in_report: false },
         EventKind::Stopping { reason: text() },
         EventKind::RunDone { state: RunState::Completed, exit_code: 0, seconds: 1.0 },
     ];

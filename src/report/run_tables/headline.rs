@@ -25,6 +25,9 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     }
     let groups: Vec<(&Candidate, Vec<Line>)> =
         report.candidates.iter().map(|one| (one, of_candidate(report, one))).collect();
+    if report.floor.is_none() && groups.iter().all(|(_, lines)| lines.is_empty()) {
+        return begun(page, report);
+    }
     let yardsticks = yardsticks(report);
     let lines = || yardsticks.iter().chain(groups.iter().flat_map(|(_, lines)| lines));
     let told: Vec<usize> =
@@ -63,6 +66,31 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     for (prefix, text) in notes(report) {
         page.tone(if prefix == MARK { Tone::Warning } else { Tone::Faint }, &prefix, &text);
     }
+}
+
+/// Shows the candidates that have begun, of a run that has no score yet.
+fn begun(page: &mut Page, report: &Report) {
+    let begun = report.candidates.iter().filter(|candidate| candidate.seconds.is_some());
+    let headings: Vec<String> = begun.map(heading).collect();
+    if headings.is_empty() {
+        return;
+    }
+    page.title(&format!("{}Candidates", mark(report)));
+    for text in &headings {
+        page.plain("", text);
+    }
+    if let Some((term, text)) = run_cost(report) {
+        page.gap();
+        page.tone(Tone::Faint, &format!("{term}: "), &text);
+    }
+}
+
+/// Returns what the run cost. `None` if it used no GPU.
+fn run_cost(report: &Report) -> Option<(&'static str, String)> {
+    let cost = report.cost.as_ref()?;
+    let run = cost.run.filter(|run| *run > 0.0)?;
+    let hours = cost.gpu_hours.filter(|hours| *hours >= 0.001).map(|hours| format!(", {hours:.3} GPU hours"));
+    Some(("this run", format!("{}{}", money(run, &cost.currency), hours.unwrap_or_default())))
 }
 
 fn heading(candidate: &Candidate) -> String {
@@ -150,7 +178,7 @@ pub(crate) fn notes(report: &Report) -> Vec<(String, String)> {
         let terms = if report.comparisons.is_empty() { "change" } else { "change, verdict" };
         notes.push((terms, "against the base model on the same rows; better and worse are beyond chance".to_owned()));
     }
-    notes.extend(cost::basis(report).map(|basis| ("cost/1,000", format!("of 1,000 requests. {basis}"))));
+    notes.extend(cost::basis(report).map(|basis| ("cost/1,000", format!("for 1,000 requests. {basis}"))));
     let chosen = report.verdict.as_ref().and_then(|verdict| verdict.model.as_ref());
     if let Some((model, even)) = chosen.and_then(|model| Some((model, cost::break_even(report, model)?))) {
         notes.push((
@@ -158,9 +186,6 @@ pub(crate) fn notes(report: &Report) -> Vec<(String, String)> {
             format!("above {even}, GPUs that serve {model} all the time cost less than the teacher"),
         ));
     }
-    if let Some((cost, run)) = report.cost.as_ref().and_then(|cost| Some((cost, cost.run?))) {
-        let hours = cost.gpu_hours.filter(|hours| *hours >= 0.001).map(|hours| format!(", {hours:.3} GPU hours"));
-        notes.push(("this run", format!("{}{}", money(run, &cost.currency), hours.unwrap_or_default())));
-    }
+    notes.extend(run_cost(report));
     notes.into_iter().map(|(term, text)| (format!("{term}{}", if term == MARK { " " } else { ": " }), text)).collect()
 }

@@ -41,6 +41,31 @@ fn every_table_of_a_rehearsal_says_so() {
 }
 
 #[test]
+fn a_run_without_scores_shows_no_table_of_them() {
+    let mut report = samples::concluded();
+    report.floor = None;
+    report.verdict = None;
+    report.comparisons.clear();
+    for candidate in &mut report.candidates {
+        candidate.state = CandidateState::Skipped;
+        candidate.seconds = None;
+        candidate.training = None;
+        candidate.evaluations = Default::default();
+    }
+    report.cost.as_mut().unwrap().run = Some(0.0);
+    let text = summary(&report, 80, false);
+    for nothing in ["Macro F1", "score", "skipped", "this run", "teacher"] {
+        assert!(!text.contains(nothing), "{nothing}: {text}");
+    }
+    // Its training has failed, and has cost something.
+    (report.candidates[0].state, report.candidates[0].seconds) = (CandidateState::Failed, Some(8.1));
+    report.cost.as_mut().unwrap().run = Some(2.5);
+    let text = summary(&report, 80, false);
+    assert!(text.contains("failed after 8.1 s") && text.contains("this run: 2.50"), "{text}");
+    assert!(!text.contains("Macro F1") && !text.contains("skipped"), "{text}");
+}
+
+#[test]
 fn nothing_that_matters_is_cut() {
     let report = samples::long_names();
     for width in [40, 80, 160] {

@@ -38,7 +38,7 @@ pub(super) fn verdict(field: &Field<'_>, decided: &Decided<'_>) -> Verdict {
     };
     let candidates = field.finals().into_iter().map(|last| {
         let of = field.models[last].candidate;
-        // Of the model to look at, if it is one of the candidate's, else of its last one.
+        // The advice is about the model to look at, if the candidate has it, else about the candidate's last one.
         let place = chosen.filter(|chosen| field.models[*chosen].candidate == of).unwrap_or(last);
         let model = field.candidates[of].model_name.clone();
         let variant = field.models[place].variant;
@@ -186,7 +186,7 @@ fn rows_needed(found: &[(Relation, String, Decision)]) -> String {
         .filter_map(|(_, name, decision)| Some((decision.more_rows?, name)))
         .collect();
     open.sort_by_key(|(more, _)| Reverse(more.for_margin));
-    open.iter().map(|(more, name)| format!(" Telling it from {name} takes {more}.")).collect()
+    open.iter().map(|(more, name)| format!(" To decide between it and {name} takes {more}.")).collect()
 }
 
 fn home_words(variant: ModelVariant) -> &'static str {

@@ -68,7 +68,7 @@ pub(super) fn conclude(run: &RunContext) -> anyhow::Result<()> {
     run.store.remember(&run.id, CONCLUSION, &conclusion)?;
     // Not in the list of warnings: a resumed run concludes anew, and what no longer holds must not stay there.
     for message in conclusion.warnings {
-        run.events.tell(EventKind::Warning { message });
+        run.events.tell(EventKind::Warning { message, is_in_report: true });
     }
     Ok(())
 }

@@ -87,13 +87,12 @@ fn the_best_is_said_to_be_better_only_where_a_test_says_so() {
     let open = conclusion(&two, &models(376));
     assert_eq!((open.model.as_deref(), open.variant), (Some("large"), Some(Customized)));
     let begins = "Look at large first: macro F1 0.950, the highest score, better than its base, but not told apart from small. \
-        Telling it from small takes about ";
+        To decide between it and small takes about ";
     assert!(open.sentence.starts_with(begins), "{}", open.sentence);
     assert!(!open.sentence.contains("its base, which takes"), "{}", open.sentence);
     let of_small = &open.candidates[1];
     assert_eq!((of_small.model.as_str(), of_small.variant), ("small", Customized));
-    let begins =
-        "Customized: macro F1 0.940, better than its base, but not told apart from large. Telling it from large";
+    let begins = "Customized: macro F1 0.940, better than its base, but not told apart from large. To decide between it and large";
     assert!(of_small.sentence.starts_with(begins), "{}", of_small.sentence);
     let clear = conclusion(&two, &models(300));
     let whole = "Look at large first: macro F1 0.950, the highest score, better than its base and small. \

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use indicatif::HumanCount;
-
 use super::difference::Difference;
 use super::{holm, power};
+use crate::numbers::count;
 
 /// Chance of a false difference among all comparisons of a run.
 pub(crate) const LEVEL: f64 = 0.05;
@@ -64,7 +63,7 @@ pub struct MoreRows {
 
 /// Decides the comparisons of one run, which share a level by Holm's correction.
 ///
-/// The same: the paired 95 % interval of the difference lies within the margin (two one-sided tests: Schuirmann 1987,
+/// Decides each comparison. "Same": the paired 95 % interval of the difference lies within the margin (two one-sided tests: Schuirmann 1987,
 /// J. Pharmacokinet. Biopharm. 15:657), also where the difference is significant. Better or worse: the interval excludes
 /// zero, and the corrected p value of the paired test is at most [`LEVEL`]. Anything else cannot be told.
 pub fn decide(differences: &[Difference], margin: f64) -> Vec<Decision> {
@@ -133,9 +132,9 @@ impl fmt::Display for Decision {
 
 impl fmt::Display for MoreRows {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "about {} more rows", HumanCount(about(self.for_margin)))?;
+        write!(out, "about {} more eval rows", count(about(self.for_margin)))?;
         match self.for_observed {
-            Some(rows) => write!(out, " ({} if the difference stays as it is)", HumanCount(about(rows))),
+            Some(rows) => write!(out, ", or {} if the difference stays as measured", count(about(rows))),
             None => Ok(()),
         }
     }

@@ -67,9 +67,12 @@ fn rows_needed_are_those_of_the_margin_and_of_what_was_observed() {
     let margin = power::rows_for_equivalence(deviation, 0.02, 0.05, 0.8) - 100.0;
     let observed = power::rows_to_detect(deviation, 0.05, 0.05, 0.8) - 100.0;
     assert_eq!((more.for_margin, more.for_observed), (margin.ceil() as u64, Some(observed.ceil() as u64)));
-    assert_eq!(decision.to_string(), "cannot tell, need about 4,300 more rows (430 if the difference stays as it is)");
+    assert_eq!(
+        decision.to_string(),
+        "cannot tell, need about 4,300 more eval rows, or 430 if the difference stays as measured"
+    );
     let even = decide(&[difference(0.0, 0.08, 1.0, 100)], 0.02)[0];
-    assert_eq!(even.to_string(), "cannot tell, need about 4,300 more rows");
+    assert_eq!(even.to_string(), "cannot tell, need about 4,300 more eval rows");
     assert_eq!(decide(&[difference(0.0, 0.08, 1.0, 100)], 0.0)[0].more_rows, None, "no margin, never the same");
     // Enough rows by the margin, but the difference is half of it.
     let between = decide(&[difference(0.01, 0.0115, 0.08, 5_000)], 0.02)[0].more_rows.unwrap();

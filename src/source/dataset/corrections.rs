@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::data::corrections::Corrections;
 use crate::data::options::DatasetRequest;
 use crate::data::unusable::Unusable;
+use crate::source::given_file;
 use crate::source::manifest::CorrectionCounts;
 
 /// Labels that people gave, and the file that they stand in.
@@ -18,10 +19,18 @@ pub(super) struct GivenLabels {
 pub(super) fn read(request: &DatasetRequest) -> Result<GivenLabels, Unusable> {
     let Some(path) = &request.corrections else { return Ok(GivenLabels::default()) };
     let refused = |why: String| Unusable::Corrections { path: path.clone(), why };
-    let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let bytes = given_file::read(path).map_err(refused)?;
     let labels = Corrections::read(&bytes, &request.labels).map_err(refused)?;
     let file = Some((path.clone(), blake3::hash(&bytes).to_hex().to_string()));
     Ok(GivenLabels { labels, file })
+}
+
+/// Checks that the corrections of a request can be used, without making datasets.
+///
+/// # Errors
+/// [`Unusable::Corrections`].
+pub(crate) fn check(request: &DatasetRequest) -> Result<(), Unusable> {
+    read(request).map(drop)
 }
 
 impl GivenLabels {

@@ -37,6 +37,7 @@ pub(crate) use crate::source::manifest::{DatasetFile, MANIFEST as MANIFEST_FILE,
 use crate::source::output::{Output, remove_if_there};
 use crate::source::personal_sample::Sample;
 use crate::source::rejects::Rejects;
+pub(crate) use corrections::check as check_corrections;
 use preferences::Opinions;
 use read::{InputReader, ReadInput};
 use reread::LineReader;
@@ -81,7 +82,7 @@ pub(crate) fn build(
     })
 }
 
-/// What is written beside the datasets.
+/// Lists that are written beside the datasets.
 #[derive(Default)]
 struct Notes<'r, 'w> {
     rejects: Rejects<'w>,
@@ -117,7 +118,8 @@ fn build_from(
     let ids = write::ids(&inputs, &intake.ties())?;
     intake.settle(&ids);
     let (corrected, rated) = (intake.corrected(), intake.take_rated());
-    let corpus = near_copies::grouped(&inputs, intake.finish()?, request.split.near_duplicate_threshold)?;
+    let records = intake.finish().map_err(|why| with_causes(why, Vec::new()))?;
+    let corpus = near_copies::grouped(&inputs, records, request.split.near_duplicate_threshold)?;
     if let Some(rows) = frozen_rows {
         check_frozen(&corpus, rows).map_err(|why| explained(why, &corpus, request, &inputs))?;
     }
@@ -183,9 +185,14 @@ fn check_frozen(corpus: &Corpus, rows: u64) -> Result<(), Unusable> {
 /// Adds the warnings about the records as causes of the error: often one of them says why.
 fn explained(why: Unusable, corpus: &Corpus, request: &DatasetRequest, inputs: &[ReadInput]) -> anyhow::Error {
     let paths: Vec<&Path> = inputs.iter().map(|input| input.file.path.as_path()).collect();
-    let mut warnings = data_warnings::of(corpus, request, &paths).into_iter().rev();
-    match warnings.next() {
-        Some(last) => warnings.fold(anyhow::Error::msg(last), |below, warning| below.context(warning)).context(why),
+    with_causes(why, data_warnings::of_records(corpus, request, &paths))
+}
+
+/// Returns the error with what became of the lines, and then `more`, as its causes.
+fn with_causes(why: Unusable, more: Vec<String>) -> anyhow::Error {
+    let mut causes = why.causes().into_iter().chain(more).rev();
+    match causes.next() {
+        Some(last) => causes.fold(anyhow::Error::msg(last), |below, cause| below.context(cause)).context(why),
         None => why.into(),
     }
 }

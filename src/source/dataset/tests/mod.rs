@@ -203,7 +203,9 @@ fn what_cannot_be_used_says_why() {
     let mut wanted = request(vec![logs.clone()]);
     wanted.filter.workload = Some("nwes".into());
     let problem = unusable(build(&wanted, &folder.out("out"), None));
-    assert!(problem.to_string().contains("workloads in the logs: news (60)") && !problem.is_usage(), "{problem}");
+    assert_eq!(problem.to_string(), "cannot make datasets: no record of workload nwes among 60 lines");
+    assert_eq!(problem.causes(), ["the logs hold 60 records of news"]);
+    assert!(!problem.is_usage());
 
     let two = folder.file("two.jsonl", &[line("b", 1, "x", "[[A]]")]);
     let mut wanted = request(vec![logs.clone(), two]);
@@ -243,9 +245,8 @@ fn tool_calls_are_found_and_not_taken_for_classification() {
 
     wanted.workload_type = TypeChoice::Classification;
     let problem = unusable(build(&wanted, &out, None));
-    let counts = "40 read: 0 rejected; 0 of another workload, client or time; 0 duplicates";
-    let wanted_text = format!("cannot make classification datasets: 40 of 40 records hold tool calls ({counts})");
-    assert_eq!(problem.to_string(), wanted_text);
+    assert_eq!(problem.to_string(), "cannot make classification datasets: 40 of 40 records hold tool calls");
+    assert_eq!(problem.causes(), Vec::<String>::new());
     assert!(problem.hint().contains("tool_calling"));
     wanted.workload_type = TypeChoice::Auto;
     wanted.input = LogSource::Files(vec![
