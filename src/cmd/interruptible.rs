@@ -8,7 +8,7 @@ use crate::data::options::LogSource;
 use crate::error::{Exit, Fault};
 use crate::run::signals::Stop;
 
-/// What work does when a signal comes.
+/// The reaction of work to a signal.
 pub(super) enum AtSignal<'a> {
     /// It ends at once.
     Ends,

@@ -22,7 +22,7 @@ fn at(key: &str) -> String {
 }
 
 impl Resolver<'_> {
-    /// Returns the judge of tool calls and that of texts: the same model, where either is judged.
+    /// Returns the judge of tool calls and the judge of texts: the same model, where either is judged.
     pub(super) fn judges(
         &mut self,
         invocation: &Invocation,

@@ -16,7 +16,7 @@ pub(super) struct UnsetName {
     pub line: Option<usize>,
     /// The key path.
     pub path: String,
-    /// What stands between the brackets.
+    /// The text between the brackets.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! What people thought of an answer: the key `feedback` of a record, in the forms that are common.
+//! Ratings of an answer by people: the key `feedback` of a record, in its common forms.
 
 use serde_json::Value;
 

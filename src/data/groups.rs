@@ -65,7 +65,7 @@ pub(crate) enum GroupCause {
     UserText,
     /// Their messages are the same, or nearly so, and most records have the same user message.
     Messages,
-    /// The messages of one begin those of another.
+    /// The messages of one record begin the messages of another.
     Conversation,
     /// Their texts share most of their words.
     NearCopy,

@@ -137,7 +137,7 @@ impl Client {
     }
 }
 
-/// What is stored.
+/// Stored resources.
 impl Client {
     /// Returns what a namespace stores: datasets, training configurations, adapters, and what deployments have left.
     pub async fn stored(&self, namespace: &str) -> Result<Vec<Stored>, ApiError> {

@@ -1,4 +1,4 @@
-//! What a platform stores in a namespace, listed for those who have lost the ledger of it.
+//! The resources that a platform stores in a namespace, for a user who has lost their ledger.
 
 use serde_json::Value;
 

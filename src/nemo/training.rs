@@ -139,7 +139,7 @@ pub struct TrainingJob {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingStatus {
     pub status: JobStatus,
-    /// What the service says beside it.
+    /// The text of the service about it.
     pub detail: Option<String>,
     /// 0 to 100. It grows by whole epochs and may end below 100.
     pub percentage: Option<f32>,

@@ -50,7 +50,7 @@ impl Page {
         self.push(None, prefix, text);
     }
 
-    /// The same in a tone.
+    /// Adds a text in a tone, behind a prefix.
     pub(super) fn tone(&mut self, tone: Tone, prefix: &str, text: &str) {
         self.push(Some(tone), prefix, text);
     }

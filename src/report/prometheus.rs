@@ -174,7 +174,7 @@ impl<'a> Metrics<'a> {
         self.put(name, help, labels, value);
     }
 
-    /// The same with labels that may be made for it.
+    /// Adds a sample whose labels may be made for it.
     fn put(&mut self, name: &'static str, help: &'static str, labels: Labels<'a>, value: Option<f64>) {
         if let Some(value) = value {
             let metric = self.0.entry(name).or_insert(Metric { help, samples: Vec::new() });

@@ -158,7 +158,7 @@ pub(super) fn completed() -> Report {
     }
 }
 
-/// The same with all that a run can find out: examples, a floor, prices, comparisons and a verdict.
+/// Returns a completed run with everything that a run can find out: examples, a floor, prices, comparisons and a verdict.
 pub(super) fn concluded() -> Report {
     let mut report = completed();
     let against = |model: &str, which: &str, value: f64, verdict: &str| ComparisonFact {

@@ -31,7 +31,7 @@ impl CleanupDepth {
 }
 
 /// Returns the names and the ids of all that this state directory still has to release, to tell it from what others have.
-/// A row that is released answers for nothing: what is on the platform in spite of it is an orphan.
+/// Released rows are not included: a resource that is still there is an orphan.
 ///
 /// # Errors
 /// When the store cannot be read.

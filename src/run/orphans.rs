@@ -24,7 +24,7 @@ pub(crate) struct Orphan {
     pub jobs: Vec<String>,
 }
 
-/// What the lists of a platform tell of one thing.
+/// A thing as the lists of a platform tell of it.
 struct Listed<'a> {
     kind: ResourceKind,
     name: &'a str,

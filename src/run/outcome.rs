@@ -13,7 +13,7 @@ use crate::vocabulary::{CandidateState, Failure, LossPoint, RowsFrom};
 
 /// The key of the warnings, a list of sentences.
 pub(crate) const WARNINGS: &str = "warnings";
-/// What could not be sent of the run after its end, as warnings. Written anew each time that it is sent.
+/// The key of the warnings about parts of the run that could not be sent after its end. Each sending writes them anew.
 pub(crate) const UNSENT: &str = "unsent";
 
 /// The key of the conclusion.
@@ -341,7 +341,7 @@ pub(crate) struct GoldFact {
     /// The production model against people, by the names of scores.
     pub teacher: BTreeMap<String, Estimate>,
     pub models: Vec<GoldModel>,
-    /// What the labels say against scores.
+    /// Doubts about the scores that the labels raise.
     #[serde(default)]
     pub warnings: Vec<String>,
 }

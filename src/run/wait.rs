@@ -31,7 +31,7 @@ pub(crate) struct TooLong {
     pub key: String,
 }
 
-/// What the platform said last of something that is waited for.
+/// The last status word of a thing that is waited for.
 #[derive(Debug, Default)]
 pub(super) struct LastWord(Mutex<String>);
 

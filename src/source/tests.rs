@@ -57,7 +57,7 @@ fn every_reason_has_a_fixture_that_gives_it() {
     }
 }
 
-/// The same for what only `load` reads.
+/// Checks the reason for a table that only `load` reads.
 fn loaded_table_gives(path: &Path, reason: Reject) {
     let dir = tempfile::tempdir().unwrap();
     let request =

@@ -10,6 +10,7 @@ mod ci;
 mod cli;
 mod codes;
 mod commands;
+mod comments;
 mod dashboards;
 mod examples;
 mod links;

@@ -52,7 +52,7 @@ pub(crate) fn read<T>(
     }
 }
 
-/// A form that is turned into that of a record.
+/// A form that is turned into a record.
 struct Converter {
     /// Reasons to refuse a line that the form explains.
     explains: &'static [Reject],

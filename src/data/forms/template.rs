@@ -15,7 +15,7 @@ enum Piece {
 pub(crate) enum Meaning {
     /// The cell of this column.
     Cell(usize),
-    /// The same text in every row.
+    /// A text that is equal in every row.
     Constant(String),
 }
 

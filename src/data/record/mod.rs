@@ -96,7 +96,7 @@ impl<'a> Record<'a> {
         Record::parse_with(json, &FieldDefaults::default())
     }
 
-    /// The same with what fills in missing fields.
+    /// Parses a line, and fills in missing fields from `defaults`.
     pub(crate) fn parse_with(json: &'a [u8], defaults: &FieldDefaults<'a>) -> Result<Record<'a>, Reject> {
         Record::read(json, defaults, &mut Tape::default()).map(|(record, _)| record)
     }

@@ -173,7 +173,7 @@ impl Division {
         let class_of = |row: u32| corpus.rows[row as usize].class;
         let mut sizes = vec![0_usize; corpus.classes.len()];
         rows.iter().for_each(|&row| sizes[class_of(row) as usize] += 1);
-        // What is asked of each row stands beside it, so that nothing is looked up in the order of groups.
+        // Group and class stand beside each row, so that nothing is looked up in the order of groups.
         let mut by_group: Vec<(u64, u32, u32)> =
             rows.into_iter().map(|row| (group_of(row), row, class_of(row))).collect();
         by_group.sort_unstable();

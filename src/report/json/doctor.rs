@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DoctorReport {
     pub schema: u32,
-    /// That of the worst check.
+    /// The exit code of the worst check.
     pub exit_code: u8,
     /// In the order of the page.
     pub checks: Vec<Check>,

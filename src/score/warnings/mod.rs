@@ -16,7 +16,7 @@ pub(crate) const SCARCE_ROWS: u64 = 5;
 /// five in 3 % of eval sets.
 const ENOUGH_TO_MISS: u64 = 5;
 
-/// Share of replies without a label of the list from which a score says as much of the format as of the model.
+/// Above this share of unreadable replies, a score reflects the format as much as the model.
 pub(crate) const MANY_FORMAT_FAILURES: f64 = 0.02;
 
 /// A caveat that the reader of a score must know.

@@ -23,7 +23,7 @@ use crate::source::output::{Output, remove_if_there};
 /// The pairs, below the dataset folder. Without any the file is not written.
 pub(crate) const PREFERENCES: &str = "train/preference/preference_data.jsonl";
 
-/// What people said of answers.
+/// Ratings and corrections of answers by people.
 pub(super) struct Opinions<'a> {
     pub(super) rated: &'a [RatedRecord],
     pub(super) corrections: &'a Corrections,

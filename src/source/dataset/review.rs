@@ -1,4 +1,4 @@
-//! What people should look at before they trust labels: conflicts, labels that are not allowed, and the rows in which a
+//! Rows for people to check before they trust labels: conflicts, labels that are not allowed, and the rows in which a
 //! classifier can look for wrong ones.
 
 use anyhow::Context as _;

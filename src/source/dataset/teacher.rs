@@ -53,11 +53,11 @@ fn steps(latencies: &[f64]) -> BTreeMap<u64, u64> {
     counts
 }
 
-/// What a record says of its answer.
+/// Time and tokens of an answer, as its record states them.
 #[derive(Debug, PartialEq)]
 struct ToldOfAnswer {
     latency_ms: Option<f64>,
-    /// Of the prompt and of the completion.
+    /// Tokens of the prompt and of the completion.
     tokens: Option<(u64, u64)>,
 }
 

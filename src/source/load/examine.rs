@@ -79,7 +79,7 @@ pub(super) struct LoadExaminer<'a> {
     defaults: FieldDefaults<'a>,
     normaliser: Normaliser,
     accept_truncated: bool,
-    /// The workload of the last record. Most records have that of the one before.
+    /// The workload of the last record. Most records have the workload of the record before.
     workload: Arc<str>,
 }
 

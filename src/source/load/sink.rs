@@ -32,9 +32,9 @@ pub(super) struct LocalSink {
 /// The outcome of storing a batch of records.
 #[derive(Debug)]
 pub(super) enum Stored {
-    /// Those of one workload, in the local store.
+    /// The lines of one workload, in the local store.
     Local(String, Appended),
-    /// Those of a request to the server of an index.
+    /// The records of a request to the server of an index.
     Index(BulkOutcome),
 }
 

@@ -52,7 +52,7 @@ struct Rule {
     otherwise: Refused,
 }
 
-/// What a line is that breaks a rule.
+/// The kind of a line that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     NoCall,

@@ -74,7 +74,7 @@ fn f1_and_exact_match_of_hard_cases() {
         // Tokens are a multiset: the second `b` matches once only.
         ("b b c", "b d", 0.4, false),
         ("b c", "b b b b", 1.0 / 3.0, false),
-        // The same tokens in another order are another text.
+        // Tokens in another order are another text.
         ("b c", "c b", 1.0, false),
         // Punctuation is deleted, so one token is left.
         ("stock-split", "stock split", 0.0, false),
