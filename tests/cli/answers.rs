@@ -57,7 +57,7 @@ fn an_answer_that_did_not_end_is_refused_under_a_reason_of_its_own() {
         (&json!(1), &json!(1)),
         "no thought is an answer"
     );
-    folder.dfwfd(SPLIT).run().code(6).says("an eval set of 1 rows");
+    folder.dfwfd(SPLIT).run().code(6).says("an eval set of 1 row:");
     let split = counts(&folder, &records, &[&["--set", "accept_truncated=true"], &SPLIT[..]].concat());
     assert_eq!((&split["kept"], &split["rejected"]["truncated_answer"]), (&json!(2), &json!(1)));
 }

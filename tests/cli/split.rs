@@ -363,12 +363,12 @@ fn several_workloads_need_a_name() {
     let folder = Folder::new();
     folder.write("logs.jsonl", log("one", 20) + &log("two", 30));
     let output = small(&folder, "d", 5, &["--logs", "logs.jsonl"]);
-    output.code(2).says("one (20)").says("two (30)").says("--workload").hints();
-    assert!(output.json()["error"]["message"].as_str().unwrap().contains("two (30)"));
+    output.code(2).says("20 records of one").says("30 records of two").says("--workload").hints();
+    assert!(output.json()["error"]["message"].as_str().unwrap().contains("30 records of two"));
     let data = data(&small(&folder, "d", 5, &["--logs", "logs.jsonl", "--workload", "two"]));
     assert_eq!((&data["other"], &data["kept"]), (&json!(20), &json!(30)));
     let output = small(&folder, "e", 5, &["--logs", "logs.jsonl", "--workload", "three"]);
-    output.code(6).says("three").says("one (20)").hints();
+    output.code(6).says("three").says("20 records of one").hints();
 }
 
 #[test]
@@ -457,7 +457,7 @@ fn labels_are_compared_without_case_and_shown_as_written_most_often() {
         })
         .collect();
     folder.write("plain.jsonl", lines(&plain));
-    small(&folder, "none", 5, &["--logs", "plain.jsonl"]).code(6).says("no_label");
+    small(&folder, "none", 5, &["--logs", "plain.jsonl"]).code(6).says("no label");
     let flags = ["--logs", "plain.jsonl", "--set", r"label_pattern=class is: (\w+)"];
     let split = data(&small(&folder, "patterned", 5, &flags));
     assert_eq!(split["classes"].as_object().unwrap().len(), 3);
