@@ -131,7 +131,7 @@ async fn lfs_basic_puts_to_the_link_without_a_token() {
     assert_eq!(batch.header("accept"), "application/vnd.git-lfs+json");
     assert_eq!(batch.json()["operation"], "upload");
     assert_eq!(batch.json()["hash_algo"], "sha256");
-    // The same content twice is one object.
+    // Equal contents are one object.
     assert_eq!(batch.json()["objects"].as_array().unwrap().len(), 2);
 
     let puts = find(&fake, "/put/");
