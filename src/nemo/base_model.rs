@@ -4,7 +4,7 @@ use super::secret::Secret;
 
 /// A base model. Version 1 knows it by its name alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseModel {
+pub(crate) struct BaseModel {
     /// The name in the configuration, such as `meta/llama-3.2-1b-instruct`.
     pub name: String,
     /// The model entity, `workspace/name` or a bare name. `None`: the one that is named after the model.

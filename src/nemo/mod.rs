@@ -27,7 +27,7 @@ mod training;
 mod transport;
 mod v1;
 
-pub use base_model::BaseModel;
+pub(crate) use base_model::BaseModel;
 pub use client::Client;
 pub use datasets::{NewDataset, StoredDataset, StoredFile, UploadFile};
 pub use deployments::{Deployment, NewDeployment};

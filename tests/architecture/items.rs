@@ -231,6 +231,9 @@ fn exported_items_and_the_types_they_show_are_seen() {
     let shown: Vec<&str> = items.shown.iter().map(String::as_str).collect();
     assert_eq!(
         shown,
-        ["Answer", "Ask", "Count", "Delay", "Length", "Letter", "Part", "Reason", "Refusal", "Result", "Text", "Word"]
+        [
+            "Answer", "Ask", "Count", "Delay", "Length", "Letter", "Part", "Reason", "Refusal", "Result", "Self",
+            "Text", "Word"
+        ]
     );
 }

@@ -21,7 +21,7 @@ pub(crate) const MANY_FORMAT_FAILURES: f64 = 0.02;
 
 /// A caveat that the reader of a score must know.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Warning {
+pub(crate) enum Warning {
     /// The model never predicts these classes of the eval set.
     NeverPredicted(Vec<ClassRows>),
     /// The eval set has fewer than [`FEW_ROWS`] rows of these classes, and is not warned about for its rarest ones.
@@ -34,7 +34,7 @@ pub enum Warning {
 
 /// A class and its rows in the eval set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClassRows {
+pub(crate) struct ClassRows {
     pub label: String,
     pub rows: u64,
 }
