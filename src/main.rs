@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use dfwfd::cli::Cli;
 use dfwfd::error::{self, Exit};
 use dfwfd::ui::Ui;
 use dfwfd::{cmd, ui};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_arguments(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return ui::parse_error::show(&error),
     };

@@ -1,6 +1,7 @@
 //! The command line: clap types for every subcommand and flag. Their doc comments are the help texts. No behaviour lives here,
 //! and no default that belongs to the configuration.
 
+mod parse;
 mod records;
 mod runs;
 mod setup;
