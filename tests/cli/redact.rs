@@ -104,3 +104,35 @@ fn a_log_that_looks_personal_is_warned_about_unless_it_is_masked() {
     let masked = folder.dfwfd(["--set", "redact=all"]).args(flags).args(["masked"]).run();
     assert!(!masked.code(0).stderr.contains("look personal"), "{masked}");
 }
+
+#[test]
+fn a_setting_before_the_command_counts_beside_one_after_it() {
+    let folder = Folder::new();
+    folder.write("logs.jsonl", lines(&log()));
+    let load = |state: &str, before: &[&str], after: &[&str]| {
+        let command = ["load", "logs.jsonl", "--state-dir", state];
+        folder.dfwfd(before).args(command).args(after).run().code(0);
+        leaks(&folder, state)
+    };
+    let level = ["--set", "logging_config.level=INFO"];
+    assert_eq!(load("one", &["--set", "redact=all"], &level), Vec::<String>::new());
+    assert_eq!(load("two", &level, &["--set", "redact=all"]), Vec::<String>::new());
+    assert_eq!(load("three", &["-v", "--set", "redact=[email]"], &["-v", "--set", "redact=all"]), Vec::<String>::new());
+    assert!(!load("four", &level, &["-v"]).is_empty());
+}
+
+#[test]
+fn a_short_password_is_masked_in_texts_and_fields() {
+    let folder = Folder::with_config("redact: all\n");
+    let mut record = labelled("w", 1, "login with password: s3cr3t! and Authorization: Bearer tok12345", "A");
+    record["metadata"] = json!({"password": "hunter2", "db": {"api_key": "k-77aa", "pwd": 12_345_678}});
+    folder.write("logs.jsonl", lines(&[record]));
+    let load = folder.dfwfd(["load", "logs.jsonl", "--format", "json"]).run().code(0).json();
+    assert_eq!(load["data"]["redacted"], json!({"secret": 5}));
+    for (path, bytes) in files_below(&folder.at(".dfwfd/logs")) {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        for secret in ["s3cr3t", "tok12345", "hunter2", "k-77aa", "12345678"] {
+            assert!(!text.contains(secret), "{secret} is in {}", path.display());
+        }
+    }
+}

@@ -18,6 +18,17 @@ pub(super) fn has_digit(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
+/// Checks what follows the name of a password in running text. Short words of letters follow it in prose, too.
+pub(super) fn is_password(text: &str) -> bool {
+    let is_sign = |byte: u8| !byte.is_ascii_alphabetic() && !matches!(byte, b'.' | b'-' | b'_' | b'/');
+    text.len() >= 6 || text.bytes().any(is_sign)
+}
+
+/// Checks what follows the name of a key in running text. A short number is an amount.
+pub(super) fn is_key(text: &str) -> bool {
+    has_digit(text) && (text.len() >= 8 || text.bytes().any(|byte| byte.is_ascii_alphabetic()))
+}
+
 pub(super) fn is_iban(text: &str) -> bool {
     compact(text).parse::<Iban>().is_ok()
 }
@@ -85,7 +96,7 @@ pub(super) fn is_phone(text: &str) -> bool {
 
 /// Returns true for the name of a field whose value is a secret.
 pub(super) fn names_secret(key: &str) -> bool {
-    const ENDS: [&str; 12] = [
+    const ENDS: [&str; 18] = [
         "password",
         "passwd",
         "pwd",
@@ -98,6 +109,12 @@ pub(super) fn names_secret(key: &str) -> bool {
         "accesstoken",
         "authtoken",
         "refreshtoken",
+        "apitoken",
+        "bearertoken",
+        "idtoken",
+        "securitytoken",
+        "sessiontoken",
+        "authorization",
     ];
     let name = compact(key).to_ascii_lowercase();
     ENDS.iter().any(|end| name.ends_with(end))

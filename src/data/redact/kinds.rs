@@ -68,19 +68,20 @@ pub(super) const KINDS: [Kind; 7] = [
                 r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
             ))
             .with_length(15),
-            Pattern::new(r"://[^\s/:@]+:([^\s/@]{3,})@").with_byte(b'@'),
+            Pattern::new(r"://[^\s/:@]+:([^\s/@]+)@").with_byte(b'@'),
             Pattern::new(concat!(
                 r#"(?i-u:(?:password|passwd|pwd|passphrase)["']?[ \t]*[:=][ \t]*["']?"#,
-                r"([A-Za-z0-9_./+~!#$%^&*@=-]{8,}))",
+                r"([A-Za-z0-9_./+~!#$%^&*@=-]{4,}))",
             ))
-            .with_length(12),
+            .checked(checks::is_password)
+            .with_length(8),
             Pattern::new(concat!(
-                r#"(?i-u:(?:api[_-]?key|secret|token|(?:secret|access|private)[_-]?key)["']?[ \t]*[:=][ \t]*["']?"#,
-                r"([A-Za-z0-9_./+~=-]{8,}))",
+                r#"(?i-u:(?:api[ _-]?key|secret|token|(?:secret|access|private)[_-]?key)["']?[ \t]*[:=][ \t]*["']?"#,
+                r"([A-Za-z0-9_./+~=-]{6,}))",
             ))
-            .checked(checks::has_digit)
+            .checked(checks::is_key)
             .with_digits(1),
-            Pattern::new(r"(?i-u:\bbearer[ \t]+([A-Za-z0-9_./+~=-]{16,}))").checked(checks::has_digit).with_digits(1),
+            Pattern::new(r"(?i-u:\bbearer[ \t]+([A-Za-z0-9_./+~=-]{8,}))").checked(checks::has_digit).with_digits(1),
         ],
     },
     Kind {

@@ -117,12 +117,10 @@ impl Redactor {
         Cow::Owned(parts.collect())
     }
 
-    /// Returns what a value that stands alone becomes. `None` if secrets stay, or if it is no secret: short, of several words,
-    /// or a placeholder.
+    /// Returns what a secret that stands alone becomes. `None` if secrets stay, or if it is blank or a placeholder.
     fn secret(&mut self, value: &str) -> Option<String> {
-        const SHORTEST: usize = 8;
-        let is_masked = self.rules.iter().any(|rule| rule.kind == SECRET) && value.len() >= SHORTEST;
-        if !is_masked || value.contains(char::is_whitespace) || self.placeholders.is_match(value) {
+        let is_placeholder = || self.placeholders.find(value).is_some_and(|found| found.as_str() == value.trim());
+        if !self.rules.iter().any(|rule| rule.kind == SECRET) || value.trim().is_empty() || is_placeholder() {
             return None;
         }
         *self.counts.entry(SECRET.to_owned()).or_default() += 1;

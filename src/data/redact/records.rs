@@ -69,11 +69,42 @@ impl Redactor {
 
     /// Masks the value of a member. Its name may tell that it is a secret.
     fn member(&mut self, name: &str, value: JsonValue<'_, '_>, nested: u8, out: &mut Vec<u8>) {
-        let text = value.text().filter(|_| checks::names_secret(name)).map(|text| text.read());
+        if checks::names_secret(name) {
+            self.secret_value(value, nested, out);
+        } else {
+            self.value(value, nested, out);
+        }
+    }
+
+    /// Masks a secret: a text or a number, or a list of them. An object describes a secret, as in the schema of a tool.
+    fn secret_value(&mut self, value: JsonValue<'_, '_>, nested: u8, out: &mut Vec<u8>) {
+        let text = match value.kind() {
+            JsonKind::List => {
+                return self.list(value, out, |redactor, item, out| redactor.secret_value(item, nested, out));
+            }
+            JsonKind::Plain | JsonKind::Escaped | JsonKind::Encoded => value.text().map(|text| text.read()),
+            JsonKind::Integer | JsonKind::Number => Some(value.raw().into()),
+            _ => None,
+        };
         match text.and_then(|text| self.secret(&text)) {
             Some(masked) => write_string(&masked, out),
             None => self.value(value, nested, out),
         }
+    }
+
+    fn list(
+        &mut self,
+        list: JsonValue<'_, '_>,
+        out: &mut Vec<u8>,
+        mut item: impl FnMut(&mut Redactor, JsonValue<'_, '_>, &mut Vec<u8>),
+    ) {
+        let mut before = b'[';
+        for value in list.items() {
+            out.push(before);
+            item(self, value, out);
+            before = b',';
+        }
+        out.extend_from_slice(if before == b'[' { b"[]" } else { b"]" });
     }
 
     fn value(&mut self, value: JsonValue<'_, '_>, nested: u8, out: &mut Vec<u8>) {
@@ -81,15 +112,7 @@ impl Redactor {
             JsonKind::Object => self.object(value, out, |redactor, name, value, out| {
                 redactor.member(name, value, nested, out);
             }),
-            JsonKind::List => {
-                let mut before = b'[';
-                for item in value.items() {
-                    out.push(before);
-                    self.value(item, nested, out);
-                    before = b',';
-                }
-                out.extend_from_slice(if before == b'[' { b"[]" } else { b"]" });
-            }
+            JsonKind::List => self.list(value, out, |redactor, item, out| redactor.value(item, nested, out)),
             JsonKind::Plain | JsonKind::Escaped | JsonKind::Encoded => {
                 if !self.json_in_text(value, nested, out) {
                     self.string(value, out);

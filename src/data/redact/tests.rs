@@ -43,6 +43,12 @@ fn every_kind_is_found_and_its_checksum_counts() {
         ("password: hunter2hunter2", "secret"),
         ("DB_PASSWORD='correct-horse'", "secret"),
         ("pwd:correcthorse", "secret"),
+        ("login with password: s3cr3t!", "secret"),
+        ("password=x1y2, thanks", "secret"),
+        ("Passwort? password: hunter", "secret"),
+        ("API key: k-77aa", "secret"),
+        ("Authorization: Bearer tok12345", "secret"),
+        ("postgres://app:pw@db.internal/x", "secret"),
         ("OPENAI_API_KEY=abc123def456", "secret"),
         ("aws_secret_access_key = wJalrXUtnFEMIK7MDENG", "secret"),
         ("secret_key=\"abc123def456\"", "secret"),
@@ -73,6 +79,9 @@ fn every_kind_is_found_and_its_checksum_counts() {
         "meet @acme, ratio 12:30:45",
         "[[[Dividends]]]",
         "The secret: diversification. Tokens: 16384 in all",
+        "price per token: 16384, password: at least 8 letters",
+        "the password: ask Jane. Token: yes",
+        "a bearer bond, bearer tok1",
         "revenue of 415 555 and 2671 units",
         "https://example.com:8080/path",
     ] {
@@ -168,6 +177,28 @@ fn a_secret_has_one_placeholder_whatever_its_name() {
     }
     placeholders.dedup();
     assert_eq!(placeholders.len(), 1, "{placeholders:?}");
+}
+
+#[test]
+fn the_name_of_a_field_tells_a_secret_however_short_it_is() {
+    let line = json!({"password": "hunter2", "db": {"api_key": "k-77aa", "client_secret": "open sesame"},
+        "pw2": {"password": 12345678}, "pins": {"pwd": [1234, "a b"]}, "a": {"Authorization": "Basic x"},
+        "rate": {"passwd": -1.5}, "text": {"arguments": "{\"password\": \"pw\"}"}});
+    let mut redactor = redactor();
+    let mut out = Vec::new();
+    redactor.line(line.to_string().as_bytes(), &mut out);
+    let masked = String::from_utf8(out).unwrap();
+    for value in ["hunter2", "k-77aa", "sesame", "12345678", "1234", "a b", "Basic", "1.5", "pw\\\""] {
+        assert!(!masked.contains(value), "{value}: {masked}");
+    }
+    assert_eq!(redactor.counts, RedactionCounts::from([("secret".to_owned(), 9)]), "{masked}");
+    let mut again = Vec::new();
+    redactor.line(masked.as_bytes(), &mut again);
+    assert_eq!(String::from_utf8(again).unwrap(), masked, "placeholders stay");
+    let kept = r#"{"password":"","secret":null,"api_key":true,"pwd":{"type":"string"},"passwd":[],"secrets":"two"}"#;
+    let mut out = Vec::new();
+    redactor.line(kept.as_bytes(), &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), kept);
 }
 
 #[test]
