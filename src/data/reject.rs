@@ -44,7 +44,7 @@ reasons! {
     NotACall = "not_a_call", "The line of an export is no call of a chat model.";
     NoRequest = "no_request", "`request` is absent, null or neither an object nor a list of messages.";
     NoMessages = "no_messages", "`request.messages` is absent, null, empty or not a list.";
-    BadMessage = "bad_message", "A message is not an object, or its role or content has the wrong type.";
+    BadMessage = "bad_message", "A message is not an object, its role or content has the wrong type, or the system prompt is no text.";
     BadFunctionCall = "bad_function_call", "A `function_call` is malformed, or a `function` message follows no such call.";
     AmbiguousRequest = "ambiguous_request", "Different requests of a batch have the same `custom_id`.";
     NoResponse = "no_response", "`response` is absent or null.";
@@ -60,7 +60,7 @@ reasons! {
     BadToolCalls = "bad_tool_calls", "`tool_calls` of the response is not a list of calls with a function name.";
     TruncatedAnswer = "truncated_answer", "A limit on tokens cut the answer off.";
     NoContent = "no_content", "The response holds neither content nor tool calls, or nothing but thoughts.";
-    BadRow = "bad_row", "The row of the table has more or fewer cells than the header, or an open quote.";
+    BadRow = "bad_row", "The row of the table has more or fewer cells than the header, an open quote, or text behind a closing quote.";
     EmptyText = "empty_text", "The cell of the text column is blank.";
     NoLabel = "no_label", "Classification: the response holds no label.";
     OffTaxonomy = "off_taxonomy", "Classification: the label is not one of `labels`.";

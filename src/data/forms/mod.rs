@@ -11,6 +11,7 @@ pub(crate) mod reshape;
 pub(crate) mod rows_to_csv;
 pub(crate) mod stored_completions;
 pub(crate) mod streamed;
+pub(crate) mod system_prompt;
 pub(crate) mod table;
 pub(crate) mod template;
 
@@ -64,7 +65,7 @@ struct Converter {
 /// Returns the JSON of the record that a line holds in some form, or `None` if the line has not this form.
 type RecordOf = fn(&[u8]) -> Option<Result<Vec<u8>, Reject>>;
 
-const CONVERTERS: [Converter; 6] = [
+const CONVERTERS: [Converter; 7] = [
     Converter {
         explains: &[Reject::MissingWorkload, Reject::NoRequest],
         is_for_load: false,
@@ -76,6 +77,7 @@ const CONVERTERS: [Converter; 6] = [
         record_of: bare::record_of,
     },
     Converter { explains: &[Reject::NoRequest], is_for_load: true, record_of: chat_row::record_of },
+    Converter { explains: &[Reject::BadMessage], is_for_load: false, record_of: system_prompt::record_of },
     Converter { explains: &[Reject::BadResponse], is_for_load: false, record_of: streamed::record_of },
     Converter { explains: &[Reject::BadContent], is_for_load: false, record_of: answer_parts::record_of },
     Converter { explains: &[Reject::BadFunctionCall], is_for_load: false, record_of: function_call::record_of },

@@ -122,10 +122,17 @@ pub(super) fn reply<'a>(response: Option<JsonValue<'_, 'a>>) -> Result<Reply<'a>
 
 /// Returns how an answer with this finish reason ended. `None` if it cannot be told.
 fn ending(reason: JsonValue<'_, '_>) -> Option<Ending> {
-    let reason = reason.text()?;
-    let reason = reason.read();
+    ending_of(&reason.text()?.read())
+}
+
+fn ending_of(reason: &str) -> Option<Ending> {
     let is_known = |(_, reasons): &&(_, &[&str])| reasons.iter().any(|known| reason.eq_ignore_ascii_case(known));
     ENDINGS.iter().find(is_known).map(|(ending, _)| *ending)
+}
+
+/// Returns true for a finish reason of a whole answer.
+pub(crate) fn is_whole(reason: &str) -> bool {
+    ending_of(reason) == Some(Ending::Whole)
 }
 
 /// Returns true if an `error` member, as it is written, tells of an error. Some loggers write an empty one.

@@ -14,8 +14,8 @@ use crate::data::json::canonical::Canonicaliser;
 use crate::data::json::tape::{JsonDocument, JsonKind, JsonText, JsonValue, KeyName, Tape};
 use crate::data::reject::Reject;
 use crate::data::timestamp;
-pub(crate) use answer::tells_of_error;
 use answer::{CHOICE, REPLY, RESPONSE, reply};
+pub(crate) use answer::{is_whole, tells_of_error};
 pub(crate) use normalise::{Checked, Ids, Normaliser, normalise};
 
 /// Values for fields that a line lacks. They never replace a field that is there.
@@ -145,7 +145,9 @@ pub(super) const LINE: [KeyName; 5] = [
     KeyName::new("request"),
     KeyName::new("response"),
 ];
-const REQUEST: [KeyName; 3] = [KeyName::new("messages"), KeyName::new("tools"), KeyName::new("functions")];
+const REQUEST: [KeyName; 4] =
+    [KeyName::new("messages"), KeyName::new("tools"), KeyName::new("functions"), KeyName::new("system")];
+const PART_TYPE: KeyName = KeyName::new("type");
 const MESSAGE: [KeyName; 4] =
     [KeyName::new("role"), KeyName::new("content"), KeyName::new("tool_calls"), KeyName::new("function_call")];
 const CALL: [KeyName; 1] = [KeyName::new("function")];
@@ -215,7 +217,7 @@ fn is_kind(value: &JsonValue<'_, '_>, kind: JsonKind) -> bool {
 /// Returns the messages and the tools of a request.
 fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<(Vec<Message<'a>>, Option<&'a str>), Reject> {
     let request = request.filter(|request| is_kind(request, JsonKind::Object)).ok_or(Reject::NoRequest)?;
-    let [messages, tools, functions] = fields(request, REQUEST)?;
+    let [messages, tools, functions, system] = fields(request, REQUEST)?;
     let mut items = messages.filter(|messages| is_kind(messages, JsonKind::List)).ok_or(Reject::NoMessages)?.items();
     let first = message(items.next().ok_or(Reject::NoMessages)?)?;
     let mut messages = Vec::with_capacity(4);
@@ -228,6 +230,9 @@ fn messages<'a>(request: Option<JsonValue<'_, 'a>>) -> Result<(Vec<Message<'a>>,
     if tools.is_none() && functions.is_some_and(|functions| is_filled(&functions)) {
         return Err(Reject::BadFunctionCall);
     }
+    if system.is_some() {
+        return Err(Reject::BadMessage);
+    }
     Ok((messages, tools.map(|tools| tools.raw())))
 }
 
@@ -239,7 +244,12 @@ fn message<'a>(message: JsonValue<'_, 'a>) -> Result<Message<'a>, Reject> {
     let role = optional_text(role, Reject::BadMessage)?.map(|role| role.read());
     let content = match content {
         None => Content::None,
-        Some(list) if list.kind() == JsonKind::List => Content::Parts(list.items().map(|part| part.raw()).collect()),
+        Some(list) if list.kind() == JsonKind::List => {
+            if list.items().any(is_call_of_anthropic) {
+                return Err(Reject::BadMessage);
+            }
+            Content::Parts(list.items().map(|part| part.raw()).collect())
+        }
         Some(other) => Content::Text(other.text().ok_or(Reject::BadMessage)?),
     };
     if old_call.is_some() || role.as_deref() == Some("function") {
@@ -251,6 +261,12 @@ fn message<'a>(message: JsonValue<'_, 'a>) -> Result<Message<'a>, Reject> {
     };
     let unusual = (!message.members().all(is_usual)).then(|| message.raw());
     Ok(Message { role, content, tool_calls, unusual })
+}
+
+/// Returns true for a part that calls a tool or holds its result. Elsewhere these are a key and a message of their own.
+fn is_call_of_anthropic(part: JsonValue<'_, '_>) -> bool {
+    let kind = part.get(PART_TYPE).and_then(|kind| kind.text());
+    kind.is_some_and(|kind| matches!(&*kind.read(), "tool_use" | "tool_result"))
 }
 
 /// Returns the calls of a message, or that they are malformed. Only a key that stands twice is an error.
