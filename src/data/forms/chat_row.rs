@@ -5,12 +5,14 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::data::forms::bare;
 use crate::data::json::canonical::write_string;
+use crate::data::json::edit::members;
 use crate::data::json::members::Members;
 use crate::data::reject::Reject;
 
 /// Keys of the request, beside its messages.
-const OF_REQUEST: [&str; 3] = ["tools", "functions", "function_call"];
+const OF_REQUEST: [&str; 4] = ["system", "tools", "functions", "function_call"];
 
 /// Returns the JSON of the record that a chat row stands for. `None` if the line has no `messages`, or a request or answer
 /// beside them. Other keys than those of the request are kept.
@@ -39,9 +41,9 @@ fn convert(row: &Members<'_>, json: &[u8]) -> Result<Vec<u8>, Reject> {
             push_member(key, value, &mut out);
         }
     }
-    out.extend_from_slice(b"},\"response\":{\"choices\":[{\"message\":");
-    out.extend_from_slice(reply.get().as_bytes());
-    out.extend_from_slice(b"}]}");
+    out.extend_from_slice(b"},\"response\":{\"choices\":[");
+    out.extend_from_slice(choice(reply.get(), row)?.as_bytes());
+    out.extend_from_slice(b"]}");
     let mut taken = Vec::new();
     for (key, value) in &row.0 {
         if key != "messages" && !OF_REQUEST.contains(&key.as_ref()) {
@@ -54,6 +56,16 @@ fn convert(row: &Members<'_>, json: &[u8]) -> Result<Vec<u8>, Reject> {
     }
     out.push(b'}');
     Ok(out)
+}
+
+/// Returns the choice of the reply of a row. The reply or the row may say how the answer ended.
+fn choice(reply: &str, row: &Members<'_>) -> Result<String, Reject> {
+    let message = if reply.starts_with('{') { members(reply)? } else { members("{}")? };
+    if message.get("done") == Some("false") {
+        return Err(Reject::UnfinishedStream);
+    }
+    let in_row = |key: &str| row.get(key).map(RawValue::get).filter(|value| *value != "null");
+    Ok(bare::choice(reply, |key| [message.get(key), in_row(key)].into_iter().flatten().collect()))
 }
 
 fn push_member(key: &str, value: &RawValue, out: &mut Vec<u8>) {
@@ -151,6 +163,31 @@ mod tests {
         ] {
             assert_eq!(converted(row), Err(reason), "{row}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_did_not_end_is_none_wherever_the_row_says_so() {
+        let row = |reply: &str, beside: &str| {
+            converted(&format!(
+                r#"{{"messages":[{{"role":"user","content":"u"}},{{"role":"assistant","content":"[[A]]"{reply}}}]{beside}}}"#
+            ))
+        };
+        for (reply, beside, reason) in [
+            (r#","finish_reason":"content_filter""#, "", Reject::FilteredAnswer),
+            (r#","stop_reason":"error""#, "", Reject::FailedAnswer),
+            (r#","error":"reset""#, "", Reject::FailedAnswer),
+            (r#","done":false"#, "", Reject::UnfinishedStream),
+            ("", r#","finish_reason":"content_filter""#, Reject::FilteredAnswer),
+            ("", r#","error":{"code":502}"#, Reject::FailedAnswer),
+            (r#","finish_reason":"perhaps""#, r#","finish_reason":"stop""#, Reject::UnknownEnding),
+        ] {
+            assert_eq!(row(reply, beside), Err(reason), "{reply} {beside}");
+        }
+        for (reply, beside) in [(r#","stop_reason":"end_turn""#, ""), ("", r#","error":null,"done":false"#)] {
+            assert!(row(reply, beside).is_ok(), "{reply} {beside}");
+        }
+        let cut = row(r#","finish_reason":"length""#, "").unwrap();
+        assert!(cut.contains(r#""finish_reason":"length""#), "{cut}");
     }
 
     #[test]
