@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::forms::answer_parts;
 use crate::data::json::members::{Members, write_object};
-use crate::data::record::tells_of_error;
+use crate::data::record::{is_whole, tells_of_error};
 use crate::data::reject::Reject;
 
 /// Returns the JSON of the record with the completion as its response. `None` if `response` is no list of chunks. Other
@@ -58,6 +58,7 @@ struct Choice {
     #[serde(default)]
     index: u64,
     delta: Option<Map<String, Value>>,
+    message: Option<Map<String, Value>>,
     finish_reason: Option<Value>,
     error: Option<Value>,
 }
@@ -81,7 +82,7 @@ struct JoinedCall {
 fn completion(chunks: &[Members<'_>]) -> Option<Result<Vec<u8>, Reject>> {
     let mut joined: BTreeMap<u64, Joined> = BTreeMap::new();
     let mut usage = None;
-    let (mut is_streamed, mut reason, mut id) = (false, None, None);
+    let (mut is_streamed, mut is_whole, mut reason, mut id) = (false, false, None, None);
     for chunk in chunks {
         if chunk.get("error").is_some_and(|error| tells_of_error(error.get())) {
             return Some(Err(Reject::FailedAnswer));
@@ -97,18 +98,19 @@ fn completion(chunks: &[Members<'_>]) -> Option<Result<Vec<u8>, Reject>> {
                 return Some(Err(Reject::FailedAnswer));
             }
             let so_far = joined.entry(choice.index).or_default();
-            // Some servers give an empty one with every chunk but the last.
-            let finish_reason = choice.finish_reason.filter(|reason| *reason != "");
-            so_far.finish_reason = finish_reason.unwrap_or(so_far.finish_reason.take());
+            is_whole |= choice.message.is_some_and(|message| says_something(&message));
             if let Some(delta) = choice.delta {
                 is_streamed = true;
                 reason = reason.or(so_far.add(delta).err());
             }
+            so_far.end(choice.finish_reason);
         }
         // The last chunk has the usage, and no choices.
         usage = chunk.get("usage").filter(|usage| usage.get() != "null").or(usage);
     }
     let first = chunks.first().filter(|_| is_streamed)?;
+    // A whole message beside pieces: one of them may be another answer.
+    reason = reason.or(is_whole.then_some(Reject::MixedStream));
     let is_open = joined.values().next().is_some_and(|first| first.finish_reason.is_null());
     if let Some(reason) = reason.or(is_open.then_some(Reject::UnfinishedStream)) {
         return Some(Err(reason));
@@ -129,8 +131,30 @@ fn completion(chunks: &[Members<'_>]) -> Option<Result<Vec<u8>, Reject>> {
     Some(Ok(out))
 }
 
+/// Returns true if a delta or a message holds a text or a call.
+fn says_something(delta: &Map<String, Value>) -> bool {
+    ["content", "tool_calls", "function_call"].iter().any(|key| match delta.get(*key) {
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(_)) => true,
+        _ => false,
+    })
+}
+
 impl Joined {
+    /// Notes a finish reason. One that tells of a whole answer does not take back another.
+    fn end(&mut self, finish_reason: Option<Value>) {
+        // Some servers give an empty one with every chunk but the last.
+        let Some(reason) = finish_reason.filter(|reason| *reason != "") else { return };
+        if self.finish_reason.is_null() || self.finish_reason.as_str().is_some_and(is_whole) {
+            self.finish_reason = reason;
+        }
+    }
+
     fn add(&mut self, mut delta: Map<String, Value>) -> Result<(), Reject> {
+        if !self.finish_reason.is_null() && says_something(&delta) {
+            return Err(Reject::MixedStream);
+        }
         if let Some(Value::Array(calls)) = delta.remove("tool_calls") {
             calls.into_iter().try_for_each(|call| self.add_call(call))?;
         }

@@ -207,3 +207,44 @@ fn answers_that_broke_off_are_refused() {
     }
     assert!(normalised(&line(&ended("stop"))).is_ok());
 }
+
+#[test]
+fn what_follows_the_end_of_an_answer_is_not_joined_to_it() {
+    let said = |text: &str, end: Value| chunk(json!({"content": text}), end);
+    let call = chunk(json!({"tool_calls": [piece(Some(0), Some("a"), Some("f"), "{}")]}), Value::Null);
+    let whole =
+        json!({"id": "c1", "choices": [{"index": 0, "message": {"content": "[[[A]]]"}, "finish_reason": "stop"}]});
+    for chunks in [
+        [said("[[[A]]]", json!("stop")), said("[[[B]]]", json!("stop"))],
+        [said("[[[A]]]", json!("stop")), said(" more", Value::Null)],
+        [said("[[[A]]]", json!("length")), said("more", json!("stop"))],
+        [said("[[[A]]]", json!("stop")), call],
+        [said("[[[A", Value::Null), whole.clone()],
+        [whole, said("[[[A]]]", json!("stop"))],
+    ] {
+        assert_eq!(normalised(&line(&json!(chunks))).err(), Some(Reject::MixedStream), "{chunks:?}");
+    }
+    for last in [json!({}), json!({"content": ""}), json!({"role": "assistant", "content": null, "tool_calls": []})] {
+        let chunks = json!([said("[[[A]]]", json!("stop")), chunk(last, Value::Null)]);
+        assert!(normalised(&line(&chunks)).is_ok(), "{chunks}");
+    }
+    let empty =
+        json!({"index": 0, "delta": {"content": "[[[A]]]"}, "message": {"role": "assistant"}, "finish_reason": "stop"});
+    assert!(normalised(&line(&json!([{"choices": [empty]}]))).is_ok());
+}
+
+#[test]
+fn an_answer_that_was_cut_off_stays_cut_off() {
+    for (first, last, kept) in [
+        ("length", "stop", "length"),
+        ("stop", "length", "length"),
+        ("content_filter", "stop", "content_filter"),
+        ("perhaps", "stop", "perhaps"),
+        ("stop", "tool_calls", "tool_calls"),
+    ] {
+        let chunks = json!([chunk(json!({"content": "[[[A]]]"}), json!(first)), chunk(json!({}), json!(last))]);
+        let record = record_of(line(&chunks).as_bytes()).unwrap().unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        assert_eq!(record.pointer("/response/choices/0/finish_reason"), Some(&json!(kept)), "{first} {last}");
+    }
+}
