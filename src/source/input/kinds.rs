@@ -137,6 +137,7 @@ impl PackedKind {
             .or_else(|| tar(beginning))
             .or_else(|| arrow_stream(beginning))
             .or_else(|| wide_text(beginning))
+            .or_else(|| wide_lines(beginning))
             .or_else(|| text(beginning))
             .or_else(|| is_skippable(beginning).then_some(packed(Packing::Zstandard)))
             .or_else(|| values::are_spread(beginning).then_some(packed(Packing::Values)))
@@ -183,6 +184,27 @@ fn wide_text(beginning: &[u8]) -> Option<PackedKind> {
     } else if has_text_at(2, 0) {
         Some(packed(Packing::Utf16(Some(UTF_16LE))))
     } else if has_text_at(2, 1) {
+        Some(packed(Packing::Utf16(Some(UTF_16BE))))
+    } else {
+        None
+    }
+}
+
+/// Finds text in UTF-16 without a mark whose first characters are of any script, by its line ends: all units are text, and at least
+/// two, one of them a line feed, are ASCII.
+fn wide_lines(beginning: &[u8]) -> Option<PackedKind> {
+    memchr::memchr(0, beginning)?;
+    let is_text = |unit_of: fn([u8; 2]) -> u16| {
+        let mut units: Vec<u16> = beginning.chunks_exact(2).map(|unit| unit_of([unit[0], unit[1]])).collect();
+        // Half of a pair may stand behind the beginning.
+        units.pop_if(|last| matches!(last, 0xd800..=0xdbff));
+        let Ok(text) = String::from_utf16(&units) else { return false };
+        let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+        text.contains('\n') && !text.contains(is_control) && text.chars().filter(char::is_ascii).count() > 1
+    };
+    if is_text(u16::from_le_bytes) {
+        Some(packed(Packing::Utf16(Some(UTF_16LE))))
+    } else if is_text(u16::from_be_bytes) {
         Some(packed(Packing::Utf16(Some(UTF_16BE))))
     } else {
         None
@@ -263,6 +285,7 @@ mod tests {
         assert_eq!(PackedKind::of(&little), packed(Packing::Utf16(Some(UTF_16LE))));
         assert_eq!(PackedKind::of(&big), packed(Packing::Utf16(Some(UTF_16BE))));
         let torn = [&[0; 64][..], b"{\"a\":1}\n"].concat();
+        let torn_later = [b"{\"a\":1}\n", &[0; 64][..], b"{}\n"].concat();
         for bytes in [
             &b"BZh,text"[..],
             b"PK,text",
@@ -278,10 +301,26 @@ mod tests {
             b"{}",
             b"",
             b"a\0",
+            b"{\"a\":1}\n\0",
             &torn,
+            &torn_later,
             &[0; 600],
         ] {
             assert_eq!(PackedKind::of(bytes), PackedKind::Plain, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn tables_in_utf_16_are_found_whatever_script_their_header_is_in() {
+        for text in ["текст\tметка\nпривет\tA\n", "見出し,ラベル\n一,A\n", "標題,label\r\n一二三,A", "\u{1f600},é\n"]
+        {
+            let units: Vec<u16> = text.encode_utf16().collect();
+            for (encoding, bytes) in [
+                (UTF_16LE, units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<u8>>()),
+                (UTF_16BE, units.iter().flat_map(|unit| unit.to_be_bytes()).collect()),
+            ] {
+                assert_eq!(PackedKind::of(&bytes), packed(Packing::Utf16(Some(encoding))), "{text}");
+            }
         }
     }
 }

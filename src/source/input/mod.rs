@@ -2,6 +2,7 @@
 //! and a way to read its lines again. The one place that opens and unpacks what records are read from.
 
 pub(crate) mod damage;
+mod decoded;
 pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod kinds;
@@ -14,12 +15,12 @@ pub(crate) mod rewritten;
 mod values;
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
+use decoded::Decoded;
 use digest::StreamDigest;
-use encoding_rs::Encoding;
-use encoding_rs_io::DecodeReaderBytesBuilder;
+use encoding_rs::{Encoding, UTF_8};
 pub(crate) use error::InputError;
 use kinds::{PackedKind, Packing};
 
@@ -118,8 +119,9 @@ impl<'s> OpenInput<'s> {
     pub(crate) fn unpacked(
         self,
         digest: Option<&StreamDigest>,
-        mut encoding: Option<&'static Encoding>,
+        encoding: Option<&'static Encoding>,
     ) -> Result<OpenInput<'s>, InputError> {
+        let mut encoding = encoding.filter(|given| *given != UTF_8);
         let OpenInput { name, size, mut bytes, again, .. } = self;
         if let Some(digest) = digest {
             bytes = Box::new(digest.watch(bytes));
@@ -148,8 +150,7 @@ impl<'s> OpenInput<'s> {
                 // A text that is marked as UTF-16 is read as that, whatever the others are.
                 (PackedKind::Packed(_) | PackedKind::Plain, Some(given)) => {
                     encoding = None;
-                    let decoder = DecodeReaderBytesBuilder::new().encoding(Some(given)).bom_override(true).build(whole);
-                    Box::new(decoder)
+                    Box::new(Decoded::new(BufReader::with_capacity(1 << 18, whole), given))
                 }
                 (PackedKind::Plain, None) => {
                     bytes = Box::new(whole);

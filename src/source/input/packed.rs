@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::marker::PhantomData;
 
-use encoding_rs_io::DecodeReaderBytesBuilder;
+use encoding_rs::UTF_16LE;
 use flate2::bufread::GzDecoder;
 
 use super::damage::Damaged;
+use super::decoded::Decoded;
 use super::kinds::{PackedKind, Packing};
 use super::values::OnePerLine;
 
@@ -37,9 +38,7 @@ impl Packing {
         let from = BufReader::with_capacity(1 << 18, from);
         let decoder: Box<dyn Read + 'a> = match self {
             Packing::Gzip => Box::new(Parts::<GzDecoder<_>, _>::new(from)?),
-            Packing::Utf16(encoding) => {
-                Box::new(DecodeReaderBytesBuilder::new().encoding(encoding).bom_override(true).build(from))
-            }
+            Packing::Utf16(encoding) => Box::new(Decoded::new(from, encoding.unwrap_or(UTF_16LE))),
             Packing::Values => Box::new(OnePerLine::new(from)),
             Packing::Zstandard => Box::new(Parts::<zstd::Decoder<'_, _>, _>::new(from)?),
         };
