@@ -316,3 +316,49 @@ fn utf_16_without_a_mark_is_read_by_every_command() {
     let split = ["split", "--set", "data_split_config.min_total_records=1", "--set", "data_split_config.eval_size=1"];
     folder.dfwfd(split).args(["--logs", "big.jsonl", "--out", "o"]).run().code(0);
 }
+
+#[test]
+fn tables_in_utf_16_are_read_whatever_script_their_header_is_in() {
+    let folder = Folder::new();
+    for (name, text) in [("a.tsv", "текст\tметка\nпривет\tA\nпока\tB\n"), ("b.csv", "見出し,ラベル\n一二,A\n三四,B\n")]
+    {
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        folder.write(name, wide);
+        let loaded = load(&folder, name, &["--text-column", "1", "--label-column", "2"]);
+        assert_eq!(loaded.code(0).json()["data"]["added"], 2, "{name}");
+    }
+    assert!(stored(&folder).iter().any(|[text, _]| text == "привет"), "{:?}", stored(&folder));
+}
+
+#[test]
+fn a_line_that_is_not_in_the_encoding_is_refused() {
+    let folder = Folder::new();
+    let good = lines([record("w", 1)]);
+    let with = |bytes: &[u8]| [good.as_bytes(), b"{\"a\": \"", bytes, b"\"}\n"].concat();
+    folder.write("latin.jsonl", with(b"caf\xe9"));
+    folder.write("japanese.jsonl", with(b"\x82"));
+    let wide: Vec<u16> = good.encode_utf16().chain([0xd800, 0x0a]).collect();
+    folder.write("wide.jsonl", wide.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<u8>>());
+    for (name, flags) in [
+        ("latin.jsonl", &["--encoding", "utf-8"][..]),
+        ("latin.jsonl", &[]),
+        ("japanese.jsonl", &["--encoding", "shift_jis"]),
+        ("wide.jsonl", &[]),
+    ] {
+        let rejected = load(&folder, name, flags).code(0).json()["data"]["rejected"].clone();
+        assert_eq!(rejected, json!({"invalid_utf8": 1}), "{name} {flags:?}");
+    }
+}
+
+#[test]
+fn a_table_whose_cells_cannot_be_told_is_not_guessed_at() {
+    let folder = Folder::new();
+    folder.write("twice.csv", "text,label,text\nx,A,q\ny,B,r\n");
+    load(&folder, "twice.csv", &[]).code(2).says("columns 1 and 3 have the same name text").hints();
+    load(&folder, "twice.csv", &["--text-column", "3"]).code(0);
+    assert_eq!(stored(&folder).iter().map(|[text, _]| text.clone()).collect::<Vec<_>>(), ["q", "r"]);
+    folder.write("spark.csv", "text,label\n\"say \\\"hi\\\"\",A\nplain,B\n\"five\" 5,A\n");
+    let human = folder.dfwfd(["load", "spark.csv", "--workload", "w"]).run();
+    human.code(0).says("backslash");
+    assert!(human.stderr.contains("2 lines rejected"), "{human}");
+}

@@ -18,6 +18,16 @@ pub(crate) enum TableError {
         /// The names in the header.
         columns: Vec<String>,
     },
+    /// Several columns have the name that was taken.
+    #[error("columns {} have the same name {name}: choose one by its number with {flag}", numbered(columns))]
+    Twice {
+        /// The name in the header.
+        name: String,
+        /// The option that names the column.
+        flag: &'static str,
+        /// The places of the columns, from 0.
+        columns: Vec<usize>,
+    },
     /// Neither an option nor a known name tells the column.
     #[error("cannot tell which column holds the {what}: choose one with {flag}, the header has {}", listed(columns))]
     Unclear {
@@ -66,6 +76,11 @@ pub(super) fn shown(cell: &str) -> String {
         shown.push_str("...");
     }
     shown
+}
+
+fn numbered(columns: &[usize]) -> String {
+    let numbers: Vec<String> = columns.iter().map(|at| (at + 1).to_string()).collect();
+    numbers.join(" and ")
 }
 
 fn listed(columns: &[String]) -> String {

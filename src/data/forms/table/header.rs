@@ -22,11 +22,14 @@ pub(super) struct Header<'a> {
 impl<'a> Header<'a> {
     /// Reads the header of a table, or numbers the columns from 1. `None` for an empty table.
     pub(super) fn read(bytes: &'a [u8], cut: Cut, is_written: bool) -> Result<Option<Header<'a>>, TableError> {
-        let mut rows = RawRows::new(bytes, cut, 0, None);
+        let mut rows = RawRows::new(bytes, cut, cut.start, None);
         let Some(first) = rows.next() else { return Ok(None) };
+        if first.cells.iter().any(|cell| cell.contains(&0)) {
+            return Err(TableError::Header);
+        }
         let columns =
             if is_written { names(&first)? } else { (1..=first.cells.len()).map(|n| n.to_string()).collect() };
-        Ok(Some(Header { columns, bytes, cut, body: if is_written { rows.at } else { 0 }, is_written }))
+        Ok(Some(Header { columns, bytes, cut, body: if is_written { rows.at } else { cut.start }, is_written }))
     }
 
     /// Returns the rows below the header as they are written.

@@ -84,6 +84,13 @@ impl<'a> Table<'a> {
         let unclear = |what, flag| TableError::Unclear { what, flag, columns: columns.clone() };
         let text = text_known.or_else(|| other(label_known)).ok_or_else(|| unclear("text", "--text-column"))?;
         let label = label_known.or_else(|| other(Some(text))).ok_or_else(|| unclear("label", "--label-column"))?;
+        for (at, given, flag) in
+            [(text, &options.text_column, "--text-column"), (label, &options.label_column, "--label-column")]
+        {
+            if given.as_ref().is_none_or(is_name) {
+                single(columns, at, flag)?;
+            }
+        }
         let mut table = Table { header, text, label, system: None, prompt: Template::constant("") };
         table.settle_prompts(options)?;
         Ok(Some(table))
@@ -207,6 +214,16 @@ fn push_member(key: &str, value: &str, out: &mut Vec<u8>) {
 fn position(columns: &[String], name: &str) -> Option<usize> {
     let exact = columns.iter().position(|column| column == name);
     exact.or_else(|| columns.iter().position(|column| label::key(column) == label::key(name)))
+}
+
+/// Checks that no other column has the name of this one.
+fn single(columns: &[String], at: usize, flag: &'static str) -> Result<(), TableError> {
+    let name = &columns[at];
+    let same: Vec<usize> = (0..columns.len()).filter(|other| columns[*other] == *name).collect();
+    if same.len() < 2 || name.is_empty() {
+        return Ok(());
+    }
+    Err(TableError::Twice { name: error::shown(name), flag, columns: same })
 }
 
 fn named(columns: &[String], name: Option<&str>) -> Result<Option<usize>, TableError> {

@@ -10,14 +10,37 @@ pub(super) struct Cut {
     pub(super) delimiter: u8,
     /// Quotes stand around cells. Otherwise they are part of the texts.
     pub(super) has_quotes: bool,
+    /// Bytes before the first row, without the mark of the byte order.
+    pub(super) start: usize,
 }
 
 impl Cut {
     /// Finds the way in which a table is cut. Tables with tabs have no quoting unless they plainly use it.
     pub(super) fn of(bytes: &[u8], delimiter: Option<u8>) -> Cut {
+        let declared = declared_delimiter(bytes);
+        let start = declared.map_or(0, |(_, behind)| behind);
+        let delimiter = delimiter.or(declared.map(|(delimiter, _)| delimiter));
         let delimiter = delimiter.unwrap_or_else(|| find_delimiter(bytes));
-        Cut { delimiter, has_quotes: delimiter != b'\t' || uses_quotes(bytes, delimiter) }
+        Cut { delimiter, has_quotes: delimiter != b'\t' || uses_quotes(bytes, delimiter, start), start }
     }
+}
+
+/// Returns the delimiter that a first line such as `sep=;` declares to spreadsheets, and where the next line begins.
+fn declared_delimiter(bytes: &[u8]) -> Option<(u8, usize)> {
+    let bytes = without_mark(bytes);
+    let feed = memchr::memchr(b'\n', bytes)?;
+    let line = bytes[..feed].trim_ascii_start();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    let (name, delimiter) = line.split_at_checked(4)?;
+    match delimiter {
+        [delimiter] if name.eq_ignore_ascii_case(b"sep=") => Some((*delimiter, feed + 1)),
+        _ => None,
+    }
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Returns the likeliest delimiter: tab, comma, semicolon or bar, whichever occurs most often outside quotes in the
@@ -79,7 +102,7 @@ pub(super) struct RawRows<'a> {
 impl<'a> RawRows<'a> {
     /// Reads rows from an offset on. `width` is the number of cells of a good row.
     pub(super) fn new(bytes: &'a [u8], cut: Cut, from: usize, width: Option<usize>) -> RawRows<'a> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = without_mark(bytes);
         let reader = reader(&bytes[from..], cut);
         RawRows { bytes, cut, width, reader, base: from, at: from, line: 1, counted: 0 }
     }
@@ -109,10 +132,7 @@ impl<'a> Iterator for RawRows<'a> {
         self.at = end;
         let first = memchr::memchr(b'\n', raw);
         let wrong_width = self.width.is_some_and(|width| width != cells.len());
-        let suspect = first.is_some() || end == self.bytes.len();
-        let broken = self.cut.has_quotes
-            && suspect
-            && (!well_quoted(raw, self.cut.delimiter) || (wrong_width && first.is_some()));
+        let broken = self.cut.has_quotes && (!well_quoted(raw, self.cut.delimiter) || (wrong_width && first.is_some()));
         if let Some(first) = first.filter(|_| broken) {
             self.at = start + first + 1;
             self.base = self.at;
@@ -130,9 +150,9 @@ fn reader(bytes: &[u8], cut: Cut) -> csv::Reader<&[u8]> {
 
 /// Returns true if quotes plainly stand around cells: every cell that begins with one ends with one, and some need them,
 /// or every row has such a cell. Elsewhere quotes are part of the texts.
-fn uses_quotes(bytes: &[u8], delimiter: u8) -> bool {
+fn uses_quotes(bytes: &[u8], delimiter: u8, start: usize) -> bool {
     let (mut rows, mut quoted, mut is_needed) = (0_u64, 0_u64, false);
-    for row in RawRows::new(bytes, Cut { delimiter, has_quotes: true }, 0, None) {
+    for row in RawRows::new(bytes, Cut { delimiter, has_quotes: true, start }, start, None) {
         if row.broken || !well_quoted(row.raw, delimiter) {
             return false;
         }
@@ -153,7 +173,7 @@ fn without_line_end(raw: &[u8]) -> &[u8] {
     &raw[..end]
 }
 
-/// Returns true if every quoted cell of a row is closed and followed by a delimiter or the end.
+/// Returns true if every quoted cell of a row is closed and followed by a delimiter or the end, but for spaces.
 fn well_quoted(raw: &[u8], delimiter: u8) -> bool {
     let mut at = 0;
     loop {
@@ -167,6 +187,7 @@ fn well_quoted(raw: &[u8], delimiter: u8) -> bool {
                 }
                 at += 1;
             }
+            at += raw[at..].iter().take_while(|b| **b == b' ').count();
             if raw.get(at).is_some_and(|b| *b != delimiter) {
                 return false;
             }

@@ -73,6 +73,10 @@ fn a_broken_row_costs_no_other() {
         ("a,X\nb,\"X", vec![good(2, "a"), bad(3, "bad_row")]),
         (" ,X\nb,\nc,X", vec![bad(2, "empty_text"), bad(3, "no_label"), good(4, "c")]),
         ("5\" disk,X\n\"b\",X\n", vec![good(2, "5\" disk"), good(3, "b")]),
+        ("\"say \\\"hi\\\"\",X\nb,X\n", vec![bad(2, "bad_row"), good(3, "b")]),
+        ("\"a \\\"b\\\", c\",X\nb,X\n", vec![bad(2, "bad_row"), good(3, "b")]),
+        ("\"quoted\" tail,X\n\"b\" ,X\n", vec![bad(2, "bad_row"), good(3, "b ")]),
+        ("\"C:\\dir\\\",X\nsay \"hi\" now,X\n", vec![good(2, "C:\\dir\\"), good(3, "say \"hi\" now")]),
     ] {
         assert_eq!(texts(format!("text,label\n{table}").as_bytes()), want, "{table}");
     }
@@ -155,5 +159,52 @@ proptest! {
         prop_assert!(lines.windows(2).all(|pair| pair[0] <= pair[1]));
         let newlines = bytes.iter().filter(|b| **b == b'\n').count() as u64;
         prop_assert!(lines.iter().all(|line| (2..=newlines + 1).contains(line)));
+    }
+}
+
+#[test]
+fn a_line_that_declares_the_delimiter_is_obeyed() {
+    for table in
+        ["sep=;\ntext;label\na, b;X\n", "\u{feff}\"SEP=|\"\r\ntext|label\r\na, b|X\r\n", "sep=\t\ntext\tlabel\na, b\tX"]
+    {
+        assert_eq!(texts(table.as_bytes()), [(3, "a, b".to_owned(), "[[[X]]]".to_owned())], "{table}");
+    }
+    let numbered = TableOptions {
+        has_no_header: true,
+        text_column: Some("1".into()),
+        label_column: Some("2".into()),
+        ..TableOptions::default()
+    };
+    let table = Table::read(b"sep=;\na, b;X\n", &numbered).unwrap().unwrap();
+    assert_eq!(table.rows().map(|row| row.line).collect::<Vec<_>>(), [2]);
+    assert_eq!(
+        error(b"sep=ab,label\nx,y\n", &TableOptions { text_column: Some("text".into()), ..TableOptions::default() })
+            .to_string(),
+        "there is no column text: the header has sep=ab, label"
+    );
+}
+
+#[test]
+fn a_name_of_two_columns_tells_none_of_them() {
+    let with = |text: Option<&str>| TableOptions { text_column: text.map(str::to_owned), ..TableOptions::default() };
+    let table = b"text,label,text,id,id\nx,A,q,1,2\ny,B,r,3,4\n";
+    for given in [None, Some("text"), Some("TEXT")] {
+        let TableError::Twice { columns, flag, .. } = error(table, &with(given)) else { panic!("{given:?}") };
+        assert_eq!((columns, flag), (vec![0, 2], "--text-column"));
+    }
+    for (given, text) in [("1", "x"), ("3", "q")] {
+        let table = Table::read(table, &with(Some(given))).unwrap().unwrap();
+        let record = String::from_utf8(table.rows().next().unwrap().record.unwrap()).unwrap();
+        assert!(record.contains(&format!(r#""content":"{text}""#)), "{record}");
+    }
+    let labels = error(b"text,label,label\nx,A,B\n", &TableOptions::default());
+    assert!(matches!(labels, TableError::Twice { flag: "--label-column", .. }), "{labels}");
+}
+
+#[test]
+fn a_header_with_zeros_is_no_text() {
+    for has_no_header in [false, true] {
+        let options = TableOptions { has_no_header, text_column: Some("1".into()), ..TableOptions::default() };
+        assert_eq!(error(b"t\0e\0,\0l\0\nx,y\n", &options), TableError::Header);
     }
 }
