@@ -344,3 +344,25 @@ fn a_signal_ends_load_and_split_with_130_and_says_what_to_do_next() {
         }
     }
 }
+
+#[test]
+fn a_load_that_ends_within_a_file_tells_its_counts_and_how_far_it_came() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", lines([record("w", 1), record("w", 2)]));
+    folder.write("cut.json", format!("[{},{},", record("w", 3), record("w", 4)));
+    folder.write("b.jsonl", lines([record("w", 5)]));
+    folder.write("c.csv", "a,b,c\n1,2,3\n");
+    let cut = folder.dfwfd(["load", "--format", "json", "a.jsonl", "cut.json", "b.jsonl", "c.csv"]).run();
+    cut.code(6).hints();
+    assert_eq!(counts(&cut), [4, 4, 0, 0]);
+    let told = cut.json();
+    assert_eq!(told["exit_code"], 6);
+    let message = told["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "cannot load all: read the first 2 lines of cut.json, and nothing of b.jsonl, c.csv");
+    let unclear = folder.dfwfd(["load", "--format", "json", "a.jsonl", "c.csv", "b.jsonl"]).run();
+    unclear.code(2);
+    assert_eq!((counts(&unclear), &unclear.json()["exit_code"]), ([2, 0, 2, 0], &json!(2)));
+    let human = folder.dfwfd(["load", "cut.json"]).run();
+    human.code(6).says("the list of records is not closed").says("the first 2 lines");
+    assert!(human.stdout.contains("present before"), "{human}");
+}

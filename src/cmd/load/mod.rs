@@ -9,12 +9,12 @@ use crate::cli::{Global, Load};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
 use crate::data::reject::Reject;
-use crate::error::{Exit, Fault};
+use crate::error::{Exit, Fault, classify};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::{LoadCounts, LoadReport};
 use crate::report::text::counted;
-use crate::source::load::{self, LoadProgress, LoadRequest, Loaded};
+use crate::source::load::{self, LoadProgress, LoadRequest, Loaded, StoppedLoad};
 use crate::source::local::LocalStore;
 use crate::ui::Ui;
 use crate::ui::read_meter::{ReadMeter, ReadProgress};
@@ -46,7 +46,16 @@ pub(super) async fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result
         let writer = rejects.as_mut().map(|writer| writer as &mut dyn Write);
         load::load(&request, crate::cmd::log_store(&input, &there, &credentials), writer, &mut progress)
     });
-    let loaded = loaded.await?;
+    let loaded = match loaded.await {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            if let Some(StoppedLoad { loaded, .. }) = error.downcast_ref() {
+                show(loaded, Some(&error), ui);
+                warn_of_rejected(loaded, args, ui);
+            }
+            return Err(error);
+        }
+    };
     let nothing = nothing_loaded(&loaded, args);
     let is_nothing = nothing.is_some();
     let strict = || args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
@@ -97,8 +106,11 @@ fn way_out(loaded: &Loaded, args: &Load) -> Option<String> {
     if has(Reject::MissingWorkload) {
         return Some("--workload NAME sets the workload of rows without one".to_owned());
     }
-    (args.encoding.is_none() && has(Reject::InvalidUtf8))
-        .then(|| "--encoding NAME reads another encoding than UTF-8, such as latin1".to_owned())
+    if args.encoding.is_none() && has(Reject::InvalidUtf8) {
+        return Some("--encoding NAME reads another encoding than UTF-8, such as latin1".to_owned());
+    }
+    let doubled = "write quotes within cells doubled, not behind a backslash: in Spark with .option(\"escape\", \"\\\"\")";
+    loaded.has_backslash_quotes.then(|| doubled.to_owned())
 }
 
 fn show(loaded: &Loaded, error: Option<&anyhow::Error>, ui: &Ui) {
@@ -116,7 +128,7 @@ fn show(loaded: &Loaded, error: Option<&anyhow::Error>, ui: &Ui) {
     ui.json(&LoadReport {
         schema: SCHEMA,
         data: counts,
-        exit_code: error.map(|_| Exit::Data.code()),
+        exit_code: error.map(|error| classify(error).0.code()),
         error: error.map(super::error_object),
     });
     for [file, text, label] in &loaded.columns {

@@ -69,6 +69,11 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Returns the number of lines that were read so far.
+    pub(super) fn lines(&self) -> u64 {
+        self.outcome.loaded.read
+    }
+
     /// Loads one input. Also after an error everything before it is stored.
     pub(super) fn take(&mut self, input: OpenInput<'_>) -> Result<()> {
         self.outcome.names.push(input.name.clone());

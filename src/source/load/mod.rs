@@ -16,6 +16,7 @@ use encoding_rs::Encoding;
 use crate::data::forms::presets::Layout;
 use crate::data::forms::table::{TableError, TableOptions};
 use crate::data::options::Redaction;
+use crate::data::unusable::Unusable;
 use crate::source::input::{Input, InputError, redacted};
 use crate::source::log_store::LogStore;
 use crate::source::rejects::Rejects;
@@ -87,17 +88,48 @@ impl UnclearTable {
             TableError::Export(tool) => format!(
                 "--from {tool} takes its fields; --text-column NAME --label-column NAME reads it as a table of texts"
             ),
-            TableError::Header => "--encoding NAME reads another encoding than UTF-8, such as windows-1252".to_owned(),
+            TableError::Header => {
+                "--encoding NAME reads another encoding than UTF-8, such as windows-1252 or utf-16le".to_owned()
+            }
+            TableError::Twice { flag, ref columns, .. } => {
+                format!("{flag} {} takes the first of them", columns.first().map_or(1, |first| first + 1))
+            }
             TableError::NoTables(_) => "load the JSON lines that the tool writes, or leave out --from".to_owned(),
             _ => "`dfwfd load --help` lists the options for CSV and TSV".to_owned(),
         }
     }
 }
 
+/// A load that ended in one of its files.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load all: read {} of {file}{}", counted_lines(*lines), not_read(unread))]
+pub(crate) struct StoppedLoad {
+    /// The counts up to there.
+    pub(crate) loaded: Loaded,
+    /// The file as it was named.
+    file: String,
+    /// Lines of the file that were read.
+    lines: u64,
+    /// The files behind it.
+    unread: Vec<String>,
+}
+
+fn counted_lines(lines: u64) -> String {
+    match lines {
+        0 => "nothing".to_owned(),
+        1 => "the first line".to_owned(),
+        lines => format!("the first {lines} lines"),
+    }
+}
+
+fn not_read(files: &[String]) -> String {
+    if files.is_empty() { String::new() } else { format!(", and nothing of {}", files.join(", ")) }
+}
+
 /// Loads files into a log store. Writes refused lines to `rejects` and tells `progress` now and then how far it is.
 ///
 /// # Errors
-/// Before an `InputError` everything that was read is stored.
+/// Before an error of a file everything that was read is stored. A [`StoppedLoad`] above the error has the counts.
 pub(crate) fn load<'a>(
     request: &'a LoadRequest,
     store: impl Into<LogStore<'a>>,
@@ -117,14 +149,19 @@ pub(crate) fn load<'a>(
     let outcome = LoadOutcome::new(Rejects::new(rejects), sink.server());
     let redactor = request.redact.as_ref().map(redacted::redactor).transpose()?;
     let mut loader = Loader::new(request, sink, outcome, progress, bytes, redactor);
-    for input in inputs {
-        if let Err(error) = loader.take(input) {
-            // A file that cannot be read to its end takes nothing away from what was read.
-            if error.is::<InputError>() || error.is::<UnclearTable>() {
-                loader.finish()?;
-            }
+    let mut inputs = inputs.into_iter();
+    while let Some(input) = inputs.next() {
+        let (file, before) = (input.name.clone(), loader.lines());
+        let Err(error) = loader.take(input) else { continue };
+        // A file that cannot be read to its end takes nothing away from what was read.
+        if !(error.is::<InputError>() || error.is::<UnclearTable>() || error.is::<Unusable>()) {
             return Err(error);
         }
+        let lines = loader.lines() - before;
+        let unread: Vec<String> = inputs.map(|input| input.name).collect();
+        let loaded = loader.finish()?;
+        let is_all = loaded.read == 0 && unread.is_empty();
+        return Err(if is_all { error } else { error.context(StoppedLoad { loaded, file, lines, unread }) });
     }
     loader.finish()
 }

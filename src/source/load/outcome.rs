@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use memchr::memmem;
 use serde::Serialize;
 
 use super::sink::Stored;
@@ -38,6 +39,9 @@ pub(crate) struct Loaded {
     pub(crate) columns: Vec<[String; 3]>,
     /// Masked values by kind. `None`: nothing was to be masked.
     pub(crate) redacted: Option<RedactionCounts>,
+    /// A row was refused that has a backslash before a quote.
+    #[serde(skip)]
+    pub(crate) has_backslash_quotes: bool,
     /// The exporter whose lines were refused.
     #[serde(skip)]
     pub(crate) looks_like: Option<&'static str>,
@@ -113,6 +117,7 @@ impl<'a> LoadOutcome<'a> {
     /// Counts a refused line and writes it out.
     pub(super) fn reject(&mut self, name: &str, line: u64, text: &[u8], reason: Reject) -> Result<()> {
         *self.loaded.rejected.entry(reason).or_default() += 1;
+        self.loaded.has_backslash_quotes |= reason == Reject::BadRow && memmem::find(text, b"\\\"").is_some();
         if self.loaded.located.is_empty() {
             self.loaded.looks_like = Preset::of(text).map(|preset| preset.name);
         }
