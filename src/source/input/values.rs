@@ -3,13 +3,15 @@
 
 use std::io::{self, BufRead, Read};
 
+use serde::de::IgnoredAny;
+
 use super::damage::Damaged;
 use crate::source::lines::without_mark;
 
-/// Returns true if a stream that begins with these bytes holds a list of objects, or objects over several lines.
+/// Returns true if a stream that begins with these bytes holds a list with objects, or objects over several lines.
 pub(super) fn are_spread(beginning: &[u8]) -> bool {
     match without_mark(beginning).trim_ascii_start() {
-        [b'[', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'{' | b']')),
+        [b'[', rest @ ..] => rest.trim_ascii_start().starts_with(b"]") || have_object(rest),
         // A line of a log that holds nothing but a brace is torn. No key follows it.
         [b'{', rest @ ..] => {
             let key = rest.trim_ascii_start();
@@ -17,6 +19,20 @@ pub(super) fn are_spread(beginning: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns true if one of the items that a list begins with is an object.
+fn have_object(items: &[u8]) -> bool {
+    let mut rest = items.trim_ascii_start();
+    while !rest.starts_with(b"{") {
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+        if !matches!(values.next(), Some(Ok(_))) {
+            return false;
+        }
+        let Some(behind) = rest[values.byte_offset()..].trim_ascii_start().strip_prefix(b",") else { return false };
+        rest = behind.trim_ascii_start();
+    }
+    true
 }
 
 /// The values of a stream, each on a line.
@@ -199,7 +215,13 @@ mod tests {
             ("{\"a\":1}\n", false),
             ("{ \"a\":1}\n", false),
             ("{\n{\"a\":1}\n", false),
+            ("[1,null,\"x, {\",[],{\"a\":1}]", true),
+            ("[[{\"a\":1}], {", true),
             ("[INFO] started\n", false),
+            ("[INFO] {\"a\":1}\n", false),
+            ("[1] {\"a\":1}\n", false),
+            ("[12:30, {\"a\":1}\n", false),
+            ("[\"a\", \"b\"]\n{", false),
             ("[1,2]\n", false),
             ("text,label\n", false),
             ("", false),
