@@ -4,7 +4,7 @@
 /// The hashes by which records belong together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GroupKeys {
-    /// The messages of the request.
+    /// The messages of the request, with the masked text of system prompts: they may hold the time of a turn.
     pub(crate) conversation: u64,
     /// The longest [`Prefix`] of the messages. 0 if there is none.
     pub(crate) parent: u64,
@@ -87,7 +87,7 @@ pub(crate) fn group<T: AsRef<GroupKeys>>(keys: &[T], prefixes: &[Prefix], near: 
     let mut groups = Groups { of, cause };
     // Without a second turn every conversation has one text, which is its group already.
     if each().any(|keys| keys.parent != 0) {
-        groups.join(&turns(keys, prefixes), GroupCause::Conversation);
+        groups.join(&turns(keys, prefixes, &texts), GroupCause::Conversation);
     }
     if !near.is_empty() {
         groups.join(near, GroupCause::NearCopy);
@@ -122,6 +122,15 @@ impl Texts {
     }
 }
 
+impl Texts {
+    /// Returns true for a request that ends with the user message that most records begin with, such as a greeting. All
+    /// conversations would be turns of it.
+    fn is_usual_start(&self, keys: &GroupKeys) -> bool {
+        let is_usual = Some(keys.user_text) == self.usual_text && Some(keys.opening) == self.usual_opening;
+        is_usual && keys.whole == keys.opening
+    }
+}
+
 /// Returns the user text of most records, if there is one. The text to classify stands elsewhere there.
 pub(crate) fn usual_text<'a>(keys: impl Iterator<Item = &'a GroupKeys> + Clone) -> Option<u64> {
     majority(keys.map(|keys| keys.user_text))
@@ -143,8 +152,9 @@ pub(crate) fn majority(items: impl Iterator<Item = u64> + Clone) -> Option<u64> 
 
 /// Returns pairs of records of one conversation. A turn is paired with the longest of its prefixes that is a record itself:
 /// turns in between may have been refused.
-fn turns<T: AsRef<GroupKeys>>(keys: &[T], prefixes: &[Prefix]) -> Vec<(u32, u32)> {
-    let mut by_conversation: Vec<(u64, u32)> = keys.iter().map(|keys| keys.as_ref().conversation).zip(0..).collect();
+fn turns<T: AsRef<GroupKeys>>(keys: &[T], prefixes: &[Prefix], texts: &Texts) -> Vec<(u32, u32)> {
+    let each = keys.iter().map(AsRef::as_ref).zip(0..).filter(|(keys, _)| !texts.is_usual_start(keys));
+    let mut by_conversation: Vec<(u64, u32)> = each.map(|(keys, at)| (keys.conversation, at)).collect();
     by_conversation.sort_unstable();
     let same = by_conversation.windows(2).filter(|pair| pair[0].0 == pair[1].0);
     let mut pairs: Vec<(u32, u32)> = same.map(|pair| (pair[0].1, pair[1].1)).collect();
@@ -239,6 +249,21 @@ mod tests {
         let groups = group(&keys, &prefixes, &[]);
         assert_eq!(groups.of, [10, 10, 10, 20, 20, 30]);
         assert_eq!(groups.cause[2..], [[GroupCause::Conversation; 3].as_slice(), &[GroupCause::Messages]].concat());
+    }
+
+    #[test]
+    fn a_greeting_that_most_conversations_begin_with_ties_none_together() {
+        let first = |conversation| GroupKeys { conversation, parent: 0, user_text: 1, opening: 2, whole: 2 };
+        let later = |conversation, parent| GroupKeys { parent, whole: conversation, ..first(conversation) };
+        let prefixes = [(5, 0), (10, 5), (11, 10), (20, 5), (21, 20)];
+        // The greeting twice, two conversations of two more turns, and one that begins otherwise.
+        let other = GroupKeys { conversation: 40, parent: 0, user_text: 3, opening: 3, whole: 3 };
+        let keys = [first(5), first(5), later(10, 5), later(11, 10), later(20, 5), later(22, 21), other];
+        assert_eq!(group(&keys, &prefixes, &[]).of, [2, 2, 10, 10, 20, 20, 3]);
+        // Where few begin so, they are one group, because their first user messages are the same.
+        let others: Vec<GroupKeys> = (50..60).map(|n| GroupKeys { conversation: n, user_text: n, ..other }).collect();
+        let groups = group(&[&keys[..], &others].concat(), &prefixes, &[]);
+        assert_eq!(groups.of[..6], [1; 6]);
     }
 
     #[test]

@@ -48,22 +48,25 @@ impl RequestKeyMaker {
     pub(crate) fn of(&mut self, messages: &[Message<'_>], tools: Option<&str>) -> RequestKeys {
         let mut group = GroupKeys::default();
         self.prefixes.clear();
-        let (mut so_far, mut user_text) = (0, None);
+        let (mut so_far, mut talk, mut user_text) = (0, 0, None);
         for (n, message) in messages.iter().enumerate() {
             // The messages before the first question are the same in most logs and begin no conversation.
             if n > 0 && (user_text.is_some() || message.role.as_deref() == Some("assistant")) {
-                self.prefixes.push((so_far as u64, std::mem::replace(&mut group.parent, so_far as u64)));
+                self.prefixes.push((talk as u64, std::mem::replace(&mut group.parent, talk as u64)));
             }
-            let is_user = user_text.is_none() && message.role.as_deref() == Some("user");
+            let role = message.role.as_deref();
+            let is_user = user_text.is_none() && role == Some("user");
+            let is_prompt = matches!(role, Some("system" | "developer"));
             let keys = if n == 0 { self.first_message(message) } else { self.message(message) };
             so_far = chained(so_far, keys.exact);
+            talk = chained(talk, if is_prompt { keys.masked.into() } else { keys.exact });
             group.whole = chained(group.whole.into(), keys.masked.into()) as u64;
             if is_user {
                 user_text = Some(keys.masked);
                 group.opening = group.whole;
             }
         }
-        group.conversation = so_far as u64;
+        group.conversation = talk as u64;
         group.user_text = user_text.unwrap_or(group.whole);
         let tools = tools.map_or(0, |tools| self.tools(tools));
         RequestKeys { request: chained(so_far, tools), group }
@@ -284,6 +287,29 @@ mod tests {
         assert_eq!(prefixes[3..], [(third.parent, conversation(4))]);
         assert_eq!((first.user_text, first.opening), (third.user_text, third.opening));
         assert_ne!(first.whole, second.whole);
+    }
+
+    #[test]
+    fn the_time_in_a_system_prompt_makes_no_other_conversation() {
+        let mut maker = RequestKeyMaker::default();
+        let mut turn = |prompt: &str, length: usize| {
+            let all = [
+                said("system", prompt),
+                user("hi"),
+                said("assistant", "hello"),
+                user("one"),
+                said("assistant", "1"),
+                user("two"),
+            ];
+            let keys = maker.of(&all[..length], None);
+            (keys.request, keys.group.conversation, maker.prefixes().to_vec())
+        };
+        let (request, conversation, _) = turn("It is 10:05.", 4);
+        let (other_request, same, _) = turn("It is 10:06.", 4);
+        assert!(conversation == same && request != other_request);
+        let (_, _, prefixes) = turn("It is 10:09.", 6);
+        assert!(prefixes.iter().any(|(key, _)| *key == conversation));
+        assert_ne!(turn("Be brief. It is 10:05.", 4).1, conversation, "another prompt");
     }
 
     #[test]
