@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: &Split, ui: &Ui) -> anyhow::Resul
     };
     let (built, doubtful) = super::interruptible::run(
         AtSignal::ClosesIndex(&plan.data.input),
-        "empty the folder of --out, or name another, and split again",
+        "split again: into the same folder if nothing is in it, else into another",
         build,
     )
     .await?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 use super::damage::Damaged;
 
@@ -100,6 +101,13 @@ impl InputError {
                 "copy the file again; `dfwfd load` keeps the lines before the damage and adds the others later"
                     .to_owned(),
             ),
+            InputError::Open { name, .. } if self.is_usage() && name.contains(['*', '?', '[']) => Some(
+                "leave out the quotes around the pattern, so that the shell puts the names in its place".to_owned(),
+            ),
+            InputError::Open { name, .. } if self.is_usage() => {
+                let folder = Path::new(name).parent().filter(|folder| !folder.as_os_str().is_empty());
+                Some(format!("ls {} lists what is there", folder.unwrap_or(Path::new(".")).display()))
+            }
             InputError::Open { .. } | InputError::Read { .. } => None,
         }
     }
