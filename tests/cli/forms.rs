@@ -255,7 +255,7 @@ fn a_header_that_is_repeated_in_another_case_is_no_record() {
 #[test]
 fn a_table_that_cannot_be_read_shows_a_terminal_little_of_it_and_nothing_to_obey() {
     let folder = Folder::new();
-    let cells: Vec<String> = (0..60).map(|n| format!("cell{n}\u{1b}[31m\u{7}\0{}", "x".repeat(4000))).collect();
+    let cells: Vec<String> = (0..60).map(|n| format!("cell{n}\u{1b}[31m\u{7}\u{9b}{}", "x".repeat(4000))).collect();
     folder.write("odd.csv", cells.join(","));
     for flags in
         [&[][..], &["--text-column", "9999"], &["--prompt", "{nothing}", "--text-column", "1", "--label-column", "2"]]
@@ -333,7 +333,7 @@ fn tables_in_utf_16_are_read_whatever_script_their_header_is_in() {
 #[test]
 fn a_line_that_is_not_in_the_encoding_is_refused() {
     let folder = Folder::new();
-    let good = lines([record("w", 1)]);
+    let good = lines(&[record("w", 1)]);
     let with = |bytes: &[u8]| [good.as_bytes(), b"{\"a\": \"", bytes, b"\"}\n"].concat();
     folder.write("latin.jsonl", with(b"caf\xe9"));
     folder.write("japanese.jsonl", with(b"\x82"));

@@ -348,9 +348,9 @@ fn a_signal_ends_load_and_split_with_130_and_says_what_to_do_next() {
 #[test]
 fn a_load_that_ends_within_a_file_tells_its_counts_and_how_far_it_came() {
     let folder = Folder::new();
-    folder.write("a.jsonl", lines([record("w", 1), record("w", 2)]));
+    folder.write("a.jsonl", lines(&[record("w", 1), record("w", 2)]));
     folder.write("cut.json", format!("[{},{},", record("w", 3), record("w", 4)));
-    folder.write("b.jsonl", lines([record("w", 5)]));
+    folder.write("b.jsonl", lines(&[record("w", 5)]));
     folder.write("c.csv", "a,b,c\n1,2,3\n");
     let cut = folder.dfwfd(["load", "--format", "json", "a.jsonl", "cut.json", "b.jsonl", "c.csv"]).run();
     cut.code(6).hints();
