@@ -1,5 +1,6 @@
 //! `dfwfd load`: brings files or standard input into the local log store, or into the configured index.
 
+mod rejected;
 mod request;
 
 use std::io::Write;
@@ -8,8 +9,7 @@ use super::interruptible::AtSignal;
 use crate::cli::{Global, Load};
 use crate::config::{self, Need};
 use crate::data::options::LogSource;
-use crate::data::reject::Reject;
-use crate::error::{Exit, Fault, classify};
+use crate::error::{Exit, classify};
 use crate::report::datasets;
 use crate::report::json::SCHEMA;
 use crate::report::json::{LoadCounts, LoadReport};
@@ -51,18 +51,18 @@ pub(super) async fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result
         Err(error) => {
             if let Some(StoppedLoad { loaded, .. }) = error.downcast_ref() {
                 show(loaded, Some(&error), ui);
-                warn_of_rejected(loaded, args, ui);
+                rejected::warn_of_rejected(loaded, args, ui);
             }
             return Err(error);
         }
     };
-    let nothing = nothing_loaded(&loaded, args);
+    let nothing = rejected::nothing_loaded(&loaded, args);
     let is_nothing = nothing.is_some();
     let strict = || args.strict.then(|| super::rejects::strict_error(loaded.rejects())).flatten();
     let error = nothing.or_else(strict);
     show(&loaded, error.as_ref(), ui);
     if !is_nothing {
-        warn_of_rejected(&loaded, args, ui);
+        rejected::warn_of_rejected(&loaded, args, ui);
     }
     if matches!(plan.data.input, LogSource::Files(_)) && loaded.added + loaded.present > 0 {
         let dir = store.dir().display();
@@ -70,47 +70,6 @@ pub(super) async fn run(global: &Global, args: &Load, ui: &Ui) -> anyhow::Result
         ui.hint("--set logs.source=local makes `split` and `run` read the store");
     }
     error.map_or(Ok(Exit::Done), Err)
-}
-
-/// Returns the error of a load that refused every line.
-fn nothing_loaded(loaded: &Loaded, args: &Load) -> Option<anyhow::Error> {
-    let first = loaded.located.first().filter(|_| loaded.added + loaded.present == 0)?;
-    let rejected = counted(loaded.rejects(), "line");
-    let general = || "docs/records.md says of each reason what to do; --rejects FILE lists the lines".to_owned();
-    let fault = Fault::new(Exit::Data, format!("cannot load anything: {rejected} rejected"))
-        .hint(way_out(loaded, args).unwrap_or_else(general));
-    Some(
-        anyhow::anyhow!("{}:{} is {}: {}", first.file, first.line, first.reason, first.reason.meaning()).context(fault),
-    )
-}
-
-/// Warns about rejected lines, with what to type next.
-fn warn_of_rejected(loaded: &Loaded, args: &Load, ui: &Ui) {
-    let Some(first) = loaded.located.first() else { return };
-    let rejected = counted(loaded.rejects(), "line");
-    let meaning = first.reason.meaning();
-    ui.warn(&format!("{rejected} rejected; the first is {}:{}: {meaning}", first.file, first.line));
-    if let Some(hint) = way_out(loaded, args) {
-        ui.hint(&hint);
-    } else if args.rejects.is_none() && !args.strict {
-        ui.hint("--rejects FILE lists them with their reasons");
-    }
-}
-
-/// Returns the flag that would have such lines accepted.
-fn way_out(loaded: &Loaded, args: &Load) -> Option<String> {
-    if let Some(name) = loaded.looks_like.filter(|_| args.from.is_none()) {
-        return Some(format!("--from {name} reads it: the lines look like an export of that tool"));
-    }
-    let has = |reason: Reject| loaded.rejected.contains_key(&reason);
-    if has(Reject::MissingWorkload) {
-        return Some("--workload NAME sets the workload of rows without one".to_owned());
-    }
-    if args.encoding.is_none() && has(Reject::InvalidUtf8) {
-        return Some("--encoding NAME reads another encoding than UTF-8, such as latin1".to_owned());
-    }
-    let doubled = "write quotes within cells doubled, not behind a backslash: in Spark with .option(\"escape\", \"\\\"\")";
-    loaded.has_backslash_quotes.then(|| doubled.to_owned())
 }
 
 fn show(loaded: &Loaded, error: Option<&anyhow::Error>, ui: &Ui) {
