@@ -9,7 +9,7 @@ use crate::run::End;
 use crate::run::lock::Locked;
 use crate::run::obstacle::{IF_OTHERS, Obstacle};
 use crate::run::signals::Interrupted;
-use crate::run::wait::TooLong;
+use crate::run::wait::{TooLong, Unlisted};
 use crate::source::ElasticError;
 use crate::source::dataset::Unusable;
 use crate::source::input::InputError;
@@ -95,7 +95,8 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         return (fault.exit, fault.hint.clone());
     }
     if error.is::<Interrupted>() {
-        return (Exit::Cancelled, Some("`dfwfd run --resume` continues the run".to_owned()));
+        // Whoever knows the run names the one to continue.
+        return (Exit::Cancelled, None);
     }
     if let Some(problems) = error.downcast_ref::<Problems>() {
         return (Exit::Usage, problems.hint());
@@ -145,10 +146,20 @@ pub fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     if let Some(store) = error.downcast_ref::<StoreError>() {
         return (Exit::Failed, store.hint().map(str::to_owned));
     }
-    if let Some(long) = error.downcast_ref::<TooLong>() {
-        return (Exit::Failed, Some(format!("raise limits.{} to wait longer", long.key)));
+    (Exit::Failed, hint_of_wait(error))
+}
+
+/// Returns what to do about a wait that was too long.
+fn hint_of_wait(error: &anyhow::Error) -> Option<String> {
+    if let Some(unlisted) = error.downcast_ref::<Unlisted>() {
+        return Some(format!(
+            "check that nmp_config.nim_base_url is the NIM proxy of this platform, without a cache before it: `curl \
+             NIM_BASE_URL/v1/models` must list {}",
+            unlisted.model
+        ));
     }
-    (Exit::Failed, None)
+    let long = error.downcast_ref::<TooLong>()?;
+    Some(format!("raise limits.{} to wait longer", long.key))
 }
 
 fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {
@@ -159,6 +170,9 @@ fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {
          check that both clocks are right, for a link expires"
     } else if error.status() == Some(413) {
         "raise the largest body that the proxy in front of the service takes, such as client_max_body_size of nginx"
+    } else if error.is_refused() && error.is_of_proxy() {
+        "ask the operator of the ingress or proxy in front of the service why it refuses; if it wants a key, set \
+         nmp_config.api_key_env to the name of a variable that holds one"
     } else if error.is_refused() {
         "set nmp_config.api_key_env to the name of a variable that holds a valid key"
     } else if error.is_unreachable() {

@@ -13,9 +13,9 @@ use crate::platform;
 use crate::report::json::{CleanupReport, Held, SCHEMA};
 use crate::report::lists;
 use crate::run::dead_runs::{self, CleanupDepth};
-use crate::run::liveness;
 use crate::run::lock::{self, Lock};
 use crate::run::release::StillHeld;
+use crate::run::{liveness, names, twins};
 use crate::store::{Resource, ResourceState, RunRow, Store, now_ms};
 use crate::ui::Ui;
 
@@ -117,7 +117,11 @@ async fn release(
         Err(error) if error.kind == ErrorKind::Connect => return Err(error.into()),
         _ => {}
     }
-    dead_runs::release(store, &platform.nemo, &plan, row, open, depth, on_release).await
+    let mut left = dead_runs::release(store, &platform.nemo, &plan, row, open, depth, on_release).await?;
+    let releaser = dead_runs::releaser(store, &platform.nemo, &plan, row, on_release);
+    let deadline = names::millis(plan.limits.release_ms);
+    left.extend(twins::release(&releaser, &row.id, &platform.id, deadline).await);
+    Ok(left)
 }
 
 /// Releases what all ended runs but one hold, before a run starts. A failure is a warning.

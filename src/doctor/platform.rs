@@ -2,7 +2,7 @@
 //! have deployed, and the judge.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Section, Surroundings};
 use crate::config::plan::{Candidate, Plan, PlatformPlan, ServicePlace};
@@ -10,11 +10,11 @@ use crate::error::Exit;
 use crate::nemo::{ApiError, Client, Deployment, Service};
 use crate::platform;
 use crate::report::json::{Check, CheckState};
-use crate::run::check::{check_judge as check_judge_answers, check_target, of_others};
+use crate::run::check::{check_judge as check_judge_answers, check_target};
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
 use crate::run::obstacle::IF_OTHERS;
-use crate::run::{dead_runs, embed, rehearsal};
+use crate::run::{dead_runs, embed, others, rehearsal};
 use crate::vocabulary::{Generation, PlatformKind};
 
 const PART: Section = Section::Platform;
@@ -28,6 +28,9 @@ const SERVICES: [(Service, &str, &str); 6] = [
     (Service::Deployments, "Deployment Management", "nemo_base_url"),
     (Service::Nim, "NIM proxy", "nim_base_url"),
 ];
+
+/// How long a service may take to show that it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const URLS: &str = "check the base URLs in nmp_config, and that the cluster is up";
 
@@ -50,7 +53,7 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
         return checks;
     }
     let start = Instant::now();
-    let (generation, version) = match nemo.version().await {
+    let (generation, version) = match within(nemo.version()).await {
         Ok(version) => (PART.ok("generation", after(start, &version.in_words())), Some(version)),
         Err(error) => (PART.failed("generation", &error.into(), URLS), None),
     };
@@ -83,10 +86,18 @@ fn after(start: Instant, words: &str) -> String {
     format!("{words}, in {} ms", start.elapsed().as_millis())
 }
 
+/// Awaits the first answer of a service for as long as somebody looks at a terminal.
+async fn within<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ApiError::late("a first call", PATIENCE)),
+    }
+}
+
 /// Checks with one call that a service responds.
 async fn timed(subject: &str, remedy: &str, call: impl Future<Output = Result<(), ApiError>>) -> Check {
     let start = Instant::now();
-    match call.await {
+    match within(call).await {
         Ok(()) => PART.ok(subject, after(start, "responds")),
         // Any answer but its own is none.
         Err(error) => {
@@ -130,7 +141,7 @@ async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
         checks.push(check_candidate(candidate, nemo).await);
     }
     checks.push(match nemo.deployments().await {
-        Ok(deployments) => check_deployments(&deployments, around),
+        Ok(deployments) => check_others(&deployments, nemo, around).await,
         Err(error) => PART.failed("deployments", &error.into(), URLS),
     });
     checks
@@ -147,13 +158,15 @@ async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
     }
 }
 
-/// Names the deployments of other state directories and of the operator.
-fn check_deployments(deployments: &[Deployment], around: &Surroundings<'_>) -> Check {
+/// Names what other state directories have on the platform.
+async fn check_others(deployments: &[Deployment], nemo: &Client, around: &Surroundings<'_>) -> Check {
     let own: BTreeSet<String> = around.store.and_then(|store| dead_runs::own_resources(store).ok()).unwrap_or_default();
-    let others: Vec<String> =
-        of_others(deployments, &own).map(|(deployment, owner)| format!("{} ({owner})", deployment.name)).collect();
+    let others: Vec<String> = match others::find(nemo, deployments, &own).await {
+        Ok(others) => others.into_iter().map(|other| other.text).collect(),
+        Err(error) => return PART.failed("deployments", &error.into(), URLS),
+    };
     if others.is_empty() {
-        return PART.ok("deployments", format!("{}, none of another dfwfd", deployments.len()));
+        return PART.ok("deployments", format!("{}, and nothing of another dfwfd", deployments.len()));
     }
     let detail = format!("another dfwfd is on this platform, so a run without --share ends: {}", others.join(", "));
     PART.warning("deployments", detail, IF_OTHERS)

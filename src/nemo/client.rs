@@ -258,9 +258,9 @@ impl Client {
         on!(self, training_job(id))
     }
 
-    /// Finds a training job that was created at `since_ms` or later by its description.
-    pub async fn find_training_job(&self, description: &str, since_ms: i64) -> Result<Option<TrainingJob>, ApiError> {
-        on!(self, find_training_job(description, since_ms))
+    /// Finds a training job by its description.
+    pub async fn find_training_job(&self, description: &str) -> Result<Option<TrainingJob>, ApiError> {
+        on!(self, find_training_job(description))
     }
 
     /// Returns the training jobs that the platform knows, of whatever state.
@@ -268,9 +268,15 @@ impl Client {
         on!(self, training_jobs())
     }
 
-    /// Returns the progress of a training job.
+    /// Returns the progress of a training job. The record of the job, which carries its id, must confirm an end: a gateway
+    /// can say such a word as well, or repeat it from its cache.
     pub async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
-        on!(self, training_status(id))
+        let told: TrainingStatus = on!(self, training_status(id))?;
+        if !told.status.is_terminal() {
+            return Ok(told);
+        }
+        let recorded = self.training_job(id).await?;
+        Ok(recorded.map_or(told.clone(), |job| told.confirmed_by(job.status)))
     }
 
     /// Asks a training job to stop. It has stopped when its status is terminal. A job that has ended is no error.
@@ -311,13 +317,9 @@ impl Client {
         on!(self, evaluation_job(id))
     }
 
-    /// Finds an evaluation job that was created at `since_ms` or later by its description.
-    pub async fn find_evaluation_job(
-        &self,
-        description: &str,
-        since_ms: i64,
-    ) -> Result<Option<EvaluationJob>, ApiError> {
-        on!(self, find_evaluation_job(description, since_ms))
+    /// Finds an evaluation job by its description.
+    pub async fn find_evaluation_job(&self, description: &str) -> Result<Option<EvaluationJob>, ApiError> {
+        on!(self, find_evaluation_job(description))
     }
 
     /// Returns the evaluation jobs that the platform knows, of whatever state.

@@ -131,6 +131,8 @@ pub struct TrainingJob {
     pub status: JobStatus,
     pub description: Option<String>,
     pub namespace: Option<String>,
+    /// The GPUs that it takes, if the service tells.
+    pub gpus: Option<u32>,
     /// The creation time in epoch milliseconds.
     pub created_at_ms: Option<i64>,
 }
@@ -151,6 +153,16 @@ pub struct TrainingStatus {
     pub val_loss: Option<f64>,
     /// The loss curves, in the order of their steps.
     pub losses: Vec<LossPoint>,
+}
+
+impl TrainingStatus {
+    /// Returns the progress with the status that the record of the job has, unless both say the same.
+    pub(super) fn confirmed_by(self, recorded: JobStatus) -> TrainingStatus {
+        match std::mem::discriminant(&self.status) == std::mem::discriminant(&recorded) {
+            true => self,
+            false => TrainingStatus { status: recorded, ..self },
+        }
+    }
 }
 
 impl NewTrainingConfig {

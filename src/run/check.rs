@@ -8,8 +8,8 @@ use super::base_model;
 use super::embed;
 use super::gpus::{Budget, Mode, check_fit, least_gpus, mode};
 use super::judge::JudgeWithKey;
-use super::names;
 use super::obstacle::Obstacle;
+use super::others::{self, Other};
 use crate::config::plan::{Candidate, EmbeddingPlan, Plan, ServicePlace, ValueSource};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Secret, TrainingTarget};
 use crate::retry::Backoff;
@@ -35,7 +35,7 @@ pub(crate) struct CheckOptions<'a> {
     pub own: &'a BTreeSet<String>,
     /// Use NIMs that the operator has deployed (`--adopt`).
     pub adopt: bool,
-    /// Run beside the deployments of another dfwfd (`--share`).
+    /// Run beside what another dfwfd has on the platform (`--share`).
     pub share: bool,
     /// The embedding model that is still to be asked, and its key.
     pub embedding: Option<(&'a EmbeddingPlan, Option<&'a Secret>)>,
@@ -63,11 +63,13 @@ pub(crate) async fn check(
     let mut warnings: Vec<String> = without_counterpart(plan, &version).into_iter().collect();
     let deployments = nemo.deployments().await.map_err(not_there);
     let deployments = deployments.context("cannot list deployments (nmp_config.nemo_base_url)")?;
-    warnings.extend(check_others(plan, &deployments, budget, options)?);
+    let others = others::find(nemo, &deployments, options.own).await.map_err(not_there);
+    let others = others.context("cannot list customization jobs (nmp_config.nemo_base_url)")?;
+    warnings.extend(check_others(plan, others, budget, options)?);
     let served = match served_models(nemo).await {
         Ok(served) => served,
         // A proxy without a NIM behind it may answer with anything but a list.
-        Err(error) if error.is_transient() && error.status().is_some() => {
+        Err(error) if error.is_transient() && error.status().is_some() && !error.is_refused() => {
             warnings.push(format!("the platform does not list the models that it serves yet: {error}"));
             Vec::new()
         }
@@ -101,10 +103,12 @@ async fn served_models(nemo: &Client) -> Result<Vec<String>, ApiError> {
     loop {
         tries += 1;
         match nemo.served_models().await.map_err(not_there) {
-            Err(error) if error.is_transient() && error.status().is_none() => match LOOKS.pause(tries, None) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
-            },
+            Err(error) if error.is_transient() && (error.status().is_none() || error.is_refused()) => {
+                match LOOKS.pause(tries, None) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                }
+            }
             answered => return answered,
         }
     }
@@ -202,34 +206,20 @@ pub(crate) async fn check_judge(judge: JudgeWithKey<'_>, nemo: &Client) -> Resul
     }
 }
 
-/// Returns the deployments that another dfwfd has made, each with its owner.
-pub(crate) fn of_others<'a>(
-    deployments: &'a [Deployment],
-    own: &BTreeSet<String>,
-) -> impl Iterator<Item = (&'a Deployment, &'a str)> {
-    deployments.iter().filter_map(|deployment| {
-        let text = deployment.description.as_deref().filter(|text| names::parse(text).is_some());
-        let (_, owner) = names::parse(text.unwrap_or(&deployment.name))?;
-        (!own.contains(&deployment.name)).then_some((deployment, owner.unwrap_or("owner unknown")))
-    })
-}
-
-/// Checks for deployments of other state directories, that is of another machine or user. With `--share` they may stay
-/// if every candidate fits beside them in turn. Returns a warning then.
+/// Checks for what other state directories have on the platform, that is another machine or user. With `--share` it may stay
+/// if every candidate fits beside it in turn. Returns a warning then.
 fn check_others(
     plan: &Plan,
-    deployments: &[Deployment],
+    others: Vec<Other>,
     budget: &Budget,
     options: &CheckOptions<'_>,
 ) -> Result<Option<String>, Obstacle> {
-    let others: Vec<(&Deployment, &str)> = of_others(deployments, options.own).collect();
     if others.is_empty() {
         return Ok(None);
     }
-    let resources: Vec<String> =
-        others.iter().map(|(deployment, owner)| format!("{} ({owner})", deployment.name)).collect();
-    let taken: u32 = others.iter().map(|(deployment, _)| deployment.gpu.unwrap_or(1)).sum();
+    let taken: u32 = others.iter().map(|other| other.gpus).sum();
     let both_fit = budget.gpus.is_none_or(|budget| taken + least_gpus(plan) <= budget);
+    let resources: Vec<String> = others.into_iter().map(|other| other.text).collect();
     if options.share && both_fit {
         return Ok(Some(format!("sharing the platform with {}", resources.join(", "))));
     }

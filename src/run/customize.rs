@@ -8,7 +8,6 @@ use super::hold::{Lookup, ResourceSpec};
 use super::job::JobCancelled;
 use super::names;
 use super::outcome::{TrainingFact, training_key};
-use super::release::looked_for_since;
 use super::wait::LastWord;
 use super::{adapter_proof, base_model, datasets, deploy, suspicions};
 use crate::config::plan::{Candidate, CustomizerPlan};
@@ -181,7 +180,7 @@ async fn hold_job(
             Some(id) => run.nemo.training_job(id).await?,
             None => {
                 let description = names::description(&row.name, &run.owner);
-                run.nemo.find_training_job(&description, looked_for_since(&row)).await?
+                run.nemo.find_training_job(&description).await?
             }
         };
         let Some(job) = job else { return Ok(Lookup::Absent) };

@@ -6,7 +6,7 @@ use super::names;
 use super::release::{Releaser, StillHeld};
 use crate::config::plan::Plan;
 use crate::nemo::Client;
-use crate::store::{Resource, ResourceClass, RunRow, Store};
+use crate::store::{Resource, ResourceClass, ResourceKind, RunRow, Store};
 
 /// How much a cleanup removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,22 @@ impl CleanupDepth {
 }
 
 /// Returns the names and the ids of all that this state directory still has to release, to tell it from what others have.
-/// Released rows are not included: a resource that is still there is an orphan.
+/// Released rows and ended trainings are not included: a resource that is still there is an orphan. A job with an id is
+/// told by it alone, because a create that was sent twice makes two jobs of one name.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub(crate) fn own_resources(store: &Store) -> anyhow::Result<BTreeSet<String>> {
     let mut own = BTreeSet::new();
     for run in store.runs()? {
-        own.extend(
-            store.open_resources(&run.id)?.into_iter().flat_map(|row| [Some(row.name), row.remote_id]).flatten(),
-        );
+        for row in store.open_resources(&run.id)? {
+            let is_job = matches!(row.kind, ResourceKind::Training | ResourceKind::Evaluation);
+            match (row.class(), row.remote_id) {
+                (ResourceClass::Record, _) => {}
+                (_, Some(id)) if is_job => _ = own.insert(id),
+                (_, id) => own.extend(id.into_iter().chain([row.name])),
+            }
+        }
     }
     Ok(own)
 }
@@ -66,6 +72,25 @@ pub(crate) fn settle_ended_platforms(store: &Store, run: &str) -> anyhow::Result
     Ok(())
 }
 
+/// Returns what releases the resources of a run without a process.
+pub(crate) fn releaser<'a>(
+    store: &'a Store,
+    nemo: &'a Client,
+    plan: &'a Plan,
+    row: &'a RunRow,
+    on_release: &'a (dyn Fn(&Resource) + Send + Sync),
+) -> Releaser<'a> {
+    Releaser {
+        nemo,
+        store,
+        namespace: &plan.platform.namespace,
+        owner: &row.owner,
+        settle: names::millis(plan.limits.settle_ms),
+        jobs_of_adapters: BTreeMap::new(),
+        on_release,
+    }
+}
+
 /// Releases what a run without a process has on the platform. `on_release` hears of each resource.
 ///
 /// # Errors
@@ -79,15 +104,7 @@ pub(crate) async fn release(
     depth: CleanupDepth,
     on_release: &(dyn Fn(&Resource) + Send + Sync),
 ) -> anyhow::Result<Vec<StillHeld>> {
-    let releaser = Releaser {
-        nemo,
-        store,
-        namespace: &plan.platform.namespace,
-        owner: &row.owner,
-        settle: names::millis(plan.limits.settle_ms),
-        jobs_of_adapters: BTreeMap::new(),
-        on_release,
-    };
+    let releaser = releaser(store, nemo, plan, row, on_release);
     let deadline = names::millis(plan.limits.release_ms);
     let mut left = releaser.gpus(open, deadline).await;
     if depth != CleanupDepth::Gpus && left.is_empty() {

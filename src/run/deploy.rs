@@ -1,6 +1,7 @@
 //! The NIMs of candidates and of the judge: deployment, waiting until they serve, and release.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
@@ -9,7 +10,7 @@ use super::context::RunContext;
 use super::event::Step;
 use super::hold::{Lookup, ResourceSpec};
 use super::outcome::{adopted_key, deployed_key};
-use super::wait::LastWord;
+use super::wait::{LastWord, TooLong, Unlisted};
 use super::{base_model, names};
 use crate::config::plan::{Candidate, LocalService};
 use crate::nemo::{BaseModel, JobStatus, NewDeployment};
@@ -252,21 +253,27 @@ pub(super) async fn wait_until_served(
     key: &str,
 ) -> anyhow::Result<()> {
     let what = format!("{id} to be served");
-    run.wait(&what, names::millis(limit_ms), key, || async {
+    let ready = AtomicBool::new(false);
+    let waited = run.wait(&what, names::millis(limit_ms), key, || async {
         let is_listed = run.nemo.served_models().await?.iter().any(|served| served == id);
         // An embedding model does not chat.
         if is_listed && (step == Step::DeployEmbedding || run.nemo.answers(id).await?) {
             return Ok(Some(()));
         }
-        if let Some(row) = by
-            && run.nemo.deployment(&run.plan.platform.namespace, &row.name).await?.is_none()
-        {
-            bail!("deployment {} has disappeared from the platform", row.name);
+        if let Some(row) = by {
+            let Some(deployment) = run.nemo.deployment(&run.plan.platform.namespace, &row.name).await? else {
+                bail!("deployment {} has disappeared from the platform", row.name);
+            };
+            ready.store(!is_listed && deployment.status == JobStatus::Done, Ordering::Relaxed);
         }
         run.progress(candidate, step, None, Some("waiting for the NIM proxy".to_owned()));
         Ok(None)
+    });
+    let waited = waited.await;
+    waited.map_err(|error| match by.filter(|_| error.is::<TooLong>() && ready.load(Ordering::Relaxed)) {
+        Some(row) => error.context(Unlisted { deployment: row.name.clone(), model: id.to_owned() }),
+        None => error,
     })
-    .await
 }
 
 /// Waits until a deployment is ready. Tells what the platform says about it whenever that changes, because it may wait for

@@ -33,6 +33,7 @@ pub(crate) mod lock;
 pub(crate) mod names;
 pub(crate) mod obstacle;
 pub(crate) mod orphans;
+pub(crate) mod others;
 pub(crate) mod outcome;
 mod paired;
 pub(crate) mod rehearsal;
@@ -42,6 +43,7 @@ pub(crate) mod schedule;
 pub(crate) mod signals;
 mod suspicions;
 pub(crate) mod triage;
+pub(crate) mod twins;
 pub(crate) mod wait;
 
 use std::panic::AssertUnwindSafe;
@@ -97,7 +99,8 @@ pub(crate) async fn execute(run: Arc<RunContext>, resumed: bool) -> End {
         () = watch_for_cancel(&run) => Vec::new(),
         () = announce_stop(&run) => Vec::new(),
     };
-    let still_held = release_gpus(&run, None).await;
+    let mut still_held = release_gpus(&run, None).await;
+    still_held.extend(release_twins(&run).await);
     conclude_off_thread(&run).await;
     let (state, errors) = sum_up(&run, result);
     End { state, errors, still_held }
@@ -268,6 +271,13 @@ async fn release_gpus(run: &RunContext, candidate: Option<&str>) -> Vec<StillHel
         }
     }
     left
+}
+
+/// Cancels what the run has made without knowing.
+async fn release_twins(run: &RunContext) -> Vec<StillHeld> {
+    let deadline = time_to_release(run, None, false);
+    let on_release = |row: &Resource| run.tell_released(row);
+    twins::release(&run.releaser(&on_release), &run.id, &run.platform, deadline).await
 }
 
 /// Returns how long a release may take. A run that stops releases everything within one `limits.release`: its candidates

@@ -59,10 +59,10 @@ pub(crate) enum Obstacle {
     /// The operator has deployed a NIM for a model of the plan.
     #[error("{model} is already served: {by}")]
     Operator { model: String, by: String },
-    /// Another dfwfd has deployments on the platform.
+    /// Another dfwfd has deployments or trainings on the platform.
     #[error("another dfwfd run is on this platform: {}", .resources.join(", "))]
     Others {
-        /// Its deployments, each with its owner.
+        /// Its deployments and trainings, each with its owner.
         resources: Vec<String>,
     },
 }

@@ -12,9 +12,6 @@ use super::names;
 use crate::nemo::{ApiError, Client, Removal};
 use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, StoreError, now_ms};
 
-/// How far before its intent a job is looked for, because the clocks of two machines differ.
-const CLOCK_SKEW_MS: i64 = 10 * 60 * 1000;
-
 /// How many times a resource is looked for before it is deleted, or a job cancelled, once more.
 const LOOKS: u32 = 8;
 
@@ -289,10 +286,9 @@ impl Releaser<'_> {
             return Ok(Some(id.clone()));
         }
         let description = names::description(&row.name, self.owner);
-        let since = looked_for_since(row);
         Ok(match row.kind {
-            ResourceKind::Training => self.nemo.find_training_job(&description, since).await?.map(|job| job.id),
-            _ => self.nemo.find_evaluation_job(&description, since).await?.map(|job| job.id),
+            ResourceKind::Training => self.nemo.find_training_job(&description).await?.map(|job| job.id),
+            _ => self.nemo.find_evaluation_job(&description).await?.map(|job| job.id),
         })
     }
 }
@@ -317,11 +313,6 @@ impl Obstacle {
 async fn pause(started: Instant) {
     let pause = started.elapsed().mul_f64(0.1).clamp(Duration::from_millis(20), Duration::from_secs(2));
     tokio::time::sleep(pause).await;
-}
-
-/// Returns the earliest creation time of the job of a resource, by the clock of another machine.
-pub(crate) fn looked_for_since(row: &Resource) -> i64 {
-    row.intended_ms - CLOCK_SKEW_MS
 }
 
 fn gpu_order(kind: ResourceKind) -> u8 {

@@ -31,6 +31,14 @@ pub(crate) struct TooLong {
     pub key: String,
 }
 
+/// A deployment is ready, and the NIM proxy does not list its model.
+#[derive(Debug, thiserror::Error)]
+#[error("deployment {deployment} is ready, but the NIM proxy (nmp_config.nim_base_url) does not list {model}")]
+pub(crate) struct Unlisted {
+    pub deployment: String,
+    pub model: String,
+}
+
 /// The last status word of a thing that is waited for.
 #[derive(Debug, Default)]
 pub(super) struct LastWord(Mutex<String>);

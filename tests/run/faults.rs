@@ -290,7 +290,7 @@ fn an_effect_that_comes_after_the_run_was_killed_is_picked_up_by_resume_and_give
         let home = Home::new(1, "8");
         let platform = failing(&[&format!("{TRAININGS}: late-effect=release answer=cut")]);
         // The look-up of the create that was not answered.
-        platform.hold_first("GET /nemo/v1/customization/jobs?");
+        platform.hold_first("GET /nemo/v1/customization/jobs?page=1&page_size=100&sort=");
         let run = platform.command(&home, &["run"]).spawn();
         until("the held call", || platform.calls().1.then_some(()));
         run.kill();

@@ -17,6 +17,7 @@ mod control;
 mod crash;
 mod drift;
 mod faults;
+mod gateways;
 mod icl;
 mod judge;
 mod kills;

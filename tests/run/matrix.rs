@@ -45,7 +45,7 @@ const DELETES: [&str; 6] = [
 ];
 
 /// Every answer that is not the service's.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
     "foreign=login",
     "foreign=no-route",
     "foreign=not-found",
@@ -55,25 +55,36 @@ const FOREIGN: [&str; 9] = [
     "foreign=spring",
     "foreign=fastapi",
     "foreign=redirect",
+    "foreign=error-json",
 ];
 
 /// Every way in which a create gets lost.
-const LOST_CREATES: [&str; 10] = [
+const LOST_CREATES: [&str; 12] = [
     "refuse",
     "drop-before",
     "drop-after",
     "truncate=3",
     "status=503",
     "status=500 page",
+    "status=403 page",
     "foreign=login",
     "foreign=spring",
     "foreign=fastapi",
     "foreign=redirect",
+    "foreign=error-json",
 ];
 
 /// Every way in which a read gets lost.
-const LOST_READS: [&str; 7] =
-    ["refuse", "drop-before", "drop-after", "truncate=3", "status=502 page", "foreign=login", "foreign=ok"];
+const LOST_READS: [&str; 8] = [
+    "refuse",
+    "drop-before",
+    "drop-after",
+    "truncate=3",
+    "status=502 page",
+    "foreign=login",
+    "foreign=ok",
+    "foreign=error-json",
+];
 
 /// Every way in which a delete gets lost, beside what something else answers.
 const LOST_DELETES: [&str; 5] = ["drop-before", "drop-after", "refuse", "status=503", "truncate=1"];
@@ -81,8 +92,8 @@ const LOST_DELETES: [&str; 5] = ["drop-before", "drop-after", "refuse", "status=
 /// The reads that wait for something.
 const POLLS: [&str; 6] = [READS[0], READS[2], READS[3], READS[4], READS[5], READS[7]];
 
-/// The answers that say that a thing is elsewhere or nowhere, and are not the service's.
-const FOREIGN_404: [&str; 7] = [
+/// The refusals that are not the service's.
+const ELSEWHERE: [&str; 11] = [
     "foreign=no-route",
     "foreign=not-found",
     "foreign=empty",
@@ -90,6 +101,10 @@ const FOREIGN_404: [&str; 7] = [
     "foreign=fastapi",
     "foreign=redirect",
     "status=404 page",
+    "status=400 page",
+    "status=401 page",
+    "status=403 page",
+    "status=421 page",
 ];
 
 /// The calls that end a job.
@@ -99,7 +114,7 @@ const CANCELS: [&str; 2] = ["POST /nemo/v1/customization/jobs/*/cancel", "POST /
 fn the_documentation_counts_the_combinations() {
     let count = CREATES.len() * LOST_CREATES.len()
         + READS.len() * LOST_READS.len()
-        + POLLS.len() * FOREIGN_404.len()
+        + POLLS.len() * ELSEWHERE.len()
         + DELETES.len() * (FOREIGN.len() + LOST_DELETES.len())
         // A delete of each kind that is never obeyed.
         + DELETES.len() * FOREIGN.len()
@@ -170,9 +185,9 @@ fn a_read_that_is_cut_lost_or_not_from_the_service_is_asked_again() {
 }
 
 #[test]
-fn a_404_that_is_not_the_services_fails_nobody_who_waits() {
+fn a_refusal_that_is_not_the_services_fails_nobody_who_waits() {
     let wanted = wanted();
-    for fault in FOREIGN_404 {
+    for fault in ELSEWHERE {
         let home = Home::new(1, "8");
         let script: Vec<String> = POLLS.iter().map(|call| format!("{call}: {fault} times=2")).collect();
         let platform = failing(&script.iter().map(String::as_str).collect::<Vec<_>>());

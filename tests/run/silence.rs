@@ -19,10 +19,12 @@ pub(super) const PROBES: [&str; 6] = [
 ];
 
 /// What answers where a service never does.
-pub(super) const NEVER_THERE: [&str; 3] = ["status=404", "foreign=no-route", "foreign=login"];
+pub(super) const NEVER_THERE: [&str; 5] =
+    ["status=404", "foreign=no-route", "foreign=login", "foreign=error-json", "status=403 page"];
 
 /// What a gateway answers for a moment.
-pub(super) const PASSING: [&str; 3] = ["foreign=no-route", "foreign=empty", "foreign=not-found"];
+pub(super) const PASSING: [&str; 5] =
+    ["foreign=no-route", "foreign=empty", "foreign=not-found", "foreign=error-json", "status=403 page"];
 
 #[test]
 fn a_target_that_trains_another_model_is_an_error_of_the_plan() {

@@ -141,6 +141,9 @@ pub(super) fn show(
     if !end.still_held.is_empty() {
         ui.hint(&format!("dfwfd cleanup {}", run.id));
     }
+    if end.state == RunState::Cancelled {
+        ui.hint(&format!("`dfwfd run --resume {}` continues the run", run.id));
+    }
     // Unsuitable records stay so: a resumed run has the plan and the records of the first.
     if matches!(end.state, RunState::Partial | RunState::Failed) && exit != Exit::Data {
         ui.hint(&format!("`dfwfd run --resume {}` keeps what is done and does again what failed", run.id));

@@ -17,7 +17,7 @@ use crate::cli::{Global, Run};
 use crate::cmd;
 use crate::error::{Exit, Fault};
 use crate::run;
-use crate::run::signals::Stop;
+use crate::run::signals::{Interrupted, Stop};
 use crate::store::Store;
 use crate::ui::Ui;
 use crate::vocabulary::RunState;
@@ -67,13 +67,26 @@ async fn start(global: &Global, args: &Run, ui: &Ui, stop: &Stop, begun: &Begun)
     args.gold.as_deref().map(cmd::gold::read).transpose()?;
     // Nothing remote exists before the run begins, so a request to stop simply ends the command.
     let start = tokio::select! {
-        start = prepare::prepare(global, args, ui, stop) => start?,
-        interrupted = stop.asked() => return Err(interrupted.into()),
+        start = prepare::prepare(global, args, ui, stop) => start,
+        interrupted = stop.asked() => Err(interrupted.into()),
     };
-    match start {
+    match start.map_err(|error| before_it_began(error, args))? {
         Start::Shown => Ok(Exit::Done),
         Start::Run(prepared) => flywheel(*prepared, args, ui, begun).await,
     }
+}
+
+/// Adds what to do next to a request to stop that came before the run began.
+fn before_it_began(error: anyhow::Error, args: &Run) -> anyhow::Error {
+    if !error.is::<Interrupted>() {
+        return error;
+    }
+    let hint = match args.resume.as_deref() {
+        None => "nothing was started; the same command begins again".to_owned(),
+        Some("") => "`dfwfd run --resume` continues the run".to_owned(),
+        Some(id) => format!("`dfwfd run --resume {id}` continues the run"),
+    };
+    Fault::new(Exit::Cancelled, format!("{error:#}")).hint(hint).into()
 }
 
 async fn flywheel(prepared: Prepared, args: &Run, ui: &Ui, begun: &Begun) -> anyhow::Result<Exit> {

@@ -15,8 +15,14 @@ use super::kind::{EarlyAnswer, FaultKind, ForeignAnswer, ScriptedAnswer};
 use super::script::{Awaited, JobFate, Strike};
 use crate::embedded::wire::refusal::Refusal;
 
-/// The longest body that is repeated.
+/// The longest body that an error repeats.
 const ECHOED: usize = 64 << 10;
+
+/// The longest body of a call that is repeated or changed.
+const REPEATED: usize = 64 << 20;
+
+/// The length of a date in a time, such as `2025-06-20`.
+const DATE: usize = 10;
 
 /// Resets the connection of a refused call.
 pub(crate) fn cut_off(strike: &Strike) -> Response {
@@ -41,6 +47,9 @@ pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next
             line.cut();
             unsent()
         }
+        FaultKind::Twice => twice(request, next).await,
+        FaultKind::Half => half(next.run(request).await).await,
+        FaultKind::DayBehind => day_behind(next.run(request).await).await,
         FaultKind::Delay(_) => {
             pass(wait).await;
             next.run(request).await
@@ -66,6 +75,53 @@ pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next
         FaultKind::LoseJob => doomed(JobFate::Lost, &mut request, next).await,
         FaultKind::SlowAdapter(span) => doomed(JobFate::Slow(span), &mut request, next).await,
         FaultKind::BaseAdapter(span) => doomed(JobFate::Unloaded(span), &mut request, next).await,
+    }
+}
+
+/// Has the effect of a call twice, as a gateway has that repeats what it takes for lost.
+async fn twice(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, REPEATED).await else { return unsent() };
+    next.clone().run(Request::from_parts(parts.clone(), Body::from(body.clone()))).await;
+    next.run(Request::from_parts(parts, Body::from(body))).await
+}
+
+/// Cuts the body of an answer as a proxy does that stores it first: nothing in the headers tells.
+async fn half(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let Ok(body) = to_bytes(body, REPEATED).await else { return unsent() };
+    parts.headers.remove::<HeaderName>(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
+}
+
+/// Moves the times in a JSON answer a day back.
+async fn day_behind(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let Ok(body) = to_bytes(body, REPEATED).await else { return unsent() };
+    let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
+        return Response::from_parts(parts, Body::from(body));
+    };
+    set_back(&mut json);
+    parts.headers.remove::<HeaderName>(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(json.to_string()))
+}
+
+fn set_back(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(set_back),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let date = value.as_str().filter(|_| key.ends_with("_at")).and_then(|text| text.get(..DATE));
+                match date.and_then(|date| date.parse::<jiff::civil::Date>().ok()?.yesterday().ok()) {
+                    Some(before) => {
+                        let rest = value.as_str().map_or("", |text| &text[DATE..]);
+                        *value = Value::from(format!("{before}{rest}"));
+                    }
+                    None => set_back(value),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -153,6 +209,7 @@ fn foreign(answer: ForeignAnswer, path: &str) -> Response {
             not_found(json!({"timestamp": "2025-05-08T17:19:19Z", "path": path, "status": 404, "error": "Not Found"}))
         }
         ForeignAnswer::FastApi => not_found(json!({"detail": "Not Found"})),
+        ForeignAnswer::ErrorJson => Json(json!({"status": "error", "message": "upstream_timeout"})).into_response(),
         ForeignAnswer::Redirect => (StatusCode::FOUND, [(header::LOCATION, "/login")]).into_response(),
     }
 }

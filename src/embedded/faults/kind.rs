@@ -18,6 +18,12 @@ pub(super) enum FaultKind {
     DropBefore,
     /// Closes the connection after the effect.
     DropAfter,
+    /// Has the effect twice, and the answer of the second time.
+    Twice,
+    /// Has the effect, and an answer whose body ends in its middle, with a length that fits.
+    Half,
+    /// Has the effect, and answers with times that are a day behind.
+    DayBehind,
     /// Answers at once, and has the effect later.
     LateEffect(HoldSpan, EarlyAnswer),
     /// Cuts the body of the answer off after so many bytes, and closes the connection.
@@ -63,10 +69,12 @@ pub(super) enum ForeignAnswer {
     FastApi,
     /// 302 to the log-in.
     Redirect,
+    /// 200 of a gateway whose own JSON has a status.
+    ErrorJson,
 }
 
 /// The foreign answers by name.
-const FOREIGN: [(&str, ForeignAnswer); 9] = [
+const FOREIGN: [(&str, ForeignAnswer); 10] = [
     ("login", ForeignAnswer::Login),
     ("no-route", ForeignAnswer::NoRoute),
     ("not-found", ForeignAnswer::NotFound),
@@ -76,6 +84,7 @@ const FOREIGN: [(&str, ForeignAnswer); 9] = [
     ("spring", ForeignAnswer::Spring),
     ("fastapi", ForeignAnswer::FastApi),
     ("redirect", ForeignAnswer::Redirect),
+    ("error-json", ForeignAnswer::ErrorJson),
 ];
 
 /// An answer that a fault makes up.
@@ -117,12 +126,15 @@ pub(super) const CREATES: [(&str, &str); 3] = [
 ];
 
 /// The kinds by name, and how they are written.
-pub(super) const FORMS: [(&str, &str); 16] = [
+pub(super) const FORMS: [(&str, &str); 19] = [
     ("refuse", "refuse"),
     ("delay", "delay=SPAN"),
     ("status", "status=CODE"),
     ("drop-before", "drop-before"),
     ("drop-after", "drop-after"),
+    ("twice", "twice"),
+    ("half", "half"),
+    ("day-behind", "day-behind"),
     ("late-effect", "late-effect=SPAN"),
     ("truncate", "truncate=BYTES"),
     ("stall", "stall[=BYTES]"),
@@ -191,6 +203,9 @@ impl FaultKind {
                     "refuse" => FaultKind::Refuse,
                     "drop-before" => FaultKind::DropBefore,
                     "drop-after" => FaultKind::DropAfter,
+                    "twice" => FaultKind::Twice,
+                    "half" => FaultKind::Half,
+                    "day-behind" => FaultKind::DayBehind,
                     "lose-job" => FaultKind::LoseJob,
                     "echo" => FaultKind::Echo,
                     _ => FaultKind::ExpireAuth,
@@ -208,6 +223,9 @@ impl FaultKind {
             FaultKind::Status(_) => "status",
             FaultKind::DropBefore => "drop-before",
             FaultKind::DropAfter => "drop-after",
+            FaultKind::Twice => "twice",
+            FaultKind::Half => "half",
+            FaultKind::DayBehind => "day-behind",
             FaultKind::LateEffect(..) => "late-effect",
             FaultKind::Truncate(_) => "truncate",
             FaultKind::Stall(_) => "stall",

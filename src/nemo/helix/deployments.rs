@@ -73,7 +73,7 @@ fn read(value: &Value, config: Option<&Value>) -> Option<Deployment> {
 impl Helix {
     /// Returns a deployment, or `None` if it does not exist any more. Then its configuration is of no use and is deleted.
     pub(crate) async fn deployment(&self, workspace: &str, name: &str) -> Result<Option<Deployment>, ApiError> {
-        let request = get_named(&path(MODELS, workspace, &["deployments", name]));
+        let request = get_named(&path(MODELS, workspace, &["deployments", name])).named(1);
         let found = self.transport.find(request, |value| Some(value.clone())).await?;
         let Some(found) = found.filter(|found| read(found, None).is_some()) else {
             self.delete_deployment_config(workspace, name).await?;

@@ -170,11 +170,7 @@ impl Helix {
 
     /// Finds the job of this description by its name, which carries the run. If there is none, the key of its judge is
     /// of no use.
-    pub(crate) async fn find_evaluation_job(
-        &self,
-        description: &str,
-        _since_ms: i64,
-    ) -> Result<Option<EvaluationJob>, ApiError> {
+    pub(crate) async fn find_evaluation_job(&self, description: &str) -> Result<Option<EvaluationJob>, ApiError> {
         let name = &names::of_description(description);
         let found = self.evaluation_job(name).await?;
         if found.is_none() {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Helix, PLATFORM, delete_named, get_named, names, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
-use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, RequestBody, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, Form, RequestBody, read_json};
 
 /// Lines of a log that are read for the reason of a failure.
 const LOG_LINES: &str = "100";
@@ -39,7 +39,8 @@ impl Helix {
     /// Returns a job with its status, or `None` if it does not exist.
     pub(super) async fn job(&self, at: JobService<'_>, id: &str) -> Result<Option<Value>, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);
-        self.transport.find(get_named(&at.path(workspace, &[name])), |job| Some(job.clone())).await
+        let request = get_named(&at.path(workspace, &[name])).named(1);
+        self.transport.find(request, |job| Some(job.clone())).await
     }
 
     /// Returns the jobs of the workspace.
@@ -53,7 +54,8 @@ impl Helix {
     /// Returns the status of a job with its steps.
     pub(super) async fn job_status(&self, at: JobService<'_>, id: &str) -> Result<Value, ApiError> {
         let (workspace, name) = names::split(id, &self.workspace);
-        self.transport.send(ApiRequest::get(PLATFORM, &at.path(workspace, &[name, "status"]))).await?.json()
+        let request = ApiRequest::get(PLATFORM, &at.path(workspace, &[name, "status"]));
+        self.transport.send(request.answers(Form::With(&["status"]))).await?.json()
     }
 
     /// Asks a job to stop. A job that has ended or does not exist is no error.

@@ -114,6 +114,11 @@ fn service_of(id: &str) -> (JobService<'static>, &str) {
     }
 }
 
+fn gpus(job: &Value) -> Option<u32> {
+    let parallel = |key| read_json::integer(job, &["spec", "parallelism", key]);
+    u32::try_from(parallel("num_gpus_per_node")?.saturating_mul(parallel("num_nodes").unwrap_or(1))).ok()
+}
+
 impl Helix {
     fn read_job(&self, value: &Value, mark: &str) -> Option<TrainingJob> {
         let workspace = read_json::text(value, &["workspace"]).unwrap_or_else(|| self.workspace.clone());
@@ -127,6 +132,7 @@ impl Helix {
             status: status_of(value, None),
             description: read_json::text(value, &["description"]),
             namespace: Some(workspace),
+            gpus: gpus(value),
             created_at_ms: read_json::millis(value, &["created_at"]),
         })
     }
@@ -156,11 +162,7 @@ impl Helix {
     }
 
     /// Finds the job of this description by its name, which carries the run.
-    pub(crate) async fn find_training_job(
-        &self,
-        description: &str,
-        _since_ms: i64,
-    ) -> Result<Option<TrainingJob>, ApiError> {
+    pub(crate) async fn find_training_job(&self, description: &str) -> Result<Option<TrainingJob>, ApiError> {
         let name = names::of_description(description);
         match self.training_job(&name).await? {
             Some(job) => Ok(Some(job)),

@@ -156,7 +156,7 @@ async fn deleting_an_adapter_takes_every_revision_along() {
 #[tokio::test]
 async fn nulls_everywhere_are_read() {
     let fake = Fake::start(|seen, _| match seen.path.contains("model-deployments") {
-        true => ok(json!({ "name": null, "config": null, "status_details": null, "created_at": null })),
+        true => ok(json!({ "name": "d", "config": null, "status_details": null, "created_at": null })),
         false => ok(json!({ "name": null, "namespace": null, "files_url": null, "base_model": null })),
     })
     .await;
@@ -179,6 +179,7 @@ async fn nonsense_is_not_taken_for_absence() {
     let fake = Fake::start(|_, _| ok(json!({ "status": "running" }))).await;
     assert!(fake.v1().training_job("cust-1").await.is_err());
     assert!(fake.v1().evaluation_job("eval-1").await.is_err());
+    assert!(fake.v1().deployment("n", "d").await.is_err());
 }
 
 fn new_deployment() -> NewDeployment {
@@ -281,7 +282,7 @@ async fn an_existing_deployment_is_compared() {
     let fake = Fake::replies(configs.into_iter().map(|config| ok(deployed(config, json!({})))).collect()).await;
     let mut differences = Vec::new();
     for _ in 0..5 {
-        let there = fake.v1().deployment("dfwfd", "x").await.unwrap().unwrap();
+        let there = fake.v1().deployment("dfwfd", "dfwfd-abcdefgh-llama").await.unwrap().unwrap();
         differences.push(new_deployment().differs_from(&there).unwrap_or_default());
     }
     let expected = [

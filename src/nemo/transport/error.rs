@@ -84,6 +84,11 @@ impl ApiError {
         ApiError::new(format!("cannot use {what}"), ErrorKind::Options(why.to_string()), None)
     }
 
+    /// Creates the error of a call that its caller has given up.
+    pub(crate) fn late(call: &str, after: Duration) -> ApiError {
+        ApiError::new(call.to_owned(), ErrorKind::Timeout(after), None)
+    }
+
     pub(crate) fn of(self, quirks: Quirks) -> ApiError {
         ApiError { quirks, ..self }
     }
@@ -130,6 +135,11 @@ impl ApiError {
         matches!(self.status(), Some(401 | 403))
     }
 
+    /// Reports whether something in front of the service has answered in its place.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Status(refusal) if refusal.page)
+    }
+
     /// Reports whether the call went to a link that a service handed out, most often into its own storage.
     pub(crate) fn is_of_link(&self) -> bool {
         self.quirks.handed_out
@@ -159,8 +169,7 @@ impl ApiError {
             ErrorKind::Connect | ErrorKind::Timeout(_) | ErrorKind::Interrupted => true,
             ErrorKind::Status(refusal) => {
                 let starting = self.quirks.starts_with_errors && refusal.status == 404;
-                let elsewhere = refusal.page && matches!(refusal.status, 300..=399 | 404);
-                let away = matches!(refusal.status, 408 | 429 | 500..=599) || elsewhere;
+                let away = matches!(refusal.status, 408 | 429 | 500..=599) || refusal.is_elsewhere();
                 let in_use = self.quirks.conflicts_pass && refusal.status == 409;
                 starting || in_use || (away && !self.already_exists())
             }
@@ -229,6 +238,11 @@ mod tests {
 
     #[test]
     fn refused_is_unreachable_but_not_transient() {
+        for status in [400, 401, 403, 421] {
+            let page = error(NONE, status, "text/html", "<html>WAF</html>");
+            assert!(page.is_unreachable() && page.is_transient() && !page.may_have_been_accepted(), "{status}");
+        }
+        assert!(!error(NONE, 413, "text/html", "<html>too large</html>").is_transient());
         for status in [401, 403] {
             let refused = error(NONE, status, "", "");
             assert!(refused.is_refused() && refused.is_unreachable() && !refused.is_transient());

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::form::Form;
 use super::read_json;
 use super::request::{ApiRequest, Destination, Endpoint};
 use super::send::Transport;
@@ -26,17 +27,14 @@ impl Transport {
         let service = service.into();
         let mut before: Option<Value> = None;
         for page in 1..=MOST_PAGES {
-            let mut request = ApiRequest::get(service, path).patient().query("page", page.to_string());
+            let mut request =
+                ApiRequest::get(service, path).patient().answers(Form::List).query("page", page.to_string());
             request = request.query("page_size", PAGE_SIZE.to_string());
             if let Some(sort) = sort {
                 request = request.query("sort", sort);
             }
             let response = self.send(request).await?;
             let list = response.json()?;
-            // Without `data` it may be the answer of something else, and nothing would seem to exist.
-            if list.get("data").is_none() {
-                return Err(response.unreadable("not a list"));
-            }
             let items = read_json::list(&list, &["data"]);
             // A server that ignores `page` returns the same items for ever.
             if items.is_empty() || items.first() == before.as_ref() || look(items).is_break() {

@@ -3,6 +3,7 @@
 
 mod body;
 mod error;
+mod form;
 mod headers;
 mod http;
 mod list;
@@ -12,12 +13,12 @@ mod refusal;
 mod request;
 mod response;
 mod send;
-
 mod time;
 
 pub(super) use body::{BodyPiece, RequestBody};
 pub use error::{ApiError, ErrorKind};
 pub(super) use error::{Cause, Quirks};
+pub(super) use form::Form;
 pub(super) use options::Base;
 pub use options::{BaseUrls, ClientOptions};
 pub use refusal::Refusal;

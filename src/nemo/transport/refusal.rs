@@ -64,6 +64,12 @@ impl Refusal {
         Refusal { status, message, code: None, retry_after: None, page: page || redirects, exists }
     }
 
+    /// Reports whether something in front of the service has answered in its place, which may pass. A body that is too
+    /// large stays so.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.page && matches!(self.status, 300..=499) && self.status != 413
+    }
+
     /// Reports whether the answer has a mark that only the service can have: an error code of the Data Store, or a message
     /// that names the thing at this path. Gateways and frameworks repeat the whole path at most.
     pub(crate) fn names(&self, path: &[String]) -> bool {

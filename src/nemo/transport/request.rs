@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::body::RequestBody;
 use super::error::{ErrorKind, Quirks};
+use super::form::Form;
 use super::options::Base;
 use crate::nemo::secret::Secret;
 
@@ -68,9 +69,10 @@ impl Repeat {
         let status = match failure {
             ErrorKind::Connect => return self != Repeat::Never,
             ErrorKind::Timeout(_) | ErrorKind::Interrupted | ErrorKind::Unreadable(_) => return self.is_safe(),
-            ErrorKind::Status(refusal) if refusal.page && matches!(refusal.status, 300..=399 | 404) => {
+            ErrorKind::Status(refusal) if refusal.is_elsewhere() && matches!(refusal.status, 300..=399 | 404) => {
                 return self == Repeat::Patient;
             }
+            ErrorKind::Status(refusal) if refusal.is_elsewhere() => return self.is_safe(),
             ErrorKind::Status(refusal) => refusal.status,
             ErrorKind::Options(_) | ErrorKind::File(_) | ErrorKind::Untrusted => return false,
         };
@@ -99,8 +101,8 @@ pub(crate) struct ApiRequest {
     /// The largest response body that is read.
     pub(crate) limit: usize,
     pub(crate) accept: &'static str,
-    /// The answer must be JSON. If it is not, it is not the service's.
-    pub(crate) json: bool,
+    /// The form of the answer. An answer of another form is not the service's.
+    pub(crate) form: Form,
     /// The number of segments at the end of the path that name a thing of the list at the rest of the path.
     pub(crate) named_by: usize,
 }
@@ -108,8 +110,8 @@ pub(crate) struct ApiRequest {
 impl ApiRequest {
     fn new(method: Method, to: Destination, body: RequestBody, repeat: Repeat) -> ApiRequest {
         let (timeout, limit, accept) = (REQUEST_TIMEOUT, RESPONSE_BYTES, "application/json");
-        let json = method == Method::GET;
-        ApiRequest { method, to, query: Vec::new(), body, repeat, timeout, limit, accept, json, named_by: 0 }
+        let form = if method == Method::GET { Form::Json } else { Form::Anything };
+        ApiRequest { method, to, query: Vec::new(), body, repeat, timeout, limit, accept, form, named_by: 0 }
     }
 
     /// Reads something.
@@ -153,12 +155,28 @@ impl ApiRequest {
 
     /// Asks for another media type than JSON.
     pub(crate) fn accept(self, accept: &'static str) -> ApiRequest {
-        ApiRequest { accept, json: false, ..self }
+        ApiRequest { accept, form: Form::Anything, ..self }
     }
 
     /// Takes only JSON for an answer of the service.
     pub(crate) fn answers_json(self) -> ApiRequest {
-        ApiRequest { json: true, ..self }
+        self.answers(Form::Json)
+    }
+
+    /// Takes only an answer of this form for one of the service.
+    pub(crate) fn answers(self, form: Form) -> ApiRequest {
+        ApiRequest { form, ..self }
+    }
+
+    /// Takes only the thing that was asked for as an answer, and else does as `listed`. For what takes GPUs.
+    pub(crate) fn named(self, segments: usize) -> ApiRequest {
+        self.answers(Form::Thing).listed(segments)
+    }
+
+    /// Returns the segments of the path that name the thing.
+    pub(super) fn name(&self) -> &[String] {
+        let path = self.to.segments();
+        &path[path.len().saturating_sub(self.named_by)..]
     }
 
     /// Lets the list decide if an answer that the thing does not exist may not be the service's. The last `segments` of

@@ -9,6 +9,7 @@ use reqwest::{Method, Response, Url};
 use serde_json::Value;
 
 use super::error::{ApiError, ErrorKind};
+use super::form::Form;
 use super::headers::ConfiguredHeaders;
 use super::http::HttpClients;
 use super::options::{Base, ClientOptions};
@@ -198,10 +199,13 @@ impl Transport {
         let (call, status, quirks) = (shown.to_owned(), status.as_u16(), request.quirks());
         let response = ApiResponse { call, status, quirks, headers, body, arrivals, took: sending.elapsed(), mask };
         // A gateway or a log-in does not answer 201.
-        let is_bare_create = response.status == 201 && response.body.is_empty();
-        if request.json && !is_bare_create {
+        let is_created = response.status == 201;
+        if request.form != Form::Anything && !(is_created && response.body.is_empty()) {
             // Here, so that a body that was cut or mixed up on its way is asked for again.
-            response.parse()?;
+            let answer = response.parse()?;
+            if let Some(what) = request.form.misfit(&answer, request.name()).filter(|_| !is_created) {
+                return Err((ErrorKind::Unreadable(what.to_owned()), None));
+            }
         }
         Ok(response)
     }

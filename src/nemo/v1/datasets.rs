@@ -7,7 +7,7 @@ use super::{Service, V1};
 use crate::nemo::datasets::{NewDataset, StoredDataset, UploadFile};
 use crate::nemo::difference::{difference, text_difference};
 use crate::nemo::removal::Removal;
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Form, read_json};
 
 /// A dataset entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl V1 {
             "files_url": files_url(&new.namespace, &new.name), "project": new.project,
         });
         let request = ApiRequest::create(Service::EntityStore, &["v1", "datasets"], body);
-        self.transport.send(request).await?.json().map(drop)
+        self.transport.send(request.answers(Form::With(&["name", "files_url"]))).await?.json().map(drop)
     }
 
     /// Deletes a dataset entity. Its repository stays.

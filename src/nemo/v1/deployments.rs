@@ -6,7 +6,7 @@ use super::{Service, V1};
 use crate::nemo::deployments::{Deployment, NewDeployment};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Form, read_json};
 use crate::remote_text::said;
 
 const PATH: [&str; 3] = ["v1", "deployment", "model-deployments"];
@@ -54,7 +54,7 @@ fn body(new: &NewDeployment) -> Value {
 
 impl V1 {
     pub(crate) async fn deployment(&self, namespace: &str, name: &str) -> Result<Option<Deployment>, ApiError> {
-        let request = ApiRequest::get(Service::Deployments, &[&PATH[..], &[namespace, name]].concat()).listed(2);
+        let request = ApiRequest::get(Service::Deployments, &[&PATH[..], &[namespace, name]].concat()).named(2);
         self.transport.find(request, |value| Some(read(value))).await
     }
 
@@ -66,7 +66,7 @@ impl V1 {
 
     pub(crate) async fn create_deployment(&self, new: &NewDeployment) -> Result<Deployment, ApiError> {
         let request = ApiRequest::create(Service::Deployments, &PATH, body(new));
-        Ok(read(&self.transport.send(request).await?.json()?))
+        Ok(read(&self.transport.send(request.answers(Form::With(&["name"]))).await?.json()?))
     }
 
     pub(crate) async fn delete_deployment(&self, namespace: &str, name: &str) -> Result<Removal, ApiError> {

@@ -86,7 +86,7 @@ impl V1 {
     }
 
     pub(crate) async fn evaluation_job(&self, id: &str) -> Result<Option<EvaluationJob>, ApiError> {
-        self.transport.find(ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id]].concat()).listed(1), read).await
+        self.transport.find(ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id]].concat()).named(1), read).await
     }
 
     pub(crate) async fn evaluation_jobs(&self) -> Result<Vec<EvaluationJob>, ApiError> {
@@ -112,13 +112,9 @@ impl V1 {
         Ok(self.evaluation_job(id).await?.is_some() || self.repo_files(RESULTS_NAMESPACE, id).await?.is_some())
     }
 
-    /// Finds a job that was created at `since_ms` or later by its description.
-    pub(crate) async fn find_evaluation_job(
-        &self,
-        description: &str,
-        since_ms: i64,
-    ) -> Result<Option<EvaluationJob>, ApiError> {
-        let found = self.find_described(Service::Evaluator, &JOBS, description, since_ms).await?;
+    /// Finds a job by its description.
+    pub(crate) async fn find_evaluation_job(&self, description: &str) -> Result<Option<EvaluationJob>, ApiError> {
+        let found = self.find_described(Service::Evaluator, &JOBS, description).await?;
         Ok(found.as_ref().and_then(read))
     }
 }

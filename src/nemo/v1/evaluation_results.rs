@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::evaluation_jobs::JOBS;
 use super::{Service, V1};
 use crate::nemo::evaluation::{EvaluatedRow, EvaluationScores, MetricScores};
-use crate::nemo::transport::{ApiError, ApiRequest, Quirks, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Form, Quirks, read_json};
 
 /// The largest archive that is downloaded.
 const ARCHIVE_BYTES: usize = 256 << 20;
@@ -59,6 +59,7 @@ fn read_row(task: &str, row: &mut Value) -> EvaluatedRow {
 impl V1 {
     pub(crate) async fn evaluation_scores(&self, id: &str) -> Result<EvaluationScores, ApiError> {
         let request = ApiRequest::get(Service::Evaluator, &[&JOBS[..], &[id, "results"]].concat());
+        let request = request.answers(Form::With(&["tasks", "groups"]));
         Ok(read_scores(&self.transport.send(request).await?.json()?))
     }
 
@@ -73,28 +74,43 @@ impl V1 {
         }
         let archive = response.body.clone();
         let rows = tokio::task::spawn_blocking(move || unpack(archive, ROWS_BYTES)).await;
-        let rows = rows.unwrap_or_else(|_| Err("unpacking was interrupted".to_owned()));
-        let mut rows = rows.map_err(|what| response.unreadable(what).of(Quirks::default()))?;
+        let rows = rows.unwrap_or_else(|_| Err(BadArchive::Damaged("unpacking was interrupted".to_owned())));
+        let mut rows = rows.map_err(|bad| match bad {
+            // Perhaps cut by a proxy, and whole the next time.
+            BadArchive::Damaged(what) => response.unreadable(what),
+            BadArchive::Other(what) => response.unreadable(what).of(Quirks::default()),
+        })?;
         rows.iter_mut().filter_map(|row| row.error.as_mut()).for_each(|error| *error = response.mask.text(error));
         Ok(rows)
     }
 }
 
+/// Why no rows can be read from an archive.
+#[derive(Debug, PartialEq)]
+enum BadArchive {
+    /// It was harmed on its way.
+    Damaged(String),
+    /// It is whole, and holds something else.
+    Other(String),
+}
+
 /// Reads the rows of an archive in memory. Nothing is written, so paths in the archive can do no harm.
-fn unpack(archive: Bytes, largest: u64) -> Result<Vec<EvaluatedRow>, String> {
-    let mut zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(|error| format!("not an archive: {error}"))?;
+fn unpack(archive: Bytes, largest: u64) -> Result<Vec<EvaluatedRow>, BadArchive> {
+    use BadArchive::{Damaged, Other};
+    let zip = zip::ZipArchive::new(Cursor::new(archive));
+    let mut zip = zip.map_err(|error| Damaged(format!("not an archive: {error}")))?;
     let mut names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     names.retain(|name| name.rsplit(['/', '\\']).next() == Some("results.json"));
     // The layout differs between builds. The outermost of several files is the one of the job.
     names.sort_by_key(|name| (name.split(['/', '\\']).count(), name.clone()));
-    let name = names.first().ok_or("no results.json in the archive")?;
-    let file = zip.by_name(name).map_err(|error| format!("{name}: {error}"))?;
+    let name = names.first().ok_or_else(|| Other("no results.json in the archive".to_owned()))?;
+    let file = zip.by_name(name).map_err(|error| Damaged(format!("{name}: {error}")))?;
     let mut json = Vec::new();
-    let read = file.take(largest + 1).read_to_end(&mut json).map_err(|error| format!("{name}: {error}"))?;
+    let read = file.take(largest + 1).read_to_end(&mut json).map_err(|error| Damaged(format!("{name}: {error}")))?;
     if read as u64 > largest {
-        return Err(format!("{name} holds more than {largest} bytes"));
+        return Err(Other(format!("{name} holds more than {largest} bytes")));
     }
-    let mut results = read_json::parse(&json).map_err(|error| format!("{name}: {error}"))?;
+    let mut results = read_json::parse(&json).map_err(|error| Other(format!("{name}: {error}")))?;
     Ok(rows(&mut results))
 }
 
@@ -148,7 +164,7 @@ mod tests {
         let target = secret.path().to_str().unwrap();
         let bytes = archive(|zip| zip.add_symlink("results.json", target, SimpleFileOptions::default()).unwrap());
         let error = unpack(bytes, ROWS_BYTES).unwrap_err();
-        assert!(error.starts_with("results.json: "), "{error}");
+        assert!(matches!(&error, BadArchive::Other(what) if what.starts_with("results.json: ")), "{error:?}");
     }
 
     #[test]
@@ -159,6 +175,7 @@ mod tests {
             (0..16).for_each(|_| zip.write_all(&blanks).unwrap());
         });
         assert!(bytes.len() < 1 << 17, "{} bytes", bytes.len());
-        assert_eq!(unpack(bytes, 1 << 16).unwrap_err(), "results.json holds more than 65536 bytes");
+        let bad = BadArchive::Other("results.json holds more than 65536 bytes".to_owned());
+        assert_eq!(unpack(bytes, 1 << 16).unwrap_err(), bad);
     }
 }

@@ -28,35 +28,28 @@ impl V1 {
         }
     }
 
-    /// Finds the newest job with exactly this description that was created at `since_ms` or later. A job without a
-    /// timestamp counts as new.
+    /// Finds the newest job with exactly this description. It names the run, the candidate and the attempt, so it decides
+    /// alone: the clock of the service may be hours off, and its times may lack their zone.
     pub(super) async fn find_described(
         &self,
         service: Service,
         path: &[&str],
         description: &str,
-        since_ms: i64,
     ) -> Result<Option<Value>, ApiError> {
         let mut found: Option<(Option<i64>, Value)> = None;
         let look = |items: &[Value]| {
             let created: Vec<_> = items.iter().map(|item| read_json::millis(item, &["created_at"])).collect();
             for (item, at) in items.iter().zip(&created) {
-                let is_fresh = at.is_none_or(|at| at >= since_ms);
                 let is_newer = found.as_ref().is_none_or(|(best, _)| *at > *best);
                 let text = read_json::text(item, &["description"]);
-                if is_fresh && is_newer && text.as_deref() == Some(description) {
+                if is_newer && text.as_deref() == Some(description) {
                     found = Some((*at, item.clone()));
                 }
             }
             // A server may ignore `sort`, so the search ends early only in a list that really is newest first.
             let known: Vec<i64> = created.into_iter().flatten().collect();
             let is_newest_first = known.is_sorted_by(|a, b| a >= b);
-            let is_past = known.last().is_some_and(|last| *last < since_ms);
-            if is_newest_first && (is_past || found.is_some()) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if is_newest_first && found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         self.transport.pages(service, path, Some("-created_at"), look).await?;
         Ok(found.map(|(_, item)| item))

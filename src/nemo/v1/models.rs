@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Service, V1};
 use crate::nemo::removal::Removal;
-use crate::nemo::transport::{ApiError, ApiRequest, RequestBody, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Form, RequestBody, read_json};
 
 /// The largest reply of a model that is read.
 const REPLY_BYTES: usize = 16 << 20;
@@ -14,9 +14,8 @@ impl V1 {
     /// Returns the ids that the NIM proxy serves. The request is not repeated, because callers poll. While the proxy
     /// starts, the error is transient.
     pub(crate) async fn served_models(&self) -> Result<Vec<String>, ApiError> {
-        let response = self.transport.send(ApiRequest::get(Service::Nim, &["v1", "models"]).once()).await?;
-        let list = response.json()?;
-        let Value::Object(_) = list else { return Err(response.unreadable("not a list")) };
+        let request = ApiRequest::get(Service::Nim, &["v1", "models"]).answers(Form::ServedModels).once();
+        let list = self.transport.send(request).await?.json()?;
         let models = read_json::list(&list, &["data"]).iter();
         Ok(models.filter_map(|model| read_json::text(model, &["id"])).collect())
     }

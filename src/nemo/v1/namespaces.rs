@@ -1,9 +1,9 @@
 //! Namespaces in both stores (docs/nemo-api.md, Namespaces), and whether the services are there.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Service, V1};
-use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, RequestBody};
+use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, Form, RequestBody};
 
 impl V1 {
     /// Ensures that a namespace exists in the Entity Store and in the Data Store.
@@ -29,7 +29,11 @@ impl V1 {
     /// Creates something for which 409 counts as success. 422 counts only if the thing can be read, because it may also
     /// mean a bad name.
     async fn ensure(&self, create: ApiRequest, look: ApiRequest) -> Result<(), ApiError> {
-        match self.transport.send(create.answers_json().patient()).await {
+        match self
+            .transport
+            .send(create.answers(Form::With(&["id", "name", "namespace", "created_at"])).patient())
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) if error.status() == Some(422) => match self.transport.send(look).await {
@@ -44,13 +48,8 @@ impl V1 {
     /// Checks that the platform speaks version 1 of the API (docs/nemo-api.md, Generations).
     pub(crate) async fn check_api(&self) -> Result<(), ApiError> {
         let request = ApiRequest::get(Service::EntityStore, &["v1", "namespaces"]).patient().query("page_size", "1");
-        match self.transport.send(request).await {
-            Ok(response) => match response.json()? {
-                Value::Object(_) => Ok(()),
-                _ => {
-                    Err(response.unreadable("not a list of namespaces, so this is not the Entity Store of the v1 API"))
-                }
-            },
+        match self.transport.send(request.answers(Form::List)).await {
+            Ok(_) => Ok(()),
             Err(error) if error.status() == Some(404) => {
                 let what = "no such path, so this is not the v1 API of the NeMo microservices (releases 25.4 to 25.12)";
                 Err(ApiError::new(error.call, ErrorKind::Unreadable(what.to_owned()), None))
@@ -69,6 +68,11 @@ impl V1 {
             Service::Evaluator => &["v1", "evaluation", "jobs"],
             Service::Nim => &["v1", "models"],
         };
-        self.transport.send(ApiRequest::get(service, path).patient()).await.map(drop)
+        let form = match service {
+            Service::DataStore => Form::ListOrArray,
+            Service::Nim => Form::ServedModels,
+            _ => Form::List,
+        };
+        self.transport.send(ApiRequest::get(service, path).answers(form).patient()).await.map(drop)
     }
 }

@@ -10,7 +10,7 @@ use super::upload_source::{BATCH, UploadSource};
 use super::{Service, V1};
 use crate::nemo::datasets::{StoredFile, UploadFile};
 use crate::nemo::removal::Removal;
-use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, BodyPiece, ErrorKind, RequestBody, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, ApiResponse, BodyPiece, ErrorKind, Form, RequestBody, read_json};
 
 impl V1 {
     /// Creates a dataset repository, unless it exists.
@@ -18,7 +18,7 @@ impl V1 {
         let body = RequestBody::Json(json!({ "name": name, "organization": ns, "type": "dataset" }));
         // Safe to repeat: if the first response was lost, the second one says that the repository exists.
         let request = ApiRequest::post(Service::DataStore, &["v1", "hf", "api", "repos", "create"], body);
-        match self.transport.send(request.answers_json().patient()).await {
+        match self.transport.send(request.answers(Form::With(&["url"])).patient()).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Ok(()),
             Err(error) => Err(error),
@@ -49,7 +49,8 @@ impl V1 {
         let path = ["v1", "hf", "api", "datasets", ns, name, "commit", "main"];
         let commit =
             ApiRequest::post(Service::DataStore, &path, RequestBody::Pieces("application/x-ndjson", pieces)).upload();
-        self.transport.send(commit.answers_json().patient()).await.map(drop)
+        let form = Form::With(&["commitOid", "commitUrl", "success"]);
+        self.transport.send(commit.answers(form).patient()).await.map(drop)
     }
 
     /// Asks the server which files go through LFS.
@@ -62,7 +63,7 @@ impl V1 {
         let body = RequestBody::Json(json!({ "files": asked }));
         let response = self
             .transport
-            .send(ApiRequest::post(Service::DataStore, &path, body).answers_json().patient())
+            .send(ApiRequest::post(Service::DataStore, &path, body).answers(Form::With(&["files"])).patient())
             .await?
             .json()?;
         let lfs = |file: &&UploadSource<'_>| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Service, V1};
 use crate::nemo::removal::Removal;
 use crate::nemo::training::{NewTrainingConfig, StoredTrainingOption, TrainingConfig, TrainingTarget};
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Form, read_json};
 
 const TARGETS: [&str; 3] = ["v1", "customization", "targets"];
 const CONFIGS: [&str; 3] = ["v1", "customization", "configs"];
@@ -73,6 +73,7 @@ impl V1 {
     pub(crate) async fn training_target(&self, urn: &str) -> Result<Option<TrainingTarget>, ApiError> {
         let (namespace, name) = urn.split_once('/').unwrap_or(("default", urn));
         let request = ApiRequest::get(Service::Customizer, &[&TARGETS[..], &[namespace, name]].concat());
+        let request = request.answers(Form::With(&["name"]));
         self.transport.find(request, read_target).await
     }
 
@@ -83,7 +84,7 @@ impl V1 {
 
     pub(crate) async fn create_training_config(&self, new: &NewTrainingConfig) -> Result<TrainingConfig, ApiError> {
         let request = ApiRequest::create(Service::Customizer, &CONFIGS, body(new));
-        Ok(read_config(&self.transport.send(request).await?.json()?))
+        Ok(read_config(&self.transport.send(request.answers(Form::With(&["name"]))).await?.json()?))
     }
 
     pub(crate) async fn delete_training_config(&self, namespace: &str, name: &str) -> Result<Removal, ApiError> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Service, V1};
 use crate::nemo::status::JobStatus;
 use crate::nemo::training::{NewTrainingJob, TrainingJob, TrainingStatus};
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, Form, read_json};
 use crate::remote_text::said;
 use crate::vocabulary::LossPoint;
 
@@ -43,8 +43,14 @@ fn read_job(value: &Value) -> Option<TrainingJob> {
         status: JobStatus::read(word.as_deref(), percentage, detail.as_deref()),
         description: read_json::text(value, &["description"]),
         namespace: read_json::text(value, &["namespace"]),
+        gpus: gpus(value),
         created_at_ms: read_json::millis(value, &["created_at"]),
     })
+}
+
+fn gpus(job: &Value) -> Option<u32> {
+    let option = |key| read_json::integer(job, &["config_snapshot", "training_option", key]);
+    u32::try_from(option("num_gpus")?.saturating_mul(option("num_nodes").unwrap_or(1))).ok()
 }
 
 fn read_status(value: &Value) -> TrainingStatus {
@@ -93,13 +99,12 @@ impl V1 {
     }
 
     pub(crate) async fn training_job(&self, id: &str) -> Result<Option<TrainingJob>, ApiError> {
-        self.transport
-            .find(ApiRequest::get(Service::Customizer, &[&JOBS[..], &[id]].concat()).listed(1), read_job)
-            .await
+        self.transport.find(ApiRequest::get(Service::Customizer, &[&JOBS[..], &[id]].concat()).named(1), read_job).await
     }
 
     pub(crate) async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
         let request = ApiRequest::get(Service::Customizer, &[&JOBS[..], &[id, "status"]].concat());
+        let request = request.answers(Form::With(&["status"]));
         Ok(read_status(&self.transport.send(request).await?.json()?))
     }
 
@@ -113,13 +118,9 @@ impl V1 {
         self.cancel_job(Service::Customizer, &[&JOBS[..], &[id]].concat(), status).await
     }
 
-    /// Finds a job that was created at `since_ms` or later by its description.
-    pub(crate) async fn find_training_job(
-        &self,
-        description: &str,
-        since_ms: i64,
-    ) -> Result<Option<TrainingJob>, ApiError> {
-        let found = self.find_described(Service::Customizer, &JOBS, description, since_ms).await?;
+    /// Finds a job by its description.
+    pub(crate) async fn find_training_job(&self, description: &str) -> Result<Option<TrainingJob>, ApiError> {
+        let found = self.find_described(Service::Customizer, &JOBS, description).await?;
         Ok(found.as_ref().and_then(read_job))
     }
 

@@ -19,7 +19,6 @@ use super::job::JobCancelled;
 use super::judge;
 use super::names;
 use super::outcome::{EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
-use super::release::looked_for_since;
 use super::wait::LastWord;
 use super::{base_model, datasets, examples};
 use crate::config::plan::Candidate;
@@ -224,7 +223,7 @@ async fn hold_job(
             Some(id) => run.nemo.evaluation_job(id).await?,
             None => {
                 let description = names::description(&resource.name, &run.owner);
-                run.nemo.find_evaluation_job(&description, looked_for_since(&resource)).await?
+                run.nemo.find_evaluation_job(&description).await?
             }
         };
         Ok(match job {
