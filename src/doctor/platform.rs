@@ -29,7 +29,7 @@ const SERVICES: [(Service, &str, &str); 6] = [
     (Service::Nim, "NIM proxy", "nim_base_url"),
 ];
 
-/// How long a service may take to show that it is there.
+/// The time that a service has to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const URLS: &str = "check the base URLs in nmp_config, and that the cluster is up";

@@ -88,9 +88,9 @@ impl V1 {
 /// Why no rows can be read from an archive.
 #[derive(Debug, PartialEq)]
 enum BadArchive {
-    /// It was harmed on its way.
+    /// The archive was harmed on its way.
     Damaged(String),
-    /// It is whole, and holds something else.
+    /// The archive is whole, and holds something else.
     Other(String),
 }
 

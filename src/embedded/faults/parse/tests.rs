@@ -27,6 +27,9 @@ fn every_kind_is_read() {
         ),
         ("drop-before", FaultKind::DropBefore),
         ("drop-after", FaultKind::DropAfter),
+        ("twice", FaultKind::Twice),
+        ("half", FaultKind::Half),
+        ("day-behind", FaultKind::DayBehind),
         ("late-effect=release", FaultKind::LateEffect(HoldSpan::Release, EarlyAnswer::Status(503))),
         (
             "late-effect=2m answer=cut",
@@ -55,6 +58,7 @@ fn every_kind_is_read() {
         ("foreign=spring", FaultKind::Foreign(ForeignAnswer::Spring)),
         ("foreign=fastapi", FaultKind::Foreign(ForeignAnswer::FastApi)),
         ("foreign=redirect", FaultKind::Foreign(ForeignAnswer::Redirect)),
+        ("foreign=error-json", FaultKind::Foreign(ForeignAnswer::ErrorJson)),
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (text, kind) in cases {
