@@ -119,8 +119,7 @@ async fn release(
     }
     let mut left = dead_runs::release(store, &platform.nemo, &plan, row, open, depth, on_release).await?;
     let releaser = dead_runs::releaser(store, &platform.nemo, &plan, row, on_release);
-    let deadline = names::millis(plan.limits.release_ms);
-    left.extend(twins::release(&releaser, &row.id, &platform.id, deadline).await);
+    left.extend(twins::release(&releaser, &row.id, &platform.id, names::millis(plan.limits.release_ms)).await);
     Ok(left)
 }
 

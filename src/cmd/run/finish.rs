@@ -97,12 +97,7 @@ pub(super) fn measure_gold(run: &RunContext, state_dir: &Path, path: &Path) -> a
 /// Sends the run where its plan says, until a further request to stop.
 pub(super) async fn publish(run: &RunContext, recorded: &Recorded, state_dir: &Path, ui: &Ui) -> anyhow::Result<()> {
     let was_stopped = run.stop.check().is_err();
-    let interrupted = async {
-        match was_stopped {
-            true => std::future::pending().await,
-            false => run.stop.asked().await,
-        }
-    };
+    let interrupted = async { if was_stopped { std::future::pending().await } else { run.stop.asked().await } };
     let ended = Ended { store: &run.store, row: &recorded.row, plan: &run.plan, state_dir };
     for warning in publish::publish(ended, interrupted).await? {
         ui.warn(&warning);
