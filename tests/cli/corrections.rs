@@ -132,7 +132,7 @@ fn a_resumed_run_without_datasets_reads_the_file_again() {
     let folder = folder();
     let all = folder.read("logs.jsonl");
     folder.write("logs.jsonl", lines(&[record("w", 0)]));
-    folder.write("checked.csv", "request,correct\n");
+    folder.write("checked.csv", format!("request,correct\nreq-{:032x},Merger\n", 1));
     let failed = run(&folder).code(6).json();
     folder.write("logs.jsonl", all);
     let resume = || folder.dfwfd(["run", "--resume", failed["run"].as_str().unwrap(), "--format", "json"]).run();

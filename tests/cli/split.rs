@@ -504,7 +504,7 @@ fn an_error_of_the_records_has_the_counts_the_cause_and_a_hint_that_helps() {
     let output = small(&folder, "one", 50, &["--logs", "one.jsonl"]);
     output.code(6).says("caused by: rejected: 1 line, invalid json").hints();
     output.says("caused by: 300 of 300 records go to one dataset together, because their messages are the same");
-    assert!(output.json()["error"]["causes"][2].as_str().unwrap().contains("one.jsonl:1"), "{output}");
+    assert!(output.json()["error"]["causes"][3].as_str().unwrap().contains("one.jsonl:1"), "{output}");
     assert!(!output.stderr.contains("--set data_split_config.eval_size"), "no size helps: {output}");
     let mixed: Vec<Value> = (0..200).map(alike).chain((200..250).map(|n| record("w", n))).collect();
     folder.write("mixed.jsonl", lines(&mixed));
