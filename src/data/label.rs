@@ -42,6 +42,16 @@ impl LabelReader {
         }
     }
 
+    /// Returns the label that a person wrote, bare or in the form of a reply.
+    pub(crate) fn written<'t>(&self, text: &'t str) -> &'t str {
+        let text = text.trim();
+        let is_whole = match &self.pattern {
+            None => text.starts_with("[[") && text.ends_with("]]"),
+            Some(pattern) => pattern.find(text).is_some_and(|found| found.as_str() == text),
+        };
+        self.last_in(text).filter(|_| is_whole).unwrap_or(text)
+    }
+
     /// Returns true if a label is allowed. Without a list of allowed labels every label is.
     pub(crate) fn allows(&self, label: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&key(label)))
@@ -137,6 +147,21 @@ mod tests {
         ] {
             assert_eq!(plain().read(text), label, "{text}");
         }
+    }
+
+    #[test]
+    fn people_write_labels_bare_or_as_replies() {
+        for (text, label) in
+            [(" A b ", "A b"), ("[[[A b]]]", "A b"), ("[A]", "[A]"), ("not [[A]]", "not [[A]]"), ("[[]]", "[[]]")]
+        {
+            assert_eq!(plain().written(text), label, "{text}");
+        }
+        let rules = LabelRules { pattern: Some("label: (.+)".to_owned()), ..LabelRules::default() };
+        let reader = LabelReader::new(&rules).unwrap();
+        assert_eq!(
+            (reader.written("label: A"), reader.written("no label: A"), reader.written("A")),
+            ("A", "no label: A", "A")
+        );
     }
 
     #[test]

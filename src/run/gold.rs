@@ -1,17 +1,18 @@
 //! The production model and the candidates against labels that people gave to rows of the eval set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
 use super::across::PastRun;
-use super::outcome::{GoldFact, GoldModel};
+use super::outcome::{GoldFact, GoldModel, UnknownLabel};
 use super::rows::{self, OutputRow};
 use crate::data::gold::GoldRow;
-use crate::data::label;
-use crate::data::record::{Normaliser, id};
+use crate::data::label::{self, LabelReader};
+use crate::data::record::Normaliser;
 use crate::data::workload_type::WorkloadType;
 use crate::score::classification::{Judged, Prediction, score};
 use crate::score::verdict::LEVEL;
@@ -27,18 +28,17 @@ pub(crate) fn compare(run: &PastRun<'_>, folder: &Path, file: &str, gold: &[Gold
     if manifest.workload_type != WorkloadType::Classification {
         bail!("labels of people are for classifications");
     }
-    let known = Known::of(gold);
-    let human = known.matched(folder)?;
+    let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
+    let mut known = Known::of(gold, &reader);
+    let asked = eval_rows(folder)?;
+    let human = known.matched(&asked);
     let found = human.iter().flatten().count();
     if found == 0 {
         bail!("none of its {} labels belongs to a row of the eval set, by id or by the text of the user", gold.len());
     }
     let mut labels: Vec<String> = manifest.classes.keys().cloned().collect();
-    for label in human.iter().flatten() {
-        if place(&labels, label).is_none() {
-            labels.push((*label).to_owned());
-        }
-    }
+    let unknown = unknown_labels(&labels, human.iter().flatten());
+    labels.extend(unknown.iter().map(|one| one.label.clone()));
     let seed = run.plan.data.split.random_seed;
     let scores = |rows: &[Judged]| {
         let mut scores = score(rows, &labels, seed).map(|scores| scores.named("")).unwrap_or_default();
@@ -49,8 +49,9 @@ pub(crate) fn compare(run: &PastRun<'_>, folder: &Path, file: &str, gold: &[Gold
         file: file.to_owned(),
         labels: gold.len() as u64,
         matched: found as u64,
-        unmatched: (gold.len() - found - known.left_out) as u64,
-        contradictory: known.contradictory as u64,
+        unmatched: known.unmatched(gold, &asked),
+        contradictory: known.contradictory,
+        unknown,
         teacher: BTreeMap::new(),
         models: Vec::new(),
         warnings: Vec::new(),
@@ -73,6 +74,27 @@ pub(crate) fn compare(run: &PastRun<'_>, folder: &Path, file: &str, gold: &[Gold
         fact.models.push(model(one.name(), &labelled, scores));
     }
     Ok(fact)
+}
+
+/// Returns the labels of people that are no class of the run, the most frequent first.
+fn unknown_labels<'l>(classes: &[String], human: impl Iterator<Item = &'l &'l str>) -> Vec<UnknownLabel> {
+    let mut found: Vec<UnknownLabel> = Vec::new();
+    for label in human.filter(|label| place(classes, label).is_none()) {
+        match found.iter_mut().find(|one| label::key(&one.label) == label::key(label)) {
+            Some(one) => one.rows += 1,
+            None => found.push(UnknownLabel { label: (*label).to_owned(), rows: 1, nearest: nearest(classes, label) }),
+        }
+    }
+    found.sort_by_key(|one| Reverse(one.rows));
+    found
+}
+
+/// Returns the class that a label may mean: not more than a third of its letters differ.
+fn nearest(classes: &[String], label: &str) -> Option<String> {
+    let meant = label::bare(label);
+    let apart = |class: &String| strsim::damerau_levenshtein(&label::bare(class), &meant);
+    let (apart, class) = classes.iter().map(|class| (apart(class), class)).min_by_key(|(apart, _)| *apart)?;
+    (apart * 3 <= meant.chars().count()).then(|| class.clone())
 }
 
 /// A row that people labelled.
@@ -131,20 +153,42 @@ fn copies_errors(rows: &[(bool, bool)]) -> Option<String> {
     })
 }
 
+/// A row of the eval set, by what a label can belong to.
+struct Asked {
+    /// The id of the record.
+    id: String,
+    /// The last message of the user.
+    text: String,
+}
+
+fn eval_rows(folder: &Path) -> anyhow::Result<Vec<Asked>> {
+    let path = folder.join(dataset::EVAL);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut normaliser = Normaliser::default();
+    let asked = |line: &str| -> anyhow::Result<Asked> {
+        let row: serde_json::Value = serde_json::from_str(line)?;
+        let id = normaliser.hex_id(line.as_bytes())?;
+        let messages = row["request"]["messages"].as_array().map_or(&[][..], Vec::as_slice);
+        let text = messages.iter().rfind(|message| message["role"] == "user");
+        let text = text.and_then(|message| message["content"].as_str()).unwrap_or_default();
+        Ok(Asked { id, text: text.trim().to_owned() })
+    };
+    text.lines().map(asked).collect::<Result<_, _>>().with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// The labels of people, by what they belong to. What has more than one label has none.
 struct Known<'g> {
     by_id: HashMap<String, Option<&'g str>>,
     by_text: HashMap<&'g str, Option<&'g str>>,
-    contradictory: usize,
-    /// The rows of the file that belong to what is contradictory.
-    left_out: usize,
+    /// The records and texts with more than one label.
+    contradictory: u64,
 }
 
 impl<'g> Known<'g> {
-    fn of(gold: &'g [GoldRow]) -> Known<'g> {
-        let mut known = Known { by_id: HashMap::new(), by_text: HashMap::new(), contradictory: 0, left_out: 0 };
+    fn of(gold: &'g [GoldRow], reader: &LabelReader) -> Known<'g> {
+        let mut known = Known { by_id: HashMap::new(), by_text: HashMap::new(), contradictory: 0 };
         for row in gold {
-            let label = row.label.trim();
+            let label = reader.written(&row.label);
             if let Some(id) = &row.id {
                 enter(&mut known.by_id, id.to_ascii_lowercase(), label);
             }
@@ -152,34 +196,38 @@ impl<'g> Known<'g> {
                 enter(&mut known.by_text, text.trim(), label);
             }
         }
-        let torn = |row: &&GoldRow| {
-            let id = row.id.as_ref().and_then(|id| known.by_id.get(&id.to_ascii_lowercase()));
-            let text = row.text.as_deref().and_then(|text| known.by_text.get(text.trim()));
-            id == Some(&None) || text == Some(&None)
-        };
-        known.left_out = gold.iter().filter(torn).count();
-        let none = |label: &&Option<&str>| label.is_none();
-        known.contradictory = known.by_id.values().filter(none).count() + known.by_text.values().filter(none).count();
+        let torn = known.by_id.values().chain(known.by_text.values()).filter(|label| label.is_none());
+        known.contradictory = torn.count() as u64;
         known
     }
 
-    /// Returns the label of each row of the eval set, found by the id of its record, else by its text.
-    fn matched(&self, folder: &Path) -> anyhow::Result<Vec<Option<&'g str>>> {
-        let path = folder.join(dataset::EVAL);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut normaliser = Normaliser::default();
-        let label = |line: &str| -> anyhow::Result<Option<&'g str>> {
-            let row: serde_json::Value = serde_json::from_str(line)?;
-            let id = String::from_utf8_lossy(&id::hex_digits(normaliser.id(line.as_bytes())?)).into_owned();
-            if let Some(label) = self.by_id.get(&id) {
-                return Ok(*label);
-            }
-            let messages = row["request"]["messages"].as_array().map_or(&[][..], Vec::as_slice);
-            let asked = messages.iter().rfind(|message| message["role"] == "user");
-            let asked = asked.and_then(|message| message["content"].as_str()).unwrap_or_default();
-            Ok(self.by_text.get(asked.trim()).copied().flatten())
+    /// Returns the label of each row of the eval set, found by the id of its record, else by its text. A row whose id and
+    /// text have different labels has none, and is counted as contradictory.
+    fn matched(&mut self, asked: &[Asked]) -> Vec<Option<&'g str>> {
+        let label = |row: &Asked| {
+            let by_text = self.by_text.get(row.text.as_str()).copied().flatten();
+            let Some(by_id) = self.by_id.get(&row.id) else { return by_text };
+            let is_torn = by_id.zip(by_text).is_some_and(|(id, text)| label::key(id) != label::key(text));
+            self.contradictory += u64::from(is_torn);
+            by_id.filter(|_| !is_torn)
         };
-        text.lines().map(label).collect::<Result<_, _>>().with_context(|| format!("cannot read {}", path.display()))
+        asked.iter().map(label).collect()
+    }
+
+    /// Counts the labels that belong to no row of the eval set. One label can belong to many rows, and many to one.
+    fn unmatched(&self, gold: &[GoldRow], asked: &[Asked]) -> u64 {
+        let ids: HashSet<&str> = asked.iter().map(|row| row.id.as_str()).collect();
+        let texts: HashSet<&str> = asked.iter().map(|row| row.text.as_str()).collect();
+        let is_alone = |row: &&GoldRow| {
+            let id = row.id.as_ref().map(|id| id.to_ascii_lowercase());
+            let text = row.text.as_deref().map(str::trim);
+            let is_torn = id.as_ref().is_some_and(|id| self.by_id.get(id) == Some(&None))
+                || text.is_some_and(|text| self.by_text.get(text) == Some(&None));
+            !is_torn
+                && !id.is_some_and(|id| ids.contains(id.as_str()))
+                && !text.is_some_and(|text| texts.contains(text))
+        };
+        gold.iter().filter(is_alone).count() as u64
     }
 }
 
@@ -198,6 +246,7 @@ fn place(labels: &[String], label: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::options::LabelRules;
 
     #[test]
     fn agreement_above_what_the_teacher_has_right_is_told_if_it_is_no_chance() {
@@ -212,13 +261,33 @@ mod tests {
         assert_eq!((copies_errors(&rows(3, 15)), copies_errors(&rows(7, 7)), copies_errors(&[])), (None, None, None));
     }
 
+    fn row(id: Option<&str>, text: Option<&str>, label: &str) -> GoldRow {
+        GoldRow { id: id.map(str::to_owned), text: text.map(str::to_owned), label: label.to_owned() }
+    }
+
+    fn asked(id: &str, text: &str) -> Asked {
+        Asked { id: id.to_owned(), text: text.to_owned() }
+    }
+
+    fn known(gold: &[GoldRow]) -> Known<'_> {
+        Known::of(gold, &LabelReader::new(&LabelRules::default()).unwrap())
+    }
+
+    #[test]
+    fn labels_that_are_no_class_are_counted_with_the_nearest_class() {
+        let classes = ["Rate Cut", "Rate", "Earnings"].map(str::to_owned);
+        let gold = ["[[[RATE]]]", "Rate-Cut", "earnigns", "rate-cut", "Merger", "earnings "]
+            .map(|label| row(Some(label), None, label));
+        let known = known(&gold);
+        let human: Vec<&str> = gold.iter().filter_map(|row| known.by_id[&row.label.to_ascii_lowercase()]).collect();
+        let told: Vec<(String, u64, Option<String>)> =
+            unknown_labels(&classes, human.iter()).into_iter().map(|one| (one.label, one.rows, one.nearest)).collect();
+        let expected = [("Rate-Cut", 2, Some("Rate Cut")), ("earnigns", 1, Some("Earnings")), ("Merger", 1, None)];
+        assert_eq!(told, expected.map(|(label, rows, class)| (label.to_owned(), rows, class.map(str::to_owned))));
+    }
+
     #[test]
     fn what_has_two_labels_has_none() {
-        let row = |id: Option<&str>, text: Option<&str>, label: &str| GoldRow {
-            id: id.map(str::to_owned),
-            text: text.map(str::to_owned),
-            label: label.to_owned(),
-        };
         let gold = [
             row(None, Some("a"), "X"),
             row(None, Some("a "), "Y"),
@@ -226,9 +295,26 @@ mod tests {
             row(None, Some("b"), " x"),
             row(Some("0F"), None, "X"),
             row(Some("0f"), None, "Y"),
+            row(Some("1e"), Some("elsewhere"), "X"),
+            row(None, Some("c"), "Y"),
+            row(Some("2d"), None, "X"),
+            row(None, Some("d"), "x"),
         ];
-        let known = Known::of(&gold);
-        assert_eq!((known.contradictory, known.left_out), (2, 4));
-        assert_eq!((known.by_text["a"], known.by_text["b"], known.by_id["0f"]), (None, Some("X"), None));
+        let mut known = known(&gold);
+        assert_eq!(known.contradictory, 2);
+        let rows = [asked("9", "a"), asked("9", "b"), asked("0f", "b"), asked("1e", "c"), asked("2d", "d")];
+        // The label of the record is for one row, so that of its text does not stand in for it.
+        assert_eq!(known.matched(&rows), [None, Some("X"), None, None, Some("X")]);
+        assert_eq!((known.contradictory, known.unmatched(&gold, &rows)), (3, 0));
+    }
+
+    #[test]
+    fn a_label_of_many_rows_and_many_labels_of_one_row_are_matched() {
+        let gold = [row(None, Some("yes"), "X"), row(Some("1e"), None, "X"), row(None, Some("nobody"), "X")];
+        let gold: Vec<GoldRow> = gold.iter().chain(&gold).cloned().collect();
+        let mut known = known(&gold);
+        let rows: Vec<Asked> = (0..9).map(|at| asked(&at.to_string(), "yes")).chain([asked("1e", "no")]).collect();
+        assert_eq!(known.matched(&rows).iter().flatten().count(), 10);
+        assert_eq!((known.contradictory, known.unmatched(&gold, &rows)), (0, 2));
     }
 }

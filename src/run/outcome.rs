@@ -333,7 +333,7 @@ pub(crate) struct GoldFact {
     pub labels: u64,
     /// The eval rows that have one.
     pub matched: u64,
-    /// The labels that belong to no eval row, or to one that has a label already.
+    /// The labels that belong to no eval row.
     pub unmatched: u64,
     /// The records and texts with more than one label. They are left out.
     #[serde(default)]
@@ -349,6 +349,9 @@ pub(crate) struct GoldFact {
 /// A model against people, and against the production model on the same rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GoldModel {
+    /// The labels that are no class of the run. They count as classes of their own, which no model can give.
+    #[serde(default)]
+    pub unknown: Vec<UnknownLabel>,
     /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
     pub model: String,
     pub human: BTreeMap<String, Estimate>,
@@ -357,6 +360,16 @@ pub(crate) struct GoldModel {
     pub disagreements: u64,
     /// The share of these rows on which it agrees with people. `None` without such a row.
     pub right: Option<Estimate>,
+/// A label of people that is no class of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UnknownLabel {
+    pub label: String,
+    /// The eval rows that have it.
+    pub rows: u64,
+    /// The class that may be meant.
+    pub nearest: Option<String>,
+}
+
 }
 
 /// Tells whether a candidate needs its NIM no more: all evaluations are done, and the latency is measured if that is planned.

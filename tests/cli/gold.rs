@@ -23,7 +23,8 @@ fn labels(eval: &str, rows: &[Value]) -> (String, u64, u64) {
         }
         let user: Vec<String> = serde_json::from_str(row["user"].as_str().unwrap()).unwrap();
         let quoted = user.last().unwrap().replace('"', "\"\"");
-        let id = blake3::hash(line.as_bytes()).to_hex()[..32].to_owned();
+        let id = row["id"].as_str().unwrap();
+        assert_eq!(id, &blake3::hash(line.as_bytes()).to_hex()[..32], "the id of the record");
         table.push_str(&match at % 2 {
             0 => format!(",\"{quoted}\",{label}\n"),
             _ => format!("{id},,{label}\n"),
@@ -81,6 +82,43 @@ fn a_recorded_run_is_compared_with_labels_of_people() {
     }
     let plain = folder.dfwfd(["report", run, "--format", "json"]).run().code(0).json();
     assert_eq!(plain["gold"], Value::Null, "only a run keeps them");
+}
+
+#[test]
+fn labels_that_come_again_are_of_the_same_rows() {
+    let (folder, report) = recorded();
+    let run = report["run"].as_str().unwrap();
+    let eval = folder.read(&format!(".dfwfd/runs/{run}/eval/eval_data.jsonl"));
+    let ids: Vec<String> = eval.lines().map(|line| blake3::hash(line.as_bytes()).to_hex()[..32].to_owned()).collect();
+    let lines: Vec<String> = ids.iter().take(30).map(|id| json!({"id": id, "label": "Earnings"}).to_string()).collect();
+    folder.write("twice.jsonl", [lines.clone(), lines].concat().join("\n"));
+    let compared = folder.dfwfd(["report", run, "--format", "json", "--gold", "twice.jsonl"]).run().code(0).json();
+    let gold = &compared["gold"];
+    let counts = ["labels", "matched", "unmatched", "contradictory"].map(|name| gold[name].as_u64().unwrap());
+    assert_eq!(counts, [60, 30, 0, 0], "{gold:#}");
+}
+
+#[test]
+fn a_label_that_is_no_class_is_named_with_the_class_that_may_be_meant() {
+    let (folder, report) = recorded();
+    let run = report["run"].as_str().unwrap();
+    let rows = parse_lines(&folder.read(&format!(".dfwfd/runs/{run}/rows/ngram-large-customized.jsonl")));
+    // As in the replies, except for the two words of one class, which are written as one.
+    let label = |row: &Value| match row["gold"].as_str().unwrap() {
+        "Credit Rating" => "Credit-Rating".to_owned(),
+        gold => format!("[[[{}]]]", gold.to_uppercase()),
+    };
+    let lines: Vec<String> = rows.iter().map(|row| json!({"id": row["id"], "label": label(row)}).to_string()).collect();
+    folder.write("written.jsonl", lines.join("\n"));
+    let compared = folder.dfwfd(["report", run, "--format", "json", "--gold", "written.jsonl"]).run().code(0).json();
+    crate::schema::check("report", &compared);
+    let gold = &compared["gold"];
+    let meant = rows.iter().filter(|row| row["gold"] == "Credit Rating").count();
+    assert_eq!(gold["unknown"], json!([{"label": "Credit-Rating", "rows": meant, "nearest": "Credit Rating"}]));
+    assert_eq!(gold["teacher"]["accuracy"]["value"], json!((100 - meant) as f64 / 100.0));
+    let shown = folder.dfwfd(["report", run, "--gold", "written.jsonl"]).run().code(0).stdout.clone();
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Credit-Rating (1 row, is Credit Rating meant?)"), "{words}");
 }
 
 #[test]

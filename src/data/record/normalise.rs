@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::id::id_of;
+use super::id::{hex_digits, id_of};
 use super::{FieldDefaults, LINE, Record};
 use crate::data::json::canonical::{self, CanonicalWriter};
 use crate::data::json::tape::{JsonValue, Tape};
@@ -76,6 +76,11 @@ impl Normaliser {
         // Of a record without other keys the line itself is what the id is made of. Most are such.
         let id = if has_more && !only_five { self.ids.of(root, &record) } else { id_of(&out[start..]) };
         Ok(Checked { id, record, has_more })
+    }
+
+    /// Returns the id of a record in hex digits.
+    pub(crate) fn hex_id(&mut self, json: &[u8]) -> Result<String, Reject> {
+        self.id(json).map(|id| String::from_utf8_lossy(&hex_digits(id)).into_owned())
     }
 
     /// Returns the id of a record.

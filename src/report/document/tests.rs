@@ -121,6 +121,7 @@ fn every_table_in_markdown_has_the_columns_of_its_header() {
         matched: 10,
         unmatched: 2,
         contradictory: 1,
+        unknown: Vec::new(),
         teacher: scores(0.9),
         models: vec![model],
         warnings: vec!["ngram|large copies errors".into()],

@@ -7,8 +7,11 @@ use super::super::layout::{Page, Side};
 use super::super::metrics::evaluated_label;
 use super::super::text::{Tone, count, counted};
 use super::{interval, mark};
-use crate::run::outcome::GoldFact;
+use crate::run::outcome::{GoldFact, UnknownLabel};
 use crate::score::Estimate;
+
+/// Labels that are named, at most.
+const NAMED: usize = 5;
 
 /// The columns of [`rows`]. The first two are names.
 pub(crate) const COLUMNS: [&str; 7] =
@@ -59,6 +62,24 @@ fn row(model: &str, measured: &str, scores: &BTreeMap<String, Estimate>, rows: u
     [model, measured, score("macro_f1"), ends("macro_f1"), score("accuracy"), ends("accuracy"), count(rows)]
 }
 
+/// Names the labels that are no class of the run.
+fn unknown(gold: &GoldFact) -> Option<String> {
+    let named = |one: &UnknownLabel| {
+        let nearest = one.nearest.as_ref().map(|class| format!(", is {class} meant?")).unwrap_or_default();
+        format!("{} ({}{nearest})", one.label, counted(one.rows, "row"))
+    };
+    let rows: u64 = gold.unknown.iter().map(|one| one.rows).sum();
+    let mut names: Vec<String> = gold.unknown.iter().take(NAMED).map(named).collect();
+    names.extend((gold.unknown.len() > NAMED).then(|| "and others".to_owned()));
+    (rows > 0).then(|| {
+        format!(
+            "People gave {} a label that is no class of this run, so every model is wrong there: {}.",
+            counted(rows, "row"),
+            names.join(", ")
+        )
+    })
+}
+
 /// Tells of labels that were not used, and what speaks against scores.
 pub(crate) fn caveats(gold: &GoldFact) -> Vec<String> {
     let unmatched = format!("{} of {} labels belong to no eval row.", gold.unmatched, gold.labels);
@@ -68,5 +89,5 @@ pub(crate) fn caveats(gold: &GoldFact) -> Vec<String> {
     };
     let counted = [(gold.unmatched, unmatched), (gold.contradictory, contradictory)];
     let counted = counted.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text);
-    counted.chain(gold.warnings.iter().cloned()).collect()
+    counted.chain(unknown(gold)).chain(gold.warnings.iter().cloned()).collect()
 }

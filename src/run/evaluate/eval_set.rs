@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::data::label::{self, LabelReader};
+use crate::data::record::Normaliser;
 use crate::data::workload_type::WorkloadType;
 use crate::nemo::{Call, EvaluatedRow};
 use crate::source::dataset::Manifest;
@@ -28,6 +29,8 @@ pub(super) struct EvalSet {
 pub(super) struct EvalRow {
     /// Recognises the row among those of the evaluator.
     request: String,
+    /// The id of the record, in hex.
+    pub(super) id: String,
     /// The texts of the user, for people.
     pub(super) user: String,
     /// The logged calls.
@@ -43,6 +46,7 @@ impl EvalSet {
         let workload_type = manifest.workload_type;
         let mut set =
             EvalSet { workload_type, labels: manifest.classes.keys().cloned().collect(), reader, rows: Vec::new() };
+        let mut ids = Normaliser::default();
         for (index, line) in text.lines().enumerate() {
             let row: Value = serde_json::from_str(line)
                 .with_context(|| format!("cannot read row {} of {}", index + 1, path.display()))?;
@@ -53,7 +57,8 @@ impl EvalSet {
                 .label_of(&row)
                 .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
             let calls = row.pointer("/response/choices/0/message").map(Call::of_message).unwrap_or_default();
-            set.rows.push(EvalRow { request: request(&row), user: user(&row), calls, label });
+            let id = ids.hex_id(line.as_bytes()).unwrap_or_default();
+            set.rows.push(EvalRow { request: request(&row), id, user: user(&row), calls, label });
         }
         Ok(set)
     }

@@ -14,6 +14,8 @@ use crate::nemo::Call;
 #[derive(Serialize)]
 struct RowOutput<'a> {
     row: usize,
+    /// The id of the record.
+    id: &'a str,
     gold: &'a str,
     /// The logged calls.
     #[serde(skip_serializing_if = "<[Call]>::is_empty")]
@@ -43,6 +45,7 @@ pub(super) fn write(path: &Path, set: &EvalSet, replies: &Replies<'_>) -> anyhow
         };
         let line = RowOutput {
             row: index,
+            id: &row.id,
             gold: &set.labels[row.label],
             gold_calls: &row.calls,
             predicted,
