@@ -96,7 +96,7 @@ pub struct Report {
     /// Write the report to this file, atomically [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Leave out the texts of the rows that a model got wrong
+    /// Leave out texts: rows that a model got wrong, and replies without a label
     #[arg(long)]
     pub no_texts: bool,
     /// Also compare with labels of people, a CSV or JSONL file [default: not compared]

@@ -88,6 +88,7 @@ async fn to_mlflow(run: Ended<'_>, server: &MlflowPlan) -> anyhow::Result<Vec<St
     let client = MlflowClient::new(&server.tracking_uri, Login::find(in_url, get), authority)?;
     let folder = state_dir.join("runs").join(&row.id);
     let report = assemble::assemble(store, row, state_dir)?;
+    let report = if server.texts { report } else { report.without_texts() };
     let extras = Extras::of(store, row, &report, state_dir, server.texts)?;
     let page = document::render(&report, &extras, Form::Html)?;
     let artifact = |name, content_type, bytes| Artifact { name, content_type, bytes };

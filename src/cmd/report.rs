@@ -31,6 +31,7 @@ pub(super) async fn run(global: &Global, args: &Report, ui: &Ui) -> anyhow::Resu
     if let Some(path) = &args.gold {
         report.gold = Some(gold::measure(&store, &row.id, &state_dir, path)?);
     }
+    let report = if args.no_texts { report.without_texts() } else { report };
     let document = |form| {
         let extras = Extras::of(&store, &row, &report, &state_dir, !args.no_texts)?;
         document::render(&report, &extras, form)

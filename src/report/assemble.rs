@@ -35,8 +35,8 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         model: fact.model.clone(),
         variant: fact.variant,
     });
-    let (comparisons, concluded, advice) =
-        conclusion.map(|fact| (fact.comparisons, fact.warnings, fact.candidates)).unwrap_or_default();
+    let (comparisons, concluded, advice, unreadable) =
+        conclusion.map(|fact| (fact.comparisons, fact.warnings, fact.candidates, fact.unreadable)).unwrap_or_default();
     let error: Option<ErrorObject> =
         row.error.as_deref().map(serde_json::from_str).transpose().context("cannot read the error of the run")?;
     let candidates = plan.candidates.iter().map(|c| candidate(store, row, &c.model_name, state));
@@ -79,6 +79,7 @@ pub(crate) fn assemble(store: &Store, row: &RunRow, state_dir: &Path) -> anyhow:
         gates: store.fact(&row.id, JUDGED)?.unwrap_or_default(),
         held: held(store, row, state)?,
         warnings,
+        unreadable,
         error,
     })
 }

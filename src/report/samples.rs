@@ -154,6 +154,7 @@ pub(super) fn completed() -> Report {
         gates: Vec::new(),
         held: Vec::new(),
         warnings: Vec::new(),
+        unreadable: Vec::new(),
         error: None,
     }
 }

@@ -277,6 +277,18 @@ pub(crate) struct ConclusionFact {
     #[serde(default)]
     pub candidates: Vec<Advice>,
     pub warnings: Vec<String>,
+    /// Examples of models many of whose replies hold no label.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableReply>,
+}
+
+/// A reply that holds no label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UnreadableReply {
+    /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
+    pub model: String,
+    /// Its start, in one line.
+    pub reply: String,
 }
 
 /// The verdict on one candidate.

@@ -51,13 +51,17 @@ pub(super) fn of_same_replies<'r>(pairs: impl Iterator<Item = (Option<&'r str>, 
     (answered > 0).then(|| format!("all {answered} replies are those of its base: the adapter may not have been used"))
 }
 
-/// Returns an example of replies that hold no label, if they are many.
-pub(super) fn of_unreadable(share: f64, example: Option<&str>) -> Option<String> {
-    let example = example.filter(|_| share >= MANY_UNREADABLE)?;
-    let line = example.split_whitespace().collect::<Vec<_>>().join(" ");
+/// Tells whether so many replies hold no label that the way of reading them may be wrong.
+pub(super) fn is_unreadable(share: f64) -> bool {
+    share >= MANY_UNREADABLE
+}
+
+/// Returns the start of a reply in one line, to be shown as an example.
+pub(super) fn quoted(reply: &str) -> String {
+    let line = reply.split_whitespace().collect::<Vec<_>>().join(" ");
     let start: String = line.chars().take(QUOTED_CHARS).collect();
     let more = if start.len() < line.len() { "..." } else { "" };
-    Some(format!("such as \"{start}{more}\"; if such replies name a label, set label_pattern to read it"))
+    format!("{start}{more}")
 }
 
 #[cfg(test)]
@@ -91,9 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_one_short_line_and_only_of_many() {
-        let told = of_unreadable(0.5, Some(&format!("Earnings,\nI think {}", "x".repeat(200)))).unwrap();
-        assert!(told.starts_with("such as \"Earnings, I think xxx") && told.contains("...\"; "), "{told}");
-        assert_eq!((of_unreadable(0.05, Some("x")), of_unreadable(0.5, None)), (None, None));
+    fn an_example_is_one_short_line() {
+        let told = quoted(&format!("Earnings,\nI think {}", "x".repeat(200)));
+        assert!(told.starts_with("Earnings, I think xxx") && told.ends_with("x..."), "{told}");
+        assert_eq!((told.len(), quoted(" a\n").as_str()), (QUOTED_CHARS + 3, "a"));
+        assert!(is_unreadable(0.1) && !is_unreadable(0.05));
     }
 }

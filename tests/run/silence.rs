@@ -99,8 +99,23 @@ fn replies_that_cannot_be_read_are_shown_by_an_example() {
     let platform = Platform::start(&[]);
     let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
     let warnings = report["warnings"].to_string();
-    assert!(warnings.contains("hold no label of the list") && warnings.contains("such as \\\""), "{report:#}");
+    assert!(warnings.contains("hold no label of the list"), "{report:#}");
     assert!(warnings.contains("set label_pattern"), "{report:#}");
+    let one = &report["unreadable"][0];
+    assert_eq!(one["model"], "dfwfd/ngram-small:base", "{report:#}");
+    // The reply is a text of its own, which no form shows where texts are left out.
+    let words: Vec<&str> = one["reply"].as_str().unwrap().split(|letter: char| !letter.is_alphabetic()).collect();
+    let word = words.into_iter().max_by_key(|word| word.len()).unwrap();
+    assert!(word.len() > 4, "{one}");
+    for form in ["table", "json", "html", "markdown"] {
+        let with = platform.dfwfd(&home, &["report", "--format", form]).expect(0).stdout;
+        assert!(with.contains(word), "{form}: {word} in {with}");
+        let without = platform.dfwfd(&home, &["report", "--format", form, "--no-texts"]).expect(0).stdout;
+        assert!(
+            without.contains("hold no label of the list") && !without.contains(word),
+            "{form}: {word} in {without}"
+        );
+    }
 }
 
 /// Returns the warnings of a run about its adapter.

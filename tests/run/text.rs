@@ -45,9 +45,10 @@ fn texts_are_compared_by_their_words_and_that_is_said_to_be_weak() {
     assert!(report["verdict"]["sentence"].as_str().unwrap().contains("ROUGE-L 0."), "{report:#}");
     let run = report["run"].as_str().unwrap();
     let shown = platform.dfwfd(&home, &["status", run]).expect(0).stdout;
-    for told in ["Likeness to the logged replies", "ROUGE-L on 20 eval rows", "No judge rated these replies"] {
-        assert!(shown.contains(told), "{told}: {shown}");
+    for told in ["Likeness to the logged replies", "ROUGE-L on 20 eval rows", "no judge rated these replies"] {
+        assert_eq!(shown.matches(told).count(), 1, "{told}: {shown}");
     }
+    assert!(report["warnings"].to_string().contains("do not promote a model on these scores alone"), "{report:#}");
     // Each row has the logged text and that of the model.
     let rows =
         std::fs::read_to_string(home.state.join("runs").join(run).join("rows/ngram-small-customized.jsonl")).unwrap();
@@ -56,7 +57,10 @@ fn texts_are_compared_by_their_words_and_that_is_said_to_be_weak() {
         row["gold"].as_str().unwrap().ends_with('.') && row["reply"].is_string() && row["predicted"].is_null(),
         "{row}"
     );
-    platform.dfwfd(&home, &["report", run, "--format", "html"]).expect(0);
+    for form in ["html", "markdown"] {
+        let page = platform.dfwfd(&home, &["report", run, "--format", form]).expect(0).stdout;
+        assert!(page.contains("do not promote a model on these scores alone"), "{page}");
+    }
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn a_judge_of_ones_own_rates_how_alike_texts_are() {
     assert!(report["warnings"].to_string().contains("stand-in"), "{report:#}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     let shown = platform.dfwfd(&home, &["status", report["run"].as_str().unwrap()]).expect(0).stdout;
-    assert!(shown.contains("Similarity by the judge on 20 eval rows") && !shown.contains("No judge rated"), "{shown}");
+    assert!(shown.contains("Similarity by the judge on 20 eval rows") && !shown.contains("no judge rated"), "{shown}");
 }
 
 /// Rates every row with 8 but the first one of each evaluation, which it does not rate.

@@ -161,7 +161,7 @@ impl Page {
                 .map_or_else(|| "This run has no verdict.".to_owned(), |verdict| shown(&verdict.sentence)),
             error: report.error.as_ref().map(|error| chain(&error.failure)),
             facts: facts(report),
-            warnings: report.warnings.iter().map(|warning| shown(warning)).collect(),
+            warnings: report.warnings_with_replies().map(|warning| shown(&warning)).collect(),
             gates: report.gates.iter().map(gate).collect(),
             metric: capitalised(&metric_label(metric)),
             models: report.candidates.iter().map(|one| model(one, metric)).chain(floor(report, metric)).collect(),

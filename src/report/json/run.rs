@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::candidates::{Candidate, Evaluation};
 use super::failure::ErrorObject;
 use crate::data::workload_type::WorkloadType;
-use crate::report::metrics::headline_metric;
+use crate::report::metrics::{evaluated_label, headline_metric};
 use crate::run::gates::Gate;
-use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact, LoadStep, ModelVariant};
+use crate::run::outcome::{ComparisonFact, DriftFact, GoldFact, LoadStep, ModelVariant, UnreadableReply};
 use crate::source::dataset::Manifest;
 use crate::store::{Resource, ResourceKind, ResourceState};
 use crate::vocabulary::{PlatformKind, ReportedGeneration, RunState};
@@ -73,6 +73,9 @@ pub(crate) struct Report {
     /// The resources that the run still holds on the platform.
     pub held: Vec<Held>,
     pub warnings: Vec<String>,
+    /// Replies without a label, one of each model that gave many. They are texts of models, as those of rows are.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableReply>,
     pub error: Option<ErrorObject>,
 }
 
@@ -145,6 +148,20 @@ impl Report {
     pub(crate) fn headline_metric(&self) -> &'static str {
         let workload = self.data.as_ref().map_or(WorkloadType::Classification, |data| data.workload_type);
         headline_metric(workload, self.judge.is_some())
+    }
+
+    /// Leaves out what models replied.
+    #[must_use]
+    pub(crate) fn without_texts(self) -> Report {
+        Report { unreadable: Vec::new(), ..self }
+    }
+
+    /// Returns the warnings, and the replies that some of them are about.
+    pub(crate) fn warnings_with_replies(&self) -> impl Iterator<Item = String> {
+        let reply = |one: &UnreadableReply| {
+            format!("a reply of {} that holds no label: \"{}\"", evaluated_label(&one.model), one.reply)
+        };
+        self.warnings.iter().cloned().chain(self.unreadable.iter().map(reply))
     }
 
     /// Returns the best headline score of any candidate. Of equal scores the first candidate wins.

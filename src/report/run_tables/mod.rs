@@ -268,8 +268,8 @@ fn warnings(page: &mut Page, report: &Report) {
     if !report.warnings.is_empty() {
         page.gap();
     }
-    for warning in &report.warnings {
-        page.tone(Tone::Warning, "warning: ", warning);
+    for warning in report.warnings_with_replies() {
+        page.tone(Tone::Warning, "warning: ", &warning);
     }
 }
 

@@ -37,11 +37,4 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     let text = "Each row shows the last evaluation of the model. ROUGE-L and token F1 count shared words and are weak: a right \
         answer in other words scores low, a wrong one in the same words scores high.";
     page.tone(Tone::Faint, "", &format!("{text}{}", judge.unwrap_or_default()));
-    if report.judge.is_none() {
-        page.tone(
-            Tone::Warning,
-            "",
-            "No judge rated these replies (llm_judge_config): do not promote a model on these scores alone.",
-        );
-    }
 }

@@ -2,19 +2,26 @@
 
 use super::evaluated::{Decided, Evaluated, Field};
 use crate::data::workload_type::WorkloadType;
-use crate::run::outcome::ModelVariant;
+use crate::run::evaluate::text_scores;
+use crate::run::outcome::{ModelVariant, UnreadableReply};
 use crate::run::suspicions;
 use crate::score::interval;
 use crate::score::verdict::{Decision, Standing};
 use crate::score::warnings::{self, Warning};
 use crate::source::dataset::Manifest;
 
-/// Returns what speaks against trusting the scores of the last evaluations.
+/// Returns what speaks against trusting the scores of the last evaluations, and the scores that these are compared with.
 pub(super) fn of_models(field: &Field<'_>, workload_type: WorkloadType) -> Vec<String> {
     let mut told = Vec::new();
-    for place in field.finals() {
-        let one = &field.models[place];
+    let finals = field.finals();
+    for (place, one) in field.models.iter().enumerate() {
         let name = one.in_words(field.candidates);
+        if !finals.contains(&place) {
+            // A training that teaches the format alone beats a base that knows the answers.
+            let format = one.warnings().into_iter().filter(|found| matches!(found, Warning::FormatFailures { .. }));
+            told.extend(format.filter_map(|warning| in_words(&name, one, &warning)));
+            continue;
+        }
         let own_base = field.sibling(place, ModelVariant::Base).filter(|base| *base != place);
         if let Some(same) = own_base.and_then(|base| as_its_base(&field.models[base], one, workload_type)) {
             told.push(format!("{name}: {same}"));
@@ -41,17 +48,36 @@ fn in_words(name: &str, one: &Evaluated, warning: &Warning) -> Option<String> {
             Some(warnings::few_rows(classes.len(), all))
         }
         Warning::FormatFailures { unparseable, off_taxonomy } => {
-            let example = one.rows.iter().find(|row| row.predicted.is_none());
-            let example = example.and_then(|row| row.reply.as_deref());
-            let example = suspicions::of_unreadable(*unparseable, example);
-            Some(format!(
-                "{name}: {:.0} % of the replies hold no label of the list, and count as wrong{}",
-                (unparseable + off_taxonomy) * 100.0,
-                example.map_or_else(String::new, |example| format!(", {example}"))
-            ))
+            let hint = if suspicions::is_unreadable(*unparseable) {
+                "; if such replies name a label, set label_pattern to read it"
+            } else {
+                ""
+            };
+            let share = (unparseable + off_taxonomy) * 100.0;
+            Some(format!("{name}: {share:.0} % of the replies hold no label of the list, and count as wrong{hint}"))
         }
         Warning::ReadingFlip { .. } => None,
     }
+}
+
+/// Returns what speaks against the score that decides.
+pub(super) fn weak_score(metric: &str) -> Option<&'static str> {
+    (metric == text_scores::OVERLAP).then_some(
+        "no judge rated these replies (llm_judge_config): ROUGE-L and token F1 are weak, so do not promote a model on these \
+         scores alone",
+    )
+}
+
+/// Returns a reply without a label of each model of which many are. A text of its own, which readers can leave out.
+pub(super) fn unreadable(field: &Field<'_>) -> Vec<UnreadableReply> {
+    let example = |one: &Evaluated| {
+        let share = one.fact.scores.get("unparseable")?.value;
+        let silent = one.rows.iter().filter(|row| row.predicted.is_none());
+        let reply = silent.filter_map(|row| row.reply.as_deref()).find(|reply| !reply.trim().is_empty())?;
+        let reply = suspicions::is_unreadable(share).then(|| suspicions::quoted(reply))?;
+        Some(UnreadableReply { model: one.name.clone(), reply })
+    };
+    field.models.iter().filter_map(example).collect()
 }
 
 /// Returns the comparisons that come out otherwise when a label without brackets counts.

@@ -96,12 +96,14 @@ impl Comparer<'_> {
             let (_, lenient) = self.differences(evaluated, &pairs, Reading::Lenient);
             warnings.extend(caveats::flips(&field, &decided, &decide(&lenient, self.margin)));
         }
+        warnings.extend(caveats::weak_score(field.metric).map(str::to_owned));
         warnings.extend(caveats::needless(&field, &decided));
         warnings.extend(caveats::above_ceiling(&field, self.manifest));
         let advice::Verdict { chosen, sentence, candidates: advice } = advice::verdict(&field, &decided);
         let model = chosen.map(|chosen| candidates[evaluated[chosen].candidate].model_name.clone());
         let variant = chosen.map(|chosen| evaluated[chosen].variant);
-        ConclusionFact { comparisons, sentence, model, variant, candidates: advice, warnings }
+        let unreadable = caveats::unreadable(&field);
+        ConclusionFact { comparisons, sentence, model, variant, candidates: advice, warnings, unreadable }
     }
 
     /// Returns the pairs that share rows, each with its difference. The reading does not change which pairs these are.

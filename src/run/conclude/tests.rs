@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::data::options::LabelRules;
-use crate::run::outcome::ProofFact;
+use crate::run::outcome::{ProofFact, UnreadableReply};
 use crate::run::rows::OutputRow;
+use crate::score::Estimate;
 use crate::score::classification::{Judged, Prediction, score};
 
 const ROWS: usize = 400;
@@ -155,6 +156,22 @@ fn of_equal_models_the_one_without_training_is_named() {
     assert_eq!(found.variant, Some(Customized));
     let found = conclusion(&one, &[model(&one, 0, Base, 0..392)]);
     assert_eq!(found.sentence, "Look at only first: macro F1 0.980. Whether it takes over is for a person to decide.");
+}
+
+#[test]
+fn a_base_without_labels_is_told_beside_the_model_that_beats_it() {
+    let one = candidates(&["only"]);
+    let mut base = model(&one, 0, Base, 0..0);
+    base.rows.iter_mut().for_each(|row| (row.reply, row.predicted) = (Some("I think\nit is b.".to_owned()), None));
+    base.fact.scores.insert("unparseable".to_owned(), Estimate::bare(1.0));
+    let found = conclusion(&one, &[base, model(&one, 0, Customized, 0..380)]);
+    let told = "base only: 100 % of the replies hold no label of the list, and count as wrong; if such replies name a label, \
+        set label_pattern to read it";
+    assert!(found.warnings.contains(&told.to_owned()), "{:?}", found.warnings);
+    // What a model wrote stands by itself, where a reader can leave it out.
+    assert!(!found.warnings.iter().any(|warning| warning.contains("I think")), "{:?}", found.warnings);
+    let expected = UnreadableReply { model: "only:base".to_owned(), reply: "I think it is b.".to_owned() };
+    assert_eq!(found.unreadable, [expected]);
 }
 
 #[test]
