@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes statistics_reference.json beside this file, for the tests of src/score/: classification scores of 1,000 random
-label sets by scikit-learn, intervals, tests and powers by statsmodels, and text scores by rouge_score and the function of
+label sets by scikit-learn, intervals, tests and powers by statsmodels and scipy, and text scores by rouge_score and the function of
 the SQuAD evaluation script.
 
 The label sets are not in the file. Both sides draw them from the same small generator (SplitMix64), see label_set().
 
-Needs scikit-learn 1.x, statsmodels 0.14 or later and rouge_score 0.1.2: python3 testdata/statistics_reference.py
+Needs scikit-learn 1.x, scipy 1.9 or later, statsmodels 0.14 or later and rouge_score 0.1.2: python3 testdata/statistics_reference.py
 """
 
 import collections
@@ -17,6 +17,7 @@ import string
 
 import numpy
 from rouge_score import rouge_scorer
+from scipy.stats import chi2_contingency, mannwhitneyu, permutation_test
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -129,6 +130,36 @@ def quantile_cases(rng):
         yield [values, *map(float, numpy.percentile(values, [2.5, 97.5]))]
 
 
+def rank_cases(rng):
+    tables = [[(30, 0), (0, 30)], [(1, 0), (0, 2)], [(3, 1), (2, 2), (0, 4)], [(0, 1), (5, 5), (1, 0)]]
+    for _ in range(30):
+        values = rng.randrange(2, 12)
+        tables.append([(rng.randrange(rng.choice([2, 8, 60])), rng.randrange(rng.choice([2, 8, 60]))) for _ in range(values)])
+    for counts in tables:
+        samples = [[value for value, cell in enumerate(counts) for _ in range(cell[which])] for which in (0, 1)]
+        if all(samples) and len(set(samples[0] + samples[1])) > 1:
+            yield [counts, float(mannwhitneyu(*samples, method="asymptotic").pvalue)]
+
+
+def deal_cases(rng):
+    """p of Pearson's statistic over all ways to deal the rows to two samples of these sizes."""
+    tables = [[(3, 0), (0, 3)], [(2, 0), (2, 0), (0, 2), (0, 2)], [(1, 1), (1, 1), (2, 2)], [(4, 1), (0, 3)]]
+    while len(tables) < 16:
+        counts = [(rng.randrange(4), rng.randrange(4)) for _ in range(rng.randrange(2, 6))]
+        sizes = [sum(cell[which] for cell in counts) for which in (0, 1)]
+        if min(sizes) >= 2 and sum(sizes) <= 13 and all(map(sum, counts)):
+            tables.append(counts)
+    for counts in tables:
+        samples = [[label for label, cell in enumerate(counts) for _ in range(cell[which])] for which in (0, 1)]
+
+        def statistic(first, second):
+            table = [[list(sample).count(label) for label in range(len(counts))] for sample in (first, second)]
+            return chi2_contingency(table, correction=False).statistic
+
+        every = permutation_test(samples, statistic, n_resamples=10**9, alternative="greater", vectorized=False)
+        yield [counts, float(every.pvalue)]
+
+
 def main():
     rng = random.Random(20261127)
     tables = {
@@ -139,6 +170,8 @@ def main():
         "power": list(power_cases(rng)),
         "texts": list(text_cases(rng)),
         "quantiles": list(quantile_cases(rng)),
+        "ranks": list(rank_cases(random.Random(1))),
+        "deals": list(deal_cases(random.Random(2))),
     }
     lines = [f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for name, rows in tables.items()]
     out = pathlib.Path(__file__).with_name("statistics_reference.json")

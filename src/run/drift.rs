@@ -7,6 +7,7 @@ use super::across::{self, PastRun};
 use super::context::RunContext;
 use super::outcome::{DriftFact, LabelDrift, MANIFEST, ShareChange};
 use crate::score::homogeneity::{self, Homogeneity};
+use crate::score::ranks;
 use crate::source::dataset::Manifest;
 
 /// Labels whose shares are told, at most. Those that changed most come first.
@@ -40,20 +41,21 @@ pub(super) fn measure(run: &RunContext, manifest: &Manifest) -> anyhow::Result<O
         if past.models.is_empty() {
             continue;
         }
-        let labels = (!manifest.classes.is_empty()).then(|| of_labels(&before, manifest));
+        let labels =
+            (!manifest.classes.is_empty()).then(|| of_labels(&before, manifest, run.plan.data.split.random_seed));
         let p50 = |manifest: &Manifest| manifest.teacher.and_then(|teacher| teacher.p50_ms);
         // A folder of rows that was deleted must not take the rest with it.
         let scores = across::compare_all(&past, &now).unwrap_or_default();
         let warning = labels.as_ref().filter(|mix| mix.p < LEVEL && mix.distance >= DISTANCE);
         let warning = warning.map(|mix| in_words(&row.id, mix));
         let teacher_p50_ms = p50(&before).zip(p50(manifest));
-        let teacher_latency_p = teacher_p50_ms.map(|_| of_latencies(&before, manifest));
+        let teacher_latency_p = teacher_p50_ms.and_then(|_| of_latencies(&before, manifest));
         return Ok(Some((DriftFact { run: row.id, labels, scores, teacher_p50_ms, teacher_latency_p }, warning)));
     }
     Ok(None)
 }
 
-fn of_labels(before: &Manifest, now: &Manifest) -> LabelDrift {
+fn of_labels(before: &Manifest, now: &Manifest, seed: u64) -> LabelDrift {
     let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (label, one) in &before.classes {
         counts.entry(label).or_default().0 = one.eval + one.train + one.validation;
@@ -62,7 +64,7 @@ fn of_labels(before: &Manifest, now: &Manifest) -> LabelDrift {
         counts.entry(label).or_default().1 = one.eval + one.train + one.validation;
     }
     let all: Vec<(u64, u64)> = counts.values().copied().collect();
-    let Homogeneity { p, distance } = homogeneity::compare(&all);
+    let Homogeneity { p, distance } = homogeneity::compare(&all, seed);
     let (then, later) = all.iter().fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
     let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
     let mut changes: Vec<ShareChange> = counts
@@ -79,12 +81,12 @@ fn of_labels(before: &Manifest, now: &Manifest) -> LabelDrift {
     LabelDrift { p, distance, changes }
 }
 
-/// Returns the p value of the test that the latencies of both are alike.
-fn of_latencies(before: &Manifest, now: &Manifest) -> f64 {
+/// Returns the p value of the test that neither is slower. `None` unless both have latencies.
+fn of_latencies(before: &Manifest, now: &Manifest) -> Option<f64> {
     let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     before.teacher_latencies.iter().for_each(|(step, rows)| counts.entry(*step).or_default().0 = *rows);
     now.teacher_latencies.iter().for_each(|(step, rows)| counts.entry(*step).or_default().1 = *rows);
-    homogeneity::compare(&counts.into_values().collect::<Vec<_>>()).p
+    ranks::compare(&counts.into_values().collect::<Vec<_>>())
 }
 
 fn in_words(run: &str, mix: &LabelDrift) -> String {

@@ -311,8 +311,7 @@ pub(crate) struct DriftFact {
     pub scores: Vec<ComparisonFact>,
     /// The median latency of the production model, in ms, then and now. `None` unless both logs tell.
     pub teacher_p50_ms: Option<(f64, f64)>,
-    /// p value of the chi-squared test that both runs have the same latencies of the production model. `None` unless both
-    /// logs tell.
+    /// p value of the rank test that the production model is as fast in both runs. `None` unless both logs tell.
     #[serde(default)]
     pub teacher_latency_p: Option<f64>,
 }
@@ -320,7 +319,7 @@ pub(crate) struct DriftFact {
 /// The mix of labels, then and now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LabelDrift {
-    /// p value of the chi-squared test that both have the same shares.
+    /// p value of the chi-squared test that both have the same shares, by permutation where labels are rare.
     pub p: f64,
     /// The total variation distance of the shares, 0 to 1.
     pub distance: f64,

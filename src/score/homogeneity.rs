@@ -2,8 +2,21 @@
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-/// The smallest expected count of a cell. Rarer classes are taken together (Cochran 1954, Biometrics 10:417).
+use super::bootstrap::Plan;
+use super::random::Draws;
+
+/// The smallest expected count for which the chi-squared distribution is trusted (Cochran 1954, Biometrics 10:417).
 const LEAST_EXPECTED: f64 = 5.0;
+
+/// The stream of the seed.
+const STREAM: u64 = 0xd21f;
+
+/// Rounds of a permutation test: as many as these draws allow, between the two numbers.
+const ROUNDS: (u64, u64) = (999, 9_999);
+const WORK: u64 = 200_000_000;
+
+/// Statistics closer than this part are the same: sums in another order differ in their last bits.
+const ROUNDING: f64 = 1e-9;
 
 /// Two samples compared by the counts of their classes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,46 +27,132 @@ pub(crate) struct Homogeneity {
     pub distance: f64,
 }
 
-/// Compares two samples. Each class has its count in either.
-pub(crate) fn compare(counts: &[(u64, u64)]) -> Homogeneity {
-    let (first, second) = counts.iter().fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
-    if first == 0 || second == 0 {
+/// Compares two samples. Each class has its count in either. Where a class is too rare for the chi-squared distribution,
+/// the rows are dealt to both samples at random, and p is the share of deals with as large a statistic (Hope 1968, JRSS B
+/// 30:582).
+pub(crate) fn compare(counts: &[(u64, u64)], seed: u64) -> Homogeneity {
+    let table = Table::new(counts);
+    if table.first == 0 || table.second == 0 {
         return Homogeneity { p: 1.0, distance: 0.0 };
     }
-    let (a, b) = (first as f64, second as f64);
+    let (a, b) = (table.first as f64, table.second as f64);
     let distance = counts.iter().map(|(x, y)| (*x as f64 / a - *y as f64 / b).abs()).sum::<f64>() / 2.0;
-    let expected = |x: u64, y: u64, size: f64| (x + y) as f64 * size / (a + b);
-    let is_rare = |(x, y): &&(u64, u64)| expected(*x, *y, a.min(b)) < LEAST_EXPECTED;
-    let mut cells: Vec<(u64, u64)> = counts.iter().filter(|cell| !is_rare(cell)).copied().collect();
-    let rare = counts.iter().filter(is_rare).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
-    cells.extend(Some(rare).filter(|(x, y)| x + y > 0));
-    let term = |count: u64, expected: f64| (count as f64 - expected).powi(2) / expected;
-    let statistic: f64 = cells.iter().map(|(x, y)| term(*x, expected(*x, *y, a)) + term(*y, expected(*x, *y, b))).sum();
-    let freedom = cells.len().saturating_sub(1) as f64;
-    let p = ChiSquared::new(freedom).map_or(1.0, |distribution| distribution.sf(statistic));
+    let statistic = table.statistic(table.cells.iter().map(|(x, _)| *x));
+    let p = if table.has_rare_classes() {
+        table.p_of_deals(statistic, seed)
+    } else {
+        let freedom = table.cells.len().saturating_sub(1) as f64;
+        ChiSquared::new(freedom).map_or(1.0, |distribution| distribution.sf(statistic))
+    };
     Homogeneity { p, distance }
+}
+
+/// The counts of the classes that occur, and their sums.
+struct Table {
+    cells: Vec<(u64, u64)>,
+    first: u64,
+    second: u64,
+}
+
+impl Table {
+    fn new(counts: &[(u64, u64)]) -> Table {
+        let cells: Vec<(u64, u64)> = counts.iter().filter(|(x, y)| x + y > 0).copied().collect();
+        let (first, second) = cells.iter().fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
+        Table { cells, first, second }
+    }
+
+    fn has_rare_classes(&self) -> bool {
+        let smaller = self.first.min(self.second) as f64 / (self.first + self.second) as f64;
+        self.cells.iter().any(|(x, y)| ((x + y) as f64) * smaller < LEAST_EXPECTED)
+    }
+
+    /// Returns Pearson's statistic, were these the counts of the first sample.
+    fn statistic(&self, firsts: impl Iterator<Item = u64>) -> f64 {
+        let (a, b) = (self.first as f64, self.second as f64);
+        let all = a + b;
+        let term = |(x, cell): (u64, &(u64, u64))| {
+            let of_class = (cell.0 + cell.1) as f64;
+            (x as f64 - of_class * a / all).powi(2) * all * all / (of_class * a * b)
+        };
+        firsts.zip(&self.cells).map(term).sum()
+    }
+
+    fn p_of_deals(&self, observed: f64, seed: u64) -> f64 {
+        let all = self.first + self.second;
+        let rounds = (WORK / all).clamp(ROUNDS.0, ROUNDS.1) as usize;
+        let plan = Plan { seed, stream: STREAM, rounds, threads: None };
+        let statistics = plan.run(all as usize, || |draws: &mut Draws| self.statistic(self.deal(draws).into_iter()));
+        let as_large = statistics.iter().filter(|dealt| **dealt >= observed * (1.0 - ROUNDING)).count();
+        (as_large + 1) as f64 / (rounds + 1) as f64
+    }
+
+    /// Deals the rows to both samples at random, and returns the counts of the first.
+    fn deal(&self, draws: &mut Draws) -> Vec<u64> {
+        let (mut left, mut wanted) = (self.first + self.second, self.first);
+        let class = |(x, y): &(u64, u64)| {
+            let mut dealt = 0;
+            for _ in 0..x + y {
+                let is_first = u64::from(draws.below(u32::try_from(left).unwrap_or(u32::MAX))) < wanted;
+                dealt += u64::from(is_first);
+                wanted -= u64::from(is_first);
+                left -= 1;
+            }
+            dealt
+        };
+        self.cells.iter().map(class).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{numbers, reference};
     use super::*;
 
     #[test]
     fn the_test_equals_that_of_scipy() {
         // The example of scipy.stats.chi2_contingency: [[10, 10, 20], [20, 20, 20]] has p = 0.24935220877729614.
-        let found = compare(&[(10, 20), (10, 20), (20, 20)]);
+        let found = compare(&[(10, 20), (10, 20), (20, 20)], 1);
         assert!((found.p - 0.249_352_208_777_296_14).abs() < 1e-9, "{found:?}");
         // Shares 1/4, 1/4, 1/2 against thirds.
         assert!((found.distance - 1.0 / 6.0).abs() < 1e-12);
     }
 
     #[test]
-    fn rare_classes_count_together_and_nothing_is_no_difference() {
-        let rare = compare(&[(100, 100), (3, 1), (1, 3)]);
-        assert_eq!((rare.p, rare.distance), (compare(&[(100, 100), (4, 4)]).p, 2.0 / 104.0));
-        assert_eq!(compare(&[(5, 0), (0, 0)]), Homogeneity { p: 1.0, distance: 0.0 });
-        assert_eq!(compare(&[(50, 70)]).p, 1.0, "one class");
-        let apart = compare(&[(50, 0), (0, 50)]);
+    fn rare_classes_get_the_p_value_of_all_deals() {
+        let reference = reference();
+        let cases = reference["deals"].as_array().unwrap();
+        assert!(cases.len() >= 10);
+        for case in cases {
+            let counts: Vec<(u64, u64)> = case[0]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|cell| (numbers(cell)[0] as u64, numbers(cell)[1] as u64))
+                .collect();
+            let (ours, theirs) = (compare(&counts, 5).p, case[1].as_f64().unwrap());
+            // Four and a half standard deviations of a share of 9,999 deals.
+            let bound = 4.5 * (theirs * (1.0 - theirs) / 9_999.0).sqrt() + 2e-4;
+            assert!((ours - theirs).abs() <= bound, "{case}: {ours}");
+        }
+    }
+
+    #[test]
+    fn many_small_classes_do_not_hide_that_all_of_them_changed() {
+        let counts: Vec<(u64, u64)> = (0..50).map(|at| if at < 25 { (4, 0) } else { (0, 4) }).collect();
+        let found = compare(&counts, 1);
+        assert_eq!((found.p, found.distance), (1.0 / 10_000.0, 1.0));
+        assert_eq!(found, compare(&counts, 1), "the seed decides");
+        let same: Vec<(u64, u64)> = (0..50).map(|_| (2, 2)).collect();
+        assert_eq!(compare(&same, 1), Homogeneity { p: 1.0, distance: 0.0 });
+        // Nothing can be told of three rows each.
+        assert!(compare(&[(1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)], 1).p > 0.9);
+    }
+
+    #[test]
+    fn nothing_is_no_difference() {
+        assert_eq!(compare(&[(5, 0), (0, 0)], 1), Homogeneity { p: 1.0, distance: 0.0 });
+        assert_eq!(compare(&[(50, 70)], 1).p, 1.0, "one class");
+        let apart = compare(&[(50, 0), (0, 50)], 1);
         assert!(apart.p < 1e-9 && apart.distance == 1.0);
     }
 }

@@ -13,6 +13,7 @@ pub mod mcnemar;
 pub(crate) mod power;
 pub mod random;
 mod randomization;
+pub(crate) mod ranks;
 #[cfg(test)]
 mod testing;
 pub mod text;

@@ -32,7 +32,7 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     }
     comparisons::rows(page, &drift.scores);
     if let Some((then, now)) = drift.teacher_p50_ms {
-        let p = drift.teacher_latency_p.map(|p| format!(" ({}, chi-squared)", p_in_words(p))).unwrap_or_default();
+        let p = drift.teacher_latency_p.map(|p| format!(" ({}, rank test)", p_in_words(p))).unwrap_or_default();
         page.plain("", &format!("Median latency of the teacher: {then:.0} ms then, {now:.0} ms now{p}"));
     }
 }
