@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::outcome::{ComparisonFact, EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
-use super::paired::{Comparer, Reading, aligned};
+use super::paired::{self, Comparer, Reading, aligned};
 use super::rows::{self, OutputRow};
 use crate::config::plan::Plan;
 use crate::data::label::LabelReader;
@@ -149,7 +149,7 @@ pub(crate) fn compare_all(old: &PastRun<'_>, new: &PastRun<'_>) -> anyhow::Resul
             p: decision.map(|decision| decision.p_adjusted),
             verdict,
             explanation,
-            detectable: decision.map(|decision| decision.detectable),
+            detectable: decision.and_then(|decision| decision.detectable),
         }
     });
     Ok(facts.collect())
@@ -174,7 +174,7 @@ fn with_comparer<T>(run: &PastRun<'_>, act: impl FnOnce(&Comparer<'_>) -> anyhow
 }
 
 /// Returns the difference of two independent scores from their intervals (the square-and-add method: Zou and Donner 2008,
-/// Stat. Med. 27:1693).
+/// Stat. Med. 27:1693). Two intervals without a width, which earlier versions gave to few rows, are none.
 fn independent(new: Estimate, old: Estimate) -> Estimate {
     let value = new.value - old.value;
     let below = |one: Estimate| Some(one.value - one.low?);
@@ -192,6 +192,9 @@ mod tests {
     #[test]
     fn independent_proportions_have_the_published_interval() {
         let share = |part: u64, all: u64| {
+    if [new, old].iter().all(|one| one.low == one.high) {
+        return Estimate::bare(value);
+    }
             Estimate::between(part as f64 / all as f64, crate::score::interval::wilson(part, all))
         };
         let found = independent(share(56, 70), share(48, 80));
@@ -200,3 +203,13 @@ mod tests {
         assert!((found.high.unwrap() - 0.3339).abs() < 5e-5, "{found:?}");
     }
 }
+
+    #[test]
+    fn intervals_without_a_width_decide_nothing() {
+        let point = |value| Estimate::between(value, Some((value, value)));
+        let found = independent(point(0.2), point(1.0));
+        assert_eq!(found, Estimate::bare(0.2 - 1.0));
+        assert_eq!(standing(found, 0.02), Standing::CannotTell);
+        let one = independent(point(0.2), Estimate::between(1.0, Some((0.9, 1.0))));
+        assert_eq!(standing(one, 0.02), Standing::Worse);
+    }

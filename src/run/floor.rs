@@ -187,7 +187,7 @@ pub(super) fn compare(
             p: Some(decision.p_adjusted),
             verdict: decision.standing.to_string(),
             explanation: decision.to_string(),
-            detectable: Some(decision.detectable),
+            detectable: decision.detectable,
         });
     }
     (facts, warnings)

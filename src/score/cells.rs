@@ -48,6 +48,14 @@ pub(super) struct Resample<const N: usize> {
     pub high: [Summary; N],
 }
 
+impl Cells<2> {
+    /// Counts the units in which the models do not reply alike.
+    pub(super) fn differing(&self) -> u64 {
+        let differs = |&kind: &u32| self.cells.get(kind as usize).is_some_and(|(_, [first, second])| first != second);
+        self.units().filter(|unit| unit.iter().any(differs)).count() as u64
+    }
+}
+
 impl<const N: usize> Cells<N> {
     /// Counts the rows. `groups`, where given, holds a number for each row, and rows with the same one are drawn
     /// together.

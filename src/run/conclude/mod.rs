@@ -87,7 +87,7 @@ impl Comparer<'_> {
                 p: Some(decision.p_adjusted),
                 verdict: decision.standing.to_string(),
                 explanation: decision.to_string(),
-                detectable: Some(decision.detectable),
+                detectable: decision.detectable,
             });
         let comparisons = comparisons.collect();
         let decided = Decided { pairs: &pairs, decisions: &decisions };

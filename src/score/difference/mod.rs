@@ -40,6 +40,8 @@ pub struct PairedReply {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
     pub rows: u64,
+    /// The rows, or groups of rows, on which the models differ. The test rests on these alone.
+    pub differing: u64,
     pub value: f64,
     /// Lower end of the 95 % interval.
     pub low: f64,
@@ -121,7 +123,7 @@ pub fn of_replies(
         randomization::of_cells(&cells, classes, score, simulation.swaps())
     };
     let [first, second] = cells.margins().map(|margins| score(&margins.summary()));
-    difference(rows.len(), first - second, ends(low, high)?, p)
+    difference((rows.len(), cells.differing()), first - second, ends(low, high)?, p)
 }
 
 /// Compares two models by a score of each row within 0 to 1, such as a judge's; `None` without rows.
@@ -157,11 +159,12 @@ pub(crate) fn of_values(rows: &[(f64, f64)], groups: Option<&[u64]>, simulation:
     }
     let sums: Vec<f64> = sums.into_values().filter(|sum| *sum != 0.0).collect();
     let p = randomization::of_sums(&sums, simulation.swaps());
-    difference(rows.len(), leads.iter().sum::<f64>() / leads.len() as f64, ends(low, high)?, p)
+    difference((rows.len(), sums.len() as u64), leads.iter().sum::<f64>() / leads.len() as f64, ends(low, high)?, p)
 }
 
-fn difference(rows: usize, value: f64, (low, high): (f64, f64), p: f64) -> Option<Difference> {
-    (rows > 0).then(|| Difference { rows: rows as u64, value, low: low.min(value), high: high.max(value), p })
+fn difference((rows, differing): (usize, u64), value: f64, (low, high): (f64, f64), p: f64) -> Option<Difference> {
+    let (rows, low, high) = (rows as u64, low.min(value), high.max(value));
+    (rows > 0).then_some(Difference { rows, differing, value, low, high, p })
 }
 
 fn mcnemar_p(rows: &[PairedReply]) -> f64 {

@@ -52,18 +52,26 @@ fn beta_quantile(a: f64, b: f64, share: f64) -> Option<f64> {
     }
 }
 
-/// Returns the percentile bootstrap interval of the mean of these values; `None` without values.
+/// Returns the percentile bootstrap interval of the mean of values within 0 to 1; `None` without values. It allows for
+/// values that no row shows: beyond the lowest down to 0, and beyond the highest up to 1.
 pub fn mean(values: &[f64], seed: u64, stream: u64) -> Option<(f64, f64)> {
     let rows: Vec<SampleRow> =
         (0..values.len()).map(|at| SampleRow { kind: at as u32, stratum: 0, unit: None }).collect();
     let plan = Plan { seed, stream, rounds: ROUNDS, threads: None };
-    let means: Vec<f64> = Sample::new(&rows, values.len()).resample(plan, || {
-        |_: &mut Draws, drawn: &mut [f64]| {
+    let (worst, best) = (values.contains(&0.0), values.contains(&1.0));
+    let rounds: Vec<(f64, f64)> = Sample::new(&rows, values.len()).resample(plan, || {
+        |draws: &mut Draws, drawn: &mut [f64]| {
             let sum: f64 = drawn.iter().zip(values).map(|(times, value)| times * value).sum();
-            sum / values.len() as f64
+            let mean = sum / values.len() as f64;
+            let mut toward = |end: f64, seen: bool| {
+                let share = if seen { 0.0 } else { draws.unseen_share(values.len() as f64) };
+                mean * (1.0 - share) + end * share
+            };
+            (toward(0.0, worst), toward(1.0, best))
         }
     });
-    ends(means.clone(), means)
+    let (low, high) = rounds.into_iter().unzip();
+    ends(low, high)
 }
 
 #[cfg(test)]

@@ -59,6 +59,34 @@ fn wilson_covers_95_percent_on_average_and_the_exact_interval_always() {
 }
 
 #[test]
+fn a_mean_of_few_or_equal_values_has_an_interval_with_a_width() {
+    // One row: the share of unseen ones is of Beta(1/2, 3/2), whose 97.5 % point is 0.8533 (scipy.stats.beta.ppf).
+    let (low, high) = mean(&[0.25], 3, 0).unwrap();
+    assert!((low - 0.25 * (1.0 - 0.8533)).abs() < 0.02 && (high - (0.25 + 0.75 * 0.8533)).abs() < 0.03, "{low} {high}");
+    // 20 perfect rows: Beta(1/2, 41/2) has 0.1166.
+    let (low, high) = mean(&[1.0; 20], 3, 0).unwrap();
+    assert!((low - (1.0 - 0.1166)).abs() < 0.02 && high == 1.0, "{low} {high}");
+    assert_eq!(mean(&[0.0; 20], 3, 0).unwrap().0, 0.0);
+    assert!(mean(&[0.4; 2], 3, 0).is_some_and(|(low, high)| low < 0.3 && high > 0.5));
+}
+
+/// Scores of a model that is nearly always right: most rows have 1, and a tenth any value.
+#[test]
+fn the_interval_of_a_mean_covers_also_where_few_rows_differ() {
+    let sets = super::super::testing::long(2_000, 150);
+    for rows in [5, 20, 100] {
+        let mut draws = Draws::new(11, rows);
+        let covers = |_: &u64| {
+            let values: Vec<f64> = (0..rows).map(|_| if draws.unit() < 0.9 { 1.0 } else { draws.unit() }).collect();
+            mean(&values, 3, 0).is_some_and(|(low, high)| low <= 0.95 && 0.95 <= high)
+        };
+        let covered = (0..sets).filter(covers).count() as f64 / sets as f64;
+        // The plain bootstrap covers 36, 75 and 90 %.
+        assert!(covered >= 0.93, "{rows} rows: {covered}");
+    }
+}
+
+#[test]
 fn the_mean_of_values_lies_in_its_interval() {
     let values: Vec<f64> = (0..400).map(|at| f64::from(at % 5 == 0)).collect();
     let (low, high) = mean(&values, 3, 0).unwrap();

@@ -12,6 +12,12 @@ pub(crate) const LEVEL: f64 = 0.05;
 /// Power that the rows needed give.
 pub(crate) const POWER: f64 = 0.8;
 
+/// A p value above which a difference is no guess at the true one.
+const NO_SIGN: f64 = 0.9;
+
+/// The largest difference of two scores.
+const WHOLE: f64 = 1.0;
+
 /// How the first model of a comparison stands to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -32,8 +38,9 @@ pub struct Decision {
     pub not_better: bool,
     /// The p value after Holm's correction.
     pub p_adjusted: f64,
-    /// The smallest true difference that these rows show with a power of [`POWER`].
-    pub detectable: f64,
+    /// The smallest true difference that these rows show with a power of [`POWER`] among all comparisons of the run.
+    /// `None` where no difference of scores is as large.
+    pub detectable: Option<f64>,
     /// The rows needed for another standing than [`Standing::CannotTell`], where it is that.
     pub more_rows: Option<MoreRows>,
 }
@@ -57,7 +64,8 @@ pub struct MoreRows {
     /// So many more show models that do not differ to be the same, and models that differ by the margin to be better or
     /// worse, each with a power of at least [`POWER`].
     pub for_margin: u64,
-    /// So many more show the difference observed, were it the true one; `None` where that takes as many or more.
+    /// So many more show the difference observed, were it the true one; `None` where that takes as many or more, or the
+    /// rows say nothing of the true one.
     pub for_observed: Option<u64>,
 }
 
@@ -83,23 +91,24 @@ fn decision(difference: &Difference, p_adjusted: f64, margin: f64, family: usize
     } else {
         Standing::CannotTell
     };
+    let level = LEVEL / family.max(1) as f64;
+    let detectable = power::detectable_difference(difference.deviation(), difference.rows, level, POWER);
     Decision {
         standing,
         not_worse: difference.low > -margin,
         not_better: difference.high < margin,
         p_adjusted,
-        detectable: power::detectable_difference(difference.deviation(), difference.rows, LEVEL, POWER),
-        more_rows: (standing == Standing::CannotTell).then(|| more_rows(difference, margin, family)).flatten(),
+        detectable: Some(detectable).filter(|least| *least <= WHOLE),
+        more_rows: (standing == Standing::CannotTell).then(|| more_rows(difference, margin, level)).flatten(),
     }
 }
 
 /// Returns the rows needed; `None` without a margin, where no number of rows shows models to be the same.
-fn more_rows(difference: &Difference, margin: f64, family: usize) -> Option<MoreRows> {
+fn more_rows(difference: &Difference, margin: f64, level: f64) -> Option<MoreRows> {
     let (deviation, observed, have) = (difference.deviation(), difference.value.abs(), difference.rows as f64);
     if margin <= 0.0 || deviation <= 0.0 {
         return None;
     }
-    let level = LEVEL / family.max(1) as f64;
     let mut needed = power::rows_for_equivalence(deviation, margin, LEVEL, POWER)
         .max(power::rows_to_detect(deviation, margin, level, POWER));
     if needed <= have {
@@ -108,7 +117,13 @@ fn more_rows(difference: &Difference, margin: f64, family: usize) -> Option<More
     }
     let beyond = |rows: f64| (rows - have).ceil().max(1.0) as u64;
     let for_margin = beyond(needed);
-    let for_observed = (observed > 0.0).then(|| beyond(power::rows_to_detect(deviation, observed, level, POWER)));
+    let seen = observed > 0.0 && difference.differing > 0 && difference.p <= NO_SIGN;
+    let for_observed = seen.then(|| {
+        // Fewer rows that differ cannot be significant, whatever they show: each is a toss of a coin, and p is at least
+        // twice the chance that all fall alike.
+        let fewest = (2.0 / level).log2().ceil() * have / difference.differing as f64;
+        beyond(power::rows_to_detect(deviation, observed, level, POWER).max(fewest))
+    });
     Some(MoreRows { for_margin, for_observed: for_observed.filter(|rows| *rows < for_margin) })
 }
 

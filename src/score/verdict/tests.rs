@@ -9,7 +9,7 @@ use super::*;
 const MARGIN: f64 = 0.02;
 
 fn difference(value: f64, half: f64, p: f64, rows: u64) -> Difference {
-    Difference { rows, value, low: value - half, high: value + half, p }
+    Difference { rows, differing: rows / 5, value, low: value - half, high: value + half, p }
 }
 
 fn standing(value: f64, half: f64, p: f64) -> Standing {
@@ -79,6 +79,33 @@ fn rows_needed_are_those_of_the_margin_and_of_what_was_observed() {
     assert!((1_000..20_000).contains(&between.for_margin), "{between:?}");
     assert_eq!([0, 7, 10, 99, 101, 4_201].map(about), [0, 7, 10, 99, 110, 4_300]);
     assert_eq!(decide(&[difference(0.05, 0.02, 0.001, 100)], 0.02)[0].to_string(), "better");
+}
+
+#[test]
+fn few_rows_that_differ_need_more_of_them() {
+    let more = |rows, differing, value, p, comparisons| {
+        let one = Difference { rows, differing, value, low: value - 0.3, high: value + 0.3, p };
+        decide(&vec![one; comparisons], MARGIN)[0].more_rows.unwrap().for_observed
+    };
+    // McNemar's p of 5 rows against none is 0.0625, of 6 rows 0.03125: six differ among 240 rows like these.
+    assert_eq!(more(40, 1, 0.29, 0.6, 1), Some(200));
+    assert_eq!((more(1, 1, 0.29, 0.6, 1), more(2, 2, 0.29, 0.6, 1)), (Some(5), Some(4)));
+    // At 0.05 / 4 it takes 8.
+    assert_eq!((more(40, 1, 0.29, 0.6, 4), more(40, 40, 0.29, 0.6, 1).map(|rows| rows > 0)), (Some(280), Some(true)));
+    assert_eq!((more(40, 1, 0.29, 1.0, 1), more(40, 0, 0.29, 0.6, 1)), (None, None), "nothing is known of it");
+}
+
+#[test]
+fn a_difference_that_can_be_shown_is_one_of_the_family_and_of_two_scores() {
+    let least =
+        |half, rows, comparisons| decide(&vec![difference(0.0, half, 1.0, rows); comparisons], MARGIN)[0].detectable;
+    let deviation = 0.1 / 1.959_963_984_540_054 * 10.0;
+    for comparisons in [1, 7] {
+        let expected = power::detectable_difference(deviation, 100, 0.05 / comparisons as f64, 0.8);
+        assert!((least(0.1, 100, comparisons).unwrap() - expected).abs() < 1e-12, "{comparisons}");
+    }
+    assert!(least(0.1, 100, 7) > least(0.1, 100, 1));
+    assert_eq!(least(0.9, 1, 1), None, "1.286 is more than any score");
 }
 
 /// A model of 0.95 and one of 0.90 on so many rows of five classes. Where `nested`, the weaker errs wherever the stronger

@@ -55,7 +55,7 @@ fn a_verdict_that_depends_on_the_reading_is_told() {
         not_worse: true,
         not_better: false,
         p_adjusted: 0.5,
-        detectable: 0.1,
+        detectable: Some(0.1),
         more_rows: None,
     };
     let (better, same) = (decision(Standing::Better), decision(Standing::Same));
