@@ -12,6 +12,12 @@ use crate::vocabulary::PlatformKind;
 pub(super) const COLUMNS: [&str; 8] =
     ["model", "tokens in", "tokens out", "p50", "p95", "cost/1,000", "saving", "breaks even at"];
 
+/// The place of the last of them.
+const EVEN: usize = COLUMNS.len() - 1;
+
+/// Stands for a break-even that no number of requests reaches.
+const NEVER: &str = "never";
+
 /// The columns of [`load_rows`].
 pub(super) const LOAD_COLUMNS: [&str; 8] =
     ["model", "at once", "replies", "failed", "first token", "p50", "p95", "per second"];
@@ -62,7 +68,8 @@ pub(super) fn enter(plan: &CostPlan, cost: &Cost, evaluation: &mut Evaluation, g
     usage.cost_per_1000 = under_load.or(evaluated).map(|seconds| per_hour * seconds / 3600.0 * 1000.0);
     if let Some(teacher) = cost.teacher_per_1000.filter(|teacher| *teacher > 0.0) {
         usage.saving = usage.cost_per_1000.map(|cost| 1.0 - cost / teacher);
-        usage.break_even_per_hour = Some(per_hour / teacher * 1000.0);
+        // A model that costs more at its best pace serves too few requests in an hour to make up for its GPUs.
+        usage.break_even_per_hour = usage.saving.is_none_or(|saving| saving > 0.0).then(|| per_hour / teacher * 1000.0);
     }
     evaluation.usage = Some(usage);
 }
@@ -117,7 +124,7 @@ pub(super) fn note(report: &Report) -> String {
     };
     let even =
         "Above the requests per hour of the last column, GPUs that serve all the time cost less than the teacher.";
-    let even = is_told("breaks even at").then_some(even);
+    let even = rows.iter().any(|row| row[EVEN] != "-" && row[EVEN] != NEVER).then_some(even);
     let parts: Vec<String> =
         per.map(str::to_owned).into_iter().chain(basis(report)).chain(even.map(str::to_owned)).collect();
     parts.join(" ")
@@ -144,10 +151,22 @@ pub(super) fn basis(report: &Report) -> Option<String> {
     Some(basis)
 }
 
-/// Returns the requests per hour from which a candidate's last evaluated model costs less than the teacher.
+/// Says at how many requests per hour a candidate's last evaluated model costs less than the teacher, if it ever does.
 pub(super) fn break_even(report: &Report, model: &str) -> Option<String> {
-    let last = report.candidates.iter().find(|one| one.model == model)?.evaluations.last()?;
-    Some(per_hour(last.usage?.break_even_per_hour?, "requests "))
+    let usage = report.candidates.iter().find(|one| one.model == model)?.evaluations.last()?.usage?;
+    let gpus = format!("GPUs that serve {model} all the time cost less than the teacher");
+    match usage.break_even_per_hour {
+        Some(even) => Some(format!("above {}, {gpus}", per_hour(even, "requests "))),
+        None => usage.saving.map(|_| format!("{NEVER}: at its pace, {model} costs as much as the teacher or more")),
+    }
+}
+
+/// Writes a saving in per cent, rounded down: there is always a cost.
+pub(super) fn percent(saving: f64) -> String {
+    match saving * 100.0 {
+        much if much >= 99.0 => format!("{:.1} %", ((much * 10.0).floor() / 10.0).min(99.9)),
+        some => format!("{:.0} %", some.floor()),
+    }
 }
 
 fn per_hour(requests: f64, of: &str) -> String {
@@ -193,8 +212,11 @@ fn row(name: String, usage: &Usage, rows: u64, currency: &str) -> [String; 8] {
         shown(usage.p50_ms, &ms),
         shown(usage.p95_ms, &ms),
         shown(usage.cost_per_1000, &|cost| money(cost, currency)),
-        shown(usage.saving, &|saving| format!("{:.0} %", saving * 100.0)),
-        shown(usage.break_even_per_hour, &|requests| per_hour(requests, "")),
+        shown(usage.saving, &percent),
+        match (usage.break_even_per_hour, usage.saving) {
+            (None, Some(_)) => NEVER.to_owned(),
+            (even, _) => shown(even, &|requests| per_hour(requests, "")),
+        },
     ]
 }
 
@@ -208,6 +230,13 @@ mod tests {
     use super::*;
     use crate::config::plan::TokenPrices;
     use crate::report::samples;
+
+    #[test]
+    fn a_saving_is_rounded_down_and_never_all() {
+        let told = [0.998, 0.9995, 0.999_999, 1.0, 0.99, 0.9899, 0.876, 0.0, -0.305].map(percent);
+        let expected = ["99.8 %", "99.9 %", "99.9 %", "99.9 %", "99.0 %", "98 %", "87 %", "0 %", "-31 %"];
+        assert_eq!(told, expected);
+    }
 
     #[test]
     fn money_is_tokens_and_hours_times_prices() {
@@ -240,8 +269,18 @@ mod tests {
         assert!(note(&report).ends_with("GPUs that serve all the time cost less than the teacher."));
         let rows = rows(&report);
         assert_eq!(rows[0], ["teacher, as logged", "400", "20", "-", "-", "2.30 EUR", "-", "-"]);
-        assert_eq!(rows[1][5..], ["0.30 EUR", "87 %", "1,305 per hour"]);
+        assert_eq!(rows[1][5..], ["0.30 EUR", "86 %", "1,305 per hour"]);
         assert_eq!(of_run(&CostPlan::default(), None, 1.0), None, "no prices");
+        // A GPU that serves 10,000 requests an hour for more than they cost at the teacher.
+        let dear = CostPlan { gpu_hour: Some(30.0), ..plan.clone() };
+        let evaluation = report.candidates[0].evaluations.customized.as_mut().unwrap();
+        enter(&dear, report.cost.as_ref().unwrap(), evaluation, 1);
+        assert_eq!(evaluation.usage.unwrap().break_even_per_hour, None);
+        let (rows, told) = (super::rows(&report), note(&report));
+        assert_eq!(rows[1][5..], ["3.00 EUR", "-31 %", "never"]);
+        assert!(!told.contains("last column"), "{told}");
+        let model = report.candidates[0].model.clone();
+        assert!(break_even(&report, &model).unwrap().starts_with("never: at its pace"));
         // Without prices of the teacher nothing breaks even, and without that of a GPU no model costs anything.
         let usage = report.candidates[0].evaluations.customized.as_mut().unwrap().usage.as_mut().unwrap();
         (usage.saving, usage.break_even_per_hour) = (None, None);

@@ -137,7 +137,7 @@ pub(crate) fn of_candidate(report: &Report, candidate: &Candidate) -> Vec<Line> 
             change.map(|change| format!("{change:+.3}")),
             verdict.map(|one| one.verdict.clone()),
             cost,
-            usage.saving.map(|saving| format!("{:.0} %", saving * 100.0)),
+            usage.saving.map(cost::percent),
         ];
         (evaluation_label(which), cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned())))
     };
@@ -180,11 +180,8 @@ pub(crate) fn notes(report: &Report) -> Vec<(String, String)> {
     }
     notes.extend(cost::basis(report).map(|basis| ("cost/1,000", format!("for 1,000 requests. {basis}"))));
     let chosen = report.verdict.as_ref().and_then(|verdict| verdict.model.as_ref());
-    if let Some((model, even)) = chosen.and_then(|model| Some((model, cost::break_even(report, model)?))) {
-        notes.push((
-            "break-even",
-            format!("above {even}, GPUs that serve {model} all the time cost less than the teacher"),
-        ));
+    if let Some(even) = chosen.and_then(|model| cost::break_even(report, model)) {
+        notes.push(("break-even", even));
     }
     notes.extend(run_cost(report));
     notes.into_iter().map(|(term, text)| (format!("{term}{}", if term == MARK { " " } else { ": " }), text)).collect()
