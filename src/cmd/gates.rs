@@ -6,6 +6,7 @@ use super::state_dir::named_run;
 use crate::cli;
 use crate::config::plan::Plan;
 use crate::error::{Exit, Fault};
+use crate::run::across::{self, PastRun};
 use crate::run::gates::{Gate, Gates, LATEST, Minimum, is_comparable};
 use crate::store::{RunRow, Store};
 use crate::ui::Ui;
@@ -58,6 +59,9 @@ fn baseline(
             refused(format!("there is no earlier completed run{of}"))
         };
         let found = found.ok_or_else(none)?;
+        if workload.is_some() {
+            same_score(&found.id, plan, judged, store, state_dir).map_err(refused)?;
+        }
         return Ok(if workload.is_some() { found.id } else { LATEST.to_owned() });
     }
     let row = named_run(Some(store), name, state_dir)?;
@@ -71,7 +75,25 @@ fn baseline(
         _ if !matches!(row.state, RunState::Completed | RunState::Partial) => {
             Err(refused(format!("it is {}", row.state.as_str())))
         }
-        _ => Ok(row.id),
+        _ => same_score(&row.id, plan, judged, store, state_dir).map_err(refused).map(|()| row.id),
+    }
+}
+
+/// Checks that the same score decides both runs, where that is known before the records are read.
+fn same_score(
+    earlier: &str,
+    plan: &Plan,
+    judged: Option<&RunRow>,
+    store: &Store,
+    state_dir: &Path,
+) -> Result<(), String> {
+    let recorded = |id: &str| across::metric(&PastRun::read(store, id, state_dir).ok()?).ok();
+    let own = judged.and_then(|row| recorded(&row.id)).or_else(|| across::planned_metric(plan));
+    match own.zip(recorded(earlier)) {
+        Some((own, other)) if own != other => {
+            Err(format!("run {earlier} was decided by {other}, and this run is by {own}"))
+        }
+        _ => Ok(()),
     }
 }
 

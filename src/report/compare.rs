@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::assemble::rfc3339;
 use super::json::SCHEMA;
 use super::layout::{Grid, Page, Side};
 use super::run_tables;
@@ -90,7 +91,7 @@ impl CompareReport {
         }
         page.title(&format!("Models of {} against those of {}", self.run, self.earlier));
         if self.comparisons.is_empty() {
-            page.plain("", "no model was evaluated in both runs");
+            page.plain("", "no model was evaluated by the same score in both runs");
         }
         run_tables::comparison_rows(&mut page, &self.comparisons);
         page.text()
@@ -102,6 +103,11 @@ fn of_manifest(manifest: Option<Value>) -> Values {
     let mut values = Values::new();
     for (key, value) in manifest.iter().filter_map(Value::as_object).flatten() {
         match value {
+            // Epoch seconds.
+            Value::Number(time) if ["first", "last"].contains(&key.as_str()) => {
+                let date = time.as_i64().map_or_else(|| time.to_string(), |seconds| rfc3339(seconds * 1000));
+                values.insert(key.clone(), date);
+            }
             Value::String(text) => drop(values.insert(key.clone(), text.clone())),
             Value::Number(_) | Value::Bool(_) => drop(values.insert(key.clone(), value.to_string())),
             // Their hashes say whether they are the same files.
@@ -156,10 +162,13 @@ mod tests {
 
     #[test]
     fn a_manifest_is_told_by_its_counts_and_hashes() {
-        let manifest = serde_json::json!({"read": 7, "workload": "w", "classes": {"x": 1}, "warnings": ["y"],
+        let manifest = serde_json::json!({"read": 7, "first": 1_736_158_421, "workload": "w", "classes": {"x": 1}, "warnings": ["y"],
             "files": [{"path": "eval.jsonl", "rows": 1, "sha256": "0123456789abcdef0123"}]});
         let values = of_manifest(Some(manifest));
         let told: Vec<(&str, &str)> = values.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        assert_eq!(told, [("eval.jsonl", "0123456789abcdef"), ("read", "7"), ("workload", "w")]);
+        assert_eq!(
+            told,
+            [("eval.jsonl", "0123456789abcdef"), ("first", "2025-01-06T10:13:41Z"), ("read", "7"), ("workload", "w")]
+        );
     }
 }

@@ -10,6 +10,8 @@ use super::paired::{self, Comparer, Reading, aligned};
 use super::rows::{self, OutputRow};
 use crate::config::plan::Plan;
 use crate::data::label::LabelReader;
+use crate::data::options::TypeChoice;
+use crate::data::workload_type::WorkloadType;
 use crate::score::Estimate;
 use crate::score::difference::Difference;
 use crate::score::verdict::{Standing, decide};
@@ -94,6 +96,17 @@ pub(crate) fn metric(run: &PastRun<'_>) -> anyhow::Result<&'static str> {
     with_comparer(run, |comparer| Ok(comparer.metric()))
 }
 
+/// Returns the name of the score that decides a run with this plan. `None` where only the records tell.
+pub(crate) fn planned_metric(plan: &Plan) -> Option<&'static str> {
+    let workload = match plan.data.workload_type {
+        TypeChoice::Auto => return None,
+        TypeChoice::Classification => WorkloadType::Classification,
+        TypeChoice::ToolCalling => WorkloadType::ToolCalling,
+        TypeChoice::Text => WorkloadType::Text,
+    };
+    Some(paired::metric(workload, plan.judge_of(workload).is_some()))
+}
+
 /// Compares a model of the run `new` with one of the run `old` by the score that decides.
 ///
 /// # Errors
@@ -117,7 +130,8 @@ pub(crate) fn compare(
     })
 }
 
-/// Compares each model that both runs evaluated, as one family: the `new` run's against the `old` run's.
+/// Compares each model that both runs evaluated, as one family: the `new` run's against the `old` run's. Models without
+/// the score that decides the `new` run are left out.
 ///
 /// # Errors
 /// As [`compare`].
@@ -126,7 +140,8 @@ pub(crate) fn compare_all(old: &PastRun<'_>, new: &PastRun<'_>) -> anyhow::Resul
     let mut found = Vec::new();
     for after in &new.models {
         let is_same = |before: &&PastModel| before.model == after.model && before.variant == after.variant;
-        if let Some(before) = old.models.iter().find(is_same) {
+        let is_scored = |one: &&PastModel| one.fact.scores.contains_key(metric);
+        if let Some(before) = old.models.iter().find(is_same).filter(is_scored).filter(|_| is_scored(&after)) {
             found.push((after.name(), compare((old, before), (new, after))?));
         }
     }

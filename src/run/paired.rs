@@ -36,12 +36,7 @@ impl Comparer<'_> {
 
     /// Returns the name of the score that decides.
     pub(super) fn metric(&self) -> &'static str {
-        match self.manifest.workload_type {
-            WorkloadType::Classification => "macro_f1",
-            WorkloadType::ToolCalling => tool_scores::HEADLINE,
-            WorkloadType::Text if self.judged => text_scores::SIMILARITY,
-            WorkloadType::Text => text_scores::OVERLAP,
-        }
+        metric(self.manifest.workload_type, self.judged)
     }
 
     /// Tells whether a reply counts otherwise when a label without brackets is one.
@@ -109,6 +104,16 @@ impl Comparer<'_> {
             None if strict.is_some() => Prediction::OffTaxonomy,
             None => Prediction::Unparseable,
         }
+    }
+}
+
+/// Returns the name of the score that decides.
+pub(super) fn metric(workload: WorkloadType, judged: bool) -> &'static str {
+    match workload {
+        WorkloadType::Classification => "macro_f1",
+        WorkloadType::ToolCalling => tool_scores::HEADLINE,
+        WorkloadType::Text if judged => text_scores::SIMILARITY,
+        WorkloadType::Text => text_scores::OVERLAP,
     }
 }
 
