@@ -53,15 +53,13 @@ fn baseline(
         if let Some(at) = judged.and_then(|own| rows.iter().position(|row| row.id == own.id)) {
             rows.drain(..=at);
         }
-        let found = rows.into_iter().find(|row| is_comparable(row, workload, plan.rehearse));
+        let mut earlier = rows.into_iter().filter(|row| is_comparable(row, workload, plan.rehearse));
+        let found = earlier.find(|row| same_score(&row.id, plan, judged, store, state_dir).is_ok());
         let none = || {
             let of = workload.map_or_else(String::new, |workload| format!(" of the workload {workload}"));
-            refused(format!("there is no earlier completed run{of}"))
+            refused(format!("there is no earlier completed run{of} that the same score decides"))
         };
         let found = found.ok_or_else(none)?;
-        if workload.is_some() {
-            same_score(&found.id, plan, judged, store, state_dir).map_err(refused)?;
-        }
         return Ok(if workload.is_some() { found.id } else { LATEST.to_owned() });
     }
     let row = named_run(Some(store), name, state_dir)?;

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use crate::data::gold::{self, GoldRow};
 use crate::error::{Exit, Fault};
 use crate::run::across::PastRun;
+use crate::run::gold::GoldFact;
 use crate::run::gold::compare;
-use crate::run::outcome::GoldFact;
 use crate::source::given_file;
 use crate::store::Store;
 

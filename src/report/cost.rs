@@ -157,7 +157,9 @@ pub(super) fn break_even(report: &Report, model: &str) -> Option<String> {
     let gpus = format!("GPUs that serve {model} all the time cost less than the teacher");
     match usage.break_even_per_hour {
         Some(even) => Some(format!("above {}, {gpus}", per_hour(even, "requests "))),
-        None => usage.saving.map(|_| format!("{NEVER}: at its pace, {model} costs as much as the teacher or more")),
+        None => {
+            usage.saving.map(|_| format!("{NEVER}, because {model} at its pace costs as much as the teacher or more"))
+        }
     }
 }
 
@@ -280,7 +282,7 @@ mod tests {
         assert_eq!(rows[1][5..], ["3.00 EUR", "-31 %", "never"]);
         assert!(!told.contains("last column"), "{told}");
         let model = report.candidates[0].model.clone();
-        assert!(break_even(&report, &model).unwrap().starts_with("never: at its pace"));
+        assert!(break_even(&report, &model).unwrap().starts_with("never, because "));
         // Without prices of the teacher nothing breaks even, and without that of a GPU no model costs anything.
         let usage = report.candidates[0].evaluations.customized.as_mut().unwrap().usage.as_mut().unwrap();
         (usage.saving, usage.break_even_per_hour) = (None, None);

@@ -192,6 +192,9 @@ fn with_comparer<T>(run: &PastRun<'_>, act: impl FnOnce(&Comparer<'_>) -> anyhow
 /// Stat. Med. 27:1693). Two intervals without a width, which earlier versions gave to few rows, are none.
 fn independent(new: Estimate, old: Estimate) -> Estimate {
     let value = new.value - old.value;
+    if [new, old].iter().all(|one| one.low == one.high) {
+        return Estimate::bare(value);
+    }
     let below = |one: Estimate| Some(one.value - one.low?);
     let above = |one: Estimate| Some(one.high? - one.value);
     let low = below(new).zip(above(old)).map(|(new, old)| value - new.hypot(old));
@@ -207,9 +210,6 @@ mod tests {
     #[test]
     fn independent_proportions_have_the_published_interval() {
         let share = |part: u64, all: u64| {
-    if [new, old].iter().all(|one| one.low == one.high) {
-        return Estimate::bare(value);
-    }
             Estimate::between(part as f64 / all as f64, crate::score::interval::wilson(part, all))
         };
         let found = independent(share(56, 70), share(48, 80));
@@ -217,7 +217,6 @@ mod tests {
         assert!((found.low.unwrap() - 0.0524).abs() < 5e-5, "{found:?}");
         assert!((found.high.unwrap() - 0.3339).abs() < 5e-5, "{found:?}");
     }
-}
 
     #[test]
     fn intervals_without_a_width_decide_nothing() {
@@ -228,3 +227,4 @@ mod tests {
         let one = independent(point(0.2), Estimate::between(1.0, Some((0.9, 1.0))));
         assert_eq!(standing(one, 0.02), Standing::Worse);
     }
+}

@@ -155,7 +155,7 @@ pub(crate) fn judge(store: &Store, run: &str, state_dir: &Path, gates: &Gates) -
     let mut judged: Vec<Gate> = gates.minimums.iter().map(|minimum| minimum.judged(&last)).collect();
     if let Some(baseline) = &gates.baseline {
         let baseline = match baseline.as_str() {
-            LATEST => latest_before(store, run)?.map_or_else(|| LATEST.to_owned(), |row| row.id),
+            LATEST => latest_before(store, &this, state_dir)?.map_or_else(|| LATEST.to_owned(), |row| row.id),
             id => id.to_owned(),
         };
         // A baseline that cannot be read is a gate that is missed, not a run that fails.
@@ -170,11 +170,14 @@ pub(crate) fn judge(store: &Store, run: &str, state_dir: &Path, gates: &Gates) -
     Ok(judged)
 }
 
-/// Finds the newest completed run of the workload of a run before it.
-fn latest_before(store: &Store, run: &str) -> anyhow::Result<Option<RunRow>> {
-    let mut rows = store.runs()?.into_iter().skip_while(|row| row.id != run);
+/// Finds the newest completed run of the workload of a run before it that the same score decides.
+fn latest_before(store: &Store, this: &PastRun<'_>, state_dir: &Path) -> anyhow::Result<Option<RunRow>> {
+    let mut rows = store.runs()?.into_iter().skip_while(|row| row.id != this.id());
     let Some(own) = rows.next() else { return Ok(None) };
-    Ok(rows.find(|row| is_comparable(row, own.workload.as_deref(), own.rehearsal)))
+    let metric = across::metric(this).ok();
+    let is_alike =
+        |row: &RunRow| PastRun::read(store, &row.id, state_dir).and_then(|past| across::metric(&past)).ok() == metric;
+    Ok(rows.find(|row| is_comparable(row, own.workload.as_deref(), own.rehearsal) && is_alike(row)))
 }
 
 /// Tells whether a run can be the latest one that another run is compared with: of its workload, if that is known.

@@ -6,9 +6,9 @@ use std::hash::Hash;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 
 use super::across::PastRun;
-use super::outcome::{GoldFact, GoldModel, UnknownLabel};
 use super::rows::{self, OutputRow};
 use crate::data::gold::GoldRow;
 use crate::data::label::{self, LabelReader};
@@ -18,6 +18,54 @@ use crate::score::classification::{Judged, Prediction, score};
 use crate::score::verdict::LEVEL;
 use crate::score::{Estimate, interval, mcnemar};
 use crate::source::dataset;
+
+/// Models against labels that people gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GoldFact {
+    /// The name of the file.
+    pub file: String,
+    /// The labels in it.
+    pub labels: u64,
+    /// The eval rows that have one.
+    pub matched: u64,
+    /// The labels that belong to no eval row.
+    pub unmatched: u64,
+    /// The records and texts with more than one label. They are left out.
+    #[serde(default)]
+    pub contradictory: u64,
+    /// The labels that are no class of the run. They count as classes of their own, which no model can give.
+    #[serde(default)]
+    pub unknown: Vec<UnknownLabel>,
+    /// The production model against people, by the names of scores.
+    pub teacher: BTreeMap<String, Estimate>,
+    pub models: Vec<GoldModel>,
+    /// Doubts about the scores that the labels raise.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// A label of people that is no class of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UnknownLabel {
+    pub label: String,
+    /// The eval rows that have it.
+    pub rows: u64,
+    /// The class that may be meant.
+    pub nearest: Option<String>,
+}
+
+/// A model against people, and against the production model on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GoldModel {
+    /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
+    pub model: String,
+    pub human: BTreeMap<String, Estimate>,
+    pub teacher: BTreeMap<String, Estimate>,
+    /// The rows on which it does not agree with the production model.
+    pub disagreements: u64,
+    /// The share of these rows on which it agrees with people. `None` without such a row.
+    pub right: Option<Estimate>,
+}
 
 /// Compares the models of a recorded run with labels of people.
 ///

@@ -335,54 +335,6 @@ pub(crate) struct ShareChange {
     pub now: f64,
 }
 
-/// Models against labels that people gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct GoldFact {
-    /// The name of the file.
-    pub file: String,
-    /// The labels in it.
-    pub labels: u64,
-    /// The eval rows that have one.
-    pub matched: u64,
-    /// The labels that belong to no eval row.
-    pub unmatched: u64,
-    /// The records and texts with more than one label. They are left out.
-    #[serde(default)]
-    pub contradictory: u64,
-    /// The production model against people, by the names of scores.
-    pub teacher: BTreeMap<String, Estimate>,
-    pub models: Vec<GoldModel>,
-    /// Doubts about the scores that the labels raise.
-    #[serde(default)]
-    pub warnings: Vec<String>,
-}
-
-/// A model against people, and against the production model on the same rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct GoldModel {
-    /// The labels that are no class of the run. They count as classes of their own, which no model can give.
-    #[serde(default)]
-    pub unknown: Vec<UnknownLabel>,
-    /// `MODEL:base`, `MODEL:icl` or `MODEL:customized`.
-    pub model: String,
-    pub human: BTreeMap<String, Estimate>,
-    pub teacher: BTreeMap<String, Estimate>,
-    /// The rows on which it does not agree with the production model.
-    pub disagreements: u64,
-    /// The share of these rows on which it agrees with people. `None` without such a row.
-    pub right: Option<Estimate>,
-/// A label of people that is no class of the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct UnknownLabel {
-    pub label: String,
-    /// The eval rows that have it.
-    pub rows: u64,
-    /// The class that may be meant.
-    pub nearest: Option<String>,
-}
-
-}
-
 /// Tells whether a candidate needs its NIM no more: all evaluations are done, and the latency is measured if that is planned.
 ///
 /// # Errors

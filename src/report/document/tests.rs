@@ -108,14 +108,14 @@ fn a_table_in_markdown_is_not_broken_by_what_it_shows() {
 fn every_table_in_markdown_has_the_columns_of_its_header() {
     let estimate = |value| crate::score::Estimate { value, low: Some(value - 0.1), high: Some(value + 0.05) };
     let scores = |value| ["macro_f1", "accuracy"].map(|name| (name.to_owned(), estimate(value))).into();
-    let model = crate::run::outcome::GoldModel {
+    let model = crate::run::gold::GoldModel {
         model: "dfwfd/ngram-large:customized".into(),
         human: scores(0.875),
         teacher: scores(0.75),
         disagreements: 7,
         right: Some(estimate(0.5)),
     };
-    let gold = crate::run::outcome::GoldFact {
+    let gold = crate::run::gold::GoldFact {
         file: "a|b.csv".into(),
         labels: 12,
         matched: 10,

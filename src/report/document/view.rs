@@ -16,7 +16,8 @@ use crate::report::run_tables::gold;
 use crate::report::run_tables::headline::{self, MARK};
 use crate::report::text::{count, duration};
 use crate::run::gates::Gate;
-use crate::run::outcome::{ComparisonFact, GoldFact};
+use crate::run::gold::GoldFact;
+use crate::run::outcome::ComparisonFact;
 use crate::score::Estimate;
 use crate::vocabulary::Failure;
 

@@ -7,7 +7,7 @@ use super::super::layout::{Page, Side};
 use super::super::metrics::evaluated_label;
 use super::super::text::{Tone, count, counted};
 use super::{interval, mark};
-use crate::run::outcome::{GoldFact, UnknownLabel};
+use crate::run::gold::{GoldFact, UnknownLabel};
 use crate::score::Estimate;
 
 /// Labels that are named, at most.
