@@ -118,6 +118,14 @@ impl ModelVariant {
         }
     }
 
+    /// Returns the name of this variant of a model for people, such as `customized meta/llama-3.2-1b-instruct`.
+    pub(crate) fn of(self, model: &str) -> String {
+        match self {
+            ModelVariant::Icl => format!("{model} with examples"),
+            ModelVariant::Base | ModelVariant::Customized => format!("{} {model}", self.as_str()),
+        }
+    }
+
     /// Returns the word for the variant in keys, names and reports.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -132,7 +132,13 @@ pub(crate) struct Held {
 
 impl From<&Resource> for Held {
     fn from(resource: &Resource) -> Held {
-        Held { kind: resource.kind, name: resource.name.clone(), state: resource.state }
+        // The id of a job of Helix is its workspace and its name, which is cut where ours is too long.
+        let id = resource
+            .remote_id
+            .as_deref()
+            .filter(|_| matches!(resource.kind, ResourceKind::Training | ResourceKind::Evaluation));
+        let own = id.and_then(|id| id.split_once('/')).and_then(|(_, name)| name.split('@').next());
+        Held { kind: resource.kind, name: own.unwrap_or(&resource.name).to_owned(), state: resource.state }
     }
 }
 

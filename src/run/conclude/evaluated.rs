@@ -21,11 +21,7 @@ pub(super) struct Evaluated {
 impl Evaluated {
     /// Returns the name for people, such as `customized meta/llama-3.2-1b-instruct`.
     pub(super) fn in_words(&self, candidates: &[Candidate]) -> String {
-        let model = &candidates[self.candidate].model_name;
-        match self.variant {
-            ModelVariant::Icl => format!("{model} with examples"),
-            ModelVariant::Base | ModelVariant::Customized => format!("{} {model}", self.variant.as_str()),
-        }
+        self.variant.of(&candidates[self.candidate].model_name)
     }
 
     /// Returns what speaks against its scores.

@@ -95,7 +95,7 @@ async fn run_and_score(
             Ok(Some(run.nemo.evaluation_scores(&job).await?))
         })
         .await?;
-    let (rows, rows_from) = rows(run, variant, model, &job).await?;
+    let (rows, rows_from) = rows(run, candidate, variant, model, &job).await?;
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
     let set = EvalSet::read(&run.dir.join(dataset_of(variant).1), reader, &manifest(run)?)?;
     let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
@@ -109,18 +109,19 @@ async fn run_and_score(
     fact.job = job;
     run.create_folder("rows")?;
     row_outputs::write(&run.dir.join(&fact.file), &set, &replies)?;
+    let named = &variant.of(&candidate.model_name);
     if judge.is_some() {
-        warn_of_unrated(run, model, set.workload_type, &replies)?;
+        warn_of_unrated(run, named, set.workload_type, &replies)?;
     }
     if fact.unanswered > 0 {
         run.warn(format!(
-            "{model}: the evaluator returned no reply for {} of {} rows; they count as wrong",
+            "{named}: the evaluator returned no reply for {} of {} rows; they count as wrong",
             fact.unanswered, fact.rows
         ))?;
     }
     if fact.cut_off > 0 {
         run.warn(format!(
-            "{model}: {} of {} replies were cut off at the largest number of tokens (finish_reason length)",
+            "{named}: {} of {} replies were cut off at the largest number of tokens (finish_reason length)",
             fact.cut_off, fact.rows
         ))?;
     }
@@ -134,6 +135,7 @@ const FOREIGN_LOOKS: u32 = 5;
 /// never. Then the NIM is asked for the same rows.
 async fn rows(
     run: &RunContext,
+    candidate: &Candidate,
     variant: ModelVariant,
     model: &str,
     job: &str,
@@ -157,7 +159,8 @@ async fn rows(
     if let Some(rows) = archive {
         return Ok((rows, RowsFrom::Evaluator));
     }
-    run.warn(format!("{model}: the evaluator has no rows of job {job}, so the NIM itself was asked for them"))?;
+    let named = variant.of(&candidate.model_name);
+    run.warn(format!("{named}: the evaluator has no rows of job {job}, so the NIM itself was asked for them"))?;
     Ok((ask_nim::rows(run, model, kind(run)?, &run.dir.join(dataset_of(variant).1)).await?, RowsFrom::Nim))
 }
 
@@ -174,7 +177,7 @@ pub(super) fn kind(run: &RunContext) -> anyhow::Result<EvaluationKind> {
 }
 
 /// Warns of rows that the judge did not rate, with the reason that the service gives.
-fn warn_of_unrated(run: &RunContext, model: &str, kind: WorkloadType, replies: &Replies<'_>) -> anyhow::Result<()> {
+fn warn_of_unrated(run: &RunContext, named: &str, kind: WorkloadType, replies: &Replies<'_>) -> anyhow::Result<()> {
     let (unrated, why) = match kind {
         WorkloadType::Text => text_scores::unrated(replies),
         WorkloadType::ToolCalling | WorkloadType::Classification => tool_scores::unrated(replies),
@@ -188,7 +191,7 @@ fn warn_of_unrated(run: &RunContext, model: &str, kind: WorkloadType, replies: &
     } else {
         "which count only in judge_unrated"
     };
-    run.warn(format!("{model}: the judge gave no rating for {unrated} of {} rows, {effect}{why}", replies.len()))
+    run.warn(format!("{named}: the judge gave no rating for {unrated} of {} rows, {effect}{why}", replies.len()))
 }
 
 /// Returns the finished job. A job that an earlier process had begun to cancel is replaced by another.
