@@ -106,6 +106,7 @@ fn deployment() -> NewDeployment {
         gpu: 1,
         envs: BTreeMap::from([("NIM_GUIDED_DECODING_BACKEND".into(), "outlines".into())]),
         engine: None,
+        context_length: None,
         lora_rank: 16,
         description: format!("{NIM} (me@here)"),
     }

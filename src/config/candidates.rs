@@ -91,7 +91,11 @@ impl Resolver<'_> {
             None if reader.written(&section).is_none() && reader.is_good(&at("target")) => {
                 // Early files of NVIDIA's blueprint name no target. Built-in targets have this name.
                 let target = format!("{model_name}@2.0");
-                self.warnings.push(format!("{} is missing; using {target}", at("target")));
+                // Otherwise the platform tells, and Helix needs none (run/counterparts.rs).
+                let says = |key: &str, word: &str| reader.text(key).as_deref() == Some(word);
+                if says("nmp_config.generation", "v1") || says("nmp_config.platform", "embedded") {
+                    self.warnings.push(format!("{} is missing; using {target}", at("target")));
+                }
                 reader.note(&at("target"), target.clone(), super::plan::ValueSource::Default);
                 Some(target)
             }

@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::nemo::{ApiError, Client, Deployment, Service};
 use crate::platform;
 use crate::report::json::{Check, CheckState};
-use crate::run::check::{check_judge as check_judge_answers, check_target};
+use crate::run::check::{check_judge as check_judge_answers, check_namespace, check_target, deployed_models};
 use crate::run::gpus::{Budget, VIRTUAL_GPUS};
 use crate::run::judge::JudgeWithKey;
 use crate::run::obstacle::IF_OTHERS;
@@ -132,6 +132,9 @@ async fn check_services(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
 /// Checks the namespace, the targets and the deployments of others.
 async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -> Vec<Check> {
     let namespace = &plan.platform.namespace;
+    if let Err(error) = check_namespace(plan, nemo).await {
+        return vec![PART.failed("namespace", &error, "correct nmp_config.nmp_namespace")];
+    }
     let mut checks = vec![match nemo.namespace_exists(namespace).await {
         Ok(true) => PART.ok("namespace", format!("{namespace} exists")),
         Ok(false) => PART.ok("namespace", format!("{namespace} does not exist yet; a run makes it")),
@@ -139,6 +142,9 @@ async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
     }];
     for candidate in &plan.candidates {
         checks.push(check_candidate(candidate, nemo).await);
+    }
+    if let Err(error) = deployed_models(plan, None, nemo).await {
+        checks.push(PART.failed("models", &error, "correct nims"));
     }
     checks.push(match nemo.deployments().await {
         Ok(deployments) => check_others(&deployments, nemo, around).await,
@@ -150,10 +156,17 @@ async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
 async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
     let subject = &candidate.model_name;
     match check_target(candidate, nemo).await {
-        Ok(()) => match &candidate.customizer {
-            Some(_) => PART.ok(subject, "can be trained"),
-            None => PART.ok(subject, "is evaluated only"),
-        },
+        Ok(is_there) => {
+            let made = candidate.helix.repository.as_ref().filter(|_| !is_there);
+            PART.ok(
+                subject,
+                match (made, &candidate.customizer) {
+                    (Some(repository), _) => format!("is made from {repository} at the first run"),
+                    (None, Some(_)) => "can be trained".to_owned(),
+                    (None, None) => "is evaluated only".to_owned(),
+                },
+            )
+        }
         Err(error) => PART.failed(subject, &error, "correct customizer_configs of the candidate"),
     }
 }

@@ -52,6 +52,16 @@ macro_rules! on_v1 {
     };
 }
 
+/// Calls the method of this name on Helix, for what it alone has. Version 1 has this answer to it.
+macro_rules! on_helix {
+    ($client:expr, $answer:expr, $method:ident($($argument:expr),*)) => {
+        match $client.dialect().await? {
+            Dialect::V1(_) => Ok($answer),
+            Dialect::Helix(helix) => helix.$method($($argument),*).await,
+        }
+    };
+}
+
 /// The platform itself.
 impl Client {
     /// Creates a client. It connects to nothing yet. Without a `generation`, the first call finds out which one the
@@ -101,6 +111,11 @@ impl Client {
             Dialect::V1(v1) => v1.probe(service).await,
             Dialect::Helix(_) => Ok(()),
         }
+    }
+
+    /// Reports whether a namespace may have this name.
+    pub(crate) async fn takes_name(&self, namespace: &str) -> Result<bool, ApiError> {
+        Ok(matches!(self.dialect().await?, Dialect::V1(_)) || super::helix::is_name(namespace))
     }
 
     /// Reports whether a namespace exists.
@@ -185,34 +200,22 @@ impl Client {
 
     /// Ensures that a base model can be deployed and trained. Version 1 answers that with its targets.
     pub(crate) async fn ensure_base_model(&self, model: &BaseModel) -> Result<(), ApiError> {
-        match self.dialect().await? {
-            Dialect::V1(_) => Ok(()),
-            Dialect::Helix(helix) => helix.ensure_base_model(model).await,
-        }
+        on_helix!(self, (), ensure_base_model(model))
     }
 
-    /// Reports whether a base model exists. Version 1 knows them without a call.
-    pub(crate) async fn base_model_exists(&self, model: &BaseModel) -> Result<bool, ApiError> {
-        match self.dialect().await? {
-            Dialect::V1(_) => Ok(true),
-            Dialect::Helix(helix) => helix.base_model_exists(&helix.base_model_id(model)).await,
-        }
+    /// Reports whether a base model exists. One with a repository need not: it can be made.
+    pub(crate) async fn check_base_model(&self, model: &BaseModel) -> Result<bool, ApiError> {
+        on_helix!(self, true, check_base_model(model))
     }
 
     /// Deletes a base model that dfwfd has made, by its id, with everything that belongs to it. Others are kept.
     pub(crate) async fn delete_base_model(&self, id: &str) -> Result<Removal, ApiError> {
-        match self.dialect().await? {
-            Dialect::V1(_) => Ok(Removal::Absent),
-            Dialect::Helix(helix) => helix.delete_base_model(id).await,
-        }
+        on_helix!(self, Removal::Absent, delete_base_model(id))
     }
 
     /// Reports whether the gateway answers for a served model. With version 1, what is served answers.
     pub async fn answers(&self, model: &str) -> Result<bool, ApiError> {
-        match self.dialect().await? {
-            Dialect::V1(_) => Ok(true),
-            Dialect::Helix(helix) => helix.answers(model).await,
-        }
+        on_helix!(self, true, answers(model))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct NewDeployment {
     pub envs: BTreeMap<String, String>,
     /// `nim` or `vllm`. Version 1 knows only NIMs.
     pub engine: Option<String>,
+    /// The longest context in tokens. Only vLLM takes it.
+    pub context_length: Option<u32>,
     /// The largest rank of the adapters that it serves. Version 1 takes any.
     pub lora_rank: u32,
     /// Its name and owner.

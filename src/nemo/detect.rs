@@ -27,7 +27,11 @@ impl Dialect {
             return Ok(Dialect::Helix(helix));
         }
         if pin == Some(Generation::Helix) {
-            let what = ErrorKind::Unreadable("this is not NeMo Helix, which answers GET /cluster-info".to_owned());
+            let what = match v1.check_api().await {
+                Ok(()) => "this is version 1 of the API, so nim_base_url and datastore_base_url are needed too",
+                Err(_) => "this is not NeMo Helix, which answers GET /cluster-info",
+            };
+            let what = ErrorKind::Unreadable(what.to_owned());
             return Err(ApiError::new(format!("GET {}cluster-info", transport.base_url(Base::Nemo)), what, None));
         }
         match v1.check_api().await {

@@ -36,6 +36,7 @@ pub use evaluation::{
     Call, EvaluatedRow, EvaluationJob, EvaluationKind, EvaluationScores, MetricScores, NewEvaluation,
 };
 pub(crate) use evaluation::{EVALUATION_TEMPERATURE, TOOL_METRIC};
+pub(crate) use helix::precisions as precisions_of_helix;
 pub(crate) use judge::{JUDGE_METRIC, JUDGE_SCORE, MOST_ALIKE};
 pub use judge::{JudgeModel, RemoteModel};
 pub use removal::Removal;

@@ -50,7 +50,7 @@ pub(super) async fn ready(run: &RunContext, candidate: Option<&str>, base_model:
     let id = &run.read(run.nemo.base_model_id(wanted)).await?;
     let spec = ResourceSpec { kind: ResourceKind::BaseModel, base: id, candidate, by_name: true };
     let look_up = |_| async move {
-        let exists = run.nemo.base_model_exists(wanted).await?;
+        let exists = run.nemo.check_base_model(wanted).await?;
         Ok(if exists { Lookup::Found(Some(id.clone())) } else { Lookup::Absent })
     };
     let create = |_| async move { run.nemo.ensure_base_model(wanted).await.map(|()| Some(id.clone())) };

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 
 use super::base_model;
+use super::counterparts;
 use super::embed;
 use super::gpus::{Budget, Mode, check_fit, least_gpus, mode};
 use super::judge::JudgeWithKey;
 use super::obstacle::Obstacle;
 use super::others::{self, Other};
-use crate::config::plan::{Candidate, EmbeddingPlan, Plan, ServicePlace, ValueSource};
+use crate::config::plan::{Candidate, EmbeddingPlan, Plan, ServicePlace};
 use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Secret, TrainingTarget};
 use crate::retry::Backoff;
 use crate::vocabulary::{Generation, PlatformVersion};
@@ -60,7 +61,8 @@ pub(crate) async fn check(
     });
     let modes = modes.collect();
     let version = check_services(nemo).await?;
-    let mut warnings: Vec<String> = without_counterpart(plan, &version).into_iter().collect();
+    check_namespace(plan, nemo).await?;
+    let mut warnings = counterparts::warnings(plan, version.generation);
     let deployments = nemo.deployments().await.map_err(not_there);
     let deployments = deployments.context("cannot list deployments (nmp_config.nemo_base_url)")?;
     let others = others::find(nemo, &deployments, options.own).await.map_err(not_there);
@@ -130,37 +132,6 @@ async fn check_services(nemo: &Client) -> anyhow::Result<PlatformVersion> {
     Ok(version)
 }
 
-/// Keys that only version 1 uses. `N` stands for an index.
-const ONLY_V1: [&str; 6] = [
-    "nmp_config.nim_base_url",
-    "nmp_config.datastore_base_url",
-    "nims.N.registry_base",
-    "nims.N.customizer_configs.target",
-    "nims.N.customizer_configs.data_parallel_size",
-    "nims.N.customizer_configs.use_sequence_parallel",
-];
-
-/// Returns a warning of the keys in the configuration that have no counterpart on Helix.
-fn without_counterpart(plan: &Plan, version: &PlatformVersion) -> Option<String> {
-    if version.generation != Generation::Helix {
-        return None;
-    }
-    let pattern = |path: &str| {
-        let steps = path.split('.').map(|step| if step.parse::<usize>().is_ok() { "N" } else { step });
-        steps.collect::<Vec<_>>().join(".")
-    };
-    // A tag says something only of an image that is named.
-    let image = |path: &str| plan.origins.contains_key(&path.replace(".tag", ".image"));
-    let is_unused = |path: &str| match pattern(path).as_str() {
-        "nims.N.tag" => !image(path),
-        pattern => ONLY_V1.contains(&pattern),
-    };
-    let given = plan.origins.iter().filter(|(path, value)| value.from != ValueSource::Default && is_unused(path));
-    let given: Vec<&str> = given.map(|(path, _)| path.as_str()).collect();
-    let verb = if given.len() == 1 { "has" } else { "have" };
-    (!given.is_empty()).then(|| format!("{} {verb} no counterpart on NeMo Helix and no effect", given.join(", ")))
-}
-
 /// Words a 404 of a whole service: its paths are somewhere else, most often because the base URL is wrong.
 fn not_there(mut error: ApiError) -> ApiError {
     if error.status() == Some(404) {
@@ -170,8 +141,20 @@ fn not_there(mut error: ApiError) -> ApiError {
     error
 }
 
+/// Checks that the namespace can exist, if it does not yet.
+///
+/// # Errors
+/// [`Obstacle::Namespace`], or the error of the platform.
+pub(crate) async fn check_namespace(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
+    let name = &plan.platform.namespace;
+    if nemo.takes_name(name).await? { Ok(()) } else { Err(Obstacle::Namespace { name: name.clone() }.into()) }
+}
+
 /// Returns the models that the run would deploy, each with the id under which it is served.
-async fn deployed_models<'a>(
+///
+/// # Errors
+/// [`Obstacle::SameModel`], or the error of the platform.
+pub(crate) async fn deployed_models<'a>(
     plan: &'a Plan,
     judge: Option<JudgeWithKey<'a>>,
     nemo: &Client,
@@ -185,6 +168,12 @@ async fn deployed_models<'a>(
     for service in judge.into_iter().chain(embedding) {
         if !models.iter().any(|(model, _)| *model == service) {
             models.push((service, nemo.base_model_id(&base_model::named(service)).await?));
+        }
+    }
+    for (at, (second, id)) in models.iter().enumerate() {
+        if let Some((first, _)) = models[..at].iter().find(|(_, other)| other == id) {
+            let (first, second) = ((*first).to_owned(), (*second).to_owned());
+            return Err(Obstacle::SameModel { first, second, id: id.clone() }.into());
         }
     }
     Ok(models)
@@ -252,35 +241,33 @@ async fn check_targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
 }
 
 /// Checks that a candidate can be trained: that its target exists and is enabled, or that its base model exists. If a
-/// Customizer does not tell its targets, the job finds out.
+/// Customizer does not tell its targets, the job finds out. Returns whether the base model is there: the run makes it of its
+/// repository if it is not.
 ///
 /// # Errors
 /// [`Obstacle::NoTarget`] or [`Obstacle::OtherModel`], or the error of the platform.
-pub(crate) async fn check_target(candidate: &Candidate, nemo: &Client) -> anyhow::Result<()> {
+pub(crate) async fn check_target(candidate: &Candidate, nemo: &Client) -> anyhow::Result<bool> {
     if !nemo.has_training_configs().await? {
-        if candidate.helix.repository.is_some() {
-            return Ok(());
-        }
-        return nemo.ensure_base_model(&base_model::of(candidate)).await.map_err(|error| match error.kind {
+        return nemo.check_base_model(&base_model::of(candidate)).await.map_err(|error| match error.kind {
             ErrorKind::Options(why) => Obstacle::NoBaseModel { model: candidate.model_name.clone(), why }.into(),
             _ => error.into(),
         });
     }
     let Some(target) = candidate.customizer.as_ref().and_then(|customizer| customizer.target.as_ref()) else {
-        return Ok(());
+        return Ok(true);
     };
     let found = match nemo.training_target(target).await {
         Ok(found) => found,
         Err(error) if error.is_unreachable() => {
-            return Err::<(), ApiError>(error)
+            return Err::<bool, ApiError>(error)
                 .with_context(|| format!("cannot ask the Customizer for the target {target}"));
         }
-        Err(_) => return Ok(()),
+        Err(_) => return Ok(true),
     };
     let model = &candidate.model_name;
     let base = found.as_ref().filter(|found| found.enabled).map(|found| found.base_model.as_deref());
     if base.is_some_and(|base| base.is_none_or(|base| is_same_model(base, model))) {
-        return Ok(());
+        return Ok(true);
     }
     let listed = nemo.training_targets().await.unwrap_or_default();
     let enabled = listed.into_iter().filter(|target| target.enabled);

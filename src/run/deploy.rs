@@ -60,6 +60,8 @@ pub(super) struct NimSpec<'a> {
     /// The server of the model and its image. Only on Helix.
     engine: Option<&'a String>,
     image: Option<&'a String>,
+    /// The longest context, if the configuration names one.
+    context_length: Option<u32>,
     gpus: u32,
     pvc_size: Option<&'a String>,
     tag: Option<&'a String>,
@@ -80,6 +82,7 @@ impl<'a> NimSpec<'a> {
             base_model: base_model::of(candidate),
             engine: candidate.helix.engine.as_ref(),
             image: candidate.helix.image.as_ref(),
+            context_length: run.plan.names_context_length(candidate).then_some(candidate.context_length),
             gpus: candidate.gpus,
             pvc_size: candidate.pvc_size.as_ref(),
             tag: candidate.tag.as_ref(),
@@ -106,6 +109,7 @@ impl<'a> NimSpec<'a> {
             base_model: base_model::named(model),
             engine: None,
             image: None,
+            context_length: None,
             gpus: service.gpus,
             pvc_size: service.pvc_size.as_ref(),
             tag: service.tag.as_ref(),
@@ -132,6 +136,7 @@ impl<'a> NimSpec<'a> {
             gpu: self.gpus,
             envs: BTreeMap::new(),
             engine: self.engine.cloned(),
+            context_length: self.context_length,
             lora_rank: run.plan.training.adapter_dim,
             description: names::description(&row.name, &run.owner),
         }
@@ -313,7 +318,7 @@ fn tell_detail(run: &RunContext, row: &Resource, before: &str, detail: &str) -> 
     if STUCK.iter().any(|word| lower.contains(word)) {
         run.warn(format!("deployment {} may never be ready: {detail}", row.name))?;
     } else if !before.is_empty() {
-        tracing::warn!("deployment {}: {detail}", row.name);
+        tracing::info!("deployment {}: {detail}", row.name);
     }
     Ok(())
 }

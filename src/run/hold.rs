@@ -15,6 +15,9 @@ use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
 /// How often a create that did not happen is sent. A refused connection has had its tries in the client before.
 const CREATES: Backoff = Backoff::SHORT;
 
+/// The same, where the service may mean the request (docs/helix-api.md, Requests and answers).
+const CREATES_AGAIN: Backoff = Backoff { tries: 2, ..CREATES };
+
 /// A resource to hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResourceSpec<'a> {
@@ -81,7 +84,8 @@ impl RunContext {
                     Lookup::Absent => {}
                 }
             }
-            let pause = CREATES.pause(tries, None).filter(|_| is_unclear || error.is_transient());
+            let creates = if error.may_be_of_the_request() { CREATES_AGAIN } else { CREATES };
+            let pause = creates.pause(tries, None).filter(|_| is_unclear || error.is_transient());
             let Some(pause) = pause else {
                 // Refused or never sent, so nothing exists. Only of what is made by several calls a part may.
                 if !maybe_made && !matches!(spec.kind, ResourceKind::Dataset | ResourceKind::BaseModel) {
@@ -186,5 +190,16 @@ impl RunContext {
         }
         self.events.tell(EventKind::ResourceLive { kind: resource.kind, name: resource.name.clone() });
         Ok(resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_create_whose_request_may_be_at_fault_is_sent_once_more() {
+        assert!(CREATES_AGAIN.pause(1, None).is_some() && CREATES_AGAIN.pause(2, None).is_none());
+        assert!(CREATES.pause(2, None).is_some());
     }
 }

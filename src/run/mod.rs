@@ -8,6 +8,7 @@ mod candidate;
 pub(crate) mod check;
 mod conclude;
 pub(crate) mod context;
+mod counterparts;
 mod customize;
 pub(crate) mod datasets;
 pub(crate) mod dead_runs;

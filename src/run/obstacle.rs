@@ -31,6 +31,15 @@ pub(crate) enum Obstacle {
     /// Helix has no entity of a base model, or none that can be trained.
     #[error("{model}: {why}")]
     NoBaseModel { model: String, why: String },
+    /// Helix has one entity for two models of the plan, so one would be measured as the other.
+    #[error("{first} and {second} are the same model on the platform, {id}")]
+    SameModel { first: String, second: String, id: String },
+    /// Helix takes no workspace of this name.
+    #[error(
+        "the platform takes no namespace named {name}: 2 to 63 lower-case letters, digits and -@.+_, with a letter first, no -- \
+         and no - at the end"
+    )]
+    Namespace { name: String },
     /// The target trains another model than the candidate.
     #[error("{model}: the target {target} trains {base}, so its adapter would not be one of the candidate")]
     OtherModel {

@@ -16,6 +16,7 @@ mod exports;
 mod feedback;
 mod forms;
 mod gold;
+mod helix;
 mod leaks;
 mod load;
 #[cfg(target_os = "linux")]

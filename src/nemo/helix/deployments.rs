@@ -33,8 +33,15 @@ fn config_body(new: &NewDeployment) -> Value {
     if !new.envs.is_empty() {
         executor["additional_envs"] = json!(new.envs);
     }
-    if new.engine.as_deref() == Some("vllm") && new.lora_rank > VLLM_RANK {
-        executor["additional_args"] = json!(["--max-lora-rank", new.lora_rank.to_string()]);
+    if new.engine.as_deref() == Some("vllm") {
+        let rank = Some(new.lora_rank).filter(|rank| *rank > VLLM_RANK);
+        let options = [("--max-lora-rank", rank), ("--max-model-len", new.context_length)];
+        let arguments =
+            options.iter().filter_map(|(name, value)| Some([(*name).to_owned(), value.as_ref()?.to_string()]));
+        let arguments: Vec<String> = arguments.flatten().collect();
+        if !arguments.is_empty() {
+            executor["additional_args"] = json!(arguments);
+        }
     }
     json!({
         "name": new.name, "description": new.description, "engine": new.engine.as_deref().unwrap_or("nim"),
@@ -160,5 +167,29 @@ mod tests {
         assert_eq!(read(&at("READY"), None).unwrap().status, JobStatus::Done);
         assert_eq!(read(&at("LOST"), None).unwrap().status, JobStatus::Failed("why".into()));
         assert!(!read(&at("DELETING"), None).unwrap().status.is_terminal());
+    }
+
+    #[test]
+    fn options_of_vllm_are_arguments_of_its_server() {
+        let new = |engine: Option<&str>, lora_rank, context_length| NewDeployment {
+            namespace: "w".into(),
+            name: "d".into(),
+            model: "w/m".into(),
+            image_name: String::new(),
+            image_tag: String::new(),
+            pvc_size: None,
+            gpu: 1,
+            envs: std::collections::BTreeMap::new(),
+            engine: engine.map(str::to_owned),
+            context_length,
+            lora_rank,
+            description: "d".into(),
+        };
+        let arguments = |new: NewDeployment| config_body(&new)["executor_config"]["additional_args"].clone();
+        let both = json!(["--max-lora-rank", "32", "--max-model-len", "4096"]);
+        assert_eq!(arguments(new(Some("vllm"), 32, Some(4096))), both);
+        assert_eq!(arguments(new(Some("vllm"), 16, Some(4096))), json!(["--max-model-len", "4096"]));
+        assert_eq!(arguments(new(Some("vllm"), 16, None)), Value::Null);
+        assert_eq!(arguments(new(None, 32, Some(4096))), Value::Null);
     }
 }

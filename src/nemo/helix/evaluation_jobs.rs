@@ -78,7 +78,7 @@ impl Helix {
     fn judge_metric(&self, new: &NewEvaluation, judge: &JudgeModel) -> Value {
         let mut secrets = Map::new();
         let model = match judge {
-            JudgeModel::Served(id) => json!({ "url": self.chat_url(&new.namespace), "name": id }),
+            JudgeModel::Served(id) => json!({ "url": self.chat_url(id), "name": id }),
             JudgeModel::Remote(remote) => {
                 let mut model = json!({ "url": remote.chat_url(), "name": remote.model });
                 if remote.key.is_some() {
@@ -102,8 +102,9 @@ impl Helix {
         bundle(metric, &[JUDGE_SCORE], &secrets)
     }
 
-    fn chat_url(&self, workspace: &str) -> String {
-        format!("{}/chat/completions", self.gateway(workspace))
+    /// Returns the URL for chat requests to a model: its route is in the workspace of its entity.
+    fn chat_url(&self, model: &str) -> String {
+        format!("{}/chat/completions", self.gateway(names::split(model, &self.workspace).0))
     }
 
     fn body(&self, new: &NewEvaluation) -> Value {
@@ -120,7 +121,7 @@ impl Helix {
             "name": names::of_description(&new.description), "description": new.description,
             "spec": {
                 "dataset": format!("{}/{}#{ROWS_FILE}", new.namespace, new.dataset),
-                "target": { "url": self.chat_url(&new.namespace), "name": new.model },
+                "target": { "url": self.chat_url(&new.model), "name": new.model },
                 "prompt_template": template,
                 // A row whose request fails stays without an answer and is counted; it does not cost all others.
                 "params": {

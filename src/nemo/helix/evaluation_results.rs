@@ -63,8 +63,9 @@ fn read_row(row: &Value) -> EvaluatedRow {
 impl Helix {
     /// Returns a request for a chat reply.
     pub(crate) fn chat(&self, mut body: Value) -> ApiRequest {
-        let gateway = path("inference-gateway", &self.workspace, &["openai", "-", "v1", "chat", "completions"]);
         body["max_tokens"] = json!(MAX_TOKENS);
+        let workspace = self.routed_by(&body);
+        let gateway = path("inference-gateway", &workspace, &["openai", "-", "v1", "chat", "completions"]);
         ApiRequest::post(PLATFORM, &gateway, RequestBody::Json(body)).download(RESULT_BYTES)
     }
 

@@ -48,7 +48,12 @@ impl Helix {
         if !self.namespace_exists(&self.workspace).await? {
             return Ok(Vec::new());
         }
-        self.transport.all(PLATFORM, &at.path(&self.workspace, &[])).await
+        self.jobs_in(at, &self.workspace).await
+    }
+
+    /// Returns the jobs of a workspace that exists.
+    pub(super) async fn jobs_in(&self, at: JobService<'_>, workspace: &str) -> Result<Vec<Value>, ApiError> {
+        self.transport.all(PLATFORM, &at.path(workspace, &[])).await
     }
 
     /// Returns the status of a job with its steps.

@@ -10,7 +10,7 @@ use super::models::MODELS;
 use super::{Helix, PLATFORM, delete_named, get_named, names, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::secret::Secret;
-use crate::nemo::transport::{ApiError, ApiRequest, read_json};
+use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, read_json};
 
 /// The description of what dfwfd makes for all runs. Nothing else is deleted.
 const OURS: &str = "dfwfd";
@@ -34,11 +34,21 @@ fn is_ours(object: &Value) -> bool {
     read_json::text(object, &["description"]).as_deref() == Some(OURS)
 }
 
-impl Helix {
-    pub(crate) async fn base_model_exists(&self, reference: &str) -> Result<bool, ApiError> {
-        Ok(self.base_model_state(reference).await?.is_some())
-    }
+/// The fileset of a base model.
+struct Files {
+    is_ours: bool,
+    /// The Hugging Face repository that it points to.
+    repository: Option<String>,
+}
 
+impl Files {
+    /// Returns the repository, if it is another one. The hub does not tell upper from lower case.
+    fn other_than(&self, wanted: &str) -> Option<&str> {
+        self.repository.as_deref().filter(|there| !there.eq_ignore_ascii_case(wanted))
+    }
+}
+
+impl Helix {
     /// Stores the token of a repository, and returns the name of its secret.
     pub(super) async fn keep_token(&self, reference: &str, token: Option<&Secret>) -> Result<Option<String>, ApiError> {
         let Some(token) = token else { return Ok(None) };
@@ -56,14 +66,50 @@ impl Helix {
         }
     }
 
-    /// Reports whether a base model entity exists and has files to train on.
-    pub(super) async fn base_model_state(&self, reference: &str) -> Result<Option<bool>, ApiError> {
+    /// Returns the fileset of a base model, `workspace/name`, if it has one. `None` if the entity does not exist.
+    pub(super) async fn base_model_files(&self, reference: &str) -> Result<Option<Option<String>>, ApiError> {
         let (workspace, name) = names::split(reference, &self.workspace);
         let request = get_named(&path(MODELS, workspace, &["models", name]));
-        self.transport.find(request, |model| Some(read_json::text(model, &["fileset"]).is_some())).await
+        let found = self.transport.find(request, |model| Some(read_json::text(model, &["fileset"]))).await?;
+        let whole = |fileset: String| match fileset.contains('/') {
+            true => fileset,
+            false => format!("{workspace}/{fileset}"),
+        };
+        Ok(found.map(|fileset| fileset.map(whole)))
     }
 
-    /// Makes the entity of a base model out of a Hugging Face repository. Runs share it, so one that exists stays as it is.
+    /// Tells in which way the fileset of a base model is of another repository than the configured one. Files that the
+    /// operator has put there are of no repository.
+    pub(super) async fn repository_difference(&self, fileset: &str, wanted: &str) -> Result<Option<String>, ApiError> {
+        Ok(match self.files(fileset).await? {
+            None => Some(format!("names the fileset {fileset}, which does not exist")),
+            Some(files) => {
+                files.other_than(wanted).map(|there| format!("is of the repository {there}, not of {wanted}"))
+            }
+        })
+    }
+
+    /// Tells why the files of a base model cannot be made under its name: a fileset of that name is not ours, or is of
+    /// another repository.
+    pub(super) async fn foreign_files(&self, reference: &str, wanted: &str) -> Result<Option<String>, ApiError> {
+        let Some(files) = self.files(reference).await? else { return Ok(None) };
+        if !files.is_ours || files.repository.is_none() {
+            return Ok(Some(format!("cannot be made: a fileset of that name exists, and is not the one of {wanted}")));
+        }
+        let other = files.other_than(wanted);
+        Ok(other.map(|there| format!("cannot be made: its fileset is of the repository {there}, not of {wanted}")))
+    }
+
+    async fn files(&self, fileset: &str) -> Result<Option<Files>, ApiError> {
+        let (workspace, name) = names::split(fileset, &self.workspace);
+        let read = |fileset: &Value| {
+            let repository = read_json::text(fileset, &["storage", "repo_id"]);
+            Some(Files { is_ours: is_ours(fileset), repository })
+        };
+        self.transport.find(get_named(&path("files", workspace, &["filesets", name])), read).await
+    }
+
+    /// Makes the entity of a base model out of a Hugging Face repository, under a name that is free.
     pub(super) async fn create_base_model(
         &self,
         reference: &str,
@@ -80,17 +126,16 @@ impl Helix {
             storage["token_secret"] = json!(secret);
         }
         let fileset = json!({ "name": name, "purpose": "model", "description": OURS, "storage": storage });
-        self.create_once(&path("files", workspace, &["filesets"]), fileset).await?;
-        let model = json!({ "name": name, "description": OURS, "fileset": format!("{workspace}/{name}") });
-        self.create_once(&path(MODELS, workspace, &["models"]), model).await
-    }
-
-    async fn create_once(&self, path: &[&str], body: Value) -> Result<(), ApiError> {
-        match self.transport.send(ApiRequest::create(PLATFORM, path, body)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.already_exists() => Ok(()),
-            Err(error) => Err(error),
+        match self.transport.send(ApiRequest::create(PLATFORM, &path("files", workspace, &["filesets"]), fileset)).await
+        {
+            Ok(_) => {}
+            // Of a try that did not get further.
+            Err(error) if error.already_exists() && self.foreign_files(reference, repository).await?.is_none() => {}
+            Err(error) => return Err(error),
         }
+        let model = json!({ "name": name, "description": OURS, "fileset": format!("{workspace}/{name}") });
+        let request = ApiRequest::create(PLATFORM, &path(MODELS, workspace, &["models"]), model);
+        self.transport.send(request).await.map(drop)
     }
 
     /// Deletes a base model that was made from a repository: entity, fileset, token, and the platform's own jobs for it.
@@ -98,7 +143,17 @@ impl Helix {
         let (workspace, name) = names::split(reference, &self.workspace);
         let entity = path(MODELS, workspace, &["models", name]);
         match self.is_made(&entity).await? {
-            Some(true) => self.transport.remove(delete_named(&entity)).await?,
+            Some(true) => {
+                if let Some(user) = self.user_of(reference).await? {
+                    let why = format!("{user} uses it, so it stays");
+                    return Err(ApiError::new(
+                        format!("delete the base model {reference}"),
+                        ErrorKind::Options(why),
+                        None,
+                    ));
+                }
+                self.transport.remove(delete_named(&entity)).await?
+            }
             // The operator made it, and everything of its name.
             Some(false) => return Ok(Removal::Absent),
             // A process that was killed may have got as far as the token or the fileset.

@@ -12,12 +12,16 @@ mod evaluation_jobs;
 mod evaluation_results;
 mod jobs;
 mod made_models;
+mod model_users;
 mod models;
 mod names;
 mod platform;
 mod secrets;
 mod stored;
 mod training_jobs;
+
+pub(super) use names::is_name;
+pub(crate) use training_jobs::precisions;
 
 use super::transport::{ApiRequest, Base, Endpoint, Quirks, Transport};
 
@@ -42,6 +46,7 @@ const PLATFORM: Endpoint = Endpoint {
         handed_out: false,
         reads: false,
         conflicts_pass: true,
+        blames_itself: true,
     },
 };
 

@@ -26,6 +26,16 @@ pub(super) fn model_name(model: &str) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
+/// Reports whether something may have this name.
+pub(crate) fn is_name(text: &str) -> bool {
+    let fits = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || "-@.+_".contains(one);
+    (2..=LONGEST).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.chars().all(fits)
+        && !text.contains("--")
+        && !text.ends_with('-')
+}
+
 /// Splits `workspace/name`. A bare name belongs to the given workspace.
 pub(super) fn split<'a>(reference: &'a str, workspace: &'a str) -> (&'a str, &'a str) {
     reference.split_once('/').unwrap_or((workspace, reference))
@@ -61,6 +71,10 @@ mod tests {
             ("a b(c)", "a-b-c"),
         ] {
             assert_eq!(model_name(model), name);
+            assert!(is_name(name), "{name}");
+        }
+        for refused in ["", "x", "My_Space", "Bad--Space", "bad--space", "bad-", "1st", "a/b", "a b", &"x".repeat(64)] {
+            assert!(!is_name(refused), "{refused}");
         }
         assert!(model_name(&"x".repeat(200)).len() <= LONGEST);
     }

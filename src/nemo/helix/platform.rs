@@ -13,7 +13,7 @@ const LOOKS: u32 = 60;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The list of workspaces.
-const WORKSPACES: [&str; 4] = ["apis", "entities", "v2", "workspaces"];
+pub(super) const WORKSPACES: [&str; 4] = ["apis", "entities", "v2", "workspaces"];
 
 impl Helix {
     /// Returns the platform if its base URL answers as this generation does. A 404 or an answer of another form means that

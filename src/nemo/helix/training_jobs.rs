@@ -17,19 +17,31 @@ use crate::vocabulary::LossPoint;
 const TRAINING_STEP: &str = "training";
 
 /// The jobs of the default backend, and those of the other one.
-const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: &["automodel", "jobs"] };
-const UNSLOTH: JobService<'static> = JobService { service: "customization", jobs: &["unsloth", "jobs"] };
+pub(super) const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: &["automodel", "jobs"] };
+pub(super) const UNSLOTH: JobService<'static> = JobService { service: "customization", jobs: &["unsloth", "jobs"] };
 /// The end of the id of a job of Unsloth. No name of a run holds an `@`.
 const UNSLOTH_MARK: &str = "@unsloth";
 
-/// Returns the precision by its name here: `bf16-mixed` of version 1 is `bf16`. One that is not known is left to the platform.
-fn precision<'a>(new: &'a NewTrainingJob, known: &[&str]) -> Option<&'a str> {
-    let name = new.training_precision.as_deref()?.trim_end_matches("-mixed");
-    known.contains(&name).then_some(name)
+/// Returns the precisions that a backend trains in. Version 1 has the same with `-mixed` behind the name.
+pub(crate) fn precisions(backend: Option<&str>) -> &'static [&'static str] {
+    match backend {
+        Some("unsloth") => &["bf16", "fp16"],
+        _ => &["bf16", "fp16", "fp32", "fp8"],
+    }
 }
 
+/// Returns the precision by its name here: `bf16-mixed` of version 1 is `bf16`. One that is not known is left to the platform.
+fn precision(new: &NewTrainingJob) -> Option<&str> {
+    let name = new.training_precision.as_deref()?.trim_end_matches("-mixed");
+    precisions(new.backend.as_deref()).contains(&name).then_some(name)
+}
+
+/// The scaling of an adapter. Version 1 has this one (docs/nemo-api.md, Customization jobs). Each backend has its own default.
+const LORA_ALPHA: u32 = 16;
+
 fn lora(new: &NewTrainingJob) -> Value {
-    json!({ "rank": new.hyperparameters.adapter_dim, "dropout": new.hyperparameters.adapter_dropout })
+    let with = &new.hyperparameters;
+    json!({ "rank": with.adapter_dim, "alpha": LORA_ALPHA, "dropout": with.adapter_dropout })
 }
 
 fn schedule(new: &NewTrainingJob) -> Value {
@@ -47,7 +59,7 @@ fn automodel_spec(new: &NewTrainingJob) -> Value {
         "training_type": with.training_type, "finetuning_type": with.finetuning_type, "lora": lora(new),
         "max_seq_length": new.max_seq_length,
     });
-    if let Some(precision) = precision(new, &["bf16", "fp16", "fp32", "fp8"]) {
+    if let Some(precision) = precision(new) {
         training["precision"] = json!(precision);
     }
     if let Some(profile) = &new.execution_profile {
@@ -85,7 +97,7 @@ fn unsloth_spec(new: &NewTrainingJob) -> Value {
             "per_device_train_batch_size": micro, "gradient_accumulation_steps": (with.batch_size / micro).max(1),
         },
         "optimizer": { "learning_rate": with.learning_rate },
-        "hardware": { "precision": precision(new, &["bf16", "fp16"]).unwrap_or("bf16") },
+        "hardware": { "precision": precision(new).unwrap_or("bf16") },
         "output": { "name": new.adapter },
     })
 }
@@ -119,12 +131,16 @@ fn gpus(job: &Value) -> Option<u32> {
     u32::try_from(parallel("num_gpus_per_node")?.saturating_mul(parallel("num_nodes").unwrap_or(1))).ok()
 }
 
+/// Returns the base model that a job trains.
+pub(super) fn base_of(job: &Value) -> Option<String> {
+    read_json::text(job, &["spec", "model"]).or_else(|| read_json::text(job, &["spec", "model", "name"]))
+}
+
 impl Helix {
     fn read_job(&self, value: &Value, mark: &str) -> Option<TrainingJob> {
         let workspace = read_json::text(value, &["workspace"]).unwrap_or_else(|| self.workspace.clone());
         let name = read_json::text(value, &["name"])?;
-        let base =
-            read_json::text(value, &["spec", "model"]).or_else(|| read_json::text(value, &["spec", "model", "name"]));
+        let base = base_of(value);
         let adapter = read_json::text(value, &["spec", "output", "name"]);
         Some(TrainingJob {
             id: format!("{workspace}/{name}{mark}"),

@@ -10,7 +10,7 @@ use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluati
 use crate::vocabulary::Generation;
 
 /// Answers as Helix does to what finds out the generation, and otherwise by `script`.
-async fn helix(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Fake {
+pub(super) async fn helix(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Fake {
     Fake::start(move |seen: &Seen, _| match seen.line().as_str() {
         "GET /nemo/cluster-info" => ok(json!({ "platform_version": "0.8.1" })),
         "GET /nemo/apis/evals/v1/healthz" => ok(json!({})),
@@ -30,12 +30,13 @@ fn deployment() -> NewDeployment {
         gpu: 1,
         envs: BTreeMap::new(),
         engine: None,
+        context_length: None,
         lora_rank: 16,
         description: "d (me@host)".into(),
     }
 }
 
-fn client(fake: &Fake, generation: Option<Generation>) -> Client {
+pub(super) fn client(fake: &Fake, generation: Option<Generation>) -> Client {
     Client::new(&fake.options(), generation, "w").unwrap()
 }
 
@@ -77,6 +78,13 @@ async fn an_unknown_platform_is_refused_by_every_call() {
     assert!(error.contains("v1 API") && error.contains("nor NeMo Helix"), "{error}");
     let error = client(&other, Some(Generation::Helix)).ensure_namespace("w").await.unwrap_err().to_string();
     assert!(error.contains("this is not NeMo Helix"), "{error}");
+    let v1 = Fake::start(|seen, _| match seen.path.starts_with("/nemo/v1/namespaces") {
+        true => ok(json!({ "data": [] })),
+        false => missing(),
+    })
+    .await;
+    let error = client(&v1, Some(Generation::Helix)).ensure_namespace("w").await.unwrap_err().to_string();
+    assert!(error.contains("this is version 1") && error.contains("nim_base_url and datastore_base_url"), "{error}");
     assert!(other.lines().iter().all(|line| line.starts_with("GET ")), "{:?}", other.lines());
 }
 
@@ -103,6 +111,7 @@ async fn a_base_model_is_deleted_with_what_belongs_to_it_only_if_dfwfd_made_it()
     ], "pagination": { "total_pages": 1 } });
     let made = helix(move |line| match line {
         line if line.starts_with("GET /nemo/apis/jobs/v2/workspaces/w/jobs?") => ok(jobs.clone()),
+        line if line.contains('?') => ok(json!({ "data": [] })),
         line if line.starts_with("GET ") => ok(json!({ "name": "m", "description": "dfwfd" })),
         _ => reply(204, ""),
     })

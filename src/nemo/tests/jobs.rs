@@ -36,7 +36,7 @@ fn new_config() -> NewTrainingConfig {
     }
 }
 
-fn new_training() -> NewTrainingJob {
+pub(super) fn new_training() -> NewTrainingJob {
     NewTrainingJob {
         namespace: "n".into(),
         description: "dfwfd-x-train (me@here)".into(),

@@ -193,6 +193,7 @@ fn new_deployment() -> NewDeployment {
         gpu: 1,
         envs: BTreeMap::from([("NIM_GUIDED_DECODING_BACKEND".into(), "outlines".into())]),
         engine: None,
+        context_length: None,
         lora_rank: 16,
         description: "dfwfd-abcdefgh-llama (me@here)".into(),
     }

@@ -57,6 +57,8 @@ pub(crate) struct Quirks {
     pub(crate) reads: bool,
     /// The call changes a thing that exists, and the service answers 409 while something else changes or uses it.
     pub(crate) conflicts_pass: bool,
+    /// The service answers a request that it cannot use with a 5xx.
+    pub(crate) blames_itself: bool,
 }
 
 impl fmt::Display for ErrorKind {
@@ -140,6 +142,12 @@ impl ApiError {
         matches!(&self.kind, ErrorKind::Status(refusal) if refusal.page)
     }
 
+    /// Reports whether a 5xx of the service may be the fault of the request, which then fails each time.
+    pub(crate) fn may_be_of_the_request(&self) -> bool {
+        let ErrorKind::Status(refusal) = &self.kind else { return false };
+        self.quirks.blames_itself && !refusal.page && matches!(refusal.status, 500 | 502)
+    }
+
     /// Reports whether the call went to a link that a service handed out, most often into its own storage.
     pub(crate) fn is_of_link(&self) -> bool {
         self.quirks.handed_out
@@ -206,6 +214,7 @@ mod tests {
         handed_out: false,
         reads: false,
         conflicts_pass: false,
+        blames_itself: false,
     };
     const DEPLOYMENTS: Quirks = Quirks { exists_in_text: true, ..NONE };
     const NIM: Quirks = Quirks { starts_with_errors: true, ..NONE };
