@@ -15,7 +15,7 @@ use crate::store::{NewResource, Resource, ResourceKind, ResourceState};
 /// How often a create that did not happen is sent. A refused connection has had its tries in the client before.
 const CREATES: Backoff = Backoff::SHORT;
 
-/// The same, where the service may mean the request (docs/helix-api.md, Requests and answers).
+/// The tries of a create whose request may be at fault (docs/helix-api.md, Requests and answers).
 const CREATES_AGAIN: Backoff = Backoff { tries: 2, ..CREATES };
 
 /// A resource to hold.

@@ -1,4 +1,4 @@
-//! What on the platform uses a base model, so that it is not deleted under a run that another ledger knows (docs/helix-api.md,
+//! The users of a base model on the platform. While it has one it stays, because another ledger may know the run (docs/helix-api.md,
 //! Base models).
 
 use serde_json::Value;
