@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_record_takes_the_bytes_that_the_pages_say() {
         assert_eq!(size_of::<Entry>(), 128);
-        assert_eq!(size_of::<CorpusRow>(), 56);
+        assert_eq!(size_of::<CorpusRow>(), 48);
         let with_results = size_of::<Entry>() + 2 * (size_of::<Result<u32, Reject>>() - size_of::<ClassName>());
         assert_eq!(with_results.next_multiple_of(align_of::<Entry>()), 144);
     }

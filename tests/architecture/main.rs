@@ -56,6 +56,7 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
             "run::outcome",
             "run::rows",
             "run::gates",
+            "run::gold",
             "run::liveness",
             "run::check",
             "run::gpus",
