@@ -157,13 +157,6 @@ impl PlatformPlan {
 }
 
 impl Plan {
-    /// Tells whether the configuration names the context length of a candidate.
-    pub(crate) fn names_context_length(&self, candidate: &Candidate) -> bool {
-        let at = self.candidates.iter().position(|one| one.model_name == candidate.model_name);
-        let origin = at.and_then(|at| self.origins.get(&format!("nims.{at}.context_length")));
-        origin.is_some_and(|origin| origin.from != ValueSource::Default)
-    }
-
     /// Returns the model that finds similar rows, if there is one.
     pub(crate) fn embedding(&self) -> Option<&EmbeddingPlan> {
         self.icl.as_ref()?.embedding.as_ref()

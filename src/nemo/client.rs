@@ -271,14 +271,11 @@ impl Client {
         on!(self, training_jobs())
     }
 
-    /// Returns the progress of a training job. The record of the job, which carries its id, must confirm an end: a gateway
-    /// can say such a word as well, or repeat it from its cache.
+    /// Returns the progress of a training job. Its record must confirm an end: a gateway or a cache can tell of one too.
     pub async fn training_status(&self, id: &str) -> Result<TrainingStatus, ApiError> {
         let told: TrainingStatus = on!(self, training_status(id))?;
-        if !told.status.is_terminal() {
-            return Ok(told);
-        }
-        let recorded = self.training_job(id).await?;
+        let ended = told.status.is_terminal();
+        let recorded = if ended { self.training_job(id).await? } else { None };
         Ok(recorded.map_or(told.clone(), |job| told.confirmed_by(job.status)))
     }
 

@@ -12,7 +12,7 @@ use super::hold::{Lookup, ResourceSpec};
 use super::outcome::{adopted_key, deployed_key};
 use super::wait::{LastWord, TooLong, Unlisted};
 use super::{base_model, names};
-use crate::config::plan::{Candidate, LocalService};
+use crate::config::plan::{Candidate, LocalService, Plan, ValueSource};
 use crate::nemo::{BaseModel, JobStatus, NewDeployment};
 use crate::store::{Resource, ResourceKind};
 use crate::vocabulary::Generation;
@@ -82,7 +82,7 @@ impl<'a> NimSpec<'a> {
             base_model: base_model::of(candidate),
             engine: candidate.helix.engine.as_ref(),
             image: candidate.helix.image.as_ref(),
-            context_length: run.plan.names_context_length(candidate).then_some(candidate.context_length),
+            context_length: names_context_length(&run.plan, candidate).then_some(candidate.context_length),
             gpus: candidate.gpus,
             pvc_size: candidate.pvc_size.as_ref(),
             tag: candidate.tag.as_ref(),
@@ -141,6 +141,13 @@ impl<'a> NimSpec<'a> {
             description: names::description(&row.name, &run.owner),
         }
     }
+}
+
+/// Reports whether the configuration sets the context length of a candidate.
+fn names_context_length(plan: &Plan, candidate: &Candidate) -> bool {
+    let at = plan.candidates.iter().position(|one| one.model_name == candidate.model_name);
+    let origin = at.and_then(|at| plan.origins.get(&format!("nims.{at}.context_length")));
+    origin.is_some_and(|origin| origin.from != ValueSource::Default)
 }
 
 fn base_name(run: &RunContext, candidate: &Candidate) -> anyhow::Result<String> {
