@@ -40,7 +40,7 @@ fn masked(line: &str) -> String {
         (r"\b[a-z2-7]{8}\b", "RUN"),
         (r"\d[\d.]* (s|min)\b", "TIME"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME"),
-        (r"\d[\d.]* USD( +-?\d+ %)?(, [\d.]+ GPU hours)?", "MONEY"),
+        (r"\d[\d.]* USD( +-?[\d.]+ %)?(, [\d.]+ GPU hours)?", "MONEY"),
         (r"─+", "─"),
         (r" +", " "),
     ] {
@@ -115,6 +115,6 @@ fn masks_hide_what_differs_and_nothing_else() {
         masked("run gvgk7bfw: news_classifier, completed after 3.1 s, on  it"),
         masked("run abcdefgh: news_classifier, completed after 12 min, on it")
     );
-    assert_eq!(masked("m  7  0.0006 USD   100 %  11"), masked("m  7    0.28 USD   -21 %  11"));
+    assert_eq!(masked("m  7  0.0006 USD  99.8 %  11"), masked("m  7    0.28 USD   -21 %  11"));
     assert_ne!(masked("m  0.150  0.839  2.2 s"), masked("m  0.150  0.840  2.2 s"));
 }

@@ -168,7 +168,7 @@ fn a_base_without_labels_is_told_beside_the_model_that_beats_it() {
     let told = "base only: 100 % of the replies hold no label of the list, and count as wrong; if such replies name a label, \
         set label_pattern to read it";
     assert!(found.warnings.contains(&told.to_owned()), "{:?}", found.warnings);
-    // What a model wrote stands by itself, where a reader can leave it out.
+    // The words of a model stand by themselves, where a reader can leave them out.
     assert!(!found.warnings.iter().any(|warning| warning.contains("I think")), "{:?}", found.warnings);
     let expected = UnreadableReply { model: "only:base".to_owned(), reply: "I think it is b.".to_owned() };
     assert_eq!(found.unreadable, [expected]);
