@@ -92,16 +92,19 @@ pub(crate) async fn execute(run: Arc<RunContext>, resumed: bool) -> End {
         candidates: run.plan.candidates.iter().map(|candidate| candidate.model_name.clone()).collect(),
         gpus: run.budget,
     });
-    let work = AssertUnwindSafe(flywheel(&run)).catch_unwind();
+    let work = async {
+        let result = AssertUnwindSafe(flywheel(&run)).catch_unwind().await;
+        let mut still_held = release_gpus(&run, None).await;
+        still_held.extend(release_twins(&run).await);
+        (result.unwrap_or_else(|panic| vec![Err(panicked(panic.as_ref()))]), still_held)
+    };
     tokio::pin!(work);
     // The watchers never end, so the work ends first.
-    let result = tokio::select! {
-        result = &mut work => result.unwrap_or_else(|panic| vec![Err(panicked(panic.as_ref()))]),
-        () = watch_for_cancel(&run) => Vec::new(),
-        () = announce_stop(&run) => Vec::new(),
+    let (result, still_held) = tokio::select! {
+        ended = &mut work => ended,
+        () = watch_for_cancel(&run) => Default::default(),
+        () = announce_stop(&run) => Default::default(),
     };
-    let mut still_held = release_gpus(&run, None).await;
-    still_held.extend(release_twins(&run).await);
     conclude_off_thread(&run).await;
     let (state, errors) = sum_up(&run, result);
     End { state, errors, still_held }
