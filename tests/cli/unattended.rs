@@ -53,7 +53,7 @@ fn last_run_is_the_end_of_the_newest_completed_run() {
 #[test]
 fn a_run_that_takes_too_long_stops_and_releases_everything() {
     let (folder, server) = (cluster(), Server::start(&["--control"]));
-    let fault = json!({ "fault": "GET /nemo/v1/customization/jobs/*: stall=0" });
+    let fault = json!({ "fault": "GET /nemo/v1/customization/jobs/*: stall=0 nth=1" });
     assert_eq!(server.post("/control/faults", &fault).0, 200);
     let flags = ["run", "--set", "gpus=4", "--max-duration", "10s", "--format", "json"];
     let output = folder.dfwfd(flags).envs(server.variables()).run();
