@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use super::{Cli, Global};
 
-/// What stands before the command, and the command with all that follows it.
+/// Returns the arguments before the command, and the command with all arguments after it.
 #[derive(Debug, clap::Parser)]
 #[command(name = "dfwfd", disable_help_subcommand = true)]
 struct BeforeCommand {

@@ -1,4 +1,4 @@
-//! What `load` says of the lines that it rejected, and what to type next.
+//! Words of `load` about rejected lines, and what to type next.
 
 use crate::cli::Load;
 use crate::data::reject::Reject;
