@@ -11,7 +11,8 @@ const LEAST_EXPECTED: f64 = 5.0;
 /// The stream of the seed.
 const STREAM: u64 = 0xd21f;
 
-/// Rounds of a permutation test: as many as these draws allow, between the two numbers.
+/// Rounds of a permutation test: as many as these draws allow, between the two numbers. Where they do not allow the fewest,
+/// the rare classes are a small part of many rows, and count as one class.
 const ROUNDS: (u64, u64) = (999, 9_999);
 const WORK: u64 = 200_000_000;
 
@@ -37,12 +38,11 @@ pub(crate) fn compare(counts: &[(u64, u64)], seed: u64) -> Homogeneity {
     }
     let (a, b) = (table.first as f64, table.second as f64);
     let distance = counts.iter().map(|(x, y)| (*x as f64 / a - *y as f64 / b).abs()).sum::<f64>() / 2.0;
-    let statistic = table.statistic(table.cells.iter().map(|(x, _)| *x));
-    let p = if table.has_rare_classes() {
-        table.p_of_deals(statistic, seed)
-    } else {
-        let freedom = table.cells.len().saturating_sub(1) as f64;
-        ChiSquared::new(freedom).map_or(1.0, |distribution| distribution.sf(statistic))
+    let is_small = (table.first + table.second) * ROUNDS.0 <= WORK;
+    let p = match table.cells.iter().any(|cell| table.is_rare(cell)) {
+        true if is_small => table.p_of_deals(seed),
+        true => table.with_rare_classes_as_one().p_of_chi_squared(),
+        false => table.p_of_chi_squared(),
     };
     Homogeneity { p, distance }
 }
@@ -61,9 +61,24 @@ impl Table {
         Table { cells, first, second }
     }
 
-    fn has_rare_classes(&self) -> bool {
+    fn is_rare(&self, (x, y): &(u64, u64)) -> bool {
         let smaller = self.first.min(self.second) as f64 / (self.first + self.second) as f64;
-        self.cells.iter().any(|(x, y)| ((x + y) as f64) * smaller < LEAST_EXPECTED)
+        ((x + y) as f64) * smaller < LEAST_EXPECTED
+    }
+
+    fn with_rare_classes_as_one(&self) -> Table {
+        let (rare, mut cells): (Vec<_>, Vec<_>) = self.cells.iter().copied().partition(|cell| self.is_rare(cell));
+        cells.push(rare.iter().fold((0, 0), |(a, b), (x, y)| (a + x, b + y)));
+        Table::new(&cells)
+    }
+
+    fn observed(&self) -> f64 {
+        self.statistic(self.cells.iter().map(|(x, _)| *x))
+    }
+
+    fn p_of_chi_squared(&self) -> f64 {
+        let freedom = self.cells.len().saturating_sub(1) as f64;
+        ChiSquared::new(freedom).map_or(1.0, |distribution| distribution.sf(self.observed()))
     }
 
     /// Returns Pearson's statistic, were these the counts of the first sample.
@@ -77,9 +92,9 @@ impl Table {
         firsts.zip(&self.cells).map(term).sum()
     }
 
-    fn p_of_deals(&self, observed: f64, seed: u64) -> f64 {
-        let all = self.first + self.second;
-        let rounds = (WORK / all).clamp(ROUNDS.0, ROUNDS.1) as usize;
+    fn p_of_deals(&self, seed: u64) -> f64 {
+        let (all, observed) = (self.first + self.second, self.observed());
+        let rounds = (WORK / all).min(ROUNDS.1) as usize;
         let plan = Plan { seed, stream: STREAM, rounds, threads: None };
         let statistics = plan.run(all as usize, || |draws: &mut Draws| self.statistic(self.deal(draws).into_iter()));
         let as_large = statistics.iter().filter(|dealt| **dealt >= observed * (1.0 - ROUNDING)).count();
@@ -147,6 +162,14 @@ mod tests {
         assert_eq!(compare(&same, 1), Homogeneity { p: 1.0, distance: 0.0 });
         // Nothing can be told of three rows each.
         assert!(compare(&[(1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)], 1).p > 0.9);
+    }
+
+    #[test]
+    fn rare_classes_of_very_many_rows_count_as_one() {
+        let many = 1_000_000_000;
+        let found = compare(&[(many, many), (many, many), (3, 1), (1, 3)], 1);
+        assert_eq!(found.p, compare(&[(many, many), (many, many), (4, 4)], 1).p);
+        assert!(compare(&[(many, many), (many, many + 4_000_000), (3, 1)], 1).p < 1e-9);
     }
 
     #[test]

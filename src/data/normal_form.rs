@@ -1,8 +1,6 @@
 //! The normal form in which texts are compared: compatibility forms (NFKC), letter case, HTML entities, characters that
 //! show nothing, and white space make no difference. Knows texts, not records.
 
-mod entities;
-
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -72,8 +70,7 @@ fn for_each_folded(text: &str, pass: &mut dyn FnMut(char)) {
         if memchr(b'&', text.as_bytes()).is_none() {
             break;
         }
-        let ended = entities::with_their_ends(&text);
-        text = Cow::Owned(html_escape::decode_html_entities(&ended).into_owned());
+        text = Cow::Owned(htmlize::unescape(text).into_owned());
     }
     if text.is_ascii() {
         return text.chars().filter(|c| !is_ignorable(*c)).for_each(|c| pass(c.to_ascii_lowercase()));
