@@ -34,14 +34,14 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     invocation.measure_latency = args.measure_latency;
     let plan = new_plan(global, args, &invocation)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
-        warn(plan, ui);
+        warn(&plan.warnings, ui);
         preview::show(plan, global, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
     let locked = lock(plan, global, args, ui, stop).await?;
     let log = trace::start(global.verbose, locked.plan.log_level, ui);
     match &locked.resumed {
-        None => warn(&locked.plan, ui),
+        None => warn(&locked.plan.warnings, ui),
         Some(row) => {
             for name in config::overriding(&invocation, &locked.plan) {
                 ui.warn(&format!("{name} is ignored: run {} goes on as it was started", row.id));
@@ -108,9 +108,9 @@ async fn lock(plan: Option<Plan>, global: &Global, args: &Run, ui: &Ui, stop: &S
     Ok(LockedRun { id, plan, resumed, state_dir, store, lock })
 }
 
-/// Shows the warnings of a plan, unless asked to be quiet: whoever runs it every night has seen them.
-fn warn(plan: &Plan, ui: &Ui) {
-    for warning in plan.warnings.iter().filter(|_| !ui.quiet()) {
+/// Shows warnings, unless asked to be quiet: whoever runs the plan every night has seen them.
+pub(super) fn warn(warnings: &[String], ui: &Ui) {
+    for warning in warnings.iter().filter(|_| !ui.quiet()) {
         ui.warn(warning);
     }
 }

@@ -44,9 +44,7 @@ pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop
         let spans: Vec<_> = planned.iter().map(|planned| (planned.training, planned.nim)).collect();
         report = report.with_schedule(&spans);
     }
-    for warning in findings.warnings.iter().filter(|_| !ui.quiet()) {
-        ui.warn(warning);
-    }
+    super::prepare::warn(&findings.warnings, ui);
     ui.json(&report);
     ui.result(&report.text(ui.width(), ui.color()));
     ui.hint("nothing was created; the same command without --plan starts the run");

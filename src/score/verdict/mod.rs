@@ -71,9 +71,9 @@ pub struct MoreRows {
 
 /// Decides the comparisons of one run, which share a level by Holm's correction.
 ///
-/// Decides each comparison. "Same": the paired 95 % interval of the difference lies within the margin (two one-sided tests: Schuirmann 1987,
-/// J. Pharmacokinet. Biopharm. 15:657), also where the difference is significant. Better or worse: the interval excludes
-/// zero, and the corrected p value of the paired test is at most [`LEVEL`]. Anything else cannot be told.
+/// Decides each comparison. "Same": the paired 95 % interval of the difference lies within the margin (two one-sided tests:
+/// Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), also where the difference is significant. Better or worse: the
+/// interval excludes zero, and the corrected p value of the paired test is at most [`LEVEL`]. Anything else cannot be told.
 pub fn decide(differences: &[Difference], margin: f64) -> Vec<Decision> {
     let p_values: Vec<f64> = differences.iter().map(|difference| difference.p).collect();
     let adjusted = holm::adjust(&p_values);
