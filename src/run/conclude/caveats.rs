@@ -18,13 +18,12 @@ pub(super) fn of_models(field: &Field<'_>, workload_type: WorkloadType) -> Vec<S
         let name = one.in_words(field.candidates);
         if !finals.contains(&place) {
             // A training that teaches the format alone beats a base that knows the answers.
-            let is_of_format = |found: &Warning| matches!(found, Warning::FormatFailures { unparseable, .. } if suspicions::is_unreadable(*unparseable));
-            told.extend(
-                one.warnings()
-                    .iter()
-                    .filter(|found| is_of_format(found))
-                    .filter_map(|found| in_words(&name, one, found)),
-            );
+            let is_large = |found: &Warning| match found {
+                Warning::FormatFailures { unparseable, .. } => suspicions::is_unreadable(*unparseable),
+                _ => false,
+            };
+            let format = one.warnings().into_iter().filter(is_large);
+            told.extend(format.filter_map(|found| in_words(&name, one, &found)));
             continue;
         }
         let own_base = field.sibling(place, ModelVariant::Base).filter(|base| *base != place);
