@@ -195,6 +195,13 @@ impl Ui {
         self.tell(&format!("{} {}", paint(self.inner.err_color, Tone::Warning, "warning:"), clean(text)));
     }
 
+    /// Prints the warnings of a plan. Not with `-q`, since whoever runs a plan every night has seen them.
+    pub(crate) fn warn_of_plan(&self, warnings: &[String]) {
+        for warning in warnings.iter().filter(|_| !self.quiet()) {
+            self.warn(warning);
+        }
+    }
+
     /// Prints what to type next. Not with `-q`.
     pub fn hint(&self, text: &str) {
         if !self.quiet() {

@@ -34,14 +34,14 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     invocation.measure_latency = args.measure_latency;
     let plan = new_plan(global, args, &invocation)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.plan) {
-        warn(&plan.warnings, ui);
+        ui.warn_of_plan(&plan.warnings);
         preview::show(plan, global, args, ui, stop).await?;
         return Ok(Start::Shown);
     }
     let locked = lock(plan, global, args, ui, stop).await?;
     let log = trace::start(global.verbose, locked.plan.log_level, ui);
     match &locked.resumed {
-        None => warn(&locked.plan.warnings, ui),
+        None => ui.warn_of_plan(&locked.plan.warnings),
         Some(row) => {
             for name in config::overriding(&invocation, &locked.plan) {
                 ui.warn(&format!("{name} is ignored: run {} goes on as it was started", row.id));
@@ -106,11 +106,4 @@ async fn lock(plan: Option<Plan>, global: &Global, args: &Run, ui: &Ui, stop: &S
     let id = resumed.as_ref().map_or_else(names::new_run_id, |row| row.id.clone());
     lock.write_holder(&id)?;
     Ok(LockedRun { id, plan, resumed, state_dir, store, lock })
-}
-
-/// Shows warnings, unless asked to be quiet: whoever runs the plan every night has seen them.
-pub(super) fn warn(warnings: &[String], ui: &Ui) {
-    for warning in warnings.iter().filter(|_| !ui.quiet()) {
-        ui.warn(warning);
-    }
 }

@@ -44,7 +44,7 @@ pub(super) async fn show(plan: &Plan, global: &Global, args: &Run, ui: &Ui, stop
         let spans: Vec<_> = planned.iter().map(|planned| (planned.training, planned.nim)).collect();
         report = report.with_schedule(&spans);
     }
-    super::prepare::warn(&findings.warnings, ui);
+    ui.warn_of_plan(&findings.warnings);
     ui.json(&report);
     ui.result(&report.text(ui.width(), ui.color()));
     ui.hint("nothing was created; the same command without --plan starts the run");

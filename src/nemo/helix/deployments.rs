@@ -159,6 +159,7 @@ impl Helix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nemo::tests::helix::deployment;
 
     #[test]
     fn a_tombstone_is_no_deployment() {
@@ -171,19 +172,9 @@ mod tests {
 
     #[test]
     fn options_of_vllm_are_arguments_of_its_server() {
-        let new = |engine: Option<&str>, lora_rank, context_length| NewDeployment {
-            namespace: "w".into(),
-            name: "d".into(),
-            model: "w/m".into(),
-            image_name: String::new(),
-            image_tag: String::new(),
-            pvc_size: None,
-            gpu: 1,
-            envs: std::collections::BTreeMap::new(),
-            engine: engine.map(str::to_owned),
-            context_length,
-            lora_rank,
-            description: "d".into(),
+        let new = |engine: Option<&str>, lora_rank, context_length| {
+            let engine = engine.map(str::to_owned);
+            NewDeployment { engine, context_length, lora_rank, ..deployment() }
         };
         let arguments = |new: NewDeployment| config_body(&new)["executor_config"]["additional_args"].clone();
         let both = json!(["--max-lora-rank", "32", "--max-model-len", "4096"]);

@@ -19,7 +19,7 @@ pub(super) async fn helix(script: impl Fn(&str) -> Reply + Send + Sync + 'static
     .await
 }
 
-fn deployment() -> NewDeployment {
+pub(in crate::nemo) fn deployment() -> NewDeployment {
     NewDeployment {
         namespace: "w".into(),
         name: "d".into(),

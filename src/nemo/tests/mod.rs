@@ -1,6 +1,6 @@
 //! Tests of the client against a scripted server: what is sent, what is tolerated, what is tried again.
 
-mod helix;
+pub(super) mod helix;
 mod helix_models;
 mod jobs;
 mod sending;
