@@ -90,7 +90,7 @@ pub struct ClassScore {
 pub struct Confusion {
     /// The labels of the rows, and of as many columns.
     pub labels: Vec<String>,
-    /// All columns: the labels, then [`OFF_TAXONOMY`] and [`UNPARSEABLE`].
+    /// All columns: the labels, then `OFF_TAXONOMY` and `UNPARSEABLE`.
     pub columns: Vec<String>,
     /// One line per label, one count per column.
     pub counts: Vec<Vec<u64>>,

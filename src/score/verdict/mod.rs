@@ -38,7 +38,7 @@ pub struct Decision {
     pub not_better: bool,
     /// The p value after Holm's correction.
     pub p_adjusted: f64,
-    /// The smallest true difference that these rows show with a power of [`POWER`] among all comparisons of the run.
+    /// The smallest true difference that these rows show with a power of 80 % among all comparisons of the run.
     /// `None` where no difference of scores is as large.
     pub detectable: Option<f64>,
     /// The rows needed for another standing than [`Standing::CannotTell`], where it is that.
@@ -62,7 +62,7 @@ impl Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MoreRows {
     /// So many more show models that do not differ to be the same, and models that differ by the margin to be better or
-    /// worse, each with a power of at least [`POWER`].
+    /// worse, each with a power of at least 80 %.
     pub for_margin: u64,
     /// So many more show the difference observed, were it the true one; `None` where that takes as many or more, or the
     /// rows say nothing of the true one.
@@ -73,7 +73,7 @@ pub struct MoreRows {
 ///
 /// Decides each comparison. "Same": the paired 95 % interval of the difference lies within the margin (two one-sided tests:
 /// Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), also where the difference is significant. Better or worse: the
-/// interval excludes zero, and the corrected p value of the paired test is at most [`LEVEL`]. Anything else cannot be told.
+/// interval excludes zero, and the corrected p value of the paired test is at most 5 %. Anything else cannot be told.
 pub fn decide(differences: &[Difference], margin: f64) -> Vec<Decision> {
     let p_values: Vec<f64> = differences.iter().map(|difference| difference.p).collect();
     let adjusted = holm::adjust(&p_values);
