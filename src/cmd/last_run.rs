@@ -22,7 +22,7 @@ pub(super) fn resolve(mut invocation: Invocation, ui: &Ui) -> anyhow::Result<Inv
     let store = state_dir::existing_store(&config::state_dir(&invocation))?;
     let runs = store.as_ref().map(Store::runs).transpose()?.unwrap_or_default();
     let is_meant = |row: &RunRow| invocation.workload.is_none() || row.workload == invocation.workload;
-    // A rehearsal has used no record: the next run needs those of its window.
+    // A rehearsal has used no record: the next run needs the records of its window.
     let rehearses = |store: &Store, row: &RunRow| store.plan(&row.id).is_ok_and(|plan: Plan| plan.rehearse);
     let is_rehearsal = |row: &RunRow| row.rehearsal || store.as_ref().is_some_and(|store| rehearses(store, row));
     let is_over = |row: &RunRow| row.state == RunState::Completed && !is_rehearsal(row);

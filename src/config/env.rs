@@ -1,4 +1,4 @@
-//! The environment variables of one invocation: those of the process, and those of a `.env` file beside the configuration.
+//! The environment variables of one invocation: the process's, and the ones in a `.env` file beside the configuration.
 //! The file never overrides the process. Values are never shown, and nothing is written back to the process.
 
 use std::collections::BTreeMap;

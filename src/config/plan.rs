@@ -49,7 +49,7 @@ pub(crate) struct Plan {
     /// The index that gets a document for each run (`logs.elasticsearch.runs_index`). `None`: none does.
     #[serde(default)]
     pub run_index: Option<IndexAt>,
-    /// The latency is measured (`--measure-latency`), that of `teacher` too.
+    /// The latency is measured (`--measure-latency`), also of `teacher`.
     #[serde(default)]
     pub measure_latency: bool,
     #[serde(default)]

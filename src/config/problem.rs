@@ -10,7 +10,7 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// Sorts the problems: those of the file by line, then those of variables and flags.
+    /// Sorts the problems: first the file's, by line, then the problems of variables and flags.
     pub(crate) fn new(mut problems: Vec<Problem>) -> Problems {
         problems.sort_by_key(|problem| problem.location.rank());
         Problems { problems }

@@ -13,7 +13,7 @@ pub(crate) enum Login {
 
 impl Login {
     /// Finds the credentials with `get`, which reads the environment. A user name with a password is stronger than a token,
-    /// as for MLflow's client. `in_url` are those of the variable with the URL.
+    /// as for MLflow's client. `in_url` are the ones in the variable with the URL.
     pub(crate) fn find<'a>(in_url: Option<(String, String)>, get: impl Fn(&str) -> Option<&'a str>) -> Login {
         let named = get("MLFLOW_TRACKING_USERNAME").zip(get("MLFLOW_TRACKING_PASSWORD"));
         match (named.map(|(user, password)| (user.to_owned(), password.to_owned())), get("MLFLOW_TRACKING_TOKEN")) {

@@ -89,7 +89,7 @@ impl CompareReport {
             }
             page.grid(&grid);
         }
-        page.title(&format!("Models of {} against those of {}", self.run, self.earlier));
+        page.title(&format!("Models of {} against {}'s", self.run, self.earlier));
         if self.comparisons.is_empty() {
             page.plain("", "no model was evaluated by the same score in both runs");
         }

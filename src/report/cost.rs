@@ -283,7 +283,7 @@ mod tests {
         assert!(!told.contains("last column"), "{told}");
         let model = report.candidates[0].model.clone();
         assert!(break_even(&report, &model).unwrap().starts_with("never, because "));
-        // Without prices of the teacher nothing breaks even, and without that of a GPU no model costs anything.
+        // Without the teacher's prices nothing breaks even, and without the price of a GPU no model costs anything.
         let usage = report.candidates[0].evaluations.customized.as_mut().unwrap().usage.as_mut().unwrap();
         (usage.saving, usage.break_even_per_hour) = (None, None);
         let told = note(&report);

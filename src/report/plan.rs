@@ -34,7 +34,7 @@ pub(crate) struct PlanReport {
     /// Where the budget comes from.
     pub gpus_why: String,
     pub candidates: Vec<PlannedCandidate>,
-    /// From the end of the preparations to that of the last candidate, as earlier runs tell. `None`: not every candidate
+    /// From the end of the preparations to the end of the last candidate, as earlier runs tell. `None`: not every candidate
     /// has run here.
     pub seconds: Option<f64>,
     /// `None` when no judge is asked.
@@ -99,7 +99,7 @@ pub(crate) struct PlannedLatency {
     pub requests: usize,
     /// The longest time that a NIM is kept for the load on one model, in seconds.
     pub seconds: u64,
-    /// The production model behind its endpoint. `None`: its latency is that of the logs.
+    /// The production model behind its endpoint. `None`: its latency comes from the logs.
     pub teacher: Option<String>,
 }
 

@@ -60,7 +60,7 @@ fn of_run<'a>(metrics: &mut Metrics<'a>, report: &'a Report, workload: &'a str) 
         add("dfwfd_teacher_cost_per_1000", "Money for 1,000 requests to the teacher.", cost.teacher_per_1000);
     }
     if let Some(mix) = report.drift.as_ref().and_then(|drift| drift.labels.as_ref()) {
-        let help = "Distance of the mix of labels from that of the run before, 0 to 1.";
+        let help = "Distance between the label mixes of this run and the run before, 0 to 1.";
         add("dfwfd_label_drift", help, Some(mix.distance));
         add("dfwfd_label_drift_p", "p value of that distance, by a chi-squared test.", Some(mix.p));
     }

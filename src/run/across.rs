@@ -50,7 +50,7 @@ pub(crate) struct PastRun<'a> {
 
 /// The difference of two models.
 pub(crate) struct Across {
-    /// The score of the second model less that of the first.
+    /// The score of the second model less the score of the first.
     pub difference: Estimate,
     /// `None` where the eval rows are not the same.
     pub paired: Option<Difference>,

@@ -20,7 +20,7 @@ pub(super) fn of(candidate: &Candidate) -> BaseModel {
     }
 }
 
-/// Returns a base model that only has a name, such as that of a judge.
+/// Returns a base model that only has a name, such as a judge's.
 pub(super) fn named(name: &str) -> BaseModel {
     BaseModel { name: name.to_owned(), entity: None, repository: None, hub: None, token: None }
 }

@@ -126,7 +126,7 @@ async fn hold_config(
     Ok(Some(config.with_context(|| format!("cannot create the customization config {base}"))?))
 }
 
-/// Writes the row of the adapter. The job will create it, so its row comes before that of the job.
+/// Writes the row of the adapter. The job will create it, so its row comes before the row of the job.
 fn intend_adapter(run: &RunContext, candidate: &Candidate) -> anyhow::Result<Resource> {
     let base = run.name_of(candidate, ResourceKind::Adapter, "lora")?;
     if let Some(row) = run.store.open_resource(&run.id, ResourceKind::Adapter, &base)? {

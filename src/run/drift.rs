@@ -97,5 +97,5 @@ fn in_words(run: &str, mix: &LabelDrift) -> String {
         .take(3)
         .map(|one| format!("{} {} to {}", one.label, percent(one.before), percent(one.now)))
         .collect();
-    format!("the mix of labels is not that of run {run}: {}", changed.join(", "))
+    format!("the mix of labels differs from run {run}: {}", changed.join(", "))
 }

@@ -351,7 +351,7 @@ mod tests {
         let mut known = known(&gold);
         assert_eq!(known.contradictory, 2);
         let rows = [asked("9", "a"), asked("9", "b"), asked("0f", "b"), asked("1e", "c"), asked("2d", "d")];
-        // The label of the record is for one row, so that of its text does not stand in for it.
+        // The label of the record is for one row, so the label of its text does not stand in for it.
         assert_eq!(known.matched(&rows), [None, Some("X"), None, None, Some("X")]);
         assert_eq!((known.contradictory, known.unmatched(&gold, &rows)), (3, 0));
     }

@@ -46,7 +46,7 @@ impl Comparer<'_> {
         rows.iter().any(|row| by(row, Reading::Strict) != by(row, Reading::Lenient))
     }
 
-    /// Returns the score of `b` less that of `a`, which are replies to the same rows in the same order.
+    /// Returns the score of `b` less the score of `a`, which are replies to the same rows in the same order.
     pub(super) fn difference(&self, a: &[OutputRow], b: &[OutputRow], reading: Reading) -> Option<Difference> {
         let simulation = Simulation::new(self.seed);
         let units = self.groups(a.len());

@@ -15,7 +15,7 @@ use crate::store::{Resource, ResourceClass, ResourceKind, ResourceState, Store, 
 /// How many times a resource is looked for before it is deleted, or a job cancelled, once more.
 const LOOKS: u32 = 8;
 
-/// Returns the part of a deadline for the resources of candidates. The rest is kept for those of the whole run, which are
+/// Returns the part of a deadline for the resources of candidates. The rest is kept for the resources of the whole run, which are
 /// released last, because otherwise one candidate that cannot be released would leave no time for the judge.
 pub(crate) fn for_candidates(deadline: Duration, whole_run_holds: bool) -> Duration {
     if whole_run_holds { deadline / 2 } else { deadline }

@@ -39,7 +39,7 @@ pub(super) fn errs_often(right: &[bool]) -> bool {
     right.is_empty() || wrong as f64 >= FEW_ERRORS * right.len() as f64
 }
 
-/// Returns what is suspicious about the replies of a customized model beside those of its base.
+/// Returns what is suspicious about the replies of a customized model beside its base's.
 pub(super) fn of_same_replies<'r>(pairs: impl Iterator<Item = (Option<&'r str>, Option<&'r str>)>) -> Option<String> {
     let mut answered = 0;
     for (base, customized) in pairs {
@@ -48,7 +48,7 @@ pub(super) fn of_same_replies<'r>(pairs: impl Iterator<Item = (Option<&'r str>, 
         }
         answered += usize::from(base.is_some());
     }
-    (answered > 0).then(|| format!("all {answered} replies are those of its base: the adapter may not have been used"))
+    (answered > 0).then(|| format!("all {answered} replies equal its base's: the adapter may not have been used"))
 }
 
 /// Tells whether so many replies hold no label that the way of reading them may be wrong.

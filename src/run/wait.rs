@@ -153,7 +153,7 @@ pub(super) fn is_passing(error: &anyhow::Error, away_since: &mut Option<Instant>
     error.downcast_ref::<ApiError>().is_some_and(ApiError::is_transient) && since.elapsed() < OUTAGE
 }
 
-/// Returns the pause after a wait of this length. The end of a short job is noticed at once, that of a long one within
+/// Returns the pause after a wait of this length. The end of a short job is noticed at once, the end of a long one within
 /// 3 % of its time and never later than 10 s. Jitter keeps candidates from polling in step.
 pub(super) fn pause_after(waited: Duration) -> Duration {
     let tenth = waited.mul_f64(0.1).max(Duration::from_millis(20));

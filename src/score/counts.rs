@@ -1,7 +1,7 @@
 //! From counts of (true class, reply) to the scores of a classification, for the eval set and for each of its resamples
 //! alike. Classes are numbers here, and counts may be fractions.
 
-/// Columns after those of the classes: replies with a label off the list, and replies without a label.
+/// Columns after the columns of the classes: replies with a label off the list, and replies without a label.
 pub(super) const EXTRA_COLUMNS: usize = 2;
 
 /// Scores of one table of counts.

@@ -136,7 +136,7 @@ impl Ui {
         self.inner.settings.quiet
     }
 
-    /// Returns the columns for tables: `COLUMNS`, or else those of the terminal, or else 80.
+    /// Returns the columns for tables: `COLUMNS`, or else the terminal's, or else 80.
     pub fn width(&self) -> usize {
         self.inner.width
     }

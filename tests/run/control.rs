@@ -59,7 +59,12 @@ pub(crate) struct Platform(Server);
 impl Platform {
     /// Starts one.
     pub(crate) fn start(extra: &[&str]) -> Platform {
-        Platform(Server::start(&[&["--clock", "polls", "--control"], extra].concat()))
+        Platform::start_with(extra, &[])
+    }
+
+    /// Starts one with these environment variables too.
+    pub(crate) fn start_with(extra: &[&str], environment: &[(&str, &str)]) -> Platform {
+        Platform(Server::start_with(&[&["--clock", "polls", "--control"], extra].concat(), environment))
     }
 
     /// Starts one whose time stands still between the steps of a test.

@@ -174,6 +174,6 @@ fn an_adapter_that_is_never_loaded_is_told_once() {
     let all = scores(&report);
     assert_eq!(all[0]["customized"]["macro_f1"], all[0]["base"]["macro_f1"]);
     let told = of_adapter(&report);
-    assert!(told.len() == 1 && told[0].contains("all 20 replies are those of its base"), "{told:?}");
+    assert!(told.len() == 1 && told[0].contains("all 20 replies equal its base's"), "{told:?}");
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
 }

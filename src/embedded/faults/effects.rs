@@ -30,7 +30,7 @@ pub(crate) fn cut_off(strike: &Strike) -> Response {
     unsent()
 }
 
-/// Has the effect of the fault, and that of the call where the fault leaves it.
+/// Has the effect of the fault, and the effect of the call where the fault leaves it.
 pub(crate) async fn run(strike: Option<Strike>, mut request: Request, next: Next) -> Response {
     let Some(Strike { kind, path, line, wait, done }) = strike else { return next.run(request).await };
     match kind {

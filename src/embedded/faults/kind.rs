@@ -63,7 +63,7 @@ pub(super) enum ForeignAnswer {
     Ok,
     /// 204.
     NoContent,
-    /// 404 of a gateway in the form of Spring, which looks like that of a service.
+    /// 404 of a gateway in the form of Spring, which looks like a service's.
     Spring,
     /// 404 of a proxy that is made with FastAPI, as the services are.
     FastApi,

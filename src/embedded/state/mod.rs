@@ -138,7 +138,7 @@ impl PlatformState {
         self.evaluations.forget_changes();
     }
 
-    /// Cancels all jobs and removes everything, so that the state is that of a new platform.
+    /// Cancels all jobs and removes everything, so that the state is as in a new platform.
     pub(crate) fn reset(&mut self) {
         for at in 0..self.trainings.iter().count() {
             self.trainings[at].cancel();

@@ -110,7 +110,7 @@ fn problem(entry: &Value) -> String {
     if location.is_empty() { message } else { format!("{}: {message}", location.join(".")) }
 }
 
-/// Recognises a body that is not JSON as that of an ingress: HTML, the default backend of nginx, or a router that lacks
+/// Recognises a body that is not JSON as an ingress's: HTML, the default backend of nginx, or a router that lacks
 /// the path.
 fn is_page(content_type: &str, text: &str) -> bool {
     let start = text.trim_start();

@@ -74,7 +74,7 @@ pub(crate) struct Report {
     /// The resources that the run still holds on the platform.
     pub held: Vec<Held>,
     pub warnings: Vec<String>,
-    /// Replies without a label, one of each model that gave many. They are texts of models, as those of rows are.
+    /// Replies without a label, one of each model that gave many. They are texts of models, as the replies in rows are.
     #[serde(default)]
     pub unreadable: Vec<UnreadableReply>,
     pub error: Option<ErrorObject>,

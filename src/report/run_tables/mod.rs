@@ -182,7 +182,7 @@ fn repeats(columns: &[(&str, &Evaluation)], name: &str) -> bool {
     columns.iter().all(|(_, evaluation)| evaluation.scores.get(name) == evaluation.scores.get(strict))
 }
 
-/// Returns the names of the scores: first those of classification in a fixed order, then the others.
+/// Returns the names of the scores: first the scores of classification in a fixed order, then the others.
 fn score_order<'a>(columns: &[(&str, &'a Evaluation)]) -> Vec<&'a str> {
     const FIRST: [&str; 7] =
         ["macro_f1", "accuracy", "weighted_f1", "micro_f1", "kappa", "unparseable", "off_taxonomy"];

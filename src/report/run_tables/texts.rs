@@ -1,4 +1,4 @@
-//! The scores of free text: those of the judge beside the overlap of words.
+//! The scores of free text: the judge's beside the overlap of words.
 
 use super::super::json::Report;
 use super::super::layout::{Grid, Page, Side};

@@ -53,7 +53,7 @@ impl Field<'_> {
         (0..models.len()).filter(is_last).collect()
     }
 
-    /// Returns the places of all models, those of a candidate from the cheapest to serve on: without an adapter first, with
+    /// Returns the places of all models, a candidate's from the cheapest to serve on: without an adapter first, with
     /// long prompts last.
     pub(super) fn cheapest_first(&self) -> Vec<usize> {
         let cost = |place: &usize| match self.models[*place].variant {

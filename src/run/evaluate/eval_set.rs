@@ -27,7 +27,7 @@ pub(super) struct EvalSet {
 
 /// One row of the eval set.
 pub(super) struct EvalRow {
-    /// Recognises the row among those of the evaluator.
+    /// Recognises the row among the evaluator's.
     request: String,
     /// The id of the record, in hex.
     pub(super) id: String,

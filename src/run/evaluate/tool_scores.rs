@@ -18,7 +18,7 @@ pub(crate) const CORRECTNESS: &str = "judge_correctness";
 /// The share of rows that the judge did not rate.
 pub(crate) const UNRATED: &str = "judge_unrated";
 
-/// Our names of the scores and those of the evaluator.
+/// Our names of the scores and the evaluator's.
 const SCORES: [(&str, &str); 2] =
     [("function_name_accuracy", "function_name_accuracy"), (HEADLINE, "function_name_and_args_accuracy")];
 

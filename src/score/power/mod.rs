@@ -1,4 +1,4 @@
-//! How many rows a decision needs, and how small a difference so many rows can show. The formulas are those of the
+//! How many rows a decision needs, and how small a difference so many rows can show. The formulas come from the
 //! normal approximation for paired rows (Connett, Smith and McHugh 1987, Biometrics 43:607; Julious 2004, Statistics in
 //! Medicine 23:1921). `deviation` is the standard deviation of the paired difference of one row, `level` the two-sided
 //! level of the test.

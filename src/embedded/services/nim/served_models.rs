@@ -1,4 +1,4 @@
-//! The models that the NIM proxy serves: those of ready deployments, and the adapters on them.
+//! The models that the NIM proxy serves: the models of ready deployments, and the adapters on them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
