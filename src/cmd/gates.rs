@@ -33,7 +33,8 @@ pub(super) fn asked(
     Ok(Gates { minimums, baseline })
 }
 
-/// Finds the run that `--baseline` names. Without a known workload, which run is the latest is decided at the end.
+/// Finds the run that `--baseline` names. Which run is the latest is decided at the end, where only the records tell the
+/// workload or the score that decides.
 fn baseline(
     name: &str,
     plan: &Plan,
@@ -42,6 +43,8 @@ fn baseline(
     state_dir: &Path,
 ) -> anyhow::Result<String> {
     let workload = judged.and_then(|row| row.workload.as_deref()).or(plan.data.filter.workload.as_deref());
+    let recorded = judged.and_then(|row| metric_of(&row.id, store, state_dir));
+    let own = recorded.or_else(|| across::planned_metric(plan));
     let refused = |why: String| {
         let fault = Fault::new(Exit::Usage, format!("cannot use --baseline {name}: {why}"));
         anyhow::Error::from(
@@ -54,13 +57,13 @@ fn baseline(
             rows.drain(..=at);
         }
         let mut earlier = rows.into_iter().filter(|row| is_comparable(row, workload, plan.rehearse));
-        let found = earlier.find(|row| same_score(&row.id, plan, judged, store, state_dir).is_ok());
+        let found = earlier.find(|row| same_score(&row.id, own, store, state_dir).is_ok());
         let none = || {
             let of = workload.map_or_else(String::new, |workload| format!(" of the workload {workload}"));
             refused(format!("there is no earlier completed run{of} that the same score decides"))
         };
         let found = found.ok_or_else(none)?;
-        return Ok(if workload.is_some() { found.id } else { LATEST.to_owned() });
+        return Ok(if workload.is_some() && own.is_some() { found.id } else { LATEST.to_owned() });
     }
     let row = named_run(Some(store), name, state_dir)?;
     if judged.is_some_and(|own| own.id == row.id) {
@@ -73,21 +76,17 @@ fn baseline(
         _ if !matches!(row.state, RunState::Completed | RunState::Partial) => {
             Err(refused(format!("it is {}", row.state.as_str())))
         }
-        _ => same_score(&row.id, plan, judged, store, state_dir).map_err(refused).map(|()| row.id),
+        _ => same_score(&row.id, own, store, state_dir).map_err(refused).map(|()| row.id),
     }
 }
 
-/// Checks that the same score decides both runs, where that is known before the records are read.
-fn same_score(
-    earlier: &str,
-    plan: &Plan,
-    judged: Option<&RunRow>,
-    store: &Store,
-    state_dir: &Path,
-) -> Result<(), String> {
-    let recorded = |id: &str| across::metric(&PastRun::read(store, id, state_dir).ok()?).ok();
-    let own = judged.and_then(|row| recorded(&row.id)).or_else(|| across::planned_metric(plan));
-    match own.zip(recorded(earlier)) {
+fn metric_of(run: &str, store: &Store, state_dir: &Path) -> Option<&'static str> {
+    across::metric(&PastRun::read(store, run, state_dir).ok()?).ok()
+}
+
+/// Checks that the score that decides this run decides an earlier one too, where both are known.
+fn same_score(earlier: &str, own: Option<&'static str>, store: &Store, state_dir: &Path) -> Result<(), String> {
+    match own.zip(metric_of(earlier, store, state_dir)) {
         Some((own, other)) if own != other => {
             Err(format!("run {earlier} was decided by {other}, and this run is by {own}"))
         }

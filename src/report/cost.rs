@@ -4,7 +4,7 @@
 use super::json::{Candidate, Cost, Evaluation, MeasuredTeacher, Report, Usage};
 use super::text::count;
 use crate::config::plan::CostPlan;
-use crate::run::outcome::LoadStep;
+use crate::run::outcome::{LoadStep, ModelVariant};
 use crate::source::dataset::{Manifest, TeacherUsage};
 use crate::vocabulary::PlatformKind;
 
@@ -151,9 +151,11 @@ pub(super) fn basis(report: &Report) -> Option<String> {
     Some(basis)
 }
 
-/// Says at how many requests per hour a candidate's last evaluated model costs less than the teacher, if it ever does.
-pub(super) fn break_even(report: &Report, model: &str) -> Option<String> {
-    let usage = report.candidates.iter().find(|one| one.model == model)?.evaluations.last()?.usage?;
+/// Says at how many requests per hour a form of a candidate costs less than the teacher, if it ever does.
+pub(super) fn break_even(report: &Report, model: &str, variant: ModelVariant) -> Option<String> {
+    let candidate = report.candidates.iter().find(|one| one.model == model)?;
+    let usage = candidate.evaluations.of(variant)?.usage?;
+    let model = variant.of(model);
     let gpus = format!("GPUs that serve {model} all the time cost less than the teacher");
     match usage.break_even_per_hour {
         Some(even) => Some(format!("above {}, {gpus}", per_hour(even, "requests "))),
@@ -282,7 +284,9 @@ mod tests {
         assert_eq!(rows[1][5..], ["3.00 EUR", "-31 %", "never"]);
         assert!(!told.contains("last column"), "{told}");
         let model = report.candidates[0].model.clone();
-        assert!(break_even(&report, &model).unwrap().starts_with("never, because "));
+        let told = break_even(&report, &model, ModelVariant::Customized).unwrap();
+        assert!(told.starts_with(&format!("never, because customized {model} ")), "{told}");
+        assert_eq!(break_even(&report, &model, ModelVariant::Base), None, "its own cost, not another form's");
         // Without the teacher's prices nothing breaks even, and without the price of a GPU no model costs anything.
         let usage = report.candidates[0].evaluations.customized.as_mut().unwrap().usage.as_mut().unwrap();
         (usage.saving, usage.break_even_per_hour) = (None, None);

@@ -200,7 +200,7 @@ pub(super) fn concluded() -> Report {
 }
 
 fn calls(names: u64, arguments: u64, judge: Option<u64>) -> Evaluation {
-    let share = |part: u64, all| Estimate::between(part as f64 / all as f64, interval::wilson(part, all));
+    let share = |part: u64, all| Estimate::between(part as f64 / all as f64, interval::wilson(part as f64, all as f64));
     let mut scores = BTreeMap::from([
         ("function_name_accuracy".to_owned(), share(names, 100)),
         ("name_and_arguments_accuracy".to_owned(), share(arguments, 100)),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::outcome::{ComparisonFact, EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
 use super::paired::{self, Comparer, Reading, aligned};
@@ -107,6 +107,16 @@ pub(crate) fn planned_metric(plan: &Plan) -> Option<&'static str> {
     Some(paired::metric(workload, plan.judge_of(workload).is_some()))
 }
 
+/// Returns the name of the score that decides both runs.
+///
+/// # Errors
+/// When another score decides each.
+pub(crate) fn shared_metric(old: &PastRun<'_>, new: &PastRun<'_>) -> anyhow::Result<&'static str> {
+    let (before, after) = (metric(old)?, metric(new)?);
+    ensure!(before == after, "run {} was decided by {before}, and this run is by {after}", old.id);
+    Ok(after)
+}
+
 /// Compares a model of the run `new` with one of the run `old` by the score that decides.
 ///
 /// # Errors
@@ -130,13 +140,14 @@ pub(crate) fn compare(
     })
 }
 
-/// Compares each model that both runs evaluated, as one family: the `new` run's against the `old` run's. Models without
-/// the score that decides the `new` run are left out.
+/// Compares each model that both runs evaluated, as one family: the `new` run's against the `old` run's. Runs that
+/// different scores decide have none.
 ///
 /// # Errors
 /// As [`compare`].
 pub(crate) fn compare_all(old: &PastRun<'_>, new: &PastRun<'_>) -> anyhow::Result<Vec<ComparisonFact>> {
-    let (metric, margin) = (metric(new)?, new.plan.verdict.margin);
+    let Ok(metric) = shared_metric(old, new) else { return Ok(Vec::new()) };
+    let margin = new.plan.verdict.margin;
     let mut found = Vec::new();
     for after in &new.models {
         let is_same = |before: &&PastModel| before.model == after.model && before.variant == after.variant;
@@ -210,7 +221,7 @@ mod tests {
     #[test]
     fn independent_proportions_have_the_published_interval() {
         let share = |part: u64, all: u64| {
-            Estimate::between(part as f64 / all as f64, crate::score::interval::wilson(part, all))
+            Estimate::between(part as f64 / all as f64, crate::score::interval::wilson(part as f64, all as f64))
         };
         let found = independent(share(56, 70), share(48, 80));
         assert!((found.value - 0.2).abs() < 1e-9);

@@ -135,7 +135,7 @@ impl Minimum {
             .filter_map(|last| Some((self.of(&last.fact)?, last)));
         let best = scores.reduce(|best, next| if next.0 > best.0 { next } else { best });
         let explanation = match best {
-            Some((score, last)) => format!("{} has {score:.3}", last.in_words()),
+            Some((score, last)) => format!("{} has {}", last.in_words(), told(score, self.value)),
             None => match &self.class {
                 Some(class) => format!("no row of the eval set has the class {class}"),
                 None => "no candidate has this score".to_owned(),
@@ -143,6 +143,13 @@ impl Minimum {
         };
         Gate { gate: self.written(), met: best.is_some_and(|(score, _)| score >= self.value), explanation }
     }
+}
+
+/// Writes a score with three digits, or with as many as show that it misses what it has to reach.
+fn told(score: f64, least: f64) -> String {
+    let written = |digits: usize| format!("{score:.digits$}");
+    let is_clear = |text: &String| score >= least || text.parse::<f64>().is_ok_and(|shown| shown < least);
+    (3..=16).map(written).find(is_clear).unwrap_or_else(|| score.to_string())
 }
 
 /// Judges the gates of a run by what its evaluations have left.
@@ -194,7 +201,7 @@ fn against(this: &PastRun<'_>, earlier: &PastRun<'_>) -> anyhow::Result<(bool, S
     {
         bail!("it is of the workload {other}, and this run of {own}");
     }
-    let metric = across::metric(this)?;
+    let metric = across::shared_metric(earlier, this)?;
     let (new, new_score) = best(this, metric).with_context(|| format!("this run has no {metric}"))?;
     let (old, old_score) = best(earlier, metric).with_context(|| format!("the earlier run has no {metric}"))?;
     let Across { difference, paired } = across::compare((earlier, old), (this, new))?;
@@ -229,6 +236,20 @@ mod tests {
             "dfwfd/ngram-small:f1[a=b]=1",
         ] {
             assert_eq!(Minimum::parse(text, &MODELS).unwrap().written(), text);
+        }
+    }
+
+    #[test]
+    fn a_score_that_misses_never_looks_as_if_it_met() {
+        for (score, least, text) in [
+            (0.779_94, 0.78, "0.7799"),
+            (2.0 / 3.0, 0.667, "0.6667"),
+            (0.779_94, 0.75, "0.780"),
+            (0.8, 0.85, "0.800"),
+            (0.78, 0.78, "0.780"),
+            (0.779_999_6, 0.78, "0.7799996"),
+        ] {
+            assert_eq!(told(score, least), text, "{score} against {least}");
         }
     }
 

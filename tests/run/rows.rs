@@ -78,6 +78,12 @@ fn rows_that_nobody_has_answered_are_marked_beside_the_headline() {
     let report = platform.dfwfd(&home, &base_only).expect(0).json();
     assert_eq!(report["candidates"][0]["evaluations"]["base"]["unanswered"], 2, "{report:#}");
     let note = "no reply for 2 of 20 rows, which count as wrong";
+    // Silence has no format: these rows are not among the replies without a label.
+    let scores = &report["candidates"][0]["evaluations"]["base"]["scores"];
+    let share = |name: &str| scores[name]["value"].as_f64().unwrap();
+    let without_label = (share("unparseable") + share("off_taxonomy") - 0.1) * 100.0;
+    let warned = format!("{without_label:.0} % of the replies hold no label of the list");
+    assert!(report["warnings"].to_string().contains(&warned), "{warned}: {report:#}");
     let table = platform.dfwfd(&home, &["report"]).expect(0);
     assert!(table.stdout.contains(&format!("* dfwfd/ngram-small, base: {note}")), "{table}");
     for form in ["markdown", "html"] {

@@ -78,6 +78,25 @@ fn a_judge_of_ones_own_rates_how_alike_texts_are() {
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
     let shown = platform.dfwfd(&home, &["status", report["run"].as_str().unwrap()]).expect(0).stdout;
     assert!(shown.contains("Similarity by the judge on 20 eval rows") && !shown.contains("no judge rated"), "{shown}");
+    // A run without the judge is decided by other scores, which the judged run has too. Only the records tell that
+    // before the run.
+    let run = report["run"].as_str().unwrap();
+    let words = ["run", "--workload", "desk_notes", "--format", "json"];
+    let words = |extra: &[&str], code| {
+        let output = platform.dfwfd(&home, &[&words[..], extra].concat());
+        output.expect(code).json()
+    };
+    let other = words(&["--baseline", run], 5);
+    let why = other["gates"][0]["explanation"].as_str().unwrap();
+    assert!(why.contains("was decided by judge_similarity, and this run is by rouge_l"), "{why}");
+    let (judged, unjudged) = (run, other["run"].as_str().unwrap());
+    for pair in [[judged, unjudged], [unjudged, judged]] {
+        let compared = platform.dfwfd(&home, &["compare", pair[0], pair[1], "--format", "json"]).expect(0).json();
+        assert_eq!(compared["comparisons"], json!([]), "{pair:?}");
+    }
+    let judge = ["--set", "llm_judge_config.model_name=acme/judge-70b", "--baseline", "latest"];
+    let latest = words(&judge, 0);
+    assert_eq!(latest["gates"][0]["gate"], format!("baseline {judged}"), "the newest is of another score");
 }
 
 /// Rates every row with 8 but the first one of each evaluation, which it does not rate.

@@ -2,7 +2,9 @@
 
 use super::extras::{EvaluatedRows, PastRun, WrongRow};
 use super::*;
+use crate::report::json::Evaluations;
 use crate::report::samples;
+use crate::vocabulary::{CandidateState, PlatformKind, ReportedGeneration};
 
 fn extras() -> Extras {
     let wrong =
@@ -154,4 +156,26 @@ fn every_table_in_markdown_has_the_columns_of_its_header() {
 #[test]
 fn each_candidate_is_a_test_case() {
     insta::assert_snapshot!(render(&samples::partial(), &Extras::default(), Form::JUnit).unwrap());
+}
+
+#[test]
+fn a_run_without_scores_shows_how_far_its_candidates_came() {
+    let mut report = samples::cancelled();
+    report.floor = None;
+    report.platform = PlatformKind::Nemo;
+    report.generation = Some(ReportedGeneration::Helix);
+    report.platform_version = Some("0.8.1".into());
+    for candidate in &mut report.candidates {
+        candidate.evaluations = Evaluations::default();
+        (candidate.state, candidate.seconds) = (CandidateState::Cancelled, Some(12.0));
+    }
+    for form in [Form::Html, Form::Markdown] {
+        let page = render(&report, &Extras::default(), form).unwrap();
+        assert!(page.contains("Candidates") && page.contains("cancelled after 12 s"), "{page}");
+        for scored in ["before and after", "Each mark is the score", "95 % interval", "class=\"axis\""] {
+            assert!(!page.contains(scored), "{scored}: {page}");
+        }
+    }
+    let page = render(&report, &Extras::default(), Form::Html).unwrap();
+    assert!(page.contains("NeMo Helix 0.8.1"), "{page}");
 }

@@ -197,7 +197,8 @@ fn gate(gate: &Gate) -> GateLine {
 
 fn facts(report: &Report) -> Vec<Fact> {
     let fact = |label: &str, value: String| Fact { label: label.to_owned(), value };
-    let mut facts = vec![fact("platform", report.platform.in_words().to_owned())];
+    let platform = report.platform.as_stated(report.generation, report.platform_version.as_deref());
+    let mut facts = vec![fact("platform", shown(&platform))];
     facts.extend(report.seconds.map(|seconds| fact("time", duration(seconds))));
     if let Some(data) = &report.data {
         facts.push(fact("eval rows", count(data.eval)));
@@ -233,7 +234,7 @@ fn model(candidate: &Candidate, metric: &str) -> Model {
     let bar = |(which, evaluation)| interval_bar(which, evaluation, metric);
     let state = match &candidate.error {
         Some(error) => Some(format!("{}: {}", candidate.state.as_str(), shown(&error.message))),
-        None if candidate.evaluations.customized.is_none() => Some(candidate.state.as_str().to_owned()),
+        None if candidate.evaluations.customized.is_none() => Some(headline::state_in_words(candidate)),
         None => None,
     };
     let notes =
@@ -248,6 +249,9 @@ fn model(candidate: &Candidate, metric: &str) -> Model {
 }
 
 fn headline_rows(report: &Report) -> Vec<Vec<String>> {
+    if !headline::has_scores(report) {
+        return Vec::new();
+    }
     let row = |model: &str, (name, cells): headline::Line| {
         [model, name].into_iter().map(str::to_owned).chain(cells).map(|cell| shown(&cell)).collect()
     };

@@ -73,6 +73,15 @@ impl Evaluations {
         all.filter_map(|(variant, one)| Some((variant.as_str(), one.as_ref()?))).collect()
     }
 
+    /// Returns the evaluation of a form of the model.
+    pub(crate) fn of(&self, variant: ModelVariant) -> Option<&Evaluation> {
+        match variant {
+            ModelVariant::Base => self.base.as_ref(),
+            ModelVariant::Icl => self.icl.as_ref(),
+            ModelVariant::Customized => self.customized.as_ref(),
+        }
+    }
+
     /// Returns the last evaluation that happened, which stands for the candidate.
     pub(crate) fn last(&self) -> Option<&Evaluation> {
         self.all().pop().map(|(_, last)| last)

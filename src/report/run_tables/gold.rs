@@ -73,7 +73,8 @@ fn unknown(gold: &GoldFact) -> Option<String> {
     names.extend((gold.unknown.len() > NAMED).then(|| "and others".to_owned()));
     (rows > 0).then(|| {
         format!(
-            "People gave {} a label that is no class of this run, so every model is wrong there: {}.",
+            "People gave {} a label that is no class of this run, so the teacher and every model that keeps to the classes are \
+             wrong there: {}.",
             counted(rows, "row"),
             names.join(", ")
         )

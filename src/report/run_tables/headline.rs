@@ -25,7 +25,7 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     }
     let groups: Vec<(&Candidate, Vec<Line>)> =
         report.candidates.iter().map(|one| (one, of_candidate(report, one))).collect();
-    if report.floor.is_none() && groups.iter().all(|(_, lines)| lines.is_empty()) {
+    if !has_scores(report) {
         return begun(page, report);
     }
     let yardsticks = yardsticks(report);
@@ -68,6 +68,11 @@ pub(super) fn section(page: &mut Page, report: &Report) {
     }
 }
 
+/// Tells if the table has a score to show.
+pub(in crate::report) fn has_scores(report: &Report) -> bool {
+    report.floor.is_some() || evaluations(report).next().is_some()
+}
+
 /// Shows the candidates that have begun, of a run that has no score yet.
 fn begun(page: &mut Page, report: &Report) {
     let begun = report.candidates.iter().filter(|candidate| candidate.seconds.is_some());
@@ -94,6 +99,11 @@ fn run_cost(report: &Report) -> Option<(&'static str, String)> {
 }
 
 fn heading(candidate: &Candidate) -> String {
+    format!("{}: {}", candidate.model, state_in_words(candidate))
+}
+
+/// Returns how far a candidate came, with its time.
+pub(in crate::report) fn state_in_words(candidate: &Candidate) -> String {
     let words = match candidate.state {
         CandidateState::Running => "running for".to_owned(),
         CandidateState::Completed => "completed in".to_owned(),
@@ -101,7 +111,7 @@ fn heading(candidate: &Candidate) -> String {
         state => state.as_str().to_owned(),
     };
     let time = candidate.seconds.map_or_else(String::new, |seconds| format!(" {}", duration(seconds)));
-    format!("{}: {words}{time}", candidate.model)
+    format!("{words}{time}")
 }
 
 fn evaluations(report: &Report) -> impl Iterator<Item = (&'static str, &Evaluation)> {
@@ -179,8 +189,8 @@ pub(crate) fn notes(report: &Report) -> Vec<(String, String)> {
         notes.push((terms, "against the base model on the same rows; better and worse are beyond chance".to_owned()));
     }
     notes.extend(cost::basis(report).map(|basis| ("cost/1,000", format!("for 1,000 requests. {basis}"))));
-    let chosen = report.verdict.as_ref().and_then(|verdict| verdict.model.as_ref());
-    if let Some(even) = chosen.and_then(|model| cost::break_even(report, model)) {
+    let chosen = report.verdict.as_ref().and_then(|verdict| verdict.model.as_ref().zip(verdict.variant));
+    if let Some(even) = chosen.and_then(|(model, variant)| cost::break_even(report, model, variant)) {
         notes.push(("break-even", even));
     }
     notes.extend(run_cost(report));

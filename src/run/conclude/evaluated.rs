@@ -27,7 +27,10 @@ impl Evaluated {
     /// Returns what speaks against its scores.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let share = |name: &str| self.fact.scores.get(name).map_or(0.0, |score| score.value);
-        warnings::of_classes(&self.fact.classes, share("unparseable"), share("off_taxonomy"))
+        // A row without a reply says nothing of the format. A warning of its own tells of it.
+        let silent = self.fact.unanswered as f64 / self.fact.rows.max(1) as f64;
+        let unparseable = (share("unparseable") - silent).max(0.0);
+        warnings::of_classes(&self.fact.classes, unparseable, share("off_taxonomy"))
     }
 }
 

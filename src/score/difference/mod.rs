@@ -60,7 +60,21 @@ impl Difference {
     /// Returns the standard deviation of the difference of one row that the interval's width stands for. It includes
     /// the loss by rows that depend on each other.
     pub(crate) fn deviation(&self) -> f64 {
-        (self.high - self.low) / (2.0 * Z) * (self.rows as f64).sqrt()
+        self.deviation_of((self.high - self.low) / 2.0)
+    }
+
+    /// Returns [`Self::deviation`] by the half of the interval towards zero, which is the wider one where no difference
+    /// can be told.
+    pub(crate) fn deviation_towards_none(&self) -> f64 {
+        match self.value {
+            value if value > 0.0 => self.deviation_of(value - self.low),
+            value if value < 0.0 => self.deviation_of(self.high - value),
+            _ => self.deviation(),
+        }
+    }
+
+    fn deviation_of(&self, half: f64) -> f64 {
+        half / Z * (self.rows as f64).sqrt()
     }
 }
 

@@ -92,7 +92,7 @@ fn decision(difference: &Difference, p_adjusted: f64, margin: f64, family: usize
         Standing::CannotTell
     };
     let level = LEVEL / family.max(1) as f64;
-    let detectable = power::detectable_difference(difference.deviation(), difference.rows, level, POWER);
+    let detectable = power::detectable_difference(difference.deviation_towards_none(), difference.rows, level, POWER);
     Decision {
         standing,
         not_worse: difference.low > -margin,
@@ -115,16 +115,17 @@ fn more_rows(difference: &Difference, margin: f64, level: f64) -> Option<MoreRow
         // The difference is between none and the margin: it takes rows for the nearer of the two answers.
         needed = power::rows_to_detect(deviation, observed.max(margin - observed), level, POWER);
     }
-    let beyond = |rows: f64| (rows - have).ceil().max(1.0) as u64;
-    let for_margin = beyond(needed);
+    let beyond = |rows: f64| (rows - have).ceil().max(0.0) as u64;
+    let for_margin = beyond(needed).max(1);
     let seen = observed > 0.0 && difference.differing > 0 && difference.p <= NO_SIGN;
     let for_observed = seen.then(|| {
         // Fewer rows that differ cannot be significant, whatever they show: each is a toss of a coin, and p is at least
         // twice the chance that all fall alike.
         let fewest = (2.0 / level).log2().ceil() * have / difference.differing as f64;
+        let deviation = difference.deviation_towards_none();
         beyond(power::rows_to_detect(deviation, observed, level, POWER).max(fewest))
     });
-    Some(MoreRows { for_margin, for_observed: for_observed.filter(|rows| *rows < for_margin) })
+    Some(MoreRows { for_margin, for_observed: for_observed.filter(|rows| (1..for_margin).contains(rows)) })
 }
 
 impl fmt::Display for Standing {

@@ -82,6 +82,22 @@ fn rows_needed_are_those_of_the_margin_and_of_what_was_observed() {
 }
 
 #[test]
+fn a_lopsided_interval_promises_nothing_by_its_shorter_half() {
+    // 25 rows of 25 classes: the interval reaches past zero, so they cannot have shown a difference as large.
+    let one = Difference { rows: 25, differing: 20, value: -0.613, low: -0.776, high: 0.014, p: 0.0001 };
+    for one in [one, Difference { value: 0.613, low: -0.014, high: 0.776, ..one }] {
+        let decision = decide(&[one], MARGIN)[0];
+        assert_eq!(decision.standing, Standing::CannotTell);
+        assert!(decision.detectable.is_some_and(|least| least > 0.613), "{decision:?}");
+        let observed = decision.more_rows.unwrap().for_observed;
+        assert!(observed.is_some_and(|rows| (20..40).contains(&rows)), "{decision:?}");
+    }
+    // Past zero by the interval, short of the corrected level by the test: the estimate says that the rows suffice.
+    let clear = Difference { low: -0.776, high: -0.5, value: -0.613, p: 0.2, ..one };
+    assert_eq!(decide(&[clear], MARGIN)[0].more_rows.unwrap().for_observed, None);
+}
+
+#[test]
 fn few_rows_that_differ_need_more_of_them() {
     let more = |rows, differing, value, p, comparisons| {
         let one = Difference { rows, differing, value, low: value - 0.3, high: value + 0.3, p };
