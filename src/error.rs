@@ -202,8 +202,11 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
             "set base_model of the candidate to a model entity, or base_model_repository to what it is made from"
                 .to_owned(),
         ),
-        Obstacle::SameModel { second, .. } => {
-            (Exit::Usage, format!("set base_model of {second} to another name, or take it out of the plan"))
+        Obstacle::SameModel { candidate: Some(candidate), .. } => {
+            (Exit::Usage, format!("set base_model of {candidate} to another name, or take it out of the plan"))
+        }
+        Obstacle::SameModel { candidate: None, .. } => {
+            (Exit::Usage, "give the judge or the embedding model another model_name".to_owned())
         }
         Obstacle::Namespace { .. } => (Exit::Usage, "set nmp_config.nmp_namespace to such a name".to_owned()),
         Obstacle::OtherModel { model, fitting, .. } => (

@@ -1,6 +1,5 @@
 //! `dfwfd cleanup`: releases what runs without a process still hold. `--purge` deletes everything that they made.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -15,7 +14,7 @@ use crate::report::lists;
 use crate::run::dead_runs::{self, CleanupDepth};
 use crate::run::lock::{self, Lock};
 use crate::run::release::StillHeld;
-use crate::run::{liveness, names, twins};
+use crate::run::{names, twins};
 use crate::store::{Resource, ResourceState, RunRow, Store, now_ms};
 use crate::ui::Ui;
 
@@ -103,7 +102,7 @@ async fn clean_up(
 }
 
 /// Connects by the plan of the run and releases.
-async fn release(
+pub(super) async fn release(
     store: &Store,
     row: &RunRow,
     open: Vec<Resource>,
@@ -121,30 +120,4 @@ async fn release(
     let releaser = dead_runs::releaser(store, &platform.nemo, &plan, row, on_release);
     left.extend(twins::release(&releaser, &row.id, &platform.id, names::millis(plan.limits.release_ms)).await);
     Ok(left)
-}
-
-/// Releases what all ended runs but one hold, before a run starts. A failure is a warning.
-pub(super) async fn before_a_run(store: &Store, state_dir: &Path, except: Option<&str>, ui: &Ui) -> anyhow::Result<()> {
-    for row in store.runs()? {
-        if except == Some(row.id.as_str()) || liveness::is_alive(&row, state_dir) {
-            continue;
-        }
-        dead_runs::settle_ended_platforms(store, &row.id)?;
-        let mut open = dead_runs::open_resources(store, &row.id)?;
-        open.retain(|resource| CleanupDepth::Gpus.includes(resource));
-        if open.is_empty() {
-            continue;
-        }
-        ui.note(&format!("releasing what run {} has left on the platform", row.id));
-        let on_release = |resource: &Resource| tracing::info!(name = resource.name, "released");
-        let still_held = release(store, &row, open, CleanupDepth::Gpus, &on_release).await;
-        match still_held.map(|still_held| still_held.into_iter().next()) {
-            Ok(None) => {}
-            Ok(Some((_, error))) | Err(error) => {
-                ui.warn(&format!("run {} still holds something: {error:#}", row.id));
-                ui.hint(&format!("dfwfd cleanup {}", row.id));
-            }
-        }
-    }
-    Ok(())
 }

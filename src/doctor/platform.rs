@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Section, Surroundings};
 use crate::config::plan::{Candidate, Plan, PlatformPlan, ServicePlace};
 use crate::error::Exit;
-use crate::nemo::{ApiError, Client, Deployment, Service};
+use crate::nemo::{ApiError, Client, Deployment, ErrorKind, Service};
 use crate::platform;
 use crate::report::json::{Check, CheckState};
 use crate::run::check::{check_judge as check_judge_answers, check_namespace, check_target, deployed_models};
@@ -31,6 +31,9 @@ const SERVICES: [(Service, &str, &str); 6] = [
 
 /// The time that a service has to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause between looks at a platform that says it is not well.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 const URLS: &str = "check the base URLs in nmp_config, and that the cluster is up";
 
@@ -60,7 +63,7 @@ pub(super) async fn check(plan: &Plan, budget: Option<&Budget>, around: &Surroun
     let mut checks = vec![generation];
     match version.map(|version| version.generation) {
         Some(Generation::Helix) => {
-            checks.push(timed("platform", URLS, nemo.check_api()).await);
+            checks.push(timed("platform", URLS, healthy(nemo)).await);
             checks.extend(check_contents(plan, nemo, around).await);
         }
         Some(Generation::V1) => checks.extend(check_services(plan, nemo, around).await),
@@ -91,6 +94,19 @@ async fn within<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T,
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => answer,
         Err(_) => Err(ApiError::late("a first call", PATIENCE)),
+    }
+}
+
+/// Looks at a platform until it says that it is well. Returns its own reason when the patience runs out.
+async fn healthy(nemo: &Client) -> Result<(), ApiError> {
+    let until = Instant::now() + PATIENCE - 2 * BETWEEN_LOOKS;
+    loop {
+        match nemo.probe(Service::EntityStore).await {
+            Err(error) if matches!(error.kind, ErrorKind::Unreadable(_)) && Instant::now() < until => {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+            answered => return answered,
+        }
     }
 }
 
@@ -143,7 +159,8 @@ async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
     for candidate in &plan.candidates {
         checks.push(check_candidate(candidate, nemo).await);
     }
-    if let Err(error) = deployed_models(plan, None, nemo).await {
+    let judge = plan.any_judge().map(|judge| JudgeWithKey { judge, key: around.judge_key });
+    if let Err(error) = deployed_models(plan, judge, nemo).await {
         checks.push(PART.failed("models", &error, "correct nims"));
     }
     checks.push(match nemo.deployments().await {

@@ -105,11 +105,11 @@ impl Client {
         }
     }
 
-    /// Checks with one cheap read that a service responds and grants access.
+    /// Checks with one cheap read that a service responds and grants access. Helix is one, whichever is named.
     pub async fn probe(&self, service: Service) -> Result<(), ApiError> {
         match self.dialect().await? {
             Dialect::V1(v1) => v1.probe(service).await,
-            Dialect::Helix(_) => Ok(()),
+            Dialect::Helix(helix) => helix.look().await,
         }
     }
 

@@ -28,11 +28,17 @@ impl Dialect {
         }
         if pin == Some(Generation::Helix) {
             let what = match v1.check_api().await {
-                Ok(()) => "this is version 1 of the API, so nim_base_url and datastore_base_url are needed too",
+                Ok(()) => {
+                    "this is version 1 of the API: set nim_base_url and datastore_base_url too, and leave out generation: helix"
+                }
                 Err(_) => "this is not NeMo Helix, which answers GET /cluster-info",
             };
             let what = ErrorKind::Unreadable(what.to_owned());
-            return Err(ApiError::new(format!("GET {}cluster-info", transport.base_url(Base::Nemo)), what, None));
+            return Err(ApiError::new(
+                format!("GET {}/cluster-info", transport.base_url(Base::Nemo).trim_end_matches('/')),
+                what,
+                None,
+            ));
         }
         match v1.check_api().await {
             Ok(()) => Ok(Dialect::V1(v1)),

@@ -173,7 +173,9 @@ pub(crate) async fn deployed_models<'a>(
     for (at, (second, id)) in models.iter().enumerate() {
         if let Some((first, _)) = models[..at].iter().find(|(_, other)| other == id) {
             let (first, second) = ((*first).to_owned(), (*second).to_owned());
-            return Err(Obstacle::SameModel { first, second, id: id.clone() }.into());
+            let is_candidate = |name: &&String| plan.candidates.iter().any(|one| one.model_name == **name);
+            let candidate = [&second, &first].into_iter().find(is_candidate).cloned();
+            return Err(Obstacle::SameModel { first, second, id: id.clone(), candidate }.into());
         }
     }
     Ok(models)

@@ -282,7 +282,10 @@ pub(super) async fn wait_until_served(
         Ok(None)
     });
     let waited = waited.await;
-    waited.map_err(|error| match by.filter(|_| error.is::<TooLong>() && ready.load(Ordering::Relaxed)) {
+    // An adapter is late for reasons of its own: its base is listed already. NeMo Helix has no proxy beside its gateway.
+    let by_proxy = step != Step::Adapter && run.generation == Generation::V1;
+    let of_proxy = by_proxy && ready.load(Ordering::Relaxed);
+    waited.map_err(|error| match by.filter(|_| of_proxy && error.is::<TooLong>()) {
         Some(row) => error.context(Unlisted { deployment: row.name.clone(), model: id.to_owned() }),
         None => error,
     })

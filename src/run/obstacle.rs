@@ -33,7 +33,13 @@ pub(crate) enum Obstacle {
     NoBaseModel { model: String, why: String },
     /// Helix has one entity for two models of the plan, so one would be measured as the other.
     #[error("{first} and {second} are the same model on the platform, {id}")]
-    SameModel { first: String, second: String, id: String },
+    SameModel {
+        first: String,
+        second: String,
+        id: String,
+        /// The one of the two that is a candidate, and so can name another entity.
+        candidate: Option<String>,
+    },
     /// Helix takes no workspace of this name.
     #[error(
         "the platform takes no namespace named {name}: 2 to 63 lower-case letters, digits and -@.+_, with a letter first, no -- \

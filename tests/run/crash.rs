@@ -141,6 +141,13 @@ fn matrix(setup: Setup, cases: &[Kill], reference: &Value) -> u64 {
     done.into_inner()
 }
 
+/// Tells whether enough cases came to the call at which they kill. Polls make a few calls more or less from run to run, so
+/// that the last calls of the reference are not those of every run.
+fn reached(done: u64, cases: &[Kill]) -> bool {
+    let cases = cases.len() as u64;
+    done + 5.max(cases / 8) >= cases
+}
+
 /// Cases drawn by a seed, so many of them as `DFWFD_CRASH_CASES` says, else `default`.
 fn drawn(calls: u64, default: u64, twice: bool) -> Vec<Kill> {
     let count: u64 = std::env::var("DFWFD_CRASH_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
@@ -186,7 +193,7 @@ fn three_candidates_killed_at_calls_drawn_by_a_seed() {
     let cases = drawn(calls, 50, false);
     let done = matrix(setup, &cases, &reference);
     println!("crash matrix, three candidates: {calls} calls, {done} cases");
-    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+    assert!(reached(done, &cases), "{done} of {} cases were killed", cases.len());
 }
 
 #[test]
@@ -196,7 +203,7 @@ fn a_candidate_in_turn_killed_at_calls_drawn_by_a_seed() {
     let cases = drawn(calls, 30, false);
     let done = matrix(setup, &cases, &reference);
     println!("crash matrix, one candidate in turn: {calls} calls, {done} cases");
-    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+    assert!(reached(done, &cases), "{done} of {} cases were killed", cases.len());
 }
 
 #[test]
@@ -206,7 +213,7 @@ fn three_candidates_that_share_two_gpus_killed_at_calls_drawn_by_a_seed() {
     let cases = drawn(calls, 30, false);
     let done = matrix(setup, &cases, &reference);
     println!("crash matrix, three candidates on two GPUs: {calls} calls, {done} cases");
-    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+    assert!(reached(done, &cases), "{done} of {} cases were killed", cases.len());
 }
 
 #[test]
@@ -216,7 +223,7 @@ fn a_run_killed_twice() {
     let cases = drawn(calls, 30, true);
     let done = matrix(setup, &cases, &reference);
     println!("crash matrix, killed twice: {calls} calls, {done} cases");
-    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+    assert!(reached(done, &cases), "{done} of {} cases were killed", cases.len());
 }
 
 #[test]
@@ -227,5 +234,5 @@ fn a_judged_run_killed_at_calls_drawn_by_a_seed() {
     let cases = drawn(calls, 30, false);
     let done = matrix(setup, &cases, &reference);
     println!("crash matrix, judged: {calls} calls, {done} cases");
-    assert!(done + 5 >= cases.len() as u64, "{done} of {} cases were killed", cases.len());
+    assert!(reached(done, &cases), "{done} of {} cases were killed", cases.len());
 }

@@ -153,13 +153,27 @@ fn a_training_of_another_dfwfd_is_seen_before_anything_is_made() {
 fn a_ready_deployment_that_the_proxy_does_not_list_is_told_as_such() {
     let home = Home::new(1, "8");
     let text = std::fs::read_to_string(&home.config).unwrap();
-    std::fs::write(&home.config, text.replace("settle: 0s", "settle: 0s\n  adapter: 1s")).unwrap();
-    let platform = failing(&["slow-adapter=release"]);
-    let outcome = run(&platform, &home).expect(1);
+    std::fs::write(&home.config, text.replace("settle: 0s", "settle: 0s\n  deploy: 20s")).unwrap();
+    let (platform, other) = (failing(&[]), Platform::start(&[]));
+    let elsewhere = format!("nmp_config.nim_base_url=http://127.0.0.1:{}/nim", other.port());
+    let outcome = platform.dfwfd(&home, &["run", "--format", "json", "--set", &elsewhere]).expect(1);
     let report = outcome.json();
     let said = error(&report);
     assert!(said.contains("is ready, but the NIM proxy (nmp_config.nim_base_url) does not list"), "{report:#}");
     outcome.says("without a cache before it");
+    nothing_held(&platform, &report);
+}
+
+#[test]
+fn an_adapter_that_comes_late_is_no_fault_of_the_proxy() {
+    let home = Home::new(1, "8");
+    let text = std::fs::read_to_string(&home.config).unwrap();
+    std::fs::write(&home.config, text.replace("settle: 0s", "settle: 0s\n  adapter: 1s")).unwrap();
+    let platform = failing(&["slow-adapter=release"]);
+    let outcome = run(&platform, &home).expect(1);
+    outcome.says("raise limits.adapter to wait longer");
+    let report = outcome.json();
+    assert!(!error(&report).contains("does not list"), "its base is listed: {report:#}");
     nothing_held(&platform, &report);
 }
 
@@ -181,4 +195,33 @@ fn a_run_that_is_stopped_before_it_begins_names_nothing_to_resume() {
     let outcome = platform.dfwfd(&home, &["run", "--max-duration", "1ms"]).expect(130);
     outcome.says("nothing was started");
     assert!(!outcome.stderr.contains("--resume"), "{outcome}");
+}
+
+#[test]
+fn a_twin_that_could_not_be_cancelled_is_in_the_ledger_until_a_cleanup() {
+    let home = Home::new(1, "8");
+    let platform = failing(&[
+        &format!("{TRAININGS}: twice"),
+        // The job that the run knows has ended by itself.
+        "POST /nemo/v1/customization/jobs/*/cancel: status=403",
+    ]);
+    let hasty = ["run", "--format", "json", "--set", "limits.release=2s"];
+    let twin = platform.dfwfd(&home, &hasty).expect(0).says("still").json();
+    assert_eq!(jobs(&platform, "training_jobs"), 2);
+    assert_eq!(twin["held"].as_array().map(Vec::len), Some(1), "{twin:#}");
+    assert_eq!(platform.gpus_held().len(), 1, "the twin");
+    assert_eq!(platform.delete("/control/faults"), 200);
+    let released = platform.dfwfd(&home, &["cleanup", "latest", "--format", "json"]).expect(0).json();
+    assert_eq!(released["released"].as_array().map(Vec::len), Some(1), "{released:#}");
+    assert_eq!(platform.gpus_held(), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_that_was_killed_while_it_had_a_twin_is_resumed() {
+    let platform = failing(&[&format!("{TRAININGS}: twice times=1")]);
+    let home = killed_in_training(&platform);
+    assert_eq!(jobs(&platform, "training_jobs"), 2);
+    let report = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
+    assert_eq!(jobs(&platform, "training_jobs"), 2, "its own training goes on");
+    nothing_held(&platform, &report);
 }

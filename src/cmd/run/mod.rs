@@ -2,6 +2,7 @@
 //! and shows the end. The flywheel itself is in the crate's `run`.
 
 mod begin;
+mod earlier_runs;
 mod events;
 mod finish;
 mod platform_check;

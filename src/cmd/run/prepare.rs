@@ -2,10 +2,10 @@
 //! nothing on the platform.
 
 use super::begin::{self, LockedRun, Prepared};
-use super::platform_check;
+use super::{earlier_runs, platform_check};
 use super::{preview, resume};
 use crate::cli::{Global, Run};
-use crate::cmd::{cleanup, eval_set, gates, invocation_for, last_run, memory_limit, state_dir, trace};
+use crate::cmd::{eval_set, gates, invocation_for, last_run, memory_limit, state_dir, trace};
 use crate::config::plan::Plan;
 use crate::config::{self, Invocation, Need};
 use crate::doctor::StateDir;
@@ -50,7 +50,7 @@ pub(super) async fn prepare(global: &Global, args: &Run, ui: &Ui, stop: &Stop) -
     }
     let asked = gates::asked(&args.gates, &locked.plan, locked.resumed.as_ref(), &locked.store, &locked.state_dir)?;
     let id = &locked.id;
-    cleanup::before_a_run(&locked.store, &locked.state_dir, Some(id), ui).await?;
+    earlier_runs::give_back(&locked.store, &locked.state_dir, Some(id), ui).await?;
     let keys = platform_check::service_keys(&locked.plan, global)?;
     let checked = platform_check::check(&locked.plan, &locked.store, id, args, &keys).await;
     if checked.is_err() && !dead_runs::open_resources(&locked.store, id)?.is_empty() {

@@ -144,8 +144,14 @@ impl Helix {
         let entity = path(MODELS, workspace, &["models", name]);
         match self.is_made(&entity).await? {
             Some(true) => {
-                if let Some(user) = self.user_of(reference).await? {
-                    let why = format!("{user} uses it, so it stays");
+                let stays = match self.user_of(reference).await {
+                    Ok(user) => user.map(|user| format!("{user} uses it, so it stays")),
+                    Err(error) if error.is_refused() => {
+                        Some(format!("it stays, because nobody can tell whether another workspace uses it: {error}"))
+                    }
+                    Err(error) => return Err(error),
+                };
+                if let Some(why) = stays {
                     return Err(ApiError::new(
                         format!("delete the base model {reference}"),
                         ErrorKind::Options(why),

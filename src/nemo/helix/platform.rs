@@ -40,7 +40,7 @@ impl Helix {
     pub(crate) async fn check_api(&self) -> Result<(), ApiError> {
         let mut looks = 1;
         loop {
-            match self.check_once().await {
+            match self.look().await {
                 Err(error) if matches!(error.kind, ErrorKind::Unreadable(_)) && looks < LOOKS => looks += 1,
                 other => return other,
             }
@@ -48,7 +48,8 @@ impl Helix {
         }
     }
 
-    async fn check_once(&self) -> Result<(), ApiError> {
+    /// Checks as [`Self::check_api`] does, with one look.
+    pub(crate) async fn look(&self) -> Result<(), ApiError> {
         let response = self.transport.send(ApiRequest::get(PLATFORM, &["status"])).await?;
         let status = response.json()?;
         let controllers = read_json::truth(&status, &["controllers", "healthy"]);
