@@ -14,9 +14,9 @@ use crate::data::gold::GoldRow;
 use crate::data::label::{self, LabelReader};
 use crate::data::record::Normaliser;
 use crate::data::workload_type::WorkloadType;
-use crate::score::classification::{Judged, Prediction, score};
+use crate::score::classification::{Judged, Prediction, score_clustered};
 use crate::score::verdict::LEVEL;
-use crate::score::{Estimate, interval, mcnemar};
+use crate::score::{Estimate, mcnemar};
 use crate::source::dataset;
 
 /// Models against labels that people gave.
@@ -88,8 +88,12 @@ pub(crate) fn compare(run: &PastRun<'_>, folder: &Path, file: &str, gold: &[Gold
     let unknown = unknown_labels(&labels, human.iter().flatten());
     labels.extend(unknown.iter().map(|one| one.label.clone()));
     let seed = run.plan.data.split.random_seed;
-    let scores = |rows: &[Judged]| {
-        let mut scores = score(rows, &labels, seed).map(|scores| scores.named("")).unwrap_or_default();
+    let units = manifest.eval_units(asked.len());
+    let scores = |rows: &[(Judged, u64)]| {
+        let (rows, groups): (Vec<Judged>, Vec<u64>) = rows.iter().copied().unzip();
+        let groups = units.as_ref().map(|_| groups.as_slice());
+        let scores = score_clustered(&rows, groups, &labels, seed);
+        let mut scores = scores.map(|scores| scores.named("")).unwrap_or_default();
         scores.retain(|name, _| ["accuracy", "macro_f1", "kappa"].contains(&name.as_str()));
         scores
     };
@@ -106,14 +110,16 @@ pub(crate) fn compare(run: &PastRun<'_>, folder: &Path, file: &str, gold: &[Gold
     };
     for one in &run.models {
         let outputs = rows::read(&folder.join(&one.fact.file))?;
-        let labelled = outputs.iter().zip(&human).filter_map(|(row, human)| {
+        let labelled = outputs.iter().zip(&human).enumerate().filter_map(|(at, (row, human))| {
+            let unit = units.as_ref().map_or(at as u64, |units| units[at]);
             let teacher = place(&labels, &row.gold);
-            Some(Labelled { human: place(&labels, (*human)?)?, teacher, said: said(row, &labels) })
+            Some(Labelled { unit, human: place(&labels, (*human)?)?, teacher, said: said(row, &labels) })
         });
         let labelled: Vec<Labelled> = labelled.collect();
         if fact.teacher.is_empty() {
-            let of_teacher =
-                |row: &Labelled| Some(Judged { gold: row.human, predicted: Prediction::Label(row.teacher?) });
+            let of_teacher = |row: &Labelled| {
+                Some((Judged { gold: row.human, predicted: Prediction::Label(row.teacher?) }, row.unit))
+            };
             fact.teacher = scores(&labelled.iter().filter_map(of_teacher).collect::<Vec<_>>());
         }
         let pairs: Vec<(bool, bool)> =
@@ -147,6 +153,8 @@ fn nearest(classes: &[String], label: &str) -> Option<String> {
 
 /// A row that people labelled.
 struct Labelled {
+    /// The number of its group.
+    unit: u64,
     human: usize,
     teacher: Option<usize>,
     said: Prediction,
@@ -165,20 +173,24 @@ fn said(row: &OutputRow, labels: &[String]) -> Prediction {
     }
 }
 
-fn model(model: String, labelled: &[Labelled], scores: impl Fn(&[Judged]) -> BTreeMap<String, Estimate>) -> GoldModel {
+fn model(
+    model: String,
+    labelled: &[Labelled],
+    scores: impl Fn(&[(Judged, u64)]) -> BTreeMap<String, Estimate>,
+) -> GoldModel {
     let against = |gold: &dyn Fn(&Labelled) -> Option<usize>| {
-        let judged = |row: &Labelled| Some(Judged { gold: gold(row)?, predicted: row.said });
+        let judged = |row: &Labelled| Some((Judged { gold: gold(row)?, predicted: row.said }, row.unit));
         scores(&labelled.iter().filter_map(judged).collect::<Vec<_>>())
     };
     let apart = labelled.iter().filter(|row| !row.agrees());
-    let apart: Vec<bool> = apart.map(|row| row.said == Prediction::Label(row.human)).collect();
-    let (all, right) = (apart.len() as u64, apart.iter().filter(|right| **right).count() as u64);
+    let (apart, units): (Vec<bool>, Vec<u64>) =
+        apart.map(|row| (row.said == Prediction::Label(row.human), row.unit)).unzip();
     GoldModel {
         model,
         human: against(&|row| Some(row.human)),
         teacher: against(&|row| row.teacher),
-        disagreements: all,
-        right: (all > 0).then(|| Estimate::between(right as f64 / all as f64, interval::wilson(right, all))),
+        disagreements: apart.len() as u64,
+        right: (!apart.is_empty()).then(|| Estimate::of_share(&apart, Some(&units))),
     }
 }
 

@@ -49,7 +49,7 @@ impl Comparer<'_> {
     /// Returns the score of `b` less the score of `a`, which are replies to the same rows in the same order.
     pub(super) fn difference(&self, a: &[OutputRow], b: &[OutputRow], reading: Reading) -> Option<Difference> {
         let simulation = Simulation::new(self.seed);
-        let units = self.groups(a.len());
+        let units = self.manifest.eval_units(a.len());
         let unit = |at: usize| units.as_ref().map_or(at as u64, |units| units[at]);
         let pairs = || b.iter().zip(a).enumerate();
         if self.manifest.workload_type == WorkloadType::Text {
@@ -76,21 +76,6 @@ impl Comparer<'_> {
         let (rows, kept): (Vec<PairedReply>, Vec<u64>) = paired.unzip();
         let metric = if is_classification { Metric::MacroF1 } else { Metric::Accuracy };
         difference::of_replies(&rows, units.is_some().then_some(&kept), labels.len(), metric, simulation)
-    }
-
-    /// Returns the group of each of so many eval rows. `None` if each row is one of its own.
-    fn groups(&self, rows: usize) -> Option<Vec<u64>> {
-        let together = &self.manifest.eval_groups;
-        if together.is_empty() || rows as u64 != self.manifest.eval {
-            return None;
-        }
-        let mut units: Vec<u64> = (0..rows as u64).collect();
-        for group in together {
-            for &place in group {
-                *units.get_mut(place as usize)? = u64::from(group[0]);
-            }
-        }
-        Some(units)
     }
 
     fn prediction(&self, row: &OutputRow, labels: &[String], reading: Reading) -> Prediction {

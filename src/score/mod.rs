@@ -41,4 +41,10 @@ impl Estimate {
     pub fn between(value: f64, ends: Option<(f64, f64)>) -> Estimate {
         Estimate { value, low: ends.map(|(low, _)| low.min(value)), high: ends.map(|(_, high)| high.max(value)) }
     }
+
+    /// Returns the share of rows that are hits, 0 without rows. Rows with the same number in `units` depend on each other.
+    pub(crate) fn of_share(hits: &[bool], units: Option<&[u64]>) -> Estimate {
+        let count = hits.iter().filter(|hit| **hit).count();
+        Estimate::between(count as f64 / hits.len().max(1) as f64, interval::share(hits, units))
+    }
 }

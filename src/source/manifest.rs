@@ -168,6 +168,20 @@ pub(crate) struct InputFile {
 }
 
 impl Manifest {
+    /// Returns the group of each of so many eval rows. `None` if each row is one of its own.
+    pub(crate) fn eval_units(&self, rows: usize) -> Option<Vec<u64>> {
+        if self.eval_groups.is_empty() || rows as u64 != self.eval {
+            return None;
+        }
+        let mut units: Vec<u64> = (0..rows as u64).collect();
+        for group in &self.eval_groups {
+            for &place in group {
+                *units.get_mut(place as usize)? = u64::from(group[0]);
+            }
+        }
+        Some(units)
+    }
+
     /// Makes the manifest of new datasets.
     pub(crate) fn of(
         request: &DatasetRequest,

@@ -61,6 +61,12 @@ fn a_classification_is_evaluated_with_examples_of_its_training_rows() {
     assert_eq!((each.len(), each[0].len()), (20, 3));
     assert!(each.iter().all(|row| *row == each[0]));
     of_training_rows(&home, &report);
+    let ids = |variant: &str| -> Vec<Value> {
+        let rows = rows(&home, &report, &format!("rows/ngram-small-{variant}.jsonl"));
+        rows.into_iter().map(|row| row["id"].clone()).collect()
+    };
+    assert!(ids("base").iter().all(|id| id.as_str().is_some_and(|id| id.len() == 32)));
+    assert_eq!(ids("icl"), ids("base"), "examples make no other record of a row");
     // The rows with examples are scored, and their texts are those of the eval set.
     let plain = rows(&home, &report, "eval/eval_data.jsonl");
     for (with, plain) in rows(&home, &report, "icl/eval_data.jsonl").iter().zip(&plain) {

@@ -23,6 +23,8 @@ pub(super) struct EvalSet {
     pub(super) reader: LabelReader,
     /// In the order of the file.
     pub(super) rows: Vec<EvalRow>,
+    /// The group of each row. `None` if each row is one of its own.
+    pub(super) units: Option<Vec<u64>>,
 }
 
 /// One row of the eval set.
@@ -40,12 +42,16 @@ pub(super) struct EvalRow {
 }
 
 impl EvalSet {
-    /// Reads the file of the eval set.
-    pub(super) fn read(path: &Path, reader: LabelReader, manifest: &Manifest) -> anyhow::Result<EvalSet> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    /// Reads the file of an eval set. The ids of its records are in `plain`, whose rows are the same without examples.
+    pub(super) fn read(path: &Path, plain: &Path, reader: LabelReader, manifest: &Manifest) -> anyhow::Result<EvalSet> {
+        let read =
+            |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let (text, records) = (read(path)?, read(plain)?);
+        let mut records = records.lines();
         let workload_type = manifest.workload_type;
-        let mut set =
-            EvalSet { workload_type, labels: manifest.classes.keys().cloned().collect(), reader, rows: Vec::new() };
+        let labels = manifest.classes.keys().cloned().collect();
+        let units = manifest.eval_units(text.lines().count());
+        let mut set = EvalSet { workload_type, labels, reader, rows: Vec::new(), units };
         let mut ids = Normaliser::default();
         for (index, line) in text.lines().enumerate() {
             let row: Value = serde_json::from_str(line)
@@ -57,7 +63,8 @@ impl EvalSet {
                 .label_of(&row)
                 .with_context(|| format!("row {} of {} has no label of the manifest", index + 1, path.display()))?;
             let calls = row.pointer("/response/choices/0/message").map(Call::of_message).unwrap_or_default();
-            let id = ids.hex_id(line.as_bytes()).unwrap_or_default();
+            let record = records.next().with_context(|| format!("{} has fewer rows", plain.display()))?;
+            let id = ids.hex_id(record.as_bytes())?;
             set.rows.push(EvalRow { request: request(&row), id, user: user(&row), calls, label });
         }
         Ok(set)

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::eval_set::{EvalSet, Replies};
 use crate::nemo::{EvaluatedRow, EvaluationScores};
-use crate::score::classification::{ClassScore, Confusion, Judged, Prediction, score};
+use crate::score::classification::{ClassScore, Confusion, Judged, Prediction, score_clustered};
 use crate::score::{Estimate, interval};
 
 /// The random stream of the bootstrap of NeMo's score. Those of our own scores are others.
@@ -38,12 +38,14 @@ pub(super) fn label_scores(
     };
     let strict = judged(&|text| set.reader.strict(text, &set.labels));
     let lenient = judged(&|text| set.reader.lenient(text, &set.labels));
-    let scored = |judged: &[Judged]| score(judged, &set.labels, seed).context("the eval set has no rows");
+    let units = set.units.as_deref();
+    let scored =
+        |judged: &[Judged]| score_clustered(judged, units, &set.labels, seed).context("the eval set has no rows");
     let both_alike = strict == lenient;
     let strict = scored(&strict)?;
     let mut scores = strict.named("");
     scores.extend(if both_alike { strict.named("_lenient") } else { scored(&lenient)?.named("_lenient") });
-    if let Some(nemo) = nemo_f1(replies, platform, seed) {
+    if let Some(nemo) = nemo_f1(replies, units, platform, seed) {
         scores.insert("nemo_f1".to_owned(), nemo);
     }
     Ok(LabelScores { scores, classes: strict.classes, confusion: strict.confusion })
@@ -58,11 +60,11 @@ fn prediction(label: Option<usize>, has_label: bool) -> Prediction {
 }
 
 /// Returns NeMo's own score. It has an interval if every row has a score.
-fn nemo_f1(replies: &Replies<'_>, platform: &EvaluationScores, seed: u64) -> Option<Estimate> {
+fn nemo_f1(replies: &Replies<'_>, units: Option<&[u64]>, platform: &EvaluationScores, seed: u64) -> Option<Estimate> {
     let value = platform.token_f1()?;
     let of =
         |row: &EvaluatedRow| row.scores.get("f1").and_then(|f1| f1.get("f1_score").or_else(|| f1.get("f1"))).copied();
     let each: Option<Vec<f64>> = replies.iter().map(|row| row.and_then(of)).collect();
-    let ends = each.and_then(|each| interval::mean(&each, seed, NEMO_STREAM));
+    let ends = each.and_then(|each| interval::mean(&each, units, seed, NEMO_STREAM));
     Some(Estimate::between(value, ends))
 }

@@ -97,7 +97,8 @@ async fn run_and_score(
         .await?;
     let (rows, rows_from) = rows(run, candidate, variant, model, &job).await?;
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
-    let set = EvalSet::read(&run.dir.join(dataset_of(variant).1), reader, &manifest(run)?)?;
+    let [file, plain] = [dataset_of(variant).1, dataset::EVAL].map(|name| run.dir.join(name));
+    let set = EvalSet::read(&file, &plain, reader, &manifest(run)?)?;
     let judge = judge::of_run(run)?.map(|judge| judge.for_evaluator());
     let seed = run.plan.data.split.random_seed;
     let act = || format!("cannot score the rows of evaluation job {job}");
@@ -308,7 +309,8 @@ async fn wait_for_job(
 /// When the eval set cannot be read, or the file cannot be written.
 pub(super) fn score_here(run: &RunContext, answers: &[EvaluatedRow], file: String) -> anyhow::Result<EvaluationFact> {
     let reader = LabelReader::new(&run.plan.data.labels).map_err(anyhow::Error::msg)?;
-    let set = EvalSet::read(&run.dir.join(dataset::EVAL), reader, &manifest(run)?)?;
+    let plain = run.dir.join(dataset::EVAL);
+    let set = EvalSet::read(&plain, &plain, reader, &manifest(run)?)?;
     let replies = set.replies(answers)?;
     let mut fact = scored(&set, &replies, &EvaluationScores::default(), run.plan.data.split.random_seed, false)?;
     run.create_folder("rows")?;
@@ -328,7 +330,9 @@ fn scored(
     let fact = counted(replies);
     match set.workload_type {
         WorkloadType::Text => Ok(EvaluationFact { scores: text_scores::scores(set, replies, judged, seed), ..fact }),
-        WorkloadType::ToolCalling => Ok(EvaluationFact { scores: tool_scores::scores(replies, judged), ..fact }),
+        WorkloadType::ToolCalling => {
+            Ok(EvaluationFact { scores: tool_scores::scores(replies, set.units.as_deref(), judged), ..fact })
+        }
         WorkloadType::Classification => {
             let scores = label_scores(set, replies, platform, seed)?;
             let confusion = Some(scores.confusion);

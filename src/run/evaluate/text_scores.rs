@@ -24,24 +24,27 @@ const STREAM: u64 = 0x7e;
 /// such.
 pub(super) fn scores(set: &EvalSet, replies: &Replies<'_>, judged: bool, seed: u64) -> BTreeMap<String, Estimate> {
     let mut scores = BTreeMap::new();
-    let mut mean = |name: &str, each: &[f64]| {
+    let units = set.units.as_deref();
+    let mut mean = |name: &str, each: &[f64], units: Option<&[u64]>| {
         if !each.is_empty() {
             let value = each.iter().sum::<f64>() / each.len() as f64;
-            scores.insert(name.to_owned(), Estimate::between(value, interval::mean(each, seed, STREAM)));
+            scores.insert(name.to_owned(), Estimate::between(value, interval::mean(each, units, seed, STREAM)));
         }
     };
     let overlap = |of: fn(&str, &str) -> f64| -> Vec<f64> {
         let rows = set.rows.iter().zip(replies);
         rows.map(|(row, reply)| of(&set.labels[row.label], &said(*reply).unwrap_or_default())).collect()
     };
-    mean(OVERLAP, &overlap(rouge_l));
-    mean("token_f1", &overlap(token_f1));
+    mean(OVERLAP, &overlap(rouge_l), units);
+    mean("token_f1", &overlap(token_f1), units);
     if judged {
-        let rated: Vec<f64> = replies.iter().filter_map(|reply| similarity(*reply)).collect();
-        mean(SIMILARITY, &rated);
-        let (rows, unrated) = (replies.len() as u64, (replies.len() - rated.len()) as u64);
-        let share = unrated as f64 / rows.max(1) as f64;
-        scores.insert(UNRATED.to_owned(), Estimate::between(share, interval::wilson(unrated, rows)));
+        let each: Vec<Option<f64>> = replies.iter().map(|reply| similarity(*reply)).collect();
+        let rated: Vec<f64> = each.iter().copied().flatten().collect();
+        let is_rated = |(unit, one): (&u64, &Option<f64>)| one.map(|_| *unit);
+        let rated_units: Option<Vec<u64>> = units.map(|units| units.iter().zip(&each).filter_map(is_rated).collect());
+        mean(SIMILARITY, &rated, rated_units.as_deref());
+        let unrated: Vec<bool> = each.iter().map(Option::is_none).collect();
+        scores.insert(UNRATED.to_owned(), Estimate::of_share(&unrated, units));
     }
     scores
 }

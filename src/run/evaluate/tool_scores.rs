@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::nemo::{EvaluatedRow, JUDGE_METRIC, JUDGE_SCORE, TOOL_METRIC};
-use crate::score::{Estimate, interval};
+use crate::score::Estimate;
 use crate::student::ToolCall;
 
 /// The score that decides.
@@ -33,24 +33,29 @@ enum Rating {
 
 /// Returns the shares of right rows. A row without a score (no reply, arguments that are not JSON) is wrong. A row that the
 /// judge has not rated is neither right nor wrong.
-pub(crate) fn scores(replies: &[Option<&EvaluatedRow>], judged: bool) -> BTreeMap<String, Estimate> {
-    let rows = replies.len() as u64;
+pub(crate) fn scores(
+    replies: &[Option<&EvaluatedRow>],
+    units: Option<&[u64]>,
+    judged: bool,
+) -> BTreeMap<String, Estimate> {
     let accuracy = |theirs: &str| {
         let right = |reply: &&Option<&EvaluatedRow>| {
             let scores = reply.and_then(|row| row.scores.get(TOOL_METRIC));
             scores.and_then(|scores| scores.get(theirs)).is_some_and(|score| *score >= 1.0)
         };
-        share(replies.iter().filter(right).count() as u64, rows)
+        Estimate::of_share(&replies.iter().map(|reply| right(&reply)).collect::<Vec<_>>(), units)
     };
     let mut scores: BTreeMap<String, Estimate> =
         SCORES.iter().map(|(ours, theirs)| ((*ours).to_owned(), accuracy(theirs))).collect();
     if judged {
         let ratings: Vec<Rating> = replies.iter().map(|reply| rating(*reply)).collect();
-        let count = |wanted| ratings.iter().filter(|rating| **rating == wanted).count() as u64;
-        let (right, wrong, unrated) = (count(Rating::Right), count(Rating::Wrong), count(Rating::Unrated));
-        scores.insert(UNRATED.to_owned(), share(unrated, rows));
-        if right + wrong > 0 {
-            scores.insert(CORRECTNESS.to_owned(), share(right, right + wrong));
+        let unrated: Vec<bool> = ratings.iter().map(|rating| *rating == Rating::Unrated).collect();
+        scores.insert(UNRATED.to_owned(), Estimate::of_share(&unrated, units));
+        let rated = || (0..ratings.len()).filter(|at| !unrated[*at]);
+        if rated().next().is_some() {
+            let right: Vec<bool> = rated().map(|at| ratings[at] == Rating::Right).collect();
+            let units: Option<Vec<u64>> = units.map(|units| rated().map(|at| units[at]).collect());
+            scores.insert(CORRECTNESS.to_owned(), Estimate::of_share(&right, units.as_deref()));
         }
     }
     scores
@@ -87,10 +92,6 @@ pub(crate) fn scores_of_calls(gold: &[ToolCall], called: &[ToolCall]) -> BTreeMa
         ("function_name_accuracy".to_owned(), score(names)),
         ("function_name_and_args_accuracy".to_owned(), score(names && gold == called)),
     ])
-}
-
-fn share(part: u64, all: u64) -> Estimate {
-    Estimate::between(part as f64 / all.max(1) as f64, interval::wilson(part, all))
 }
 
 /// Returns the rating of a row. A row without a reply is wrong, even if a judge rated it.
@@ -138,7 +139,7 @@ mod tests {
         let right = row(&[("function_name_accuracy", 1.0), ("function_name_and_args_accuracy", 1.0)]);
         let other = row(&[("function_name_accuracy", 1.0), ("function_name_and_args_accuracy", 0.0)]);
         let unread = row(&[("function_name_accuracy", 1.0)]);
-        let scores = scores(&[Some(&right), Some(&other), Some(&unread), None], false);
+        let scores = scores(&[Some(&right), Some(&other), Some(&unread), None], None, false);
         assert_eq!((scores["function_name_accuracy"].value, scores[HEADLINE].value), (0.75, 0.25));
         assert!(scores[HEADLINE].low.is_some_and(|low| low > 0.0 && low < 0.25));
         assert_eq!(scores.len(), 2, "nobody judges");
@@ -150,10 +151,10 @@ mod tests {
         let silent = EvaluatedRow { called: Vec::new(), ..rated(Some(1.0)) };
         let mut replies: Vec<Option<&EvaluatedRow>> = rows.iter().map(Some).collect();
         replies.extend([Some(&silent), None]);
-        let judged = scores(&replies, true);
+        let judged = scores(&replies, None, true);
         // Two right, one wrong, two without an answer; two without a rating.
         assert_eq!((judged[CORRECTNESS].value, judged[UNRATED].value), (0.4, 2.0 / 7.0));
-        let (low, high) = interval::wilson(2, 5).unwrap();
+        let (low, high) = crate::score::interval::wilson(2.0, 5.0).unwrap();
         assert_eq!((judged[CORRECTNESS].low, judged[CORRECTNESS].high), (Some(low), Some(high)));
         assert_eq!(unrated(&replies), (2, None));
     }
@@ -162,7 +163,7 @@ mod tests {
     fn a_judge_that_rates_nothing_gives_no_score() {
         let failed = EvaluatedRow { error: Some("401 Unauthorized".to_owned()), ..rated(None) };
         let replies = [Some(&failed), Some(&failed)];
-        let judged = scores(&replies, true);
+        let judged = scores(&replies, None, true);
         assert!(!judged.contains_key(CORRECTNESS));
         assert_eq!(judged[UNRATED].value, 1.0);
         assert_eq!(unrated(&replies), (2, Some("401 Unauthorized")));

@@ -9,7 +9,6 @@ use super::Estimate;
 use super::bootstrap::{Plan, ROUNDS, ends};
 use super::cells::{Cell, Cells};
 use super::counts::{EXTRA_COLUMNS, Margins, Summary};
-use super::interval::wilson;
 
 /// Column of the confusion matrix for replies with a label that is not on the list.
 pub(crate) const OFF_TAXONOMY: &str = "(off taxonomy)";
@@ -102,8 +101,8 @@ pub fn score(rows: &[Judged], labels: &[String], seed: u64) -> Option<Scores> {
     score_clustered(rows, None, labels, seed)
 }
 
-/// Scores rows of which those with the same number in `groups` (near-duplicates) depend on each other. The bootstrap
-/// draws them together, so the intervals of the F1 averages and of kappa know of it; those of shares do not.
+/// Scores rows of which those with the same number in `groups` (near-duplicates) depend on each other, as every interval
+/// allows for: the bootstrap draws them together, and shares have a design effect.
 pub(crate) fn score_clustered(rows: &[Judged], groups: Option<&[u64]>, labels: &[String], seed: u64) -> Option<Scores> {
     score_in_rounds(rows, groups, labels, seed, ROUNDS)
 }
@@ -123,17 +122,16 @@ fn score_in_rounds(
         return None;
     }
     let ends = Ends::new(&cells, Plan { seed, stream: STREAM, rounds, threads: None });
-    let share = |hits: u64| Estimate::between(hits as f64 / n as f64, wilson(hits, n));
-    let column = |wanted: usize| cells.counted().filter(|((_, [at]), _)| *at == wanted).map(|(_, n)| n as u64).sum();
+    let share = |hit: fn(&Judged) -> bool| Estimate::of_share(&rows.iter().map(hit).collect::<Vec<_>>(), groups);
     Some(Scores {
         rows: n,
-        accuracy: share(margins.right.iter().sum::<f64>() as u64),
+        accuracy: share(|row| row.predicted == Prediction::Label(row.gold)),
         macro_f1: Estimate::between(point.macro_f1, ends.macro_f1),
         weighted_f1: Estimate::between(point.weighted_f1, ends.weighted_f1),
         micro_f1: Estimate::between(point.micro_f1, ends.micro_f1),
         kappa: point.kappa.is_finite().then(|| Estimate::between(point.kappa, ends.kappa)),
-        off_taxonomy: share(column(Prediction::OffTaxonomy.column(labels.len()))),
-        unparseable: share(column(Prediction::Unparseable.column(labels.len()))),
+        off_taxonomy: share(|row| row.predicted == Prediction::OffTaxonomy),
+        unparseable: share(|row| row.predicted == Prediction::Unparseable),
         classes: class_table(&margins, labels),
         confusion: confusion(&cells, &margins, labels),
     })
