@@ -183,6 +183,21 @@ fn api_exit(error: &ApiError) -> Option<(Exit, Option<String>)> {
     Some((Exit::Service, Some(hint.to_owned())))
 }
 
+fn hint_of_foreign_base(id: &str) -> String {
+    let workspace = id.split('/').next().unwrap_or_default();
+    format!(
+        "set nmp_config.nmp_namespace to {workspace}, or base_model to an entity of your workspace, or \
+         customization_enabled: false to only evaluate it"
+    )
+}
+
+fn hint_of_same_model(candidate: Option<&str>) -> String {
+    match candidate {
+        Some(candidate) => format!("set base_model of {candidate} to another name, or take it out of the plan"),
+        None => "give the judge or the embedding model another model_name".to_owned(),
+    }
+}
+
 fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
     let (exit, hint) = match obstacle {
         Obstacle::AllBusy => (Exit::Service, "wait until a GPU is free, or set `gpus` to the number to use".to_owned()),
@@ -202,12 +217,8 @@ fn obstacle_exit(obstacle: &Obstacle) -> (Exit, Option<String>) {
             "set base_model of the candidate to a model entity, or base_model_repository to what it is made from"
                 .to_owned(),
         ),
-        Obstacle::SameModel { candidate: Some(candidate), .. } => {
-            (Exit::Usage, format!("set base_model of {candidate} to another name, or take it out of the plan"))
-        }
-        Obstacle::SameModel { candidate: None, .. } => {
-            (Exit::Usage, "give the judge or the embedding model another model_name".to_owned())
-        }
+        Obstacle::ForeignBase { id, .. } => (Exit::Usage, hint_of_foreign_base(id)),
+        Obstacle::SameModel { candidate, .. } => (Exit::Usage, hint_of_same_model(candidate.as_deref())),
         Obstacle::Namespace { .. } => (Exit::Usage, "set nmp_config.nmp_namespace to such a name".to_owned()),
         Obstacle::OtherModel { model, fitting, .. } => (
             Exit::Usage,

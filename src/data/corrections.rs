@@ -1,6 +1,6 @@
 //! Labels that people gave to logged requests. They replace the label of the answer, and nothing else of a record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -20,7 +20,15 @@ const PREFIX: &str = "req-";
 
 /// The right labels by the key of their request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Corrections(Arc<HashMap<u128, String>>);
+pub(crate) struct Corrections(Arc<HashMap<u128, GivenLabel>>);
+
+/// A label that a person gave.
+#[derive(Clone, Debug)]
+struct GivenLabel {
+    label: String,
+    /// The line of the file.
+    line: usize,
+}
 
 /// A row of a review file. Other columns are for people.
 #[derive(Deserialize)]
@@ -44,7 +52,7 @@ impl Corrections {
             Err(format!("it needs the columns request and correct, and has {}", header.join(", ")))
         })?;
         let labels = LabelReader::new(rules)?;
-        let mut corrections: HashMap<u128, String> = HashMap::new();
+        let mut corrections: HashMap<u128, GivenLabel> = HashMap::new();
         for (at, row) in rows {
             let Some(correct) = row.correct.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty())
             else {
@@ -59,7 +67,8 @@ impl Corrections {
             if correct.contains(['[', ']', '\n']) {
                 return Err(format!("line {at}: {correct} holds a bracket or a line end"));
             }
-            let known = corrections.entry(key).or_insert_with(|| correct.clone());
+            let given = corrections.entry(key).or_insert_with(|| GivenLabel { label: correct.clone(), line: at });
+            let known = &given.label;
             if label::key(known) != label::key(&correct) {
                 return Err(format!("line {at}: the request is corrected twice, to {known} and to {correct}"));
             }
@@ -79,7 +88,21 @@ impl Corrections {
 
     /// Returns the right label of a request, if a person gave one.
     pub(crate) fn label(&self, request: u128) -> Option<&str> {
-        self.0.get(&request).map(String::as_str)
+        self.0.get(&request).map(|given| given.label.as_str())
+    }
+
+    /// Checks that a record says each label that was given to one of these requests: without a list of labels, a typing
+    /// error would be a new class. `said` has the labels by their comparison keys.
+    ///
+    /// # Errors
+    /// Names the first label that no record says, its line and the label that may be meant.
+    pub(crate) fn check(&self, met: &HashSet<u128>, said: &BTreeMap<String, String>) -> Result<(), String> {
+        let unknown = |given: &&GivenLabel| !said.contains_key(&label::key(&given.label));
+        let given = met.iter().filter_map(|request| self.0.get(request)).filter(unknown).min_by_key(|given| given.line);
+        let Some(GivenLabel { label, line }) = given else { return Ok(()) };
+        let said: Vec<String> = said.values().cloned().collect();
+        let meant = label::nearest(&said, label).map(|known| format!(" (is {known} meant?)")).unwrap_or_default();
+        Err(format!("line {line}: no record has the label {label}{meant}; a new class must be one of labels"))
     }
 }
 

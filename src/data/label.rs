@@ -76,6 +76,14 @@ pub(crate) fn key(label: &str) -> String {
     normal_form(label)
 }
 
+/// Returns the class that a label may mean: not more than a third of its letters differ.
+pub(crate) fn nearest(classes: &[String], label: &str) -> Option<String> {
+    let meant = bare(label);
+    let apart = |class: &String| strsim::damerau_levenshtein(&bare(class), &meant);
+    let (apart, class) = classes.iter().map(|class| (apart(class), class)).min_by_key(|(apart, _)| *apart)?;
+    (apart * 3 <= meant.chars().count()).then(|| class.clone())
+}
+
 /// Returns a label without markup and punctuation. Empty if nothing else is in it.
 pub(crate) fn bare(label: &str) -> String {
     let mut bare = String::new();

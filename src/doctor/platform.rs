@@ -157,7 +157,7 @@ async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
         Err(error) => PART.failed("namespace", &error.into(), URLS),
     }];
     for candidate in &plan.candidates {
-        checks.push(check_candidate(candidate, nemo).await);
+        checks.push(check_candidate(candidate, &plan.platform.namespace, nemo).await);
     }
     let judge = plan.any_judge().map(|judge| JudgeWithKey { judge, key: around.judge_key });
     if let Err(error) = deployed_models(plan, judge, nemo).await {
@@ -170,9 +170,9 @@ async fn check_contents(plan: &Plan, nemo: &Client, around: &Surroundings<'_>) -
     checks
 }
 
-async fn check_candidate(candidate: &Candidate, nemo: &Client) -> Check {
+async fn check_candidate(candidate: &Candidate, namespace: &str, nemo: &Client) -> Check {
     let subject = &candidate.model_name;
-    match check_target(candidate, nemo).await {
+    match check_target(candidate, namespace, nemo).await {
         Ok(is_there) => {
             let made = candidate.helix.repository.as_ref().filter(|_| !is_there);
             PART.ok(

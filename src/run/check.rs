@@ -237,19 +237,24 @@ fn served_by_operator(
 /// Checks that every candidate can be trained.
 async fn check_targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
     for candidate in &plan.candidates {
-        check_target(candidate, nemo).await?;
+        check_target(candidate, &plan.platform.namespace, nemo).await?;
     }
     Ok(())
 }
 
-/// Checks that a candidate can be trained: that its target exists and is enabled, or that its base model exists. If a
+/// Checks that a candidate can be trained: that its target exists and is enabled, or that its base model exists and is of
+/// this namespace. If a
 /// Customizer does not tell its targets, the job finds out. Returns whether the base model is there: the run makes it of its
 /// repository if it is not.
 ///
 /// # Errors
-/// [`Obstacle::NoTarget`] or [`Obstacle::OtherModel`], or the error of the platform.
-pub(crate) async fn check_target(candidate: &Candidate, nemo: &Client) -> anyhow::Result<bool> {
+/// [`Obstacle::NoTarget`], [`Obstacle::OtherModel`] or [`Obstacle::ForeignBase`], or the error of the platform.
+pub(crate) async fn check_target(candidate: &Candidate, namespace: &str, nemo: &Client) -> anyhow::Result<bool> {
     if !nemo.has_training_configs().await? {
+        let id = nemo.base_model_id(&base_model::of(candidate)).await?;
+        if candidate.customizer.is_some() && id.split('/').next() != Some(namespace) {
+            return Err(Obstacle::ForeignBase { model: candidate.model_name.clone(), id }.into());
+        }
         return nemo.check_base_model(&base_model::of(candidate)).await.map_err(|error| match error.kind {
             ErrorKind::Options(why) => Obstacle::NoBaseModel { model: candidate.model_name.clone(), why }.into(),
             _ => error.into(),

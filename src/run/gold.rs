@@ -136,19 +136,15 @@ fn unknown_labels<'l>(classes: &[String], human: impl Iterator<Item = &'l &'l st
     for label in human.filter(|label| place(classes, label).is_none()) {
         match found.iter_mut().find(|one| label::key(&one.label) == label::key(label)) {
             Some(one) => one.rows += 1,
-            None => found.push(UnknownLabel { label: (*label).to_owned(), rows: 1, nearest: nearest(classes, label) }),
+            None => found.push(UnknownLabel {
+                label: (*label).to_owned(),
+                rows: 1,
+                nearest: label::nearest(classes, label),
+            }),
         }
     }
     found.sort_by_key(|one| Reverse(one.rows));
     found
-}
-
-/// Returns the class that a label may mean: not more than a third of its letters differ.
-fn nearest(classes: &[String], label: &str) -> Option<String> {
-    let meant = label::bare(label);
-    let apart = |class: &String| strsim::damerau_levenshtein(&label::bare(class), &meant);
-    let (apart, class) = classes.iter().map(|class| (apart(class), class)).min_by_key(|(apart, _)| *apart)?;
-    (apart * 3 <= meant.chars().count()).then(|| class.clone())
 }
 
 /// A row that people labelled.

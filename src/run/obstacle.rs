@@ -31,6 +31,11 @@ pub(crate) enum Obstacle {
     /// Helix has no entity of a base model, or none that can be trained.
     #[error("{model}: {why}")]
     NoBaseModel { model: String, why: String },
+    /// Helix puts an adapter into the workspace of its base model, where this run makes nothing.
+    #[error(
+        "cannot train {model}: its base model {id} is of another workspace, into which NeMo Helix would put the adapter"
+    )]
+    ForeignBase { model: String, id: String },
     /// Helix has one entity for two models of the plan, so one would be measured as the other.
     #[error("{first} and {second} are the same model on the platform, {id}")]
     SameModel {

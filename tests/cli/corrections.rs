@@ -128,6 +128,30 @@ fn no_run_begins_with_a_file_that_cannot_be_used() {
 }
 
 #[test]
+fn a_typing_error_is_no_new_class_where_no_labels_are_listed() {
+    let folder = folder();
+    folder.write("flywheel.yaml", FLYWHEEL.replace("labels: [Earnings, Merger, Product]\n", ""));
+    let split =
+        |out: &str, flags: &[&str]| folder.dfwfd(["split", "--logs", "logs.jsonl", "--out", out]).args(flags).run();
+    split("first", &["--review", "review.csv"]).code(0);
+    fill_in(&folder);
+    let right = folder.read("checked.csv");
+    let corrected = |label: &str| {
+        folder.write("typed.csv", right.replacen(" Product ", label, 1));
+        folder.dfwfd(["split", "--logs", "logs.jsonl", "--out", "typed", "--corrections", "typed.csv"]).run()
+    };
+    for (label, told) in [("Prodcut", "has the label Prodcut (is Product meant?)"), ("Sport", "has the label Sport;")] {
+        corrected(label).code(2).says("typed.csv: line ").says(told).says("one of labels").hints();
+    }
+    // Letter case and white space make no other label, and a label that only corrected answers have is one.
+    corrected(" pRODUCT").code(0);
+    folder.write("flywheel.yaml", FLYWHEEL.replace("Product]", "Product, Sport, Mergers]"));
+    let listed = ["split", "--logs", "logs.jsonl", "--out", "listed", "--corrections", "typed.csv"];
+    folder.write("typed.csv", right.replacen(" Product ", "Sport", 1));
+    folder.dfwfd(listed).run().code(0);
+}
+
+#[test]
 fn a_resumed_run_without_datasets_reads_the_file_again() {
     let folder = folder();
     let all = folder.read("logs.jsonl");

@@ -96,6 +96,40 @@ fn an_endpoint_that_dies_is_told_and_nothing_is_held() {
     nothing_is_left(&platform, &folder, &report);
 }
 
+/// Returns a log of calls of two functions whose arguments have other names, so that a table of them has gaps. The callers
+/// differ, and most questions about one place or share are answered by the same call.
+fn calls() -> String {
+    let functions = [("exchange_status", "exchange", "string"), ("share_price", "days", "integer")];
+    let tools: Vec<Value> = functions
+        .iter()
+        .map(|(name, key, kind)| {
+            let parameters = json!({"type": "object", "properties": {*key: {"type": kind}}});
+            json!({"type": "function", "function": {"name": name, "description": name, "parameters": parameters}})
+        })
+        .collect();
+    let callers = ["Arlo", "Brisk", "Corda", "Dunmore", "Elvan", "Farrow", "Gantry", "Holt", "Isham", "Juno"];
+    let mut log = String::new();
+    for (at, caller) in callers.iter().enumerate() {
+        for place in ["Oslo", "Lima", "Kyoto"] {
+            for (user, name, arguments) in [
+                (format!("{caller} asks whether the exchange of {place} is open"), 0, json!({ "exchange": place })),
+                (format!("{caller} wants the price of {place} Harbour shares"), 1, json!({ "days": place.len() })),
+            ] {
+                let call = json!({"name": functions[name].0, "arguments": arguments.to_string()});
+                let message = json!({"role": "assistant", "content": null,
+                    "tool_calls": [{"id": "c", "type": "function", "function": call}]});
+                let record = json!({
+                    "timestamp": 1_700_000_000 + at, "workload_id": "calls", "client_id": "c",
+                    "request": {"model": "big", "messages": [{"role": "user", "content": user}], "tools": tools},
+                    "response": {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]},
+                });
+                log.push_str(&format!("{record}\n"));
+            }
+        }
+    }
+    log
+}
+
 #[test]
 #[ignore = ".ci/full runs it"]
 fn tool_calls_are_compared_and_judged_and_the_key_of_the_judge_does_not_stay() {
@@ -112,13 +146,13 @@ fn tool_calls_are_compared_and_judged_and_the_key_of_the_judge_does_not_stay() {
         judge.url()
     );
     let folder = platform.folder_at(&platform.url, &more);
-    let logs = testdata("tools_logs.jsonl");
+    let logs = folder.write("calls.jsonl", calls());
     let run = folder.dfwfd(["run", "--format", "json", "--logs"]).arg(&logs).env("LLM_JUDGE_API_KEY", key).run();
     let report = run.code(0).json();
     assert!(!run.to_string().contains(key), "the key was shown");
     let asked = judge.asked();
     assert!(asked.len() > 24 && asked.iter().all(|one| one.authorization == format!("Bearer {key}")), "{asked:?}");
-    let mut names = Vec::new();
+    let (mut names, mut whole) = (Vec::new(), Vec::new());
     for variant in ["base", "customized"] {
         let evaluation = &report["candidates"][0]["evaluations"][variant];
         let score = |name: &str| evaluation["scores"][name]["value"].as_f64().unwrap();
@@ -127,8 +161,11 @@ fn tool_calls_are_compared_and_judged_and_the_key_of_the_judge_does_not_stay() {
         assert!((score("name_and_arguments_accuracy") - mean).abs() < 1e-9, "{evaluation:#}");
         assert!((score("judge_correctness") - platform.mean(job, "llm-judge.rating")).abs() < 1e-9, "{evaluation:#}");
         names.push(score("function_name_accuracy"));
+        whole.push(score("name_and_arguments_accuracy"));
     }
     assert!(names[0] < names[1], "{names:?}");
+    // The adapter repeats the calls of the nearest training rows, most of which are the right ones to the last argument.
+    assert!(whole[0] < 0.1 && whole[1] > 0.5, "{whole:?}");
     assert!(!platform.made().iter().any(|one| one.starts_with("secrets/")), "{:?}", platform.made());
     nothing_is_left(&platform, &folder, &report);
 }
@@ -256,4 +293,22 @@ fn a_model_is_trained_by_unsloth_on_request() {
     assert_eq!(platform.names("customization", "unsloth/jobs").len(), 1);
     assert_eq!(report["candidates"][0]["evaluations"]["customized"]["rows"], 12);
     nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_base_model_of_another_workspace_is_evaluated_and_not_trained() {
+    let Some(owner) = Platform::of("owner") else { return };
+    let guest = Platform::at(&owner.url, "guest");
+    let folder = guest.folder();
+    let base = format!("nims.0.base_model={}/{ENTITY}", owner.workspace);
+    let run = |more: &[&str]| folder.dfwfd(["run", "--format", "json", "--set", &base]).args(more).run();
+    // The platform would put the adapter into the workspace of the base model.
+    run(&[]).code(2).says("is of another workspace").says(&format!("nmp_namespace to {}", owner.workspace));
+    let report = run(&["--set", "nims.0.customization_enabled=false"]).code(0).json();
+    assert_eq!(report["candidates"][0]["evaluations"]["base"]["rows"], 12, "{report:#}");
+    nothing_is_left(&guest, &folder, &report);
+    assert_eq!(owner.made(), Vec::<String>::new());
+    let place = owner.path("models", &format!("models/{ENTITY}"));
+    assert_eq!(request(owner.address, "GET", &place, None).0, 200);
 }

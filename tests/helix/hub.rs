@@ -12,6 +12,7 @@ use crate::platform::Platform;
 /// The model entity that is made from the repository.
 pub(crate) const ENTITY: &str = "from-the-hub";
 pub(crate) const TOKEN: &str = "t0ken-of-the-hub";
+pub(crate) const TOKEN_VARIABLE: &str = "HUB_TOKEN";
 const REPOSITORY: &str = "private/llama-3.2-1b-instruct";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const FILE: &str = "config.json";
@@ -19,19 +20,28 @@ const CONTENT: &str = r#"{"model_type": "llama"}"#;
 
 /// Runs a candidate whose base model is made from the repository.
 pub(crate) fn run(platform: &Platform, folder: &Folder, token: &str) -> Output {
+    folder.dfwfd(["run", "--format", "json"]).args(keys(platform)).env(TOKEN_VARIABLE, token).run()
+}
+
+/// Returns the flags of a candidate whose base model is made from the repository.
+pub(crate) fn keys(platform: &Platform) -> Vec<String> {
     let keys = [
         format!("base_model={ENTITY}"),
         format!("base_model_repository={REPOSITORY}"),
         format!("base_model_hub={}", start(platform)),
-        "base_model_token_env=HUB_TOKEN".to_owned(),
+        format!("base_model_token_env={TOKEN_VARIABLE}"),
     ];
-    let keys = keys.iter().flat_map(|key| ["--set".to_owned(), format!("nims.0.{key}")]);
-    folder.dfwfd(["run", "--format", "json"]).args(keys).env("HUB_TOKEN", token).run()
+    keys.iter().flat_map(|key| ["--set".to_owned(), format!("nims.0.{key}")]).collect()
 }
 
 /// Purges a run with its base model, and checks that nothing of it stays.
 pub(crate) fn purge(platform: &Platform, folder: &Folder, report: &Value) {
     folder.dfwfd(["cleanup", report["run"].as_str().unwrap(), "--purge", "--base-models"]).run().code(0);
+    nothing_stays(platform);
+}
+
+/// Checks that nothing of a run and of the base model is left.
+pub(crate) fn nothing_stays(platform: &Platform) {
     assert_eq!(platform.made(), Vec::<String>::new());
     for (service, list) in [("secrets", "secrets"), ("models", "models"), ("files", "filesets"), ("jobs", "jobs")] {
         let left = platform.get(&platform.path(service, list)).to_string();

@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::completed_and_purged;
+use crate::harness::{Dfwfd, Folder, testdata};
+use crate::openai::{Asked, OpenAi, says};
 use crate::platform::Platform;
 use crate::proxy::{Fate, ProxiedRequest, Proxy};
+use crate::{completed_and_purged, hub};
 
 /// Killed runs at once.
 const WORKERS: usize = 2;
@@ -59,23 +61,89 @@ fn kind_of(call: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// What the killed runs have.
+#[derive(Clone, Copy)]
+enum Setup<'a> {
+    /// A candidate whose base model is there.
+    Plain,
+    /// A candidate that calls tools, whose base model is made from a private repository, and a judge with a key.
+    Full { judge: &'a str },
+}
+
+impl Setup<'_> {
+    /// Makes a folder for runs on the platform at this URL.
+    fn folder(self, platform: &Platform, url: &str) -> Folder {
+        let limits = "limits: {settle: 5s}\n";
+        match self {
+            Setup::Plain => platform.folder_at(url, limits),
+            Setup::Full { judge } => platform.folder_at(
+                url,
+                &format!(
+                    "{limits}evaluation_config: {{workload_type: tool_calling, tool_eval_type: tool-calling-judge}}\n\
+                     llm_judge_config: {{deployment_type: remote, url: '{judge}', model_name: j}}\n"
+                ),
+            ),
+        }
+    }
+
+    /// Returns the command that begins a run.
+    fn begin(self, platform: &Platform, folder: &Folder) -> Dfwfd {
+        let command = self.command(folder, &["run", "--format", "json"]);
+        match self {
+            Setup::Plain => command,
+            Setup::Full { .. } => command.args(hub::keys(platform)).arg("--logs").arg(testdata("tools_logs.jsonl")),
+        }
+    }
+
+    /// Returns a command with the keys that it needs.
+    fn command(self, folder: &Folder, arguments: &[&str]) -> Dfwfd {
+        let command = folder.dfwfd(arguments);
+        match self {
+            Setup::Plain => command,
+            Setup::Full { .. } => command.env(hub::TOKEN_VARIABLE, hub::TOKEN).env("LLM_JUDGE_API_KEY", "k3y"),
+        }
+    }
+
+    /// Checks that a run completed and that its purge leaves nothing. Returns its scores.
+    fn completed_and_purged(self, platform: &Platform, folder: &Folder, report: &Value) -> Vec<Value> {
+        if matches!(self, Setup::Plain) {
+            return completed_and_purged(platform, folder, report);
+        }
+        assert_eq!((&report["state"], &report["held"]), (&json!("completed"), &json!([])), "{report:#}");
+        assert!(!platform.made().iter().any(|one| one.starts_with("secrets/")), "{:?}", platform.made());
+        hub::purge(platform, folder, report);
+        let scores = |variant| report["candidates"][0]["evaluations"][variant]["scores"].clone();
+        ["base", "customized"].map(scores).to_vec()
+    }
+}
+
 /// Returns the calls of a whole run in their order, and its scores.
-fn whole_run() -> Option<(Vec<String>, Vec<Value>)> {
-    let platform = Platform::of("kill-none")?;
+fn whole_run(setup: Setup<'_>, name: &str) -> Option<(Vec<String>, Vec<Value>)> {
+    let platform = Platform::of(&format!("kill-{name}"))?;
     let calls: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = Arc::clone(&calls);
     let proxy = Proxy::before(platform.address, move |sent: &ProxiedRequest<'_>| {
         seen.lock().unwrap().extend(call_of(sent));
         Fate::Pass
     });
-    let folder = platform.folder_at(&proxy.url(), "");
-    let report = folder.dfwfd(["run", "--format", "json"]).run().code(0).json();
+    let folder = setup.folder(&platform, &proxy.url());
+    let report = setup.begin(&platform, &folder).run().code(0).json();
     let calls = calls.lock().unwrap().clone();
-    Some((calls, completed_and_purged(&platform, &folder, &report)))
+    Some((calls, setup.completed_and_purged(&platform, &folder, &report)))
 }
 
-/// Returns every kill of a run with these calls. Those that try each call before and after its effect once come first.
-fn kills_of(calls: &[String]) -> Vec<Kill> {
+/// The kills of a run.
+struct Kills {
+    /// Each call before and after its effect, resumed and cleaned up by turns.
+    once: Vec<Kill>,
+    /// One poll of each kind.
+    polls: Vec<Kill>,
+    /// As `once`, the other way round.
+    again: Vec<Kill>,
+}
+
+/// Returns every kill of a run with these calls.
+fn kills_of(calls: &[String]) -> Kills {
     let (mut once, mut again, mut polls) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut polled = BTreeSet::new();
@@ -91,52 +159,50 @@ fn kills_of(calls: &[String]) -> Vec<Kill> {
             polls.push(of(Fate::HeldBefore, true));
         }
     }
-    [once, polls, again].concat()
+    Kills { once, polls, again }
 }
 
 /// Kills a run, then resumes it or cleans up. A resumed run has the scores of a whole one.
-fn kill(number: usize, kill: &Kill, scores: &[Value]) {
-    let platform = Platform::of(&format!("kill-{number}")).unwrap();
+fn kill(setup: Setup<'_>, name: &str, kill: &Kill, scores: &[Value]) {
+    let platform = Platform::of(name).unwrap();
     let (at, mut seen) = (kill.clone(), 0);
     let proxy = Proxy::before(platform.address, move |sent: &ProxiedRequest<'_>| {
         seen += usize::from(call_of(sent).as_ref() == Some(&at.call));
         let is_it = seen == at.occurrence && call_of(sent).as_ref() == Some(&at.call);
         if is_it { at.fate } else { Fate::Pass }
     });
-    let folder = platform.folder_at(&proxy.url(), "limits: {settle: 5s}\n");
-    let mut running = folder.dfwfd(["run"]).spawn();
+    let folder = setup.folder(&platform, &proxy.url());
+    let mut running = setup.begin(&platform, &folder).spawn();
     if !proxy.wait_for(|| running.has_ended()) {
         panic!("the run ended before the call: {}", running.wait());
     }
     running.kill();
     if kill.is_resumed {
-        let report = folder.dfwfd(["run", "--resume", "--format", "json"]).run().code(0).json();
-        assert_eq!(completed_and_purged(&platform, &folder, &report), scores);
+        let report = setup.command(&folder, &["run", "--resume", "--format", "json"]).run().code(0).json();
+        assert_eq!(setup.completed_and_purged(&platform, &folder, &report), scores);
     } else {
-        folder.dfwfd(["cleanup", "latest", "--purge"]).run().code(0);
-        assert_eq!(platform.made(), Vec::<String>::new());
+        setup.command(&folder, &["cleanup", "latest", "--purge", "--base-models"]).run().code(0);
+        hub::nothing_stays(&platform);
     }
 }
 
-#[test]
-#[ignore = ".ci/full runs it"]
-fn a_run_killed_at_any_changing_call_or_poll_is_resumed_or_cleaned_up() {
-    let Some((calls, scores)) = whole_run() else { return };
-    let kills = kills_of(&calls);
+/// Kills runs, some at once.
+fn kill_all(setup: Setup<'_>, name: &str, kills: &[Kill], scores: &[Value]) {
     let chosen = std::env::var("DFWFD_HELIX_KILLS").ok().filter(|chosen| chosen != "all");
     let chosen = chosen.map(|chosen| chosen.split(',').map(|number| number.parse().unwrap()).collect());
     let chosen: Vec<usize> = chosen.unwrap_or_else(|| (0..kills.len()).collect());
     let (queue, failed) = (Mutex::new(chosen.into_iter()), Mutex::new(Vec::new()));
+    let one = |number: usize| kill(setup, &format!("{name}-{number}"), &kills[number], scores);
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 loop {
                     let Some(number) = queue.lock().unwrap().next() else { break };
-                    if std::thread::scope(|one| one.spawn(|| kill(number, &kills[number], &scores)).join()).is_err() {
-                        println!("kill {number} of {} went wrong: {:?}", kills.len(), kills[number]);
+                    let went = std::thread::scope(|alone| alone.spawn(|| one(number)).join());
+                    let how = if went.is_err() { "wrong" } else { "well" };
+                    println!("kill {number} of {} went {how}: {:?}", kills.len(), kills[number]);
+                    if went.is_err() {
                         failed.lock().unwrap().push(number);
-                    } else {
-                        println!("kill {number} of {} went well: {:?}", kills.len(), kills[number]);
                     }
                 }
             });
@@ -144,4 +210,31 @@ fn a_run_killed_at_any_changing_call_or_poll_is_resumed_or_cleaned_up() {
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "kills {failed:?} of {} went wrong", kills.len());
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_killed_at_any_changing_call_or_poll_is_resumed_or_cleaned_up() {
+    let Some((calls, scores)) = whole_run(Setup::Plain, "none") else { return };
+    let Kills { once, polls, again } = kills_of(&calls);
+    kill_all(Setup::Plain, "kill", &[once, polls, again].concat(), &scores);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_run_killed_where_it_makes_a_base_model_or_the_key_of_a_judge_leaves_neither() {
+    let judge = OpenAi::start(|asked: &Asked, _| match asked.body["messages"].as_array().map(Vec::len) {
+        Some(2) => says("Both call the same.\nRATING: 1"),
+        _ => says("hello"),
+    });
+    let setup = Setup::Full { judge: &judge.url() };
+    let Some((calls, scores)) = whole_run(setup, "full-none") else { return };
+    // The other calls are those of a plain run.
+    let mut kills = kills_of(&calls).once;
+    kills.retain(|kill| ["/secrets", hub::ENTITY].iter().any(|part| kill.call.contains(part)));
+    let has = |wanted: &[&str]| kills.iter().any(|kill| wanted.iter().all(|part| kill.call.contains(part)));
+    for wanted in [["POST", "/secrets"], ["DELETE", "/secrets"], ["POST", "/filesets"], ["POST", "/models"]] {
+        assert!(has(&wanted), "{wanted:?} is none of {calls:#?}");
+    }
+    kill_all(setup, "kill-full", &kills, &scores);
 }

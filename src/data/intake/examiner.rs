@@ -1,7 +1,7 @@
 //! Examines single lines: reads the record, applies the filter and finds label, function and keys. Any number of threads
 //! can do so at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::data::corrections::Corrections;
 use crate::data::entry::{ClassName, Entry, Names};
@@ -60,6 +60,8 @@ pub(crate) struct Findings {
     pub(super) matched: Vec<u128>,
     /// Records whose label was corrected to another one.
     pub(super) corrected: u64,
+    /// The labels that answers say, by their comparison keys, where people corrected some.
+    pub(super) said: BTreeMap<String, String>,
 }
 
 impl Findings {
@@ -176,6 +178,9 @@ impl Examiner {
     /// Returns the label of an answer: the one that a person gave, else the one that it says.
     fn label<'r>(&'r self, said: Option<&'r str>, request: u128, findings: &mut Findings) -> Result<&'r str, Reject> {
         let label = said.and_then(|text| self.labels.read(text)).ok_or(Reject::NoLabel)?;
+        if !self.corrections.is_empty() {
+            findings.said.entry(label::key(label)).or_insert_with(|| label.to_owned());
+        }
         // An earlier eval set stays as it was.
         if let Some(right) = self.corrections.label(request).filter(|_| self.mark == 0) {
             findings.matched.push(request);

@@ -42,6 +42,8 @@ pub(crate) struct Intake {
     matched: HashSet<u128>,
     /// Records whose label was corrected to another one.
     corrected: u64,
+    /// The labels that answers say, by their comparison keys, where people corrected some.
+    said: BTreeMap<String, String>,
 }
 
 impl Intake {
@@ -60,6 +62,7 @@ impl Intake {
             rated: Vec::new(),
             matched: HashSet::new(),
             corrected: 0,
+            said: BTreeMap::new(),
         })
     }
 
@@ -71,6 +74,14 @@ impl Intake {
     /// Takes the records that people rated.
     pub(crate) fn take_rated(&mut self) -> Vec<RatedRecord> {
         std::mem::take(&mut self.rated)
+    }
+
+    /// Checks the corrections against the records, when all are read.
+    ///
+    /// # Errors
+    /// Names a label that no record says.
+    pub(crate) fn check_corrections(&self, corrections: &Corrections) -> Result<(), String> {
+        corrections.check(&self.matched, &self.said)
     }
 
     /// Returns the number of records whose label was corrected to another one, and of requests that were met.
@@ -95,6 +106,9 @@ impl Intake {
         self.counts.other += findings.other;
         self.corrected += findings.corrected;
         self.matched.extend(findings.matched);
+        for (key, label) in findings.said {
+            self.said.entry(key).or_insert(label);
+        }
         self.rated.extend(findings.rated);
         for (_, reason) in &findings.rejected {
             *self.counts.rejected.entry(*reason).or_default() += 1;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::data::corrections::Corrections;
+use crate::data::intake::Intake;
 use crate::data::options::DatasetRequest;
 use crate::data::unusable::Unusable;
 use crate::source::given_file;
@@ -34,6 +35,19 @@ pub(crate) fn check(request: &DatasetRequest) -> Result<(), Unusable> {
 }
 
 impl GivenLabels {
+    /// Checks the labels against the records that were read. A list of labels has been asked already. Returns the number of
+    /// records whose label was corrected to another one, and of requests that were met.
+    ///
+    /// # Errors
+    /// [`Unusable::Corrections`].
+    pub(super) fn checked(&self, intake: &Intake, request: &DatasetRequest) -> Result<(u64, usize), Unusable> {
+        if let Some((path, _)) = self.file.as_ref().filter(|_| request.labels.allowed.is_none()) {
+            let refused = |why| Unusable::Corrections { path: path.clone(), why };
+            intake.check_corrections(&self.labels).map_err(refused)?;
+        }
+        Ok(intake.corrected())
+    }
+
     /// Returns what became of them. `None` if no file was given.
     pub(super) fn counts(self, (records, met): (u64, usize)) -> Option<CorrectionCounts> {
         let given = self.labels.len() as u64;

@@ -117,7 +117,7 @@ fn build_from(
     tracing::info!(lines, seconds = started.elapsed().as_secs_f64(), "the records are read");
     let ids = write::ids(&inputs, &intake.ties())?;
     intake.settle(&ids);
-    let (corrected, rated) = (intake.corrected(), intake.take_rated());
+    let (corrected, rated) = (given.checked(&intake, request)?, intake.take_rated());
     let records = intake.finish().map_err(|why| with_causes(why, Vec::new()))?;
     let corpus = near_copies::grouped(&inputs, records, request.split.near_duplicate_threshold)?;
     if let Some(rows) = frozen_rows {
