@@ -2,7 +2,12 @@
 //! prints it). Without it these tests are skipped. Training step and model container are stand-ins there, so the scores
 //! say nothing of models. Everything else is the platform itself.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows test functions, not the helpers of a test file")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "clippy knows test functions, not the helpers of a test file"
+)]
 
 mod full;
 #[path = "../harness/mod.rs"]
