@@ -146,8 +146,8 @@ pub(crate) fn compare(
 /// # Errors
 /// As [`compare`].
 pub(crate) fn compare_all(old: &PastRun<'_>, new: &PastRun<'_>) -> anyhow::Result<Vec<ComparisonFact>> {
-    let Ok(metric) = shared_metric(old, new) else { return Ok(Vec::new()) };
-    let margin = new.plan.verdict.margin;
+    let (own, margin) = (metric(new)?, new.plan.verdict.margin);
+    let Some(metric) = metric(old).ok().filter(|other| *other == own) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for after in &new.models {
         let is_same = |before: &&PastModel| before.model == after.model && before.variant == after.variant;
