@@ -152,17 +152,11 @@ impl Helix {
         self.read(&job).ok_or_else(|| self.nameless())
     }
 
-    /// Stores the key of the judge for the time of the job. One of an earlier try may be an old key, so it is replaced.
+    /// Stores the key of the judge for the time of the job.
     async fn keep_judge_key(&self, new: &NewEvaluation) -> Result<(), ApiError> {
         let Some(JudgeModel::Remote(RemoteModel { key: Some(key), .. })) = &new.judge else { return Ok(()) };
         let secret = judge_secret(&names::of_description(&new.description));
-        match self.create_secret(&new.namespace, &secret, key).await {
-            Err(error) if error.already_exists() || error.may_have_been_accepted() => {
-                self.delete_secret(&new.namespace, &secret).await?;
-                self.create_secret(&new.namespace, &secret, key).await
-            }
-            other => other,
-        }
+        self.store_secret(&new.namespace, &secret, key).await
     }
 
     pub(crate) async fn evaluation_jobs(&self) -> Result<Vec<EvaluationJob>, ApiError> {

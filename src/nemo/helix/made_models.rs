@@ -13,7 +13,7 @@ use crate::nemo::secret::Secret;
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, read_json};
 
 /// The description of what dfwfd makes for all runs. Nothing else is deleted.
-const OURS: &str = "dfwfd";
+pub(super) const OURS: &str = "dfwfd";
 
 /// The jobs of all services, in which the platform analyses new models.
 const ALL_JOBS: JobService<'static> = JobService { service: "jobs", jobs: &["jobs"] };
@@ -30,7 +30,7 @@ fn token_secret(model: &str) -> String {
 }
 
 /// Reports whether dfwfd has made an object.
-fn is_ours(object: &Value) -> bool {
+pub(super) fn is_ours(object: &Value) -> bool {
     read_json::text(object, &["description"]).as_deref() == Some(OURS)
 }
 
@@ -54,16 +54,8 @@ impl Helix {
         let Some(token) = token else { return Ok(None) };
         let (workspace, name) = names::split(reference, &self.workspace);
         let secret = token_secret(name);
-        match self.create_secret(workspace, &secret, token).await {
-            Ok(()) => Ok(Some(secret)),
-            // Of a try that did not get further. The token may be another one now.
-            Err(error) if error.already_exists() || error.may_have_been_accepted() => {
-                self.delete_secret(workspace, &secret).await?;
-                self.create_secret(workspace, &secret, token).await?;
-                Ok(Some(secret))
-            }
-            Err(error) => Err(error),
-        }
+        self.store_secret(workspace, &secret, token).await?;
+        Ok(Some(secret))
     }
 
     /// Returns the fileset of a base model, `workspace/name`, if it has one. `None` if the entity does not exist.
@@ -169,7 +161,7 @@ impl Helix {
         if self.is_made(&files).await? == Some(true) {
             self.transport.remove(delete_named(&files)).await?;
         }
-        self.delete_secret(workspace, &token_secret(name)).await?;
+        self.delete_our_secret(workspace, &token_secret(name)).await?;
         let end = format!(" {workspace}/{name}");
         for job in self.transport.all(PLATFORM, &path("jobs", workspace, &["jobs"])).await? {
             let is_of_model = read_json::text(&job, &["description"]).is_some_and(|text| text.ends_with(&end));

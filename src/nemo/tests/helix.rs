@@ -128,6 +128,17 @@ async fn a_base_model_is_deleted_with_what_belongs_to_it_only_if_dfwfd_made_it()
         ]
     );
 
+    let with_their_secret = helix(move |line| match line {
+        line if line.contains('?') => ok(json!({ "data": [] })),
+        line if line.contains("/secrets/") => ok(json!({ "name": "m-token", "description": "of the operator" })),
+        line if line.starts_with("GET ") => ok(json!({ "name": "m", "description": "dfwfd" })),
+        _ => reply(204, ""),
+    })
+    .await;
+    client(&with_their_secret, None).delete_base_model("w/m").await.unwrap();
+    let lines = with_their_secret.lines();
+    assert!(!lines.iter().any(|line| line.starts_with("DELETE") && line.contains("secrets")), "{lines:?}");
+
     let theirs = helix(|_| ok(json!({ "name": "m", "description": "of the operator" }))).await;
     client(&theirs, None).delete_base_model("w/m").await.unwrap();
     assert!(!theirs.lines().iter().any(|line| line.starts_with("DELETE")), "{:?}", theirs.lines());
@@ -219,7 +230,7 @@ async fn the_key_of_a_judge_is_stored_for_the_time_of_the_job() {
     assert_eq!(job.id, "w/e");
     client.evaluation_job(&job.id).await.unwrap().unwrap();
     let seen = fake.seen();
-    assert_eq!(seen[2].json(), json!({ "name": "e-key", "value": "s3cr3t" }));
+    assert_eq!(seen[2].json(), json!({ "name": "e-key", "description": "dfwfd", "value": "s3cr3t" }));
     let sent = String::from_utf8_lossy(&seen[3].body).into_owned();
     assert!(sent.contains("\"api_key_secret\":\"e-key\"") && !sent.contains("s3cr3t"), "{sent}");
     assert_eq!(seen.last().unwrap().line(), "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/e-key");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::helix::{client, helix};
 use super::jobs::new_training;
 use super::{Fake, Reply, missing, ok, reply};
-use crate::nemo::{ApiError, BaseModel, EvaluationKind, JudgeModel, NewEvaluation, NewTrainingJob};
+use crate::nemo::{ApiError, BaseModel, EvaluationKind, JudgeModel, NewEvaluation, NewTrainingJob, Secret};
 
 const FILESET: &str = "GET /nemo/apis/files/v2/workspaces/w/filesets/mm";
 const ENTITY: &str = "GET /nemo/apis/models/v2/workspaces/w/models/mm";
@@ -193,4 +193,30 @@ async fn a_server_error_to_a_create_may_mean_the_request() {
     let page = helix(|_| reply(502, "<html>bad gateway</html>")).await;
     let error = client(&page, None).create_training_job(&new_training()).await.unwrap_err();
     assert!(!error.may_be_of_the_request(), "a page is of an ingress, and passes");
+}
+
+#[tokio::test]
+async fn a_secret_of_the_operator_is_neither_used_nor_deleted() {
+    let with_token = || BaseModel { token: Some(Secret::new("hf_t0ken")), ..model("org/a") };
+    for (owner, stores) in [("the desk", false), ("dfwfd", true)] {
+        let posted = AtomicBool::new(false);
+        let fake = helix(move |line| match line {
+            "POST /nemo/apis/secrets/v2/workspaces/w/secrets" if !posted.swap(true, Ordering::Relaxed) => {
+                reply(409, r#"{"detail": "exists"}"#)
+            }
+            "GET /nemo/apis/secrets/v2/workspaces/w/secrets/mm-token" => {
+                ok(json!({ "name": "mm-token", "description": owner }))
+            }
+            line if line.starts_with("POST") => reply(201, "{}"),
+            line if line.starts_with("DELETE") => reply(204, ""),
+            _ => missing(),
+        })
+        .await;
+        let made = client(&fake, None).ensure_base_model(&with_token()).await;
+        let deleted = fake.lines().iter().any(|line| line.starts_with("DELETE"));
+        assert_eq!((made.is_ok(), deleted), (stores, stores), "{owner}: {made:?} {:?}", fake.lines());
+        if let Err(refused) = made {
+            assert!(refused.to_string().contains("w/mm-token") && refused.to_string().contains("rename"), "{refused}");
+        }
+    }
 }
