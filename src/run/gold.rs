@@ -122,9 +122,7 @@ pub(crate) fn compare(run: &PastRun<'_>, folder: &Path, file: &str, gold: &[Gold
             };
             fact.teacher = scores(&labelled.iter().filter_map(of_teacher).collect::<Vec<_>>());
         }
-        let pairs: Vec<(bool, bool)> =
-            labelled.iter().map(|row| (row.agrees(), row.teacher == Some(row.human))).collect();
-        fact.warnings.extend(copies_errors(&pairs).map(|why| format!("{}: {why}", one.in_words())));
+        fact.warnings.extend(copies_errors(&pairs(&labelled)).map(|why| format!("{}: {why}", one.in_words())));
         fact.models.push(model(one.name(), &labelled, scores));
     }
     Ok(fact)
@@ -188,6 +186,14 @@ fn model(
         disagreements: apart.len() as u64,
         right: (!apart.is_empty()).then(|| Estimate::of_share(&apart, Some(&units))),
     }
+}
+
+/// Returns for one row of each group if the model agrees with the production model, and if that one is right. The rows of
+/// a group are answered alike, so more of them prove no more.
+fn pairs(labelled: &[Labelled]) -> Vec<(bool, bool)> {
+    let mut groups = HashSet::new();
+    let apart = labelled.iter().filter(|row| groups.insert(row.unit));
+    apart.map(|row| (row.agrees(), row.teacher == Some(row.human))).collect()
 }
 
 /// Tells if a model agrees with the production model more often than the production model is right, beyond chance (McNemar's
@@ -315,6 +321,14 @@ mod tests {
         // By hand: 2 * (1/2)^5 is above the level, 2 * (1/2)^6 below it.
         assert!(copies_errors(&rows(5, 0)).is_none() && copies_errors(&rows(6, 0)).is_some());
         assert_eq!((copies_errors(&rows(3, 15)), copies_errors(&rows(7, 7)), copies_errors(&[])), (None, None, None));
+    }
+
+    #[test]
+    fn copies_of_one_row_prove_no_copied_error() {
+        let copied = |unit| Labelled { unit, human: 0, teacher: Some(1), said: Prediction::Label(1) };
+        let apart: Vec<Labelled> = (0..6).map(copied).collect();
+        let alike: Vec<Labelled> = (0..6).map(|_| copied(7)).collect();
+        assert!(copies_errors(&pairs(&apart)).is_some() && copies_errors(&pairs(&alike)).is_none());
     }
 
     fn row(id: Option<&str>, text: Option<&str>, label: &str) -> GoldRow {
