@@ -183,34 +183,27 @@ impl Resolver<'_> {
         }
         let mut files = Vec::with_capacity(logs.len());
         for path in logs {
-            let file = locate::absolute(cwd, path);
-            let wrong = if path.as_os_str() == "-" {
-                Some("`-` (standard input) cannot be combined with files".to_owned())
+            let named = if path.as_os_str() == "-" {
+                Err("`-` (standard input) cannot be combined with files".to_owned())
             } else {
-                read_problem(&file)
+                files_named(cwd, path)
             };
-            match wrong {
-                Some(wrong) => self.problems.push(Problem::other(Location::Flag("--logs"), "", wrong)),
-                None => files.push(file),
+            match named {
+                Ok(named) => files.extend(named),
+                Err(wrong) => self.problems.push(Problem::other(Location::Flag("--logs"), "", wrong)),
             }
         }
         LogSource::Files(files)
     }
 
-    /// Returns the files of `logs.path`. The matches of a pattern come in alphabetical order.
+    /// Returns the files of `logs.path`.
     fn files(&mut self, paths: &[String]) -> Vec<PathBuf> {
         let node = self.reader.written("logs.path");
         let folder = node.map_or(self.folder, |node| self.base_of(&node.at)).to_owned();
         let mut files: Vec<PathBuf> = Vec::new();
         for path in paths {
-            let file = locate::absolute(&folder, Path::new(path));
-            let matched = if !file.exists() && path.contains(['*', '?', '[']) {
-                matches(&folder, path)
-            } else {
-                read_problem(&file).map_or(Ok(vec![file]), Err)
-            };
-            match matched {
-                Ok(matched) => files.extend(matched),
+            match files_named(&folder, Path::new(path)) {
+                Ok(named) => files.extend(named),
                 Err(wrong) => {
                     let location = self.location_of("logs.path");
                     self.problems.push(Problem::other(location, "logs.path", wrong));
@@ -340,6 +333,16 @@ impl Resolver<'_> {
             near_duplicate_threshold: Some(reader.number(&at("near_duplicate_threshold"))).filter(|least| *least > 0.0),
             max_per_class: reader.integer(&at("max_per_class")).and_then(|most| usize::try_from(most).ok()),
         }
+    }
+}
+
+/// Returns the file of a path below a folder, or the files that match the path where it is a pattern and no file. The
+/// matches come in alphabetical order.
+fn files_named(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, String> {
+    let file = locate::absolute(folder, path);
+    match path.to_str() {
+        Some(pattern) if !file.exists() && pattern.contains(['*', '?', '[']) => matches(folder, pattern),
+        _ => read_problem(&file).map_or(Ok(vec![file]), Err),
     }
 }
 

@@ -242,12 +242,14 @@ fn whatever_the_order_and_the_store_the_bytes_are_the_same() {
     data(&split(&folder, "parts", &[&["--logs"][..], &files].concat()));
     let glob = "logs.path=part*.jsonl";
     data(&split(&folder, "glob", &["--set", glob]));
+    data(&split(&folder, "quoted", &["--logs", "part*.jsonl"]));
+    split(&folder, "none", &["--logs", "parts*.jsonl"]).code(2).says("no file matches");
     let piped = folder.dfwfd(["split", "--logs", "-", "--format", "json", "--out", "stdin"]).input(text).run();
     assert_eq!(data(&piped)["source"], "stdin");
     folder.dfwfd(["load", "shuffled.jsonl"]).run().code(0);
     assert_eq!(data(&split(&folder, "local", &[]))["source"], "local");
 
-    for other in ["shuffled", "parts", "glob", "stdin", "local"] {
+    for other in ["shuffled", "parts", "glob", "quoted", "stdin", "local"] {
         assert!(sets(&folder, other) == wanted, "{other}");
     }
 }
