@@ -137,3 +137,40 @@ fn an_export_as_a_table_gives_the_same_records_and_is_named_where_it_is_not_aske
     folder.write("texts.csv", "text,label\na,A\n");
     load(&Folder::new(), &folder.at("texts.csv").display().to_string(), &fields).code(0);
 }
+
+#[test]
+fn half_a_batch_is_told_what_it_lacks() {
+    let folder = Folder::new();
+    for half in ["input", "output"] {
+        let half = testdata(&format!("exports/openai-batch-{half}.jsonl"));
+        let load = |flags: &[&str]| folder.dfwfd(["load", "--workload", "w"]).arg(&half).args(flags).run();
+        load(&[]).code(6).says("--from openai-batch reads it, given the input file and the output file");
+        load(&["--from", "openai-batch"]).code(6).says("give the input file and the output file of the batch together");
+    }
+    let body = r#"{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"model": "m", "input": "t"}}"#;
+    folder.write("embeddings.jsonl", format!("{body}\n"));
+    let load = folder.dfwfd(["load", "--workload", "w", "--from", "openai-batch", "embeddings.jsonl"]).run();
+    load.code(6).says("only batches for /v1/chat/completions hold records");
+}
+
+#[test]
+fn a_wrapper_of_records_is_told_with_what_opens_it() {
+    let folder = Folder::new();
+    let record = r#"{"workload_id": "w", "timestamp": 1, "request": {"messages": [{"role": "user", "content": "t"}]},
+        "response": {"choices": [{"message": {"role": "assistant", "content": "x"}}]}}"#
+        .replace('\n', "");
+    for (text, way) in [
+        (format!(r#"{{"hits": {{"hits": [{{"_source": {record}}}]}}}}"#), "jq -c '.hits.hits[]._source'"),
+        (format!("{record}\r{record}\r"), "tr '\\r' '\\n'"),
+    ] {
+        folder.write("logs.jsonl", &text);
+        folder.dfwfd(["load", "logs.jsonl"]).run().code(6).says(way);
+    }
+    folder.write("dump.jsonl", format!(r#"{{"_index": "i", "_source": {record}}}"#));
+    let told = folder.dfwfd(["load", "dump.jsonl"]).run().code(6).stderr.clone();
+    let flags: Vec<&str> = told.split_whitespace().skip_while(|word| *word != "--set").collect();
+    let flags: Vec<&str> = flags.into_iter().take_while(|word| *word != "reads").collect();
+    assert_eq!(flags.len(), 8, "{told}");
+    let loaded = folder.dfwfd(["load", "dump.jsonl", "--format", "json"]).args(flags).run();
+    assert_eq!(loaded.code(0).json()["data"]["added"], 1);
+}

@@ -1,6 +1,6 @@
 //! Words of `load` about rejected lines, and what to type next.
 
-use crate::cli::Load;
+use crate::cli::{Exporter, Load};
 use crate::data::reject::Reject;
 use crate::error::{Exit, Fault};
 use crate::report::text::counted;
@@ -35,9 +35,19 @@ pub(super) fn warn_of_rejected(loaded: &Loaded, args: &Load, ui: &Ui) {
 /// Returns the flag that would have such lines accepted.
 fn way_out(loaded: &Loaded, args: &Load) -> Option<String> {
     if let Some(name) = loaded.looks_like.filter(|_| args.from.is_none()) {
-        return Some(format!("--from {name} reads it: the lines look like an export of that tool"));
+        let both = if name == "openai-batch" { ", given the input file and the output file of the batch" } else { "" };
+        return Some(format!("--from {name} reads it{both}: the lines look like an export of that tool"));
+    }
+    if let Some(way_in) = &loaded.way_in {
+        return Some(way_in.clone());
     }
     let has = |reason: Reject| loaded.rejected.contains_key(&reason);
+    if args.from == Some(Exporter::OpenaiBatch) {
+        let is_unpaired = has(Reject::NoRequest) || has(Reject::NoResponse);
+        let both = "give the input file and the output file of the batch together: a record is made of both";
+        let chats = "only batches for /v1/chat/completions hold records";
+        return is_unpaired.then_some(both).or_else(|| has(Reject::NoMessages).then_some(chats)).map(str::to_owned);
+    }
     if has(Reject::MissingWorkload) {
         return Some("--workload NAME sets the workload of rows without one".to_owned());
     }

@@ -14,6 +14,7 @@ pub(crate) mod streamed;
 pub(crate) mod system_prompt;
 pub(crate) mod table;
 pub(crate) mod template;
+pub(crate) mod wrapped;
 
 use std::borrow::Cow;
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::sink::Stored;
 use crate::data::forms::presets::Preset;
+use crate::data::forms::wrapped;
 use crate::data::redact::RedactionCounts;
 use crate::data::reject::Reject;
 use crate::source::rejects::Rejects;
@@ -45,6 +46,8 @@ pub(crate) struct Loaded {
     /// The exporter whose lines were refused.
     #[serde(skip)]
     pub(crate) looks_like: Option<&'static str>,
+    /// What makes the records of the first refused line readable, if it wraps them.
+    pub(crate) way_in: Option<String>,
     /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
     pub(crate) repaired: u64,
@@ -120,6 +123,7 @@ impl<'a> LoadOutcome<'a> {
         self.loaded.has_backslash_quotes |= reason == Reject::BadRow && memmem::find(text, b"\\\"").is_some();
         if self.loaded.located.is_empty() {
             self.loaded.looks_like = Preset::of(text).map(|preset| preset.name);
+            self.loaded.way_in = wrapped::way_in(text);
         }
         if self.loaded.located.len() < LOCATED {
             self.loaded.located.push(LocatedReject { file: name.to_owned(), line, reason });
