@@ -1,5 +1,8 @@
 //! `dfwfd doctor`: checks everything that a run needs, and says what to do about each fault.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use crate::cli::{Doctor, Global};
 use crate::config::plan::Plan;
 use crate::config::{self, Need, Problems};
@@ -9,6 +12,9 @@ use crate::nemo::Secret;
 use crate::report::json::{Check, DoctorReport, SCHEMA};
 use crate::report::lists;
 use crate::ui::Ui;
+
+/// The time after which a reader wants to know what takes so long.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Checks and prints the list. The worst check decides the exit code.
 pub(super) async fn run(global: &Global, args: &Doctor, ui: &Ui) -> anyhow::Result<Exit> {
@@ -34,7 +40,7 @@ pub(super) async fn run(global: &Global, args: &Doctor, ui: &Ui) -> anyhow::Resu
                 judge_key: key.as_ref(),
                 embedding_key: embedding.as_ref(),
             };
-            checks.extend(doctor::check_plan(plan, &around).await);
+            checks.extend(told_if_slow(doctor::check_plan(plan, &around), ui).await);
         }
         Err(_) => {
             let why = "the configuration cannot be read";
@@ -48,6 +54,18 @@ pub(super) async fn run(global: &Global, args: &Doctor, ui: &Ui) -> anyhow::Resu
     ui.json(&report);
     ui.result(&lists::doctor(&report, ui.width(), ui.color()));
     Ok(exit)
+}
+
+/// Waits for checks, and tells so if they take long: a service that does not answer has 10 s for each call.
+async fn told_if_slow<T>(checks: impl Future<Output = T>, ui: &Ui) -> T {
+    let mut checks = pin!(checks);
+    match tokio::time::timeout(SLOW, &mut checks).await {
+        Ok(checks) => checks,
+        Err(_) => {
+            ui.note("waiting for services that have not answered yet");
+            checks.await
+        }
+    }
 }
 
 fn configuration(loaded: &Result<Plan, Problems>) -> Vec<Check> {

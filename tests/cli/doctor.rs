@@ -86,6 +86,16 @@ fn each_service_that_is_down_is_named_alone() {
 }
 
 #[test]
+fn a_service_that_does_not_answer_is_waited_for_in_the_open() {
+    let (folder, server) = (cluster(), Server::start(&[]));
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nmp_config.datastore_base_url=http://{}", silent.local_addr().unwrap());
+    let output = doctor(&folder, &server, &["--set", &url]);
+    output.code(3).says("waiting for services that have not answered yet");
+    assert_eq!(subjects(&output, "failed"), ["Data Store"], "{output}");
+}
+
+#[test]
 fn the_entity_store_is_needed_to_tell_the_generation() {
     let (folder, server) = (cluster(), Server::start(&["--control"]));
     let fault = json!({ "fault": "GET /nemo/v1/namespaces: status=503" });
