@@ -150,7 +150,7 @@ fn deployment(deployment: &Deployment) -> Value {
 fn training(job: &Training) -> Value {
     json!({
         "id": job.id, "namespace": job.namespace, "status": job.status(false), "gpus": job.gpus,
-        "description": job.body["description"], "output_model": job.output_model,
+        "description": job.body()["description"], "output_model": job.output_model,
     })
 }
 

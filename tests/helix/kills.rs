@@ -46,9 +46,12 @@ fn call_of(sent: &ProxiedRequest<'_>) -> Option<String> {
     Some([method.to_owned(), rest.join("/")].into_iter().chain(name).collect::<Vec<_>>().join(" "))
 }
 
-/// Replaces the id of the run in a name. A long name of a job ends in a hash of the whole name (docs/helix-api.md, Names).
+/// Replaces the id of the run in a name. A long name of a job ends in a hash of the whole name (docs/helix-api.md, Names),
+/// and the key of its judge is named after it.
 fn without_run(name: &str) -> String {
-    let name = if name.len() == LONGEST_JOB { &name[..LONGEST_JOB - "-0123".len()] } else { name };
+    let (job, key) = name.strip_suffix("-key").map_or((name, ""), |job| (job, "-key"));
+    let job = if job.len() == LONGEST_JOB { &job[..LONGEST_JOB - "-0123".len()] } else { job };
+    let name = &format!("{job}{key}");
     match name.strip_prefix("dfwfd-").and_then(|rest| rest.split_once('-')) {
         Some((_, rest)) => format!("dfwfd-RUN-{rest}"),
         None => name.to_owned(),
@@ -73,7 +76,8 @@ enum Setup<'a> {
 impl Setup<'_> {
     /// Makes a folder for runs on the platform at this URL.
     fn folder(self, platform: &Platform, url: &str) -> Folder {
-        let limits = "limits: {settle: 5s}\n";
+        // The platform ends a cancelled job late where it runs with others on two cores.
+        let limits = "limits: {settle: 5s, release: 10m}\n";
         match self {
             Setup::Plain => platform.folder_at(url, limits),
             Setup::Full { judge } => platform.folder_at(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::adapter::TrainedAdapter;
@@ -27,8 +28,9 @@ pub(crate) struct Training {
     pub(crate) epochs: u32,
     pub(crate) seed: u64,
     pub(crate) log_every: u32,
-    /// Members that are answered as they were accepted.
-    pub(crate) body: Value,
+    /// Members that are answered as they were accepted. As text, because a record is never deleted, and a tree takes several
+    /// times the memory.
+    body: Box<RawValue>,
     phase: TrainingPhase,
     #[serde(skip)]
     work: Option<Arc<TrainingWork>>,
@@ -40,9 +42,17 @@ pub(crate) struct Training {
     pub(crate) reads: u32,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
-    pub(crate) log: Vec<Value>,
+    pub(crate) log: Vec<LogEntry>,
     /// The last progress of the work, kept when it has ended.
     last: Option<TrainingHistory>,
+}
+
+/// What happened to a job.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct LogEntry {
+    pub(crate) updated_at: String,
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -96,7 +106,7 @@ impl Training {
             epochs: 1,
             seed: 0,
             log_every: 1,
-            body: Value::Null,
+            body: RawValue::NULL.to_owned(),
             phase: TrainingPhase::Waiting,
             work: None,
             begun: None,
@@ -108,6 +118,16 @@ impl Training {
         };
         training.note("created", None);
         training
+    }
+
+    /// Returns the members that are answered as they were accepted.
+    pub(crate) fn body(&self) -> Value {
+        serde_json::from_str(self.body.get()).unwrap_or_default()
+    }
+
+    /// Accepts the members that are answered.
+    pub(crate) fn accept(&mut self, body: &Value) {
+        self.body = serde_json::value::to_raw_value(body).unwrap_or_else(|_| RawValue::NULL.to_owned());
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -197,7 +217,8 @@ impl Training {
 
     fn note(&mut self, message: &str, detail: Option<&str>) {
         self.updated_at = naive_now();
-        self.log.push(json!({"updated_at": self.updated_at, "message": message, "detail": detail}));
+        let (updated_at, detail) = (self.updated_at.clone(), detail.map(str::to_owned));
+        self.log.push(LogEntry { updated_at, message: message.to_owned(), detail });
     }
 
     /// Returns the status word.

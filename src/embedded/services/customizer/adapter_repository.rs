@@ -59,7 +59,8 @@ fn mark(state: &mut PlatformState, id: &str, status: &str) {
 }
 
 fn adapter_config(job: &Training) -> Value {
-    let lora = &job.body["hyperparameters"]["lora"];
+    let body = job.body();
+    let lora = &body["hyperparameters"]["lora"];
     json!({
         "base_model_name_or_path": job.base_model,
         "peft_type": "LORA",

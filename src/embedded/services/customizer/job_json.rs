@@ -55,8 +55,8 @@ pub(super) fn job(job: &Training, is_polled: bool) -> Value {
         "status": job.status(is_polled),
         "status_details": details,
     });
-    if let (Some(answer), Some(body)) = (answer.as_object_mut(), job.body.as_object()) {
-        answer.extend(body.clone());
+    if let (Some(answer), Value::Object(body)) = (answer.as_object_mut(), job.body()) {
+        answer.extend(body);
     }
     answer
 }
@@ -65,8 +65,8 @@ pub(super) fn job(job: &Training, is_polled: bool) -> Value {
 pub(super) fn container_logs(job: &Training, is_polled: bool) -> Value {
     let mut text = String::new();
     for entry in &job.log {
-        let [time, message, detail] = ["updated_at", "message", "detail"].map(|key| entry[key].as_str());
-        text.push_str(&[time, message, detail].into_iter().flatten().collect::<Vec<_>>().join(" "));
+        text.push_str(&format!("{} {}", entry.updated_at, entry.message));
+        text.extend(entry.detail.iter().flat_map(|detail| [" ", detail]));
         text.push('\n');
     }
     for (step, time, loss) in job.progress(is_polled).train {

@@ -54,7 +54,7 @@ pub(crate) fn accept(state: &mut PlatformState, body: &Object) -> Result<Trainin
     training.epochs = number(&hyperparameters, "epochs", 1);
     training.seed = hyperparameters.get("seed").and_then(Value::as_u64).unwrap_or(42);
     training.log_every = number(&hyperparameters, "log_every_n_steps", 10);
-    training.body = json!({
+    training.accept(&json!({
         "description": or_null(body, "description"),
         "dataset": found.dataset,
         "config": found.config,
@@ -67,7 +67,7 @@ pub(crate) fn accept(state: &mut PlatformState, body: &Object) -> Result<Trainin
         "dataset_parameters": or_null(body, "dataset_parameters"),
         "integrations": or_null(body, "integrations"),
         "warnings": null,
-    });
+    }));
     Ok(training)
 }
 

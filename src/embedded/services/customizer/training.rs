@@ -97,7 +97,8 @@ struct TrainingOrder {
 
 impl TrainingOrder {
     fn of(job: &Training) -> Self {
-        let template = job.body["config_snapshot"]["prompt_template"].as_str().unwrap_or_default();
+        let body = job.body();
+        let template = body["config_snapshot"]["prompt_template"].as_str().unwrap_or_default();
         TrainingOrder {
             base_model: job.base_model.clone(),
             files_url: job.files_url.clone(),
