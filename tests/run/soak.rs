@@ -19,9 +19,9 @@ const GAIN: usize = 16 << 10;
 /// The memory that it may gain in all besides, because an allocator gives back only whole pages.
 const SLACK: usize = 4 << 20;
 
-/// What makes the allocator of the platform give back what is free, so that the test sees what is kept. All threads share
-/// one arena: with several it keeps the peak of one run in each, and how many it has come to use says how busy the machine
-/// was. Large pieces lie outside of it for good: otherwise small ones that stay are spread among them.
+/// Settings with which the allocator of the platform gives back what is free, so that the test sees what is kept. All
+/// threads share one arena: with several it keeps the peak of one run in each, and how many it has come to use says how
+/// busy the machine was. Large pieces lie outside of it for good: otherwise small ones that stay are spread among them.
 const ALLOCATOR: [(&str, &str); 3] =
     [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 

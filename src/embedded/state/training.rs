@@ -47,7 +47,7 @@ pub(crate) struct Training {
     last: Option<TrainingHistory>,
 }
 
-/// What happened to a job.
+/// An event in the life of a job.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct LogEntry {
     pub(crate) updated_at: String,

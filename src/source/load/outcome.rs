@@ -46,7 +46,7 @@ pub(crate) struct Loaded {
     /// The exporter whose lines were refused.
     #[serde(skip)]
     pub(crate) looks_like: Option<&'static str>,
-    /// What makes the records of the first refused line readable, if it wraps them.
+    /// The command or flags that make the records of the first refused line readable, if it wraps them.
     pub(crate) way_in: Option<String>,
     /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
