@@ -182,7 +182,8 @@ def main():
             browser.close()
         for one in wrong:
             print(one)
-        print(f"{len(VIEWS)} views, {len(wrong)} faults; pictures in {folder}")
+        kept = f"; pictures in {folder}" if folder != work else ""
+        print(f"{len(VIEWS)} views, {len(wrong)} faults{kept}")
         sys.exit(1 if wrong else 0)
 
 
