@@ -243,8 +243,8 @@ async fn check_targets(plan: &Plan, nemo: &Client) -> anyhow::Result<()> {
 }
 
 /// Checks that a candidate can be trained: that its target exists and is enabled, or that its base model exists and is of
-/// this namespace. If a Customizer does not tell its targets, the job finds out. Returns whether the base model is there: the run makes it of its
-/// repository if it is not.
+/// this namespace. If a Customizer does not tell its targets, the job finds out. Returns whether the base model is there:
+/// the run makes it of its repository if it is not.
 ///
 /// # Errors
 /// [`Obstacle::NoTarget`], [`Obstacle::OtherModel`] or [`Obstacle::ForeignBase`], or the error of the platform.

@@ -148,6 +148,8 @@ fn half_a_batch_is_told_what_it_lacks() {
         load(&["--from", "openai-batch"]).code(6).says("give the input file and the output file of the batch together");
     }
     let body = r#"{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"model": "m", "input": "t"}}"#;
+    let both = ["input", "output"].map(|half| testdata(&format!("exports/openai-batch-{half}.jsonl")));
+    folder.dfwfd(["load", "--from", "openai-batch"]).args(both).run().code(6).says("--workload NAME sets the workload");
     folder.write("embeddings.jsonl", format!("{body}\n"));
     let load = folder.dfwfd(["load", "--workload", "w", "--from", "openai-batch", "embeddings.jsonl"]).run();
     load.code(6).says("only batches for /v1/chat/completions hold records");
@@ -171,6 +173,8 @@ fn a_wrapper_of_records_is_told_with_what_opens_it() {
     let flags: Vec<&str> = told.split_whitespace().skip_while(|word| *word != "--set").collect();
     let flags: Vec<&str> = flags.into_iter().take_while(|word| *word != "reads").collect();
     assert_eq!(flags.len(), 8, "{told}");
+    let refused = folder.dfwfd(["load", "dump.jsonl", "--format", "json"]).run();
+    assert!(!refused.code(6).stdout.contains("_source"), "hints are no part of the JSON: {refused}");
     let loaded = folder.dfwfd(["load", "dump.jsonl", "--format", "json"]).args(flags).run();
     assert_eq!(loaded.code(0).json()["data"]["added"], 1);
 }

@@ -1,6 +1,7 @@
 //! Words of `load` about rejected lines, and what to type next.
 
 use crate::cli::{Exporter, Load};
+use crate::data::forms::wrapped::Wrapper;
 use crate::data::reject::Reject;
 use crate::error::{Exit, Fault};
 use crate::report::text::counted;
@@ -38,15 +39,17 @@ fn way_out(loaded: &Loaded, args: &Load) -> Option<String> {
         let both = if name == "openai-batch" { ", given the input file and the output file of the batch" } else { "" };
         return Some(format!("--from {name} reads it{both}: the lines look like an export of that tool"));
     }
-    if let Some(way_in) = &loaded.way_in {
-        return Some(way_in.clone());
+    if let Some(wrapper) = &loaded.wrapper {
+        return Some(opened(wrapper));
     }
     let has = |reason: Reject| loaded.rejected.contains_key(&reason);
     if args.from == Some(Exporter::OpenaiBatch) {
         let is_unpaired = has(Reject::NoRequest) || has(Reject::NoResponse);
         let both = "give the input file and the output file of the batch together: a record is made of both";
         let chats = "only batches for /v1/chat/completions hold records";
-        return is_unpaired.then_some(both).or_else(|| has(Reject::NoMessages).then_some(chats)).map(str::to_owned);
+        if let Some(hint) = is_unpaired.then_some(both).or_else(|| has(Reject::NoMessages).then_some(chats)) {
+            return Some(hint.to_owned());
+        }
     }
     if has(Reject::MissingWorkload) {
         return Some("--workload NAME sets the workload of rows without one".to_owned());
@@ -57,4 +60,24 @@ fn way_out(loaded: &Loaded, args: &Load) -> Option<String> {
     let doubled =
         "write quotes within cells doubled, not behind a backslash: in Spark with .option(\"escape\", \"\\\"\")";
     loaded.has_backslash_quotes.then(|| doubled.to_owned())
+}
+
+/// Returns the command or the flags that take records out of their wrapper.
+fn opened(wrapper: &Wrapper) -> String {
+    match wrapper {
+        Wrapper::CarriageReturns => {
+            "the lines end with carriage returns alone: tr '\\r' '\\n' < FILE > NEW makes them lines".to_owned()
+        }
+        Wrapper::Search => {
+            "jq -c '.hits.hits[]._source' FILE > NEW.jsonl takes the records out of the answer of a search".to_owned()
+        }
+        Wrapper::List(key) => {
+            format!("jq -c '.{key}[]' FILE > NEW.jsonl takes the records out of the list `{key}`")
+        }
+        Wrapper::Member { key, fields } => {
+            let set: Vec<String> =
+                fields.iter().map(|field| format!("--set logs.fields.{field}={key}.{field}")).collect();
+            format!("the records stand in `{key}`: {} reads them", set.join(" "))
+        }
+    }
 }

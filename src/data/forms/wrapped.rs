@@ -1,39 +1,58 @@
-//! Refused lines that hold records in a wrapper, and what takes them out of it. Nothing here reads a record.
+//! Refused lines that hold records in a wrapper, and which wrapper. Nothing here reads a record.
 
 use crate::data::json::edit::{EditedObject, items, members};
+use crate::data::reject::Reject;
 
 /// The fields that tell a record from other objects.
 const RECORD: [&str; 2] = ["request", "response"];
 /// The fields that have a path in the configuration.
 const FIELDS: [&str; 5] = ["timestamp", "workload_id", "client_id", "request", "response"];
 
-/// Returns what makes the records of a line readable. `None` if it is no wrapper that is known.
-pub(crate) fn way_in(line: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(line).ok()?;
-    if text.trim_end().contains('\r') {
-        return Some(
-            "the lines end with carriage returns alone: tr '\\r' '\\n' < FILE > NEW makes them lines".to_owned(),
-        );
+/// The wrapper around records that a line holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wrapper {
+    /// Records that end with a carriage return alone, so that they are one line.
+    CarriageReturns,
+    /// The answer of a search, with records in `hits.hits`.
+    Search,
+    /// An object whose member of this name is a list of records.
+    List(String),
+    /// An object whose member of this name is a record with these fields.
+    Member { key: String, fields: Vec<&'static str> },
+}
+
+impl Wrapper {
+    /// Returns the wrapper of a line that was refused for this reason. `None` if it is none that is known.
+    pub(crate) fn of(line: &[u8], reason: Reject) -> Option<Wrapper> {
+        let text = std::str::from_utf8(line).ok()?;
+        match reason {
+            Reject::TrailingData => text.trim_end().contains('\r').then_some(Wrapper::CarriageReturns),
+            Reject::NoRequest => around(text),
+            _ => None,
+        }
     }
+}
+
+fn around(text: &str) -> Option<Wrapper> {
     let object = members(text).ok()?;
     let hits = object.get("hits").and_then(|hits| members(hits).ok()?.get("hits").map(str::to_owned));
     if hits.is_some_and(|hits| is_list(&hits, |hit| of(hit, "_source", is_record))) {
-        let taken = "jq -c '.hits.hits[]._source' FILE > NEW.jsonl";
-        return Some(format!("{taken} takes the records out of the answer of a search"));
+        return Some(Wrapper::Search);
     }
-    for key in object.keys() {
+    object.keys().into_iter().filter(|key| is_plain(key)).find_map(|key| {
         let value = object.get(&key)?;
-        if is_record(value) {
-            let inner = members(value).ok()?;
-            let set = FIELDS.iter().filter(|field| inner.get(field).is_some());
-            let set: Vec<String> = set.map(|field| format!("--set logs.fields.{field}={key}.{field}")).collect();
-            return Some(format!("the records stand in `{key}`: {} reads them", set.join(" ")));
-        }
         if is_list(value, is_record) {
-            return Some(format!("jq -c '.{key}[]' FILE > NEW.jsonl takes the records out of the list `{key}`"));
+            return Some(Wrapper::List(key));
         }
-    }
-    None
+        let record = members(value).ok().filter(has_all)?;
+        let fields = FIELDS.into_iter().filter(|field| record.get(field).is_some()).collect();
+        Some(Wrapper::Member { key, fields })
+    })
+}
+
+/// Reports whether a key means the same in a shell, in jq and in a dotted path.
+fn is_plain(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
 }
 
 fn of(json: &str, key: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
@@ -41,8 +60,11 @@ fn of(json: &str, key: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
 }
 
 fn is_record(json: &str) -> bool {
-    let has_all = |object: EditedObject<'_>| RECORD.iter().all(|key| object.get(key).is_some());
-    members(json).is_ok_and(has_all)
+    members(json).is_ok_and(|object| has_all(&object))
+}
+
+fn has_all(object: &EditedObject<'_>) -> bool {
+    RECORD.iter().all(|key| object.get(key).is_some())
 }
 
 fn is_list(json: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
@@ -54,20 +76,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrapper_is_told_with_what_opens_it() {
+    fn a_wrapper_is_told_from_other_lines() {
         let record = r#"{"request": {}, "response": {}, "timestamp": 1}"#;
-        for (line, way) in [
-            (format!(r#"{{"hits": {{"total": 1, "hits": [{{"_id": "a", "_source": {record}}}]}}}}"#), "._source'"),
-            (format!(r#"{{"_index": "logs", "_source": {record}}}"#), "--set logs.fields.request=_source.request"),
-            (format!(r#"{{"_index": "logs", "_source": {record}}}"#), "--set logs.fields.timestamp=_source.timestamp"),
-            (format!(r#"{{"items": [{record}]}}"#), "jq -c '.items[]'"),
-            ("{\"a\":1}\r{\"b\":2}\r".to_owned(), "tr '\\r'"),
+        let member = Wrapper::Member { key: "_source".to_owned(), fields: vec!["timestamp", "request", "response"] };
+        for (line, reason, wanted) in [
+            (
+                format!(r#"{{"hits": {{"hits": [{{"_id": "a", "_source": {record}}}]}}}}"#),
+                Reject::NoRequest,
+                Wrapper::Search,
+            ),
+            (format!(r#"{{"_index": "logs", "_source": {record}}}"#), Reject::NoRequest, member),
+            (format!(r#"{{"items": [{record}]}}"#), Reject::NoRequest, Wrapper::List("items".to_owned())),
+            ("{\"a\":1}\r{\"b\":2}\r".to_owned(), Reject::TrailingData, Wrapper::CarriageReturns),
         ] {
-            let told = way_in(line.as_bytes()).unwrap_or_default();
-            assert!(told.contains(way), "{line}: {told}");
+            assert_eq!(Wrapper::of(line.as_bytes(), reason), Some(wanted), "{line}");
         }
-        for line in [record, "{\"a\":1}\r\n", r#"{"data": []}"#, "[1]", "torn", r#"{"hits": {"hits": [{"a": 1}]}}"#] {
-            assert_eq!(way_in(line.as_bytes()), None, "{line}");
+        for (line, reason) in [
+            (record, Reject::NoRequest),
+            ("{\"a\":1} {}\r\n", Reject::TrailingData),
+            ("a,\"b\rc\",d", Reject::BadRow),
+            (r#"{"data": []}"#, Reject::NoRequest),
+            (r#"{"a key'": [{"request": {}, "response": {}}]}"#, Reject::NoRequest),
+            (r#"{"hits": {"hits": [{"a": 1}]}}"#, Reject::NoRequest),
+        ] {
+            assert_eq!(Wrapper::of(line.as_bytes(), reason), None, "{line}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::sink::Stored;
 use crate::data::forms::presets::Preset;
-use crate::data::forms::wrapped;
+use crate::data::forms::wrapped::Wrapper;
 use crate::data::redact::RedactionCounts;
 use crate::data::reject::Reject;
 use crate::source::rejects::Rejects;
@@ -46,8 +46,9 @@ pub(crate) struct Loaded {
     /// The exporter whose lines were refused.
     #[serde(skip)]
     pub(crate) looks_like: Option<&'static str>,
-    /// The command or flags that make the records of the first refused line readable, if it wraps them.
-    pub(crate) way_in: Option<String>,
+    /// The wrapper around the records of the first refused line.
+    #[serde(skip)]
+    pub(crate) wrapper: Option<Wrapper>,
     /// Torn lines of a killed load that were cut off.
     #[serde(skip)]
     pub(crate) repaired: u64,
@@ -123,7 +124,7 @@ impl<'a> LoadOutcome<'a> {
         self.loaded.has_backslash_quotes |= reason == Reject::BadRow && memmem::find(text, b"\\\"").is_some();
         if self.loaded.located.is_empty() {
             self.loaded.looks_like = Preset::of(text).map(|preset| preset.name);
-            self.loaded.way_in = wrapped::way_in(text);
+            self.loaded.wrapper = Wrapper::of(text, reason);
         }
         if self.loaded.located.len() < LOCATED {
             self.loaded.located.push(LocatedReject { file: name.to_owned(), line, reason });
