@@ -27,7 +27,7 @@ impl Wrapper {
         let text = std::str::from_utf8(line).ok()?;
         match reason {
             Reject::TrailingData => text.trim_end().contains('\r').then_some(Wrapper::CarriageReturns),
-            Reject::NoRequest => around(text),
+            Reject::NoRequest | Reject::MissingWorkload => around(text),
             _ => None,
         }
     }
