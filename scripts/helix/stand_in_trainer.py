@@ -148,6 +148,9 @@ def install(backend_name):
         def sync(self, step):
             training = self.trainings.get(step.id)
             if training is None:
+                # As NVIDIA's own backends answer for a step that was cancelled before they began it.
+                if step.status == HelixJobStatus.CANCELLING:
+                    return JobUpdate(status=HelixJobStatus.CANCELLED)
                 return super().sync(step)
             if step.status == HelixJobStatus.CANCELLING:
                 training.cancel.set()

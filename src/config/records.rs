@@ -1,5 +1,6 @@
 //! Resolves `logs`, `data_split_config`, the labels and the flags that select records into the dataset request of a plan.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::plan::ValueSource;
@@ -193,7 +194,7 @@ impl Resolver<'_> {
                 Err(wrong) => self.problems.push(Problem::other(Location::Flag("--logs"), "", wrong)),
             }
         }
-        LogSource::Files(files)
+        LogSource::Files(each_once(files))
     }
 
     /// Returns the files of `logs.path`.
@@ -210,9 +211,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        let mut seen = std::collections::HashSet::new();
-        files.retain(|file| seen.insert(file.clone()));
-        files
+        each_once(files)
     }
 
     fn filter(&mut self, invocation: &Invocation, surroundings: &Surroundings) -> Filter {
@@ -344,6 +343,13 @@ fn files_named(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, String> {
         Some(pattern) if !file.exists() && pattern.contains(['*', '?', '[']) => matches(folder, pattern),
         _ => read_problem(&file).map_or(Ok(vec![file]), Err),
     }
+}
+
+/// Leaves out files that stand before already, as where patterns overlap or a link names a file.
+fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+    files
 }
 
 /// Returns why a file cannot be read. The file is not opened.

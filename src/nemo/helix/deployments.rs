@@ -113,7 +113,11 @@ impl Helix {
     }
 
     /// Creates the configuration, then the deployment. A configuration of that name is ours: it carries the run.
+    ///
+    /// A platform without a container runtime takes a configuration and never gives it back. It refuses to delete one that
+    /// does not exist too, so this is asked first.
     pub(crate) async fn create_deployment(&self, new: &NewDeployment) -> Result<Deployment, ApiError> {
+        self.delete_deployment_config(&new.namespace, &new.name).await?;
         let configs = path(MODELS, &new.namespace, &["deployment-configs"]);
         let config = config_body(new);
         match self.transport.send(ApiRequest::create(PLATFORM, &configs, config.clone())).await {

@@ -7,13 +7,10 @@ use serde_json::{Value, json};
 
 use super::jobs::JobService;
 use super::models::MODELS;
-use super::{Helix, PLATFORM, delete_named, get_named, names, path};
+use super::{Helix, OURS, PLATFORM, delete_named, get_named, is_ours, names, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::secret::Secret;
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind, read_json};
-
-/// The description of what dfwfd makes for all runs. Nothing else is deleted.
-pub(super) const OURS: &str = "dfwfd";
 
 /// The jobs of all services, in which the platform analyses new models.
 const ALL_JOBS: JobService<'static> = JobService { service: "jobs", jobs: &["jobs"] };
@@ -27,11 +24,6 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// Returns the name of the secret with the token of a base model's repository.
 fn token_secret(model: &str) -> String {
     format!("{}-token", model.replace(['.', '@', '+', '_'], "-"))
-}
-
-/// Reports whether dfwfd has made an object.
-pub(super) fn is_ours(object: &Value) -> bool {
-    read_json::text(object, &["description"]).as_deref() == Some(OURS)
 }
 
 /// The fileset of a base model.

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::made_models::{OURS, is_ours};
-use super::{Helix, PLATFORM, delete_named, get_named, path};
+use super::{Helix, OURS, PLATFORM, delete_named, get_named, is_ours, path};
 use crate::nemo::removal::Removal;
 use crate::nemo::secret::Secret;
 use crate::nemo::transport::{ApiError, ApiRequest, ErrorKind};

@@ -103,6 +103,19 @@ async fn the_configuration_of_a_refused_deployment_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_platform_that_deploys_nothing_gets_no_configuration() {
+    let fake = helix(|line| match line {
+        line if line.starts_with("POST ") => reply(201, "{}"),
+        line if line.starts_with("DELETE ") => reply(422, r#"{"detail": "no runtime"}"#),
+        _ => missing(),
+    })
+    .await;
+    let error = client(&fake, None).create_deployment(&deployment()).await.unwrap_err();
+    assert!(error.to_string().contains("no runtime"), "{error}");
+    assert!(!fake.lines().iter().any(|line| line.starts_with("POST ")), "{:?}", fake.lines());
+}
+
+#[tokio::test]
 async fn a_base_model_is_deleted_with_what_belongs_to_it_only_if_dfwfd_made_it() {
     let jobs = json!({ "data": [
         { "name": "a", "source": "models-system", "description": "Model Spec Analyzer for model w/m" },
