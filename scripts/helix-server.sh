@@ -6,11 +6,13 @@
 #   scripts/helix-server.sh stop [KIND...] ends what it has started
 #   scripts/helix-server.sh log [KIND]     prints what the platform has logged
 #   scripts/helix-server.sh calls [KIND]   prints the calls that it has answered, with the statuses
+#   scripts/helix-server.sh token          prints a token for the kind `secured`
 #   scripts/helix-server.sh fetch          only installs
 #
 # KIND says what of the platform is replaced:
 #   loop (default)  the training step and the model container are stand-ins, see scripts/helix/
 #   failing         the same, and every training fails
+#   secured         as loop, and every request needs a token
 #   plain           nothing: it refuses training jobs and deployments
 #
 # It needs Python 3.12, 3.13 or 3.14 with venv, which newer systems ship (Debian 13, Ubuntu 24.04: apt-get install
@@ -25,6 +27,7 @@ version=${DFWFD_HELIX_VERSION:-0.8.1}
 home=${DFWFD_HELIX_SERVER:-/var/tmp/dfwfd-helix-$(id -u)}
 running=${DFWFD_HELIX_RUNNING:-$home}
 patience=${DFWFD_HELIX_PATIENCE_S:-240}
+admin=admin@dfwfd.test
 
 die() {
     echo "helix-server: $*" >&2
@@ -89,12 +92,16 @@ is_running() {
     has_variable "$pid" "DFWFD_HELIX_FOLDER=$running/$1"
 }
 
-# The HTTP API answers before the controllers work, so both are asked.
+# The HTTP API answers before the controllers work, and before the administrator may do anything, so all are asked.
 is_healthy() {
-    "$1/bin/python" - "$2" <<'PYTHON' 2>/dev/null
+    "$1/bin/python" - "$2" "$(token)" <<'PYTHON' 2>/dev/null
 import json, sys, urllib.request
-urllib.request.urlopen(sys.argv[1] + "/health/ready", timeout=5).read()
-status = json.load(urllib.request.urlopen(sys.argv[1] + "/status", timeout=5))
+def get(path):
+    request = urllib.request.Request(sys.argv[1] + path, headers={"Authorization": f"Bearer {sys.argv[2]}"})
+    return json.load(urllib.request.urlopen(request, timeout=5))
+get("/health/ready")
+get("/apis/entities/v2/workspaces")
+status = get("/status")
 sys.exit(not (status["status"] == "healthy" and status["controllers"]["healthy"]))
 PYTHON
 }
@@ -103,11 +110,16 @@ PYTHON
 # seconds. A platform that is late by two looks calls its controllers unhealthy.
 configure() {
     local kind=$1 port=$2 folder=$3
-    local runtime=kubernetes
+    local runtime=kubernetes auth='{enabled: false}' seed=false
     if [ "$kind" = plain ]; then runtime=none; fi
+    # The roles of the administrator are seeded.
+    if [ "$kind" = secured ]; then
+        seed=true
+        auth="{enabled: true, allow_unsigned_jwt: true, admin_email: $admin, policy_data_refresh_interval: 4, policy_decision_point_base_url: \"http://127.0.0.1:$port\"}"
+    fi
     cat <<YAML
-platform: {runtime: $runtime, base_url: "http://127.0.0.1:$port"}
-auth: {enabled: false}
+platform: {runtime: $runtime, base_url: "http://127.0.0.1:$port", seed_on_startup: $seed}
+auth: $auth
 secrets: {allow_key_creation: true}
 files:
   default_storage_config: {type: local, path: "$folder/data/files"}
@@ -169,9 +181,10 @@ start() {
         "DFWFD_HELIX_FOLDER=$folder" "HELIX_JOBS=$folder/data/jobs" "NHX_DATA_DIR=$folder/data"
         "HOME=$folder/home" "XDG_STATE_HOME=$folder/state" "XDG_DATA_HOME=$folder/data"
         NEMO_TELEMETRY_ENABLED=false DO_NOT_TRACK=1 LITELLM_LOCAL_MODEL_COST_MAP=True
-        NO_PROXY=127.0.0.1,localhost
+        NO_PROXY=127.0.0.1,localhost NHX_PLATFORM_SEED_GUARDRAILS_ENABLED=false NHX_PLATFORM_SEED_MODEL_PROVIDER_ENABLED=false
     )
     if [ "$kind" = failing ]; then variables+=(HELIX_FAIL_TRAINING=1); fi
+    if [ "$kind" = secured ]; then variables+=("HELIX_TOKEN=$(token)"); fi
     (
         cd "$folder"
         exec env "${variables[@]}" "${program[@]}" services run --host 127.0.0.1 --port "$port" --config config.yaml \
@@ -192,6 +205,18 @@ start() {
         fi
     done
     die "it is not healthy after $patience s; see $folder/log"
+}
+
+# Prints a token of the administrator for a day. It is not signed: the kind `secured` takes such ones.
+token() {
+    python3 - "$admin" <<'PYTHON'
+import base64, json, sys, time
+def part(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+now = int(time.time())
+claims = {"sub": sys.argv[1], "email": sys.argv[1], "iat": now, "exp": now + 86400}
+print(part({"alg": "none", "typ": "JWT"}), part(claims), "", sep=".")
+PYTHON
 }
 
 # Ends a platform and the job processes that it has started, which carry its HOME.
@@ -218,8 +243,8 @@ command=${1:-}
 kinds=("${@:-loop}")
 for kind in "${kinds[@]}"; do
     case $kind in
-    loop | failing | plain) ;;
-    *) die "there is no kind $kind; there are loop, failing, plain" ;;
+    loop | failing | secured | plain) ;;
+    *) die "there is no kind $kind; there are loop, failing, secured, plain" ;;
     esac
 done
 case $command in
@@ -227,6 +252,7 @@ start) start "${kinds[0]}" ;;
 stop) for kind in "${kinds[@]}"; do stop "$kind"; done ;;
 log) cat "$running/${kinds[0]}/log" ;;
 calls) python3 "$here/calls.py" "$running/${kinds[0]}/log" ;;
+token) token ;;
 fetch) fetch >/dev/null ;;
-*) die "usage: scripts/helix-server.sh start|stop|log|calls|fetch [loop|failing|plain]" ;;
+*) die "usage: scripts/helix-server.sh start|stop|log|calls|token|fetch [loop|failing|secured|plain]" ;;
 esac

@@ -8,6 +8,7 @@ A base that is asked to judge tool calls rates 1 if the names of the calls are t
 
 import asyncio
 import json
+import os
 import re
 import threading
 import time
@@ -61,7 +62,10 @@ class Platform:
 
     def get(self, path):
         """Returns the body of a GET."""
-        with urllib.request.urlopen(self.base_url + path, timeout=30) as answer:
+        token = os.environ.get("HELIX_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(self.base_url + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.read()
 
     def model(self, workspace, name):

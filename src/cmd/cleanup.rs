@@ -1,5 +1,6 @@
 //! `dfwfd cleanup`: releases what runs without a process still hold. `--purge` deletes everything that they made.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -38,7 +39,7 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
         rows.retain(|row| row.ended_ms.unwrap_or(row.started_ms.max(row.resumed_ms)) < before);
     }
     let mut report = CleanupReport::new(SCHEMA);
-    let mut exit = Exit::Done;
+    let (mut exit, mut hints) = (Exit::Done, BTreeSet::new());
     // The lock keeps a new run from being taken for an ended one. A look needs no lock.
     let running = lock::holder(&state_dir).flatten();
     let _lock = match args.dry_run || running.is_some() || store.is_none() {
@@ -55,7 +56,8 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
                 continue;
             }
             if let Err(error) = clean_up(store, &row, depth, args.dry_run, &mut report).await {
-                let (code, _) = error::classify(&error);
+                let (code, hint) = error::classify(&error);
+                hints.insert(hint.unwrap_or_else(|| format!("`{}` tries again", again(&row, args))));
                 exit = if code == Exit::Service || exit == Exit::Service { Exit::Service } else { Exit::Failed };
                 ui.warn(&format!("{error:#}"));
                 report.error.get_or_insert_with(|| super::error_object(&error));
@@ -64,7 +66,15 @@ pub(super) async fn run(global: &Global, args: &Cleanup, ui: &Ui) -> anyhow::Res
     }
     ui.json(&report);
     ui.result(&lists::cleanup(&report, ui.width(), ui.color()));
+    hints.iter().for_each(|hint| ui.hint(hint));
     Ok(exit)
+}
+
+/// Returns the command that cleans up one run in the same way.
+fn again(row: &RunRow, args: &Cleanup) -> String {
+    let flags = [(args.purge, " --purge"), (args.base_models, " --base-models")];
+    let given = flags.iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| *flag);
+    format!("dfwfd cleanup {}{}", row.id, given.collect::<String>())
 }
 
 /// Cleans up one run. The report names what is still held, the error says why.

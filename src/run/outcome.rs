@@ -76,6 +76,11 @@ pub(crate) fn adopted_key(model: &str) -> String {
     format!("adopted/{model}")
 }
 
+/// Returns the key of the mark that no row of an evaluation job has a reply, so that another job is due.
+pub(crate) fn unanswered_key(job: &str) -> String {
+    format!("unanswered/{job}")
+}
+
 /// Returns the key of the seconds from the create of a candidate's deployment until its model was served.
 pub(crate) fn deployed_key(model: &str) -> String {
     format!("deployed/{model}")

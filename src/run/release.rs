@@ -104,7 +104,7 @@ impl Releaser<'_> {
             Ok(done) => done.with_context(act)?,
             Err(_) => {
                 let why = obstacle.take();
-                return Err(why.context("it took longer than limits.release")).with_context(act);
+                return Err(why.context("it took longer than its part of limits.release")).with_context(act);
             }
         }
         (self.on_release)(row);

@@ -421,8 +421,13 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str, body: Optio
 
 /// Makes one HTTP call with a text over a new connection.
 pub(crate) fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    send_with(address, method, path, "", body)
+}
+
+/// The same, with further header lines.
+pub(crate) fn send_with(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n");
+    let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\n{headers}");
     write!(head, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
     stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
     let mut answer = Vec::new();

@@ -90,7 +90,7 @@ fn an_endpoint_that_dies_is_told_and_nothing_is_held() {
     });
     let folder = platform.folder_at(&proxy.url(), "limits: {adapter: 20s}\n");
     let output = folder.dfwfd(["run", "--format", "json"]).run();
-    output.code(1).says("the evaluator returned no reply for").says("served");
+    output.code(1).says("none of the 12 rows has a reply").says("the first reason: ");
     let report = output.json();
     assert_eq!(report["state"], "failed");
     nothing_is_left(&platform, &folder, &report);
@@ -188,6 +188,35 @@ fn a_judge_that_the_run_deploys_rates_tool_calls_and_is_released() {
         told
     });
     assert!(ratings[0] < ratings[1], "{ratings:?}");
+    nothing_is_left(&platform, &folder, &report);
+}
+
+#[test]
+#[ignore = ".ci/full runs it"]
+fn a_platform_that_wants_a_token_is_driven_with_it_and_keeps_none() {
+    let Some(secured) = Started::start("secured", "secured") else { return };
+    let token = secured.token();
+    let platform = Platform::secured(&secured.url, "secured", &token);
+    platform.make_model("judge-1b");
+    let more = "evaluation_config: {workload_type: tool_calling, tool_eval_type: tool-calling-judge}\n\
+                llm_judge_config: {deployment_type: local, model_name: judges/judge-1b, gpus: 1}\n";
+    let folder = platform.folder_at(&platform.url, more);
+    let logs = testdata("tools_logs.jsonl");
+    let run = || folder.dfwfd(["run", "--format", "json", "--logs"]).arg(&logs);
+    let refused = run().run();
+    refused.code(3).says("401").says("nmp_config.api_key_env");
+    folder.write(".env", format!("NEMO_TOKEN={token}\n"));
+    let made = run().args(["--set", "nmp_config.api_key_env=NEMO_TOKEN"]).run();
+    let report = made.code(0).json();
+    assert!(!made.to_string().contains(&token), "the token was shown");
+    // The evaluator gets the token for the models and for the judge.
+    let ratings = ["base", "customized"].map(|variant| {
+        let evaluation = &report["candidates"][0]["evaluations"][variant];
+        assert_eq!((&evaluation["rows"], &evaluation["unanswered"]), (&json!(12), &json!(0)), "{report:#}");
+        evaluation["scores"]["judge_correctness"]["value"].as_f64().unwrap()
+    });
+    assert!(ratings[0] < ratings[1], "{ratings:?}");
+    assert!(!platform.made().iter().any(|one| one.starts_with("secrets/")), "{:?}", platform.made());
     nothing_is_left(&platform, &folder, &report);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Running, project, request, send, skip, testdata};
+use crate::harness::{Folder, Running, project, send_with, skip, testdata};
 
 /// The model of the candidate, and the entity that is named after it.
 pub(crate) const MODEL: &str = "meta/llama-3.2-1b-instruct";
@@ -29,6 +29,11 @@ impl Started {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
         assert!(output.status.success(), "starting a platform of kind {kind}: {}", text(output.stderr));
         Some(Started { url: text(output.stdout), kind })
+    }
+
+    /// Returns a token that a platform of the kind `secured` takes.
+    pub(crate) fn token(&self) -> String {
+        String::from_utf8(script().arg("token").output().unwrap().stdout).unwrap().trim().to_owned()
     }
 }
 
@@ -55,6 +60,8 @@ pub(crate) struct Platform {
     pub url: String,
     pub address: SocketAddr,
     pub workspace: String,
+    /// What its requests carry where it wants a token.
+    headers: String,
     /// The paths of all lists of a workspace.
     lists: Vec<String>,
 }
@@ -67,28 +74,69 @@ impl Platform {
 
     /// Makes a workspace with the base model.
     pub(crate) fn at(url: &str, test: &str) -> Platform {
-        let platform = Platform::empty(url, test);
+        Platform::filled(Platform::empty(url, test))
+    }
+
+    /// Makes a workspace with the base model on a platform that wants a token.
+    pub(crate) fn secured(url: &str, test: &str, token: &str) -> Platform {
+        Platform::filled(Platform::named(url, test, format!("authorization: Bearer {token}\r\n")))
+    }
+
+    fn filled(platform: Platform) -> Platform {
         platform.post("/apis/entities/v2/workspaces", &json!({ "name": platform.workspace }));
         platform.make_model(ENTITY);
         platform
     }
 
-    /// Makes a model entity with files.
+    /// Makes a model entity with files. It says what a checkpoint is made of: the platform would look in jobs of its own, at
+    /// once and after each training, and has no PyTorch here.
     pub(crate) fn make_model(&self, name: &str) {
         self.post(&self.path("files", "filesets"), &json!({ "name": name, "purpose": "model" }));
         let file = self.path("files", &format!("filesets/{name}/-/config.json"));
-        let (status, answer) = send(self.address, "PUT", &file, r#"{"model_type": "llama"}"#);
+        let (status, answer) = self.send("PUT", &file, r#"{"model_type": "llama"}"#);
         assert_eq!(status, 200, "{answer}");
         let fileset = format!("{}/{name}", self.workspace);
-        self.post(&self.path("models", "models"), &json!({ "name": name, "fileset": fileset }));
+        let spec = json!({
+            "checkpoint_model_name": name, "family": "llama", "head_type": "causal_lm", "num_layers": 16, "hidden_size": 2048,
+            "num_attention_heads": 32, "num_kv_heads": 8, "ffn_hidden_size": 8192, "vocab_size": 128_256,
+            "tied_embeddings": true, "gated_mlp": true, "base_num_parameters": 1_235_814_400, "precision": "bfloat16",
+        });
+        self.post(&self.path("models", "models"), &json!({ "name": name, "fileset": fileset, "spec": spec }));
     }
 
     /// Names a workspace, which does not exist.
     pub(crate) fn empty(url: &str, test: &str) -> Platform {
+        Platform::named(url, test, String::new())
+    }
+
+    fn named(url: &str, test: &str, headers: String) -> Platform {
         let address = url.trim_start_matches("http://").to_socket_addrs().unwrap().next().unwrap();
         let workspace = format!("{test}-{}", std::process::id());
-        let lists = lists(address, &workspace);
-        Platform { url: url.to_owned(), address, workspace, lists }
+        let mut platform = Platform { url: url.to_owned(), address, workspace, headers, lists: Vec::new() };
+        platform.lists = platform.all_lists();
+        platform
+    }
+
+    /// Makes one call.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        send_with(self.address, method, path, &self.headers, body)
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let (status, answer) = self.send(method, path, &body.map(Value::to_string).unwrap_or_default());
+        (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
+    }
+
+    /// Returns the paths of all lists of a workspace.
+    fn all_lists(&self) -> Vec<String> {
+        let (_, document) = self.request("GET", "/openapi.json", None);
+        let paths = document["paths"].as_object().unwrap().iter();
+        let lists = paths.filter(|(path, methods)| {
+            path.contains("/workspaces/{workspace}/") && path.matches('{').count() == 1 && methods.get("get").is_some()
+        });
+        let lists: Vec<String> = lists.map(|(path, _)| path.replace("{workspace}", &self.workspace)).collect();
+        assert!(lists.len() > 15, "the platform names its lists: {lists:?}");
+        lists
     }
 
     pub(crate) fn path(&self, service: &str, rest: &str) -> String {
@@ -98,13 +146,13 @@ impl Platform {
     }
 
     pub(crate) fn get(&self, path: &str) -> Value {
-        let (status, answer) = request(self.address, "GET", path, None);
+        let (status, answer) = self.request("GET", path, None);
         assert_eq!(status, 200, "GET {path}: {answer}");
         answer
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) {
-        let (status, answer) = request(self.address, "POST", path, Some(body));
+        let (status, answer) = self.request("POST", path, Some(body));
         assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
     }
 
@@ -163,7 +211,7 @@ impl Platform {
     pub(crate) fn mark_base_model_as_made(&self) {
         for (service, list) in [("models", "models"), ("files", "filesets")] {
             let place = self.path(service, &format!("{list}/{ENTITY}"));
-            let (status, answer) = request(self.address, "PATCH", &place, Some(&json!({ "description": "dfwfd" })));
+            let (status, answer) = self.request("PATCH", &place, Some(&json!({ "description": "dfwfd" })));
             assert_eq!(status, 200, "{place}: {answer}");
         }
     }
@@ -172,7 +220,7 @@ impl Platform {
     pub(crate) fn first_request(&self, job: &str) -> String {
         let job = job.split('/').next_back().unwrap();
         let place = self.path("evals", &format!("evaluate/jobs/{job}/results/row-scores/download"));
-        let (status, rows) = send(self.address, "GET", &place, "");
+        let (status, rows) = self.send("GET", &place, "");
         assert_eq!(status, 200, "{rows}");
         let row: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
         row["requests"][0]["request"]["messages"].to_string()
@@ -187,14 +235,13 @@ impl Platform {
     }
 }
 
-/// Returns the paths of all lists of a workspace.
-fn lists(address: SocketAddr, workspace: &str) -> Vec<String> {
-    let (_, document) = request(address, "GET", "/openapi.json", None);
-    let paths = document["paths"].as_object().unwrap().iter();
-    let lists = paths.filter(|(path, methods)| {
-        path.contains("/workspaces/{workspace}/") && path.matches('{').count() == 1 && methods.get("get").is_some()
-    });
-    let lists: Vec<String> = lists.map(|(path, _)| path.replace("{workspace}", workspace)).collect();
-    assert!(lists.len() > 15, "the platform names its lists: {lists:?}");
-    lists
+/// A platform looks at everything that it has every few seconds, so workspaces that stay would slow down later tests. That of
+/// a failed test stays.
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let place = format!("/apis/entities/v2/workspaces/{}", self.workspace);
+            self.request("DELETE", &place, None);
+        }
+    }
 }

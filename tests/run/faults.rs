@@ -353,7 +353,7 @@ fn a_token_that_expires_in_the_middle_is_exit_3_and_cleanup_has_the_rest() {
     outcome.says("401").says("the token has expired").says("dfwfd cleanup").hints();
     let report = outcome.json();
     assert!(!report["held"].as_array().unwrap().is_empty() && !platform.gpus_held().is_empty(), "{report:#}");
-    platform.dfwfd(&home, &["cleanup"]).expect(3).says("401");
+    platform.dfwfd(&home, &["cleanup"]).expect(3).says("401").says("hint: set nmp_config.api_key_env");
     assert_eq!(platform.delete("/control/faults"), 200);
     platform.dfwfd(&home, &["cleanup"]).expect(0);
     assert_eq!(platform.gpus_held(), Vec::<String>::new());

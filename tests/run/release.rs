@@ -35,11 +35,24 @@ fn a_stopped_run_names_what_did_not_go_and_releases_what_serves_all() {
         assert!(kept.iter().any(|held| held.contains(name)), "{name} {kept:?}");
         outcome.says(&format!("still held: deployment {name}: "));
     }
-    outcome.says("it took longer than limits.release").says("503").says("dfwfd cleanup ");
+    outcome.says("it took longer than its part of limits.release").says("503").says("dfwfd cleanup ");
     assert_eq!(platform.delete("/control/faults"), 200);
     let cleaned = platform.dfwfd(&home, &["cleanup", "--format", "json"]).expect(0).json();
     assert_eq!((cleaned["released"].as_array().unwrap().len(), &cleaned["held"]), (kept.len(), &json!([])));
     assert_eq!(platform.gpus_held(), Vec::<String>::new());
+}
+
+#[test]
+fn a_cleanup_that_cannot_do_it_names_the_command_that_tries_again() {
+    let home = Home::new(1, "8");
+    set_release(&home, "2s");
+    let platform = Platform::start(&[]);
+    let fault = "DELETE /nemo/v1/deployment/model-deployments/*: status=409";
+    platform.post("/control/faults", &json!({ "fault": fault }));
+    let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(1).json();
+    let run = report["run"].as_str().unwrap();
+    let outcome = platform.dfwfd(&home, &["cleanup", "--purge"]).expect(1);
+    outcome.says("cannot release the deployment").says(&format!("hint: `dfwfd cleanup {run} --purge` tries again"));
 }
 
 #[test]

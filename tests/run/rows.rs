@@ -91,3 +91,21 @@ fn rows_that_nobody_has_answered_are_marked_beside_the_headline() {
         assert!(page.stdout.contains(note) && page.stdout.contains('*'), "{page}");
     }
 }
+
+#[test]
+fn an_evaluation_without_any_reply_fails_and_is_done_again_on_resume() {
+    let home = Home::new(1, "8");
+    let platform = failing(&[&format!("{ARCHIVE}: status=404"), &format!("{CHAT}: status=422 after=20")]);
+    let base_only = ["run", "--format", "json", "--set", "nims.0.customization_enabled=false"];
+    let outcome = platform.dfwfd(&home, &base_only).expect(1);
+    outcome.says("none of the 20 rows has a reply, so there is nothing to score; the first reason: ").says("422");
+    let report = outcome.json();
+    assert_eq!((&report["state"], &report["candidates"][0]["state"]), (&json!("failed"), &json!("failed")));
+    assert_eq!(report["candidates"][0]["evaluations"]["base"], Value::Null, "{report:#}");
+    nothing_held(&platform, &report);
+    assert_eq!(platform.delete("/control/faults"), 200);
+    let resumed = platform.dfwfd(&home, &["run", "--resume", "--format", "json"]).expect(0).json();
+    let evaluation = &resumed["candidates"][0]["evaluations"]["base"];
+    assert_eq!((&resumed["state"], &evaluation["unanswered"]), (&json!("completed"), &json!(0)), "{resumed:#}");
+    assert_eq!(count(&platform, "POST /nemo/v1/evaluation/jobs"), 2, "{:?}", platform.calls().2);
+}

@@ -80,14 +80,18 @@ fn read(value: &Value, config: Option<&Value>) -> Option<Deployment> {
 impl Helix {
     /// Returns a deployment, or `None` if it does not exist any more. Then its configuration is of no use and is deleted.
     pub(crate) async fn deployment(&self, workspace: &str, name: &str) -> Result<Option<Deployment>, ApiError> {
-        let request = get_named(&path(MODELS, workspace, &["deployments", name])).named(1);
-        let found = self.transport.find(request, |value| Some(value.clone())).await?;
-        let Some(found) = found.filter(|found| read(found, None).is_some()) else {
+        let Some(found) = self.deployment_without_config(workspace, name).await? else {
             self.delete_deployment_config(workspace, name).await?;
             return Ok(None);
         };
         let config = self.deployment_config(workspace, &found).await?;
         Ok(read(&found, config.as_ref()))
+    }
+
+    async fn deployment_without_config(&self, workspace: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        let request = get_named(&path(MODELS, workspace, &["deployments", name])).named(1);
+        let found = self.transport.find(request, |value| Some(value.clone())).await?;
+        Ok(found.filter(|found| read(found, None).is_some()))
     }
 
     /// Returns the deployments of the workspace.
@@ -117,7 +121,11 @@ impl Helix {
     /// A platform without a container runtime takes a configuration and never gives it back. It refuses to delete one that
     /// does not exist too, so this is asked first.
     pub(crate) async fn create_deployment(&self, new: &NewDeployment) -> Result<Deployment, ApiError> {
-        self.delete_deployment_config(&new.namespace, &new.name).await?;
+        match self.delete_deployment_config(&new.namespace, &new.name).await {
+            // A deployment has it, as the create will tell.
+            Err(error) if error.status() == Some(409) => {}
+            other => _ = other?,
+        }
         let configs = path(MODELS, &new.namespace, &["deployment-configs"]);
         let config = config_body(new);
         match self.transport.send(ApiRequest::create(PLATFORM, &configs, config.clone())).await {
@@ -148,9 +156,10 @@ impl Helix {
     pub(crate) async fn delete_deployment(&self, workspace: &str, name: &str) -> Result<Removal, ApiError> {
         let request = delete_named(&path(MODELS, workspace, &["deployments", name]));
         let removal = self.transport.remove(request).await?;
-        while self.deployment(workspace, name).await?.is_some() {
+        while self.deployment_without_config(workspace, name).await?.is_some() {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
+        self.delete_deployment_config(workspace, name).await?;
         Ok(removal)
     }
 

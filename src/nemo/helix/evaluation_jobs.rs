@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::eval_rows::{ANSWER, CALLS, MESSAGES, ROWS_FILE, TOOLS};
+use super::evaluation_secrets::judge_secret;
 use super::jobs::{JobService, status_of};
 use super::{Helix, delete_named, names, path};
 use crate::nemo::EVALUATION_TEMPERATURE;
 use crate::nemo::evaluation::{EvaluationJob, EvaluationKind, NewEvaluation};
-use crate::nemo::judge::{JUDGE_SCORE, JudgeModel, RemoteModel};
+use crate::nemo::judge::{JUDGE_SCORE, JudgeModel};
 use crate::nemo::removal::Removal;
 use crate::nemo::status::JobStatus;
 use crate::nemo::transport::{ApiError, read_json};
@@ -30,11 +31,6 @@ OTHER REPLY\n{{ sample.output_text }}";
 /// The reply, as it is compared with the logged answer.
 const REPLY: &str = "{{ sample.output_text | trim }}";
 
-/// Returns the name of the secret that holds the key of the judge of a job.
-fn judge_secret(job: &str) -> String {
-    format!("{job}-key")
-}
-
 /// Wraps a metric in the envelope that the platform wants. The outputs must equal, to the title, what it derives itself.
 fn bundle(metric: Value, outputs: &[&str], secrets: &Map<String, Value>) -> Value {
     let schema =
@@ -45,12 +41,6 @@ fn bundle(metric: Value, outputs: &[&str], secrets: &Map<String, Value>) -> Valu
         "secrets": secrets, "outputs": outputs.iter().map(output).collect::<Vec<_>>(),
         "payload": { "kind": "inline", "metric": metric },
     })
-}
-
-/// Reports whether a metric of the job refers to a secret.
-fn uses_secret(job: &Value) -> bool {
-    let metrics = read_json::list(job, &["spec", "metrics"]);
-    metrics.iter().any(|metric| read_json::entries(metric, &["secrets"]).next().is_some())
 }
 
 impl Helix {
@@ -78,7 +68,8 @@ impl Helix {
     fn judge_metric(&self, new: &NewEvaluation, judge: &JudgeModel) -> Value {
         let mut secrets = Map::new();
         let model = match judge {
-            JudgeModel::Served(id) => json!({ "url": self.chat_url(id), "name": id }),
+            // Its token is the one of the target.
+            JudgeModel::Served(id) => self.asked(id, &names::of_description(&new.description)),
             JudgeModel::Remote(remote) => {
                 let mut model = json!({ "url": remote.chat_url(), "name": remote.model });
                 if remote.key.is_some() {
@@ -103,7 +94,7 @@ impl Helix {
     }
 
     /// Returns the URL for chat requests to a model: its route is in the workspace of its entity.
-    fn chat_url(&self, model: &str) -> String {
+    pub(super) fn chat_url(&self, model: &str) -> String {
         format!("{}/chat/completions", self.gateway(names::split(model, &self.workspace).0))
     }
 
@@ -117,11 +108,12 @@ impl Helix {
         if let Some(temperature) = new.temperature {
             inference["temperature"] = json!(temperature);
         }
+        let name = names::of_description(&new.description);
         json!({
-            "name": names::of_description(&new.description), "description": new.description,
+            "name": name, "description": new.description,
             "spec": {
                 "dataset": format!("{}/{}#{ROWS_FILE}", new.namespace, new.dataset),
-                "target": { "url": self.chat_url(&new.model), "name": new.model },
+                "target": self.asked(&new.model, &name),
                 "prompt_template": template,
                 // A row whose request fails stays without an answer and is counted; it does not cost all others.
                 "params": {
@@ -147,47 +139,54 @@ impl Helix {
     }
 
     pub(crate) async fn create_evaluation_job(&self, new: &NewEvaluation) -> Result<EvaluationJob, ApiError> {
-        self.keep_judge_key(new).await?;
-        let job = self.create_job(self.jobs(), &new.namespace, self.body(new)).await?;
-        self.read(&job).ok_or_else(|| self.nameless())
-    }
-
-    /// Stores the key of the judge for the time of the job.
-    async fn keep_judge_key(&self, new: &NewEvaluation) -> Result<(), ApiError> {
-        let Some(JudgeModel::Remote(RemoteModel { key: Some(key), .. })) = &new.judge else { return Ok(()) };
-        let secret = judge_secret(&names::of_description(&new.description));
-        self.store_secret(&new.namespace, &secret, key).await
+        self.keep_secrets(new).await?;
+        match self.create_job(self.jobs(), &new.namespace, self.body(new)).await {
+            Ok(job) => self.read(&job).ok_or_else(|| self.nameless()),
+            Err(error) => {
+                // Nobody looks for a job that was refused, so its secrets would stay.
+                if !error.already_exists()
+                    && !error.may_have_been_accepted()
+                    && let Err(error) =
+                        self.forget_secrets(&new.namespace, &names::of_description(&new.description)).await
+                {
+                    tracing::warn!(%error, "cannot delete the secrets of a refused evaluation job");
+                }
+                Err(error)
+            }
+        }
     }
 
     pub(crate) async fn evaluation_jobs(&self) -> Result<Vec<EvaluationJob>, ApiError> {
         Ok(self.all_jobs(self.jobs()).await?.iter().filter_map(|job| self.read(job)).collect())
     }
 
-    /// Finds the job of this description by its name, which carries the run. If there is none, the key of its judge is
-    /// of no use.
+    /// Finds the job of this description by its name, which carries the run. If there is none, its secrets are of no use.
     pub(crate) async fn find_evaluation_job(&self, description: &str) -> Result<Option<EvaluationJob>, ApiError> {
         let name = &names::of_description(description);
         let found = self.evaluation_job(name).await?;
         if found.is_none() {
-            self.delete_secret(&self.workspace, &judge_secret(name)).await?;
+            self.forget_secrets(&self.workspace, name).await?;
         }
         Ok(found)
     }
 
-    /// Returns a job. Once it has ended, the key of its judge is deleted. A job that ended in `error` although it has rows
-    /// counts as done: the platform says `error` when no row has a score, and the rows tell why.
+    /// Returns a job. Once it has ended, its secrets are deleted. A job with rows counts as done, whatever its status: the
+    /// platform says `error` when no row has a score, and may lose the update that would end the job.
     pub(crate) async fn evaluation_job(&self, id: &str) -> Result<Option<EvaluationJob>, ApiError> {
         let Some(job) = self.job(self.jobs(), id).await? else { return Ok(None) };
         let mut read = self.read(&job);
-        if let Some(EvaluationJob { status: status @ JobStatus::Failed(_), .. }) = &mut read {
-            *status = match self.has_rows(id).await? {
-                true => JobStatus::Done,
-                false => JobStatus::Failed(self.failure(self.jobs(), id, &job).await),
-            };
+        let has_counted = read_json::at(&job, &["status_details", "evaluation", "total"]).is_some();
+        if let Some(EvaluationJob { status, .. }) = &mut read {
+            let is_failed = matches!(status, JobStatus::Failed(_));
+            if (is_failed || (has_counted && !status.is_terminal())) && self.has_rows(id).await? {
+                *status = JobStatus::Done;
+            } else if is_failed {
+                *status = JobStatus::Failed(self.failure(self.jobs(), id, &job).await);
+            }
         }
-        if read.as_ref().is_some_and(|read| read.status.is_terminal()) && uses_secret(&job) {
+        if read.as_ref().is_some_and(|read| read.status.is_terminal()) {
             let (workspace, name) = names::split(id, &self.workspace);
-            self.delete_secret(workspace, &judge_secret(name)).await?;
+            self.forget_secrets_of(workspace, name, &job).await?;
         }
         Ok(read)
     }

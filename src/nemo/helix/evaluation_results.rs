@@ -55,7 +55,9 @@ fn read_row(row: &Value) -> EvaluatedRow {
         completion_tokens: tokens("completion_tokens"),
         scores: scores.collect(),
         took: None,
-        error: read_json::at(row, &["metric_errors"]).map(Value::to_string),
+        // Without a reply every metric has an error, which is the effect of this one.
+        error: read_json::text(row, &["sample", "inference_error"])
+            .or_else(|| read_json::at(row, &["metric_errors"]).map(Value::to_string)),
         item: eval_rows::decoded(row.get("item").unwrap_or(&Value::Null)),
     }
 }

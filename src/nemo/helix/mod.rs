@@ -10,6 +10,7 @@ mod deployments;
 mod eval_rows;
 mod evaluation_jobs;
 mod evaluation_results;
+mod evaluation_secrets;
 mod jobs;
 mod made_models;
 mod model_users;

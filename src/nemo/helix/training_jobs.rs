@@ -15,6 +15,8 @@ use crate::vocabulary::LossPoint;
 
 /// The step that trains. The others move files.
 const TRAINING_STEP: &str = "training";
+/// The last step, after which the adapter exists. A busy platform may lose the update that would end the job.
+const LAST_STEP: &str = "model-entity-creation";
 
 /// The jobs of the default backend, and those of the other one.
 pub(super) const AUTOMODEL: JobService<'static> = JobService { service: "customization", jobs: &["automodel", "jobs"] };
@@ -214,8 +216,15 @@ fn read_status(status: &Value) -> TrainingStatus {
     let task = step.and_then(|step| read_json::list(step, &["tasks"]).last());
     let details = task.and_then(|task| read_json::at(task, &["status_details"])).unwrap_or(&Value::Null);
     let percentage = read_json::number(details, &["percentage_done"]).map(|done| done.clamp(0.0, 100.0) as f32);
+    let word = |step: &Value, key| read_json::text(step, &[key]);
+    let has_ended = steps.iter().any(|step| {
+        word(step, "name").as_deref() == Some(LAST_STEP) && word(step, "status").as_deref() == Some("completed")
+    });
     TrainingStatus {
-        status: status_of(status, percentage),
+        status: match status_of(status, percentage) {
+            status if has_ended && !status.is_terminal() => JobStatus::Done,
+            status => status,
+        },
         detail: read_json::text(status, &["status_details", "message"]).as_deref().map(said),
         percentage,
         steps_completed: None,
@@ -242,6 +251,18 @@ fn losses(details: &Value) -> Vec<LossPoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_whose_last_step_is_over_has_ended() {
+        let at = |last: &str| {
+            let steps = json!([{ "name": "training", "status": "completed" }, { "name": LAST_STEP, "status": last }]);
+            read_status(&json!({ "status": "active", "steps": steps })).status
+        };
+        assert_eq!(at("completed"), JobStatus::Done);
+        assert!(!at("active").is_terminal());
+        let steps = json!([{ "name": "training", "status": "completed" }]);
+        assert!(!read_status(&json!({ "status": "active", "steps": steps })).status.is_terminal());
+    }
 
     #[test]
     fn a_job_of_unsloth_is_told_by_its_id() {

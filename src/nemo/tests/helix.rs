@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 
 use super::{Fake, Reply, Seen, missing, ok, reply};
-use crate::nemo::{Client, EvaluationKind, JudgeModel, NewDeployment, NewEvaluation, RemoteModel, Removal, Secret};
+use crate::nemo::{
+    Client, ClientOptions, EvaluationKind, JobStatus, JudgeModel, NewDeployment, NewEvaluation, RemoteModel, Removal,
+    Secret,
+};
 use crate::vocabulary::Generation;
 
 /// Answers as Helix does to what finds out the generation, and otherwise by `script`.
@@ -36,8 +39,28 @@ pub(in crate::nemo) fn deployment() -> NewDeployment {
     }
 }
 
+/// A new evaluation with a judge that has a key.
+fn evaluation() -> NewEvaluation {
+    let judge = RemoteModel { url: "https://h/v1".into(), model: "j".into(), key: Some(Secret::new("s3cr3t")) };
+    NewEvaluation {
+        namespace: "w".into(),
+        description: "e (me@here)".into(),
+        kind: EvaluationKind::ToolCalling,
+        judge: Some(JudgeModel::Remote(judge)),
+        model: "w/m".into(),
+        dataset: "d".into(),
+        file: "eval_data.jsonl".into(),
+        temperature: None,
+    }
+}
+
+fn client_with_token(fake: &Fake) -> Client {
+    Client::new(&fake.options(), None, "w").unwrap()
+}
+
 pub(super) fn client(fake: &Fake, generation: Option<Generation>) -> Client {
-    Client::new(&fake.options(), generation, "w").unwrap()
+    let options = ClientOptions { bearer: None, ..fake.options() };
+    Client::new(&options, generation, "w").unwrap()
 }
 
 #[tokio::test]
@@ -227,19 +250,8 @@ async fn the_key_of_a_judge_is_stored_for_the_time_of_the_job() {
         _ => missing(),
     })
     .await;
-    let judge = RemoteModel { url: "https://h/v1".into(), model: "j".into(), key: Some(Secret::new("s3cr3t")) };
-    let new = NewEvaluation {
-        namespace: "w".into(),
-        description: "e (me@here)".into(),
-        kind: EvaluationKind::ToolCalling,
-        judge: Some(JudgeModel::Remote(judge)),
-        model: "w/m".into(),
-        dataset: "d".into(),
-        file: "eval_data.jsonl".into(),
-        temperature: None,
-    };
     let client = client(&fake, None);
-    let job = client.create_evaluation_job(&new).await.unwrap();
+    let job = client.create_evaluation_job(&evaluation()).await.unwrap();
     assert_eq!(job.id, "w/e");
     client.evaluation_job(&job.id).await.unwrap().unwrap();
     let seen = fake.seen();
@@ -290,4 +302,61 @@ async fn a_thing_that_something_else_changes_is_deleted_later() {
     // A create that is told so is not sent again: the thing exists.
     let refused = nemo.create_deployment(&deployment()).await.unwrap_err();
     assert!(!refused.is_transient() && refused.already_exists(), "{refused}");
+}
+
+#[tokio::test]
+async fn a_job_on_a_platform_that_wants_a_token_has_it_for_its_time() {
+    let fake = helix(|line| match line {
+        "POST /nemo/apis/secrets/v2/workspaces/w/secrets" => reply(201, "{}"),
+        "POST /nemo/apis/evals/v2/workspaces/w/evaluate/jobs" => ok(json!({ "name": "e", "status": "created" })),
+        "GET /nemo/apis/evals/v2/workspaces/w/evaluate/jobs/e" => ok(
+            json!({ "name": "e", "status": "completed", "spec": { "target": { "api_key_secret": "e-token" }, "metrics": [] } }),
+        ),
+        "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/e-token" => reply(204, ""),
+        _ => missing(),
+    })
+    .await;
+    let nemo = client_with_token(&fake);
+    nemo.create_evaluation_job(&NewEvaluation { judge: None, ..evaluation() }).await.unwrap();
+    let bodies: Vec<String> = fake.seen().iter().map(|seen| String::from_utf8_lossy(&seen.body).into_owned()).collect();
+    let sent = |what: &str| bodies.iter().find(|body| body.contains(what)).unwrap_or_else(|| panic!("{bodies:?}"));
+    assert!(sent(r#""value":"for-nemo""#).contains(r#""name":"e-token""#), "{bodies:?}");
+    assert!(sent("prompt_template").contains(r#""api_key_secret":"e-token""#), "{bodies:?}");
+    nemo.evaluation_job("w/e").await.unwrap();
+    assert_eq!(fake.lines().last().unwrap(), "DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/e-token");
+}
+
+#[tokio::test]
+async fn the_secrets_of_a_refused_job_are_deleted() {
+    let fake = helix(|line| match line {
+        "POST /nemo/apis/secrets/v2/workspaces/w/secrets" => reply(201, "{}"),
+        "POST /nemo/apis/evals/v2/workspaces/w/evaluate/jobs" => reply(422, r#"{"detail": "no such field"}"#),
+        line if line.starts_with("DELETE ") => reply(204, ""),
+        _ => missing(),
+    })
+    .await;
+    let error = client_with_token(&fake).create_evaluation_job(&evaluation()).await.unwrap_err();
+    assert!(error.to_string().contains("no such field"), "{error}");
+    for secret in ["e-key", "e-token"] {
+        let deleted = format!("DELETE /nemo/apis/secrets/v2/workspaces/w/secrets/{secret}");
+        assert!(fake.lines().contains(&deleted), "{:?}", fake.lines());
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_has_its_rows_has_ended_even_if_its_status_was_lost() {
+    let fake = helix(|line| match line {
+        "GET /nemo/apis/evals/v2/workspaces/w/evaluate/jobs/e" => {
+            ok(json!({ "name": "e", "status": "created", "status_details": { "evaluation": { "total": 12 } } }))
+        }
+        "GET /nemo/apis/evals/v2/workspaces/w/evaluate/jobs/early" => {
+            ok(json!({ "name": "early", "status": "active" }))
+        }
+        line if line.ends_with("/results/row-scores/download") => reply(200, "{}\n"),
+        _ => missing(),
+    })
+    .await;
+    let nemo = client(&fake, None);
+    assert_eq!(nemo.evaluation_job("w/e").await.unwrap().unwrap().status, JobStatus::Done);
+    assert!(!nemo.evaluation_job("w/early").await.unwrap().unwrap().status.is_terminal());
 }

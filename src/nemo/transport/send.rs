@@ -43,6 +43,7 @@ struct Shared {
     nim: Url,
     datastore: Url,
     headers: ConfiguredHeaders,
+    bearer: Option<Secret>,
     http: HttpClients,
     backoff: Backoff,
     instance: Mutex<Option<String>>,
@@ -68,6 +69,7 @@ impl Transport {
                 nemo: base_url("nemo_base_url", &options.base_urls.nemo)?,
                 nim: base_url("nim_base_url", &options.base_urls.nim)?,
                 headers: ConfiguredHeaders::new(options, datastore.clone())?,
+                bearer: options.bearer.clone(),
                 datastore,
                 http: HttpClients::new(options.ca_cert.as_deref())?,
                 backoff,
@@ -88,6 +90,11 @@ impl Transport {
     /// Returns the instance id of the embedded platform from the latest response that carried one.
     pub(crate) fn embedded_instance(&self) -> Option<String> {
         self.shared.instance.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the bearer token that the services want, if one is configured.
+    pub(crate) fn bearer(&self) -> Option<&Secret> {
+        self.shared.bearer.as_ref()
     }
 
     /// Returns a base URL.

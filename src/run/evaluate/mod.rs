@@ -18,7 +18,7 @@ use super::hold::{Lookup, ResourceSpec};
 use super::job::JobCancelled;
 use super::judge;
 use super::names;
-use super::outcome::{EvaluationFact, MANIFEST, ModelVariant, evaluation_key};
+use super::outcome::{EvaluationFact, MANIFEST, ModelVariant, evaluation_key, unanswered_key};
 use super::wait::LastWord;
 use super::{base_model, datasets, examples};
 use crate::config::plan::Candidate;
@@ -111,6 +111,12 @@ async fn run_and_score(
     run.create_folder("rows")?;
     row_outputs::write(&run.dir.join(&fact.file), &set, &replies)?;
     let named = &variant.of(&candidate.model_name);
+    if fact.unanswered == fact.rows {
+        run.store.remember(&run.id, &unanswered_key(&fact.job), &true)?;
+        let why = replies.iter().flatten().find_map(|row| row.error.as_deref());
+        let why = why.map_or_else(String::new, |why| format!("; the first reason: {why}"));
+        bail!("none of the {} rows has a reply, so there is nothing to score{why}", fact.rows);
+    }
     if judge.is_some() {
         warn_of_unrated(run, named, set.workload_type, &replies)?;
     }
@@ -233,6 +239,9 @@ async fn hold_job(
         Ok(match job {
             None => Lookup::Absent,
             Some(job) if matches!(job.status, JobStatus::Failed(_) | JobStatus::Cancelled) => {
+                Lookup::Spent(Some(job.id))
+            }
+            Some(job) if run.store.fact(&run.id, &unanswered_key(&job.id))? == Some(true) => {
                 Lookup::Spent(Some(job.id))
             }
             Some(job) => Lookup::Found(Some(job.id)),
