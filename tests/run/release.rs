@@ -47,11 +47,11 @@ fn a_cleanup_that_cannot_do_it_names_the_command_that_tries_again() {
     let home = Home::new(1, "8");
     set_release(&home, "2s");
     let platform = Platform::start(&[]);
-    let fault = "DELETE /nemo/v1/deployment/model-deployments/*: status=409";
+    let fault = "DELETE /nemo/v1/deployment/model-deployments/*/*: status=409";
     platform.post("/control/faults", &json!({ "fault": fault }));
-    let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(1).json();
+    let report = platform.dfwfd(&home, &["run", "--format", "json"]).expect(0).json();
     let run = report["run"].as_str().unwrap();
-    let outcome = platform.dfwfd(&home, &["cleanup", "--purge"]).expect(1);
+    let outcome = platform.dfwfd(&home, &["cleanup", run, "--purge"]).expect(1);
     outcome.says("cannot release the deployment").says(&format!("hint: `dfwfd cleanup {run} --purge` tries again"));
 }
 
