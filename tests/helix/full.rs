@@ -198,7 +198,9 @@ fn a_platform_that_wants_a_token_is_driven_with_it_and_keeps_none() {
     let token = secured.token();
     let platform = Platform::secured(&secured.url, "secured", &token);
     platform.make_model("judge-1b");
-    let more = "evaluation_config: {workload_type: tool_calling, tool_eval_type: tool-calling-judge}\n\
+    // The platform looks up the roles of each of its own requests, which takes time on two cores.
+    let more = "limits: {release: 20m}\n\
+                evaluation_config: {workload_type: tool_calling, tool_eval_type: tool-calling-judge}\n\
                 llm_judge_config: {deployment_type: local, model_name: judges/judge-1b, gpus: 1}\n";
     let folder = platform.folder_at(&platform.url, more);
     let logs = testdata("tools_logs.jsonl");
