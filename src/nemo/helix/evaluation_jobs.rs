@@ -139,8 +139,11 @@ impl Helix {
     }
 
     pub(crate) async fn create_evaluation_job(&self, new: &NewEvaluation) -> Result<EvaluationJob, ApiError> {
-        self.keep_secrets(new).await?;
-        match self.create_job(self.jobs(), &new.namespace, self.body(new)).await {
+        let made = async {
+            self.keep_secrets(new).await?;
+            self.create_job(self.jobs(), &new.namespace, self.body(new)).await
+        };
+        match made.await {
             Ok(job) => self.read(&job).ok_or_else(|| self.nameless()),
             Err(error) => {
                 // Nobody looks for a job that was refused, so its secrets would stay.

@@ -54,9 +54,9 @@ impl Helix {
 
     /// Deletes what a job has had, which is not there.
     pub(super) async fn forget_secrets(&self, workspace: &str, job: &str) -> Result<(), ApiError> {
-        self.delete_secret(workspace, &judge_secret(job)).await?;
+        self.delete_our_secret(workspace, &judge_secret(job)).await?;
         if self.transport.bearer().is_some() {
-            self.delete_secret(workspace, &gateway_secret(job)).await?;
+            self.delete_our_secret(workspace, &gateway_secret(job)).await?;
         }
         Ok(())
     }

@@ -331,6 +331,7 @@ async fn the_secrets_of_a_refused_job_are_deleted() {
     let fake = helix(|line| match line {
         "POST /nemo/apis/secrets/v2/workspaces/w/secrets" => reply(201, "{}"),
         "POST /nemo/apis/evals/v2/workspaces/w/evaluate/jobs" => reply(422, r#"{"detail": "no such field"}"#),
+        line if line.starts_with("GET /nemo/apis/secrets/") => ok(json!({ "name": "s", "description": "dfwfd" })),
         line if line.starts_with("DELETE ") => reply(204, ""),
         _ => missing(),
     })
