@@ -220,6 +220,19 @@ fn tool_calls_are_objects_where_they_are_learnt_and_text_where_they_were_sent() 
 }
 
 #[test]
+fn a_file_that_is_named_twice_is_read_once() {
+    let folder = Folder::new();
+    let text = std::fs::read_to_string(testdata("news_logs.jsonl")).unwrap();
+    folder.write("day-1.jsonl", &text);
+    std::os::unix::fs::symlink(folder.at("day-1.jsonl"), folder.at("newest.jsonl")).unwrap();
+    let read = |out, arguments: &[&str]| data(&split(&folder, out, arguments))["read"].clone();
+    let wanted = read("one", &["--logs", "day-1.jsonl"]);
+    assert!(wanted.as_u64() > Some(1000), "{wanted}");
+    assert_eq!(read("overlap", &["--logs", "day-*.jsonl", "./day-1.jsonl", "*.jsonl"]), wanted);
+    assert_eq!(read("configured", &["--set", "logs.path=*.jsonl"]), wanted);
+}
+
+#[test]
 fn whatever_the_order_and_the_store_the_bytes_are_the_same() {
     let folder = Folder::new();
     let logs = testdata("news_logs.jsonl");

@@ -88,8 +88,8 @@ impl Platform {
         platform
     }
 
-    /// Makes a model entity with files. It says what a checkpoint is made of: the platform would look in jobs of its own, at
-    /// once and after each training, and has no PyTorch here.
+    /// Makes a model entity with files. It says what the checkpoint is made of, so the platform does not look again, in a job
+    /// of its own that needs PyTorch, after each training.
     pub(crate) fn make_model(&self, name: &str) {
         self.post(&self.path("files", "filesets"), &json!({ "name": name, "purpose": "model" }));
         let file = self.path("files", &format!("filesets/{name}/-/config.json"));
